@@ -1,0 +1,103 @@
+"""SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
+
+What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), radio(), store(),
+fill(status), feed(), say(text), crashed().
+"""
+
+import os
+
+from radio import SimRadio
+from virtual_bus import CONTROLLER_CLOCKED, VirtualBus, say
+
+from spinet import VERSION, port, wire
+from spinet.networks import Store
+from spinet.spi_master import SpiMaster
+from spinet.spi_slave import SpiSlave
+from spinet.stack_sockets import SocketStack
+
+FLASH_SIZE = 4 * 1024 * 1024  # of the module that SIM stands for
+
+BOARD = None  # the one board of this process; set by sim.py before main is imported
+
+
+class Board:
+    """One simulated module. `address` is what its TCP ports are bound to, dotted."""
+
+    DEBUG = True  # a bug raises; the chips count it
+
+    def __init__(self, bus, state_folder, address="127.0.0.1", stack=SocketStack):
+        self.bus = bus
+        self._state_folder = state_folder
+        self._address = address
+        self._make_stack = stack
+        self._reset_reason = wire.RESET_POWER_UP
+        self.failed = False  # set by crashed(); read by sim.py
+
+    def power_up(self, wanted):
+        """Wait for the controller, or for the end of a reset; False once wanted() says no."""
+        if self.bus.connected():
+            self.bus.wait_for_reset_end()
+            self.bus.power_cycle()
+            self._reset_reason = wire.RESET_BY_CONTROLLER
+        elif self.bus.connect(wanted):
+            self._reset_reason = wire.RESET_POWER_UP
+        else:
+            return False
+        say("booting for the controller")
+        return True
+
+    def stack(self):
+        """A TCP stack whose wait() ends for the bus too."""
+        stack = self._make_stack(self._address)
+        stack.watch(self.bus)
+        return stack
+
+    def link_port(self):
+        """The link in the role of this bus."""
+        bus = self.bus
+        port_class = SpiSlave if bus.role == CONTROLLER_CLOCKED else SpiMaster
+        return port_class(bus, bus.cs, bus.data_ready, bus.transfer_ready)
+
+    def radio(self):
+        """The computer's network, as a radio."""
+        return SimRadio()
+
+    def store(self):
+        """Remembered networks, kept across restarts."""
+        return Store(self._state_folder + "/networks")
+
+    def fill(self, status):
+        """What a networkGetStatus has from the hardware."""
+        status.reset_reason = self._reset_reason
+        status.free_heap = port.heap_free()
+        status.flash_size = FLASH_SIZE
+        status.version = VERSION.encode()
+
+    def feed(self):
+        """No watchdog bites here."""
+
+    def say(self, text):
+        """One line for whoever started this module."""
+        say(text)
+
+    def crashed(self):
+        """The service thread ended by a bug; it has printed the trace."""
+        self.failed = True
+
+
+def make_folder(path):
+    """Create a folder and those above it; raises OSError when that cannot be."""
+    made = "/" if path.startswith("/") else ""
+    for part in path.split("/"):
+        if part:
+            made += part
+            if not _is_folder(made):
+                os.mkdir(made)
+            made += "/"
+
+
+def _is_folder(path):
+    try:
+        return os.stat(path)[0] & 0o170000 == 0o040000
+    except OSError:
+        return False

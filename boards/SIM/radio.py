@@ -1,0 +1,83 @@
+"""SIM's radio: the computer is a station that is connected at once.
+
+It is in reach of every network that is remembered, whatever its name, and of three more that a
+scan shows. See spinet.wlan for what a radio is.
+"""
+
+from spinet import wire
+from spinet.port import ticks_add, ticks_diff, ticks_ms
+
+SCAN_MS = 150  # a scan takes a while, so that "scan in progress" is to be seen
+
+# ssid, mac, channel, rssi, auth, phy mode
+ON_AIR = (
+    (b"Attic", b"\x02\x53\x50\x00\x00\x02", 6, -67, wire.AUTH_WPA2_WPA3, 3),
+    (b"Workshop", b"\x02\x53\x50\x00\x00\x01", 1, -48, wire.AUTH_WPA2, 3),
+    (b"Guest", b"\x02\x53\x50\x00\x00\x03", 11, -80, wire.AUTH_OPEN, 2),
+)
+STATION_MAC = b"\x02\x53\x50\x00\x00\x10"
+LOOPBACK = 0x0100007F  # 127.0.0.1, first octet lowest
+LOOPBACK_MASK = 0x000000FF
+
+
+class SimRadio:
+    """The computer's own network, as a radio."""
+
+    def __init__(self, ip=LOOPBACK):
+        self._ip = ip
+        self._network = None  # the one we are on, or are the access point of
+        self._serving = False
+        self._scan_done = 0
+        self.tx_power = wire.MAX_TX_POWER
+
+    def join(self, network):
+        self._network = network
+        self._serving = False
+
+    def outcome(self):
+        """Connected at once."""
+        return ""
+
+    def serve(self, network):
+        self._network = network
+        self._serving = True
+        return ""
+
+    def leave(self):
+        self._network = None
+
+    def scan(self):
+        self._scan_done = ticks_add(ticks_ms(), SCAN_MS)
+
+    def found(self):
+        return ON_AIR if ticks_diff(ticks_ms(), self._scan_done) >= 0 else None
+
+    def rssi(self):
+        return self._access_point()[3]
+
+    def clients(self):
+        """Nobody joins a simulated access point."""
+        return 0
+
+    def power(self, quarter_db):
+        self.tx_power = quarter_db
+
+    def _access_point(self):
+        for entry in ON_AIR:
+            if self._network and entry[0] == self._network.ssid:
+                return entry
+        return (b"", b"\x02\x53\x50\x00\x00\xff", 1, -50, wire.AUTH_WPA2, 3)
+
+    def link(self, status):
+        """Address, network and channel that the controller is told."""
+        _, mac, channel, _, auth, phy_mode = self._access_point()
+        record = self._network.record
+        status.ssid = self._network.ssid
+        status.mac = STATION_MAC
+        status.ip = self._ip
+        status.netmask = LOOPBACK_MASK
+        status.gateway = self._ip
+        status.auth = auth
+        status.phy_mode = phy_mode
+        status.channel = wire.config_channel(record) or channel if self._serving else channel
+        status.ap_mac = STATION_MAC if self._serving else mac

@@ -1,0 +1,141 @@
+"""The program of the SIM board: `micropython -m sim --help`."""
+
+import sys
+import time
+
+import board
+from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, VirtualBus, say
+
+from spinet import VERSION
+
+HELP = """spinet-sim: a Spinet module on this computer, its SPI link a TCP connection
+
+usage: micropython -m sim [options]
+       micropython -i -m sim --repl [options]     a REPL beside the serving module
+
+  --port N        the controller listens on 127.0.0.1:N (default 8765)
+  --host ADDRESS  where the controller is (default 127.0.0.1)
+  --role ROLE     module-clocked (default) or controller-clocked
+  --address A     the address that the module's own TCP ports are bound to (default 127.0.0.1)
+  --state DIR     where remembered networks are kept (default build/sim-state)
+  --sck-hz N      model this SPI clock rate (controller-clocked)
+  --repl          leave the terminal to the REPL (with -i)
+  --help          this text"""
+
+ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
+
+
+class BadOption(Exception):
+    """What the user wrote cannot be meant; the text says why."""
+
+
+def number(text, low, high):
+    """A whole number of that range."""
+    if not text.isdigit() or not low <= int(text) <= high:
+        raise BadOption("'%s' is not a number from %d to %d" % (text, low, high))
+    return int(text)
+
+
+def dotted_address(text):
+    """An IPv4 address, as text."""
+    parts = text.split(".")
+    if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):
+        raise BadOption("'%s' is not an IPv4 address" % text)
+    return text
+
+
+def role_of(text):
+    """0 or 1, as HELLO has it."""
+    if text not in ROLES:
+        raise BadOption("'%s' is no role: module-clocked or controller-clocked" % text)
+    return ROLES[text]
+
+
+def options_of(arguments):
+    """The options as a dict; None when help is asked for. Raises BadOption."""
+    options = {
+        "--repl": "",
+        "--port": "8765",
+        "--host": "127.0.0.1",
+        "--role": "module-clocked",
+        "--address": "127.0.0.1",
+        "--state": "build/sim-state",
+        "--sck-hz": "0",
+    }
+    i = 0
+    while i < len(arguments):
+        name, _, value = arguments[i].partition("=")
+        if name in ("--help", "-h"):
+            return None
+        if name not in options:
+            raise BadOption("unknown option '%s'; --help lists them" % name)
+        if name == "--repl":
+            value = "yes"
+        elif "=" not in arguments[i]:
+            i += 1
+            if i == len(arguments):
+                raise BadOption("%s wants a value" % name)
+            value = arguments[i]
+        options[name] = value
+        i += 1
+    return options
+
+
+def make_board(options):
+    """The board that these options describe. Raises BadOption."""
+    bus = VirtualBus(
+        dotted_address(options["--host"]),
+        number(options["--port"], 1, 65535),
+        role_of(options["--role"]),
+        VERSION,
+        number(options["--sck-hz"], 0, 1000000000),
+    )
+    state = options["--state"]
+    try:
+        board.make_folder(state)
+    except OSError as e:
+        raise BadOption("cannot keep state in '%s' (error %d)" % (state, e.errno))
+    return board.Board(bus, state, dotted_address(options["--address"]))
+
+
+def announce(options):
+    """Say what this module is waiting for."""
+    say(
+        "module %s (%s), waiting for a controller on %s:%s"
+        % (VERSION, options["--role"], options["--host"], options["--port"])
+    )
+
+
+def stay(service):
+    """Without a REPL: as long as the service runs. Returns the exit code."""
+    try:
+        while service.running():
+            time.sleep_ms(200)
+    except KeyboardInterrupt:
+        return 130
+    return 1 if board.BOARD.failed else 0
+
+
+def main(arguments):
+    """Start the module; returns an exit code, or None when a REPL takes over."""
+    try:
+        options = options_of(arguments)
+        if options is None:
+            print(HELP)
+            return 0
+        board.BOARD = make_board(options)
+    except BadOption as e:
+        say(str(e))
+        return 2
+    announce(options)
+    import main as _boot  # noqa: F401  frozen: starts the service, as on a chip
+
+    from spinet import service
+
+    return None if options["--repl"] else stay(service)
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    if code is not None:
+        sys.exit(code)

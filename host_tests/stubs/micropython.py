@@ -1,0 +1,57 @@
+"""MicroPython's `micropython` module for CPython: the decorators run the same source.
+
+Viper's pointer types become builtins, as they are inside a viper function: `ptr8(buf)` indexes
+bytes, `ptr16` and `ptr32` index little-endian halfwords and words of the same buffer.
+"""
+
+import builtins
+
+_locked = 0
+
+
+def const(value):
+    return value
+
+
+def native(function):
+    return function
+
+
+viper = native
+
+
+def _pointer(code, width):
+    def cast(buf):
+        view = memoryview(buf).cast("B")
+        return view[: len(view) // width * width].cast(code)
+
+    return cast
+
+
+builtins.ptr8 = lambda buf: buf
+builtins.ptr16 = _pointer("H", 2)
+builtins.ptr32 = _pointer("I", 4)
+builtins.uint = int
+
+
+def heap_lock():
+    global _locked
+    _locked += 1
+
+
+def heap_unlock():
+    global _locked
+    _locked -= 1
+    return _locked
+
+
+def heap_locked():
+    return _locked
+
+
+def alloc_emergency_exception_buf(_size):
+    """CPython raises without asking for memory first."""
+
+
+def schedule(function, argument):
+    function(argument)

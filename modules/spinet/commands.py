@@ -1,0 +1,431 @@
+"""Command number -> handler: what each is answered, and what is done when.
+
+A row of the table has up to three handlers, all called with the request (a link.Link):
+    answer    the header is here: decide the response; nothing else has happened yet
+    complete  response and data phase have crossed the wire (bounded, still under CS)
+    deferred  CS is high again: storage, WiFi; what goes wrong becomes the last error
+and the data length it wants: exactly `low`, or `low` to `high`; None does not look at it.
+What the controller sends is in request.rx at wire.DATA, what it gets goes to request.tx there.
+
+Source for numbers, lengths and codes: docs/link-protocol.md.
+"""
+
+from micropython import const
+
+from spinet import wire
+from spinet.networks import EnterpriseEntry, Network
+
+_CONN_READ = const(4)
+_CONN_WRITE = const(5)
+_CONN_GET_STATUS = const(6)
+_BAD_PARAMETER = const(-11)
+_SOCKETS = const(8)
+_DATA = const(12)
+_CONN_STATUS_SIZE = const(20)
+_MAX_DATA = const(2048)
+
+
+class Command:
+    """One row of the table."""
+
+    def __init__(self, number, name, answer, complete=None, deferred=None, low=None, high=None):
+        self.number = number
+        self.name = name
+        self.answer = answer
+        self.complete = complete
+        self.deferred = deferred
+        self.low = low
+        self.high = low if high is None else high
+
+
+class Commands:
+    """Serves requests. `board` has what only the hardware knows: see boards/SIM/board.py."""
+
+    def __init__(self, manager, listeners, wlan, networks, board):
+        self._manager = manager
+        self._listeners = listeners
+        self._wlan = wlan
+        self._networks = networks
+        self._board = board
+        self._enterprise = EnterpriseEntry(networks)
+        self._status = wire.NetworkStatus()
+        self._host_name = b"spinet"
+        self._token = 0  # of the slot that the transaction under way is about, for connCreate
+        self.report = None  # called by the diagnostics command; set by service
+        self.set_clock = None  # called with a frequency in Hz; set by service
+        self.unknown = 0  # commands that we do not know
+        self._rows = [None] * 32
+        for row in self._table():
+            self._rows[row.number] = row
+
+    def _table(self):
+        record = wire.WIRELESS_CONFIG_SIZE
+        return (
+            Command(0, "null", self._empty),
+            Command(1, "connAbort", self._socket_only, self._abort),
+            Command(2, "connClose", self._socket_only, self._close),
+            Command(3, "connCreate", self._create, self._connect, low=12),
+            Command(4, "connRead", self._read),
+            Command(5, "connWrite", self._write, self._written),
+            Command(6, "connGetStatus", self._conn_status),
+            Command(7, "networkListen", self._may_listen, self._listen, low=12),
+            Command(9, "networkGetStatus", self._network_status),
+            Command(10, "networkAddSsid", self._take, None, self._add_ssid, record),
+            Command(11, "networkDeleteSsid", self._take, None, self._delete_ssid, 32),
+            Command(12, "networkListSsids", self._list_ssids),
+            Command(13, "networkConfigureAccessPoint", self._take, None, self._set_ap, record),
+            Command(14, "networkStartClient", self._may_start, None, self._start_client, 0, 33),
+            Command(15, "networkStartAccessPoint", self._may_start_ap, None, self._start_ap),
+            Command(16, "networkStop", self._empty, None, self._stop),
+            Command(17, "networkFactoryReset", self._factory_reset),
+            Command(18, "networkSetHostName", self._take, self._set_host_name, low=64),
+            Command(19, "networkGetLastError", self._last_error),
+            Command(20, "diagnostics", self._empty, None, self._diagnostics),
+            Command(21, "networkRetrieveSsidData", self._retrieve_ssids),
+            Command(22, "networkSetTxPower", self._set_tx_power),
+            Command(23, "networkSetClockControl", self._empty, None, self._set_clock),
+            Command(24, "networkStartScan", self._may_scan, None, self._start_scan),
+            Command(25, "networkGetScanResult", self._scan_result),
+            Command(26, "networkAddEnterpriseSsid", self._may_enterprise, None, self._add_enterprise),
+            Command(27, "networkEnableTls", self._no_tls),
+            Command(28, "networkSetTlsCert", self._take, self._tls_unavailable, low=1, high=2048),
+            Command(29, "networkSetTlsKey", self._take, self._tls_unavailable, low=1, high=2048),
+            Command(30, "networkClearTls", self._empty),
+        )
+
+    def rows(self):
+        """The table, for reports and tests."""
+        return [row for row in self._rows if row]
+
+    def wifi_state(self):
+        """The state byte of the module header."""
+        return self._wlan.state
+
+    # --- the link's side
+
+    def answer(self, request):
+        """The response to a request whose header is good; sets request.accepted."""
+        command = request.command
+        row = self._rows[command] if command < 32 else None
+        if row is None:
+            self.unknown += 1
+            request.refused = True
+            return wire.UNKNOWN_COMMAND
+        if row.low is not None and not row.low <= request.length <= row.high:
+            response = wire.BAD_DATA_LENGTH
+        else:
+            response = row.answer(request)
+        if response < 0:
+            request.refused = True
+        return response
+
+    def complete(self, request):
+        """Response and data phase have crossed the wire."""
+        complete = self._rows[request.command].complete
+        if complete is not None:
+            complete(request)
+
+    def deferred(self, request):
+        """CS is high again."""
+        deferred = self._rows[request.command].deferred
+        if deferred is not None:
+            self._wlan.forget_error()
+            try:
+                deferred(request)
+            except OSError as e:
+                self._wlan.fail("storage failed, error %d" % (e.errno or 0))
+
+    def cut(self, request):
+        """The controller left in the middle: nothing it was promised may be half done."""
+        if request.command == wire.CONN_CREATE and request.response >= 0:
+            self._undo_create()
+        elif request.command == wire.CONN_READ and request.response > 0:
+            # What was read for it is lost: the connection must not look sound.
+            self._manager.slots[request.socket].break_off()
+
+    # --- sockets
+
+    def _empty(self, _request):
+        return wire.EMPTY
+
+    def _slot(self, request):
+        return self._manager.slots[request.socket] if request.socket < _SOCKETS else None
+
+    def _socket_only(self, request):
+        return wire.EMPTY if self._slot(request) else _BAD_PARAMETER
+
+    def _abort(self, request):
+        self._slot(request).abort()
+
+    def _close(self, request):
+        self._slot(request).close()
+
+    def _create(self, request):
+        slot = self._manager.allocate(0)
+        if slot is None:
+            return wire.BUSY
+        self._token = slot.token()
+        request.accepted = wire.LISTEN_OR_CONNECT_SIZE
+        return slot.number
+
+    def _connect(self, request):
+        slot = self._manager.resolve(self._token)
+        if slot is None:
+            return
+        message = request.rx
+        slot.set_protocol(wire.peer_protocol(message))
+        if slot.connect(wire.peer_ip(message), wire.peer_port(message)) < 0:
+            self._wlan.fail("Connection creation failed")
+
+    def _undo_create(self):
+        slot = self._manager.resolve(self._token)
+        if slot is not None:
+            slot.abort()
+
+    def _read(self, request):
+        if request.socket >= _SOCKETS:
+            return _BAD_PARAMETER
+        slot = self._manager.slots[request.socket]
+        return slot.read(request.tx, _DATA, request.available)
+
+    def _write(self, request):
+        if request.socket >= _SOCKETS:
+            return _BAD_PARAMETER
+        slot = self._manager.slots[request.socket]
+        request.accepted = min(request.length, slot.space())
+        return request.accepted
+
+    def _written(self, request):
+        slot = self._manager.slots[request.socket]
+        flags = request.flags if request.accepted == request.length else 0
+        closing = flags & wire.FLAG_CLOSE_AFTER_WRITE
+        if request.accepted or flags:
+            push = flags & (wire.FLAG_PUSH | wire.FLAG_CLOSE_AFTER_WRITE) != 0
+            slot.write(request.rx, _DATA, request.accepted, push)
+        if closing:
+            slot.close()
+
+    def _conn_status(self, request):
+        if request.socket >= _SOCKETS:
+            return _BAD_PARAMETER
+        manager = self._manager
+        slot = manager.slots[request.socket]
+        amounts = slot.space() << 16 | slot.readable()
+        summary = self._wlan.rssi << 16 | manager.summary()
+        wire.put_conn_status(request.tx, slot.record, amounts, summary)
+        return _CONN_STATUS_SIZE
+
+    def _may_listen(self, request):
+        if request.flags & wire.FLAG_TLS:
+            return wire.WRONG_STATE  # no certificate can be set
+        return self._take(request)
+
+    def _listen(self, request):
+        message = request.rx
+        started = self._listeners.listen(
+            wire.peer_ip(message),
+            wire.peer_port(message),
+            wire.peer_protocol(message),
+            wire.peer_limit(message),
+        )
+        if not started:
+            self._wlan.fail("Listen failed")
+
+    def _take(self, request):
+        """Accept the whole data phase."""
+        request.accepted = request.length
+        return wire.EMPTY
+
+    # --- status
+
+    def _network_status(self, request):
+        status = self._status
+        status.__init__()
+        self._board.fill(status)
+        status.host_name = self._host_name
+        if self._wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):
+            self._wlan.fill(status)
+        return status.encode(request.tx)
+
+    def _last_error(self, request):
+        text = self._wlan.last_error
+        if not text:
+            response = 0
+        elif len(text) + 1 > request.available:
+            response = wire.BUFFER_TOO_SMALL
+        else:
+            wire.put_bytes(request.tx, _DATA, text, len(text) + 1)
+            response = len(text) + 1
+        self._wlan.told()
+        return response
+
+    def _set_host_name(self, request):
+        self._host_name = wire.get_text(request.rx, _DATA, wire.HOST_NAME_LENGTH)
+
+    def host_name(self):
+        """As the controller set it, bytes."""
+        return self._host_name
+
+    def _diagnostics(self, _request):
+        if self.report:
+            self.report()
+
+    def _set_tx_power(self, request):
+        if request.flags > wire.MAX_TX_POWER:
+            return _BAD_PARAMETER
+        self._wlan.radio.power(request.flags)
+        return wire.EMPTY
+
+    def _set_clock(self, request):
+        if self.set_clock:
+            self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
+
+    # --- remembered networks
+
+    def _sent_record(self, request):
+        return memoryview(request.rx)[_DATA : _DATA + wire.WIRELESS_CONFIG_SIZE]
+
+    def _personal_network(self, request):
+        """The network that the controller sent, or None with the last error saying what is wrong."""
+        record = self._sent_record(request)
+        if not wire.is_ssid(wire.config_ssid(record)):
+            self._wlan.fail("bad SSID")
+        elif not wire.is_password(wire.config_password(record)):
+            self._wlan.fail("bad password")
+        else:
+            return Network(record)
+        return None
+
+    def _add_ssid(self, request):
+        network = self._personal_network(request)
+        if network and not self._networks.remember(network):
+            self._wlan.fail("SSID table full")
+
+    def _delete_ssid(self, request):
+        if not self._networks.forget(wire.get_text(request.rx, _DATA, wire.SSID_LENGTH)):
+            self._wlan.fail("SSID not found")
+
+    def _set_ap(self, request):
+        network = self._personal_network(request)
+        if network is None:
+            return
+        ip = wire.config_ip(network.record)
+        if ip in (0, 0xFFFFFFFF) or wire.config_channel(network.record) > 13:
+            self._wlan.fail("bad access point configuration")
+        else:
+            self._networks.set_access_point(network)
+
+    def _list_ssids(self, request):
+        own = self._networks.access_point()
+        names = [own.ssid if own else b""]
+        names += [network.ssid for network in self._networks.remembered()]
+        text = b"".join(name + b"\n" for name in names) + b"\0"
+        if len(text) > request.available:
+            return wire.BUFFER_TOO_SMALL
+        wire.put_bytes(request.tx, _DATA, text, len(text))
+        return len(text)
+
+    def _retrieve_ssids(self, request):
+        size = wire.WIRELESS_CONFIG_PUBLIC_SIZE
+        if request.available < size:
+            return wire.BUFFER_TOO_SMALL
+        own = self._networks.access_point()
+        records = [own.record if own else b""]
+        records += [network.record for network in self._networks.remembered()]
+        fitting = records[: request.available // size]
+        for i, record in enumerate(fitting):
+            wire.put_bytes(request.tx, _DATA + i * size, record[:size], size)
+        return len(fitting) * size
+
+    def _factory_reset(self, _request):
+        self._wlan.forget_error()
+        try:
+            self._networks.erase()
+        except OSError as e:
+            self._wlan.fail("factory reset failed, error %d" % (e.errno or 0))
+        return wire.EMPTY
+
+    def _may_enterprise(self, request):
+        step = request.flags
+        enterprise = self._enterprise
+        if step > wire.ENTERPRISE_CANCEL:
+            return _BAD_PARAMETER
+        if step == wire.ENTERPRISE_CANCEL:
+            return wire.EMPTY
+        if (step == wire.ENTERPRISE_SSID) == enterprise.pending():
+            return wire.WRONG_STATE if enterprise.pending() else enterprise.take_refusal()
+        if step == wire.ENTERPRISE_SSID and request.length != wire.WIRELESS_CONFIG_SIZE:
+            return wire.BAD_DATA_LENGTH
+        return self._take(request) if step != wire.ENTERPRISE_COMMIT else wire.EMPTY
+
+    def _add_enterprise(self, request):
+        step = request.flags
+        if step == wire.ENTERPRISE_SSID:
+            self._begin_enterprise(request)
+        elif step == wire.ENTERPRISE_CREDENTIAL:
+            chunk = memoryview(request.rx)[_DATA : _DATA + request.length]
+            if not self._enterprise.add(wire.request_param(request.rx), chunk):
+                self._wlan.fail("bad enterprise credential")
+        elif step == wire.ENTERPRISE_CANCEL:
+            self._enterprise.cancel()
+        elif not self._enterprise.commit():
+            self._wlan.fail("enterprise SSID not saved")
+
+    def _begin_enterprise(self, request):
+        record = self._sent_record(request)
+        protocol = wire.request_param(request.rx)
+        if not (wire.is_ssid(wire.config_ssid(record)) and 1 <= protocol <= 3):
+            self._enterprise.refusal = _BAD_PARAMETER
+            self._wlan.fail("bad enterprise SSID")
+        elif not self._enterprise.begin(record, protocol):
+            self._wlan.fail("SSID table full")
+
+    # --- WiFi
+
+    def _may_start(self, request):
+        return self._take(request) if self._wlan.may_start() else wire.WRONG_STATE
+
+    def _may_start_ap(self, _request):
+        return wire.EMPTY if self._wlan.may_start() else wire.WRONG_STATE
+
+    def _start_client(self, request):
+        size = min(request.length, wire.SSID_LENGTH)
+        ssid = wire.get_text(request.rx, _DATA, size)
+        self._wlan.start_client(ssid, self._manager.now)
+
+    def _start_ap(self, _request):
+        self._wlan.start_access_point()
+
+    def _stop(self, _request):
+        self._manager.terminate_all()
+        self._listeners.stop(0)
+        self._wlan.stop()
+
+    def _may_scan(self, _request):
+        if not self._wlan.may_scan():
+            return wire.WRONG_STATE
+        return wire.SCAN_IN_PROGRESS if self._wlan.scanning() else wire.EMPTY
+
+    def _start_scan(self, _request):
+        self._wlan.scan()
+
+    def _scan_result(self, request):
+        if self._wlan.scanning():
+            return wire.SCAN_IN_PROGRESS
+        found = self._wlan.scan_result()
+        if found is None:
+            return wire.NO_SCAN_STARTED
+        fitting = found[: request.available // wire.SCAN_DATA_SIZE]
+        for i, entry in enumerate(fitting):
+            wire.put_scan_data(request.tx, i, entry)
+        self._wlan.drop_scan_result()
+        return len(fitting) * wire.SCAN_DATA_SIZE
+
+    # --- TLS: this firmware has none, and says so rather than pretending
+
+    def _no_tls(self, _request):
+        self._tls_unavailable(None)
+        return wire.NO_TLS_CERT
+
+    def _tls_unavailable(self, _request):
+        self._wlan.fail("TLS is not in this firmware")

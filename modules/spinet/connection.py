@@ -1,0 +1,562 @@
+"""The eight slots: each one a connection's state machine with two owners.
+
+A slot is held by the stack (it has a handle), by the controller, or by both, and is free when
+neither holds it. Which of them holds it can be read from the state:
+
+    state            stack   controller
+    free             no      no           waiting for a peer or for connCreate
+    allocated        no      yes          taken, nothing opened yet
+    connecting       yes     yes          SYN sent
+    connected        yes     yes          also while unread data of a peer that left is here
+    otherEndClosed   maybe   yes          the peer is gone and everything was read
+    aborted          no      yes          broken; the controller has yet to notice
+    closePending     yes     no           the controller closed; data is still in flight
+    closeReady       no      no           over; reap() frees it at its one place in the loop
+
+Everything here runs in the service thread. Nothing in read, write, status or an event allocates.
+"""
+
+from micropython import const
+
+from spinet import wire
+from spinet.port import ticks_add, ticks_diff
+from spinet.stack import (
+    ERR_CLSD,
+    EVENT_CLOSED,
+    EVENT_CONNECTED,
+    EVENT_ERROR,
+    EVENT_ROOM,
+    INDEX_MASK,
+    is_for_now,
+    peer_is_gone,
+)
+from spinet.tcp_buffer import rings
+
+SEGMENT = const(1460)  # payload of a full Ethernet segment
+FLUSH_MS = const(20)  # no byte gathers longer than this without push
+CONNECT_TIMEOUT_MS = const(8000)  # of an outgoing attempt
+ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for an acknowledgement
+CLOSE_LIMIT_MS = const(30000)  # and this long in all, however slowly they trickle in
+CLOSE_POLL_MS = const(10)  # how often in_flight is asked: no stack reports an acknowledgement
+
+_NO_HANDLE = const(0)
+
+_FREE = const(0)
+_CONNECTING = const(1)
+_CONNECTED = const(2)
+_OTHER_END_CLOSED = const(3)
+_ABORTED = const(4)
+_CLOSE_PENDING = const(5)
+_CLOSE_READY = const(6)
+_ALLOCATED = const(7)
+
+# The legal moves: for each state, the set of states that may follow, as a bit map.
+_LEGAL = bytes(
+    (
+        1 << _ALLOCATED,  # free
+        1 << _CONNECTED | 1 << _ABORTED | 1 << _CLOSE_READY,  # connecting
+        1 << _OTHER_END_CLOSED | 1 << _ABORTED | 1 << _CLOSE_PENDING | 1 << _CLOSE_READY,
+        1 << _ABORTED | 1 << _CLOSE_PENDING | 1 << _CLOSE_READY,  # otherEndClosed
+        1 << _CLOSE_READY,  # aborted
+        1 << _CLOSE_READY,  # closePending
+        1 << _FREE,  # closeReady
+        1 << _CONNECTING | 1 << _CONNECTED | 1 << _ABORTED | 1 << _CLOSE_READY,  # allocated
+    )
+)
+
+_HELD_BY_CONTROLLER = const(
+    1 << _ALLOCATED | 1 << _CONNECTING | 1 << _CONNECTED | 1 << _OTHER_END_CLOSED | 1 << _ABORTED
+)
+_SEEN_AS_CLOSED = const(1 << _OTHER_END_CLOSED | 1 << _ABORTED)
+
+
+class IllegalMove(Exception):
+    """A state change or a reference that only a bug of ours can cause (debug builds)."""
+
+
+class Connection:
+    """One slot. `token` changes whenever the slot is freed: a stale one is noticed."""
+
+    def __init__(self, number, manager, ring):
+        self.number = number
+        self.state = wire.FREE  # written by _set_state only
+        self.generation = 0  # counts the lives of this slot; written by _free only
+        self.listener = None  # whose accept made it; cleared as that listener stops
+        self.record = bytearray(wire.CONN_STATUS_SIZE)
+        self._manager = manager
+        self._ring = ring  # accepted from the controller, not yet taken by the stack
+        self._handle = _NO_HANDLE
+        self._ending = 0  # why the peer is gone, while there is still data to read; 0 while it is not
+        self._pushed = 0  # of the ring's bytes: up to here with PSH, the controller asked for it
+        self._due = 0  # of the ring's bytes: up to here at once, full segments or not
+        self._flush_at = 0  # when what has gathered becomes due; meaningful while _gathers()
+        self._deadline = 0  # of connecting, or of the next acknowledgement while closing
+        self._close_limit = 0
+        self._unacknowledged = 0  # in flight when last asked, while closing
+        wire.status_clear(self.record, number)
+
+    # --- states and owners
+
+    def _set_state(self, state):
+        """The only writer of `state`: knows the legal moves and keeps the manager's bit maps."""
+        if not _LEGAL[self.state] & 1 << state:
+            self._manager.fault("slot %d: %d -> %d" % (self.number, self.state, state))
+            return False
+        self.state = state
+        wire.status_state(self.record, state)
+        self._manager.note_state(self, state)
+        return True
+
+    def held_by_controller(self):
+        """True while the controller has to let go before the slot can be free."""
+        return _HELD_BY_CONTROLLER >> self.state & 1 == 1
+
+    def held_by_stack(self):
+        """True while the stack has a connection for this slot."""
+        return self._handle != _NO_HANDLE
+
+    def handle(self):
+        """The stack's handle, 0 when it has let go."""
+        return self._handle
+
+    def token(self):
+        """A reference to this life of the slot, for ConnectionManager.resolve()."""
+        return self.generation << 3 | self.number
+
+    def allocate(self, protocol):
+        """free -> allocated: the controller's from here on, before any event can reach it."""
+        if self._set_state(_ALLOCATED):
+            wire.status_owner(self.record, self.number, protocol)
+
+    def set_protocol(self, protocol):
+        """The application protocol, once connCreate's data says which."""
+        wire.status_owner(self.record, self.number, protocol)
+
+    def opened(self, handle, listener, listener_port):
+        """allocated -> connected: accept() gave us this handle."""
+        self._attach(handle)
+        self.listener = listener
+        if not wire.address_local_port(self._manager.addresses):
+            wire.set_local_port(self.record, listener_port)
+        self._set_state(_CONNECTED)
+
+    def connect(self, ip, port):
+        """allocated -> connecting, or aborted when the stack refuses at once."""
+        handle = self._manager.stack.connect(ip, port)
+        if handle < 0:
+            self._set_state(_ABORTED)
+            return handle
+        self._attach(handle)
+        self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
+        self._set_state(_CONNECTING)
+        return 0
+
+    def _attach(self, handle):
+        self._handle = handle
+        self._manager.attach(handle, self)
+        self._update_addresses()
+
+    def _update_addresses(self):
+        addresses = self._manager.addresses
+        self._manager.stack.addresses(self._handle, addresses)
+        wire.status_addresses(self.record, addresses)
+
+    def _detach(self, end):
+        """The stack lets go: `end` is its close or its abort. Later events find nobody here."""
+        handle = self._handle
+        self._handle = _NO_HANDLE
+        self._manager.detach(handle)
+        self._ring.clear()
+        self._pushed = 0
+        self._due = 0
+        self._ending = 0
+        end(handle)
+
+    def _gone(self, state):
+        """The stack lets go rudely, the slot moves on to `state`."""
+        if self._handle != _NO_HANDLE:
+            self._detach(self._manager.stack.abort)
+        self._set_state(state)
+
+    def free(self):
+        """closeReady -> free. Called by ConnectionManager.reap() only."""
+        if self._set_state(_FREE):
+            self.generation += 1
+            self.listener = None
+            wire.status_clear(self.record, self.number)
+
+    # --- what the stack reports
+
+    def on_events(self, events):
+        """Whatever happened to this connection since the last time."""
+        if events & EVENT_CONNECTED and self.state == _CONNECTING:
+            self._update_addresses()
+            self._set_state(_CONNECTED)
+        if events & EVENT_ERROR:
+            self._on_error(self._manager.stack.error(self._handle))
+        elif events & EVENT_CLOSED:
+            self._on_peer_gone(ERR_CLSD)
+        if events & EVENT_ROOM:
+            self._drain()
+
+    def _on_error(self, error):
+        if is_for_now(error):
+            return
+        if self.state == _CLOSE_PENDING:
+            self._gone(_CLOSE_READY)  # nothing is in flight any more
+        elif self.state == _CONNECTING or not peer_is_gone(error):
+            self._gone(_ABORTED)
+        else:
+            self._on_peer_gone(error)
+
+    def _on_peer_gone(self, reason):
+        """FIN or reset: the controller sees it when the last byte was read, not before."""
+        if self.state == _CONNECTED:
+            self._ending = reason
+            self._end_if_read()
+        elif self.state == _OTHER_END_CLOSED and reason != ERR_CLSD and self._handle:
+            self._detach(self._manager.stack.abort)  # a reset after the FIN
+
+    def _end_if_read(self):
+        if not self._ending or self._manager.stack.readable(self._handle):
+            return
+        if self._ending != ERR_CLSD:
+            self._detach(self._manager.stack.abort)
+        # After a FIN the peer may still be reading: the stack keeps its half.
+        self._set_state(_OTHER_END_CLOSED)
+
+    # --- reading
+
+    def readable(self):
+        """Bytes that the controller can read."""
+        return self._manager.stack.readable(self._handle) if self._handle else 0
+
+    def read(self, buf, offset, n):
+        """Up to n received bytes into buf[offset:]; returns how many, 0 when there are none."""
+        if self.state != _CONNECTED:
+            return 0
+        stack = self._manager.stack
+        got = stack.read(self._handle, buf, offset, n)
+        if got > 0:
+            stack.recved(self._handle, got)
+            self._end_if_read()
+            return got
+        if not is_for_now(got):
+            self._on_error(got)
+        return 0
+
+    # --- writing
+
+    def _may_send(self):
+        """True while the peer can still get something: a FIN of its own does not end that."""
+        if self._handle == _NO_HANDLE or not (self._ending == 0 or self._ending == ERR_CLSD):
+            return False
+        return self.state == _CONNECTED or self.state == _OTHER_END_CLOSED
+
+    def space(self):
+        """Bytes that a write will surely take."""
+        return min(self._ring.free(), wire.MAX_DATA) if self._may_send() else 0
+
+    def write(self, buf, offset, n, push):
+        """Take all of buf[offset:offset + n], which space() promised. push: nothing may wait.
+
+        False when the connection broke meanwhile: the controller will see it in the state.
+        """
+        if not self._may_send():
+            return False
+        if n > self._ring.free():
+            self._manager.fault("slot %d: write beyond its space" % self.number)
+            return False
+        taken = self._send_directly(buf, offset, n, push) if not self._ring.count else 0
+        if not self._may_send():
+            return False
+        if taken < n:
+            self._gather(buf, offset + taken, n - taken)
+        if push:
+            self._pushed = self._due = self._ring.count
+        self._drain()
+        return self._may_send()
+
+    def _send_directly(self, buf, offset, n, push):
+        whole = n if push else n - n % SEGMENT
+        return self._send(buf, offset, whole, not push) if whole else 0
+
+    def _gather(self, buf, offset, n):
+        if not self._gathers():
+            self._flush_at = ticks_add(self._manager.now, FLUSH_MS)
+        self._ring.put(buf, offset, n)
+
+    def _gathers(self):
+        """True while bytes wait that nobody asked to push."""
+        return self._ring.count > self._due
+
+    def _send(self, buf, offset, n, more):
+        """Hand n bytes to the stack; returns how many it took."""
+        taken = self._manager.stack.write(self._handle, buf, offset, n, 1 if more else 0)
+        if taken >= 0:
+            return taken
+        if not is_for_now(taken):
+            self._on_write_error(taken)
+        return 0
+
+    def _on_write_error(self, error):
+        if self.state == _CLOSE_PENDING:
+            self._gone(_CLOSE_READY)
+        elif peer_is_gone(error):
+            self._on_peer_gone(error)
+        else:
+            self._gone(_ABORTED)
+
+    def _drain(self):
+        """Move what may leave from the ring to the stack, as far as it has room."""
+        while self._handle and self._ring.count:
+            n = self._sendable()
+            if not n:
+                return
+            ring = self._ring
+            run = min(n, ring.run())
+            # PSH on the last byte that was pushed, on none before it and on none that was not.
+            more = run != self._pushed
+            taken = self._send(ring.memory, ring.start, run, more)
+            if not self._handle:
+                return
+            self._sent(taken)
+            if taken < run:
+                return  # the stack reports when there is room
+
+    def _sendable(self):
+        """How many of the ring's bytes may leave in one write: never across the push mark."""
+        if self._pushed:
+            return self._pushed
+        if self._due:
+            return self._due
+        return self._ring.count - self._ring.count % SEGMENT
+
+    def _sent(self, n):
+        self._ring.drop(n)
+        self._pushed = max(0, self._pushed - n)
+        self._due = max(0, self._due - n)
+
+    def step_flush(self, now):
+        """What has gathered for FLUSH_MS leaves, full segment or not."""
+        if self._handle and self._gathers() and ticks_diff(now, self._flush_at) >= 0:
+            self._due = self._ring.count
+            self._drain()
+
+    # --- ending
+
+    def close(self):
+        """connClose: the controller lets go; what is in flight is still delivered."""
+        state = self.state
+        if self._handle and (state == _CONNECTED or state == _OTHER_END_CLOSED):
+            self._begin_close()
+        elif self.held_by_controller():
+            self._gone(_CLOSE_READY)
+
+    def _begin_close(self):
+        manager = self._manager
+        manager.stack.shutdown_rx(self._handle)
+        self._ending = 0
+        self._pushed = self._due = self._ring.count
+        self._unacknowledged = -1
+        self._deadline = ticks_add(manager.now, ACKNOWLEDGE_TIMEOUT_MS)
+        self._close_limit = ticks_add(manager.now, CLOSE_LIMIT_MS)
+        self._set_state(_CLOSE_PENDING)
+        self.step_close(manager.now)
+
+    def abort(self):
+        """connAbort: both let go at once, the peer gets a reset."""
+        if self.held_by_controller() or self.state == _CLOSE_PENDING:
+            self._gone(_CLOSE_READY)
+
+    def break_off(self):
+        """Received bytes were lost on their way to the controller: make that visible."""
+        if self.state == _CONNECTED or self.state == _OTHER_END_CLOSED:
+            self._gone(_ABORTED)
+
+    def step_close(self, now):
+        """closePending: over when nothing is in flight, or when nobody acknowledges."""
+        if self.state != _CLOSE_PENDING:
+            return
+        self._drain()
+        if self.state != _CLOSE_PENDING:
+            return  # the drain found it broken
+        left = self._manager.stack.in_flight(self._handle) + self._ring.count
+        if left <= 0:  # -1: this stack cannot know, and finishes the delivery by itself
+            self._detach(self._manager.stack.close)
+            self._set_state(_CLOSE_READY)
+        elif self._acknowledged_in_time(left, now):
+            return
+        else:
+            self._manager.unacknowledged_closes += 1
+            self._gone(_CLOSE_READY)
+
+    def _acknowledged_in_time(self, left, now):
+        if left < self._unacknowledged or self._unacknowledged < 0:
+            self._unacknowledged = left
+            self._deadline = ticks_add(now, ACKNOWLEDGE_TIMEOUT_MS)
+        return ticks_diff(now, self._deadline) < 0 and ticks_diff(now, self._close_limit) < 0
+
+    def step_connect(self, now):
+        """connecting: give up after CONNECT_TIMEOUT_MS."""
+        if self.state == _CONNECTING and ticks_diff(now, self._deadline) >= 0:
+            self._manager.connect_timeouts += 1
+            self._gone(_ABORTED)
+
+    def due_ms(self, now):
+        """How long until one of the steps has something to do; -1: no time is set."""
+        if self.state == _CLOSE_PENDING:
+            return CLOSE_POLL_MS
+        if self.state == _CONNECTING:
+            return max(0, ticks_diff(self._deadline, now))
+        if self._gathers():
+            return max(0, ticks_diff(self._flush_at, now))
+        return -1
+
+
+class ConnectionManager:
+    """The eight slots over one stack. `debug`: a bug raises; else it is counted and ignored."""
+
+    def __init__(self, stack, debug=False, buffers=None):
+        self.stack = stack
+        self.now = 0  # ticks at the start of this pass of the loop; written by service
+        self.addresses = bytearray(8)  # scratch of Connection._update_addresses
+        self.connected = 0  # bit map of slots, as ConnStatus wants it
+        self.closed = 0  # otherEndClosed and aborted
+        self.faults = 0  # bugs noticed in a release build
+        self.stale = 0  # references to a life of a slot that is over
+        self.connect_timeouts = 0
+        self.unacknowledged_closes = 0
+        self._debug = debug
+        self._occupied = 0  # bit map of slots that are not free
+        self._over = 0  # bit map of slots in closeReady
+        self._owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
+        buffers = buffers or rings(wire.SOCKETS)
+        self.slots = [Connection(i, self, buffers[i]) for i in range(wire.SOCKETS)]
+
+    def fault(self, text):
+        """A bug of ours: loud in a debug build, counted in a release build."""
+        self.faults += 1
+        if self._debug:
+            raise IllegalMove(text)
+
+    def note_state(self, slot, state):
+        """Keep the bit maps; called by Connection._set_state only."""
+        bit = 1 << slot.number
+        self.connected = self.connected | bit if state == _CONNECTED else self.connected & ~bit
+        self.closed = self.closed | bit if _SEEN_AS_CLOSED >> state & 1 else self.closed & ~bit
+        self._occupied = self._occupied | bit if state != _FREE else self._occupied & ~bit
+        self._over = self._over | bit if state == _CLOSE_READY else self._over & ~bit
+
+    # --- slots
+
+    def allocate(self, protocol):
+        """A slot that was free, now allocated; None when all are taken."""
+        for slot in self.slots:
+            if slot.state == _FREE:
+                slot.allocate(protocol)
+                return slot
+        return None
+
+    def has_free_slot(self):
+        """True when allocate() would succeed."""
+        return self._occupied != (1 << wire.SOCKETS) - 1
+
+    def resolve(self, token):
+        """The slot of a token(), or None when that life of it is over."""
+        slot = self.slots[token & 7]
+        if slot.generation == token >> 3 and slot.state != _FREE:
+            return slot
+        self.stale += 1
+        self.fault("stale reference to slot %d" % slot.number)
+        return None
+
+    def adopt(self, handle, listener):
+        """A freshly accepted handle becomes a connection; None (and a reset) without a slot."""
+        slot = self.allocate(listener.protocol)
+        if slot is None:
+            self.stack.abort(handle)
+            return None
+        slot.opened(handle, listener, listener.port)
+        return slot
+
+    def accepted_by(self, listener):
+        """How many slots this listener's connections occupy."""
+        count = 0
+        for slot in self.slots:
+            if slot.listener is listener:
+                count += 1
+        return count
+
+    def disown(self, listener):
+        """This listener is gone; its connections live on without it."""
+        for slot in self.slots:
+            if slot.listener is listener:
+                slot.listener = None
+
+    def terminate_all(self):
+        """networkStop: every connection is reset, every slot becomes free."""
+        for slot in self.slots:
+            slot.abort()
+        self.reap()
+
+    # --- events
+
+    def attach(self, handle, owner):
+        """Events of this handle go to owner.on_events()."""
+        self._owners[handle & INDEX_MASK] = owner
+
+    def detach(self, handle):
+        """Events of this handle go nowhere."""
+        self._owners[handle & INDEX_MASK] = None
+
+    def dispatch(self):
+        """Hand out what the stack has recorded. Handlers may close, open and stop anything."""
+        pending = self.stack.pending()
+        index = 0
+        while pending:
+            if pending & 1:
+                self._dispatch(index)
+            pending >>= 1
+            index += 1
+
+    def _dispatch(self, index):
+        owner = self._owners[index]
+        if owner is not None:
+            events = self.stack.events(owner.handle())
+            if events:
+                owner.on_events(events)
+
+    def step(self, now):
+        """Time passes: flush, give up, finish closing."""
+        if not self._occupied:
+            return
+        for slot in self.slots:
+            slot.step_connect(now)
+            slot.step_flush(now)
+            slot.step_close(now)
+
+    def reap(self):
+        """Free what nobody holds: the only place where a slot becomes free. Returns how many."""
+        if not self._over:
+            return 0
+        count = 0
+        for slot in self.slots:
+            if slot.state == _CLOSE_READY:
+                slot.free()
+                count += 1
+        return count
+
+    def due_ms(self, now):
+        """How long the loop may sleep; -1: as long as it likes."""
+        soonest = -1
+        if self._occupied:
+            for slot in self.slots:
+                due = slot.due_ms(now)
+                if due >= 0 and (soonest < 0 or due < soonest):
+                    soonest = due
+        return soonest
+
+    def summary(self):
+        """Both bit maps, as wire.put_conn_status() takes them."""
+        return self.closed << 8 | self.connected

@@ -1,0 +1,90 @@
+"""One transaction of the link, whoever drives the clock.
+
+A port (spi_master, spi_slave) moves the bytes and calls, in this order:
+
+    begin()      a header may come: our own is ready in `tx`
+    answer()     8 bytes are in `rx`: decide; the response is in `tx`, `data_length` is set
+    complete()   response and data phase have passed: act on what came
+    finish()     CS rose: what was deferred is done now
+    cut()        instead of any of them: the transaction was abandoned half-way
+
+The data phase has `data_length` bytes (whole dwords); `tx` holds them when the response is
+positive and the command sends, `rx` takes them otherwise, both at wire.DATA.
+"""
+
+from spinet import wire
+
+
+class LinkLost(Exception):
+    """The link's hardware is gone: the module lost its power, or is held in reset."""
+
+
+class Link:
+    """The two message buffers, the request that is being served, and counters.
+
+    `commands` has `answer(request)`, `complete(request)`, `deferred(request)` and `cut(request)`;
+    the request is this object. All of it runs in the service thread.
+    """
+
+    def __init__(self, commands):
+        self.commands = commands
+        self.tx = bytearray(wire.HEADER_SIZE + wire.MAX_DATA)
+        self.rx = bytearray(wire.HEADER_SIZE + wire.MAX_DATA)
+        self.command = 0  # of the transaction under way; these five are set by answer()
+        self.socket = 0
+        self.flags = 0
+        self.length = 0  # bytes the controller offers
+        self.available = 0  # bytes the controller can take
+        self.accepted = 0  # bytes of the controller's data that the data phase brings
+        self.response = 0
+        self.data_length = 0  # of the data phase, in whole dwords
+        self.refused = False  # the header could not be served: nothing to complete
+        self.transactions = 0
+        self.bad_headers = 0
+        self.cuts = 0
+
+    def begin(self):
+        """A new header may come."""
+        wire.forget_request(self.rx)
+        wire.module_header(self.tx, self.commands.wifi_state())
+
+    def answer(self):
+        """The first 8 bytes are in rx: decide the response."""
+        rx = self.rx
+        self.accepted = 0
+        error = wire.request_error(rx)
+        self.refused = error != 0
+        if error:
+            self.bad_headers += 1
+            self._respond(error, 0)
+            return
+        self.command = rx[1]
+        self.socket = rx[2]
+        self.flags = rx[3]
+        self.length = wire.request_length(rx)
+        self.available = wire.request_available(rx)
+        response = self.commands.answer(self)
+        # A command that takes data says how much in `accepted`; every other sends its response.
+        self._respond(response, self.accepted or (response if response > 0 else 0))
+
+    def _respond(self, response, data_length):
+        self.response = response
+        self.data_length = data_length + 3 & ~3
+        wire.put_response(self.tx, response)
+
+    def complete(self):
+        """Response and data have crossed the wire."""
+        self.transactions += 1
+        if not self.refused:
+            self.commands.complete(self)
+
+    def finish(self):
+        """CS is high again: the controller has its answer."""
+        if not self.refused:
+            self.commands.deferred(self)
+
+    def cut(self):
+        """The controller went away after answer(): it got no answer, or not all of it."""
+        self.cuts += 1
+        if not self.refused:
+            self.commands.cut(self)

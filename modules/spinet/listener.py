@@ -1,0 +1,157 @@
+"""The ports we accept on: start, accept, one-shot, stop.
+
+A listener takes a connection from the stack's backlog only when a slot is free and its own limit
+allows; what waits is taken as soon as a slot is freed, without polling. The service thread only.
+"""
+
+from micropython import const
+
+from spinet.stack import ERR_WOULDBLOCK, EVENT_ACCEPT, is_for_now
+from spinet.wire import PROTOCOL_FTP_DATA, SOCKETS
+
+LISTENERS = const(8)
+BACKLOG = const(8)
+_DRAIN = const(32)  # accepts in a row, failed ones included, before others get a turn
+
+
+class Listener:
+    """One port. `port` is 0 while this entry of the table is unused."""
+
+    def __init__(self, table):
+        self.port = 0
+        self.ip = 0
+        self.protocol = 0
+        self.limit = 0  # connections at the same time
+        self._table = table
+        self._handle = 0
+        self.waiting = False  # set by an accept event, cleared when the backlog was drained
+
+    def handle(self):
+        """The stack's handle, 0 when not listening."""
+        return self._handle
+
+    def start(self, ip, port, protocol, limit, handle):
+        """This entry listens from now on, on a handle of the stack's."""
+        self.ip = ip
+        self.port = port
+        self.protocol = protocol
+        self.limit = limit
+        self.waiting = False
+        self._handle = handle
+
+    def end(self):
+        """Forget everything; returns the handle that was in use."""
+        handle = self._handle
+        self._handle = 0
+        self.port = 0
+        self.waiting = False
+        return handle
+
+    def on_events(self, events):
+        """The stack has connections for us."""
+        if events & EVENT_ACCEPT:
+            self.waiting = True
+            self._table.accept(self)
+
+
+class ListenerTable:
+    """All listeners. Used by commands; accept_waiting() by the loop after slots were freed."""
+
+    def __init__(self, manager):
+        self._manager = manager
+        self.entries = [Listener(self) for _ in range(LISTENERS)]
+        self.refused = 0  # connections that failed before they were ours
+        self.on_change = None  # called as ports come and go; set by whoever announces services
+
+    def listen(self, ip, port, protocol, limit):
+        """Start, or with limit 0 stop, listening; True unless it failed. Port 0 stops all."""
+        if limit == 0:
+            self.stop(port)
+            return True
+        if port == 0:
+            return False
+        if self._covered(ip, port):
+            return True
+        if ip == 0:
+            self.stop(port)  # all interfaces replace a narrower one
+        return self._start(ip, port, protocol, limit)
+
+    def _covered(self, ip, port):
+        for entry in self.entries:
+            if entry.port == port and (entry.ip in (0, ip)):
+                return True
+        return False
+
+    def _start(self, ip, port, protocol, limit):
+        entry = self._unused()
+        if entry is None:
+            return False
+        handle = self._manager.stack.listen(ip, port, BACKLOG)
+        if handle < 0:
+            return False
+        entry.start(ip, port, protocol, min(limit, SOCKETS), handle)
+        self._manager.attach(handle, entry)
+        self._changed()
+        return True
+
+    def _unused(self):
+        for entry in self.entries:
+            if entry.port == 0:
+                return entry
+        return None
+
+    def stop(self, port):
+        """Stop listening on this port (0: on all); connections live on. True if any did."""
+        stopped = False
+        for entry in self.entries:
+            if entry.port and (port in (0, entry.port)):
+                self._stop(entry)
+                stopped = True
+        return stopped
+
+    def _stop(self, entry):
+        handle = entry.end()
+        self._manager.detach(handle)
+        self._manager.disown(entry)
+        self._manager.stack.close(handle)
+        self._changed()
+
+    def _changed(self):
+        if self.on_change:
+            self.on_change()
+
+    # --- accepting
+
+    def accept(self, listener):
+        """Take from this listener's backlog what slots and limit allow."""
+        for _ in range(_DRAIN):
+            if not self._may_accept(listener):
+                return
+            handle = self._manager.stack.accept(listener.handle())
+            if handle > 0:
+                self._accepted(listener, handle)
+            elif handle == ERR_WOULDBLOCK:
+                listener.waiting = False
+                return
+            elif is_for_now(handle):
+                return  # no memory or descriptor left: accept_waiting() tries again
+            else:
+                self.refused += 1
+
+    def _may_accept(self, listener):
+        return (
+            listener.waiting
+            and self._manager.has_free_slot()
+            and self._manager.accepted_by(listener) < listener.limit
+        )
+
+    def _accepted(self, listener, handle):
+        self._manager.adopt(handle, listener)
+        if listener.protocol == PROTOCOL_FTP_DATA:
+            self._stop(listener)  # a new port for every transfer: the connection outlives it
+
+    def accept_waiting(self):
+        """Slots were freed: take what waited for them."""
+        for entry in self.entries:
+            if entry.waiting:
+                self.accept(entry)

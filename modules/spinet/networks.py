@@ -1,0 +1,235 @@
+"""Remembered networks: what we know, stored so that a restart, or a power loss, harms nothing.
+
+The store is one file of entries; it is written anew beside the old one and renamed over it, so
+that at any moment either the old or the new is whole. Each entry has its own check sum: a damaged
+one costs itself, not the others. Passwords and credentials are in here and nowhere else.
+"""
+
+import binascii
+import os
+
+from spinet import wire
+
+_ENTRY_HEADER = 4  # index u8, zero u8, length of the credentials u16; then record, credentials, crc
+
+
+class Store:
+    """A file that is replaced whole or not at all. Raises OSError when the disk does."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def load(self):
+        """The contents, empty when nothing was ever saved."""
+        try:
+            with open(self.path, "rb") as file:
+                return file.read()
+        except OSError:
+            return b""
+
+    def save(self, data):
+        """Replace the contents."""
+        fresh = self.path + ".new"
+        with open(fresh, "wb") as file:
+            file.write(data)
+        os.rename(fresh, self.path)
+
+    def erase(self):
+        """Forget the contents."""
+        try:
+            os.remove(self.path)
+        except OSError:
+            pass  # there was nothing to forget
+
+
+class Network:
+    """One entry: the WirelessConfig record as the controller sent it, and what enterprise adds."""
+
+    def __init__(self, record, credentials=b""):
+        self.record = bytes(record)
+        self.credentials = bytes(credentials)
+        self.ssid = wire.config_ssid(self.record)
+
+
+class Networks:
+    """Entry 0 is our own access point, 1..20 are networks to join; a list with gaps (None)."""
+
+    def __init__(self, store):
+        self._store = store
+        self.entries = [None] * (1 + wire.REMEMBERED_NETWORKS)
+        self.damaged = 0  # stored entries that could not be read
+        self._read(store.load())
+
+    # --- looking things up
+
+    def access_point(self):
+        """Our own access point's entry, or None."""
+        return self.entries[0]
+
+    def find(self, ssid):
+        """The entry that remembers this name (bytes), or None."""
+        index = self._index(ssid)
+        return self.entries[index] if index else None
+
+    def strongest(self, found):
+        """The remembered entry that comes first in `found` (ssids, strongest first), or None."""
+        for ssid in found:
+            entry = self.find(ssid)
+            if entry:
+                return entry
+        return None
+
+    def remembered(self):
+        """The entries to join, in their order."""
+        return [entry for entry in self.entries[1:] if entry]
+
+    def _index(self, ssid):
+        for i in range(1, len(self.entries)):
+            if self.entries[i] and self.entries[i].ssid == ssid:
+                return i
+        return 0
+
+    def has_room(self, ssid):
+        """True when remember() would find a place."""
+        return bool(self._index(ssid)) or None in self.entries[1:]
+
+    # --- changing them; each is stored before it returns
+
+    def remember(self, network):
+        """Add a network, or replace the one of the same name; False when the table is full."""
+        index = self._index(network.ssid)
+        if not index:
+            if None not in self.entries[1:]:
+                return False
+            index = self.entries.index(None, 1)
+        return self._put(index, network)
+
+    def forget(self, ssid):
+        """Remove a network; False when it is not remembered."""
+        index = self._index(ssid)
+        return bool(index) and self._put(index, None)
+
+    def set_access_point(self, network):
+        """Replace our own access point's entry."""
+        return self._put(0, network)
+
+    def _put(self, index, network):
+        before = self.entries[index]
+        self.entries[index] = network
+        try:
+            self._store.save(self._encoded())
+        except OSError:
+            self.entries[index] = before
+            raise
+        return True
+
+    def erase(self):
+        """Factory reset: forget everything."""
+        for i in range(len(self.entries)):
+            self.entries[i] = None
+        self._store.erase()
+
+    # --- the file
+
+    def _encoded(self):
+        parts = []
+        for index, network in enumerate(self.entries):
+            if network:
+                parts.append(_encode(index, network))
+        return b"".join(parts)
+
+    def _read(self, data):
+        at = 0
+        while at + _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE + 4 <= len(data):
+            end = at + _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE + wire.get_u16(data, at + 2)
+            body = data[at:end]
+            intact = wire.get_u32(data, end) if end + 4 <= len(data) else -1
+            if intact == binascii.crc32(body) and body[0] < len(self.entries):
+                record = body[_ENTRY_HEADER : _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE]
+                credentials = body[_ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE :]
+                self.entries[body[0]] = Network(record, credentials)
+                at = end + 4
+            else:
+                self.damaged += 1
+                at = self._next_intact(data, at + 1)
+        if at < len(data):
+            self.damaged += 1
+
+    def _next_intact(self, data, at):
+        """Where the next entry with a right check sum begins, or the end."""
+        smallest = _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE
+        while at + smallest + 4 <= len(data):
+            end = at + smallest + wire.get_u16(data, at + 2)
+            if data[at] < len(self.entries) and end + 4 <= len(data):
+                if wire.get_u32(data, end) == binascii.crc32(data[at:end]):
+                    return at
+            at += 1
+        return len(data)
+
+
+def _encode(index, network):
+    head = bytearray(_ENTRY_HEADER)
+    head[0] = index
+    wire.put_u16(head, 2, len(network.credentials))
+    body = bytes(head) + network.record + network.credentials
+    check = bytearray(4)
+    wire.put_u32(check, 0, binascii.crc32(body))
+    return body + bytes(check)
+
+
+class EnterpriseEntry:
+    """networkAddEnterpriseSsid in its steps: SSID, credential chunks, then commit or cancel."""
+
+    def __init__(self, networks):
+        self._networks = networks
+        self._record = None  # between the SSID step and commit or cancel
+        self._chunks = None  # one bytearray per credential
+        self.refusal = 0  # the code the next step is answered with, when the SSID step failed
+
+    def pending(self):
+        """True between the SSID step and commit or cancel."""
+        return self._record is not None
+
+    def take_refusal(self):
+        """The code to refuse this step with; it is told once."""
+        code = self.refusal or wire.WRONG_STATE
+        self.refusal = 0
+        return code
+
+    def begin(self, record, protocol):
+        """The SSID step; False when no entry is free."""
+        record = bytearray(record)
+        wire.set_config_eap(record, protocol)
+        ssid = wire.config_ssid(record)
+        if not self._networks.has_room(ssid):
+            self.refusal = wire.TOO_MANY_SSIDS
+            return False
+        self.refusal = 0
+        self._record = record
+        self._chunks = [bytearray() for _ in range(wire.CREDENTIALS)]
+        return True
+
+    def add(self, index, chunk):
+        """A credential chunk; False (and all is dropped) when it is more than was announced."""
+        if index < wire.CREDENTIALS:
+            self._chunks[index].extend(chunk)
+            if len(self._chunks[index]) <= wire.config_credential_size(self._record, index):
+                return True
+        self.cancel()
+        return False
+
+    def cancel(self):
+        """Drop what came so far."""
+        self._record = None
+        self._chunks = None
+        self.refusal = 0
+
+    def commit(self):
+        """Remember the network; False (and all is dropped) when credentials are incomplete."""
+        record = self._record
+        chunks = self._chunks
+        self.cancel()
+        for index, chunk in enumerate(chunks):
+            if len(chunk) != wire.config_credential_size(record, index):
+                return False
+        return self._networks.remember(Network(record, b"".join(chunks)))

@@ -1,0 +1,134 @@
+"""What to look at from the REPL while the module serves.
+
+    >>> import spinet.report as r
+    >>> r.slots()        every slot: state, who holds it, addresses, bytes waiting
+    >>> r.listeners()    every port
+    >>> r.network()      WiFi state, last error (never a password)
+    >>> r.counters()     what has happened so far, what should not have
+Everything returns nothing and prints; nothing here changes the service.
+"""
+
+from spinet import port, wire
+
+STATES = (
+    "free",
+    "connecting",
+    "connected",
+    "otherEndClosed",
+    "aborted",
+    "closePending",
+    "closeReady",
+    "allocated",
+)
+WIFI_STATES = (
+    "disabled",
+    "idle",
+    "running as access point",
+    "connecting",
+    "connected",
+    "auto-reconnecting",
+    "reconnecting",
+)
+
+
+def _service():
+    from spinet import service
+
+    return service.current
+
+
+def _run(function):
+    current = _service()
+    if current is None:
+        print("the service does not run")
+    else:
+        function(current)
+
+
+def _address(record):
+    octets = wire.status_peer_octets(record)
+    local, remote = wire.status_ports(record)
+    return "%d <- %s:%d" % (local, ".".join(str(octet) for octet in octets), remote)
+
+
+def _print_slot(slot):
+    holders = [name for name, held in _holders(slot) if held]
+    print(
+        "%d %-14s %-17s %-28s in %5d  room %5d"
+        % (
+            slot.number,
+            STATES[slot.state],
+            "+".join(holders) or "-",
+            _address(slot.record) if holders else "",
+            slot.readable(),
+            slot.space(),
+        )
+    )
+
+
+def _holders(slot):
+    return (("stack", slot.held_by_stack()), ("controller", slot.held_by_controller()))
+
+
+def _print_slots(service):
+    for slot in service.manager.slots:
+        _print_slot(slot)
+
+
+def _print_listeners(service):
+    manager = service.manager
+    for entry in service.listeners.entries:
+        if entry.port:
+            used = manager.accepted_by(entry)
+            waiting = ", more are waiting" if entry.waiting else ""
+            print(
+                "port %d protocol %d: %d of %d%s"
+                % (entry.port, entry.protocol, used, entry.limit, waiting)
+            )
+
+
+def _print_network(service):
+    wlan = service.wlan
+    print("WiFi %s, rssi %d" % (WIFI_STATES[wlan.state], wlan.rssi))
+    print("last error: %s" % (wlan.last_error.decode() or "none"))
+    print("%d networks remembered" % len(service.networks.remembered()))
+
+
+def _print_counters(service):
+    link = service.link
+    manager = service.manager
+    print("transactions %d, bad headers %d, cut %d" % (link.transactions, link.bad_headers, link.cuts))
+    print("unknown commands %d" % service.commands.unknown)
+    print("connect time-outs %d" % manager.connect_timeouts)
+    print("closes that nobody acknowledged %d" % manager.unacknowledged_closes)
+    print("connections lost before accept %d" % service.listeners.refused)
+    print("faults %d, stale references %d" % (manager.faults, manager.stale))
+    print("heap free %d" % port.heap_free())
+
+
+def slots():
+    """Print the eight slots."""
+    _run(_print_slots)
+
+
+def listeners():
+    """Print the ports that are listened on."""
+    _run(_print_listeners)
+
+
+def network():
+    """Print the WiFi state and the last error."""
+    _run(_print_network)
+
+
+def counters():
+    """Print what was counted since the last boot."""
+    _run(_print_counters)
+
+
+def diagnostics(service):
+    """Everything, for the diagnostics command: on a chip this goes to the UART."""
+    _print_network(service)
+    _print_listeners(service)
+    _print_slots(service)
+    _print_counters(service)

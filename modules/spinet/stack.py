@@ -1,0 +1,73 @@
+"""The contract of a TCP stack: integers in, integers out.
+
+A stack object has these methods. `h` is a handle: a positive small integer,
+`generation << INDEX_BITS | index`; a handle that was closed or aborted is never valid again.
+Errors are lwIP's `err_t` numbers, all negative. Nothing here raises for what a peer or a
+network does, and the methods marked * never allocate.
+
+    listen(ip, port, backlog)      handle or error; ip is a u32 as in the records, 0 = any
+    accept(h)                      handle, ERR_WOULDBLOCK when drained, or what befell one
+    connect(ip, port)              handle or error; never waits for the peer
+    addresses(h, into)             8 bytes: local port, remote port (u16), remote ip (4 octets)
+    readable(h)                *   bytes that read() would give now
+    read(h, buf, offset, n)    *   bytes read, ERR_WOULDBLOCK, ERR_CLSD after a FIN, or why it broke
+    recved(h, n)               *   n bytes were consumed: open the receive window by as much
+    writable(h)                *   bytes that write() would surely take now (0 if it cannot know)
+    write(h, buf, offset, n, more) *  bytes taken, 0..n, or an error; more=1: no PSH on the last
+    in_flight(h)               *   unsent plus unacknowledged, 0 when the PCB is gone, -1 unknown
+    shutdown_rx(h)             *   discard what is unread and whatever still arrives
+    close(h)                       orderly end (FIN); the handle is released
+    abort(h)                       reset at once; the handle is released
+    error(h)                   *   why the connection broke, 0 while it has not
+    events(h)                  *   event bits since the last call
+    pending()                  *   bit map, by index, of the handles that have events
+    wait(ms)                   *   sleep until anything happened; 1, or 0 after ms milliseconds
+    wake()                         end a wait, from any thread
+
+The offset in read and write is there because a slice would allocate.
+"""
+
+from micropython import const
+
+ERR_OK = 0
+ERR_MEM = -1
+ERR_BUF = -2
+ERR_TIMEOUT = -3
+ERR_RTE = -4
+ERR_INPROGRESS = -5
+ERR_VAL = -6
+ERR_WOULDBLOCK = -7
+ERR_USE = -8
+ERR_ALREADY = -9
+ERR_ISCONN = -10
+ERR_CONN = -11
+ERR_IF = -12
+ERR_ABRT = -13
+ERR_RST = -14
+ERR_CLSD = -15
+ERR_ARG = -16
+
+EVENT_ACCEPT = 1
+EVENT_CONNECTED = 2
+EVENT_DATA = 4
+EVENT_ROOM = 8
+EVENT_CLOSED = 16  # the peer's FIN
+EVENT_ERROR = 32  # the connection is broken, error(h) says why
+
+INDEX_BITS = 5
+INDEX_MASK = 31
+
+
+# Sets of errors as bit maps over -error: a tuple of names would be built anew at each call.
+_FOR_NOW = const(1 << 1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 7)
+_PEER_GONE = const(1 << 11 | 1 << 13 | 1 << 14 | 1 << 15)
+
+
+def is_for_now(error):
+    """True for ERR_MEM, BUF, TIMEOUT, INPROGRESS, WOULDBLOCK: try again, end nothing for it."""
+    return error < 0 and _FOR_NOW >> -error & 1 == 1
+
+
+def peer_is_gone(error):
+    """True for ERR_CONN, ABRT, RST, CLSD: the peer, or the connection, is no longer there."""
+    return error < 0 and _PEER_GONE >> -error & 1 == 1

@@ -1,0 +1,635 @@
+"""The TCP stack over MicroPython sockets: SIM on the computer's own network, and stock firmware.
+
+Sockets cannot say how much waits, so received bytes come through a ring of the connection's own.
+With `hostnet` (SIM, host tests) no transfer and no TCP event allocates, and `in_flight` is known.
+Without it (stock firmware) the socket object's methods serve: a read allocates, and `in_flight`
+is -1. Opening a socket allocates in both, as there is no other way to get a socket object.
+See `stack` for the contract.
+"""
+
+import errno
+import io
+import socket
+
+from micropython import const
+
+from spinet import port
+from spinet.stack import (
+    ERR_ABRT,
+    ERR_CLSD,
+    ERR_CONN,
+    ERR_IF,
+    ERR_MEM,
+    ERR_OK,
+    ERR_RST,
+    ERR_RTE,
+    ERR_USE,
+    ERR_VAL,
+    ERR_WOULDBLOCK,
+    EVENT_ACCEPT,
+    EVENT_CLOSED,
+    EVENT_CONNECTED,
+    EVENT_DATA,
+    EVENT_ERROR,
+    EVENT_ROOM,
+    INDEX_BITS,
+    INDEX_MASK,
+    is_for_now,
+)
+from spinet.tcp_buffer import rings
+
+CONNECTIONS = const(8)
+LISTENERS = const(8)
+GENERATIONS = const(0xFFFF)
+SEND_BUFFER = const(32768)  # what the computer may hold for us: a promise is not a warehouse
+
+_IN = const(1)  # poll flags; the same numbers on every port
+_OUT = const(4)
+_ERR = const(8)
+_HUP = const(16)
+_BROKEN = const(24)
+
+_STREAM_POLL = const(3)  # MP_STREAM_POLL
+
+_FILL_ROUNDS = const(8)  # how much of a flood one event takes before others get a turn
+
+_UNUSED = const(0)
+_LISTENING = const(1)
+_CONNECTING = const(2)
+_OPEN = const(3)
+
+# Numbers of Linux and of lwIP's sockets; MicroPython's errno module does not name all of them.
+_ERRORS = {
+    11: ERR_WOULDBLOCK,
+    errno.EAGAIN: ERR_WOULDBLOCK,
+    errno.EINPROGRESS: ERR_WOULDBLOCK,
+    errno.ECONNRESET: ERR_RST,
+    32: ERR_RST,  # EPIPE: we wrote after a reset
+    errno.ECONNREFUSED: ERR_RST,  # as lwIP reports it
+    errno.ECONNABORTED: ERR_ABRT,
+    errno.ENOTCONN: ERR_CONN,
+    128: ERR_CONN,  # ENOTCONN of lwIP's own errno.h
+    107: ERR_CONN,
+    108: ERR_CLSD,  # ESHUTDOWN
+    errno.EBADF: ERR_CLSD,
+    errno.ETIMEDOUT: ERR_ABRT,  # the stack gave up
+    110: ERR_ABRT,
+    101: ERR_RTE,  # ENETUNREACH
+    errno.EHOSTUNREACH: ERR_RTE,
+    118: ERR_RTE,  # lwIP's EHOSTUNREACH
+    99: ERR_RTE,  # EADDRNOTAVAIL
+    errno.EADDRINUSE: ERR_USE,
+    100: ERR_IF,  # ENETDOWN
+    errno.ENOMEM: ERR_MEM,
+    errno.ENOBUFS: ERR_MEM,
+    24: ERR_MEM,  # EMFILE, ENFILE: no descriptor left
+    23: ERR_MEM,
+}
+
+
+def err_of(number):
+    """lwIP's error for a positive errno."""
+    return _ERRORS.get(number, ERR_VAL)
+
+
+class _HostCalls:
+    """Transfers through `hostnet`: counts and negative errno, no exceptions, no allocation."""
+
+    def __init__(self):
+        self.receive = port.hostnet.recv
+        self.send = port.hostnet.send
+        self.in_flight = port.hostnet.outq
+        self.addresses = port.hostnet.addresses
+        self.reset_on_close = port.hostnet.reset_on_close
+
+    def key(self, sock):
+        """What the transfers take, and what the poller reports."""
+        return sock.fileno()
+
+    def setup(self, sock):
+        """Options of a fresh connection."""
+        port.hostnet.nodelay(sock.fileno())
+        sock.setsockopt(socket.SOL_SOCKET, 7, SEND_BUFFER)  # SO_SNDBUF
+
+    def connect_error(self, key, _flags):
+        """Negative errno of a connection attempt that ended, 0 when it succeeded."""
+        return port.hostnet.error(key)
+
+
+class _SocketCalls:
+    """The same through the methods that every MicroPython socket has."""
+
+    def key(self, sock):
+        return sock
+
+    def setup(self, sock):
+        """Nothing that every stock firmware would know."""
+
+    def receive(self, sock, buf, offset, n):
+        # Not readinto(): it tries until it has all n, and loses what it had when that fails.
+        try:
+            data = sock.recv(n)
+        except OSError as e:
+            return -e.errno
+        buf[offset : offset + len(data)] = data
+        return len(data)
+
+    def send(self, sock, buf, offset, n):
+        try:
+            taken = sock.write(buf, offset, n)
+        except OSError as e:
+            return -e.errno
+        return -errno.EAGAIN if taken is None else taken
+
+    def in_flight(self, _sock):
+        return -1
+
+    def addresses(self, _sock, _into):
+        return -1  # the caller has what accept() or connect() said
+
+    def reset_on_close(self, sock):
+        try:  # struct linger: on, no time
+            sock.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_LINGER", 13), _LINGER_ZERO)
+        except (OSError, TypeError, AttributeError):
+            return -1  # this firmware's sockets know no linger: the end is an orderly one
+        return 0
+
+    def connect_error(self, sock, flags):
+        if not flags & _BROKEN:
+            return 0
+        try:
+            sock.recv(1)
+        except OSError as e:
+            return -e.errno
+        return -errno.ECONNREFUSED
+
+
+_LINGER_ZERO = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+
+
+class _Entry:
+    """One handle's socket. Written by the service thread only."""
+
+    def __init__(self, index, ring):
+        self.index = index
+        self.ring = ring  # received bytes; None for a listener's entry
+        self.use = _UNUSED
+        self.handle = 0  # 0 while unused
+        self.generation = 0
+        self.sock = None
+        self.key = None  # what transfers take and the poller reports
+        self.interest = 0  # poll flags asked for; -1 when not registered
+        self.events = 0
+        self.error = 0  # why the connection broke
+        self.at_end = False  # the peer's FIN was read
+        self.discard = False  # received bytes are thrown away
+        self.addresses = bytearray(8)
+
+
+class SocketStack:
+    """See `stack`. `any_ip` is the address that ip 0 binds to: (0, 0, 0, 0), or the loopback one."""
+
+    def __init__(self, any_ip="0.0.0.0", buffers=None, calls=None):
+        self._any_ip = any_ip
+        self._calls = calls or (_HostCalls() if port.hostnet else _SocketCalls())
+        self._poll = port.poller()
+        self._entries = [
+            _Entry(i, ring) for i, ring in enumerate(buffers or rings(CONNECTIONS))
+        ] + [_Entry(CONNECTIONS + i, None) for i in range(LISTENERS)]
+        self._by_key = {}
+        self._sources = []  # objects that end a wait besides sockets: pins, the virtual bus
+        self._pending = 0
+        self._woken = False
+        self.stale = 0  # operations on handles that were already released
+        self._wake = (_EventWake if port.hostnet else _FlagWake)()
+        self.watch(self._wake)
+        self._poll.ipoll(0)  # MicroPython makes its result tuple now, not under a locked heap
+
+    # --- handles
+
+    def _entry(self, h):
+        entry = self._entries[h & INDEX_MASK] if 0 < h and h & INDEX_MASK < 16 else None
+        if entry is None or entry.handle != h:
+            self.stale += 1
+            return None
+        return entry
+
+    def _take(self, first, last, sock, use, interest):
+        for i in range(first, last):
+            entry = self._entries[i]
+            if entry.use == _UNUSED:
+                self._occupy(entry, sock, use, interest)
+                return entry
+        return None
+
+    def _occupy(self, entry, sock, use, interest):
+        entry.generation = entry.generation % GENERATIONS + 1
+        entry.handle = entry.generation << INDEX_BITS | entry.index
+        entry.use = use
+        entry.sock = sock
+        entry.events = 0
+        entry.error = 0
+        entry.at_end = False
+        entry.discard = False
+        if entry.ring:
+            entry.ring.clear()
+        entry.key = self._calls.key(sock)
+        entry.interest = interest
+        self._by_key[entry.key] = entry
+        self._poll.register(entry.key, interest)
+
+    def _release(self, entry):
+        self._forget(entry)
+        entry.sock.close()
+        entry.sock = None
+        entry.use = _UNUSED
+        entry.handle = 0
+        entry.events = 0
+        self._pending &= ~(1 << entry.index)
+
+    def _forget(self, entry):
+        """The poller shall not report this socket any more; it may be told twice."""
+        if entry.interest >= 0:
+            self._poll.unregister(entry.key)
+            del self._by_key[entry.key]
+            entry.interest = -1
+
+    def _want(self, entry, flags):
+        if entry.interest >= 0 and entry.interest != flags:
+            entry.interest = flags
+            self._poll.modify(entry.key, flags)
+
+    def _note(self, entry, events):
+        entry.events |= events
+        self._pending |= 1 << entry.index
+
+    # --- listening and connecting
+
+    def listen(self, ip, tcp_port, backlog):
+        sock = socket.socket()
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(self._resolve(ip, tcp_port))
+            sock.listen(backlog)
+        except OSError as e:
+            sock.close()
+            return err_of(e.errno)
+        last = len(self._entries)
+        entry = self._take(last - LISTENERS, last, sock, _LISTENING, _IN)
+        if entry is None:
+            sock.close()
+            return ERR_MEM
+        return entry.handle
+
+    def _resolve(self, ip, tcp_port):
+        host = dotted(ip) if ip else self._any_ip
+        return socket.getaddrinfo(host, tcp_port)[0][-1]
+
+    def accept(self, h):
+        listener = self._entry(h)
+        if listener is None:
+            return ERR_CLSD
+        try:
+            sock, address = listener.sock.accept()
+        except OSError as e:
+            error = err_of(e.errno)
+            if error == ERR_WOULDBLOCK:
+                self._want(listener, _IN)  # drained: the next one is an event again
+            return error
+        entry = self._adopt(sock, _OPEN, _IN)
+        if entry is None:
+            return ERR_MEM
+        self._remember_addresses(entry, address)
+        return entry.handle
+
+    def _adopt(self, sock, use, interest):
+        sock.setblocking(False)
+        entry = self._take(0, len(self._entries) - LISTENERS, sock, use, interest)
+        if entry is None:
+            sock.close()
+        else:
+            self._calls.setup(sock)
+        return entry
+
+    def _remember_addresses(self, entry, address):
+        into = entry.addresses
+        if self._calls.addresses(entry.key, into) >= 0:
+            return
+        into[0:2] = b"\0\0"  # a stock socket does not tell its local port
+        into[2] = port.address_port(address) & 0xFF
+        into[3] = port.address_port(address) >> 8
+        into[4:8] = port.address_octets(address)
+
+    def connect(self, ip, tcp_port):
+        try:
+            sock = socket.socket()
+        except OSError as e:
+            return err_of(e.errno)
+        sock.setblocking(False)
+        address = self._resolve(ip, tcp_port)
+        try:
+            sock.connect(address)
+        except OSError as e:
+            if err_of(e.errno) != ERR_WOULDBLOCK:
+                sock.close()
+                return err_of(e.errno)
+        entry = self._adopt(sock, _CONNECTING, _OUT)
+        if entry is None:
+            return ERR_MEM
+        self._remember_addresses(entry, address)
+        into = entry.addresses  # the peer is known before the connection is
+        into[2] = tcp_port & 0xFF
+        into[3] = tcp_port >> 8
+        for i in range(4):
+            into[4 + i] = ip >> 8 * i & 0xFF
+        return entry.handle
+
+    def addresses(self, h, into):
+        entry = self._entry(h)
+        if entry is None:
+            return ERR_CLSD
+        for i in range(8):
+            into[i] = entry.addresses[i]
+        return ERR_OK
+
+    # --- receiving
+
+    def readable(self, h):
+        entry = self._entry(h)
+        return entry.ring.count if entry and entry.ring else 0
+
+    def read(self, h, buf, offset, n):
+        entry = self._entry(h)
+        if entry is None:
+            return ERR_CLSD
+        if entry.use != _OPEN:
+            return ERR_WOULDBLOCK if entry.use == _CONNECTING else ERR_CONN
+        if entry.interest < 0 and not entry.ring.count:
+            self._fill(entry)  # broken: nobody polls it any more
+        got = entry.ring.get(buf, offset, n)
+        if got:
+            if not (entry.interest >= 0 and entry.interest & _IN):
+                self._fill(entry)  # nobody reports what waits behind a full ring
+            return got
+        if entry.at_end:
+            return entry.error or ERR_CLSD
+        return ERR_WOULDBLOCK
+
+    def recved(self, h, _n):
+        """The computer's own TCP opens the window as we take bytes from it."""
+        return ERR_OK if self._entry(h) else ERR_CLSD
+
+    def _fill(self, entry):
+        """Take from the socket what the ring has room for; note what that showed."""
+        ring = entry.ring
+        for _ in range(_FILL_ROUNDS):
+            room = ring.room()
+            if entry.at_end or not room:
+                break
+            got = self._calls.receive(entry.key, ring.memory, ring.head(), room)
+            if got <= 0:
+                self._ended_or_empty(entry, got)
+                break
+            if not entry.discard:
+                ring.filled(got)
+                self._note(entry, EVENT_DATA)
+            if got < room:
+                break
+        self._want_input(entry)
+
+    def _ended_or_empty(self, entry, got):
+        error = err_of(-got) if got else ERR_CLSD
+        if is_for_now(error):
+            return
+        entry.at_end = True
+        if got == 0 and not entry.error:
+            self._note(entry, EVENT_CLOSED)
+        else:
+            self._break(entry, entry.error or error)
+
+    def _want_input(self, entry):
+        if entry.interest >= 0:
+            want = _IN if entry.ring.room() and not entry.at_end else 0
+            self._want(entry, entry.interest & _OUT | want)
+
+    def shutdown_rx(self, h):
+        entry = self._entry(h)
+        if entry is None:
+            return ERR_CLSD
+        if entry.ring:
+            entry.discard = True
+            entry.ring.clear()
+            self._want_input(entry)
+        return ERR_OK
+
+    # --- sending
+
+    def writable(self, h):
+        """Sockets do not say what they would take: nothing is sure."""
+        self._entry(h)
+        return 0
+
+    def write(self, h, buf, offset, n, _more):
+        entry = self._entry(h)
+        if entry is None:
+            return ERR_CLSD
+        if entry.use != _OPEN:
+            return ERR_WOULDBLOCK if entry.use == _CONNECTING else ERR_CONN
+        if entry.error:
+            return entry.error
+        taken = self._calls.send(entry.key, buf, offset, n)
+        if taken < 0:
+            error = err_of(-taken)
+            if not is_for_now(error):
+                self._break(entry, error)
+                self._fill(entry)  # what the peer had sent before is still ours
+                return error
+            taken = 0
+        if taken < n and entry.interest >= 0:
+            self._want(entry, entry.interest | _OUT)
+        return taken
+
+    def in_flight(self, h):
+        entry = self._entry(h)
+        if entry is None or entry.interest < 0 or entry.use != _OPEN:
+            return 0
+        return max(-1, self._calls.in_flight(entry.key))
+
+    # --- ending
+
+    def close(self, h):
+        entry = self._entry(h)
+        if entry is None:
+            return ERR_CLSD
+        self._release(entry)
+        return ERR_OK
+
+    def abort(self, h):
+        entry = self._entry(h)
+        if entry is None:
+            return ERR_CLSD
+        if entry.use == _OPEN:
+            self._calls.reset_on_close(entry.key)
+        self._release(entry)
+        return ERR_OK
+
+    def error(self, h):
+        entry = self._entry(h)
+        return entry.error if entry else ERR_CLSD
+
+    def _break(self, entry, error):
+        entry.error = error
+        self._forget(entry)  # a dead socket is readable for ever
+        self._note(entry, EVENT_ERROR)
+
+    # --- events
+
+    def events(self, h):
+        entry = self._entry(h)
+        if entry is None:
+            return 0
+        events = entry.events
+        entry.events = 0
+        self._pending &= ~(1 << entry.index)
+        return events
+
+    def pending(self):
+        return self._pending
+
+    def wait(self, ms):
+        if self._pending or self._source_is_waiting():
+            ms = 0
+        for key, flags in self._poll.ipoll(ms):
+            entry = self._by_key[key]
+            if isinstance(entry, _Entry):
+                self._on_poll(entry, flags)
+            else:
+                entry.ready = True
+        # Sources come last: what they start may open and close sockets.
+        self._attend_sources()
+        woken = self._woken or self._pending != 0
+        self._woken = False
+        return 1 if woken else 0
+
+    def _source_is_waiting(self):
+        for source in self._sources:
+            if source.has_news():
+                return True
+        return False
+
+    def _attend_sources(self):
+        for source in self._sources:
+            if source.ready or source.has_news():
+                source.ready = False
+                self._woken = True
+                source.on_ready()
+
+    def _on_poll(self, entry, flags):
+        if entry.use == _LISTENING:
+            self._want(entry, 0)  # until accept() has drained it
+            self._note(entry, EVENT_ACCEPT)
+            return
+        if entry.use == _CONNECTING:
+            self._on_connect(entry, flags)
+            return
+        if flags & _OUT:
+            self._want(entry, entry.interest & ~_OUT)
+            self._note(entry, EVENT_ROOM)
+        if flags & _BROKEN:
+            # What came before is read in _fill and by read(); nobody polls this one again.
+            self._forget(entry)
+            self._note(entry, EVENT_DATA)
+            if entry.discard:
+                self._break(entry, ERR_RST)
+        if flags & (_IN | _BROKEN):
+            self._fill(entry)
+
+    def _on_connect(self, entry, flags):
+        error = self._calls.connect_error(entry.key, flags)
+        entry.use = _OPEN
+        if error:
+            entry.at_end = True
+            self._break(entry, err_of(-error))
+            return
+        self._calls.addresses(entry.key, entry.addresses)
+        self._want(entry, _IN)
+        self._note(entry, EVENT_CONNECTED)
+
+    # --- what else ends a wait
+
+    def watch(self, source):
+        """End waits for `source` too. `source.key` is polled for input and `source.ready` set;
+        on_ready() is then called once for each wait, and also while has_news() is true."""
+        self._sources.append(source)
+        self._by_key[source.key] = source
+        self._poll.register(source.key, _IN)
+
+    def unwatch(self, source):
+        """As before watch()."""
+        self._sources.remove(source)
+        del self._by_key[source.key]
+        self._poll.unregister(source.key)
+
+    def wake(self):
+        self._wake.ring()
+
+    def shut(self):
+        """Give every socket back: the stack is of no use afterwards."""
+        for entry in self._entries:
+            if entry.use != _UNUSED:
+                self.abort(entry.handle)
+        self.unwatch(self._wake)
+        self._wake.close()
+
+
+class _EventWake:
+    """wake() through a descriptor of the computer."""
+
+    def __init__(self):
+        self.ready = False  # set and cleared by SocketStack.wait()
+        self.key = port.hostnet.event()
+
+    def ring(self):
+        """From any thread."""
+        port.hostnet.event_set(self.key)
+
+    def has_news(self):
+        return False
+
+    def on_ready(self):
+        port.hostnet.event_clear(self.key)
+
+    def close(self):
+        port.hostnet.event_close(self.key)
+
+
+class _FlagWake(io.IOBase):
+    """wake() through a stream object that is readable once it was rung."""
+
+    def __init__(self):
+        self.ready = False  # set and cleared by SocketStack.wait()
+        self._rung = False  # set by any thread, cleared by the waiting one
+        self.key = self
+
+    def ring(self):
+        """From any thread, also from a pin interrupt."""
+        self._rung = True
+
+    def has_news(self):
+        return False
+
+    def ioctl(self, request, flags):
+        """MicroPython's stream protocol; only polling is of use here."""
+        return flags & _IN if request == _STREAM_POLL and self._rung else 0
+
+    def on_ready(self):
+        self._rung = False
+
+    def close(self):
+        """Nothing is held."""
+
+
+def dotted(ip):
+    """"a.b.c.d" of a u32 as in the records."""
+    return ".".join(str(ip >> shift & 0xFF) for shift in (0, 8, 16, 24))
