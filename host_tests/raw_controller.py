@@ -20,7 +20,9 @@ def frame(kind, arg, payload=b""):
     return struct.pack("<BBH", kind, arg, len(payload)) + payload
 
 
-def request(command, sock=0, flags=0, data=b"", available=2048, param=0, version=VERSION, length=None):
+def request(
+    command, sock=0, flags=0, data=b"", available=2048, param=0, version=VERSION, length=None
+):
     """A controller's header and data, padded to whole dwords."""
     n = len(data) if length is None else length
     head = struct.pack("<BBBBHHI", version, command, sock, flags, n, available, param)
@@ -107,7 +109,7 @@ class RawController:
             self.receive()
 
     def wait_boot(self):
-        """Two rising edges of DATA_READY, then it is high, and so is CS where it is the module's."""
+        """Two rising edges of DATA_READY, after which it is high, and CS is."""
         self.until(lambda: self.rises >= 2 and self.idle())
 
     def idle(self):
@@ -184,6 +186,7 @@ class RawController:
         return state, response, shifted[12 : 12 + max(0, response)]
 
 
+CONN_WRITE = 5
 SENDS_DATA = {4, 6, 9, 12, 19, 21, 25}  # commands whose data phase is module to controller
 
 
@@ -192,10 +195,5 @@ def data_phase(message, response):
     command, length = message[1], struct.unpack_from("<H", message, 4)[0]
     if response < 0:
         return 0
-    if command in SENDS_DATA:
-        n = response
-    elif command == 5:
-        n = response
-    else:
-        n = length
+    n = response if command in SENDS_DATA or command == CONN_WRITE else length
     return n + 3 & ~3

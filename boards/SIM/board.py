@@ -1,13 +1,13 @@
 """SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
 
-What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), radio(), store(),
-fill(status), feed(), say(text), crashed().
+What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), radio(),
+store(), fill(status), feed(), say(text), crashed().
 """
 
 import os
 
 from radio import SimRadio
-from virtual_bus import CONTROLLER_CLOCKED, VirtualBus, say
+from virtual_bus import CONTROLLER_CLOCKED, say
 
 from spinet import VERSION, port, wire
 from spinet.networks import Store
@@ -35,14 +35,16 @@ class Board:
 
     def power_up(self, wanted):
         """Wait for the controller, or for the end of a reset; False once wanted() says no."""
-        if self.bus.connected():
-            self.bus.wait_for_reset_end()
-            self.bus.power_cycle()
-            self._reset_reason = wire.RESET_BY_CONTROLLER
-        elif self.bus.connect(wanted):
+        if not self.bus.connected():
+            if not self.bus.connect(wanted):
+                return False
             self._reset_reason = wire.RESET_POWER_UP
+        elif self.bus.reset.value():
+            self._reset_reason = wire.RESET_SOFTWARE  # stopped and started at the REPL
         else:
-            return False
+            self.bus.wait_for_reset_end()
+            self._reset_reason = wire.RESET_BY_CONTROLLER
+        self.bus.power_cycle()
         say("booting for the controller")
         return True
 

@@ -49,11 +49,10 @@ class BusPin:
 
     def value(self, level=None):
         """The level; or drive it, which the other side sees as a frame when it changes."""
-        if level is None:
-            return self._level or 0
-        if level != self._level:
+        if level is not None and level != self._level:
             self._level = level
             self._bus.send_pin(self._number, level)
+        return self._level or 0
 
     def irq(self, handler):
         """Call handler(pin) at every edge that the other side makes."""
@@ -286,9 +285,9 @@ class VirtualBus:
             return self.transfer_ready.edge(level)
         if number == RESET:
             return self._on_reset(level)
-        if number == CS and self.role == CONTROLLER_CLOCKED:
-            return self.cs.edge(level)
-        self._broken("this pin is not the controller's")
+        if number != CS or self.role != CONTROLLER_CLOCKED:
+            self._broken("this pin is not the controller's")
+        return self.cs.edge(level)
 
     def _on_reset(self, level):
         falls = self.reset.value() and not level

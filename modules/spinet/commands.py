@@ -86,7 +86,9 @@ class Commands:
             Command(23, "networkSetClockControl", self._empty, None, self._set_clock),
             Command(24, "networkStartScan", self._may_scan, None, self._start_scan),
             Command(25, "networkGetScanResult", self._scan_result),
-            Command(26, "networkAddEnterpriseSsid", self._may_enterprise, None, self._add_enterprise),
+            Command(
+                26, "networkAddEnterpriseSsid", self._may_enterprise, None, self._add_enterprise
+            ),
             Command(27, "networkEnableTls", self._no_tls),
             Command(28, "networkSetTlsCert", self._take, self._tls_unavailable, low=1, high=2048),
             Command(29, "networkSetTlsKey", self._take, self._tls_unavailable, low=1, high=2048),
@@ -286,7 +288,7 @@ class Commands:
         return memoryview(request.rx)[_DATA : _DATA + wire.WIRELESS_CONFIG_SIZE]
 
     def _personal_network(self, request):
-        """The network that the controller sent, or None with the last error saying what is wrong."""
+        """The network that the controller sent, or None: the last error says what is wrong."""
         record = self._sent_record(request)
         if not wire.is_ssid(wire.config_ssid(record)):
             self._wlan.fail("bad SSID")

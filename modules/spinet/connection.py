@@ -86,7 +86,9 @@ class Connection:
         self._manager = manager
         self._ring = ring  # accepted from the controller, not yet taken by the stack
         self._handle = _NO_HANDLE
-        self._ending = 0  # why the peer is gone, while there is still data to read; 0 while it is not
+        self._ending = (
+            0  # why the peer is gone, while there is still data to read; 0 while it is not
+        )
         self._pushed = 0  # of the ring's bytes: up to here with PSH, the controller asked for it
         self._due = 0  # of the ring's bytes: up to here at once, full segments or not
         self._flush_at = 0  # when what has gathered becomes due; meaningful while _gathers()
@@ -161,8 +163,8 @@ class Connection:
         self._manager.stack.addresses(self._handle, addresses)
         wire.status_addresses(self.record, addresses)
 
-    def _detach(self, end):
-        """The stack lets go: `end` is its close or its abort. Later events find nobody here."""
+    def _detach(self):
+        """Later events find nobody here. Returns the handle, for the stack's close or abort."""
         handle = self._handle
         self._handle = _NO_HANDLE
         self._manager.detach(handle)
@@ -170,12 +172,12 @@ class Connection:
         self._pushed = 0
         self._due = 0
         self._ending = 0
-        end(handle)
+        return handle
 
     def _gone(self, state):
         """The stack lets go rudely, the slot moves on to `state`."""
         if self._handle != _NO_HANDLE:
-            self._detach(self._manager.stack.abort)
+            self._manager.stack.abort(self._detach())
         self._set_state(state)
 
     def free(self):
@@ -215,13 +217,13 @@ class Connection:
             self._ending = reason
             self._end_if_read()
         elif self.state == _OTHER_END_CLOSED and reason != ERR_CLSD and self._handle:
-            self._detach(self._manager.stack.abort)  # a reset after the FIN
+            self._manager.stack.abort(self._detach())  # a reset after the FIN
 
     def _end_if_read(self):
         if not self._ending or self._manager.stack.readable(self._handle):
             return
         if self._ending != ERR_CLSD:
-            self._detach(self._manager.stack.abort)
+            self._manager.stack.abort(self._detach())
         # After a FIN the peer may still be reading: the stack keeps its half.
         self._set_state(_OTHER_END_CLOSED)
 
@@ -383,7 +385,7 @@ class Connection:
             return  # the drain found it broken
         left = self._manager.stack.in_flight(self._handle) + self._ring.count
         if left <= 0:  # -1: this stack cannot know, and finishes the delivery by itself
-            self._detach(self._manager.stack.close)
+            self._manager.stack.close(self._detach())
             self._set_state(_CLOSE_READY)
         elif self._acknowledged_in_time(left, now):
             return
@@ -495,10 +497,9 @@ class ConnectionManager:
                 slot.listener = None
 
     def terminate_all(self):
-        """networkStop: every connection is reset, every slot becomes free."""
+        """networkStop: every connection is reset; the loop frees the slots."""
         for slot in self.slots:
             slot.abort()
-        self.reap()
 
     # --- events
 

@@ -10,7 +10,9 @@ import os
 
 from spinet import wire
 
-_ENTRY_HEADER = 4  # index u8, zero u8, length of the credentials u16; then record, credentials, crc
+_ENTRY_HEADER = 4  # index u8, zero u8, length of the credentials u16; record, credentials follow
+_SMALLEST_BODY = _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE  # without credentials
+_CHECK = 4  # crc32 of all that
 
 
 class Store:
@@ -140,31 +142,39 @@ class Networks:
 
     def _read(self, data):
         at = 0
-        while at + _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE + 4 <= len(data):
-            end = at + _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE + wire.get_u16(data, at + 2)
-            body = data[at:end]
-            intact = wire.get_u32(data, end) if end + 4 <= len(data) else -1
-            if intact == binascii.crc32(body) and body[0] < len(self.entries):
-                record = body[_ENTRY_HEADER : _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE]
-                credentials = body[_ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE :]
-                self.entries[body[0]] = Network(record, credentials)
-                at = end + 4
+        while at < len(data):
+            if _is_intact(data, at):
+                at = self._take_entry(data, at)
             else:
                 self.damaged += 1
-                at = self._next_intact(data, at + 1)
-        if at < len(data):
-            self.damaged += 1
+                at = _next_intact(data, at + 1)
 
-    def _next_intact(self, data, at):
-        """Where the next entry with a right check sum begins, or the end."""
-        smallest = _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE
-        while at + smallest + 4 <= len(data):
-            end = at + smallest + wire.get_u16(data, at + 2)
-            if data[at] < len(self.entries) and end + 4 <= len(data):
-                if wire.get_u32(data, end) == binascii.crc32(data[at:end]):
-                    return at
-            at += 1
-        return len(data)
+    def _take_entry(self, data, at):
+        end = _body_end(data, at)
+        record = at + _ENTRY_HEADER
+        credentials = at + _SMALLEST_BODY
+        self.entries[data[at]] = Network(data[record:credentials], data[credentials:end])
+        return end + _CHECK
+
+
+def _next_intact(data, at):
+    """Where the next entry with a right check sum begins, or the end."""
+    while at < len(data) and not _is_intact(data, at):
+        at += 1
+    return at
+
+
+def _body_end(data, at):
+    """Where the check sum of the entry at `at` would be, by the lengths that it claims."""
+    return at + _SMALLEST_BODY + wire.get_u16(data, at + 2)
+
+
+def _is_intact(data, at):
+    """True when a whole entry with a right check sum begins at `at`."""
+    if at + _SMALLEST_BODY + _CHECK > len(data) or data[at] > wire.REMEMBERED_NETWORKS:
+        return False
+    end = _body_end(data, at)
+    return end + _CHECK <= len(data) and wire.get_u32(data, end) == binascii.crc32(data[at:end])
 
 
 def _encode(index, network):

@@ -97,7 +97,9 @@ def _print_network(service):
 def _print_counters(service):
     link = service.link
     manager = service.manager
-    print("transactions %d, bad headers %d, cut %d" % (link.transactions, link.bad_headers, link.cuts))
+    print(
+        "transactions %d, bad headers %d, cut %d" % (link.transactions, link.bad_headers, link.cuts)
+    )
     print("unknown commands %d" % service.commands.unknown)
     print("connect time-outs %d" % manager.connect_timeouts)
     print("closes that nobody acknowledged %d" % manager.unacknowledged_closes)

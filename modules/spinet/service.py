@@ -182,5 +182,3 @@ def stop():
 def running():
     """True from start() to the end of the thread."""
     return _running
-
-

@@ -187,7 +187,7 @@ class _Entry:
 
 
 class SocketStack:
-    """See `stack`. `any_ip` is the address that ip 0 binds to: (0, 0, 0, 0), or the loopback one."""
+    """See `stack`. `any_ip` is the address, dotted, that ip 0 binds to."""
 
     def __init__(self, any_ip="0.0.0.0", buffers=None, calls=None):
         self._any_ip = any_ip
@@ -208,7 +208,7 @@ class SocketStack:
     # --- handles
 
     def _entry(self, h):
-        entry = self._entries[h & INDEX_MASK] if 0 < h and h & INDEX_MASK < 16 else None
+        entry = self._entries[h & INDEX_MASK] if h > 0 and h & INDEX_MASK < 16 else None
         if entry is None or entry.handle != h:
             self.stale += 1
             return None
@@ -631,5 +631,5 @@ class _FlagWake(io.IOBase):
 
 
 def dotted(ip):
-    """"a.b.c.d" of a u32 as in the records."""
+    """The u32 of a record as text, first octet lowest: 0x0100007F is 127.0.0.1."""
     return ".".join(str(ip >> shift & 0xFF) for shift in (0, 8, 16, 24))

@@ -233,7 +233,8 @@ def forget_request(message):
     message[0] = INVALID_VERSION
 
 
-# --- the module header: formatVersion u8 @0, state u8 @1, zero u16 @2, dummy u32 @4, response i32 @8
+# --- the module header: formatVersion u8 @0, state u8 @1, zero u16 @2, dummy u32 @4,
+# response i32 @8
 
 
 def module_header(message, wifi_state):
@@ -275,7 +276,8 @@ def peer_limit(message):
     return get_u16(message, DATA + 8)
 
 
-# --- ConnStatus (20): state u8 @0, socketNumber u8 @1, protocol u8 @2, rssi i8 @3, localPort u16 @4,
+# --- ConnStatus (20): state u8 @0, socketNumber u8 @1, protocol u8 @2, rssi i8 @3,
+# localPort u16 @4,
 # remotePort u16 @6, remoteIp u32 @8, bytesAvailable u16 @12, writeBufferSpace u16 @14,
 # connectedSockets u16 @16, otherEndClosedSockets u16 @18. Each slot keeps one, patched as things
 # happen; what changes all the time is written when it is asked for.

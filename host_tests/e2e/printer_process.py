@@ -1,0 +1,118 @@
+"""The whole system as a user starts it: `spinet-controller serve` with a SIM module of its own."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SIM = ROOT / "build" / "sim" / "micropython"
+COMMAND = Path(sys.executable).parent / "spinet-controller"
+PATIENCE = 60.0
+
+
+def free_port():
+    """A TCP port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def eventually(condition, what):
+    """Wait until condition() is true; fails after PATIENCE saying `what` did not happen."""
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"did not happen: {what}")
+
+
+class Printer:
+    """One running system; `url` is the page's address, `files` the printer's folder."""
+
+    def __init__(self, role, folder):
+        self.files = folder / "files"
+        self.files.mkdir()
+        self.port = free_port()
+        self.output = []
+        self._process = subprocess.Popen(
+            self._command(role),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.url = eventually(self._url, "serve prints a URL")
+
+    def _command(self, role):
+        return [
+            str(COMMAND),
+            "serve",
+            *("--sim", str(SIM)),
+            *("--role", role),
+            *("--port", str(self.port)),
+            *("--files", str(self.files)),
+        ]
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.output.append(line)
+
+    def _url(self):
+        assert self._process.poll() is None, "".join(self.output)
+        found = re.search(r"http://\S+", "".join(self.output))
+        return found.group(0).rstrip("/.") if found else None
+
+    def status(self):
+        """What /api/status says."""
+        with urllib.request.urlopen(self.url + "/api/status", timeout=PATIENCE) as answer:
+            return json.load(answer)
+
+    def connect(self):
+        """A TCP connection to the module."""
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        sock.settimeout(PATIENCE)
+        return sock
+
+    def make_file(self, name, size):
+        """A file of pseudo-random bytes in the printer's folder; returns its path."""
+        path = self.files / name
+        path.write_bytes(pattern(size))
+        return path
+
+    def stop(self):
+        """Ctrl-C; returns the exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(2)
+        code = self._process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+
+def pattern(size):
+    """Bytes that repeat nowhere near: an offset that is off shows."""
+    import random
+
+    return random.Random(size).randbytes(size)
+
+
+def read_all(sock):
+    """Everything until the peer closes."""
+    parts = []
+    while data := sock.recv(65536):
+        parts.append(data)
+    return b"".join(parts)
+
+
+def get(path):
+    """A plain HTTP request that asks for the connection to be closed."""
+    return f"GET {path} HTTP/1.1\r\nHost: printer\r\nConnection: close\r\n\r\n".encode()

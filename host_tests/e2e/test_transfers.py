@@ -1,0 +1,130 @@
+"""Files through the whole system: curl, the virtual printer, the link, the firmware, real TCP."""
+
+import hashlib
+import socket
+import struct
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from printer_process import eventually, get, pattern, read_all
+
+MIB = 1024 * 1024
+BIG = 64 * MIB
+
+
+def curl(*arguments):
+    """Run curl quietly; fails with what it said."""
+    done = subprocess.run(
+        ["curl", "--silent", "--show-error", "--fail", "--max-time", "240", *arguments],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def reset(sock):
+    """Kill a connection as a killed client does: RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def sockets_in_use(printer):
+    """Slots that are not free, but for the one that asks."""
+    return [s for s in printer.status()["sockets"] if s["state"] not in ("free", "FREE")]
+
+
+def alone(printer):
+    """True when the asking connection is the only one."""
+    return len(sockets_in_use(printer)) <= 1
+
+
+@pytest.mark.behaviour("D5", "L4")
+def test_64_mib_go_up_and_down_unchanged(printer, tmp_path):
+    source = tmp_path / "up.bin"
+    source.write_bytes(pattern(BIG))
+    curl("--upload-file", str(source), printer.url + "/files/big.bin")
+    assert digest(printer.files / "big.bin") == digest(source)
+    curl("--output", str(tmp_path / "down.bin"), printer.url + "/files/big.bin")
+    assert digest(tmp_path / "down.bin") == digest(source)
+
+
+@pytest.mark.behaviour("D5")
+def test_eight_transfers_at_once_arrive_unchanged(printer, tmp_path):
+    path = printer.make_file("eight.bin", 2 * MIB)
+
+    def transfer(i):
+        target = tmp_path / f"{i}.bin"
+        if i % 2:
+            curl("--output", str(target), printer.url + "/files/eight.bin")
+            return digest(target)
+        curl("--upload-file", str(path), printer.url + f"/files/copy{i}.bin")
+        return digest(printer.files / f"copy{i}.bin")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(transfer, range(8))) == {digest(path)}
+
+
+@pytest.mark.behaviour("D15")
+def test_a_ninth_connection_waits_and_is_then_served(printer):
+    eventually(lambda: alone(printer), "all slots free")
+    holders = [printer.connect() for _ in range(8)]
+    for holder in holders:
+        holder.sendall(b"GET /api/files HTTP/1.1\r\n")  # the request does not end
+    ninth = printer.connect()
+    ninth.sendall(get("/api/files"))
+    ninth.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        ninth.recv(1)
+    holders.pop().close()
+    ninth.settimeout(60)
+    assert read_all(ninth).startswith(b"HTTP/1.1 200")
+    for sock in (*holders, ninth):
+        sock.close()
+
+
+@pytest.mark.behaviour("D2")
+def test_clients_that_stop_reading_stop_nobody_else(printer, tmp_path):
+    path = printer.make_file("wanted.bin", 8 * MIB)
+    stalled = [printer.connect() for _ in range(3)]
+    for sock in stalled:
+        sock.sendall(get("/files/wanted.bin"))
+        assert sock.recv(1000)  # it has begun, and now nobody reads
+    curl("--output", str(tmp_path / "got.bin"), printer.url + "/files/wanted.bin")
+    assert digest(tmp_path / "got.bin") == digest(path)
+    for sock in stalled:
+        reset(sock)
+    eventually(lambda: alone(printer), "the stalled clients' slots are free again")
+
+
+@pytest.mark.behaviour("D14", "K1")
+def test_200_clients_killed_in_mid_transfer_leave_all_slots_free(printer):
+    printer.make_file("killed.bin", 4 * MIB)
+    for i in range(200):
+        sock = printer.connect()
+        if i % 2:
+            sock.sendall(get("/files/killed.bin"))
+            assert sock.recv(1 + i * 100)
+        else:
+            head = (
+                "PUT /files/half.bin HTTP/1.1\r\nHost: printer\r\nContent-Length: 1000000\r\n\r\n"
+            )
+            sock.sendall(head.encode() + bytes(i * 50))
+        reset(sock) if i % 3 else sock.close()
+    eventually(lambda: alone(printer), "all slots free after 200 killed clients")
+    assert not (printer.files / "half.bin").exists()
+
+
+@pytest.mark.behaviour("D13")
+def test_a_client_that_closes_its_half_still_gets_its_answer(printer):
+    path = printer.make_file("half-close.bin", MIB)
+    sock = printer.connect()
+    sock.sendall(get("/files/half-close.bin"))
+    sock.shutdown(socket.SHUT_WR)
+    answer = read_all(sock)
+    assert answer.split(b"\r\n\r\n", 1)[1] == path.read_bytes()
