@@ -15,6 +15,8 @@ ON_AIR = (
     (b"Workshop", b"\x02\x53\x50\x00\x00\x01", 1, -48, wire.AUTH_WPA2, 3),
     (b"Guest", b"\x02\x53\x50\x00\x00\x03", 11, -80, wire.AUTH_OPEN, 2),
 )
+# Any other that is remembered. rssi() is asked once a second: a tuple made then is garbage.
+UNNAMED = (b"", b"\x02\x53\x50\x00\x00\xff", 1, -50, wire.AUTH_WPA2, 3)
 STATION_MAC = b"\x02\x53\x50\x00\x00\x10"
 LOOPBACK = 0x0100007F  # 127.0.0.1, first octet lowest
 LOOPBACK_MASK = 0x000000FF
@@ -66,7 +68,7 @@ class SimRadio:
         for entry in ON_AIR:
             if self._network and entry[0] == self._network.ssid:
                 return entry
-        return (b"", b"\x02\x53\x50\x00\x00\xff", 1, -50, wire.AUTH_WPA2, 3)
+        return UNNAMED
 
     def link(self, status):
         """Address, network and channel that the controller is told."""

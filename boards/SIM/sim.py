@@ -4,6 +4,7 @@ import sys
 import time
 
 import board
+import micropython
 from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, VirtualBus, say
 
 from spinet import VERSION
@@ -21,6 +22,8 @@ usage: micropython -m sim [options]
   --sck-hz N      model this SPI clock rate (controller-clocked)
   --repl          leave the terminal to the REPL (with -i)
   --help          this text"""
+
+_CTRL_C = 3
 
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
 
@@ -108,11 +111,8 @@ def announce(options):
 
 def stay(service):
     """Without a REPL: as long as the service runs. Returns the exit code."""
-    try:
-        while service.running():
-            time.sleep_ms(200)
-    except KeyboardInterrupt:
-        return 130
+    while service.running():
+        time.sleep_ms(200)
     return 1 if board.BOARD.failed else 0
 
 
@@ -127,6 +127,7 @@ def main(arguments):
     except BadOption as e:
         say(str(e))
         return 2
+    micropython.kbd_intr(_CTRL_C)  # with -m the port leaves it alone: the signal would kill us
     announce(options)
     import main as _boot  # noqa: F401  frozen: starts the service, as on a chip
 
@@ -136,6 +137,9 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
     if code is not None:
         sys.exit(code)

@@ -156,6 +156,7 @@ class VirtualBus:
 
     def wait_for_reset_end(self):
         """Held in reset: sleep until the controller lets go. Raises LinkLost with the power."""
+        self._handle_frames(True)  # the end of it may have come along with its beginning
         while not self.reset.value():
             self._receive_within(-1)
             self._handle_frames(True)

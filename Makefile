@@ -1,0 +1,115 @@
+# Bare `make` lists the targets. Everything made lands under build/.
+
+ifneq ($(words $(CURDIR)),1)
+$(error make cannot work in a folder whose name has a space in it: $(CURDIR))
+endif
+
+PYTHON ?= python3##             the Python (3.11 or newer) that the virtual environment is made from
+MICROPY_DIR ?=##                a MicroPython checkout to build from, instead of Debian's source package
+ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clocked
+HTTP_PORT ?= 8080##             where `make run` shows the printer's page
+PORT ?= 8765##                  the virtual bus that `make sim` connects to
+
+# A value's comment must not leave its blanks in the value.
+override PYTHON := $(strip $(PYTHON))
+override MICROPY_DIR := $(strip $(MICROPY_DIR))
+override ROLE := $(strip $(ROLE))
+override HTTP_PORT := $(strip $(HTTP_PORT))
+override PORT := $(strip $(PORT))
+export MICROPY_DIR
+
+include tools/check_values.mk
+
+BUILD := $(CURDIR)/build
+BIN := $(BUILD)/venv/bin
+SIM := $(BUILD)/sim/micropython
+MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
+STEP := tools/run_step.sh
+
+# Tools leave nothing between the sources.
+export PYTHONDONTWRITEBYTECODE := 1
+export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
+
+.DELETE_ON_ERROR:
+.PHONY: help setup build mpy-cross run sim test lint format behaviours test-packages \
+    clean distclean FORCE
+
+help: ## list targets and variables
+	@tools/show_help.sh $(firstword $(MAKEFILE_LIST))
+
+setup: $(BUILD)/venv/ready ## make the virtual environment with the tools and the controller
+	@echo "The virtual environment is ready: $(BUILD:$(CURDIR)/%=%)/venv"
+
+build: $(SIM) ## build SIM: MicroPython's unix port with the firmware frozen in
+	@echo "SIM is ready: $(SIM:$(CURDIR)/%=%)"
+
+mpy-cross: $(MPY_CROSS) ## build MicroPython's cross compiler alone
+	@echo "mpy-cross is ready: $(MPY_CROSS:$(CURDIR)/%=%)"
+
+run: $(SIM) $(BUILD)/venv/ready ## start the virtual printer, with SIM as its module (ROLE, HTTP_PORT)
+	@exec $(BIN)/spinet-controller serve --sim $(SIM) --role $(ROLE) --port $(HTTP_PORT)
+
+sim: $(SIM) ## start SIM alone, in a terminal with its REPL (ROLE, PORT)
+	@echo "Starting SIM, $(ROLE), on the virtual bus at port $(PORT)"
+	@if [ -t 0 ]; then before=-i after=--repl; fi; \
+	    exec $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
+
+test: lint $(SIM) test-packages ## check the style, then run every test
+	@echo "Running the tests"
+	@$(BIN)/python -m pytest
+
+lint: $(BUILD)/venv/ready ## check format, style and spelling
+	@echo "Checking format, style and spelling"
+	@$(BIN)/ruff format --check --quiet || { echo "run make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/codespell
+
+format: $(BUILD)/venv/ready ## put the Python sources in the project's format
+	@echo "Formatting the Python sources"
+	@$(BIN)/ruff check --select I --fix-only --quiet
+	@$(BIN)/ruff format --quiet
+
+behaviours: $(SIM) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
+	@echo "Running the tests of the behaviours"
+	@$(BIN)/python -m pytest host_tests --behaviours
+
+test-packages:
+	@tools/need_packages.sh "the tests" chromium=chromium curl=curl
+
+clean: ## remove what was built, but keep what was downloaded
+	@echo "Removing what was built"
+	@rm -rf $(BUILD)/sim $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
+
+distclean: ## remove everything that is not a source
+	@echo "Removing build/ and all that was downloaded"
+	@rm -rf $(BUILD) controller/*.egg-info
+
+# Needs no time stamp of a requirement file: what it holds decides, so a checkout that changes
+# branches back and forth installs again only when it has to.
+$(BUILD)/venv/ready: FORCE
+	@tools/make_venv.sh $(PYTHON) $(BUILD)
+
+# Where MicroPython's source is. The file changes only when the answer does.
+$(BUILD)/micropython.source: FORCE
+	@$(PYTHON) tools/fetch_micropython.py --build $(BUILD) --record $@
+
+# Which files SIM is made of, so that one that was removed is noticed too.
+SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
+    $(shell find boards/SIM -type f -not -path '*/__pycache__/*'))
+
+$(BUILD)/sim.sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(SIM_SOURCES)' | cmp -s - $@ || echo '$(SIM_SOURCES)' >$@
+
+# A checkout of one's own may be worked on; Debian's source never changes.
+OWN_SOURCES := $(if $(MICROPY_DIR),$(wildcard $(addprefix $(MICROPY_DIR)/,\
+    py/*.[ch] extmod/*.[ch] shared/*/*.[ch] ports/unix/*.[ch] mpy-cross/*.[ch])))
+
+$(MPY_CROSS): $(BUILD)/micropython.source $(OWN_SOURCES) tools/build_micropython.sh
+	@test -x $@ || tools/need_packages.sh "the build" gcc=build-essential
+	@$(STEP) "Building mpy-cross" $(BUILD)/logs/mpy-cross.log \
+	    tools/build_micropython.sh mpy-cross $(BUILD)
+
+$(SIM): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES)
+	@$(STEP) "Building SIM, MicroPython with the firmware frozen in" $(BUILD)/logs/sim.log \
+	    tools/build_micropython.sh sim $(BUILD)

@@ -1,0 +1,58 @@
+// What a GIL needs and MicroPython's unix port, usually built without one, does not have: a sleep
+// that lets other threads run, and taking turns.
+
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "py/mphal.h"
+#include "py/mpthread.h"
+#include "py/runtime.h"
+
+// Scheduled functions and Ctrl-C are seen to at least this often by a thread that sleeps.
+#define SLICE_MS (1)
+
+// time.sleep_ms(). The port's own holds the GIL all the while, and the service would stand still
+// whenever the REPL's thread sleeps.
+void sim_delay_ms(unsigned long ms) {
+    mp_uint_t start = mp_hal_ticks_ms();
+    while (mp_hal_ticks_ms() - start < ms) {
+        mp_event_handle_nowait();
+        MP_THREAD_GIL_EXIT();
+        usleep(SLICE_MS * 1000);
+        MP_THREAD_GIL_ENTER();
+    }
+}
+
+// Held by the thread that is next to get the GIL, from before it waits until it has it. A thread
+// that lets go of the GIL and wants it back finds this taken and so comes second; with the GIL
+// alone, it would have the GIL again long before the other thread is awake.
+static pthread_mutex_t turnstile;
+
+// Robust, since the VM cancels the other threads when it ends, and they are likely in here.
+__attribute__((constructor)) static void turnstile_init(void) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&turnstile, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
+static void turnstile_enter(void) {
+    if (pthread_mutex_lock(&turnstile) == EOWNERDEAD) {
+        pthread_mutex_consistent(&turnstile);
+    }
+}
+
+int __real_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait);
+
+// Stands in for the port's function at link time.
+int __wrap_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait) {
+    if (mutex != &MP_STATE_VM(gil_mutex)) {
+        return __real_mp_thread_mutex_lock(mutex, wait);
+    }
+    turnstile_enter();
+    int taken = __real_mp_thread_mutex_lock(mutex, wait);
+    pthread_mutex_unlock(&turnstile);
+    return taken;
+}

@@ -1,0 +1,58 @@
+#!/bin/sh
+# build_micropython.sh mpy-cross|sim BUILD
+# Build one part of MicroPython out of tree: into BUILD/mpy-cross or BUILD/sim. The source is the
+# folder that BUILD/micropython.source names, and nothing is ever written there.
+set -eu
+target=$1 build=$2
+source=$(cat "$build/micropython.source")
+project=$(cd "$(dirname "$0")/.." && pwd)
+into=$build/$target
+
+# Objects of another source tree, or half-written by a build that was killed, would be taken for
+# up to date: start afresh.
+if [ "$(cat "$into/built.from" 2>/dev/null)" != "$source" ] || [ -e "$into/unfinished" ]; then
+    rm -rf "$into"
+fi
+mkdir -p "$into"
+echo "$source" >"$into/built.from"
+: >"$into/unfinished"
+
+# The source is asked for its own version, not for that of the repository it is unpacked in.
+export GIT_CEILING_DIRECTORIES="$build"
+
+# Flags and variables of the calling make are not meant for MicroPython's makefiles.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
+# What frozen_content.c is made with runs from the source; it shall leave no cache there.
+export PYTHONDONTWRITEBYTECODE=1
+
+jobs=$(nproc 2>/dev/null || echo 1)
+status=0
+case $target in
+mpy-cross)
+    program=mpy-cross
+    make -C "$source/mpy-cross" -j"$jobs" BUILD="$into" USER_C_MODULES= || status=$?
+    ;;
+sim)
+    program=micropython
+    # Nothing is frozen from micropython-lib, yet the makefile insists on its README.
+    mkdir -p "$build/no-micropython-lib"
+    : >"$build/no-micropython-lib/README.md"
+    make -C "$source/ports/unix" -j"$jobs" BUILD="$into" \
+        VARIANT_DIR="$project/boards/SIM" \
+        FROZEN_MANIFEST="$project/boards/SIM/manifest.py" \
+        USER_C_MODULES="$project/boards/SIM" \
+        MICROPY_MPYCROSS="$build/mpy-cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= \
+        MPY_LIB_DIR="$build/no-micropython-lib" || status=$?
+    ;;
+*)
+    echo "build_micropython.sh: unknown target $target" >&2
+    exit 2
+    ;;
+esac
+
+# A make that ended by itself, even with an error, has left whole objects only; one that was
+# killed (a status above 128) may not have.
+[ "$status" -gt 128 ] || rm "$into/unfinished"
+[ "$status" -ne 0 ] || touch "$into/$program"
+exit "$status"

@@ -1,0 +1,21 @@
+# Stop with one line, before anything is built, when a value given to make cannot be right.
+
+digits := 0 1 2 3 4 5 6 7 8 9
+remove_each = $(if $1,$(call remove_each,$(wordlist 2,10,$1),$(subst $(firstword $1),,$2)),$2)
+is_number = $(if $1,$(if $(call remove_each,$(digits),$1),,yes))
+is_port = $(if $(call is_number,$1),$(shell [ $1 -ge 1 ] && [ $1 -le 65535 ] && echo yes))
+check_port = $(if $(call is_port,$($1)),,$(error $1 is a port from 1 to 65535, not '$($1)'))
+
+ROLES := module-clocked controller-clocked
+
+ifneq ($(filter run sim,$(MAKECMDGOALS)),)
+ifneq ($(words $(ROLE)) $(filter $(ROLE),$(ROLES)),1 $(ROLE))
+$(error ROLE is module-clocked or controller-clocked, not '$(ROLE)')
+endif
+endif
+ifneq ($(filter run,$(MAKECMDGOALS)),)
+$(call check_port,HTTP_PORT)
+endif
+ifneq ($(filter sim,$(MAKECMDGOALS)),)
+$(call check_port,PORT)
+endif

@@ -1,0 +1,47 @@
+#!/bin/sh
+# make_venv.sh PYTHON BUILD
+# Make BUILD/venv: the tools that tools/requirements.txt pins, and the controller package, which
+# is used where it lies. BUILD/venv/ready is written last and names what the environment was made
+# from; a stamp that is missing or says something else means starting afresh.
+set -eu
+python=$1 build=$2
+here=$(dirname "$0")
+project=$(cd "$here/.." && pwd)
+requirements=$here/requirements.txt
+venv=$build/venv
+
+version=$("$python" -c 'import sys; print(sys.version.split()[0])' 2>/dev/null) || {
+    echo "PYTHON=$python does not run" >&2
+    exit 1
+}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "PYTHON=$python is Python $version; 3.11 or newer is needed" >&2
+    exit 1
+}
+
+# The folder is in the stamp because the environment's programs do not work in any other.
+stamp=$(echo "$version $venv" && cat "$requirements" "$project/controller/pyproject.toml" | sha256sum)
+[ "$(cat "$venv/ready" 2>/dev/null)" != "$stamp" ] || exit 0
+
+logs=$build/logs
+rm -rf "$venv"
+"$python" -c 'import ensurepip' 2>/dev/null || {
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "PYTHON=$python lacks venv. Install it with: sudo apt-get install python3-venv" >&2
+        exit 1
+    fi
+    "$here/run_step.sh" "Installing python3-venv" "$logs/python3-venv.log" \
+        sh -c 'apt-get update -qq; apt-get install -y -qq python3-venv'
+}
+"$here/run_step.sh" "Making the virtual environment" "$logs/venv.log" "$python" -m venv "$venv"
+"$here/run_step.sh" "Installing the tools that tools/requirements.txt pins" "$logs/requirements.log" \
+    "$venv/bin/pip" install --no-input --disable-pip-version-check -r "$requirements"
+"$here/run_step.sh" "Installing the controller package" "$logs/controller.log" \
+    "$venv/bin/pip" install --no-input --disable-pip-version-check \
+    --no-index --no-deps --no-build-isolation -e "$project/controller"
+"$venv/bin/pip" check --disable-pip-version-check >"$logs/pip-check.log" || {
+    echo "tools/requirements.txt does not satisfy controller/pyproject.toml:" >&2
+    cat "$logs/pip-check.log" >&2
+    exit 1
+}
+echo "$stamp" >"$venv/ready"
