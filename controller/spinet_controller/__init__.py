@@ -1,0 +1,22 @@
+"""The controller's end of the Spinet SPI link.
+
+Imports point downwards only:
+
+    cli, printer            what a person starts
+    module                  one module as an object: boot, commands, sockets
+    server, sockets, poller module sockets as asyncio transports, and who serves them
+    commands                the command table as typed calls
+    link                    one transaction at a time, its time-outs and errors
+    bus, spidev_bus         the electrical side: the virtual bus, a Raspberry Pi's SPI
+    spi_bus                 what link and bus know of each other
+    frames, records, codes  bytes on the virtual bus, bytes on the link
+    errors                  every exception that leaves this package
+
+A bus knows no command, the link knows no frame, the poller knows no byte offset, and only
+`records` knows where a field lies.
+"""
+
+from spinet_controller.bus import VirtualBus
+from spinet_controller.module import Module
+
+__all__ = ["Module", "VirtualBus"]

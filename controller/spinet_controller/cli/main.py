@@ -1,0 +1,33 @@
+"""Where `spinet-controller` starts: exit codes, and nothing that takes time to import."""
+
+import os
+import sys
+
+INTERRUPTED = 130
+
+
+def main():
+    """Run the command line and exit: 0 well, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        code = _run()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain again while it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def _run():
+    import click
+
+    from spinet_controller.cli.program import program
+
+    try:
+        return program(standalone_mode=False) or 0
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        return error.exit_code

@@ -1,0 +1,115 @@
+"""`networks`: what the module remembers."""
+
+import os
+from ipaddress import IPv4Address
+
+import click
+
+from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.session import run_with_module
+from spinet_controller.cli.showing import show_json, show_table
+from spinet_controller.records import ANY_ADDRESS, WirelessConfig
+from spinet_controller.wifi import checked
+
+PASSWORD_VARIABLE = "SPINET_PASSWORD"
+
+
+class _Address(click.ParamType):
+    name = "address"
+
+    def convert(self, value, param, ctx):
+        try:
+            return IPv4Address(value)
+        except ValueError:
+            return self.fail(f"{value!r} is not an IPv4 address", param, ctx)
+
+
+_ADDRESS = _Address()
+
+
+@click.group()
+def networks():
+    """List, add and remove the networks that the module remembers."""
+
+
+def _document(config):
+    dhcp = config.ip == ANY_ADDRESS
+    return {"ssid": config.ssid, "address": "dhcp" if dhcp else str(config.ip)}
+
+
+async def _remembered(module):
+    own, *known = await module.network_retrieve_ssid_data()
+    access_point = _document(own) if own.ssid else None
+    return {"accessPoint": access_point, "networks": [_document(config) for config in known]}
+
+
+@networks.command("list")
+@bus_options
+def list_networks(options):
+    """List the remembered networks, never their passwords."""
+    document = run_with_module(options, _remembered)
+    if options.json:
+        show_json(document)
+        return
+    rows = [(entry["ssid"], entry["address"], "station") for entry in document["networks"]]
+    own = document["accessPoint"]
+    if own:
+        rows.insert(0, (own["ssid"], own["address"], "access point"))
+    if rows:
+        show_table(("network", "address", "as"), rows)
+    else:
+        click.echo("no networks are remembered")
+
+
+@networks.command()
+@click.argument("ssid")
+@click.option("--open", "no_password", is_flag=True, help="The network has no password.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--ip", type=_ADDRESS, default=ANY_ADDRESS, help="Fixed address.  [default: DHCP]")
+@click.option("--gateway", type=_ADDRESS, default=ANY_ADDRESS, help="Gateway of a fixed address.")
+@click.option("--netmask", type=_ADDRESS, default=ANY_ADDRESS, help="Netmask of a fixed address.")
+@bus_options
+def add(options, ssid, no_password, password_stdin, ip, gateway, netmask):
+    """Remember the network SSID.
+
+    The password comes from the environment variable SPINET_PASSWORD, from standard input, or
+    from a prompt; never from the command line, where others could read it.
+    """
+    password = "" if no_password else _password(password_stdin)
+    config = WirelessConfig(ssid, password, ip, gateway, netmask)
+    _packable(config)
+    run_with_module(options, lambda module: checked(module, module.network_add_ssid(config)))
+    _done(options, f"remembered {ssid}", {"added": ssid})
+
+
+def _password(from_stdin):
+    if from_stdin:
+        return click.get_text_stream("stdin").readline().rstrip("\n")
+    given = os.environ.get(PASSWORD_VARIABLE)
+    if given is not None:
+        return given
+    return click.prompt("Password", hide_input=True, default="", show_default=False, err=True)
+
+
+def _packable(config):
+    try:
+        config.pack()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@networks.command()
+@click.argument("ssid")
+@bus_options
+def remove(options, ssid):
+    """Forget the network SSID."""
+    _packable(WirelessConfig(ssid))
+    run_with_module(options, lambda module: checked(module, module.network_delete_ssid(ssid)))
+    _done(options, f"forgot {ssid}", {"removed": ssid})
+
+
+def _done(options, text, document):
+    if options.json:
+        show_json(document)
+    else:
+        click.echo(text)

@@ -1,0 +1,99 @@
+"""Options that every command has."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from spinet_controller.bus import DEFAULT_PORT
+from spinet_controller.spi_bus import Role
+
+_ROLES = {role.label: role for role in Role}
+
+
+@dataclass(frozen=True)
+class BusOptions:
+    """How to come to a module, and how to talk about it.
+
+    `role` is None when any will do. `sim` is the program of a SIM board to start, `state`
+    where that keeps its networks (None: nowhere, after the end). `timeout` is in seconds.
+    """
+
+    bus_port: int
+    sim: Path | None
+    state: Path | None
+    role: Role | None
+    sck_hz: float | None
+    timeout: float
+    time_scale: float
+    json: bool
+    verbose: bool
+
+
+def _role(_context, _option, value):
+    return None if value is None else _ROLES[value]
+
+
+_OPTIONS = (
+    click.option(
+        "--bus-port",
+        type=click.IntRange(0, 65535),
+        default=DEFAULT_PORT,
+        show_default=True,
+        help="TCP port of the virtual bus on 127.0.0.1; 0 takes a free one.",
+    ),
+    click.option(
+        "--sim",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Start this SIM board program as the module, and end it at the end.",
+    ),
+    click.option(
+        "--sim-state",
+        "state",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Where the SIM board keeps its networks.  [default: a folder that is removed]",
+    ),
+    click.option(
+        "--role",
+        type=click.Choice(list(_ROLES)),
+        callback=_role,
+        help="Who clocks the link.  [default: module-clocked with --sim, else as the module]",
+    ),
+    click.option(
+        "--sck-hz",
+        type=click.FloatRange(1000),
+        help="Model an SPI clock of this rate.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=15.0,
+        show_default=True,
+        help="Seconds to wait for a module.",
+    ),
+    click.option(
+        "--time-scale",
+        type=click.FloatRange(0.1),
+        default=10.0,
+        show_default=True,
+        help="Multiply the time-outs of the link: a busy computer is late where a board is not.",
+    ),
+    click.option("--json", is_flag=True, help="Results as JSON on standard output."),
+    click.option("-v", "--verbose", is_flag=True, help="Tell more, on standard error."),
+)
+
+_NAMES = BusOptions.__dataclass_fields__
+
+
+def bus_options(command):
+    """Give a command the common options; it gets them as `options`, a BusOptions."""
+
+    @functools.wraps(command)
+    def gathered(**arguments):
+        common = {name: arguments.pop(name) for name in _NAMES}
+        return command(BusOptions(**common), **arguments)
+
+    for option in reversed(_OPTIONS):
+        gathered = option(gathered)
+    return gathered

@@ -1,0 +1,25 @@
+"""The commands of `spinet-controller`."""
+
+import click
+
+from spinet_controller.cli.bench import bench
+from spinet_controller.cli.churn import churn
+from spinet_controller.cli.connect import connect
+from spinet_controller.cli.listen import listen
+from spinet_controller.cli.networks import networks
+from spinet_controller.cli.scan import scan
+from spinet_controller.cli.serve import serve
+from spinet_controller.cli.status import status
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="spinet-controller")
+def program():
+    """The controller's end of a Spinet module: a virtual printer, and tools.
+
+    Without --sim a module is awaited on the virtual bus (start one with `make sim`).
+    """
+
+
+for command in (serve, status, networks, scan, listen, connect, bench, churn):
+    program.add_command(command)

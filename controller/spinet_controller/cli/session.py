@@ -1,0 +1,191 @@
+"""From a command line to a module that has booted, and back to nothing."""
+
+import asyncio
+import logging
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import click
+
+from spinet_controller.bus import HOST, VirtualBus
+from spinet_controller.errors import BusError, SpinetError
+from spinet_controller.module import Module
+from spinet_controller.sim import SimProcess
+from spinet_controller.spi_bus import Role
+
+INTERRUPTED = 130
+_SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+LAST_WORDS = 1.0
+"""Seconds for a SIM program whose bus is gone to be gone as well."""
+
+
+class Session:
+    """A module on the bus, and the program that it runs in when we started that."""
+
+    def __init__(self, options, module, sim):
+        self.options = options
+        self.module = module
+        self.sim = sim
+
+    async def boot(self, timeout=None):
+        """Wait for the module and its start-up; errors are SpinetErrors in plain words."""
+        await self._while_sim_lives(self._boot(timeout))
+
+    async def _boot(self, timeout):
+        try:
+            async with asyncio.timeout(timeout):
+                await self.module.link.came()
+        except TimeoutError:
+            raise BusError(self._nobody()) from None
+        await self.module.boot()
+
+    def _nobody(self):
+        where = f"{HOST}:{self.module.bus.port}"
+        if self.sim:
+            return f"the module program did not connect to {where}"
+        return f"no module on {where} yet: start one with `make sim`"
+
+    async def attend(self, work):
+        """Await `work`; the loss of the module, or of its program, ends it and is raised."""
+        return await self._while_sim_lives(_first(work, self.module.gone()))
+
+    async def _while_sim_lives(self, work):
+        if self.sim is None:
+            return await work
+        try:
+            return await _first(work, self.sim.ended())
+        except ConnectionError:
+            await self._raise_last_words()
+            raise
+
+    async def _raise_last_words(self):
+        """A program that died says more than the bus that it left."""
+        if self.sim:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    raise await self.sim.ended()
+
+
+async def _first(work, watcher):
+    """Give the result of `work`, unless `watcher` first returns an exception to raise."""
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(watcher)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            return tasks[0].result()
+        raise tasks[1].result()
+    finally:
+        await _cancelled(tasks)
+
+
+async def _cancelled(tasks):
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        # Asked for, so that asyncio does not complain about a result nobody took.
+        if not task.cancelled():
+            task.exception()
+
+
+@asynccontextmanager
+async def opened(options):
+    """Open the bus and start the SIM program, if one is wanted; give a Session."""
+    async with AsyncExitStack() as stack:
+        bus = VirtualBus(options.bus_port, role=_role(options), sck_hz=options.sck_hz)
+        await stack.enter_async_context(bus)
+        sim = await _sim(options, bus, stack)
+        module = Module(bus, time_scale=options.time_scale)
+        await stack.enter_async_context(module)
+        yield Session(options, module, sim)
+
+
+def _role(options):
+    if options.role is None and options.sim:
+        return Role.MODULE_CLOCKED
+    return options.role
+
+
+async def _sim(options, bus, stack):
+    if options.sim is None:
+        return None
+    state = options.state or stack.enter_context(tempfile.TemporaryDirectory(prefix="spinet-"))
+    program = options.sim.resolve()
+    hear = (lambda line: note(line, dim=True)) if options.verbose else None
+    sim = SimProcess(program, port=bus.port, role=_role(options), state=state, hear=hear)
+    return await stack.enter_async_context(sim)
+
+
+def note(text, dim=False):
+    """Tell a person something that is no result: one line on standard error."""
+    click.secho(text, err=True, dim=dim)
+
+
+def run(options, body):
+    """Run `body(session)` with an opened session; end the process as a command line should."""
+    _log_to_stderr(options.verbose)
+    try:
+        return asyncio.run(_main(options, body))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except _Ended as ended:
+        sys.exit(ended.code)
+    except (SpinetError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise click.ClickException(_one_line(error)) from error
+
+
+def run_with_module(options, work):
+    """Run `work(module)` on a module that has booted; a lost module ends it."""
+
+    async def body(session):
+        await session.boot(options.timeout)
+        return await session.attend(work(session.module))
+
+    return run(options, body)
+
+
+async def _main(options, body):
+    ended = []
+    _end_on_signals(asyncio.current_task(), ended)
+    try:
+        async with opened(options) as session:
+            return await body(session)
+    except asyncio.CancelledError:
+        if ended:
+            raise _Ended(_SIGNALS[ended[0]]) from None
+        raise
+
+
+class _Ended(Exception):
+    """A signal ended the program in order."""
+
+    def __init__(self, code):
+        super().__init__(code)
+        self.code = code
+
+
+def _end_on_signals(task, ended):
+    def end(number):
+        ended.append(number)
+        task.cancel()
+
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
+
+
+def _log_to_stderr(verbose):
+    level = logging.DEBUG if verbose else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+
+
+def _one_line(error):
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(text.split())

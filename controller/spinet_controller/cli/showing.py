@@ -1,0 +1,55 @@
+"""Results for people (tables) and for scripts (JSON)."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+def show_json(document):
+    """Print one JSON document on a line of its own."""
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def show_table(columns, rows, title=None):
+    """Print a table; a column whose name ends in `>` is aligned right."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        justify = "right" if column.endswith(">") else "left"
+        table.add_column(column.rstrip(">"), justify=justify)
+    for row in rows:
+        table.add_row(*(str(value) for value in row))
+    Console().print(table)
+
+
+def show_pairs(pairs):
+    """Print names and values in two columns."""
+    width = max(len(name) for name, _value in pairs)
+    for name, value in pairs:
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def progress():
+    """Give a rich progress display on standard error; it shows itself on a terminal only."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+
+
+def size(count):
+    """Give a number of bytes in words."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,182 @@
+"""The numbers of the link protocol under their published names."""
+
+from enum import IntEnum, IntFlag
+
+FORMAT_VERSION = 0x3E
+SOCKETS = 8
+MAX_DATA = 2048
+MAX_SSIDS = 20
+
+SSID_LENGTH = 32
+PASSWORD_LENGTH = 64
+HOST_NAME_LENGTH = 64
+
+RSSI_UNKNOWN = -128
+
+
+class Command(IntEnum):
+    """Command numbers (link protocol, Commands). 8 is unused."""
+
+    NULL = 0
+    CONN_ABORT = 1
+    CONN_CLOSE = 2
+    CONN_CREATE = 3
+    CONN_READ = 4
+    CONN_WRITE = 5
+    CONN_GET_STATUS = 6
+    NETWORK_LISTEN = 7
+    NETWORK_GET_STATUS = 9
+    NETWORK_ADD_SSID = 10
+    NETWORK_DELETE_SSID = 11
+    NETWORK_LIST_SSIDS = 12
+    NETWORK_CONFIGURE_ACCESS_POINT = 13
+    NETWORK_START_CLIENT = 14
+    NETWORK_START_ACCESS_POINT = 15
+    NETWORK_STOP = 16
+    NETWORK_FACTORY_RESET = 17
+    NETWORK_SET_HOST_NAME = 18
+    NETWORK_GET_LAST_ERROR = 19
+    DIAGNOSTICS = 20
+    NETWORK_RETRIEVE_SSID_DATA = 21
+    NETWORK_SET_TX_POWER = 22
+    NETWORK_SET_CLOCK_CONTROL = 23
+    NETWORK_START_SCAN = 24
+    NETWORK_GET_SCAN_RESULT = 25
+    NETWORK_ADD_ENTERPRISE_SSID = 26
+    NETWORK_ENABLE_TLS = 27
+    NETWORK_SET_TLS_CERT = 28
+    NETWORK_SET_TLS_KEY = 29
+    NETWORK_CLEAR_TLS = 30
+
+
+class Response(IntEnum):
+    """Response codes; positive answers are lengths or a socket number."""
+
+    EMPTY = 0
+    UNKNOWN_COMMAND = -1
+    BAD_REQUEST_FORMAT_VERSION = -2
+    TOO_MANY_SSIDS = -3
+    WRONG_STATE = -4
+    BAD_DATA_LENGTH = -5
+    NETWORK_DISABLED = -6
+    TIMEOUT = -7
+    BUSY = -8
+    BUFFER_TOO_SMALL = -9
+    BAD_REPLY_FORMAT_VERSION = -10
+    BAD_PARAMETER = -11
+    NO_SCAN_STARTED = -12
+    SCAN_IN_PROGRESS = -13
+    UNKNOWN_ERROR = -14
+    NO_TLS_CERT = -15
+
+
+class ConnState(IntEnum):
+    """Connection states, ConnStatus @0."""
+
+    FREE = 0
+    CONNECTING = 1
+    CONNECTED = 2
+    OTHER_END_CLOSED = 3
+    ABORTED = 4
+    CLOSE_PENDING = 5
+    CLOSE_READY = 6
+    ALLOCATED = 7
+
+
+class WiFiState(IntEnum):
+    """WiFi states, module header @1."""
+
+    DISABLED = 0
+    IDLE = 1
+    RUNNING_AS_ACCESS_POINT = 2
+    CONNECTING = 3
+    CONNECTED = 4
+    AUTO_RECONNECTING = 5
+    RECONNECTING = 6
+
+
+class Auth(IntEnum):
+    """Authentication of a network."""
+
+    OPEN = 0
+    WEP = 1
+    WPA = 2
+    WPA2 = 3
+    WPA_WPA2 = 4
+    WPA2_ENTERPRISE = 5
+    WPA3 = 6
+    WPA2_WPA3 = 7
+    WAPI = 8
+    UNKNOWN = 9
+
+
+class ResetReason(IntEnum):
+    """Why the module started, NetworkStatus @8."""
+
+    POWER_UP = 0
+    HARDWARE_WATCHDOG = 1
+    EXCEPTION = 2
+    SOFTWARE_WATCHDOG = 3
+    SOFTWARE_RESTART = 4
+    DEEP_SLEEP_WAKE = 5
+    TURNED_ON_BY_MAIN_PROCESSOR = 6
+    BROWNOUT = 7
+    SDIO = 8
+    UNKNOWN = 9
+
+
+class Protocol(IntEnum):
+    """ListenOrConnect @4; from MQTT on the number is the controller's business."""
+
+    HTTP = 0
+    FTP = 1
+    TELNET = 2
+    FTP_DATA = 3
+    MQTT = 4
+
+
+class Eap(IntEnum):
+    """EAP protocol of an enterprise network, WirelessConfig @111."""
+
+    NONE = 0
+    TLS = 1
+    PEAP_MSCHAPV2 = 2
+    TTLS_MSCHAPV2 = 3
+
+
+class WriteFlag(IntFlag):
+    """Flags of connWrite; they count only when all of the data was accepted."""
+
+    CLOSE = 0x01
+    PUSH = 0x02
+
+
+class ListenFlag(IntFlag):
+    """Flag of networkListen."""
+
+    TLS = 0x04
+
+
+class EnterpriseStage(IntEnum):
+    """Stages of networkAddEnterpriseSsid, sent in the flags field."""
+
+    SSID = 0
+    CREDENTIAL = 1
+    COMMIT = 2
+    CANCEL = 3
+
+
+class ClockWord(IntEnum):
+    """param32 of networkSetClockControl that a controller has a reason to send."""
+
+    MHZ_26 = 0x2001
+    MHZ_40 = 0x1001
+    MHZ_20 = 0x3403
+
+
+def named(enum, value):
+    """Give `enum(value)`, or the plain integer when a newer module sends an unknown one."""
+    try:
+        return enum(value)
+    except ValueError:
+        return value

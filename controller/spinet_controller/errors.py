@@ -1,0 +1,147 @@
+"""Every exception that leaves this package, one sentence each."""
+
+from spinet_controller.codes import Response
+
+
+class SpinetError(Exception):
+    """Anything this package raises about the bus, the link or the module."""
+
+
+class BusError(SpinetError):
+    """The bus cannot be used: its port is taken, or no module came."""
+
+
+class BusViolation(BusError):
+    """A frame broke a rule of the virtual bus; the text names the rule."""
+
+
+class ModuleLost(SpinetError, ConnectionResetError):
+    """The module lost power, was reset or broke the bus; whatever it held is gone."""
+
+
+class LinkError(SpinetError):
+    """A transaction did not end well; nothing is known of its effect."""
+
+
+class LinkTimeout(LinkError):
+    """The module missed one of the controller's time-outs.
+
+    `started` tells whether the module had begun the transaction; when it had not, the
+    request was withdrawn and surely had no effect.
+    """
+
+    def __init__(self, text, started):
+        super().__init__(text)
+        self.started = started
+
+
+class BadReply(LinkError):
+    """The module's header or data phase is not what the protocol says."""
+
+
+class ModuleError(SpinetError):
+    """A negative response; each code has its own class."""
+
+    code = Response.UNKNOWN_ERROR
+
+    def __init__(self, command, code=None):
+        self.command = command
+        self.code = self.code if code is None else code
+        super().__init__(f"{_camel(command.name)}: {self.meaning}")
+
+    @property
+    def meaning(self):
+        """What the code says, in words."""
+        return _MEANINGS.get(self.code, f"unknown response code {int(self.code)}")
+
+
+class UnknownCommand(ModuleError):
+    code = Response.UNKNOWN_COMMAND
+
+
+class BadRequestFormatVersion(ModuleError):
+    code = Response.BAD_REQUEST_FORMAT_VERSION
+
+
+class TooManySsids(ModuleError):
+    code = Response.TOO_MANY_SSIDS
+
+
+class WrongState(ModuleError):
+    code = Response.WRONG_STATE
+
+
+class BadDataLength(ModuleError):
+    code = Response.BAD_DATA_LENGTH
+
+
+class NetworkDisabled(ModuleError):
+    code = Response.NETWORK_DISABLED
+
+
+class ModuleTimeout(ModuleError):
+    code = Response.TIMEOUT
+
+
+class Busy(ModuleError):
+    code = Response.BUSY
+
+
+class BufferTooSmall(ModuleError):
+    code = Response.BUFFER_TOO_SMALL
+
+
+class BadReplyFormatVersion(ModuleError):
+    code = Response.BAD_REPLY_FORMAT_VERSION
+
+
+class BadParameter(ModuleError):
+    code = Response.BAD_PARAMETER
+
+
+class NoScanStarted(ModuleError):
+    code = Response.NO_SCAN_STARTED
+
+
+class ScanInProgress(ModuleError):
+    code = Response.SCAN_IN_PROGRESS
+
+
+class UnknownError(ModuleError):
+    code = Response.UNKNOWN_ERROR
+
+
+class NoTlsCert(ModuleError):
+    code = Response.NO_TLS_CERT
+
+
+_CLASSES = {cls.code: cls for cls in ModuleError.__subclasses__()}
+
+_MEANINGS = {
+    Response.UNKNOWN_COMMAND: "the module does not know this command",
+    Response.BAD_REQUEST_FORMAT_VERSION: "the module refused the request's format version",
+    Response.TOO_MANY_SSIDS: "the module remembers as many networks as it can",
+    Response.WRONG_STATE: "not possible in the module's present state",
+    Response.BAD_DATA_LENGTH: "the module refused the length of the data",
+    Response.NETWORK_DISABLED: "the network is disabled",
+    Response.TIMEOUT: "the module timed out",
+    Response.BUSY: "the module has no free socket",
+    Response.BUFFER_TOO_SMALL: "the answer does not fit the buffer",
+    Response.BAD_REPLY_FORMAT_VERSION: "the reply has a wrong format version",
+    Response.BAD_PARAMETER: "the module refused a parameter",
+    Response.NO_SCAN_STARTED: "no scan was started",
+    Response.SCAN_IN_PROGRESS: "a scan is in progress",
+    Response.UNKNOWN_ERROR: "the module reports an unknown error",
+    Response.NO_TLS_CERT: "the module has no TLS certificate",
+}
+
+
+def _camel(name):
+    first, *rest = name.lower().split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def module_error(command, code):
+    """Give the exception for a negative response `code` to `command`."""
+    cls = _CLASSES.get(code)
+    return cls(command) if cls else ModuleError(command, code)

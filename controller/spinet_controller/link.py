@@ -1,0 +1,389 @@
+"""One transaction at a time: a queue of requests, the protocol's time-outs, typed errors.
+
+Two ways in. `await link.call(request)` is for whoever wants one answer. The poller, which
+makes the bulk of the traffic, is a `source`: when the queue is empty the link asks it for the
+next request and calls the request's `done` or `failed` straight from the bus, so no task and
+no future lies between two transactions.
+"""
+
+import asyncio
+import logging
+from collections import deque
+
+from spinet_controller.codes import FORMAT_VERSION, MAX_DATA, Command
+from spinet_controller.errors import BadReply, LinkTimeout, ModuleLost, module_error
+from spinet_controller.records import MODULE_HEADER, REQUEST_HEADER, padded, unpack_error
+from spinet_controller.spi_bus import HEADER, BusListener
+
+log = logging.getLogger(__name__)
+
+READY_TIMEOUT = 0.1
+"""Seconds for DATA_READY and CS to be high before a transaction."""
+
+FAST = 0.1
+STORAGE = 0.5
+FACTORY_RESET = 15.0
+"""Seconds from TRANSFER_READY to the end of the transaction."""
+
+START_UP_TIMEOUT = 15.0
+START_UP_EDGES = 2
+START_UP_STABLE = 0.1
+"""At boot: seconds for two rising edges of DATA_READY, then for the pins to stay high."""
+
+NEWS_INTERVAL = 0.05
+"""Seconds between two fetches of news; the module repeats what was not fetched."""
+
+RESET_PULSE = 0.01
+"""Seconds the RESET pin is held."""
+
+SILENCE = 20
+"""So many transactions in a row that went wrong mean that nobody is there any more."""
+
+_OWN_DELAY = 0.02
+"""A time-out found more than these seconds late was spent by us, not by the module."""
+
+
+class Request:
+    """One transaction: what to send, how its data phase goes, who hears of the end.
+
+    `done(response, data)` gets a response >= 0 and the data of the module, `failed(error)` a
+    ModuleError, LinkError or ModuleLost; exactly one of them is called.
+    """
+
+    __slots__ = ("command", "data", "done", "failed", "sized_by_response", "timeout", "wire")
+
+    def __init__(
+        self,
+        command,
+        socket=0,
+        *,
+        flags=0,
+        data=b"",
+        available=0,
+        param32=0,
+        sized_by_response=False,
+        timeout=FAST,
+        done=None,
+        failed=None,
+    ):
+        length = len(data)
+        header = REQUEST_HEADER.pack(
+            FORMAT_VERSION, command, socket, flags, length, available, param32
+        )
+        self.command = command
+        self.data = length
+        self.wire = header + data if data else header
+        self.sized_by_response = sized_by_response or available > 0
+        self.timeout = timeout
+        self.done = done
+        self.failed = failed
+
+    def data_length(self, response):
+        """Give the bytes of the data phase that follows `response`."""
+        if response < 0:
+            return 0
+        return response if self.sized_by_response else self.data
+
+
+class Link(BusListener):
+    """The link over one bus; `time_scale` multiplies every time-out.
+
+    `wifi_state` is the state byte of the latest module header. `on_news` is called with the
+    module's last error (None when it was empty) after each networkGetLastError that a pulse
+    of DATA_READY asked for; `on_lost` with the ModuleLost; `transactions`, `failures` count.
+    """
+
+    def __init__(self, bus, *, time_scale=1.0):
+        self.bus = bus
+        self.time_scale = time_scale
+        self.wifi_state = 0
+        self.transactions = 0
+        self.failures = 0
+        self.source = None
+        self.on_news = None
+        self.on_lost = None
+        self._failures_in_row = 0
+        self._loop = asyncio.get_running_loop()
+        self._queue = deque()
+        self._present = None
+        self._began_at = 0.0
+        self._watch = None
+        self._extension = 0.0
+        self._starting = False
+        self._news_timer = None
+        self._news_after = 0.0
+        self._lost = None
+        self._resetting = False
+        bus.listener = self
+
+    # -- requests ---------------------------------------------------------------------
+
+    def submit(self, request):
+        """Queue a request; it starts at once when the link is idle."""
+        if not self.bus.present:
+            request.failed(self._lost or ModuleLost("no module is connected"))
+            return
+        self._queue.append(request)
+        self.kick()
+
+    async def call(self, request):
+        """Run a request and give `(response, data)`; errors as in `Request.failed`.
+
+        Cancelled while it waits, the request is not sent; cancelled later, its answer is
+        dropped.
+        """
+        future = self._loop.create_future()
+        request.done = lambda response, data: _settle(future, (response, data))
+        request.failed = lambda error: _fail(future, error)
+        self.submit(request)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if request in self._queue:
+                self._queue.remove(request)
+            raise
+
+    def kick(self):
+        """Start the next request, unless one is under way."""
+        if self._present is None and not self._starting:
+            self._start_next()
+
+    def _start_next(self):
+        self._starting = True
+        try:
+            while self._present is None:
+                request = self._next_request()
+                if request is None:
+                    return
+                self._start(request)
+        finally:
+            self._starting = False
+
+    def _next_request(self):
+        if not self.bus.present:
+            return None
+        if self._queue:
+            return self._queue.popleft()
+        return self.source.next_request() if self.source else None
+
+    def _start(self, request):
+        self._present = request
+        self._began_at = self._loop.time()
+        self._extension = 0.0
+        if self._watch is None:
+            self._watch_until(self._began_at + READY_TIMEOUT * self.time_scale)
+        self.bus.transact(request.wire, request.data_length, self._ended)
+
+    def _ended(self, reply):
+        request, self._present = self._present, None
+        self.transactions += 1
+        try:
+            response, data = self._judge(request, reply)
+        except BadReply as error:
+            self._went_wrong(request, error)
+        else:
+            self._failures_in_row = 0
+            if response >= 0:
+                _guarded(self._loop, request.done, response, data)
+            else:
+                _guarded(self._loop, request.failed, module_error(request.command, response))
+        self.kick()
+
+    def _judge(self, request, reply):
+        """Split a reply into response and data, or raise BadReply."""
+        if len(reply) < HEADER:
+            raise BadReply(f"the module ended a transaction after {len(reply)} bytes")
+        version, state, _dummy, response = MODULE_HEADER.unpack_from(reply)
+        if version != FORMAT_VERSION:
+            raise BadReply(f"a reply with format version {version:#04x}")
+        self.wifi_state = state
+        length = request.data_length(response)
+        if length > MAX_DATA:
+            raise BadReply(f"a response of {response} is more than a data phase holds")
+        if request.data and length > request.data:
+            raise BadReply(f"{response} bytes accepted of {request.data}")
+        if len(reply) < HEADER + padded(length):
+            raise BadReply(f"{len(reply) - HEADER} bytes of data for a response of {response}")
+        if length and not request.data:
+            return response, reply[HEADER : HEADER + length]
+        return response, b""
+
+    def _went_wrong(self, request, error):
+        self.failures += 1
+        self._failures_in_row += 1
+        _guarded(self._loop, request.failed, error)
+        if self._failures_in_row == SILENCE:
+            self.module_lost(ModuleLost(f"the module does not answer any more ({error})"))
+
+    # -- time-outs --------------------------------------------------------------------
+
+    def _deadline(self):
+        """Give the loop time at which the present transaction has taken too long."""
+        offered_at = self.bus.offered_at
+        if offered_at is None:
+            return self._began_at + READY_TIMEOUT * self.time_scale + self._extension
+        return offered_at + self._present.timeout * self.time_scale + self._extension
+
+    def _watch_until(self, when):
+        self._watch = self._loop.call_at(when, self._look, when)
+
+    def _look(self, when):
+        """One timer watches all transactions; it looks again where it found time left."""
+        self._watch = None
+        if self._present is None:
+            return
+        late = self._loop.time() - when
+        if late > _OWN_DELAY:
+            self._extension += late
+        deadline = self._deadline()
+        if self._loop.time() < deadline:
+            self._watch_until(deadline)
+        else:
+            self._time_out()
+
+    def _time_out(self):
+        request, self._present = self._present, None
+        error = self._timeout_error(request)
+        self.bus.withdraw()
+        self._went_wrong(request, error)
+        self.kick()
+
+    def _timeout_error(self, request):
+        name = request.command.name
+        if self.bus.offered_at is None:
+            limit = READY_TIMEOUT * self.time_scale
+            pin = "CS" if self.bus.data_ready else "DATA_READY"
+            return LinkTimeout(f"{name}: {pin} stayed low for {limit:g} s", started=False)
+        limit = request.timeout * self.time_scale
+        return LinkTimeout(f"{name}: not answered within {limit:g} s", started=self.bus.started)
+
+    # -- what the bus reports ---------------------------------------------------------
+
+    def module_came(self):
+        """A module has power (BusListener); it is usable after `started_up`."""
+        self._lost = None
+
+    def module_lost(self, error):
+        """The module is gone (BusListener): whatever is under way fails, and all that follows."""
+        if not self._resetting:
+            self._lost = error
+        self._failures_in_row = 0
+        present, self._present = self._present, None
+        if present and self.bus.present:
+            self.bus.withdraw()
+        waiting = [present, *self._queue] if present else [*self._queue]
+        self._queue.clear()
+        for request in waiting:
+            _guarded(self._loop, request.failed, error)
+        if self.on_lost:
+            self.on_lost(error)
+
+    def news(self):
+        """DATA_READY was pulsed (BusListener): fetch the news, at most every NEWS_INTERVAL."""
+        if self._news_timer is None:
+            when = max(self._loop.time(), self._news_after)
+            self._news_timer = self._loop.call_at(when, self._fetch_news)
+
+    def _fetch_news(self):
+        self._news_timer = None
+        self._news_after = self._loop.time() + NEWS_INTERVAL
+        self.submit(
+            Request(
+                Command.NETWORK_GET_LAST_ERROR,
+                available=MAX_DATA,
+                done=self._news_fetched,
+                failed=self._news_failed,
+            )
+        )
+
+    def _news_fetched(self, _length, data):
+        if self.on_news:
+            self.on_news(unpack_error(data))
+
+    def _news_failed(self, error):
+        log.debug("news were not fetched: %s", error)
+
+    # -- start-up ---------------------------------------------------------------------
+
+    async def came(self):
+        """Return when a module has power; the caller says how long to wait.
+
+        A module that breaks a rule of the bus before it is there raises ModuleLost.
+        """
+        self._lost = None
+        while not self.bus.present:
+            await self._pins_changed()
+
+    async def started_up(self):
+        """Return when the module has booted: two rising edges, then steady pins.
+
+        LinkTimeout when that takes longer than START_UP_TIMEOUT, ModuleLost when the power
+        goes meanwhile.
+        """
+        seconds = START_UP_TIMEOUT * self.time_scale
+        try:
+            async with asyncio.timeout(seconds):
+                await self._edges_seen()
+                await self._pins_steady()
+        except TimeoutError:
+            raise LinkTimeout(f"the module did not start within {seconds:g} s", False) from None
+
+    async def _edges_seen(self):
+        while self.bus.edges < START_UP_EDGES:
+            await self._pins_changed()
+
+    async def _pins_steady(self):
+        while True:
+            try:
+                async with asyncio.timeout(START_UP_STABLE):
+                    await self._pins_changed()
+            except TimeoutError:
+                if self.bus.data_ready and self.bus.cs:
+                    return
+
+    async def _pins_changed(self):
+        if self._lost:
+            raise self._lost
+        await self.bus.pins_changed()
+
+    async def reset(self):
+        """Pull RESET, and return when the module has booted again; errors as `started_up`.
+
+        A bus on which a reset is a loss of power (the module connects anew) does as well.
+        """
+        self._resetting = True
+        try:
+            self.bus.set_reset(True)
+            self.module_lost(ModuleLost("the module was reset"))
+            await asyncio.sleep(RESET_PULSE)
+            if self.bus.present:
+                self.bus.set_reset(False)
+            await self.started_up()
+        finally:
+            self._resetting = False
+
+    def close(self):
+        """Fail what is waiting and start nothing more."""
+        for timer in (self._watch, self._news_timer):
+            if timer:
+                timer.cancel()
+        if self.bus.present:
+            self.module_lost(ModuleLost("the link was closed"))
+
+
+def _settle(future, result):
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future, error):
+    if not future.done():
+        future.set_exception(error)
+
+
+def _guarded(loop, callback, *args):
+    """Call back; an exception of the callee is its own and must not end the bus."""
+    try:
+        callback(*args)
+    except Exception as error:
+        loop.call_exception_handler({"message": "a link callback raised", "exception": error})

@@ -1,0 +1,1 @@
+"""A virtual printer: a web site with files, served through the module."""

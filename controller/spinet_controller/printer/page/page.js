@@ -1,0 +1,258 @@
+"use strict";
+
+const STATUS_EVERY = 2000;
+const SHOW_DONE = 4000;
+
+const byId = (id) => document.getElementById(id);
+
+function bytes(count) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (count >= 1024 && unit < units.length - 1) {
+    count /= 1024;
+    unit += 1;
+  }
+  return `${unit && count < 100 ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
+}
+
+const rate = (perSecond, total) => `${bytes(perSecond)}/s (${bytes(total)})`;
+
+/* ---- errors ---- */
+
+function showAlert(text) {
+  byId("alert").textContent = text;
+  byId("alert").hidden = !text;
+}
+
+function reasonIn(text, status) {
+  try {
+    return JSON.parse(text).error;
+  } catch {
+    return `the printer answered ${status}`;
+  }
+}
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("The printer cannot be reached.");
+  }
+  if (!response.ok) {
+    throw new Error(reasonIn(await response.text(), response.status));
+  }
+  return response;
+}
+
+/* ---- status ---- */
+
+function showModule(module) {
+  byId("ip").textContent = module.ip ?? "–";
+  const signal = module.rssi > -128 ? `, ${module.rssi} dBm` : "";
+  byId("network").textContent = module.ssid ? module.ssid + signal : "–";
+  byId("heap").textContent = module.freeHeap ? bytes(module.freeHeap) : "–";
+  byId("version").textContent = module.version ?? "–";
+  setState(module.error ?? module.state, Boolean(module.error));
+}
+
+function showSockets(sockets) {
+  byId("sockets-text").textContent = `${sockets.used} of ${sockets.limit}`;
+  const pips = Array.from({ length: sockets.limit }, (_, number) => {
+    const pip = document.createElement("i");
+    pip.className = number < sockets.used ? "used" : "";
+    return pip;
+  });
+  byId("sockets").replaceChildren(...pips);
+}
+
+function showTraffic(traffic) {
+  byId("in").textContent = rate(traffic.bytesInPerSecond, traffic.bytesIn);
+  byId("out").textContent = rate(traffic.bytesOutPerSecond, traffic.bytesOut);
+  const failures = traffic.failures ? `, ${traffic.failures} failed` : "";
+  byId("transactions").textContent = traffic.transactions.toLocaleString() + failures;
+}
+
+function setState(text, bad) {
+  byId("state").textContent = text;
+  byId("state").classList.toggle("bad", bad);
+}
+
+async function pollStatus() {
+  try {
+    const status = await (await ask("/api/status")).json();
+    showModule(status.module);
+    showSockets(status.sockets);
+    showTraffic(status.traffic);
+    byId("summary").textContent =
+      `${bytes(status.storage.bytes)} used, ${bytes(status.storage.free)} free`;
+  } catch {
+    setState("not reachable", true);
+  }
+  setTimeout(pollStatus, STATUS_EVERY);
+}
+
+/* ---- files ---- */
+
+function cell(content, className) {
+  const element = document.createElement("td");
+  element.className = className ?? "";
+  element.append(content);
+  return element;
+}
+
+function pathOf(name) {
+  return `/files/${encodeURIComponent(name)}`;
+}
+
+function downloadLink(name) {
+  const link = document.createElement("a");
+  link.href = pathOf(name);
+  link.download = name;
+  link.textContent = name;
+  return link;
+}
+
+function deleteButton(name) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Delete";
+  button.setAttribute("aria-label", `Delete ${name}`);
+  button.addEventListener("click", () => removeFile(name));
+  return button;
+}
+
+function row(file) {
+  const element = document.createElement("tr");
+  const changed = new Date(file.modified * 1000).toLocaleString();
+  element.append(
+    cell(downloadLink(file.name)),
+    cell(bytes(file.size), "number"),
+    cell(changed, "wide"),
+    cell(deleteButton(file.name)),
+  );
+  return element;
+}
+
+async function showFiles() {
+  try {
+    const { files } = await (await ask("/api/files")).json();
+    byId("files").replaceChildren(...files.map(row));
+    byId("empty").hidden = files.length > 0;
+  } catch (error) {
+    showAlert(error.message);
+  }
+}
+
+async function removeFile(name) {
+  if (!confirm(`Delete ${name}?`)) {
+    return;
+  }
+  try {
+    await ask(pathOf(name), { method: "DELETE" });
+    showAlert("");
+  } catch (error) {
+    showAlert(`${name} was not deleted: ${error.message}`);
+  }
+  await showFiles();
+}
+
+/* ---- uploads: one at a time, in the order they were chosen ---- */
+
+const waiting = [];
+let uploading = false;
+
+function uploadItem(name) {
+  const item = document.createElement("li");
+  const title = document.createElement("span");
+  title.className = "name";
+  title.textContent = name;
+  const note = document.createElement("span");
+  note.className = "note";
+  note.textContent = "waiting";
+  const bar = document.createElement("progress");
+  bar.max = 1;
+  bar.value = 0;
+  bar.setAttribute("aria-label", `Upload of ${name}`);
+  item.append(title, note, bar);
+  byId("uploads").append(item);
+  return { item, note, bar };
+}
+
+function addFiles(files) {
+  for (const file of files) {
+    waiting.push({ file, ...uploadItem(file.name) });
+  }
+  uploadNext();
+}
+
+async function uploadNext() {
+  if (uploading || waiting.length === 0) {
+    return;
+  }
+  uploading = true;
+  const upload = waiting.shift();
+  try {
+    await send(upload);
+    upload.note.textContent = "stored";
+    setTimeout(() => upload.item.remove(), SHOW_DONE);
+  } catch (error) {
+    upload.item.className = "failed";
+    upload.bar.remove();
+    upload.note.textContent = error.message;
+  }
+  uploading = false;
+  await showFiles();
+  uploadNext();
+}
+
+function send({ file, note, bar }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const started = performance.now();
+    request.upload.onprogress = (event) => {
+      const seconds = (performance.now() - started) / 1000;
+      bar.value = event.total ? event.loaded / event.total : 1;
+      note.textContent =
+        `${bytes(event.loaded)} of ${bytes(event.total)}, ${bytes(event.loaded / seconds)}/s`;
+    };
+    request.onload = () => {
+      if (request.status < 300) {
+        resolve();
+      } else {
+        reject(new Error(reasonIn(request.responseText, request.status)));
+      }
+    };
+    request.onerror = () => reject(new Error("The connection to the printer was lost."));
+    request.open("PUT", pathOf(file.name));
+    request.send(file);
+  });
+}
+
+/* ---- start ---- */
+
+const drop = byId("drop");
+
+byId("choose").addEventListener("change", (event) => {
+  addFiles(event.target.files);
+  event.target.value = "";
+});
+
+for (const type of ["dragenter", "dragover"]) {
+  drop.addEventListener(type, (event) => {
+    event.preventDefault();
+    drop.classList.add("over");
+  });
+}
+
+for (const type of ["dragleave", "drop"]) {
+  drop.addEventListener(type, (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+  });
+}
+
+drop.addEventListener("drop", (event) => addFiles(event.dataTransfer.files));
+
+showFiles();
+pollStatus();

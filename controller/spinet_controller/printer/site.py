@@ -1,0 +1,206 @@
+"""The printer's web application (aiohttp): one page, and a REST interface to files and status.
+
+    GET /                   the page
+    GET /api/status         module, sockets, traffic, storage (JSON)
+    GET /api/files          the files (JSON)
+    GET|HEAD /files/NAME    a file; one Range is understood
+    PUT /files/NAME         store a file: 201 when it is new, 204 when it replaced one
+    DELETE /files/NAME      204
+
+Errors are JSON, `{"error": "one sentence"}`.
+"""
+
+import asyncio
+import errno
+import logging
+import mimetypes
+import os
+from contextlib import contextmanager
+from importlib.resources import files
+from urllib.parse import quote
+
+from aiohttp import web
+
+from spinet_controller.printer.store import BadName
+from spinet_controller.printer.transfer import BadRange, Span, receive, requested_span, send
+
+log = logging.getLogger(__name__)
+
+_PAGE = {
+    "/": ("index.html", "text/html"),
+    "/style.css": ("style.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def refusal(status, text, **headers):
+    """Give an error response in JSON."""
+    return web.json_response({"error": text}, status=status, headers=headers or None)
+
+
+@web.middleware
+async def errors_as_json(request, handler):
+    """Answer every error in the same form, and never with a trace."""
+    try:
+        response = await handler(request)
+    except BadName as error:
+        return refusal(400, str(error))
+    except FileNotFoundError:
+        return refusal(404, "there is no such file")
+    except web.HTTPException as error:
+        return refusal(error.status, error.reason.lower(), **_kept(error.headers))
+    except OSError as error:
+        return _disk_refusal(error)
+    return response
+
+
+def _kept(headers):
+    return {name: headers[name] for name in ("Allow", "Content-Range") if name in headers}
+
+
+def _disk_refusal(error):
+    if isinstance(error, ConnectionError):
+        raise error
+    if error.errno in _FULL:
+        return refusal(507, "the disk is full")
+    log.warning("disk: %s", error)
+    return refusal(500, "the file could not be read or written")
+
+
+async def _secure(_request, response):
+    response.headers.update(_SECURITY)
+
+
+class Site:
+    """The handlers over one FileStore and one ModuleReport."""
+
+    def __init__(self, store, report):
+        self._store = store
+        self._report = report
+
+    def application(self):
+        """Give the aiohttp application."""
+        application = web.Application(middlewares=[errors_as_json])
+        application.on_response_prepare.append(_secure)
+        application.add_routes(self._routes())
+        return application
+
+    def _routes(self):
+        page = [web.get(path, _page_handler(*entry)) for path, entry in _PAGE.items()]
+        # Names with slashes are caught here as well, and refused in words.
+        name = "/files/{name:.*}"
+        return [
+            *page,
+            web.get("/api/status", self.status),
+            web.get("/api/files", self.list),
+            web.get(name, self.download),
+            web.put(name, self.upload),
+            web.delete(name, self.delete),
+        ]
+
+    async def status(self, _request):
+        """GET /api/status"""
+        document = await self._report.document()
+        document["storage"] = await asyncio.to_thread(self._storage)
+        return web.json_response(document)
+
+    def _storage(self):
+        stored = self._store.list()
+        return {
+            "files": len(stored),
+            "bytes": sum(file.size for file in stored),
+            "free": self._store.free(),
+        }
+
+    async def list(self, _request):
+        """GET /api/files"""
+        stored = await asyncio.to_thread(self._store.list)
+        listed = [{"name": f.name, "size": f.size, "modified": f.modified} for f in stored]
+        return web.json_response({"files": listed})
+
+    async def upload(self, request):
+        """PUT /files/NAME: all of it, or nothing."""
+        name = request.match_info["name"]
+        existed = self._store.exists(name)
+        if (request.content_length or 0) > self._store.free():
+            return refusal(507, "the disk has no room for this file", Connection="close")
+        with self._store.upload(name) as file:
+            received = await receive(request.content, file)
+        log.info("stored %s, %d bytes", name, received)
+        location = {"Location": f"/files/{quote(name)}"}
+        return web.Response(status=204 if existed else 201, headers=location)
+
+    async def delete(self, request):
+        """DELETE /files/NAME"""
+        await asyncio.to_thread(self._store.delete, request.match_info["name"])
+        return web.Response(status=204)
+
+    async def download(self, request):
+        """GET and HEAD /files/NAME"""
+        name = request.match_info["name"]
+        with await asyncio.to_thread(self._store.open, name) as file:
+            size = file.seek(0, 2)
+            response, span = _prepared(request, name, size)
+            response.last_modified = os.fstat(file.fileno()).st_mtime
+            with _leaving_peer(request):
+                await response.prepare(request)
+                if request.method != "HEAD":
+                    await send(file, span, response)
+                await response.write_eof()
+        return response
+
+
+@contextmanager
+def _leaving_peer(request):
+    """A peer that goes in mid-download is its own business and no error of ours."""
+    try:
+        yield
+    except ConnectionError as error:
+        log.debug("%s left: %s", request.remote, error)
+
+
+def _prepared(request, name, size):
+    """Give a response with the headers of a download, and the Span to send."""
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream",
+        "Cache-Control": "no-cache",
+    }
+    try:
+        span = requested_span(request.headers.get("Range"), size)
+    except BadRange as error:
+        raise _unsatisfiable(size) from error
+    if span:
+        headers["Content-Range"] = span.content_range
+    response = web.StreamResponse(status=206 if span else 200, headers=headers)
+    span = span or Span(0, size, size)
+    response.content_length = span.length
+    return response, span
+
+
+def _unsatisfiable(size):
+    return web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+
+
+def _page_handler(name, content_type):
+    body = files(__package__).joinpath("page", name).read_bytes()
+
+    async def handler(_request):
+        return web.Response(
+            body=body,
+            content_type=content_type,
+            charset="utf-8",
+            headers={"Cache-Control": "no-cache"},
+        )
+
+    return handler

@@ -1,0 +1,120 @@
+"""What the printer shows of its module: one JSON document."""
+
+import time
+
+from spinet_controller.codes import SOCKETS
+from spinet_controller.errors import SpinetError
+
+FRESH = 1.0
+"""Seconds for which a NetworkStatus is shown again rather than asked for."""
+
+
+def label(state):
+    """Give a state's name as people read it; a number when it has none."""
+    name = getattr(state, "name", None)
+    return name.lower().replace("_", " ") if name else str(state)
+
+
+class Rate:
+    """Bytes per second of a growing counter between two looks at least FRESH apart."""
+
+    def __init__(self, clock=time.monotonic):
+        self._clock = clock
+        self._count = 0
+        self._at = clock()
+        self._rate = 0.0
+
+    def of(self, count):
+        """Give the rate, given the counter's value now."""
+        now = self._clock()
+        if now - self._at >= FRESH:
+            self._rate = (count - self._count) / (now - self._at)
+            self._count, self._at = count, now
+        return self._rate
+
+
+class ModuleReport:
+    """Gathers the document for /api/status from one module and one store."""
+
+    def __init__(self, module, clock=time.monotonic):
+        self._module = module
+        self._clock = clock
+        self._network = None
+        self._asked_at = float("-inf")
+        self._rate_in = Rate(clock)
+        self._rate_out = Rate(clock)
+        self._started_at = clock()
+
+    async def document(self):
+        """Give the document as plain dictionaries."""
+        return {
+            "module": await self._module_part(),
+            "sockets": self._sockets_part(),
+            "traffic": self._traffic_part(),
+            "uptimeSeconds": round(self._clock() - self._started_at),
+        }
+
+    async def _module_part(self):
+        state = label(self._module.wifi_state)
+        try:
+            network = await self._fresh_network()
+        except SpinetError as error:
+            return {"state": state, "error": str(error)}
+        return {"state": state, **network_document(network)}
+
+    async def _fresh_network(self):
+        if self._clock() - self._asked_at >= FRESH:
+            self._network = await self._module.network_get_status()
+            self._asked_at = self._clock()
+        return self._network
+
+    def _sockets_part(self):
+        transports = [transport for transport in self._module.poller.slots if transport]
+        return {
+            "limit": SOCKETS,
+            "used": len(transports),
+            "open": [_socket_document(transport) for transport in transports],
+        }
+
+    def _traffic_part(self):
+        poller, link = self._module.poller, self._module.link
+        return {
+            "bytesIn": poller.bytes_in,
+            "bytesOut": poller.bytes_out,
+            "bytesInPerSecond": round(self._rate_in.of(poller.bytes_in)),
+            "bytesOutPerSecond": round(self._rate_out.of(poller.bytes_out)),
+            "transactions": link.transactions,
+            "failures": link.failures,
+        }
+
+
+def _socket_document(transport):
+    host, port = transport.get_extra_info("peername", ("", 0))
+    return {
+        "number": transport.get_extra_info("socket_number"),
+        "peer": f"{host}:{port}",
+        "closing": transport.is_closing(),
+        "waiting": transport.get_write_buffer_size(),
+    }
+
+
+def network_document(network):
+    """Give a NetworkStatus as plain JSON values."""
+    return {
+        "ip": str(network.ip),
+        "netmask": str(network.netmask),
+        "gateway": str(network.gateway),
+        "mac": network.mac,
+        "ssid": network.ssid,
+        "hostName": network.host_name,
+        "rssi": network.rssi,
+        "channel": network.channel,
+        "auth": label(network.auth),
+        "dhcp": network.using_dhcp,
+        "clients": network.num_clients,
+        "reconnects": network.num_reconnects,
+        "version": network.version_text,
+        "freeHeap": network.free_heap,
+        "flashSize": network.flash_size,
+        "resetReason": label(network.reset_reason),
+    }

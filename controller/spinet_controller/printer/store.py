@@ -1,0 +1,91 @@
+"""The printer's files: one folder, flat, and nothing half-written ever visible in it."""
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+LONGEST_NAME = 200
+"""Bytes of a name in UTF-8."""
+
+_UPLOAD = ".upload-"
+
+
+class BadName(ValueError):
+    """A name that no file may have; the text says why."""
+
+
+def checked_name(name):
+    """Give `name` back when a file may have it, else raise BadName."""
+    if not name or name.startswith("."):
+        raise BadName("a file name must not be empty or begin with a dot")
+    if any(mark in name for mark in "/\\") or not name.isprintable():
+        raise BadName("a file name must not hold slashes or control characters")
+    if len(name.encode()) > LONGEST_NAME:
+        raise BadName(f"a file name has at most {LONGEST_NAME} bytes")
+    return name
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file: name, size in bytes, time of last change in seconds since 1970."""
+
+    name: str
+    size: int
+    modified: float
+
+
+class FileStore:
+    """The folder `path`; calls that may take long are for a worker thread."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        for left_over in self.path.glob(_UPLOAD + "*"):
+            left_over.unlink()
+
+    def list(self):
+        """Give the StoredFiles in the order of their names."""
+        found = []
+        for entry in os.scandir(self.path):
+            if entry.is_file() and not entry.name.startswith("."):
+                # A file may be deleted between the listing and the question.
+                with suppress(FileNotFoundError):
+                    status = entry.stat()
+                    found.append(StoredFile(entry.name, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda stored: stored.name.casefold())
+
+    def free(self):
+        """Give the bytes that are free on the disk."""
+        return shutil.disk_usage(self.path).free
+
+    def open(self, name):
+        """Open a file for reading; FileNotFoundError when it is not there."""
+        return open(self._place(name), "rb")
+
+    def delete(self, name):
+        """Delete a file; FileNotFoundError when it is not there."""
+        self._place(name).unlink()
+
+    def exists(self, name):
+        """True when there is a file of that name."""
+        return self._place(name).is_file()
+
+    def _place(self, name):
+        return self.path / checked_name(name)
+
+    @contextmanager
+    def upload(self, name):
+        """Give a file to write into, which gets its name only when the block ends well."""
+        place = self._place(name)
+        handle, temporary = tempfile.mkstemp(prefix=_UPLOAD, dir=self.path)
+        try:
+            with open(handle, "wb", buffering=0) as file:
+                yield file
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, place)
+        except BaseException:
+            os.unlink(temporary)
+            raise

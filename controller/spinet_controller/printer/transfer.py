@@ -1,0 +1,88 @@
+"""Bytes between requests and the store, a piece at a time and off the event loop."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+PIECE = 128 * 1024
+"""Bytes moved to or from the disk at once; all that one transfer holds in memory."""
+
+
+class BadRange(ValueError):
+    """A Range header that asks for nothing the file has."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes `start` to `stop` (exclusive) of a file of `size` bytes."""
+
+    start: int
+    stop: int
+    size: int
+
+    @property
+    def length(self):
+        """How many bytes."""
+        return self.stop - self.start
+
+    @property
+    def content_range(self):
+        """The value of a Content-Range header."""
+        return f"bytes {self.start}-{self.stop - 1}/{self.size}"
+
+
+_ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+def requested_span(header, size):
+    """Give the Span of a Range header; None when the whole file is to be sent.
+
+    A header of another unit or form, or with several ranges, asks for the whole file.
+    """
+    match = _ONE_RANGE.fullmatch(header.strip()) if header else None
+    if not match or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        span = Span(max(0, size - int(last)), size, size)
+    else:
+        span = Span(int(first), min(int(last) + 1, size) if last else size, size)
+    if span.length <= 0:
+        raise BadRange(f"the file has {size} bytes")
+    return span
+
+
+async def receive(content, file):
+    """Write a request body into `file`; give the number of bytes."""
+    received = 0
+    pending = bytearray()
+    async for chunk in content.iter_any():
+        pending += chunk
+        received += len(chunk)
+        if len(pending) >= PIECE:
+            await asyncio.to_thread(_write_all, file, pending)
+            pending = bytearray()
+    if pending:
+        await asyncio.to_thread(_write_all, file, pending)
+    return received
+
+
+def _write_all(file, data):
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+async def send(file, span, response):
+    """Write the bytes of `span` to a prepared StreamResponse.
+
+    A file that shrank meanwhile raises EOFError: the length was promised already.
+    """
+    await asyncio.to_thread(file.seek, span.start)
+    left = span.length
+    while left:
+        piece = await asyncio.to_thread(file.read, min(left, PIECE))
+        if not piece:
+            raise EOFError("the file became shorter while it was sent")
+        await response.write(piece)
+        left -= len(piece)

@@ -1,0 +1,378 @@
+"""The wire from the controller's side: every record of the link protocol, byte-exact.
+
+The only file that knows an offset. All integers are little-endian; an IPv4 address is the
+four bytes of its dotted form, first byte first. Text fields are padded with NUL.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from spinet_controller.codes import (
+    FORMAT_VERSION,
+    HOST_NAME_LENGTH,
+    PASSWORD_LENGTH,
+    SSID_LENGTH,
+    Auth,
+    ConnState,
+    Eap,
+    ResetReason,
+    WiFiState,
+    named,
+)
+
+ANY_ADDRESS = IPv4Address(0)
+DWORD = 4
+
+
+def padded(length):
+    """Round `length` up to whole dwords, as every phase is on the wire."""
+    return (length + 3) & ~3
+
+
+def _text(raw):
+    return bytes(raw).split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _field(text, size, what):
+    """Encode `text` into `size` bytes with at least one closing NUL, else ValueError."""
+    raw = text.encode()
+    if b"\0" in raw or len(raw) >= size:
+        raise ValueError(f"{what} is longer than {size - 1} bytes or holds a NUL")
+    return raw.ljust(size, b"\0")
+
+
+def _address(raw):
+    return IPv4Address(bytes(raw))
+
+
+def _mac(raw):
+    return ":".join(f"{byte:02x}" for byte in raw)
+
+
+REQUEST_HEADER = struct.Struct("<BBBBHHI")
+"""formatVersion, command, socketNumber, flags, dataLength, dataBufferAvailable, param32."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """What the controller sends first; 12 bytes, 8 in the first phase and 4 in the second."""
+
+    command: int
+    socket: int = 0
+    flags: int = 0
+    data_length: int = 0
+    data_buffer_available: int = 0
+    param32: int = 0
+    format_version: int = FORMAT_VERSION
+
+    SIZE = REQUEST_HEADER.size
+
+    def pack(self):
+        """Give the 12 bytes."""
+        return REQUEST_HEADER.pack(
+            self.format_version,
+            self.command,
+            self.socket,
+            self.flags,
+            self.data_length,
+            self.data_buffer_available,
+            self.param32,
+        )
+
+
+MODULE_HEADER = struct.Struct("<BB2xIi")
+"""formatVersion, state, two zero bytes, dummy, response."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleHeader:
+    """What the module sends first, 12 bytes; `response` comes in the second phase."""
+
+    format_version: int
+    state: int
+    response: int
+
+    SIZE = MODULE_HEADER.size
+
+    @classmethod
+    def unpack(cls, raw):
+        """Read the header from the first 12 bytes of `raw`."""
+        version, state, _dummy, response = MODULE_HEADER.unpack_from(raw)
+        return cls(version, state, response)
+
+
+_LISTEN_OR_CONNECT = struct.Struct("<4sBxHH2x")
+assert _LISTEN_OR_CONNECT.size == 12
+
+
+@dataclass(frozen=True, slots=True)
+class ListenOrConnect:
+    """Data of connCreate and networkListen, 12 bytes.
+
+    `remote_ip` is the peer of connCreate; of networkListen it is the address to listen on,
+    0.0.0.0 for any. `max_connections` 0 stops a listener.
+    """
+
+    port: int
+    remote_ip: IPv4Address = ANY_ADDRESS
+    protocol: int = 0
+    max_connections: int = 0
+
+    SIZE = _LISTEN_OR_CONNECT.size
+
+    def pack(self):
+        """Give the 12 bytes; a port or count out of range raises ValueError."""
+        if not (0 <= self.port <= 0xFFFF and 0 <= self.max_connections <= 0xFFFF):
+            raise ValueError("port and max_connections are 16-bit numbers")
+        return _LISTEN_OR_CONNECT.pack(
+            self.remote_ip.packed, self.protocol, self.port, self.max_connections
+        )
+
+    @classmethod
+    def unpack(cls, raw):
+        """Read the record back."""
+        ip, protocol, port, max_connections = _LISTEN_OR_CONNECT.unpack(raw)
+        return cls(port, _address(ip), protocol, max_connections)
+
+
+CONN_STATUS = struct.Struct("<BBBbHH4sHHHH")
+"""The 20 bytes of ConnStatus, for the poller, which reads them without an object."""
+assert CONN_STATUS.size == 20
+
+
+@dataclass(frozen=True, slots=True)
+class ConnStatus:
+    """Answer of connGetStatus, 20 bytes; the bitmaps have bit n set for socket n."""
+
+    state: ConnState
+    socket: int
+    protocol: int
+    rssi: int
+    local_port: int
+    remote_port: int
+    remote_ip: IPv4Address
+    bytes_available: int
+    write_buffer_space: int
+    connected_sockets: int
+    other_end_closed_sockets: int
+
+    SIZE = CONN_STATUS.size
+
+    @classmethod
+    def unpack(cls, raw):
+        """Read the record from the first 20 bytes of `raw`."""
+        state, socket, protocol, rssi, local, remote, ip, *rest = CONN_STATUS.unpack_from(raw)
+        return cls(
+            named(ConnState, state), socket, protocol, rssi, local, remote, _address(ip), *rest
+        )
+
+
+_NETWORK_STATUS = struct.Struct("<4sIIIbBBxH6s16s32s64s")
+_NETWORK_STATUS_TAIL = struct.Struct("<I4s4sIBBBx6s2x")
+NETWORK_STATUS_LEAST = _NETWORK_STATUS.size
+NETWORK_STATUS_SIZE = NETWORK_STATUS_LEAST + _NETWORK_STATUS_TAIL.size
+assert (NETWORK_STATUS_LEAST, NETWORK_STATUS_SIZE) == (140, 168)
+
+SLEEP_MODES = {1: "none", 2: "light", 3: "modem"}
+PHY_MODES = {1: "B", 2: "G", 3: "N"}
+HT_MODES = {0: "HT20", 1: "HT40 above", 2: "HT40 below"}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkStatus:
+    """Answer of networkGetStatus: 168 bytes, of which older modules send only the first 140.
+
+    Fields behind @140 keep their defaults when the module did not send them.
+    `free_heap` and `flash_size` are bytes, `vcc` millivolts, `rssi` dBm (-128: none).
+    """
+
+    ip: IPv4Address
+    free_heap: int
+    reset_reason: ResetReason
+    flash_size: int
+    rssi: int
+    num_clients: int
+    sleep_mode: int
+    phy_mode: int
+    vcc: int
+    mac: str
+    version_text: str
+    ssid: str
+    host_name: str
+    clock_reg: int = 0
+    netmask: IPv4Address = ANY_ADDRESS
+    gateway: IPv4Address = ANY_ADDRESS
+    num_reconnects: int = 0
+    using_dhcp: bool = False
+    auth: Auth = Auth.UNKNOWN
+    channel: int = 0
+    ht_mode: int = 0
+    ap_mac: str = "00:00:00:00:00:00"
+
+    @classmethod
+    def unpack(cls, raw):
+        """Read a status of any length from 140 bytes on, else ValueError."""
+        if len(raw) < NETWORK_STATUS_LEAST:
+            raise ValueError(f"a NetworkStatus has at least 140 bytes, not {len(raw)}")
+        head = cls._head(raw)
+        tail = bytes(raw[NETWORK_STATUS_LEAST:NETWORK_STATUS_SIZE])
+        if len(tail) < _NETWORK_STATUS_TAIL.size:
+            return cls(*head)
+        return cls(*head, *cls._tail(tail))
+
+    @staticmethod
+    def _head(raw):
+        ip, heap, reason, flash, rssi, clients, modes, vcc, mac, version, ssid, host = (
+            _NETWORK_STATUS.unpack_from(raw)
+        )
+        return (
+            *(_address(ip), heap, named(ResetReason, reason), flash, rssi, clients),
+            *(modes & 3, modes >> 2 & 3, vcc, _mac(mac)),
+            *(_text(version), _text(ssid), _text(host)),
+        )
+
+    @staticmethod
+    def _tail(raw):
+        clock, mask, gateway, reconnects, dhcp, auth, radio, ap_mac = _NETWORK_STATUS_TAIL.unpack(
+            raw
+        )
+        return (
+            *(clock, _address(mask), _address(gateway), reconnects, bool(dhcp)),
+            *(named(Auth, auth), radio & 15, radio >> 4 & 3, _mac(ap_mac)),
+        )
+
+
+_WIRELESS_CONFIG = struct.Struct("<4s4s4sBb2x32s64s")
+_WIRELESS_CONFIG_SHOWN = struct.Struct("<4s4s4sBb2x32s")
+_CREDENTIAL_SIZES = struct.Struct("<5I")
+_EAP_PROTOCOL_AT = 111
+assert (_WIRELESS_CONFIG.size, _WIRELESS_CONFIG_SHOWN.size) == (112, 48)
+
+
+@dataclass(frozen=True, slots=True)
+class WirelessConfig:
+    """One remembered network, 112 bytes; the first 48 are what networkRetrieveSsidData shows.
+
+    `ip` 0.0.0.0 asks for DHCP, `netmask` 0.0.0.0 means 255.255.255.0, `channel` 0 is
+    automatic. The password takes no part in repr and is empty in what the module shows.
+    """
+
+    ssid: str
+    password: str = field(default="", repr=False)
+    ip: IPv4Address = ANY_ADDRESS
+    gateway: IPv4Address = ANY_ADDRESS
+    netmask: IPv4Address = ANY_ADDRESS
+    channel: int = 0
+    security: int = 0
+
+    SIZE = _WIRELESS_CONFIG.size
+    SHOWN = _WIRELESS_CONFIG_SHOWN.size
+
+    def _shown(self):
+        return _WIRELESS_CONFIG_SHOWN.pack(
+            *(self.ip.packed, self.gateway.packed, self.netmask.packed),
+            *(self.channel, self.security, _field(self.ssid, SSID_LENGTH, "an SSID")),
+        )
+
+    def pack(self):
+        """Give the 112 bytes of a personal network."""
+        return self._shown() + _field(self.password, PASSWORD_LENGTH, "a password")
+
+    def pack_enterprise(self, eap, credential_sizes):
+        """Give the 112 bytes with five credential sizes in place of the password."""
+        sizes = _CREDENTIAL_SIZES.pack(*credential_sizes)
+        room = _EAP_PROTOCOL_AT - self.SHOWN
+        return self._shown() + sizes.ljust(room, b"\0") + bytes([eap])
+
+    @classmethod
+    def unpack(cls, raw):
+        """Read 48 bytes (no password) or 112."""
+        ip, gateway, mask, channel, security, ssid = _WIRELESS_CONFIG_SHOWN.unpack_from(raw)
+        password = _text(raw[cls.SHOWN : cls.SIZE])
+        addresses = (_address(ip), _address(gateway), _address(mask))
+        return cls(_text(ssid), password, *addresses, channel, security)
+
+    @classmethod
+    def unpack_all(cls, raw):
+        """Read the answer of networkRetrieveSsidData: entry 0 is our own access point."""
+        return [cls.unpack(raw[at : at + cls.SHOWN]) for at in range(0, len(raw), cls.SHOWN)]
+
+
+@dataclass(frozen=True, slots=True)
+class EnterpriseNetwork:
+    """A network with EAP: five credentials in the order of the protocol, empty when not used.
+
+    Anonymous identity, CA certificate, then for PEAP and TTLS identity and password, for
+    TLS user certificate, private key and its password. None of them takes part in repr.
+    """
+
+    config: WirelessConfig
+    eap: Eap
+    credentials: tuple = field(repr=False)
+
+    def pack(self):
+        """Give the 112 bytes of the first stage."""
+        sizes = [len(credential) for credential in self.credentials]
+        return self.config.pack_enterprise(self.eap, sizes + [0] * (5 - len(sizes)))
+
+
+_SCAN_DATA = struct.Struct("<bBBB6s2x33s")
+assert _SCAN_DATA.size == 45
+
+
+@dataclass(frozen=True, slots=True)
+class ScanData:
+    """One network that a scan found; 45 bytes, packed back to back."""
+
+    ssid: str
+    rssi: int
+    auth: Auth
+    channel: int
+    phy_mode: int
+    mac: str
+
+    SIZE = _SCAN_DATA.size
+
+    @classmethod
+    def unpack(cls, raw):
+        """Read one record of 45 bytes."""
+        rssi, phy, auth, channel, mac, ssid = _SCAN_DATA.unpack(raw)
+        return cls(_text(ssid), rssi, named(Auth, auth), channel, phy, _mac(mac))
+
+    @classmethod
+    def unpack_all(cls, raw):
+        """Read the answer of networkGetScanResult; a broken record raises ValueError."""
+        if len(raw) % cls.SIZE:
+            raise ValueError(f"{len(raw)} bytes are no whole number of ScanData records")
+        return [cls.unpack(raw[at : at + cls.SIZE]) for at in range(0, len(raw), cls.SIZE)]
+
+
+def pack_ssid(ssid):
+    """Give the 32 bytes of networkDeleteSsid."""
+    return _field(ssid, SSID_LENGTH, "an SSID")
+
+
+def pack_start_client(ssid):
+    """Give the data of networkStartClient: the SSID and a NUL, or nothing for None."""
+    return b"" if ssid is None else _field(ssid, SSID_LENGTH, "an SSID").rstrip(b"\0") + b"\0"
+
+
+def pack_host_name(name):
+    """Give the 64 bytes of networkSetHostName."""
+    return _field(name, HOST_NAME_LENGTH, "a host name")
+
+
+def unpack_names(raw):
+    """Read networkListSsids: our own access point first ("" when unset), then the networks."""
+    return _text(raw).split("\n")[:-1]
+
+
+def unpack_error(raw):
+    """Read networkGetLastError; None when nothing was wrong."""
+    return _text(raw) or None
+
+
+def wifi_state(value):
+    """Name the state byte of a module header."""
+    return named(WiFiState, value)

@@ -1,0 +1,253 @@
+"""The two electrical roles, as state machines of one transaction.
+
+A bus calls them with what the module did, in the order in which it did it, and gives each a
+`wire` to answer through: `pin(pin, level)` drives a pin of ours, `answer(armed, length)`
+shifts bytes out on the module's clock, `clock(data)` clocks them out, and the bus comes back
+with `shift(data)`.
+"""
+
+from enum import Enum
+
+from spinet_controller.errors import BusViolation
+from spinet_controller.records import MODULE_HEADER, padded
+from spinet_controller.spi_bus import HEADER, LONGEST, PHASE_1, Pin
+
+_TRANSFER_READY, _CS = Pin.TRANSFER_READY, Pin.CS
+
+
+class State(Enum):
+    """Where the present transaction is.
+
+    IDLE: none. WAITING: for DATA_READY and CS to be high. OFFERED: TRANSFER_READY is up.
+    SELECTED: CS is low and bytes move.
+    """
+
+    IDLE = 0
+    WAITING = 1
+    OFFERED = 2
+    SELECTED = 3
+
+
+_IDLE, _WAITING, _OFFERED, _SELECTED = State
+
+
+class ModuleClocked:
+    """The module drives SCK and CS: we arm one contiguous buffer and answer from it.
+
+    Whether the module clocks 8, 4, n or 8, 4 + n bytes makes no difference here.
+    """
+
+    def __init__(self, bus, wire, keep_transfer_ready):
+        self._bus = bus
+        self._wire = wire
+        self._keep = keep_transfer_ready
+        self._state = _IDLE
+        self._request = b""
+        self._position = 0
+        self._captured = []
+        self._ended = None
+        self._fell_idle = False
+
+    def transact(self, request, _data_length, ended):
+        """Offer `request` at the first moment when DATA_READY and CS are high."""
+        self._request = request
+        self._ended = ended
+        self._state = _WAITING
+        self._offer_if_ready()
+
+    def _offer_if_ready(self):
+        if self._state is _WAITING and self._bus.data_ready and self._bus.cs:
+            self._state = _OFFERED
+            self._bus.mark_offered()
+            self._wire.pin(_TRANSFER_READY, 1)
+
+    def withdraw(self):
+        """Disarm: a module that clocks later gets zeros, which no module takes for a request."""
+        if self._state is _OFFERED or (self._keep and self._state is _SELECTED):
+            self._wire.pin(_TRANSFER_READY, 0)
+        self._state = _IDLE
+
+    def data_ready(self, level):
+        """The module changed DATA_READY; a pulse while CS stayed high is news."""
+        if not level:
+            self._fell_idle = self._bus.cs
+            return
+        if self._fell_idle:
+            self._bus.listener.news()
+        self._offer_if_ready()
+
+    def cs(self, level):
+        """The module selected us, or ended the transaction."""
+        self._fell_idle = False
+        if level:
+            self._deselected()
+        elif self._state is _OFFERED:
+            self._selected()
+
+    def _selected(self):
+        self._state = _SELECTED
+        self._bus.started = True
+        self._position = 0
+        self._captured = []
+        if not self._keep:
+            self._wire.pin(_TRANSFER_READY, 0)
+
+    def _deselected(self):
+        if self._state is not _SELECTED:
+            self._offer_if_ready()
+            return
+        if self._keep:
+            self._wire.pin(_TRANSFER_READY, 0)
+        self._state = _IDLE
+        self._ended(b"".join(self._captured))
+
+    def clock(self, data):
+        """Answer the module's clock at once, and keep what it shifted out."""
+        length = len(data)
+        if self._state is not _SELECTED:
+            self._wire.answer(b"", length)
+            return
+        start = self._position
+        self._position = end = start + length
+        self._captured.append(data)
+        self._wire.answer(self._request[start:end], length)
+
+    def shift(self, _data):
+        """Nobody but the clocked side sends SHIFT."""
+        raise BusViolation("a SHIFT from the module, which drives the clock in this role")
+
+
+class ControllerClocked:
+    """We drive SCK and CS; the module raises DATA_READY for each phase it has armed.
+
+    DATA_READY falls as a phase ends, just before or just after we have its bytes. What
+    counts as "armed again" is a rise after that fall, so a phase whose fall we have not
+    seen yet is owed one.
+    """
+
+    def __init__(self, bus, wire, keep_transfer_ready, cs_per_phase):
+        self._bus = bus
+        self._wire = wire
+        self._keep = keep_transfer_ready
+        self._cs_per_phase = cs_per_phase
+        self._state = _IDLE
+        self._fall_owed = False
+        self._pulsing = False
+        self._clocking = 0
+        self._request = b""
+        self._reply = b""
+        self._data_length = None
+        self._ended = None
+        self._phase_length = 0
+
+    def transact(self, request, data_length, ended):
+        """Start with the header phase as soon as the module has armed it."""
+        self._request = request
+        self._reply = b""
+        self._data_length = data_length
+        self._ended = ended
+        self._phase_length = PHASE_1
+        self._state = _WAITING
+        self._go_on()
+
+    def _go_on(self):
+        """Clock the next phase when the module has armed it and no other is on the wire."""
+        if self._state is _IDLE or self._clocking or self._fall_owed or not self._bus.data_ready:
+            return
+        if self._state is _WAITING:
+            self._begin()
+        self._select()
+        start = len(self._reply)
+        self._clocking = self._phase_length
+        chunk = self._request[start : start + self._clocking].ljust(self._clocking, b"\0")
+        self._wire.clock(chunk)
+
+    def _begin(self):
+        self._state = _SELECTED
+        self._bus.mark_offered()
+        self._bus.started = True
+        self._wire.pin(_TRANSFER_READY, 1)
+
+    def _select(self):
+        if self._bus.cs:
+            self._bus.cs = False
+            self._wire.pin(_CS, 0)
+
+    def _deselect(self):
+        if not self._bus.cs:
+            self._bus.cs = True
+            self._wire.pin(_CS, 1)
+
+    def withdraw(self):
+        """Raise CS in the middle: the module goes back to waiting for a header."""
+        if self._state is _SELECTED:
+            self._finish()
+        self._state = _IDLE
+        self._fall_owed = False
+
+    def _finish(self):
+        if self._keep or len(self._reply) < PHASE_1:
+            self._wire.pin(_TRANSFER_READY, 0)
+        self._deselect()
+        self._state = _IDLE
+
+    def data_ready(self, level):
+        """The module changed DATA_READY: a phase ended, one is armed, or it has news.
+
+        A pulse is a fall and a rise with no end of a phase between them. It may come while
+        our first CLOCK is on its way: the module had not seen that yet.
+        """
+        if not level:
+            unselected = self._state is not _SELECTED
+            self._pulsing = not self._fall_owed and (unselected or self._clocking > 0)
+            self._fall_owed = False
+            return
+        if self._pulsing:
+            self._pulsing = False
+            self._bus.listener.news()
+        self._go_on()
+
+    def cs(self, _level):
+        """The module never drives CS in this role."""
+        raise BusViolation("a PIN frame for CS, which is the controller's in this role")
+
+    def clock(self, _data):
+        """The module never drives SCK in this role."""
+        raise BusViolation("a CLOCK from the module, which is clocked in this role")
+
+    def shift(self, data):
+        """The phase on the wire is done; see whether another one follows."""
+        if len(data) != self._clocking:
+            raise BusViolation(self._wrong_shift(len(data)))
+        self._clocking = 0
+        self._pulsing = False
+        self._fall_owed = self._bus.data_ready
+        if self._state is _SELECTED:
+            self._phase_done(data)
+
+    def _wrong_shift(self, length):
+        if not self._clocking:
+            return "a SHIFT that nobody asked for"
+        return f"a SHIFT of {length} bytes for a CLOCK of {self._clocking}"
+
+    def _phase_done(self, data):
+        if not self._reply and not self._keep:
+            self._wire.pin(_TRANSFER_READY, 0)
+        self._reply += data
+        if self._cs_per_phase:
+            self._deselect()
+        self._phase_length = self._next_phase_length()
+        if self._phase_length:
+            self._go_on()
+            return
+        self._finish()
+        self._ended(self._reply)
+
+    def _next_phase_length(self):
+        """Give the bytes of the next phase, 0 when the transaction is complete."""
+        if len(self._reply) == PHASE_1:
+            return HEADER - PHASE_1
+        if len(self._reply) > HEADER:
+            return 0
+        response = MODULE_HEADER.unpack(self._reply)[-1]
+        return min(padded(self._data_length(response)), LONGEST - HEADER)

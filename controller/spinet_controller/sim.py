@@ -1,0 +1,94 @@
+"""The SIM board as a child process: a module program that is started and ended with us."""
+
+import asyncio
+import os
+import signal
+from collections import deque
+
+from spinet_controller.errors import SpinetError
+
+LAST_LINES = 5
+"""Lines of output that are told when the program ends by itself."""
+
+PATIENCE = 2.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+class SimEnded(SpinetError):
+    """The module program could not be started, or ended by itself; the text has its last words."""
+
+
+class SimProcess:
+    """One module program, joined to the bus at `port`.
+
+    Every line of its output goes to `hear(line)`. Use it as an async context manager; at the
+    end the program is gone, whatever it was doing.
+    """
+
+    def __init__(self, program, *, port, role, state, hear=None):
+        self._command = [
+            *(program, "-m", "sim", "--port", str(port)),
+            *("--role", role.label, "--state", str(state)),
+        ]
+        self._hear = hear
+        self._process = None
+        self._listener = None
+        self._last = deque(maxlen=LAST_LINES)
+
+    async def __aenter__(self):
+        try:
+            # A session of its own: Ctrl-C at the terminal is ours, and we end it in order.
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            name = self._command[0]
+            raise SimEnded(f"cannot start {name}: {os.strerror(error.errno)}") from error
+        self._listener = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_):
+        await self._end()
+        await self._listener
+
+    async def _listen(self):
+        while line := await self._next_line():
+            text = line.decode("utf-8", "replace").rstrip()
+            self._last.append(text)
+            if self._hear:
+                self._hear(text)
+
+    async def _next_line(self):
+        try:
+            return await self._process.stdout.readline()
+        except ValueError:
+            return b"(a line too long to show)\n"
+
+    async def _end(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.returncode is not None:
+                return
+            self._signal(number)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await self._process.wait()
+            except TimeoutError:
+                continue
+
+    def _signal(self, number):
+        try:
+            self._process.send_signal(number)
+        except ProcessLookupError:
+            return
+
+    async def ended(self):
+        """Return a SimEnded once the program has ended by itself."""
+        code = await self._process.wait()
+        await asyncio.shield(self._listener)
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        words = " | ".join(line for line in self._last if line) or "it said nothing"
+        return SimEnded(f"the module program ended ({how}): {words}")

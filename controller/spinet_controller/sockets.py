@@ -1,0 +1,539 @@
+"""A socket of the module as an asyncio transport.
+
+How a controller drives a socket (link protocol): read what is there, write what is accepted,
+answer otherEndClosed with connClose once all is read, and aborted with connAbort. The link
+protocol cannot close one direction only, so `can_write_eof()` is False; the other way round
+works: a peer may end its direction and go on reading.
+"""
+
+import asyncio
+import logging
+from enum import Enum
+
+from spinet_controller.codes import MAX_DATA, Command, ConnState, WriteFlag
+from spinet_controller.errors import LinkTimeout, ModuleLost
+from spinet_controller.link import Request
+from spinet_controller.records import CONN_STATUS, ConnStatus
+
+log = logging.getLogger(__name__)
+
+HIGH_WATER = 64 * 1024
+LOW_WATER = 16 * 1024
+"""Default marks, in bytes, at which a protocol is told to pause and to resume writing."""
+
+STALLED_CLOSE = 20.0
+STALLED_HALF_OPEN = 3.0
+"""Seconds without one accepted byte after which data is given up: when we close, and when
+the peer ended its direction. A peer that was reset looks like one that ended and pauses."""
+
+RETRY_WAIT = 0.02
+"""Seconds after a transaction that the module never started."""
+
+SHORTEST = 0.001
+LONGEST = 0.020
+GROWTH = 1.5
+"""Seconds between two looks at an idle socket, and how the wait grows."""
+
+_CONNECTED = int(ConnState.CONNECTED)
+_OTHER_END_CLOSED = int(ConnState.OTHER_END_CLOSED)
+_ABORTED = int(ConnState.ABORTED)
+_ON_THE_WAY = (int(ConnState.CONNECTING), int(ConnState.ALLOCATED))
+
+
+class Life(Enum):
+    """Where a transport is. `OPENING` and `CLOSED` have no protocol to call."""
+
+    OPENING = 0
+    OPEN = 1
+    CLOSING = 2
+    BROKEN = 3
+    CLOSED = 4
+
+
+class SocketTransport(asyncio.Transport):
+    """One socket of the module; made by the poller, in whose row it takes its turns.
+
+    `due` is the loop time of its next look at the status, `queued` belongs to the poller.
+    `get_extra_info` knows `peername`, `sockname`, `socket_number` and `protocol_number`.
+    """
+
+    def __init__(self, poller, socket, status):
+        super().__init__()
+        self.queued = False
+        self.due = 0.0
+        self._poller = poller
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket
+        self._protocol = None
+        self._buffered = False
+        self._life = Life.OPENING
+        self._opened = None
+        self._factory = None
+        self._held = b""
+        self._on_lost = None
+        self._wait = SHORTEST
+        self._out = bytearray()
+        self._sending = 0
+        self._room = True
+        self._sure_room = 0
+        self._readable = True
+        self._wrote_last = True
+        self._paused = False
+        self._peer_ended = False
+        self._eof_told = False
+        self._writing_paused = False
+        self._high, self._low = HIGH_WATER, LOW_WATER
+        self._progress_at = self._loop.time()
+        if status:
+            self._describe(status)
+        self._status_request = Request(
+            *(Command.CONN_GET_STATUS, socket),
+            available=ConnStatus.SIZE,
+            done=self._status_came,
+            failed=self._status_failed,
+        )
+        self._read_request = Request(
+            *(Command.CONN_READ, socket),
+            available=MAX_DATA,
+            done=self._data_came,
+            failed=self._transfer_failed,
+        )
+
+    def _describe(self, status):
+        self._extra["peername"] = (str(status.remote_ip), status.remote_port)
+        self._extra["sockname"] = (self._poller.local_ip, status.local_port)
+        self._extra["socket_number"] = self._socket
+        self._extra["protocol_number"] = status.protocol
+        self._sure_room = status.write_buffer_space
+
+    def __repr__(self):
+        peer = self._extra.get("peername")
+        return f"<SocketTransport {self._socket} {self._life.name.lower()} peer={peer}>"
+
+    # -- beginning --------------------------------------------------------------------
+
+    def accepted(self, server):
+        """A connection came in for `server`."""
+        self._on_lost = server.connection_gone
+        server.connection_made(self)
+        self._begin(server.new_protocol)
+
+    def opening(self, record, factory, opened):
+        """connCreate was answered; `opened` hears when the connection stands, or why not."""
+        self._extra["peername"] = (str(record.remote_ip), record.port)
+        self._factory = factory
+        self._opened = opened
+        opened.add_done_callback(self._opener_left)
+
+    def _opener_left(self, opened):
+        if opened.cancelled():
+            self.abort()
+
+    def _begin(self, factory):
+        """Make the protocol and tell it; one that raises loses the connection.
+
+        Gives what it raised, or None.
+        """
+        self._life = Life.OPEN
+        try:
+            self.set_protocol(factory())
+            self._protocol.connection_made(self)
+        except Exception as error:
+            self._report("protocol.connection_made() raised", error)
+            self._break(error)
+            return error
+        return None
+
+    # -- turns: what to send next -----------------------------------------------------
+
+    def next_request(self, now):
+        """Give the next transaction of this socket, or None when it can wait until `due`."""
+        life = self._life
+        if life is Life.CLOSED:
+            return None
+        if life is Life.OPEN or life is Life.CLOSING:
+            request = self._transfer()
+            if request is not None:
+                return request
+            if life is Life.CLOSING and not self._out:
+                return self._farewell(Command.CONN_CLOSE)
+        elif life is Life.BROKEN:
+            return self._farewell(Command.CONN_ABORT)
+        return self._status_request if now >= self.due else None
+
+    def _may_read(self):
+        return self._readable and not self._paused and self._life is Life.OPEN
+
+    def _may_write(self):
+        return self._room and len(self._out) > 0
+
+    def _transfer(self):
+        """Read and write in turn, where there is something to read and room to write."""
+        readable = self._may_read()
+        if self._may_write() and (not readable or not self._wrote_last):
+            self._wrote_last = True
+            return self._write_request()
+        if readable:
+            self._wrote_last = False
+            return self._read_request
+        return None
+
+    def _write_request(self):
+        out = self._out
+        with memoryview(out) as view:
+            data = bytes(view[:MAX_DATA])
+        self._sending = len(data)
+        return Request(
+            *(Command.CONN_WRITE, self._socket),
+            flags=0 if len(out) > MAX_DATA else WriteFlag.PUSH,
+            data=data,
+            sized_by_response=True,
+            done=self._data_accepted,
+            failed=self._transfer_failed,
+        )
+
+    def _farewell(self, command):
+        return Request(command, self._socket, done=self._let_go, failed=self._farewell_failed)
+
+    def _again(self, wait=None):
+        """Take a new place in the row; without `wait` the status is looked at as well."""
+        self.due = self._loop.time() + wait if wait else 0.0
+        self._poller.enqueue(self)
+
+    # -- turns: what came back --------------------------------------------------------
+
+    def _data_came(self, length, data):
+        if length:
+            self._wait = SHORTEST
+            self._poller.bytes_in += length
+            self._again(SHORTEST)
+            self._deliver(data)
+        else:
+            self._readable = False
+            self._again()
+
+    def _deliver(self, data):
+        if self._life is not Life.OPEN:
+            return
+        if self._paused:
+            self._held += data
+            return
+        try:
+            if self._buffered:
+                _feed(self._protocol, data)
+            else:
+                self._protocol.data_received(data)
+        except Exception as error:
+            self._report("protocol.data_received() raised", error)
+            self._break(error)
+
+    def _data_accepted(self, accepted, _data):
+        self._poller.bytes_out += accepted
+        full = accepted < self._sending
+        if self._life not in (Life.OPEN, Life.CLOSING):
+            self._again()
+            return
+        if accepted:
+            del self._out[:accepted]
+            self._sure_room = max(0, self._sure_room - accepted)
+            self._wait = SHORTEST
+            self._progress_at = self._loop.time()
+        self._room = not full
+        if accepted:
+            self._again(None if full else SHORTEST)
+        else:
+            self._look_later()
+        self._resume_writing()
+
+    def _status_came(self, _length, raw):
+        state, *_mid, available, room, connected, closed = CONN_STATUS.unpack(raw)
+        self._poller.bitmaps_seen(connected, closed)
+        if self._life is Life.OPENING:
+            self._opening_status(state, raw)
+        elif state in (_CONNECTED, _OTHER_END_CLOSED):
+            self._living_status(state, available, room)
+        elif state == _ABORTED:
+            self._break(ConnectionResetError("the connection was aborted"))
+        else:
+            self._gone(ConnectionResetError("the module ended the connection"))
+
+    def _opening_status(self, state, raw):
+        if state in _ON_THE_WAY:
+            self._look_later()
+        elif state in (_CONNECTED, _OTHER_END_CLOSED):
+            self._stands(ConnStatus.unpack(raw))
+        elif state == _ABORTED:
+            self._break(ConnectionRefusedError("the connection was not accepted"))
+        else:
+            self._gone(ConnectionRefusedError("the connection failed"))
+
+    def _stands(self, status):
+        """The outgoing connection stands: make its protocol before anything can happen to it."""
+        self._again()
+        self._describe(status)
+        if self._opened.done():
+            return
+        error = self._begin(self._factory)
+        if error:
+            self._opened.set_exception(error)
+        else:
+            self._opened.set_result((self, self._protocol))
+
+    def _living_status(self, state, available, room):
+        """Note what there is to read and to write; wait longer when there is nothing."""
+        self._readable = available > 0
+        self._peer_ended = state == _OTHER_END_CLOSED
+        # No room after the peer's end: only a write tells one that pauses from one that is gone.
+        self._room = room > 0 or self._peer_ended
+        if self._peer_ended and self._out and not room and self._sure_room:
+            # Room that we did not use up is gone: there is nobody to send to any more.
+            self._break(ConnectionResetError("the peer is gone, and data was left to send"))
+            return
+        self._sure_room = room
+        self._end_of_data()
+        if self._may_read() or self._may_write():
+            self._again(SHORTEST)
+        else:
+            self._look_later()
+        self._give_up_when_stalled()
+
+    def _look_later(self):
+        self._again(self._wait)
+        self._wait = min(self._wait * GROWTH, LONGEST)
+
+    def _end_of_data(self):
+        """Tell the protocol once that the peer has ended and everything was read."""
+        unread = self._readable or self._held or self._paused
+        if not self._peer_ended or unread or self._eof_told or self._life is not Life.OPEN:
+            return
+        self._eof_told = True
+        try:
+            keep_open = self._protocol.eof_received()
+        except Exception as error:
+            self._report("protocol.eof_received() raised", error)
+            self._break(error)
+            return
+        if not keep_open:
+            self.close()
+
+    def _give_up_when_stalled(self):
+        if not self._out:
+            return
+        stalled = self._loop.time() - self._progress_at
+        closing = self._life is Life.CLOSING and stalled > STALLED_CLOSE
+        if closing or (self._peer_ended and stalled > STALLED_HALF_OPEN):
+            self._break(ConnectionResetError("the peer takes no more data"))
+
+    # -- turns: what went wrong -------------------------------------------------------
+
+    def _status_failed(self, error):
+        log.debug("%r: %s", self, error)
+        if isinstance(error, ModuleLost):
+            return
+        self._again(RETRY_WAIT)
+
+    def _transfer_failed(self, error):
+        """A read or write with unknown effect breaks the stream; one that never began not."""
+        if isinstance(error, ModuleLost):
+            return
+        if isinstance(error, LinkTimeout) and not error.started:
+            self._again(RETRY_WAIT)
+            self._readable = self._room = False
+            return
+        broken = ConnectionResetError(str(error))
+        broken.__cause__ = error
+        self._break(broken)
+
+    def _farewell_failed(self, error):
+        log.debug("%r: %s", self, error)
+        if isinstance(error, LinkTimeout) and not error.started:
+            self._again(RETRY_WAIT)
+        elif not isinstance(error, ModuleLost):
+            self._let_go(0, b"")
+
+    # -- end --------------------------------------------------------------------------
+
+    def close(self):
+        """Send what is buffered, with push, then connClose; nothing more is received."""
+        if self._life is Life.OPENING:
+            self.abort()
+        elif self._life is Life.OPEN:
+            self._life = Life.CLOSING
+            self._progress_at = self._loop.time()
+            self._poller.wake(self)
+
+    def abort(self):
+        """Drop the connection and what is buffered at once (connAbort)."""
+        self._break(None)
+
+    def _break(self, error):
+        """Give up: no more data either way, connAbort, and the protocol hears why."""
+        if self._life in (Life.BROKEN, Life.CLOSED):
+            return
+        self._lose(error, Life.BROKEN)
+        self._poller.wake(self)
+
+    def _gone(self, error):
+        """The module let go of the socket by itself: nothing may be sent to it."""
+        if self._life is Life.CLOSED:
+            return
+        if self._life is not Life.BROKEN:
+            self._lose(error, Life.CLOSED)
+        self._life = Life.CLOSED
+        self._poller.release(self._socket)
+
+    def module_lost(self, error):
+        """The module is gone (poller): the slot is not ours and not anybody's."""
+        self._gone(error)
+
+    def _let_go(self, _response, _data):
+        """connClose or connAbort was answered: the slot may be another connection's already."""
+        self._poller.release(self._socket)
+        if self._life is Life.CLOSING:
+            self._lose(None, Life.CLOSED)
+        self._life = Life.CLOSED
+
+    def _lose(self, error, life):
+        was_opening = self._life is Life.OPENING
+        self._life = life
+        self._out.clear()
+        if not was_opening:
+            self._loop.call_soon(self._tell_lost, error)
+        elif self._opened and not self._opened.done():
+            self._opened.set_exception(error or ConnectionAbortedError("aborted"))
+
+    def _tell_lost(self, error):
+        try:
+            if self._protocol:
+                self._protocol.connection_lost(error)
+        except Exception as raised:
+            self._report("protocol.connection_lost() raised", raised)
+        finally:
+            self._protocol = None
+            if self._on_lost:
+                self._on_lost(self)
+
+    # -- asyncio.Transport: protocol and reading --------------------------------------
+
+    def set_protocol(self, protocol):
+        """Hand the connection to another protocol."""
+        self._protocol = protocol
+        self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
+
+    def get_protocol(self):
+        """Give the present protocol, None after connection_lost."""
+        return self._protocol
+
+    def is_closing(self):
+        """True once closing or closed."""
+        return self._life not in (Life.OPENING, Life.OPEN)
+
+    def is_reading(self):
+        """True while data is delivered."""
+        return self._life is Life.OPEN and not self._paused
+
+    def pause_reading(self):
+        """Deliver no more; unread data stays in the module and closes the peer's window."""
+        self._paused = True
+
+    def resume_reading(self):
+        """Deliver again."""
+        if self._paused:
+            self._paused = False
+            self._readable = not self._eof_told
+            self._loop.call_soon(self._deliver_held)
+            self._look_now()
+
+    def _deliver_held(self):
+        """Deliver what a connRead brought after reading had been paused."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._deliver(held)
+
+    # -- asyncio.Transport: writing ---------------------------------------------------
+
+    def write(self, data):
+        """Buffer data and send it in turns; nothing accepted here is dropped in silence."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data must be bytes-like, not {type(data).__name__}")
+        if self._life is not Life.OPEN or not data:
+            return
+        if not self._out:
+            self._progress_at = self._loop.time()
+            self._look_now()
+        self._out += data
+        if len(self._out) > self._high and not self._writing_paused:
+            self._pause_writing()
+
+    def writelines(self, list_of_data):
+        """Write the parts as one."""
+        self.write(b"".join(list_of_data))
+
+    def _look_now(self):
+        self._wait = SHORTEST
+        self._poller.wake(self)
+
+    def can_write_eof(self):
+        """False: the link protocol closes both directions or none."""
+        return False
+
+    def write_eof(self):
+        """Not possible over the link protocol."""
+        raise NotImplementedError("the link protocol cannot close one direction")
+
+    def get_write_buffer_size(self):
+        """Give the bytes the module has not accepted yet."""
+        return len(self._out)
+
+    def get_write_buffer_limits(self):
+        """Give (low, high) in bytes."""
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        """Set the marks as asyncio.WriteTransport says."""
+        if high is None:
+            high = HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high}) must be >= low ({low}) must be >= 0")
+        self._high, self._low = high, low
+        if len(self._out) > high and not self._writing_paused:
+            self._pause_writing()
+
+    def _pause_writing(self):
+        self._writing_paused = True
+        self._call_protocol("pause_writing")
+
+    def _resume_writing(self):
+        if self._writing_paused and len(self._out) <= self._low:
+            self._writing_paused = False
+            self._call_protocol("resume_writing")
+
+    def _call_protocol(self, method):
+        try:
+            getattr(self._protocol, method)()
+        except Exception as error:
+            self._report(f"protocol.{method}() raised", error)
+
+    def _report(self, message, error):
+        self._loop.call_exception_handler(
+            {
+                "message": message,
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+
+
+def _feed(protocol, data):
+    """Hand data to a BufferedProtocol in the pieces it has room for."""
+    while data:
+        room = protocol.get_buffer(len(data))
+        taken = min(len(room), len(data))
+        if not taken:
+            raise RuntimeError("get_buffer() returned an empty buffer")
+        room[:taken] = data[:taken]
+        protocol.buffer_updated(taken)
+        data = data[taken:]

@@ -1,0 +1,99 @@
+"""What the link and a bus know of each other: pins, and one transaction at a time.
+
+A bus drives the electrical side of a transaction in its role; the link says which bytes and
+judges what came back. Two buses exist: `bus.VirtualBus` (module on a TCP connection) and
+`spidev_bus.SpidevBus` (Raspberry Pi). Both are used from the thread of the event loop only.
+"""
+
+from abc import ABC, abstractmethod
+from enum import IntEnum
+
+from spinet_controller.codes import MAX_DATA
+
+PHASE_1 = 8
+PHASE_2 = 4
+HEADER = PHASE_1 + PHASE_2
+LONGEST = HEADER + MAX_DATA
+
+
+class Role(IntEnum):
+    """Who drives SCK and CS, numbered as in the virtual bus's HELLO."""
+
+    MODULE_CLOCKED = 0
+    CONTROLLER_CLOCKED = 1
+
+    @property
+    def label(self):
+        """The role as it is written on a command line."""
+        return self.name.lower().replace("_", "-")
+
+
+class Pin(IntEnum):
+    """The signals beside SPI's own, numbered as in the virtual bus's PIN frames."""
+
+    TRANSFER_READY = 0
+    DATA_READY = 1
+    CS = 2
+    RESET = 3
+
+
+class BusListener(ABC):
+    """What a bus reports, all from the event loop."""
+
+    @abstractmethod
+    def module_came(self):
+        """A module has power; it has not booted yet."""
+
+    @abstractmethod
+    def module_lost(self, error):
+        """The module is gone; a transaction under way gets no other end."""
+
+    @abstractmethod
+    def news(self):
+        """DATA_READY was pulsed outside a transaction: the module has news."""
+
+
+class SpiBus(ABC):
+    """The controller's pins and its one transaction primitive.
+
+    Public state, written by the bus alone:
+    `role`        who clocks; None until it is known
+    `present`     whether a module has power
+    `data_ready`  level of the module's pin
+    `cs`          level of CS, whoever owns it
+    `edges`       rising edges of DATA_READY since power-up or reset
+    `offered_at`  loop time at which the present request was offered, None before
+    `started`     True once the module takes part in the present transaction
+    """
+
+    role = None
+    present = False
+    data_ready = False
+    cs = True
+    edges = 0
+    offered_at = None
+    started = False
+
+    listener = None
+    """A BusListener, set by the link before the bus is opened."""
+
+    @abstractmethod
+    def transact(self, request, data_length, ended):
+        """Exchange `request` (12 header bytes, then data) as soon as the pins allow it.
+
+        `data_length(response)` tells how many bytes the data phase has; the bus asks only
+        where it clocks itself. `ended(reply)` is called once, when CS has risen, with
+        everything the module shifted out: 8 + 4 bytes and the data phase.
+        """
+
+    @abstractmethod
+    def withdraw(self):
+        """Give up the present transaction: `ended` is not called any more."""
+
+    @abstractmethod
+    def set_reset(self, held):
+        """Hold the module in reset, or let it go; counting of edges starts again."""
+
+    @abstractmethod
+    async def pins_changed(self):
+        """Return after the next change of a pin of the module, or of its presence."""

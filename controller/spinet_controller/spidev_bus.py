@@ -1,0 +1,117 @@
+"""A real SPI bus in the controller-clocked role, as on a Raspberry Pi.
+
+Two things are given as arguments, so that nothing here needs hardware to be tested:
+
+`spi`   like `spidev.SpiDev`: `xfer2(values)` clocks bytes out and gives those shifted in. Its
+        own chip select must be off (`no_cs`), as CS stays low between the phases.
+`pins`  `drive(pin, level)` sets TRANSFER_READY, CS and RESET; `data_ready()` gives DATA_READY's
+        level; `fileno()` gets readable at its edges, and `edges()` gives those not yet seen, in
+        order, True for a rising one (`gpiod` line requests do just this).
+"""
+
+import asyncio
+
+from spinet_controller.errors import ModuleLost
+from spinet_controller.roles import ControllerClocked
+from spinet_controller.spi_bus import Pin, Role, SpiBus
+
+
+class SpidevBus(SpiBus):
+    """The bus over `spi` and `pins`; use it as an async context manager, or open/close.
+
+    A transfer blocks the event loop for as long as its bytes take (2 KiB at 10 MHz: 1.6 ms).
+    `cs_per_phase` and `keep_transfer_ready` as with `VirtualBus`. A module that loses its
+    power cannot be seen here: it stops answering.
+    """
+
+    def __init__(self, spi, pins, *, keep_transfer_ready=False, cs_per_phase=False):
+        self.role = Role.CONTROLLER_CLOCKED
+        self._spi = spi
+        self._pins = pins
+        self._machine = ControllerClocked(self, self, keep_transfer_ready, cs_per_phase)
+        self._waiters = []
+        self._loop = None
+
+    async def open(self):
+        """Take the pins: TRANSFER_READY low, CS and RESET high."""
+        self._loop = asyncio.get_running_loop()
+        for pin, level in ((Pin.TRANSFER_READY, 0), (Pin.CS, 1), (Pin.RESET, 1)):
+            self._pins.drive(pin, level)
+        self.data_ready = self._pins.data_ready()
+        self._loop.add_reader(self._pins.fileno(), self._take_edges)
+        self.present = True
+        self.listener.module_came()
+
+    async def close(self):
+        """Let go of the pins; the module keeps its power."""
+        if self.present:
+            self._loop.remove_reader(self._pins.fileno())
+            self.present = False
+            self._wake()
+            self.listener.module_lost(ModuleLost("the bus was closed"))
+
+    async def __aenter__(self):
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
+
+    # -- SpiBus -----------------------------------------------------------------------
+
+    def transact(self, request, data_length, ended):
+        """See SpiBus."""
+        self.offered_at = None
+        self.started = False
+        self._machine.transact(request, data_length, ended)
+
+    def withdraw(self):
+        """See SpiBus."""
+        self._machine.withdraw()
+
+    def set_reset(self, held):
+        """See SpiBus."""
+        self.edges = 0
+        self._pins.drive(Pin.RESET, 0 if held else 1)
+
+    async def pins_changed(self):
+        """See SpiBus."""
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def _wake(self):
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    # -- the wire of the role ---------------------------------------------------------
+
+    def mark_offered(self):
+        """The role has begun a transaction."""
+        self.offered_at = self._loop.time()
+
+    def pin(self, pin, level):
+        """Drive a pin of ours."""
+        self._pins.drive(pin, level)
+
+    def clock(self, data):
+        """Clock a phase; the role hears of it once this round of callbacks is over."""
+        # A pulse from before CS fell would look like the end of this phase.
+        self._take_edges()
+        shifted = bytes(self._spi.xfer2(list(data)))
+        self._loop.call_soon(self._machine.shift, shifted)
+
+    def _take_edges(self):
+        for level in self._pins.edges():
+            self._edge(level)
+        if self._waiters:
+            self._wake()
+
+    def _edge(self, level):
+        if level == self.data_ready:
+            return
+        self.data_ready = level
+        self.edges += level
+        self._machine.data_ready(level)
