@@ -47,7 +47,8 @@ mpy-cross: $(MPY_CROSS) ## build MicroPython's cross compiler alone
 	@echo "mpy-cross is ready: $(MPY_CROSS:$(CURDIR)/%=%)"
 
 run: $(SIM) $(BUILD)/venv/ready ## start the virtual printer, with SIM as its module (ROLE, HTTP_PORT)
-	@exec $(BIN)/spinet-controller serve --sim $(SIM) --role $(ROLE) --port $(HTTP_PORT)
+	@exec $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
+	    --files $(BUILD)/printer-files --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
 
 sim: $(SIM) ## start SIM alone, in a terminal with its REPL (ROLE, PORT)
 	@echo "Starting SIM, $(ROLE), on the virtual bus at port $(PORT)"

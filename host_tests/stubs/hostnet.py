@@ -8,6 +8,7 @@ import struct
 import termios
 
 _SIOCOUTQ = 0x5411
+_TCP_CLOSE = 7
 
 
 def _socket(fd):
@@ -32,13 +33,16 @@ def _checked(buf, offset, n):
 
 
 def recv(fd, buf, offset, n):
+    if not n:
+        raise ValueError("a count of 0 would look like the end of the stream")
     view = _checked(buf, offset, n)
     return _call(fd, lambda s: s.recv_into(view, n, socket.MSG_DONTWAIT))
 
 
-def send(fd, buf, offset, n):
+def send(fd, buf, offset, n, more=False):
     view = _checked(buf, offset, n)
-    return _call(fd, lambda s: s.send(view, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL))
+    flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL | (socket.MSG_MORE if more else 0)
+    return _call(fd, lambda s: s.send(view, flags))
 
 
 def _queue(fd, request):
@@ -50,8 +54,13 @@ def _queue(fd, request):
     return count[0]
 
 
+def _is_gone(sock):
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+
+
 def outq(fd):
-    return _queue(fd, _SIOCOUTQ)
+    count = _queue(fd, _SIOCOUTQ)
+    return 0 if count > 0 and _call(fd, _is_gone) else count
 
 
 def inq(fd):
@@ -95,7 +104,10 @@ def event_set(fd):
 
 
 def event_clear(fd):
-    return os.eventfd_read(fd)
+    try:
+        return os.eventfd_read(fd)
+    except BlockingIOError as e:
+        return -e.errno
 
 
 def event_close(fd):

@@ -194,6 +194,8 @@ class Commands:
         if request.socket >= _SOCKETS:
             return _BAD_PARAMETER
         slot = self._manager.slots[request.socket]
+        if slot.cut_off():
+            return wire.WRONG_STATE  # not 0: there will never be room again
         request.accepted = min(request.length, slot.space())
         return request.accepted
 

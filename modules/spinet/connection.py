@@ -22,6 +22,7 @@ from spinet import wire
 from spinet.port import ticks_add, ticks_diff
 from spinet.stack import (
     ERR_CLSD,
+    ERR_CONN,
     EVENT_CLOSED,
     EVENT_CONNECTED,
     EVENT_ERROR,
@@ -214,7 +215,8 @@ class Connection:
     def _on_peer_gone(self, reason):
         """FIN or reset: the controller sees it when the last byte was read, not before."""
         if self.state == _CONNECTED:
-            self._ending = reason
+            if self._ending == 0 or self._ending == ERR_CLSD:
+                self._ending = reason  # a FIN that is noticed after a reset brings nothing back
             self._end_if_read()
         elif self.state == _OTHER_END_CLOSED and reason != ERR_CLSD and self._handle:
             self._manager.stack.abort(self._detach())  # a reset after the FIN
@@ -254,6 +256,10 @@ class Connection:
         if self._handle == _NO_HANDLE or not (self._ending == 0 or self._ending == ERR_CLSD):
             return False
         return self.state == _CONNECTED or self.state == _OTHER_END_CLOSED
+
+    def cut_off(self):
+        """True when everything was read and the stack has let go: nobody to write to."""
+        return self.state == _OTHER_END_CLOSED and self._handle == _NO_HANDLE
 
     def space(self):
         """Bytes that a write will surely take."""
@@ -305,7 +311,8 @@ class Connection:
         if self.state == _CLOSE_PENDING:
             self._gone(_CLOSE_READY)
         elif peer_is_gone(error):
-            self._on_peer_gone(error)
+            # A FIN never fails a write: closed means more here than the peer's half.
+            self._on_peer_gone(ERR_CONN if error == ERR_CLSD else error)
         else:
             self._gone(_ABORTED)
 
@@ -383,8 +390,9 @@ class Connection:
         self._drain()
         if self.state != _CLOSE_PENDING:
             return  # the drain found it broken
-        left = self._manager.stack.in_flight(self._handle) + self._ring.count
-        if left <= 0:  # -1: this stack cannot know, and finishes the delivery by itself
+        # -1: this stack cannot know, and finishes the delivery of what it took by itself.
+        left = self._ring.count + max(0, self._manager.stack.in_flight(self._handle))
+        if not left:
             self._manager.stack.close(self._detach())
             self._set_state(_CLOSE_READY)
         elif self._acknowledged_in_time(left, now):

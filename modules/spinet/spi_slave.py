@@ -35,8 +35,8 @@ class SpiSlave:
         self._phase = _HEADER
         self._armed = 0  # bytes of the phase that is armed
         self._since = 0  # when it was armed, or when the last phase ended
-        self._edge = False  # TRANSFER_READY rose; set by the pin interrupt
-        self._released = False  # CS rose since the phase was armed; set by the pin interrupt
+        self._edge = False  # TRANSFER_READY rose in mid-transaction; set by the pin interrupt
+        self._released = False  # CS rose within the phase; set by the pin interrupt
         self.restarts = 0  # transactions begun over because the controller did
 
     def start(self, now):
@@ -59,19 +59,24 @@ class SpiSlave:
         self._armed = 0
 
     def _on_cs(self, pin):
-        self._released = self._released or bool(pin.value())
+        # Where CS toggles, it may rise when the next phase is armed already: that ends nothing.
+        if pin.value() and self._target.clocked():
+            self._released = True
 
     def _on_transfer_ready(self, pin):
-        if pin.value():
+        # Decided here and not when the loop looks: by then a request's own header is under way.
+        if pin.value() and self._abandoned():
             self._edge = True
 
     def due_ms(self, _now):
         """How long the loop may sleep before it has to look here again; -1: no limit."""
-        return -1 if self._phase == _HEADER else PHASE_TIMEOUT_MS
+        if self._phase == _HEADER:
+            return -1 if self._armed else 0  # the first header is armed by serve()
+        return PHASE_TIMEOUT_MS
 
     def idle(self):
         """True between transactions."""
-        return self._phase == _HEADER and self._target.clocked() == 0
+        return self._phase == _HEADER and self._cs.value() == 1 and self._target.clocked() == 0
 
     def serve(self, link, now):
         """Take every phase that has passed one step on; True if a transaction ended."""
@@ -87,8 +92,7 @@ class SpiSlave:
         """One move of the state machine; False when there is nothing to do yet."""
         if self._edge:
             self._edge = False
-            if self._abandoned():
-                return self._restart(link, now)
+            return self._restart(link, now)
         if self._phase == _ENDING:
             return self._end_if_released(link, now)
         if self._target.clocked() >= self._armed:

@@ -39,8 +39,13 @@ from spinet.stack import (
 from spinet.tcp_buffer import rings
 
 CONNECTIONS = const(8)
+FAREWELLS = const(16)  # closed sockets that wait for the peer's FIN; beyond, the oldest is dropped
+FAREWELL_MS = const(2000)
 LISTENERS = const(8)
 GENERATIONS = const(0xFFFF)
+# A computer holds many more in its backlog than we ask for; with a short one the kernel falls back
+# to SYN cookies under load and resets those it cannot place.
+HOST_BACKLOG = const(128)
 SEND_BUFFER = const(32768)  # what the computer may hold for us: a promise is not a warehouse
 
 _IN = const(1)  # poll flags; the same numbers on every port
@@ -101,10 +106,15 @@ class _HostCalls:
         self.in_flight = port.hostnet.outq
         self.addresses = port.hostnet.addresses
         self.reset_on_close = port.hostnet.reset_on_close
+        self.backlog = HOST_BACKLOG
 
     def key(self, sock):
         """What the transfers take, and what the poller reports."""
         return sock.fileno()
+
+    def end_sending(self, key):
+        """Send FIN; 0 or negative errno."""
+        return port.hostnet.shutdown(key, 1)
 
     def setup(self, sock):
         """Options of a fresh connection."""
@@ -118,6 +128,11 @@ class _HostCalls:
 
 class _SocketCalls:
     """The same through the methods that every MicroPython socket has."""
+
+    backlog = 0  # as many as the listener asks for
+
+    def end_sending(self, _sock):
+        return -1  # these sockets can only close
 
     def key(self, sock):
         return sock
@@ -186,6 +201,36 @@ class _Entry:
         self.addresses = bytearray(8)
 
 
+class _Farewell:
+    """A socket whose FIN is sent: what still comes is discarded until the peer's own FIN."""
+
+    def __init__(self, stack):
+        self._stack = stack
+        self.sock = None  # None while there is none
+        self.key = None
+        self.ready = False  # set by the stack's wait(), cleared by step()
+        self._deadline = 0
+
+    def begin(self, sock, key):
+        self.sock = sock
+        self.key = key
+        self.ready = True
+        self._deadline = port.ticks_add(port.ticks_ms(), FAREWELL_MS)
+        self._stack.poll_farewell(self)
+
+    def step(self):
+        late = port.ticks_diff(port.ticks_ms(), self._deadline) >= 0
+        if late or (self.ready and not self._stack.discard(self.key)):
+            self.end()
+        self.ready = False
+
+    def end(self):
+        if self.sock is not None:
+            self._stack.unpoll(self.key)
+            self.sock.close()
+            self.sock = None
+
+
 class SocketStack:
     """See `stack`. `any_ip` is the address, dotted, that ip 0 binds to."""
 
@@ -197,7 +242,11 @@ class SocketStack:
             _Entry(i, ring) for i, ring in enumerate(buffers or rings(CONNECTIONS))
         ] + [_Entry(CONNECTIONS + i, None) for i in range(LISTENERS)]
         self._by_key = {}
+        self._farewells = [_Farewell(self) for _ in range(FAREWELLS)]
+        self._next_farewell = 0
+        self._lingering = 0  # farewells that hold a socket
         self._sources = []  # objects that end a wait besides sockets: pins, the virtual bus
+        self._scratch = bytearray(512)  # what is discarded goes here
         self._pending = 0
         self._woken = False
         self.stale = 0  # operations on handles that were already released
@@ -239,8 +288,13 @@ class SocketStack:
         self._poll.register(entry.key, interest)
 
     def _release(self, entry):
+        sock = entry.sock
+        self._vacate(entry)
+        sock.close()
+
+    def _vacate(self, entry):
+        """The entry is free, its generation over; what becomes of the socket is the caller's."""
         self._forget(entry)
-        entry.sock.close()
         entry.sock = None
         entry.use = _UNUSED
         entry.handle = 0
@@ -266,12 +320,15 @@ class SocketStack:
     # --- listening and connecting
 
     def listen(self, ip, tcp_port, backlog):
-        sock = socket.socket()
+        try:
+            sock = socket.socket()
+        except OSError as e:
+            return err_of(e.errno)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(self._resolve(ip, tcp_port))
-            sock.listen(backlog)
+            sock.listen(max(backlog, self._calls.backlog))
         except OSError as e:
             sock.close()
             return err_of(e.errno)
@@ -462,8 +519,28 @@ class SocketStack:
         entry = self._entry(h)
         if entry is None:
             return ERR_CLSD
-        self._release(entry)
+        if self._peer_may_send(entry):
+            self._linger(entry)
+        else:
+            self._release(entry)
         return ERR_OK
+
+    def _peer_may_send(self, entry):
+        """True when closing now could answer the peer's next bytes with a reset."""
+        return entry.use == _OPEN and entry.interest >= 0 and not entry.at_end
+
+    def _linger(self, entry):
+        """Send FIN and go on discarding until the peer's: unread bytes would make it a reset,
+        which takes from the peer what it has not read yet. The handle is free at once."""
+        if self._calls.end_sending(entry.key) < 0:
+            self._release(entry)
+            return
+        farewell = self._farewells[self._next_farewell]
+        self._next_farewell = (self._next_farewell + 1) % FAREWELLS
+        farewell.end()
+        sock = entry.sock
+        self._vacate(entry)
+        farewell.begin(sock, self._calls.key(sock))
 
     def abort(self, h):
         entry = self._entry(h)
@@ -505,9 +582,11 @@ class SocketStack:
             if isinstance(entry, _Entry):
                 self._on_poll(entry, flags)
             else:
-                entry.ready = True
+                entry.ready = True  # a source, or a farewell
         # Sources come last: what they start may open and close sockets.
         self._attend_sources()
+        if self._lingering:
+            self._attend_farewells()
         woken = self._woken or self._pending != 0
         self._woken = False
         return 1 if woken else 0
@@ -525,6 +604,31 @@ class SocketStack:
                 self._woken = True
                 source.on_ready()
 
+    def _attend_farewells(self):
+        for farewell in self._farewells:
+            if farewell.sock is not None:
+                farewell.step()
+
+    def unpoll(self, key):
+        """The poller forgets a farewell's socket."""
+        self._lingering -= 1
+        self._poll.unregister(key)
+        del self._by_key[key]
+
+    def poll_farewell(self, farewell):
+        """The poller reports what comes for a farewell's socket."""
+        self._lingering += 1
+        self._by_key[farewell.key] = farewell
+        self._poll.register(farewell.key, _IN)
+
+    def discard(self, key):
+        """Read and drop what came; False once there is nobody to read from."""
+        for _ in range(_FILL_ROUNDS):
+            got = self._calls.receive(key, self._scratch, 0, len(self._scratch))
+            if got <= 0:
+                return got != 0 and is_for_now(err_of(-got))
+        return True
+
     def _on_poll(self, entry, flags):
         if entry.use == _LISTENING:
             self._want(entry, 0)  # until accept() has drained it
@@ -540,8 +644,8 @@ class SocketStack:
             # What came before is read in _fill and by read(); nobody polls this one again.
             self._forget(entry)
             self._note(entry, EVENT_DATA)
-            if entry.discard:
-                self._break(entry, ERR_RST)
+            if entry.discard or entry.at_end:
+                self._break(entry, ERR_RST)  # nothing will be read that could say so
         if flags & (_IN | _BROKEN):
             self._fill(entry)
 
@@ -579,6 +683,8 @@ class SocketStack:
         for entry in self._entries:
             if entry.use != _UNUSED:
                 self.abort(entry.handle)
+        for farewell in self._farewells:
+            farewell.end()
         self.unwatch(self._wake)
         self._wake.close()
 
@@ -621,7 +727,9 @@ class _FlagWake(io.IOBase):
 
     def ioctl(self, request, flags):
         """MicroPython's stream protocol; only polling is of use here."""
-        return flags & _IN if request == _STREAM_POLL and self._rung else 0
+        if request != _STREAM_POLL:
+            return -errno.EINVAL  # 0 would be an answer: the unix port asks for a descriptor
+        return flags & _IN if self._rung else 0
 
     def on_ready(self):
         self._rung = False
