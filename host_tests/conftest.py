@@ -5,5 +5,49 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-for folder in (ROOT / "modules", ROOT / "host_tests" / "stubs", ROOT / "host_tests"):
+for folder in (
+    ROOT / "modules",
+    ROOT / "host_tests" / "stubs",
+    ROOT / "host_tests",
+    ROOT / "host_tests" / "vm",
+):
     sys.path.insert(0, str(folder))
+
+
+import behaviour_table  # noqa: E402 -- found through the path above
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+from slots import Slots, open_net  # noqa: E402
+
+# The same examples each time; `--hypothesis-profile wild` goes looking for new ones.
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.register_profile("wild", deadline=None, max_examples=2000)
+settings.load_profile("steady")
+
+
+def pytest_addoption(parser):
+    behaviour_table.add_options(parser)
+
+
+def pytest_configure(config):
+    behaviour_table.register(config)
+
+
+@pytest.fixture(params=["stub", "sockets"])
+def stack(request):
+    """The name of the TCP stack that a test runs on."""
+    return request.param
+
+
+@pytest.fixture
+def net(stack, monkeypatch):
+    """A stack and the peers it talks to; see slots.py."""
+    net = open_net(stack, monkeypatch)
+    yield net
+    net.close()
+
+
+@pytest.fixture
+def slots(net):
+    """The eight slots and the listeners over that stack, in a debug build."""
+    return Slots(net)

@@ -28,7 +28,20 @@ def _pointer(code, width):
     return cast
 
 
-builtins.ptr8 = lambda buf: buf
+class _Bytes:
+    """A `ptr8`: what is stored is cut to a byte, as the store instruction does."""
+
+    def __init__(self, buf):
+        self._buf = buf
+
+    def __getitem__(self, i):
+        return self._buf[i]
+
+    def __setitem__(self, i, value):
+        self._buf[i] = value & 0xFF
+
+
+builtins.ptr8 = _Bytes
 builtins.ptr16 = _pointer("H", 2)
 builtins.ptr32 = _pointer("I", 4)
 builtins.uint = int

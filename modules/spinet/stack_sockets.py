@@ -538,9 +538,10 @@ class SocketStack:
         farewell = self._farewells[self._next_farewell]
         self._next_farewell = (self._next_farewell + 1) % FAREWELLS
         farewell.end()
-        sock = entry.sock
+        self._want(entry, _IN)
+        farewell.begin(entry.sock, entry.key)
+        entry.interest = -1  # the registration is the farewell's from here on
         self._vacate(entry)
-        farewell.begin(sock, self._calls.key(sock))
 
     def abort(self, h):
         entry = self._entry(h)
@@ -616,10 +617,12 @@ class SocketStack:
         del self._by_key[key]
 
     def poll_farewell(self, farewell):
-        """The poller reports what comes for a farewell's socket."""
+        """The poller reports what comes for a socket to its farewell, no longer to its entry.
+
+        It stays registered: to register it anew would allocate, in the middle of the loop.
+        """
         self._lingering += 1
         self._by_key[farewell.key] = farewell
-        self._poll.register(farewell.key, _IN)
 
     def discard(self, key):
         """Read and drop what came; False once there is nobody to read from."""

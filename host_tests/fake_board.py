@@ -1,0 +1,172 @@
+"""A board without hardware: a scripted radio, a store in memory, the firmware on top of them."""
+
+from fake_pins import make_rig
+from raw_controller import request
+from stub_stack import StubStack
+
+from spinet import wire
+from spinet.commands import Commands
+from spinet.connection import ConnectionManager
+from spinet.listener import ListenerTable
+from spinet.networks import Networks
+from spinet.wlan import Wlan
+
+ON_AIR = (
+    (b"Guest", bytes([2, 0, 0, 0, 0, 3]), 11, -80, 0, 2),
+    (b"Workshop", bytes([2, 0, 0, 0, 0, 1]), 1, -48, 3, 3),
+    (b"Attic", bytes([2, 0, 0, 0, 0, 2]), 6, -67, 7, 3),
+)
+
+
+class MemoryStore:
+    """What a file would hold; `fails` makes the disk refuse."""
+
+    def __init__(self, data=b""):
+        self.data = data
+        self.fails = False
+
+    def load(self):
+        return self.data
+
+    def save(self, data):
+        if self.fails:
+            raise OSError(28, "no space left")
+        self.data = bytes(data)
+
+    def erase(self):
+        if self.fails:
+            raise OSError(5, "I/O error")
+        self.data = b""
+
+
+class ScriptedRadio:
+    """Does what a test says: `outcome_is`, `finds`; `calls` is what it was asked to do."""
+
+    def __init__(self):
+        self.calls = []
+        self.outcome_is = None  # None: still connecting
+        self.finds = None  # None: still scanning
+        self.serve_says = ""
+        self.strength = -55
+        self.joined = None
+        self.quarter_db = None
+
+    def join(self, network):
+        self.calls.append("join " + network.ssid.decode())
+        self.joined = network
+
+    def outcome(self):
+        return self.outcome_is
+
+    def serve(self, network):
+        self.calls.append("serve " + network.ssid.decode())
+        self.joined = network
+        return self.serve_says
+
+    def leave(self):
+        self.calls.append("leave")
+
+    def scan(self):
+        self.calls.append("scan")
+        self.finds = None
+
+    def found(self):
+        return self.finds
+
+    def rssi(self):
+        return self.strength
+
+    def clients(self):
+        return 2
+
+    def power(self, quarter_db):
+        self.quarter_db = quarter_db
+
+    def link(self, status):
+        status.ip = 0x3201A8C0
+        status.ssid = self.joined.ssid
+
+
+class FakeBoard:
+    """What `spinet.service` asks of a board, less the link."""
+
+    DEBUG = True
+
+    def __init__(self):
+        self.the_stack = StubStack()
+        self.the_store = MemoryStore()
+        self.the_radio = ScriptedRadio()
+        self.the_port = None  # set by whoever runs a service on this board
+        self.said = []
+        self.feeds = 0
+
+    def stack(self):
+        return self.the_stack
+
+    def store(self):
+        return self.the_store
+
+    def radio(self):
+        return self.the_radio
+
+    def link_port(self):
+        return self.the_port
+
+    def fill(self, status):
+        status.version = b"2.3.0-test"
+        status.reset_reason = wire.RESET_BY_CONTROLLER
+        status.flash_size = 4 << 20
+
+    def feed(self):
+        self.feeds += 1
+
+    def say(self, text):
+        self.said.append(text)
+
+
+class Bench:
+    """The firmware's commands on a FakeBoard, and a controller that asks through a rig."""
+
+    def __init__(self, role, data=b""):
+        self.board = FakeBoard()
+        self.stack = self.board.the_stack
+        self.store = self.board.the_store
+        self.store.data = data
+        self.radio = self.board.the_radio
+        self.networks = Networks(self.store)
+        self.wlan = Wlan(self.radio, self.networks)
+        self.manager = ConnectionManager(self.stack, debug=True)
+        self.listeners = ListenerTable(self.manager)
+        self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, self.board)
+        self.rig = make_rig(role, self.commands)
+        self.manager.now = self.rig.now
+
+    def ask(self, command, *args, **fields):
+        """One transaction that has to work: (response, data)."""
+        return self.rig.ask(request(command, *args, **fields))
+
+    def response(self, command, *args, **fields):
+        """Just the response."""
+        return self.ask(command, *args, **fields)[0]
+
+    def last_error(self):
+        """The text that networkGetLastError brings, "" for none."""
+        response, data = self.ask(19)
+        assert response == len(data)
+        assert not data or data[-1] == 0
+        return data[:-1].decode()
+
+    def turn(self):
+        """What the loop does between two transactions."""
+        self.stack.wait(0)
+        self.manager.dispatch()
+        self.manager.step(self.manager.now)
+        self.manager.reap()
+        self.listeners.accept_waiting()
+
+    def connected(self, port=80):
+        """A peer whose connection is accepted in slot 0."""
+        self.listeners.listen(0, port, 0, 8)
+        peer = self.stack.dial(port)
+        self.turn()
+        return peer

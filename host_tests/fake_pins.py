@@ -1,0 +1,249 @@
+"""Pins, an SPI and an SPI target with a controller on the other side, on CPython and under the VM.
+
+The controller is as strict as the boards in the field: it looks at DATA_READY and CS before it
+asks, has one contiguous buffer for all phases, and takes whatever the module shifts.
+"""
+
+from raw_controller import data_phase
+
+from spinet.link import Link
+from spinet.spi_master import SpiMaster
+from spinet.spi_slave import SpiSlave
+from spinet.wire import DATA, FIRST_PHASE, RESPONSE
+
+
+class FakePin:
+    """Shaped as `machine.Pin`; drive() is the other side. `trace` takes (name, level) of ours."""
+
+    def __init__(self, name, level, trace):
+        self._name = name
+        self._level = level
+        self._trace = trace
+        self._handler = None
+
+    def value(self, level=None):
+        if level is None:
+            return self._level
+        if level != self._level:
+            self._level = level
+            self._trace.append((self._name, level))
+        return None
+
+    def irq(self, handler):
+        self._handler = handler
+
+    def drive(self, level, edge_seen=True):
+        """The controller sets the level; edge_seen=False: the interrupt was lost."""
+        changed = level != self._level
+        self._level = level
+        if changed and edge_seen and self._handler:
+            self._handler(self)
+
+
+class FakeSpi:
+    """SPI master hardware wired to a controller that answers from one buffer."""
+
+    def __init__(self, rig):
+        self._rig = rig
+        self.message = b""  # the controller's header and data
+        self.lives_for = 1 << 16  # bytes until the controller dies: `dead_level` from then on
+        self.dead_level = 0
+        self.phases = []  # (offset, length) of each transfer
+        self.shifted = b""  # what the module sent
+        self.frequency = 0
+
+    def exchange(self, tx, rx, offset, n):
+        assert self._rig.cs.value() == 0, "clocked without CS"
+        assert n in range(4, 2049, 4), "a phase is whole dwords"
+        if self._rig.drops_request:
+            self._rig.transfer_ready.drive(0)
+        self.phases.append((offset, n))
+        self._rig.trace.append(("clock", n))
+        rx[offset : offset + n] = self._next(n)
+        self.shifted += bytes(tx[offset : offset + n])
+
+    def _next(self, n):
+        at = len(self.shifted)
+        alive = bytes(self.message[at : min(at + n, self.lives_for)])
+        filler = self.dead_level if at + n > self.lives_for else 0
+        return alive + bytes([filler]) * (n - len(alive))
+
+    def set_clock(self, frequency):
+        self.frequency = frequency
+
+
+class FakeTarget:
+    """SPI target hardware: the controller clocks what was armed, and zeros past its end."""
+
+    def __init__(self, trace):
+        self._trace = trace
+        self.phases = []
+        self._buffers = None
+        self._at = 0
+        self._length = 0
+        self._clocked = 0
+
+    def arm(self, tx, rx, offset, n):
+        assert n in range(4, 2049, 4), "a phase is whole dwords"
+        self.phases.append((offset, n))
+        self._buffers = (tx, rx)
+        self._at = offset
+        self._length = n
+        self._clocked = 0
+
+    def clocked(self):
+        return self._clocked
+
+    def disarm(self):
+        self._length = self._clocked = 0
+
+    def clock(self, out):
+        """The controller clocks len(out) bytes; returns what it gets."""
+        self._trace.append(("clock", len(out)))
+        n = min(len(out), self._length - self._clocked)
+        shifted = bytes(len(out))
+        if n:
+            tx, rx = self._buffers
+            at = self._at + self._clocked
+            rx[at : at + n] = out[:n]
+            shifted = bytes(tx[at : at + n]) + bytes(len(out) - n)
+            self._clocked += n
+        return shifted
+
+
+class Rig:
+    """A link and its port on fake pins. `now` is the clock, in ms; serve() is one pass."""
+
+    def __init__(self, commands):
+        self.trace = []
+        self.now = 1000
+        self.drops_request = True  # this board drops TRANSFER_READY by hardware
+        self.cs = FakePin("cs", 1, self.trace)
+        self.data_ready = FakePin("data_ready", 0, self.trace)
+        self.transfer_ready = FakePin("transfer_ready", 0, self.trace)
+        self.link = Link(commands)
+
+    def serve(self, after_ms=0):
+        """Let time pass, then the port looks at its pins."""
+        self.now += after_ms
+        return self.port.serve(self.link, self.now)
+
+    def is_ready(self):
+        """True while the controller may ask."""
+        return self.data_ready.value() == 1 and self.cs.value() == 1
+
+    def decode(self, shifted):
+        """(version, state, response, data) of what the module sent."""
+        value = int.from_bytes(shifted[8:12], "little")
+        response = value - (1 << 32) if value >> 31 else value
+        return shifted[0], shifted[1], response, shifted[12:]
+
+    def ask(self, message):
+        """A transaction that has to work: the response and the data."""
+        version, _, response, data = self.decode(self.transact(message))
+        assert version == 0x3E, "no module answers"
+        return response, data[: max(0, response)]
+
+
+class MasterRig(Rig):
+    """The module drives SCK and CS."""
+
+    role = "module-clocked"
+
+    def __init__(self, commands):
+        super().__init__(commands)
+        self.spi = self.wire_side = FakeSpi(self)
+        self.port = SpiMaster(self.spi, self.cs, self.data_ready, self.transfer_ready)
+
+    def transact(self, message):
+        """What the module shifts out for this message."""
+        assert self.is_ready(), "the module is not ready"
+        self.expect(message)
+        self.transfer_ready.drive(1)
+        self.serve()
+        self.transfer_ready.drive(0)
+        return self.spi.shifted
+
+    def expect(self, message):
+        """The controller's buffers are ready."""
+        self.spi.message = bytes(message)
+        self.spi.shifted = b""
+        self.spi.phases = []
+        self.spi.lives_for = 1 << 16
+
+    def die_after(self, message, n, level=0):
+        """The controller is dead after n bytes: its line stays at one level."""
+        self.expect(message)
+        self.spi.lives_for = n
+        self.spi.dead_level = level
+        self.transfer_ready.drive(1)
+        self.serve()
+        self.transfer_ready.drive(0)
+
+
+class SlaveRig(Rig):
+    """The controller drives SCK and CS; `toggles` CS for each phase, or keeps it low."""
+
+    role = "controller-clocked"
+
+    def __init__(self, commands, toggles=False, piece=4096):
+        super().__init__(commands)
+        self.toggles = toggles
+        self.piece = piece  # bytes of one burst of SCK: a slow controller makes several
+        self.target = self.wire_side = FakeTarget(self.trace)
+        self.port = SpiSlave(self.target, self.cs, self.data_ready, self.transfer_ready)
+
+    def transact(self, message):
+        """What the module shifts out for this message."""
+        assert self.is_ready(), "the module is not ready"
+        self.target.phases = self.target.phases[-1:]  # the header that is armed
+        self.transfer_ready.drive(1)
+        shifted = self._phases(message)
+        self.cs.drive(1)
+        self.transfer_ready.drive(0)
+        self.serve()
+        return shifted
+
+    def _phases(self, message):
+        shifted = self.phase(message[:FIRST_PHASE]) + self.phase(message[RESPONSE:DATA])
+        n = data_phase(message, self.decode(shifted)[2])
+        if n and self.data_ready.value():  # else the controller gives up: the module takes none
+            out = message[DATA : DATA + n]
+            shifted += self.phase(out + bytes(n - len(out)))
+        return shifted
+
+    def phase(self, out):
+        """Clock one phase when DATA_READY says so."""
+        assert self.data_ready.value() == 1, "no phase is armed"
+        if self.toggles:
+            self.cs.drive(1)  # late: the phase that follows is armed already
+        self.cs.drive(0)
+        shifted = b""
+        for at in range(0, len(out), self.piece):
+            shifted += self.target.clock(out[at : at + self.piece])
+            self.serve()
+        return shifted
+
+    def die_after(self, message, n, level=0):
+        """The controller clocks n bytes, phase by phase, and is never heard of again."""
+        self.transfer_ready.drive(1)
+        for first, last in ((0, 8), (8, 12), (12, len(message))):
+            out = message[first : min(last, n)]
+            if out:
+                self.phase(out)
+
+
+RIGS = {
+    "module-clocked": MasterRig,
+    "controller-clocked": SlaveRig,
+    "controller-clocked, CS toggles": lambda commands: SlaveRig(commands, toggles=True),
+    "controller-clocked, in pieces": lambda commands: SlaveRig(commands, True, 3),
+}
+
+
+def make_rig(role, commands):
+    """A rig that has booted."""
+    rig = RIGS[role](commands)
+    rig.port.start(rig.now)
+    rig.serve()
+    return rig

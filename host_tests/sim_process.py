@@ -1,0 +1,164 @@
+"""SIM as a process, joined to a RawController: `sim` for both roles, `start_sim` for the rest.
+
+A process that printed a traceback fails its test, whatever else the test saw.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from raw_controller import CONTROLLER_CLOCKED, MODULE_CLOCKED, PATIENCE, RawController, request
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARY = ROOT / "build" / "sim" / "micropython"
+ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
+
+
+class SimProcess:
+    """One process of the SIM binary; what it says on stderr is collected line by line."""
+
+    def __init__(self, arguments, **popen):
+        assert BINARY.exists(), "SIM is not built: make build"
+        popen.setdefault("stdin", subprocess.DEVNULL)
+        popen.setdefault("stdout", subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [str(BINARY), *arguments], stderr=subprocess.PIPE, text=True, **popen
+        )
+        self.lines = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+
+    def said(self, text):
+        """Wait until a line with this text is there."""
+        with self._news:
+            there = self._news.wait_for(lambda: any(text in line for line in self.lines), PATIENCE)
+        assert there, f"'{text}' was never said, but: {self.lines}"
+
+    def wait(self):
+        """The exit code of a process that ends by itself."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def end(self):
+        """Kill what is left of it."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        if self.process.stdout:
+            self.process.stdout.close()
+        self.process.stderr.close()
+
+    def check(self):
+        """Fail when it printed a traceback."""
+        assert not any("Traceback" in line for line in self.lines), "\n".join(self.lines)
+
+
+class Sim(SimProcess):
+    """A serving module and its controller; transactions are the controller's."""
+
+    def __init__(self, role, folder, *options, script=("-m", "sim"), **popen):
+        self.role = role
+        self.controller = RawController()
+        self.state = folder / "state"
+        super().__init__(
+            [
+                *script,
+                *("--port", str(self.controller.port)),
+                *("--role", role),
+                *("--state", str(self.state)),
+                *options,
+            ],
+            cwd=folder,
+            **popen,
+        )
+
+    def power_on(self):
+        """Take the module and wait until it has booted; its version text."""
+        version = self.controller.accept()
+        self.controller.wait_boot()
+        return version
+
+    def ask(self, command, *args, **fields):
+        """One transaction: (response, data)."""
+        _, response, data = self.controller.transact(request(command, *args, **fields))
+        return response, data
+
+    def gone(self):
+        """Read on until the module has closed the bus."""
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            while True:
+                self.controller.receive()
+
+    def end(self):
+        super().end()
+        self.controller.close()
+
+
+@pytest.fixture
+def start_sim(tmp_path):
+    """start_sim(role, *options) -> Sim; all are ended and looked at."""
+    started = []
+
+    def start(role, *options, **popen):
+        started.append(Sim(role, tmp_path, *options, **popen))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.end()
+    for each in started:
+        each.check()
+
+
+@pytest.fixture(params=list(ROLES))
+def sim(request, start_sim):
+    """A module that has booted, in each role."""
+    started = start_sim(request.param)
+    started.power_on()
+    return started
+
+
+@pytest.fixture
+def run_sim(tmp_path):
+    """run_sim(*arguments) -> (exit code, stdout, stderr) of a process that ends by itself."""
+
+    def run(*arguments):
+        done = subprocess.run(
+            [str(BINARY), "-m", "sim", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def is_running(pid):
+    """True while a process has this id."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM

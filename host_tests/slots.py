@@ -1,0 +1,516 @@
+"""What the tests of connections and listeners share: networks with peers, and the eight slots.
+
+A *net* has the stack under test and the peers it talks to. Every net has the same methods, so a
+test says what happens and runs on each: StubNet has no network, SocketsNet is the computer's
+loopback, PlainNet the same through socket objects like those of a stock MicroPython.
+"""
+
+import contextlib
+import errno
+import itertools
+import os
+import select
+import socket
+import struct
+import time
+import types
+from collections import deque
+
+from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
+
+from spinet import port as spinet_port
+from spinet import stack_sockets, wire
+from spinet.connection import ConnectionManager
+from spinet.listener import ListenerTable
+from spinet.stack import (
+    ERR_ABRT,
+    ERR_CLSD,
+    ERR_CONN,
+    ERR_IF,
+    ERR_MEM,
+    ERR_RST,
+    ERR_RTE,
+    ERR_VAL,
+    ERR_WOULDBLOCK,
+)
+
+LOOPBACK = 0x0100007F  # 127.0.0.1 as a u32 of the records
+LOOPBACK_TEXT = "127.0.0.1"
+PATIENCE = 5.0  # seconds until a test gives up; nothing is asserted about less
+PATIENCE_MS = 5000
+MAX_DATA = wire.MAX_DATA
+ENDLESS = 1 << 25  # bytes, more than any computer buffers for one connection
+
+
+class StubNet:
+    """The scriptable stack and its peers."""
+
+    kind = "stub"
+    knows_in_flight = True
+    tells_local_port = True
+
+    def __init__(self):
+        self.stack = StubStack()
+        self._ports = iter(range(1000, 65536))
+
+    def close(self):
+        self.stack.shut()
+
+    def free_port(self):
+        return next(self._ports)
+
+    def begin_turn(self):
+        """The stub counts its calls from wait to wait by itself."""
+
+    def dial(self, port):
+        return self.stack.dial(port)
+
+    def is_refused(self, port):
+        return self.stack.dial(port) is None
+
+    def inject(self, call, *answers):
+        self.stack.inject(call, *answers)
+
+    def server(self):
+        port = self.free_port()
+        self.stack.servers[port] = []
+        return StubServer(self.stack, port)
+
+    def server_on(self, port):
+        self.stack.servers[port] = []
+        return StubServer(self.stack, port)
+
+    def silent_port(self):
+        port = self.free_port()
+        self.stack.servers[port] = None
+        return port
+
+
+class StubServer:
+    """A peer that listens."""
+
+    def __init__(self, stack, port):
+        self._stack = stack
+        self.port = port
+
+    def accept(self):
+        return self._stack.servers[self.port].pop(0)
+
+
+# --- the computer's loopback
+
+_FIRST_PORT, _PORT_COUNT = 10000, 22000
+# Test runs beside this one begin elsewhere.
+_PORTS = (_FIRST_PORT + (os.getpid() * 101 + i) % _PORT_COUNT for i in itertools.count())
+
+
+class SocketPeer:
+    """The other end of one connection, a socket of the computer's. Nothing here blocks."""
+
+    def __init__(self, sock):
+        sock.setblocking(False)
+        self._sock = sock
+        self.got = bytearray()
+        self.ended = None  # how the firmware ended it: "fin" or "reset"; received() looks
+
+    def send(self, data):
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except (BrokenPipeError, ConnectionResetError):
+            self.ended = "reset"
+            return 0
+
+    def fin(self):
+        self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self._sock.close()
+
+    def reset(self):
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+
+    def received(self):
+        """Read all there is; returns everything read so far."""
+        try:
+            while data := self._sock.recv(65536):
+                self.got += data
+            self.ended = self.ended or "fin"
+        except BlockingIOError:
+            pass
+        except ConnectionResetError:
+            self.ended = "reset"
+        return bytes(self.got)
+
+
+class SocketServer:
+    """A peer that listens."""
+
+    def __init__(self, sock):
+        self._sock = sock
+        self.port = sock.getsockname()[1]
+
+    def accept(self):
+        sock, _ = self._sock.accept()
+        return SocketPeer(sock)
+
+
+# Errors that a test asks for, as the operating system would number them.
+_ERRNO = {
+    ERR_MEM: errno.ENOBUFS,
+    ERR_WOULDBLOCK: errno.EAGAIN,
+    ERR_RST: errno.ECONNRESET,
+    ERR_CLSD: errno.ESHUTDOWN,
+    ERR_CONN: errno.ENOTCONN,
+    ERR_ABRT: errno.ECONNABORTED,
+    ERR_RTE: errno.EHOSTUNREACH,
+    ERR_IF: errno.ENETDOWN,
+    ERR_VAL: errno.EINVAL,
+}
+
+
+class Faults:
+    """What the next calls do, for each call's name: an error, a limit, or None for the usual."""
+
+    def __init__(self):
+        self._queues = {}
+
+    def add(self, call, answers):
+        self._queues.setdefault(call, deque()).extend(answers)
+
+    def take(self, call):
+        queue = self._queues.get(call)
+        return queue.popleft() if queue else None
+
+    def raise_one(self, call):
+        fault = self.take(call)
+        if fault is not None:
+            raise OSError(_ERRNO[fault], "asked for by the test")
+
+
+class ScriptedSocket(socket.socket):
+    """A socket with MicroPython's `write`, and with failures that a test asked for."""
+
+    faults = Faults()  # replaced for each test by SocketsNet
+
+    def __init__(self, fileno=None):
+        if fileno is None:
+            self.faults.raise_one("socket")
+        super().__init__(socket.AF_INET, socket.SOCK_STREAM, 0, fileno)
+
+    def accept(self):
+        self.faults.raise_one("accept")
+        fileno, address = self._accept()
+        return ScriptedSocket(fileno), address
+
+    def connect(self, address):
+        self.faults.raise_one("connect")
+        super().connect(address)
+
+    def listen(self, backlog):
+        self.faults.raise_one("listen")
+        super().listen(backlog)
+
+    def write(self, buf, offset, n):
+        try:
+            return self.send(memoryview(buf)[offset : offset + n])
+        except BlockingIOError:
+            return None
+
+
+class ScriptedCalls:
+    """The transfers of `calls`, with failures that a test asked for, counted from turn to turn."""
+
+    def __init__(self, calls, faults):
+        self._calls = calls
+        self._faults = faults
+        self.count = 0
+
+    def __getattr__(self, name):
+        return getattr(self._calls, name)
+
+    def _limit(self, call, n):
+        """How many bytes may pass, or a negative errno."""
+        self.count += 1
+        if self.count > CALLS_IN_A_TURN:
+            raise Spinning(f"{self.count} transfers without a wait")
+        fault = self._faults.take(call)
+        if fault is None:
+            return n
+        return min(n, fault) if fault > 0 else -_ERRNO[fault or ERR_WOULDBLOCK]
+
+    def receive(self, key, buf, offset, n):
+        n = self._limit("read", n)
+        return n if n < 0 else self._calls.receive(key, buf, offset, n)
+
+    def send(self, key, buf, offset, n):
+        n = self._limit("write", n)
+        return n if n < 0 else self._calls.send(key, buf, offset, n)
+
+
+class ObjectPoll:
+    """poll() as a stock MicroPython has it: of objects, also of those that only have `ioctl`."""
+
+    def __init__(self):
+        self._wanted = {}
+
+    def register(self, thing, flags):
+        self._wanted[thing] = flags
+
+    modify = register
+
+    def unregister(self, thing):
+        del self._wanted[thing]
+
+    def ipoll(self, ms):
+        limit = time.monotonic() + ms / 1000
+        ready = self._look(0)
+        while not ready and time.monotonic() < limit:
+            ready = self._look(1)
+        return iter(ready)
+
+    def _look(self, ms):
+        poll = select.poll()
+        by_descriptor = {}
+        ready = []
+        for thing, flags in self._wanted.items():
+            if isinstance(thing, socket.socket):
+                poll.register(thing, flags)
+                by_descriptor[thing.fileno()] = thing
+            elif thing.ioctl(3, flags):
+                ready.append((thing, thing.ioctl(3, flags)))
+        found = poll.poll(0 if ready else ms)
+        return ready + [(by_descriptor[fd], flags) for fd, flags in found]
+
+
+class SocketsNet:
+    """The sockets stack over `hostnet`, and peers on the loopback."""
+
+    kind = "sockets"
+    knows_in_flight = True
+    tells_local_port = True
+
+    def __init__(self, monkeypatch):
+        self._faults = ScriptedSocket.faults = Faults()
+        scripted = types.SimpleNamespace(**{**vars(socket), "socket": ScriptedSocket})
+        monkeypatch.setattr(stack_sockets, "socket", scripted)
+        self._open = []
+        self._calls = ScriptedCalls(self._transfers(monkeypatch), self._faults)
+        self.stack = stack_sockets.SocketStack(LOOPBACK_TEXT, calls=self._calls)
+
+    def _transfers(self, _monkeypatch):
+        return stack_sockets._HostCalls()
+
+    def close(self):
+        self.stack.shut()
+        for sock in self._open:
+            sock.close()
+
+    def _keep(self, sock):
+        self._open.append(sock)
+        return sock
+
+    def begin_turn(self):
+        self._calls.count = 0
+
+    def free_port(self):
+        """Below the range that the computer itself takes ports from, so that it stays free."""
+        while True:
+            port = next(_PORTS)
+            with contextlib.suppress(OSError), socket.create_server((LOOPBACK_TEXT, port)):
+                return port
+
+    def dial(self, port):
+        return SocketPeer(self._keep(socket.create_connection((LOOPBACK_TEXT, port), PATIENCE)))
+
+    def is_refused(self, port):
+        try:
+            self.dial(port)
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    def inject(self, call, *answers):
+        self._faults.add(call, answers)
+
+    def server(self):
+        return self.server_on(0)
+
+    def server_on(self, port):
+        sock = self._keep(socket.create_server((LOOPBACK_TEXT, port)))
+        sock.settimeout(PATIENCE)
+        return SocketServer(sock)
+
+    def silent_port(self):
+        """A full backlog: the computer drops further SYNs without an answer."""
+        address = (LOOPBACK_TEXT, self.free_port())
+        self._keep(socket.create_server(address, backlog=0))
+        for _ in range(3):
+            filler = self._keep(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        return address[1]
+
+
+class PlainNet(SocketsNet):
+    """The sockets stack through the methods of socket objects, as on stock firmware."""
+
+    kind = "plain"
+    knows_in_flight = False
+    tells_local_port = False
+
+    def _transfers(self, monkeypatch):
+        monkeypatch.setattr(spinet_port, "hostnet", None)
+        monkeypatch.setattr(spinet_port, "poller", ObjectPoll)
+        return stack_sockets._SocketCalls()
+
+
+def open_net(kind, monkeypatch):
+    """The net of that kind; close() it at the end."""
+    if kind == "stub":
+        return StubNet()
+    return {"sockets": SocketsNet, "plain": PlainNet}[kind](monkeypatch)
+
+
+def wait_until(condition, turn):
+    """Call turn() until condition() is true."""
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit, "it never came to pass"
+        turn()
+
+
+# --- the slots, and what service.py does with them
+
+
+class Slots:
+    """ConnectionManager and ListenerTable over a net, with the clock in the test's hand."""
+
+    def __init__(self, net, debug=True):
+        self.net = net
+        self.stack = net.stack
+        self.now = 0
+        self.manager = ConnectionManager(net.stack, debug)
+        self.listeners = ListenerTable(self.manager)
+        self.slots = self.manager.slots
+
+    def turn(self, ms=0):
+        """One pass of the service's loop."""
+        self.net.begin_turn()
+        self.stack.wait(ms)
+        self.manager.now = self.now
+        self.manager.dispatch()
+        self.manager.step(self.now)
+        if self.manager.reap():
+            self.listeners.accept_waiting()
+
+    def next_turn(self):
+        """A pass whose wait has to be ended by something that happened."""
+        start = time.monotonic()
+        self.turn(PATIENCE_MS)
+        assert time.monotonic() - start < PATIENCE, "the loop slept its full time"
+
+    def until(self, condition):
+        wait_until(condition, lambda: self.turn(5))
+
+    def until_state(self, slot, state):
+        self.until(lambda: slot.state == state)
+
+    def turns(self, count=3):
+        """Enough passes for whatever is under way on this computer to have arrived."""
+        for _ in range(count):
+            self.turn(5)
+
+    def pass_time(self, ms):
+        """The clock moves; nothing else happens meanwhile."""
+        self.now += ms
+        self.turn()
+
+    # --- as a controller does
+
+    def listen(self, protocol=0, limit=8, ip=0):
+        """Listen on a port that was free; returns it."""
+        port = self.net.free_port()
+        assert self.listeners.listen(ip, port, protocol, limit)
+        return port
+
+    def dialled(self, port=None):
+        """A connection that was accepted: (slot, peer)."""
+        peer = self.net.dial(port or self.listen())
+        before = self.manager.connected
+        self.until(lambda: self.manager.connected & ~before)
+        return self.slots[(self.manager.connected & ~before).bit_length() - 1], peer
+
+    def connect(self, port, protocol=0):
+        """connCreate; returns the slot, whatever became of it."""
+        slot = self.manager.allocate(protocol)
+        slot.connect(LOOPBACK, port)
+        return slot
+
+    def connected(self):
+        """A connection that the module opened: (slot, peer)."""
+        server = self.net.server()
+        slot = self.connect(server.port)
+        self.until_state(slot, wire.CONNECTED)
+        return slot, server.accept()
+
+    def write(self, slot, data, push=True):
+        """connWrite: returns how much was accepted."""
+        n = min(len(data), slot.space())
+        slot.write(data, 0, n, push and n == len(data))
+        return n
+
+    def read(self, slot, n=MAX_DATA):
+        """connRead: returns the bytes."""
+        buf = bytearray(n)
+        return bytes(buf[: slot.read(buf, 0, n)])
+
+    def read_all(self, slot, n):
+        """connRead until n bytes have come."""
+        data = bytearray()
+        self.until(lambda: (data.extend(self.read(slot)), len(data) >= n)[1])
+        return bytes(data)
+
+    def fill(self, slot, seed=0):
+        """Write until nothing is accepted any more, then push; returns what was accepted."""
+        accepted = bytearray()
+        while n := self.write(slot, pattern(MAX_DATA, seed + len(accepted))):
+            accepted += pattern(MAX_DATA, seed + len(accepted))[:n]
+            assert len(accepted) < ENDLESS, "it takes everything"
+            self.turn()
+        slot.write(b"", 0, 0, True)
+        return bytes(accepted)
+
+    def delivered(self, peer, n):
+        """What the peer has once it has n bytes."""
+        self.until(lambda: len(peer.received()) >= n)
+        return peer.received()
+
+    def ended(self, peer):
+        """How the connection ended for the peer: "fin" or "reset"."""
+        self.until(lambda: (peer.received(), peer.ended)[1])
+        return peer.ended
+
+    def ended_without_turns(self, peer):
+        """As ended(), of a stack that is no longer there."""
+        wait_until(lambda: (peer.received(), peer.ended)[1], lambda: time.sleep(0.001))
+        return peer.ended
+
+    def busy(self):
+        """Slots that are not free."""
+        return [slot.number for slot in self.slots if slot.state != wire.FREE]
+
+    def is_closed(self, slot):
+        """The summary bit that makes the controller look at this slot."""
+        return bool(self.manager.summary() >> 8 >> slot.number & 1)
+
+
+_PATTERN = bytes(i * 7 + (i >> 8) & 0xFF for i in range(65536))
+
+
+def pattern(n, seed=0):
+    """n bytes in which a loss, a repetition or an exchange shows."""
+    start = seed % 65536
+    return (_PATTERN * (1 + (start + n) // 65536))[start : start + n]

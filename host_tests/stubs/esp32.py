@@ -1,0 +1,8 @@
+"""As much of `esp32` as a board file uses."""
+
+HEAP_DATA = 4
+
+
+def idf_heap_info(_capabilities):
+    """Regions as (total, free, largest free block, least free ever); there is one here."""
+    return [(327680, 131072, 65536, 98304)]

@@ -1,0 +1,730 @@
+"""Every row of the command table: good case, codes, lengths, limits, what is deferred (L1, L4)."""
+
+import pytest
+from fake_board import ON_AIR, Bench
+from raw_controller import listen_or_connect, request
+
+from spinet import report, wire
+
+pytestmark = pytest.mark.behaviour("L1", "L4")
+
+LOCALHOST = 0x0100007F
+SECRET = b"plant3d-s3cret"
+
+
+def config(ssid=b"Workshop", password=SECRET, ip=0, channel=0, eap_sizes=None):
+    """A WirelessConfig of 112 bytes."""
+    tail = password.ljust(64, b"\0")
+    if eap_sizes is not None:
+        tail = b"".join(n.to_bytes(4, "little") for n in eap_sizes).ljust(64, b"\0")
+    head = ip.to_bytes(4, "little") + bytes(8) + bytes([channel, 0, 0, 0])
+    return head + ssid.ljust(32, b"\0") + tail
+
+
+@pytest.fixture(params=["module-clocked", "controller-clocked"])
+def bench(request):
+    return Bench(request.param)
+
+
+def state_of(bench, slot=0):
+    return bench.ask(6, slot)[1][0]
+
+
+# --- the table
+
+
+def test_table_is_that_of_the_protocol(bench):
+    numbers = {row.number: row.name for row in bench.commands.rows()}
+    assert sorted(numbers) == [n for n in range(31) if n != 8]
+    assert numbers[5] == "connWrite"
+    assert numbers[26] == "networkAddEnterpriseSsid"
+
+
+@pytest.mark.parametrize(
+    ("command", "good", "bad"),
+    [
+        (3, [12], [0, 11, 13, 2048]),
+        (7, [12], [0, 11, 13]),
+        (10, [112], [0, 111, 113, 2048]),
+        (11, [32], [0, 31, 33]),
+        (13, [112], [0, 111, 113]),
+        (14, [0, 1, 33], [34, 64]),
+        (18, [64], [0, 63, 65]),
+        (28, [1, 2048], [0]),
+        (29, [1, 2048], [0]),
+    ],
+)
+def test_lengths(bench, command, good, bad):
+    for n in bad:
+        assert bench.response(command, data=b"a" * n) == wire.BAD_DATA_LENGTH
+    for n in good:
+        assert bench.response(command, data=b"a" * n) == 0
+        bench.wlan.stop()
+
+
+def test_null(bench):
+    assert bench.ask(0) == (0, b"")
+
+
+# --- sockets
+
+
+def test_abort_resets_the_peer(bench):
+    peer = bench.connected()
+    assert bench.response(1, 0) == 0
+    bench.turn()
+    assert peer.ended == "reset"
+    assert state_of(bench) == wire.FREE
+
+
+def test_close_is_orderly(bench):
+    peer = bench.connected()
+    assert bench.response(2, 0) == 0
+    bench.turn()
+    assert peer.ended == "fin"
+    assert state_of(bench) == wire.FREE
+
+
+def test_create_connects_once_its_data_is_here(bench):
+    servers = bench.stack.servers
+    servers[8080] = []
+    assert bench.response(3, data=listen_or_connect(8080, LOCALHOST, 4)) == 0
+    bench.turn()
+    data = bench.ask(6, 0)[1]
+    assert data[:3] == bytes([wire.CONNECTED, 0, 4])
+    assert int.from_bytes(data[6:8], "little") == 8080
+    assert len(servers[8080]) == 1
+
+
+def test_create_takes_the_next_free_slot(bench):
+    bench.stack.servers[80] = None
+    numbers = [bench.response(3, data=listen_or_connect(80, LOCALHOST)) for _ in range(9)]
+    assert numbers == [0, 1, 2, 3, 4, 5, 6, 7, wire.BUSY]
+
+
+def test_create_that_the_stack_refuses_is_aborted_and_said(bench):
+    bench.stack.inject("connect", -4)
+    assert bench.response(3, data=listen_or_connect(80, LOCALHOST)) == 0
+    assert bench.last_error() == "Connection creation failed"
+    assert state_of(bench) == wire.ABORTED
+
+
+@pytest.mark.parametrize(
+    ("available", "count"), [(2048, 100), (65535, 100), (100, 100), (99, 99), (1, 1), (0, 0)]
+)
+def test_read_gives_what_fits(bench, available, count):
+    text = bytes(range(100))
+    bench.connected().send(text)
+    assert bench.ask(4, 0, available=available) == (count, text[:count])
+
+
+def test_read_is_at_most_a_data_phase(bench):
+    bench.connected().send(bytes(4000))
+    assert bench.response(4, 0, available=0xFFFF) == 2048
+    assert bench.response(4, 0) == 1952
+    assert bench.response(4, 0) == 0
+
+
+def test_read_of_a_free_slot_is_empty(bench):
+    assert bench.response(4, 3) == 0
+
+
+def test_write_and_push(bench):
+    peer = bench.connected()
+    assert bench.response(5, 0, flags=2, data=b"hello") == 5
+    bench.turn()
+    assert peer.received() == b"hello"
+
+
+def test_write_accepts_what_there_is_room_for_and_clocks_no_more(bench):
+    peer = bench.connected()
+    peer.freeze()
+    accepted = [bench.response(5, 0, data=b"x" * 2048) for _ in range(8)]
+    assert accepted[0] == 2048
+    assert 0 in accepted
+    assert all(0 <= n <= 2048 for n in accepted)
+    space = int.from_bytes(bench.ask(6, 0)[1][14:16], "little")
+    assert bench.response(5, 0, data=b"x" * 2048) == space
+
+
+def partial(bench):
+    """A frozen peer, and room for 100 bytes."""
+    peer = bench.connected()
+    peer.freeze()
+    slot = bench.manager.slots[0]
+    while slot.space() > 100:
+        n = min(2048, slot.space() - 100 if slot.space() < 2048 else 2048)
+        slot.write(bytes(2048), 0, n, False)
+    return peer, slot
+
+
+def test_flags_count_only_for_a_whole_write(bench):
+    _, slot = partial(bench)
+    room = slot.space()
+    assert bench.response(5, 0, flags=3, data=b"y" * (room + 1)) == room
+    assert state_of(bench) == wire.CONNECTED
+    assert bench.response(5, 0, flags=1, data=b"") == 0
+    assert state_of(bench) == wire.CLOSE_PENDING
+
+
+def test_write_to_a_free_slot_accepts_nothing(bench):
+    assert bench.response(5, 2, flags=3, data=b"abc") == 0
+    assert state_of(bench, 2) == wire.FREE
+
+
+def test_close_after_write(bench):
+    peer = bench.connected()
+    assert bench.response(5, 0, flags=1, data=b"bye") == 3
+    bench.turn()
+    assert peer.received() == b"bye"
+    bench.turn()
+    assert peer.ended == "fin"
+
+
+def test_status_bit_maps(bench):
+    first = bench.connected()
+    bench.stack.dial(80)
+    bench.turn()
+    first.fin()
+    bench.turn()
+    data = bench.ask(6, 1)[1]
+    assert data[0:4] == bytes([wire.CONNECTED, 1, 0, 0x80])
+    assert data[16:20] == bytes([0b10, 0, 0b01, 0])
+
+
+def test_status_has_the_stations_rssi(bench):
+    bench.wlan.state = wire.WIFI_CONNECTED
+    bench.wlan.refresh()
+    assert bench.ask(6, 0)[1][3] == 256 - 55
+
+
+def test_listen_and_stop(bench):
+    assert bench.response(7, data=listen_or_connect(80, protocol=1, limit=3)) == 0
+    entry = bench.listeners.entries[0]
+    assert (entry.port, entry.protocol, entry.limit) == (80, 1, 3)
+    assert bench.response(7, data=listen_or_connect(80, limit=0)) == 0
+    assert entry.port == 0
+
+
+def test_listen_that_fails_answers_0_and_says_so_later(bench):
+    bench.stack.inject("listen", -8)
+    assert bench.response(7, data=listen_or_connect(80)) == 0
+    assert bench.last_error() == "Listen failed"
+    assert bench.last_error() == ""
+
+
+def test_ninth_listener_fails(bench):
+    for port in range(80, 88):
+        bench.response(7, data=listen_or_connect(port))
+    assert bench.last_error() == ""
+    bench.response(7, data=listen_or_connect(88))
+    assert bench.last_error() == "Listen failed"
+
+
+def test_tls_listener_is_refused(bench):
+    assert bench.response(7, flags=4, data=listen_or_connect(443)) == wire.WRONG_STATE
+    assert bench.listeners.entries[0].port == 0
+
+
+# --- status
+
+
+def test_network_status_when_idle_and_when_connected(bench):
+    response, data = bench.ask(9)
+    assert response == 168
+    assert data[0:4] == bytes(4)
+    assert data[8] == 6
+    assert data[76:84] == b"spinet\0\0"
+    join(bench)
+    data = bench.ask(9)[1]
+    assert data[0:4] == bytes([192, 168, 1, 50])
+    assert data[44:53] == b"Workshop\0"
+    assert data[156] == 1
+
+
+def test_network_status_of_an_access_point_counts_its_stations(bench):
+    own_ap(bench)
+    bench.response(15)
+    assert bench.ask(9)[1][17] == 2
+
+
+def test_host_name(bench):
+    assert bench.response(18, data=b"duet".ljust(64, b"\0")) == 0
+    assert bench.ask(9)[1][76:81] == b"duet\0"
+    assert bench.response(18, data=b"n" * 64) == 0
+    assert bench.ask(9)[1][76:140] == b"n" * 64
+
+
+def test_last_error_is_told_once(bench):
+    bench.wlan.fail("something")
+    assert bench.wlan.has_news()
+    assert bench.ask(19) == (10, b"something\0")
+    assert bench.ask(19) == (0, b"")
+    assert not bench.wlan.has_news()
+
+
+@pytest.mark.parametrize(
+    ("available", "response"), [(10, 10), (9, wire.BUFFER_TOO_SMALL), (0, wire.BUFFER_TOO_SMALL)]
+)
+def test_last_error_in_a_small_buffer(bench, available, response):
+    bench.wlan.fail("something")
+    assert bench.response(19, available=available) == response
+    assert bench.last_error() == ""
+
+
+@pytest.mark.parametrize("power", [0, 1, 82])
+def test_tx_power(bench, power):
+    assert bench.response(22, flags=power) == 0
+    assert bench.radio.quarter_db == power
+
+
+@pytest.mark.parametrize("power", [83, 255])
+def test_tx_power_beyond_its_limit(bench, power):
+    assert bench.response(22, flags=power) == wire.BAD_PARAMETER
+    assert bench.radio.quarter_db is None
+
+
+def test_clock_is_set_after_the_transaction(bench):
+    asked = []
+    bench.commands.set_clock = lambda hz: asked.append((hz, bench.rig.cs.value()))
+    assert bench.response(23, param=0x1001) == 0
+    assert asked == [(40_000_000, 1)]
+
+
+def test_diagnostics_report_after_the_transaction(bench):
+    asked = []
+    bench.commands.report = lambda: asked.append(bench.rig.cs.value())
+    assert bench.response(20) == 0
+    assert asked == [1]
+
+
+# --- remembered networks
+
+
+def add(bench, **fields):
+    assert bench.response(10, data=config(**fields)) == 0
+
+
+def test_add_and_list(bench):
+    add(bench)
+    add(bench, ssid=b"Attic")
+    assert bench.ask(12) == (17, b"\nWorkshop\nAttic\n\0")
+    own_ap(bench)
+    assert bench.ask(12)[1] == b"Spinet\nWorkshop\nAttic\n\0"
+
+
+def test_list_without_anything_is_an_empty_line(bench):
+    assert bench.ask(12) == (2, b"\n\0")
+    assert bench.response(12, available=2) == 2
+    assert bench.response(12, available=1) == wire.BUFFER_TOO_SMALL
+
+
+def test_add_replaces_by_name(bench):
+    add(bench)
+    add(bench, password=b"another-one")
+    assert [wire.config_password(n.record) for n in bench.networks.remembered()] == [b"another-one"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"ssid": b""}, "bad SSID"),
+        ({"ssid": b"a" * 32}, "bad SSID"),
+        ({"ssid": b"a\x01"}, "bad SSID"),
+        ({"password": b"1234567"}, "bad password"),
+        ({"password": b"a" * 64}, "bad password"),
+        ({"password": b"\x80" * 8}, "bad password"),
+    ],
+)
+@pytest.mark.parametrize("command", [10, 13])
+def test_bad_network_is_the_last_error(bench, command, fields, error):
+    assert bench.response(command, data=config(ip=0x0100A8C0, **fields)) == 0
+    assert bench.last_error() == error
+    assert bench.networks.remembered() == []
+    assert bench.networks.access_point() is None
+
+
+def test_table_full(bench):
+    for i in range(20):
+        add(bench, ssid=b"net %d" % i)
+    assert bench.last_error() == ""
+    add(bench, ssid=b"one more")
+    assert bench.last_error() == "SSID table full"
+    add(bench, ssid=b"net 7", password=b"")
+    assert bench.last_error() == ""
+
+
+def test_delete(bench):
+    add(bench)
+    assert bench.response(11, data=b"Workshop".ljust(32, b"\0")) == 0
+    assert bench.networks.remembered() == []
+    assert bench.response(11, data=b"Workshop".ljust(32, b"\0")) == 0
+    assert bench.last_error() == "SSID not found"
+
+
+def own_ap(bench, **fields):
+    assert bench.response(13, data=config(**{"ssid": b"Spinet", "ip": 0x0100A8C0, **fields})) == 0
+
+
+@pytest.mark.parametrize(
+    "fields", [{"ip": 0}, {"ip": 0xFFFFFFFF}, {"channel": 14}, {"channel": 255}]
+)
+def test_bad_access_point(bench, fields):
+    own_ap(bench, **fields)
+    assert bench.last_error() == "bad access point configuration"
+    assert bench.networks.access_point() is None
+
+
+@pytest.mark.parametrize("fields", [{"channel": 0}, {"channel": 13}, {"password": b""}])
+def test_good_access_point(bench, fields):
+    own_ap(bench, **fields)
+    assert bench.last_error() == ""
+    assert bench.networks.access_point().ssid == b"Spinet"
+
+
+def test_retrieve(bench):
+    add(bench)
+    response, data = bench.ask(21)
+    assert response == 96
+    assert data == bytes(48) + config()[:48]
+    own_ap(bench)
+    assert bench.ask(21)[1][:48] == config(ssid=b"Spinet", ip=0x0100A8C0)[:48]
+
+
+@pytest.mark.parametrize(
+    ("available", "response"),
+    [
+        (0, wire.BUFFER_TOO_SMALL),
+        (47, wire.BUFFER_TOO_SMALL),
+        (48, 48),
+        (95, 48),
+        (96, 96),
+        (2048, 144),
+    ],
+)
+def test_retrieve_gives_whole_records(bench, available, response):
+    add(bench)
+    add(bench, ssid=b"Attic")
+    assert bench.response(21, available=available) == response
+
+
+@pytest.mark.parametrize(
+    ("command", "data"),
+    [(10, config()), (11, b"Workshop".ljust(32, b"\0")), (13, config(ip=0x0100A8C0))],
+)
+def test_storage_that_fails_is_the_last_error(bench, command, data):
+    add(bench)
+    bench.store.fails = True
+    assert bench.response(command, data=data) == 0
+    assert bench.last_error() == "storage failed, error 28"
+    assert len(bench.networks.remembered()) == 1
+
+
+def test_factory_reset_forgets_everything_before_cs_rises(bench):
+    add(bench)
+    levels = []
+    erase = bench.networks.erase
+    bench.networks.erase = lambda: (levels.append(bench.rig.cs.value()), erase())
+    assert bench.response(17) == 0
+    assert levels == [0]
+    assert bench.networks.remembered() == []
+    assert bench.store.data == b""
+
+
+def test_factory_reset_that_fails_is_said(bench):
+    bench.store.fails = True
+    assert bench.response(17) == 0
+    assert bench.last_error() == "factory reset failed, error 5"
+
+
+# --- deferral
+
+
+DEFERRED = [
+    (10, config(), 0),
+    (11, bytes(32), 0),
+    (13, config(ip=1), 0),
+    (14, b"Workshop", 0),
+    (15, b"", 0),
+    (16, b"", 0),
+    (20, b"", 0),
+    (23, b"", 0),
+    (24, b"", 0),
+    (26, b"", 3),
+]
+
+
+@pytest.mark.parametrize(("command", "data", "flags"), DEFERRED)
+def test_deferred_work_begins_after_cs(bench, command, data, flags):
+    row = bench.commands._rows[command]
+    levels = []
+    work = row.deferred
+    row.deferred = lambda request: (levels.append(bench.rig.cs.value()), work(request))
+    assert bench.response(command, flags=flags, data=data) == 0
+    assert levels == [1]
+
+
+def test_no_other_command_is_deferred(bench):
+    deferred = {row.number for row in bench.commands.rows() if row.deferred}
+    assert deferred == {command for command, _, _ in DEFERRED}
+
+
+def test_deferred_command_starts_with_no_error(bench):
+    bench.wlan.fail("old news")
+    add(bench)
+    assert bench.last_error() == ""
+
+
+# --- WiFi
+
+
+def join(bench):
+    add(bench)
+    bench.radio.outcome_is = ""
+    assert bench.response(14, data=b"Workshop\0") == 0
+
+
+def test_start_client(bench):
+    join(bench)
+    assert bench.wlan.state == wire.WIFI_CONNECTED
+    assert bench.wlan.has_news()
+
+
+def test_start_client_of_an_unknown_name(bench):
+    assert bench.response(14, data=b"Nowhere") == 0
+    assert bench.last_error() == "no data found for requested SSID"
+
+
+@pytest.mark.parametrize("command", [14, 15])
+def test_start_is_refused_unless_idle(bench, command):
+    join(bench)
+    assert bench.response(command) == wire.WRONG_STATE
+
+
+@pytest.mark.parametrize("command", [14, 15])
+def test_start_is_refused_during_a_scan(bench, command):
+    assert bench.response(24) == 0
+    assert bench.response(command) == wire.WRONG_STATE
+
+
+def test_access_point_needs_its_entry(bench):
+    assert bench.response(15) == 0
+    assert bench.last_error() == "no data found for access point"
+    own_ap(bench)
+    assert bench.response(15) == 0
+    assert bench.wlan.state == wire.WIFI_ACCESS_POINT
+
+
+@pytest.mark.behaviour("D18")
+def test_stop_ends_everything(bench):
+    join(bench)
+    peer = bench.connected()
+    assert bench.response(16) == 0
+    bench.turn()
+    assert peer.ended == "reset"
+    assert bench.wlan.state == wire.WIFI_IDLE
+    assert bench.stack.open_handles() == []
+    assert [entry.port for entry in bench.listeners.entries] == [0] * 8
+    assert [slot.state for slot in bench.manager.slots] == [wire.FREE] * 8
+
+
+# --- scan
+
+
+def test_scan_from_start_to_result(bench):
+    assert bench.response(25) == wire.NO_SCAN_STARTED
+    assert bench.response(24) == 0
+    assert bench.response(24) == wire.SCAN_IN_PROGRESS
+    assert bench.response(25) == wire.SCAN_IN_PROGRESS
+    bench.radio.finds = list(ON_AIR)
+    bench.wlan.step(bench.rig.now)
+    response, data = bench.ask(25)
+    assert response == 135
+    assert [data[i + 12 : i + 20].rstrip(b"\0") for i in (0, 45, 90)] == [
+        b"Workshop",
+        b"Attic",
+        b"Guest",
+    ]
+    assert [data[i] - 256 for i in (0, 45, 90)] == [-48, -67, -80]
+    assert bench.response(25) == wire.NO_SCAN_STARTED
+
+
+@pytest.mark.parametrize(
+    ("available", "response"), [(44, 0), (45, 45), (89, 45), (90, 90), (2048, 135)]
+)
+def test_scan_result_is_whole_records(bench, available, response):
+    bench.response(24)
+    bench.radio.finds = list(ON_AIR)
+    bench.wlan.step(0)
+    assert bench.response(25, available=available) == response
+
+
+def test_scan_result_is_at_most_a_data_phase(bench):
+    bench.response(24)
+    bench.radio.finds = [ON_AIR[0]] * 60
+    bench.wlan.step(0)
+    assert bench.response(25, available=0xFFFF) == 45 * 45
+
+
+def test_scan_that_finds_nothing_is_a_result(bench):
+    bench.response(24)
+    bench.radio.finds = []
+    bench.wlan.step(0)
+    assert bench.response(25) == 0
+    assert bench.response(25) == wire.NO_SCAN_STARTED
+
+
+def test_scan_is_refused_while_connecting_and_as_access_point(bench):
+    add(bench)
+    bench.response(14, data=b"Workshop")
+    assert bench.wlan.state == wire.WIFI_CONNECTING
+    assert bench.response(24) == wire.WRONG_STATE
+    bench.wlan.stop()
+    own_ap(bench)
+    bench.response(15)
+    assert bench.response(24) == wire.WRONG_STATE
+
+
+def test_scan_while_connected(bench):
+    join(bench)
+    assert bench.response(24) == 0
+
+
+# --- enterprise
+
+
+SIZES = (4, 0, 3, 2, 0)
+
+
+def enterprise(bench, protocol=2, **fields):
+    return bench.response(26, flags=0, param=protocol, data=config(eap_sizes=SIZES, **fields))
+
+
+def chunk(bench, index, data):
+    return bench.response(26, flags=1, param=index, data=data)
+
+
+def test_enterprise_in_its_steps(bench):
+    assert enterprise(bench) == 0
+    assert chunk(bench, 0, b"an") == 0
+    assert chunk(bench, 0, b"on") == 0
+    assert chunk(bench, 2, b"who") == 0
+    assert chunk(bench, 3, b"pw") == 0
+    assert bench.networks.remembered() == []
+    assert bench.response(26, flags=2) == 0
+    (network,) = bench.networks.remembered()
+    assert network.credentials == b"anonwhopw"
+    assert wire.config_eap(network.record) == 2
+    assert bench.last_error() == ""
+
+
+def test_enterprise_step_without_a_beginning(bench):
+    assert chunk(bench, 0, b"anon") == wire.WRONG_STATE
+    assert bench.response(26, flags=2) == wire.WRONG_STATE
+    assert bench.response(26, flags=3) == 0
+
+
+def test_enterprise_begins_once(bench):
+    assert enterprise(bench) == 0
+    assert enterprise(bench) == wire.WRONG_STATE
+
+
+def test_enterprise_cancel_drops_all(bench):
+    enterprise(bench)
+    assert bench.response(26, flags=3) == 0
+    assert bench.response(26, flags=2) == wire.WRONG_STATE
+    assert enterprise(bench) == 0
+
+
+@pytest.mark.parametrize("flags", [4, 255])
+def test_enterprise_unknown_step(bench, flags):
+    assert bench.response(26, flags=flags) == wire.BAD_PARAMETER
+
+
+@pytest.mark.parametrize("n", [0, 111, 113])
+def test_enterprise_record_of_the_wrong_length(bench, n):
+    assert bench.response(26, flags=0, param=1, data=bytes(n)) == wire.BAD_DATA_LENGTH
+
+
+@pytest.mark.parametrize("protocol", [0, 4, 0xFFFFFFFF])
+def test_enterprise_unknown_protocol(bench, protocol):
+    assert enterprise(bench, protocol) == 0
+    assert bench.last_error() == "bad enterprise SSID"
+    assert chunk(bench, 0, b"anon") == wire.BAD_PARAMETER
+    assert chunk(bench, 0, b"anon") == wire.WRONG_STATE
+
+
+def test_enterprise_without_room(bench):
+    for i in range(20):
+        add(bench, ssid=b"net %d" % i)
+    assert enterprise(bench) == 0
+    assert bench.last_error() == "SSID table full"
+    assert chunk(bench, 0, b"anon") == wire.TOO_MANY_SSIDS
+
+
+@pytest.mark.parametrize(
+    ("index", "data"), [(0, b"anon!"), (1, b"x"), (5, b"x"), (0xFFFFFFFF, b"x")]
+)
+def test_enterprise_credential_that_was_not_announced(bench, index, data):
+    enterprise(bench)
+    assert chunk(bench, index, data) == 0
+    assert bench.last_error() == "bad enterprise credential"
+    assert bench.response(26, flags=2) == wire.WRONG_STATE
+
+
+def test_enterprise_commit_of_something_incomplete(bench):
+    enterprise(bench)
+    chunk(bench, 0, b"anon")
+    assert bench.response(26, flags=2) == 0
+    assert bench.last_error() == "enterprise SSID not saved"
+    assert bench.networks.remembered() == []
+
+
+# --- TLS
+
+
+def test_tls_is_refused_and_said(bench):
+    assert bench.response(27) == wire.NO_TLS_CERT
+    assert bench.last_error() == "TLS is not in this firmware"
+    for command in (28, 29):
+        assert bench.response(command, data=b"-----BEGIN") == 0
+        assert bench.last_error() == "TLS is not in this firmware"
+    assert bench.response(30) == 0
+    assert bench.last_error() == ""
+
+
+# --- secrets
+
+
+def test_passwords_are_in_no_answer_no_error_no_report(bench, capsys):
+    add(bench)
+    own_ap(bench)
+    enterprise(bench, ssid=b"Campus")
+    chunk(bench, 0, SECRET[:4])
+    bench.response(26, flags=3)
+    seen = []
+    for command in range(32):
+        for length in (0, 12, 32, 64, 112):
+            message = request(command, data=bytes(length))
+            seen.append(bytes(bench.rig.transact(message)))
+            seen.append(bench.wlan.last_error)
+            bench.turn()
+            if not bench.networks.remembered():
+                add(bench)
+                own_ap(bench)
+    report.diagnostics(ServiceOf(bench))
+    seen.append(capsys.readouterr().out.encode())
+    assert not any(SECRET in each for each in seen)
+    assert SECRET in bench.store.data  # it was there to be found
+
+
+class ServiceOf:
+    """What a report looks at."""
+
+    def __init__(self, bench):
+        self.manager = bench.manager
+        self.listeners = bench.listeners
+        self.wlan = bench.wlan
+        self.networks = bench.networks
+        self.link = bench.rig.link
+        self.commands = bench.commands

@@ -1,0 +1,219 @@
+"""The loop: what one pass does, how long it sleeps, news, housekeeping, boots."""
+
+import pytest
+from fake_board import FakeBoard
+from fake_pins import MasterRig, SlaveRig
+from raw_controller import listen_or_connect, request
+
+from spinet import service as service_module
+from spinet import wire
+from spinet.link import LinkLost
+from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
+
+
+class Clock:
+    """ticks_ms for the service, and the time that its waits were to last."""
+
+    def __init__(self):
+        self.now = 5000
+        self.sleeps = []
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(service_module, "ticks_ms", clock)
+    return clock
+
+
+@pytest.fixture(params=[MasterRig, SlaveRig])
+def service(request, clock):
+    """A service that has started on a fake board; `rig` is its controller."""
+    board = FakeBoard()
+    rig = request.param(None)
+    board.the_port = rig.port
+    wait = board.the_stack.wait
+
+    def no_sleep(ms):
+        clock.sleeps.append(ms)
+        return wait(0)
+
+    board.the_stack.wait = no_sleep
+    service = Service(board)
+    rig.link = service.link
+    rig.serve = lambda after_ms=0: service.run_once()
+    service.rig = rig
+    service.start()
+    service.run_once()
+    return service
+
+
+def ask(service, command, *args, **fields):
+    return service.rig.ask(request(command, *args, **fields))
+
+
+def rises(service):
+    return service.rig.trace.count(("data_ready", 1))
+
+
+def test_boot_signals_and_serves(service):
+    assert rises(service) == 2
+    assert ask(service, 9)[0] == 168
+
+
+def test_one_pass_takes_an_event_and_its_request(service):
+    ask(service, 7, data=listen_or_connect(80))
+    peer = service.stack.dial(80)
+    assert ask(service, 6, 0)[1][0] == wire.CONNECTED
+    peer.send(b"hello")
+    assert ask(service, 4, 0) == (5, b"hello")
+
+
+def test_freed_slot_is_given_to_who_waits(service):
+    ask(service, 7, data=listen_or_connect(80, limit=1))
+    service.stack.dial(80)
+    service.run_once()
+    service.stack.dial(80)
+    service.run_once()
+    assert service.manager.connected == 1
+    ask(service, 1, 0)
+    service.run_once()
+    service.run_once()
+    assert service.manager.connected != 0
+
+
+def test_sleep_is_bounded_by_what_comes_next(service, clock):
+    service.run_once()
+    idle = clock.sleeps[-1]
+    assert 0 < idle <= HOUSEKEEPING_MS
+    service.wlan.fail("news")
+    service.run_once()
+    assert clock.sleeps[-1] <= NEWS_MS
+    service.wlan.scan()
+    service.run_once()
+    assert clock.sleeps[-1] <= service_module.WATCH_MS
+
+
+def test_close_is_watched_closely(service, clock):
+    ask(service, 7, data=listen_or_connect(80))
+    peer = service.stack.dial(80)
+    service.run_once()
+    peer.freeze()
+    ask(service, 5, 0, flags=1, data=b"bye")
+    service.run_once()
+    assert clock.sleeps[-1] <= 10
+
+
+def test_first_pass_does_not_sleep_before_the_link_is_armed(clock):
+    board = FakeBoard()
+    rig = SlaveRig(None)
+    board.the_port = rig.port
+    service = Service(board)
+    service.start()
+    assert service._sleep_ms(clock.now) == 0
+
+
+def test_news_is_repeated_until_it_is_fetched(service, clock):
+    service.wlan.fail("news")
+    before = rises(service)
+    for step in range(1, 4):
+        clock.now += NEWS_MS
+        service.run_once()
+        service.run_once()
+        assert rises(service) == before + step
+    ask(service, 19)
+    before = rises(service)
+    clock.now += 10 * NEWS_MS
+    service.run_once()
+    assert rises(service) == before
+
+
+def test_news_is_not_told_more_often_than_every_200_ms(service, clock):
+    service.wlan.fail("news")
+    clock.now += NEWS_MS
+    service.run_once()
+    before = rises(service)
+    clock.now += NEWS_MS - 1
+    service.run_once()
+    assert rises(service) == before
+    assert NEWS_MS == 200
+
+
+def test_housekeeping_feeds_and_refreshes(service, clock):
+    feeds = service.board.feeds
+    clock.now += HOUSEKEEPING_MS
+    service.run_once()
+    service.run_once()
+    assert service.board.feeds == feeds + 1
+
+
+def test_shut_gives_everything_back(service):
+    ask(service, 7, data=listen_or_connect(80))
+    peer = service.stack.dial(80)
+    service.run_once()
+    service.shut()
+    assert peer.ended == "reset"
+    assert service.stack.open_handles() == []
+
+
+# --- boots
+
+
+class Boots(FakeBoard):
+    """A board whose link is lost `lives` times; then there is nothing to boot."""
+
+    def __init__(self, lives, error):
+        super().__init__()
+        self.lives = lives
+        self.error = error
+        self.is_crashed = False
+
+    def power_up(self, wanted):
+        assert wanted()
+        self.lives -= 1
+        self.the_port = self
+        return self.lives >= 0
+
+    def start(self, _now):
+        raise self.error
+
+    def stop(self):
+        self.said.append("port stopped")
+
+    def set_clock(self, _frequency):
+        """No clock here."""
+
+    def crashed(self):
+        self.is_crashed = True
+
+
+def run_to_its_end(board):
+    """Start the thread and wait until it has ended by itself."""
+    service_module.start(board)
+    assert service_module._ended.acquire(timeout=10)
+    service_module._ended.release()
+
+
+def test_every_lost_link_is_said_and_followed_by_a_boot():
+    board = Boots(3, LinkLost("power is off"))
+    run_to_its_end(board)
+    assert board.said == ["port stopped", "power is off"] * 3
+    assert not service_module.running()
+    assert service_module.current is None
+    assert not board.is_crashed
+
+
+def test_a_bug_is_shown_and_the_board_decides(capsys):
+    board = Boots(1, RuntimeError("a bug"))
+    run_to_its_end(board)
+    assert board.is_crashed
+    assert "a bug" in capsys.readouterr().err
+    assert not service_module.running()
+
+
+def test_stop_when_nothing_runs():
+    service_module.stop()
+    assert not service_module.running()

@@ -1,0 +1,152 @@
+"""The rings: against a model of plain bytes, and at their edges."""
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from slots import pattern
+
+from spinet.tcp_buffer import RING_SIZE, Ring, rings
+from spinet.wire import MAX_DATA
+
+OFFSETS = st.integers(0, 5)
+
+
+class RingMachine(RuleBasedStateMachine):
+    """Whatever is done to a ring, it holds what a bytes object would."""
+
+    @initialize(size=st.sampled_from([4, 8, 16, 64]))
+    def start(self, size):
+        self.ring = Ring(bytearray(size))
+        self.model = b""
+        self.seed = 0
+
+    def fresh(self, n):
+        self.seed += n
+        return pattern(n, self.seed)
+
+    @rule(n=st.integers(0, 64), offset=OFFSETS)
+    def put(self, n, offset):
+        n = min(n, self.ring.free())
+        data = self.fresh(n)
+        self.ring.put(bytes(offset) + data + b"tail", offset, n)
+        self.model += data
+
+    @rule(extra=st.integers(1, 5))
+    def put_too_much(self, extra):
+        n = self.ring.free() + extra
+        with pytest.raises(ValueError, match="full"):
+            self.ring.put(bytes(n), 0, n)
+
+    @rule(n=st.integers(0, 70), offset=OFFSETS)
+    def get(self, n, offset):
+        assert self.taken(self.ring.get, n, offset) == self.model[:n]
+        self.model = self.model[n:]
+
+    @rule(n=st.integers(0, 70), offset=OFFSETS)
+    def peek(self, n, offset):
+        assert self.taken(self.ring.peek, n, offset) == self.model[:n]
+
+    def taken(self, call, n, offset):
+        """What the call put into a buffer; it may touch nothing around that."""
+        buf = bytearray(b"\xee" * 80)
+        got = call(buf, offset, n)
+        assert buf[:offset] == b"\xee" * offset
+        assert buf[offset + got :] == b"\xee" * (80 - offset - got)
+        return bytes(buf[offset : offset + got])
+
+    @rule(part=st.floats(0, 1))
+    def fill_in_place(self, part):
+        n = int(self.ring.room() * part)
+        data = self.fresh(n)
+        head = self.ring.head()
+        self.ring.memory[head : head + n] = data
+        self.ring.filled(n)
+        self.model += data
+
+    @rule(part=st.floats(0, 1))
+    def send_in_place(self, part):
+        n = int(self.ring.run() * part)
+        start = self.ring.start
+        assert self.ring.memory[start : start + n] == self.model[:n]
+        self.ring.drop(n)
+        self.model = self.model[n:]
+
+    @rule()
+    def clear(self):
+        self.ring.clear()
+        self.model = b""
+
+    @precondition(lambda self: not self.model)
+    @rule()
+    def an_empty_ring_is_in_one_piece(self):
+        assert self.ring.room() == self.ring.size
+        assert self.ring.head() == 0
+
+    @invariant()
+    def counts_agree(self):
+        ring = self.ring
+        assert ring.count == len(self.model)
+        assert ring.free() == ring.size - len(self.model)
+        assert (ring.run() == 0) == (ring.count == 0)
+        assert (ring.room() == 0) == (ring.free() == 0)
+
+
+TestRing = RingMachine.TestCase
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("offset", [0, 1, 2, 3, 4, 12])
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 8, 2047, 2048])
+def test_copies_are_right_whatever_the_alignment(at, offset, n):
+    ring = Ring(memoryview(bytearray(4096)))
+    ring.put(bytes(8), 0, 8)
+    ring.drop(at)
+    ring.put(bytes(offset) + pattern(n), offset, n)
+    ring.drop(8 - at)
+    out = bytearray(offset + n + 1)
+    assert ring.get(out, offset, MAX_DATA) == n
+    assert out == bytes(offset) + pattern(n) + b"\0"
+
+
+def test_a_full_ring_wraps_around_in_two_pieces():
+    ring = Ring(bytearray(8))
+    ring.put(b"012345", 0, 6)
+    ring.drop(4)
+    ring.put(b"6789ab", 0, 6)
+    assert (ring.start, ring.run(), ring.room()) == (4, 4, 0)
+    out = bytearray(8)
+    assert ring.get(out, 0, 8) == 8
+    assert out == b"456789ab"
+
+
+def test_a_refused_put_changes_nothing():
+    ring = Ring(bytearray(4))
+    ring.put(b"abc", 0, 3)
+    with pytest.raises(ValueError, match="full"):
+        ring.put(b"xy", 0, 2)
+    out = bytearray(4)
+    assert (ring.get(out, 0, 4), out) == (3, b"abc\0")
+
+
+def test_a_negative_count_is_refused():
+    with pytest.raises(ValueError, match="full"):
+        Ring(bytearray(4)).put(b"", 0, -1)
+
+
+@pytest.mark.parametrize("size", [0, 2, 3, 12, 16384])
+def test_a_size_that_cannot_work_is_refused(size):
+    with pytest.raises(ValueError, match="power of two"):
+        Ring(bytearray(size))
+
+
+def test_rings_of_one_slab_do_not_touch_each_other():
+    first, second = rings(2, 16)
+    first.put(b"\xff" * 16, 0, 16)
+    assert bytes(second.memory) == bytes(16)
+    second.put(b"\x11" * 16, 0, 16)
+    assert bytes(first.memory) == b"\xff" * 16
+
+
+def test_a_ring_holds_two_of_the_largest_data_phases():
+    assert RING_SIZE >= 2 * MAX_DATA
+    assert [ring.size for ring in rings(8)] == [RING_SIZE] * 8

@@ -1,0 +1,168 @@
+"""Slots and listeners over real sockets, with hostnet and by the methods of stock sockets."""
+
+import socket
+
+from spinet import port, stack_sockets, wire
+from spinet.connection import ConnectionManager
+from spinet.listener import ListenerTable
+from spinet.stack_sockets import SocketStack
+
+LOOPBACK = "127.0.0.1"
+
+
+class Net:
+    """A stack, its slots and its listeners on a free port; turn() is one pass."""
+
+    def __init__(self, calls):
+        self.stack = SocketStack(LOOPBACK, calls=calls)
+        self.manager = ConnectionManager(self.stack, debug=True)
+        self.listeners = ListenerTable(self.manager)
+        self.port = 21000
+        while not self.listeners.listen(0, self.port, 0, 8):
+            self.port += 7
+
+    def turn(self, ms=5):
+        self.stack.wait(ms)
+        self.manager.now = port.ticks_add(self.manager.now, ms)
+        self.manager.dispatch()
+        self.manager.step(self.manager.now)
+        if self.manager.reap():
+            self.listeners.accept_waiting()
+
+    def until(self, condition):
+        for _ in range(2000):
+            if condition():
+                return
+            self.turn()
+        raise AssertionError("it never happened")
+
+    def peer(self):
+        sock = socket.socket()
+        sock.connect(socket.getaddrinfo(LOOPBACK, self.port)[0][-1])
+        self.until(lambda: self.manager.connected == 1)
+        return sock, self.manager.slots[0]
+
+    def close(self):
+        self.listeners.stop(0)
+        self.stack.shut()
+
+
+def each_net():
+    """Both ways to move bytes; stock sockets only where they are MicroPython's."""
+    kinds = [stack_sockets._HostCalls] if port.hostnet else []
+    if port.MICROPYTHON:
+        kinds.append(stack_sockets._SocketCalls)
+    for kind in kinds:
+        if kind is stack_sockets._SocketCalls:
+            with_stock_sockets(True)
+        try:
+            yield Net(kind())
+        finally:
+            with_stock_sockets(False)
+
+
+_hostnet = port.hostnet
+
+
+def with_stock_sockets(stock):
+    """As firmware without hostnet: the wake is a flag, not a descriptor."""
+    port.hostnet = None if stock else _hostnet
+
+
+def send_all(sock, data):
+    if hasattr(sock, "sendall"):
+        sock.sendall(data)
+    else:
+        sock.write(data)
+
+
+def receive(sock, n):
+    got = b""
+    while len(got) < n:
+        got += sock.recv(n - len(got))
+    return got
+
+
+def case_data_crosses_both_ways():
+    for net in each_net():
+        sock, slot = net.peer()
+        text = bytes([i * 5 & 0xFF for i in range(2048)])
+        send_all(sock, text)
+        net.until(lambda slot=slot: slot.readable() == 2048)
+        buf = bytearray(2100)
+        assert slot.read(buf, 12, 2048) == 2048
+        assert bytes(buf[12:2060]) == text
+        assert slot.write(buf, 12, 2048, True)
+        net.turn()
+        assert receive(sock, 2048) == text
+        sock.close()
+        net.close()
+
+
+def case_small_writes_gather_and_leave():
+    for net in each_net():
+        sock, slot = net.peer()
+        for _ in range(10):
+            assert slot.write(b"abc", 0, 3, False)
+        for _ in range(10):
+            net.turn()
+        assert receive(sock, 30) == b"abc" * 10
+        sock.close()
+        net.close()
+
+
+def case_peer_that_closes_is_seen_after_the_last_byte():
+    for net in each_net():
+        sock, slot = net.peer()
+        send_all(sock, b"last words")
+        sock.close()
+        net.until(lambda slot=slot: slot.readable() == 10)
+        net.turn()
+        assert slot.state == wire.CONNECTED
+        buf = bytearray(16)
+        assert slot.read(buf, 0, 16) == 10
+        net.until(lambda slot=slot: slot.state == wire.OTHER_END_CLOSED)
+        slot.close()
+        net.until(lambda slot=slot: slot.state == wire.FREE)
+        net.close()
+
+
+def case_close_delivers_first():
+    for net in each_net():
+        sock, slot = net.peer()
+        assert slot.write(b"bye", 0, 3, False)
+        slot.close()
+        assert receive(sock, 3) == b"bye"
+        net.until(lambda slot=slot: slot.state in (wire.FREE, wire.CLOSE_PENDING))
+        sock.close()
+        net.until(lambda slot=slot: slot.state == wire.FREE)
+        net.close()
+
+
+def case_refused_connection_is_aborted():
+    for net in each_net():
+        slot = net.manager.allocate(0)
+        slot.connect(0x0100007F, 1)
+        net.until(lambda slot=slot: slot.state == wire.ABORTED)
+        slot.abort()
+        net.turn()
+        assert slot.state == wire.FREE
+        net.close()
+
+
+def case_outgoing_connection_tells_its_peer():
+    for net in each_net():
+        slot = net.manager.allocate(0)
+        slot.connect(0x0100007F, net.port)
+        net.until(lambda slot=slot: slot.state == wire.CONNECTED)
+        assert wire.status_ports(slot.record)[1] == net.port
+        assert wire.status_peer_octets(slot.record) == bytes([127, 0, 0, 1])
+        net.close()
+
+
+def case_a_wake_ends_a_wait():
+    for net in each_net():
+        net.stack.wake()
+        assert net.stack.wait(10000) == 1
+        assert net.stack.wait(0) == 0
+        net.close()

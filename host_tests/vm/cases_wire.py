@@ -1,0 +1,67 @@
+"""What viper does with the header, where integers are as wide as the machine."""
+
+from spinet import wire
+
+CODES = ((0, "00000000"), (-1, "ffffffff"), (-5, "fbffffff"), (-15, "f1ffffff"), (2048, "00080000"))
+
+
+def hex_of(data):
+    return "".join("%02x" % byte for byte in data)
+
+
+def case_request_header():
+    buf = bytearray(b"\x3e\x05\x03\x03\xff\x07\x02\x01\x78\x56\x34\x12")
+    assert wire.request_error(buf) == 0
+    assert wire.request_length(buf) == 2047
+    assert wire.request_available(buf) == 258
+    assert wire.request_param(buf) == 0x12345678
+
+
+def case_refused_headers():
+    for header, error in (
+        (b"\x3e\x05\0\0\x01\x08\0\0", -5),
+        (b"\x3e\x05\0\0\xff\xff\0\0", -5),
+        (b"\x3e\x05\0\0\x00\x08\0\0", 0),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff", -2),
+        (b"\0\0\0\0\0\0\0\0", -2),
+    ):
+        assert wire.request_error(bytearray(header)) == error
+
+
+def case_available_is_capped():
+    assert wire.request_available(bytearray(b"\x3e\x04\0\0\0\0\xff\xff")) == 2048
+
+
+def case_responses():
+    for code, octets in CODES:
+        buf = bytearray(16)
+        wire.put_response(buf, code)
+        assert hex_of(buf[8:12]) == octets, code
+
+
+def case_conn_status():
+    record = bytearray(20)
+    wire.status_clear(record, 5)
+    wire.status_state(record, 2)
+    wire.status_owner(record, 5, 1)
+    wire.status_addresses(record, b"\x15\x00\x50\xc3\xc0\xa8\x01\x0a")
+    buf = bytearray(b"\xa5" * 40)
+    wire.put_conn_status(buf, record, 0x0123 << 16 | 0x0456, -61 << 16 | 0x42 << 8 | 0xA1)
+    assert hex_of(buf[12:33]) == "020501c3150050c3c0a8010a56042301a1004200a5"
+
+
+def case_conn_status_at_its_limits():
+    buf = bytearray(40)
+    wire.put_conn_status(buf, bytearray(20), 2048 << 16 | 4096, -128 << 16 | 0xFFFF)
+    assert hex_of(buf[12:16]) == "00000080"
+    assert hex_of(buf[24:32]) == "00100008ff00ff00"
+
+
+def case_status_of_the_network():
+    buf = bytearray(200)
+    status = wire.NetworkStatus()
+    status.ip = 0xFFFFFFFE
+    status.version = b"2.3.0-spinet"
+    assert status.encode(buf) == 168
+    assert hex_of(buf[12:16]) == "feffffff"
+    assert bytes(buf[40:56]) == b"2.3.0-spinet\0\0\0\0"

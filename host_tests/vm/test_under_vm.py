@@ -1,0 +1,33 @@
+"""The cases of this folder: on CPython, and under the VM where viper is machine code."""
+
+import importlib
+
+import pytest
+from run import cases_of
+from sim_process import ROOT, SimProcess
+
+MODULES = ("cases_ring", "cases_wire", "cases_link", "cases_connection")
+VM = ROOT / "host_tests" / "vm"
+
+
+def on_cpython():
+    for name in MODULES:
+        for case, function in cases_of(importlib.import_module(name)):
+            yield pytest.param(function, id=f"{name}.{case}")
+
+
+@pytest.mark.parametrize("case", list(on_cpython()))
+def test_on_cpython(case):
+    case()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_under_the_vm(module):
+    process = SimProcess([str(VM / "run.py"), str(VM.parent), module])
+    try:
+        out = process.process.stdout.read()
+        code = process.wait()
+    finally:
+        process.end()
+    assert code == 0, "\n".join([out, *process.lines])
+    assert out.count("passed") >= 3
