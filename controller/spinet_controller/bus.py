@@ -307,6 +307,7 @@ def _listen_failed(port, error):
 def _as_loss(error):
     if isinstance(error, ModuleLost):
         return error
-    lost = ModuleLost(str(error) if error else "the module closed the bus (power lost)")
+    broken = isinstance(error, BusError)
+    lost = ModuleLost(str(error) if broken else "the module closed the bus (power lost)")
     lost.__cause__ = error
     return lost

@@ -114,6 +114,8 @@ class Link(BusListener):
         self._news_after = 0.0
         self._lost = None
         self._resetting = False
+        self._power_ups = 0
+        self._booted = False  # set by started_up, cleared where power or reset end it
         bus.listener = self
 
     # -- requests ---------------------------------------------------------------------
@@ -262,6 +264,8 @@ class Link(BusListener):
     def module_came(self):
         """A module has power (BusListener); it is usable after `started_up`."""
         self._lost = None
+        self._booted = False
+        self._power_ups += 1
 
     def module_lost(self, error):
         """The module is gone (BusListener): whatever is under way fails, and all that follows."""
@@ -279,8 +283,11 @@ class Link(BusListener):
             self.on_lost(error)
 
     def news(self):
-        """DATA_READY was pulsed (BusListener): fetch the news, at most every NEWS_INTERVAL."""
-        if self._news_timer is None:
+        """DATA_READY was pulsed (BusListener): fetch the news, at most every NEWS_INTERVAL.
+
+        The edges of a start-up are no news.
+        """
+        if self._booted and self._news_timer is None:
             when = max(self._loop.time(), self._news_after)
             self._news_timer = self._loop.call_at(when, self._fetch_news)
 
@@ -325,6 +332,7 @@ class Link(BusListener):
             async with asyncio.timeout(seconds):
                 await self._edges_seen()
                 await self._pins_steady()
+                self._booted = True
         except TimeoutError:
             raise LinkTimeout(f"the module did not start within {seconds:g} s", False) from None
 
@@ -352,11 +360,13 @@ class Link(BusListener):
         A bus on which a reset is a loss of power (the module connects anew) does as well.
         """
         self._resetting = True
+        self._booted = False
+        power_ups = self._power_ups
         try:
             self.bus.set_reset(True)
             self.module_lost(ModuleLost("the module was reset"))
             await asyncio.sleep(RESET_PULSE)
-            if self.bus.present:
+            if self.bus.present and self._power_ups == power_ups:
                 self.bus.set_reset(False)
             await self.started_up()
         finally:

@@ -37,7 +37,10 @@ GROWTH = 1.5
 _CONNECTED = int(ConnState.CONNECTED)
 _OTHER_END_CLOSED = int(ConnState.OTHER_END_CLOSED)
 _ABORTED = int(ConnState.ABORTED)
-_ON_THE_WAY = (int(ConnState.CONNECTING), int(ConnState.ALLOCATED))
+_NOT_OURS = tuple(
+    int(state) for state in (ConnState.FREE, ConnState.CLOSE_PENDING, ConnState.CLOSE_READY)
+)
+"""States in which the module holds a socket alone, or nobody does."""
 
 
 class Life(Enum):
@@ -83,7 +86,7 @@ class SocketTransport(asyncio.Transport):
         self._eof_told = False
         self._writing_paused = False
         self._high, self._low = HIGH_WATER, LOW_WATER
-        self._progress_at = self._loop.time()
+        self._progress_at = self._looked_at = self._loop.time()
         if status:
             self._describe(status)
         self._status_request = Request(
@@ -171,14 +174,18 @@ class SocketTransport(asyncio.Transport):
         """Read and write in turn, where there is something to read and room to write."""
         readable = self._may_read()
         if self._may_write() and (not readable or not self._wrote_last):
-            self._wrote_last = True
-            return self._write_request()
+            return self._status_request if self._overlooked() else self._write_request()
         if readable:
             self._wrote_last = False
             return self._read_request
         return None
 
+    def _overlooked(self):
+        """True when we only write, and have not seen for long whether the peer does as well."""
+        return self._life is Life.OPEN and self._loop.time() - self._looked_at > LONGEST
+
     def _write_request(self):
+        self._wrote_last = True
         out = self._out
         with memoryview(out) as view:
             data = bytes(view[:MAX_DATA])
@@ -247,25 +254,30 @@ class SocketTransport(asyncio.Transport):
 
     def _status_came(self, _length, raw):
         state, *_mid, available, room, connected, closed = CONN_STATUS.unpack(raw)
+        self._looked_at = self._loop.time()
         self._poller.bitmaps_seen(connected, closed)
-        if self._life is Life.OPENING:
+        if state in _NOT_OURS:
+            self._gone(_ended_by_module(self._life))
+        elif self._life in (Life.BROKEN, Life.CLOSED):
+            self._poller.enqueue(self)
+        elif state == _ABORTED:
+            self._aborted()
+        elif self._life is Life.OPENING:
             self._opening_status(state, raw)
-        elif state in (_CONNECTED, _OTHER_END_CLOSED):
-            self._living_status(state, available, room)
-        elif state == _ABORTED:
-            self._break(ConnectionResetError("the connection was aborted"))
         else:
-            self._gone(ConnectionResetError("the module ended the connection"))
+            self._living_status(state, available, room)
 
-    def _opening_status(self, state, raw):
-        if state in _ON_THE_WAY:
-            self._look_later()
-        elif state in (_CONNECTED, _OTHER_END_CLOSED):
-            self._stands(ConnStatus.unpack(raw))
-        elif state == _ABORTED:
+    def _aborted(self):
+        if self._life is Life.OPENING:
             self._break(ConnectionRefusedError("the connection was not accepted"))
         else:
-            self._gone(ConnectionRefusedError("the connection failed"))
+            self._break(ConnectionResetError("the connection was aborted"))
+
+    def _opening_status(self, state, raw):
+        if state in (_CONNECTED, _OTHER_END_CLOSED):
+            self._stands(ConnStatus.unpack(raw))
+        else:
+            self._look_later()
 
     def _stands(self, status):
         """The outgoing connection stands: make its protocol before anything can happen to it."""
@@ -525,6 +537,12 @@ class SocketTransport(asyncio.Transport):
                 "protocol": self._protocol,
             }
         )
+
+
+def _ended_by_module(life):
+    if life is Life.OPENING:
+        return ConnectionRefusedError("the connection failed")
+    return ConnectionResetError("the module ended the connection")
 
 
 def _feed(protocol, data):

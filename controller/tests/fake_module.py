@@ -449,13 +449,16 @@ class FakeModule(asyncio.Protocol):
     `merged` clocks response and data as one (8, 4 + n). `silent` takes requests no more, and
     `silent_from` stops before that phase: a module that hangs. `busy_low` keeps DATA_READY low
     while a transaction runs, `ends_early` raises CS after the header. `mangle(data)` changes
-    what is shifted out.
+    what is shifted out. `hasty` never answers a CLOCK: the test does.
     """
 
-    def __init__(self, role=MODULE_CLOCKED, *, merged=False, kept_transfer_ready=False):
+    def __init__(
+        self, role=MODULE_CLOCKED, *, merged=False, kept_transfer_ready=False, hasty=False
+    ):
         self.role = role
         self.merged = merged
         self.kept_transfer_ready = kept_transfer_ready
+        self.hasty = hasty
         self.violations = []
         self.firmware = FakeFirmware(self)
         self.levels = {TRANSFER_READY: 0, DATA_READY: 0, CS: 1, RESET: 1}
@@ -569,6 +572,8 @@ class FakeModule(asyncio.Protocol):
         self.levels[pin] = level
         if pin == RESET:
             self._reset_pin(level)
+        elif not self.levels[RESET]:
+            return
         elif pin == CS:
             self._cs_pin(level)
         elif pin == TRANSFER_READY and level:
@@ -578,19 +583,22 @@ class FakeModule(asyncio.Protocol):
         if level == 0:
             self.resets += 1
             self._steps = None
-            self.levels[DATA_READY] = 0
-            self.raw(PIN, DATA_READY, b"\0")
+            self._armed = b""
+            self.pin(DATA_READY, 0)
+            if self.role == MODULE_CLOCKED:
+                self.pin(CS, 1)
         elif self.auto_boot:
             self.boot()
 
     def _offered(self):
         if not self.levels[DATA_READY]:
             self.wrong("TRANSFER_READY rose while DATA_READY was low")
-        if self.role == MODULE_CLOCKED:
-            if not self.levels[CS]:
-                self.wrong("TRANSFER_READY rose while CS was low")
-            if not self.silent:
-                self.start()
+        if not self.levels[CS]:
+            self.wrong("TRANSFER_READY rose while CS was low")
+        if self.role == MODULE_CLOCKED and not self.silent:
+            self.start()
+        elif self.role == CONTROLLER_CLOCKED and self.phases:
+            self._rearm()
 
     # -- the steps of one transaction, for both roles ---------------------------------
 
@@ -667,6 +675,10 @@ class FakeModule(asyncio.Protocol):
 
     def give_up(self):
         """End a transaction half-way, as a module does whose controller has died."""
+        self.silent_from = None
+        if self.role == CONTROLLER_CLOCKED:
+            self._rearm()
+            return
         self._steps = None
         self._armed = b""
         self._deselect()
@@ -692,15 +704,17 @@ class FakeModule(asyncio.Protocol):
     def _cs_pin(self, level):
         if not level:
             self.selected()
-        elif self._steps is None or self.phases[3:] or self._abandoned():
-            self._idle()
-            self._arm(self._armed)
+        elif self._steps is None:
+            self._rearm()
 
     def selected(self):
         """CS fell; for those who watch."""
 
-    def _abandoned(self):
-        return self.silent_from is not None and len(self.phases) == self.silent_from
+    def _rearm(self):
+        if self.levels[DATA_READY]:
+            self.pin(DATA_READY, 0)
+        self._idle()
+        self._arm(self._armed)
 
     def _clocked(self, payload):
         if self.role != CONTROLLER_CLOCKED:
@@ -716,6 +730,8 @@ class FakeModule(asyncio.Protocol):
             self.wrong("a header phase without TRANSFER_READY")
         if self.phases and self.levels[TRANSFER_READY] != self.kept_transfer_ready:
             self.wrong("TRANSFER_READY was not dropped after the header, or not kept")
+        if self.hasty:
+            return
         self.phases.append(len(payload))
         self.raw(SHIFT, 0, self._mangled(self._armed[: len(payload)].ljust(len(payload), b"\0")))
         self.pin(DATA_READY, 0)
@@ -724,4 +740,4 @@ class FakeModule(asyncio.Protocol):
         except StopIteration:
             self._finished()
             if self.levels[CS]:
-                self._cs_pin(1)
+                self._rearm()

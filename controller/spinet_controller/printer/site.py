@@ -15,7 +15,6 @@ import errno
 import logging
 import mimetypes
 import os
-from contextlib import contextmanager
 from importlib.resources import files
 from urllib.parse import quote
 
@@ -58,6 +57,10 @@ async def errors_as_json(request, handler):
         return refusal(404, "there is no such file")
     except web.HTTPException as error:
         return refusal(error.status, error.reason.lower(), **_kept(error.headers))
+    except ConnectionError as error:
+        # A peer that goes in the middle is its own business; nobody will read this answer.
+        log.debug("%s left: %s", request.remote, error)
+        return refusal(400, "the connection was lost")
     except OSError as error:
         return _disk_refusal(error)
     return response
@@ -68,8 +71,6 @@ def _kept(headers):
 
 
 def _disk_refusal(error):
-    if isinstance(error, ConnectionError):
-        raise error
     if error.errno in _FULL:
         return refusal(507, "the disk is full")
     log.warning("disk: %s", error)
@@ -151,21 +152,11 @@ class Site:
             size = file.seek(0, 2)
             response, span = _prepared(request, name, size)
             response.last_modified = os.fstat(file.fileno()).st_mtime
-            with _leaving_peer(request):
-                await response.prepare(request)
-                if request.method != "HEAD":
-                    await send(file, span, response)
-                await response.write_eof()
+            await response.prepare(request)
+            if request.method != "HEAD":
+                await send(file, span, response)
+        await response.write_eof()
         return response
-
-
-@contextmanager
-def _leaving_peer(request):
-    """A peer that goes in mid-download is its own business and no error of ours."""
-    try:
-        yield
-    except ConnectionError as error:
-        log.debug("%s left: %s", request.remote, error)
 
 
 def _prepared(request, name, size):

@@ -1,0 +1,334 @@
+"""The virtual bus from the controller's side: rules, pins, presence."""
+
+import asyncio
+import logging
+import struct
+
+import pytest
+from fake_module import (
+    CLOCK,
+    CONTROLLER_CLOCKED,
+    CS,
+    DATA_READY,
+    HELLO,
+    MODULE_CLOCKED,
+    PIN,
+    RESET,
+    SHIFT,
+    TRANSFER_READY,
+    FakeModule,
+)
+from rig import eventually, rigged
+
+from spinet_controller.bus import VirtualBus
+from spinet_controller.errors import BusError, BusViolation, ModuleLost
+from spinet_controller.pacing import Pacer
+from spinet_controller.spi_bus import BusListener, Role
+
+
+class Listener(BusListener):
+    """Notes what the bus reports."""
+
+    def __init__(self):
+        self.came = 0
+        self.lost = []
+        self.pulses = 0
+
+    def module_came(self):
+        self.came += 1
+
+    def module_lost(self, error):
+        self.lost.append(error)
+
+    def news(self):
+        self.pulses += 1
+
+
+@pytest.fixture
+async def bus():
+    """An open bus with a Listener."""
+    async with VirtualBus(0) as made:
+        made.listener = Listener()
+        yield made
+
+
+async def plugged(bus, role=MODULE_CLOCKED, **options):
+    """Plug a fake into the bus; give it once its HELLO was understood."""
+    fake = await FakeModule(role, **options).plug_in(bus.port)
+    await eventually(lambda: bus.edges == 2, "two edges")
+    return fake
+
+
+# -- presence ---------------------------------------------------------------------------
+
+
+async def test_hello_tells_role_and_version(bus):
+    await FakeModule(CONTROLLER_CLOCKED).plug_in(bus.port, b"9.9-test")
+    await eventually(lambda: bus.present, "presence")
+    assert (bus.role, bus.version) == (Role.CONTROLLER_CLOCKED, "9.9-test")
+    assert bus.listener.came == 1
+
+
+async def test_a_connection_alone_is_no_module(bus):
+    fake = await FakeModule().plug_in(bus.port, hello=False)
+    fake.unplug()
+    await fake.lost
+    assert not bus.present
+    assert bus.listener.lost == []
+
+
+async def test_unplugging_is_a_loss_of_power(bus):
+    fake = await plugged(bus)
+    fake.unplug()
+    await eventually(lambda: bus.listener.lost, "the loss")
+    assert not bus.present
+    assert "power" in str(bus.listener.lost[0])
+
+
+async def test_a_new_connection_is_a_cold_boot(bus):
+    fake = await plugged(bus)
+    fake.unplug()
+    await eventually(lambda: bus.listener.lost, "the loss")
+    assert (bus.data_ready, bus.cs) == (False, True)
+    await plugged(bus)
+    assert bus.listener.came == 2
+
+
+async def test_a_second_module_is_refused(bus, caplog):
+    await plugged(bus)
+    second = await FakeModule().plug_in(bus.port)
+    await second.lost
+    assert "second module" in caplog.text
+    assert bus.present
+    assert bus.listener.lost == []
+
+
+async def test_a_port_in_use_is_said(bus):
+    with pytest.raises(BusError, match=f"port {bus.port} .* in use"):
+        await VirtualBus(bus.port).open()
+
+
+async def test_a_wrong_role_is_said():
+    async with VirtualBus(0, role=Role.MODULE_CLOCKED) as bus:
+        bus.listener = Listener()
+        await FakeModule(CONTROLLER_CLOCKED).plug_in(bus.port)
+        await eventually(lambda: bus.listener.lost, "the loss")
+        assert "the module is controller-clocked" in str(bus.listener.lost[0])
+
+
+async def test_transact_without_a_module(bus):
+    with pytest.raises(ModuleLost):
+        bus.transact(b"", lambda response: 0, lambda reply: None)
+
+
+async def test_close_takes_the_power():
+    bus = VirtualBus(0)
+    bus.listener = Listener()
+    await bus.open()
+    fake = await plugged(bus)
+    await bus.close()
+    await fake.lost
+    assert not bus.present
+
+
+# -- rules ------------------------------------------------------------------------------
+
+RULES = {
+    "a frame of unknown kind 9": (MODULE_CLOCKED, (9, 0, b"")),
+    "a PIN frame of 2 bytes": (MODULE_CLOCKED, (PIN, DATA_READY, b"\0\1")),
+    "a PIN frame with level 2": (MODULE_CLOCKED, (PIN, DATA_READY, b"\2")),
+    "a PIN frame for pin 0": (MODULE_CLOCKED, (PIN, TRANSFER_READY, b"\1")),
+    "a PIN frame for pin 3": (MODULE_CLOCKED, (PIN, RESET, b"\1")),
+    "a PIN frame for pin 4": (MODULE_CLOCKED, (PIN, 4, b"\1")),
+    "a SHIFT from the module": (MODULE_CLOCKED, (SHIFT, 0, b"x")),
+    "a second HELLO": (MODULE_CLOCKED, (HELLO, 0, b"1.0")),
+    "a CLOCK frame of 0 bytes": (MODULE_CLOCKED, (CLOCK, 0, b"")),
+    "a CLOCK from the module": (CONTROLLER_CLOCKED, (CLOCK, 0, b"x")),
+    "a SHIFT that nobody asked for": (CONTROLLER_CLOCKED, (SHIFT, 0, b"x")),
+    "a PIN frame for CS": (CONTROLLER_CLOCKED, (PIN, CS, b"\0")),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.behaviour("L2")
+async def test_a_broken_rule_ends_the_connection_and_is_named(bus, caplog, rule):
+    caplog.set_level(logging.WARNING)
+    role, frame = RULES[rule]
+    fake = await plugged(bus, role)
+    fake.raw(*frame)
+    await eventually(lambda: bus.listener.lost, "the loss")
+    await fake.lost
+    (error,) = bus.listener.lost
+    assert isinstance(error.__cause__, BusViolation)
+    assert rule in str(error)
+    assert rule in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("frame", "rule"),
+    [
+        ((PIN, DATA_READY, b"\1"), "before HELLO"),
+        ((HELLO, 2, b"1.0"), "unknown role 2"),
+        ((HELLO, 0, b"\xff"), "not ASCII"),
+    ],
+)
+async def test_hello_comes_first_and_is_right(bus, frame, rule):
+    fake = await FakeModule().plug_in(bus.port, hello=False)
+    fake.raw(*frame)
+    await fake.lost
+    await eventually(lambda: bus.listener.lost, "the loss")
+    assert rule in str(bus.listener.lost[0])
+    assert not bus.present
+
+
+async def test_a_shift_of_another_length_than_its_clock(bus):
+    fake = await plugged(bus, CONTROLLER_CLOCKED, hasty=True)
+    bus.transact(bytes(12), lambda response: 0, lambda reply: None)
+    await eventually(lambda: fake.levels[TRANSFER_READY], "the offer")
+    fake.raw(SHIFT, 0, bytes(7))
+    await eventually(lambda: bus.listener.lost, "the loss")
+    assert "a SHIFT of 7 bytes for a CLOCK of 8" in str(bus.listener.lost[0])
+
+
+async def test_the_next_module_works_after_a_broken_rule(bus):
+    fake = await plugged(bus)
+    fake.raw(9, 0, b"")
+    await fake.lost
+    await eventually(lambda: not bus.present, "the end")
+    await plugged(bus)
+
+
+# -- pins -------------------------------------------------------------------------------
+
+
+async def test_both_edges_of_a_pulse_count_though_they_come_together(bus):
+    fake = await plugged(bus)
+    for _ in range(3):
+        fake.pulse()
+    await eventually(lambda: bus.edges == 5, "edges")
+    assert bus.listener.pulses == 4  # the pulse of the start-up is one as well
+
+
+async def test_a_level_that_did_not_change_is_no_edge(bus):
+    fake = await plugged(bus)
+    fake.pin(DATA_READY, 1)
+    fake.pulse()
+    await eventually(lambda: bus.edges == 3, "edges")
+
+
+async def test_clocks_of_a_module_that_selected_nobody_get_zeros(bus):
+    fake = await plugged(bus)
+    answers = []
+    fake._shifted = answers.append
+    fake.raw(CLOCK, 0, b"\xff" * 5)
+    await eventually(lambda: answers, "the SHIFT")
+    assert answers == [bytes(5)]
+
+
+async def test_clocks_past_the_armed_bytes_get_zeros(bus):
+    fake = await plugged(bus)
+    answers, replies = [], []
+    fake.start = lambda: None
+    fake._shifted = answers.append
+    bus.transact(b"abcdefghijkl", lambda response: 0, replies.append)
+    await eventually(lambda: fake.levels[TRANSFER_READY], "the offer")
+    fake.pin(CS, 0)
+    for length in (5, 9, 4):
+        fake.raw(CLOCK, 0, bytes([length]) * length)
+    fake.pin(CS, 1)
+    await eventually(lambda: replies, "the end")
+    assert answers == [b"abcde", b"fghijkl\0\0", bytes(4)]
+    assert replies == [b"\5" * 5 + b"\t" * 9 + b"\4" * 4]
+
+
+@pytest.mark.parametrize("pin", [DATA_READY, CS])
+async def test_nothing_is_offered_while_a_pin_of_the_module_is_low(bus, pin):
+    fake = await plugged(bus)
+    fake.start = lambda: None
+    fake.pin(pin, 0)
+    await eventually(lambda: not (bus.data_ready and bus.cs), "the low pin")
+    bus.transact(bytes(12), lambda response: 0, lambda reply: None)
+    assert bus.offered_at is None
+    fake.pin(pin, 1)
+    await eventually(lambda: fake.levels[TRANSFER_READY], "the offer")
+    assert fake.violations == []
+
+
+async def test_a_withdrawn_offer_is_answered_with_zeros(bus):
+    fake = await plugged(bus)
+    answers = []
+    fake.start = lambda: None
+    fake._shifted = answers.append
+    bus.transact(b"x" * 12, lambda response: 0, lambda reply: pytest.fail("it was withdrawn"))
+    bus.withdraw()
+    fake.pin(CS, 0)
+    fake.raw(CLOCK, 0, bytes(8))
+    fake.pin(CS, 1)
+    await eventually(lambda: answers and bus.cs, "the answer")
+    assert answers == [bytes(8)]
+    assert fake.levels[TRANSFER_READY] == 0
+
+
+async def test_reset_is_a_pin(bus):
+    fake = await plugged(bus)
+    bus.set_reset(True)
+    await eventually(lambda: fake.resets == 1, "the reset")
+    assert bus.edges == 0
+    bus.set_reset(False)
+    await eventually(lambda: bus.edges == 2, "start-up")
+
+
+# -- the clock rate ---------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 100.0
+        self.slept = []
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_a_pacer_holds_for_the_time_of_the_bytes():
+    clock = Clock()
+    Pacer(1_000_000, clock, clock.sleep).hold(2048)
+    assert clock.slept == [pytest.approx(2048 * 8 / 1e6)]
+
+
+def test_a_pacer_adds_up_what_is_too_short_to_sleep():
+    clock = Clock()
+    pacer = Pacer(8_000_000, clock, clock.sleep)
+    for _ in range(500):
+        pacer.hold(4)
+    assert sum(clock.slept) == pytest.approx(500 * 4 / 1e6, rel=0.1)
+    assert len(clock.slept) < 20
+
+
+@pytest.mark.parametrize("wiring", ["module-clocked", "controller-clocked"])
+async def test_every_clocked_byte_is_held_for(wiring):
+    async with rigged(wiring) as rig:
+        held = []
+
+        class Counting:
+            def hold(self, length):
+                held.append(length)
+
+        rig.bus.pacer = Counting()
+        await rig.module.conn_get_status(0)
+        assert held == [8, 4, 20]
+
+
+async def test_a_real_rate_still_works():
+    async with VirtualBus(0, sck_hz=1e6) as bus:
+        bus.listener = Listener()
+        await plugged(bus)
+        replies = asyncio.get_running_loop().create_future()
+        bus.transact(struct.pack("<BBHHHI", 0x3E, 0, 0, 0, 0, 0), lambda r: 0, replies.set_result)
+        assert len(await replies) == 12

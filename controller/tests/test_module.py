@@ -1,0 +1,151 @@
+"""Start-up, reset, loss of power and the end of a module."""
+
+import asyncio
+
+import pytest
+from fake_module import CONTROLLER_CLOCKED, CS, DATA_READY, MODULE_CLOCKED, FakeModule
+from rig import PORT, Acceptor, eventually, rigged
+
+from spinet_controller import Module, VirtualBus, link
+from spinet_controller.errors import LinkTimeout, ModuleLost
+
+ROLES = pytest.mark.parametrize("role", [MODULE_CLOCKED, CONTROLLER_CLOCKED])
+
+
+@ROLES
+async def test_boot_waits_for_two_edges_and_steady_pins(role):
+    async with VirtualBus(0) as bus, Module(bus) as module:
+        booting = asyncio.create_task(module.boot())
+        fake = FakeModule(role)
+        fake.auto_boot = False
+        await fake.plug_in(bus.port)
+        await eventually(lambda: bus.present, "HELLO")
+        fake.pin(DATA_READY, 1)
+        await eventually(lambda: bus.edges == 1, "one edge")
+        await asyncio.sleep(2 * link.START_UP_STABLE)
+        assert not booting.done()
+        fake.pin(DATA_READY, 0)
+        fake.pin(DATA_READY, 1)
+        fake._idle()
+        await booting
+        await module.null()
+        assert fake.violations == []
+
+
+@pytest.mark.parametrize("pin", [DATA_READY, CS])
+async def test_boot_waits_while_a_pin_is_low(pin):
+    async with VirtualBus(0) as bus, Module(bus) as module:
+        fake = await FakeModule().plug_in(bus.port)
+        fake.pin(pin, 0)
+        booting = asyncio.create_task(module.boot())
+        await eventually(lambda: bus.edges == 2 and not (bus.data_ready and bus.cs), "the pin")
+        await asyncio.sleep(2 * link.START_UP_STABLE)
+        assert not booting.done()
+        fake.pin(pin, 1)
+        await booting
+
+
+async def test_a_module_that_does_not_start_in_time():
+    async with VirtualBus(0) as bus, Module(bus, time_scale=0.01) as module:
+        fake = FakeModule()
+        fake.auto_boot = False
+        await fake.plug_in(bus.port)
+        with pytest.raises(LinkTimeout, match=r"did not start within 0\.15 s"):
+            await module.boot()
+
+
+async def test_power_lost_during_start_up():
+    async with VirtualBus(0) as bus, Module(bus) as module:
+        fake = FakeModule()
+        fake.auto_boot = False
+        await fake.plug_in(bus.port)
+        booting = asyncio.create_task(module.boot())
+        await eventually(lambda: bus.present, "HELLO")
+        fake.unplug()
+        with pytest.raises(ModuleLost):
+            await booting
+
+
+async def test_a_module_that_breaks_the_bus_before_it_is_there():
+    async with VirtualBus(0) as bus, Module(bus) as module:
+        booting = asyncio.create_task(module.boot())
+        fake = await FakeModule().plug_in(bus.port, hello=False)
+        fake.raw(7, 0, b"")
+        with pytest.raises(ModuleLost, match="unknown kind 7"):
+            await booting
+
+
+@pytest.mark.parametrize("wiring", ["module-clocked", "controller-clocked"])
+async def test_reset_and_start_again(wiring):
+    async with rigged(wiring) as rig:
+        acceptor = Acceptor()
+        await rig.module.create_server(acceptor, PORT)
+        rig.slots[0].connect(PORT)
+        peer = await acceptor.first()
+        resetting = asyncio.create_task(rig.module.reset())
+        assert isinstance(await peer.gone(), ModuleLost)
+        rig.slots[0].free()
+        await resetting
+        assert rig.fake.resets == 1
+        await rig.module.null()
+        assert not rig.module._gone.done()
+
+
+async def test_a_reset_that_takes_the_power_with_it():
+    async with rigged() as rig:
+        rig.fake.auto_boot = False
+        resetting = asyncio.create_task(rig.module.reset())
+        await eventually(lambda: rig.fake.resets, "the reset")
+        rig.fake.unplug()
+        await rig.fake.lost
+        again = await FakeModule().plug_in(rig.bus.port)
+        await resetting
+        await rig.module.null()
+        assert again.violations == []
+
+
+async def test_reset_without_a_module():
+    async with VirtualBus(0) as bus, Module(bus) as module:
+        with pytest.raises(ModuleLost):
+            await module.reset()
+
+
+async def test_after_a_loss_of_power_the_next_module_serves():
+    async with rigged() as rig:
+        lost = []
+        rig.module.on_lost = lost.append
+        await rig.module.create_server(Acceptor(), PORT)
+        rig.fake.unplug()
+        error = await rig.module.gone()
+        assert lost == [error]
+        again = await FakeModule().plug_in(rig.bus.port)
+        await rig.module.boot()
+        acceptor = Acceptor()
+        async with await rig.module.create_server(acceptor, PORT):
+            again.firmware.slots[0].connect(PORT)
+            await acceptor.first()
+        assert not rig.module._gone.done()
+        assert again.violations == []
+
+
+async def test_close_leaves_nothing_on_the_module():
+    async with rigged() as rig:
+        acceptor = Acceptor()
+        await rig.module.create_server(acceptor, PORT)
+        rig.slots[0].connect(PORT)
+        peer = await acceptor.first()
+        await rig.module.close()
+        assert await peer.gone() is None
+        assert rig.firmware.listening == {}
+        assert [slot.state for slot in rig.slots] == [0] * 8
+
+
+async def test_close_does_not_wait_for_a_module_that_hangs():
+    async with rigged(time_scale=0.05) as rig:
+        acceptor = Acceptor()
+        await rig.module.create_server(acceptor, PORT)
+        rig.slots[0].connect(PORT)
+        await acceptor.first()
+        rig.fake.silent = True
+        async with asyncio.timeout(5):
+            await rig.module.close()

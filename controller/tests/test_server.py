@@ -1,0 +1,238 @@
+"""Listeners of the module as servers, and who finds the new connections."""
+
+import asyncio
+
+import pytest
+from fake_module import CONNECTED, FREE
+from rig import PORT, Acceptor, eventually
+
+from spinet_controller.codes import Command
+from spinet_controller.poller import Lookout
+from spinet_controller.sockets import LONGEST, SHORTEST
+
+
+async def test_a_server_listens_and_stops(rig):
+    server = await rig.module.create_server(Acceptor(), PORT, protocol=2, max_connections=3)
+    assert rig.firmware.listening == {PORT: (bytes(4), 2, 3)}
+    assert server.is_serving()
+    assert server.get_loop() is asyncio.get_running_loop()
+    await server.start_serving()
+    server.close()
+    server.close()
+    await server.wait_closed()
+    assert rig.firmware.listening == {}
+    assert not server.is_serving()
+
+
+async def test_serve_forever_ends_with_its_task(rig):
+    server = await rig.module.create_server(Acceptor(), PORT)
+    serving = asyncio.create_task(server.serve_forever())
+    await rig.module.null()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    assert rig.firmware.listening == {}
+
+
+async def test_connections_outlive_their_server(rig):
+    acceptor = Acceptor()
+    async with await rig.module.create_server(acceptor, PORT) as server:
+        slot = rig.slots[0].connect(PORT)
+        peer = await acceptor.first()
+        assert server.connections == {peer.transport}
+    slot.feed(b"still here")
+    await eventually(lambda: peer.received == b"still here", "the data")
+    peer.transport.close()
+    await peer.gone()
+    assert server.connections == set()
+
+
+@pytest.mark.parametrize(("end", "command"), [("close", 2), ("abort", 1)])
+async def test_a_servers_clients_can_be_ended(rig, end, command):
+    acceptor = Acceptor()
+    async with await rig.module.create_server(acceptor, PORT) as server:
+        for number in (0, 1):
+            rig.slots[number].connect(PORT)
+        await acceptor.nth(1)
+        getattr(server, f"{end}_clients")()
+        for peer in acceptor.made:
+            assert await peer.gone() is None
+        await eventually(lambda: rig.commands(command) == 2, "the commands")
+
+
+async def test_each_port_has_its_own_protocols(rig):
+    acceptors = {80: Acceptor(), 23: Acceptor()}
+    for port, acceptor in acceptors.items():
+        await rig.module.create_server(acceptor, port)
+    rig.slots[0].connect(23)
+    rig.slots[1].connect(80)
+    telnet = await acceptors[23].first()
+    http = await acceptors[80].first()
+    assert telnet.transport.get_extra_info("sockname")[1] == 23
+    assert http.transport.get_extra_info("sockname")[1] == 80
+
+
+async def test_streams(each_rig):
+    async def echo(reader, writer):
+        writer.write(await reader.readline())
+        await writer.drain()
+        writer.close()
+
+    async with await each_rig.module.start_server(echo, 7):
+        slot = each_rig.slots[0].connect(7)
+        said = []
+        slot.closed = lambda: said.append(bytes(slot.sent))
+        slot.feed(b"hello\n")
+        await eventually(lambda: said, "the end")
+    assert said == [b"hello\n"]
+
+
+@pytest.mark.behaviour("D16")
+async def test_a_listen_that_fails_later_is_an_error(rig):
+    rig.firmware.listen_fails = True
+    with pytest.raises(OSError, match="cannot listen on port 80: Listen failed"):
+        await rig.module.create_server(Acceptor(), PORT)
+    await rig.module.null()
+    assert rig.poller.servers == {}
+    rig.firmware.listen_fails = False
+    await rig.module.create_server(Acceptor(), PORT)
+
+
+async def test_other_news_at_a_listen_are_passed_on(rig):
+    heard = []
+    rig.module.on_news = heard.append
+    rig.firmware.last_error = b"signal lost"
+    await rig.module.create_server(Acceptor(), PORT)
+    assert heard == ["signal lost"]
+
+
+@pytest.mark.parametrize("wrong", [{"port": 0}, {"port": 65536}, {"max_connections": 0}])
+async def test_what_no_server_can_be(rig, wrong):
+    with pytest.raises(ValueError, match="a server needs"):
+        await rig.module.create_server(Acceptor(), **{"port": 80, **wrong})
+
+
+async def test_a_port_has_one_server(rig):
+    await rig.module.create_server(Acceptor(), PORT)
+    with pytest.raises(OSError, match="open already"):
+        await rig.module.create_server(Acceptor(), PORT)
+
+
+async def test_a_factory_that_raises_costs_one_connection(rig):
+    rig.expected_reports = 1
+    acceptor = Acceptor()
+    faults = iter([RuntimeError("none for you")])
+
+    def factory():
+        for fault in faults:
+            raise fault
+        return acceptor()
+
+    async with await rig.module.create_server(factory, PORT):
+        rig.slots[0].connect(PORT)
+        await eventually(lambda: rig.slots[0].state == FREE, "connAbort")
+        rig.slots[0].connect(PORT)
+        await acceptor.first()
+
+
+# -- strangers --------------------------------------------------------------------------
+
+
+@pytest.mark.behaviour("K3")
+async def test_a_peer_that_was_reset_before_we_looked_is_aborted(rig):
+    await rig.module.create_server(Acceptor(), PORT)
+    rig.slots[4].connect(PORT).reset()
+    await eventually(lambda: rig.slots[4].state == FREE, "connAbort")
+
+
+async def test_a_peer_that_sent_and_left_before_we_looked_is_served(rig):
+    acceptor = Acceptor()
+    await rig.module.create_server(acceptor, PORT)
+    slot = rig.slots[0].connect(PORT)
+    slot.finish()
+    peer = await acceptor.first()
+    assert await peer.gone() is None
+    assert peer.events == ["made", "eof", "lost"]
+
+
+async def test_a_connection_to_a_port_that_is_nobodys_is_left_alone(rig):
+    await rig.module.create_server(Acceptor(), PORT)
+    slot = rig.slots[0].connect(2121)
+    await rig.next_transactions(10)
+    assert slot.state == CONNECTED
+
+
+async def test_a_connection_that_comes_as_its_server_closes_is_aborted(rig):
+    await rig.module.create_server(Acceptor(), 23)
+    server = await rig.module.create_server(Acceptor(), PORT)
+    server.close()
+    await server.wait_closed()
+    slot = rig.slots[0].connect(PORT)
+    await eventually(lambda: slot.state == FREE, "connAbort")
+
+
+async def test_a_connection_being_opened_is_no_stranger(rig):
+    await rig.module.create_server(Acceptor(), 49152)
+    rig.firmware.outgoing = lambda slot: setattr(slot, "state", CONNECTED)
+    reader_writer = await rig.module.open_connection("192.0.2.1", 80)
+    await rig.next_transactions(10)
+    assert rig.slots[0].state == CONNECTED
+    reader_writer[1].close()
+
+
+async def test_new_connections_are_seen_while_another_is_busy(rig):
+    acceptor = Acceptor()
+    await rig.module.create_server(acceptor, PORT)
+    busy = rig.slots[0].connect(PORT)
+    busy.read = lambda most: bytes(most)
+    first = await acceptor.first()
+    rig.slots[1].connect(PORT)
+    await acceptor.nth(1)
+    first.transport.abort()
+
+
+# -- how often --------------------------------------------------------------------------
+
+
+class Watched:
+    """What a Lookout needs of a poller."""
+
+    def __init__(self):
+        self.servers = {80: object()}
+        self.noted = []
+
+    def note_due(self, when):
+        self.noted.append(when)
+
+
+def test_the_lookout_waits_longer_while_nobody_comes():
+    lookout = Lookout(Watched())
+    waits = []
+    for now in range(12):
+        lookout.bitmaps_came(now, strangers=0)
+        waits.append(lookout.due - now)
+    assert waits == sorted(waits)
+    assert waits[0] < 2 * SHORTEST
+    assert waits[-1] == pytest.approx(LONGEST)
+    lookout.bitmaps_came(100.0, strangers=1)
+    assert lookout.due == pytest.approx(100 + SHORTEST)
+
+
+def test_nobody_looks_out_without_a_server():
+    watched = Watched()
+    watched.servers = {}
+    lookout = Lookout(watched)
+    lookout.bitmaps_came(1.0, strangers=0)
+    assert lookout.next_request(1e9) is None
+
+
+async def test_an_idle_module_without_sockets_is_left_in_peace(rig):
+    server = await rig.module.create_server(Acceptor(), PORT)
+    server.close()
+    await server.wait_closed()
+    await rig.module.null()
+    await eventually(lambda: rig.poller._timer is None or not rig.poller.servers, "rest")
+    before = rig.commands(Command.CONN_GET_STATUS)
+    for _ in range(20):
+        await rig.module.null()
+    assert rig.commands(Command.CONN_GET_STATUS) <= before + 2

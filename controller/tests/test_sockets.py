@@ -1,0 +1,697 @@
+"""A socket of the module as an asyncio transport, grouped by what happens to it."""
+
+import asyncio
+
+import pytest
+from fake_module import CLOSE_PENDING, CONNECTED, FREE
+from rig import PORT, Acceptor, Recorder, accepted, eventually, rigged
+
+from spinet_controller import sockets
+from spinet_controller.codes import Command, Response
+
+READ, WRITE = Command.CONN_READ, Command.CONN_WRITE
+PUSH = 2
+PATTERN = bytes(n * 7 % 251 for n in range(200_000))
+
+
+# -- open -------------------------------------------------------------------------------
+
+
+async def test_what_a_transport_knows(rig):
+    acceptor = Acceptor()
+    rig.poller.local_ip = "10.0.0.9"
+    async with await rig.module.create_server(acceptor, 8080, protocol=2):
+        rig.slots[6].connect(8080, protocol=2, remote=("192.0.2.7", 40001))
+        transport = (await acceptor.first()).transport
+    assert transport.get_extra_info("peername") == ("192.0.2.7", 40001)
+    assert transport.get_extra_info("sockname") == ("10.0.0.9", 8080)
+    assert transport.get_extra_info("socket_number") == 6
+    assert transport.get_extra_info("protocol_number") == 2
+    assert transport.get_extra_info("socket") is None
+    assert "6 open" in repr(transport)
+    assert transport.get_protocol() is acceptor.made[0]
+
+
+@pytest.mark.behaviour("L4")
+async def test_bytes_both_ways_in_order(each_rig):
+    async with accepted(each_rig) as (slot, peer):
+        slot.feed(PATTERN)
+        await eventually(lambda: len(peer.received) == len(PATTERN), "all received")
+        assert peer.received == PATTERN
+        peer.transport.write(PATTERN)
+        await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
+        assert slot.sent == PATTERN
+
+
+async def test_one_transaction_moves_a_full_data_phase(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.feed(PATTERN)
+        await eventually(lambda: len(peer.received) == len(PATTERN), "all received")
+        assert rig.commands(READ) <= len(PATTERN) // 2048 + 8
+        peer.transport.write(PATTERN)
+        await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
+        assert rig.commands(WRITE) <= len(PATTERN) // 2048 + 8
+
+
+async def test_a_buffered_protocol_is_fed_in_place(rig):
+    class Buffered(asyncio.BufferedProtocol):
+        def __init__(self):
+            self.room = bytearray(700)
+            self.received = bytearray()
+
+        def get_buffer(self, _hint):
+            return self.room
+
+        def buffer_updated(self, count):
+            self.received += self.room[:count]
+
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def connection_lost(self, exc):
+            pass
+
+    peer = Buffered()
+    async with await rig.module.create_server(lambda: peer, PORT):
+        rig.slots[0].connect(PORT).feed(PATTERN[:5000])
+        await eventually(lambda: len(peer.received) == 5000, "all received")
+    assert peer.received == PATTERN[:5000]
+
+
+async def test_another_protocol_takes_over(rig):
+    async with accepted(rig) as (slot, peer):
+        other = Recorder()
+        peer.transport.set_protocol(other)
+        slot.feed(b"late")
+        await eventually(lambda: other.received, "data")
+        assert (bytes(other.received), bytes(peer.received)) == (b"late", b"")
+
+
+# -- writing ----------------------------------------------------------------------------
+
+
+@pytest.mark.behaviour("D1")
+async def test_push_goes_with_the_last_bytes_of_what_is_buffered(rig):
+    async with accepted(rig) as (slot, peer):
+        peer.transport.write(PATTERN[:5000])
+        await eventually(lambda: len(slot.sent) == 5000, "all sent")
+        assert slot.pushes == [(5000, PUSH)]
+
+
+async def test_writes_of_one_round_become_one_transaction(rig):
+    async with accepted(rig) as (slot, peer):
+        peer.transport.write(b"head ")
+        peer.transport.writelines([b"body ", bytearray(b"and "), memoryview(b"tail")])
+        await eventually(lambda: slot.sent, "the data")
+        assert bytes(slot.sent) == b"head body and tail"
+        assert rig.commands(WRITE) == 1
+
+
+@pytest.mark.behaviour("D5")
+async def test_only_what_was_accepted_is_gone(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.window = 100
+        peer.transport.write(PATTERN[:5000])
+        for size in (100, 0, 1, 2047, 900, 9000):
+            slot.window = size
+            goal = min(5000, len(slot.sent) + size)
+            await eventually(lambda goal=goal: len(slot.sent) == goal, "the window's bytes")
+        assert slot.sent == PATTERN[:5000]
+        assert slot.pushes == [(5000, PUSH)]
+
+
+async def test_the_buffers_marks_pause_and_resume_the_protocol(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.window = 0
+        peer.transport.set_write_buffer_limits(high=3000, low=1000)
+        peer.transport.write(b"x" * 3000)
+        assert "pause" not in peer.events
+        peer.transport.write(b"x")
+        peer.transport.write(b"x")
+        assert peer.events.count("pause") == 1
+        assert peer.transport.get_write_buffer_size() == 3002
+        slot.window = 2001
+        await eventually(lambda: len(slot.sent) == 2001, "the window's bytes")
+        assert "resume" not in peer.events
+        slot.window = 1
+        await eventually(lambda: "resume" in peer.events, "resume")
+        assert peer.events.count("resume") == 1
+
+
+async def test_marks_that_make_no_sense(rig):
+    async with accepted(rig) as (_slot, peer):
+        with pytest.raises(ValueError, match="must be >="):
+            peer.transport.set_write_buffer_limits(high=1, low=2)
+        peer.transport.set_write_buffer_limits(low=100)
+        assert peer.transport.get_write_buffer_limits() == (100, 400)
+        peer.transport.set_write_buffer_limits()
+        assert peer.transport.get_write_buffer_limits() == (16384, 65536)
+
+
+async def test_lower_marks_count_at_once(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.window = 0
+        peer.transport.write(b"x" * 100)
+        peer.transport.set_write_buffer_limits(high=99)
+        assert "pause" in peer.events
+
+
+async def test_what_cannot_be_written(rig):
+    async with accepted(rig) as (_slot, peer):
+        with pytest.raises(TypeError):
+            peer.transport.write("text")
+        assert peer.transport.can_write_eof() is False
+        with pytest.raises(NotImplementedError, match="one direction"):
+            peer.transport.write_eof()
+        peer.transport.write(b"")
+        assert rig.commands(WRITE) == 0
+
+
+@pytest.mark.parametrize("code", [Response.WRONG_STATE, Response.BAD_PARAMETER])
+async def test_a_negative_answer_to_a_write_is_a_broken_connection(rig, code):
+    async with accepted(rig) as (slot, peer):
+        rig.firmware.refuse[WRITE] = code
+        peer.transport.write(b"data")
+        assert isinstance(await peer.gone(), ConnectionResetError)
+        await eventually(lambda: slot.state == FREE, "connAbort")
+        assert rig.commands(Command.CONN_ABORT) == 1
+
+
+# -- reading ----------------------------------------------------------------------------
+
+
+async def test_a_paused_transport_reads_nothing(rig):
+    async with accepted(rig) as (slot, peer):
+        peer.transport.pause_reading()
+        assert not peer.transport.is_reading()
+        slot.feed(PATTERN[:6000])
+        await rig.next_transactions(20)
+        assert len(peer.received) == 0
+        before = rig.commands(READ)
+        await rig.next_transactions(5)
+        assert rig.commands(READ) == before
+        peer.transport.resume_reading()
+        assert peer.transport.is_reading()
+        await eventually(lambda: len(peer.received) == 6000, "all received")
+        assert peer.received == PATTERN[:6000]
+
+
+async def test_bytes_on_their_way_when_reading_is_paused_are_kept(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.read = reading = Reading(slot, peer.transport.pause_reading)
+        slot.feed(b"on their way")
+        await eventually(lambda: reading.done, "connRead")
+        await rig.next_transactions(3)
+        assert peer.received == b""
+        peer.transport.resume_reading()
+        await eventually(lambda: peer.received, "the bytes")
+        assert peer.received == b"on their way"
+
+
+class Reading:
+    """A connRead during which something happens on the controller's side."""
+
+    def __init__(self, slot, happens):
+        self._read = slot.read
+        self._happens = happens
+        self.done = False
+
+    def __call__(self, most):
+        data = self._read(most)
+        if data:
+            self._happens()
+            self.done = True
+        return data
+
+
+async def test_bytes_that_come_after_close_are_not_delivered(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.read = Reading(slot, peer.transport.close)
+        slot.feed(b"too late")
+        assert await peer.gone() is None
+        assert peer.received == b""
+
+
+async def test_the_end_waits_for_a_paused_reader(rig):
+    async with accepted(rig, keep_open=True) as (slot, peer):
+        peer.transport.pause_reading()
+        slot.feed(b"last")
+        slot.finish()
+        await rig.next_transactions(20)
+        assert "eof" not in peer.events
+        peer.transport.resume_reading()
+        await eventually(lambda: "eof" in peer.events, "the end")
+        assert peer.received == b"last"
+        peer.transport.abort()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mine"), ConnectionError("yours")])
+async def test_a_protocol_that_raises_loses_its_connection_only(rig, error):
+    class Faulty(Recorder):
+        def data_received(self, data):
+            raise error
+
+    acceptor = Acceptor()
+    faulty = Faulty()
+    made = iter([faulty])
+    rig.expected_reports = 1
+    async with await rig.module.create_server(lambda: next(made, None) or acceptor(), PORT):
+        rig.slots[0].connect(PORT).feed(b"x")
+        assert await faulty.gone() is error
+        rig.slots[1].connect(PORT).feed(b"fine")
+        sound = await acceptor.first()
+        await eventually(lambda: sound.received == b"fine", "the other's data")
+
+
+# -- the peer ends ----------------------------------------------------------------------
+
+
+@pytest.mark.behaviour("D13")
+async def test_the_end_comes_after_the_last_byte(each_rig):
+    rig = each_rig
+    async with accepted(rig) as (slot, peer):
+        slot.feed(PATTERN[:7000])
+        slot.finish()
+        assert await peer.gone() is None
+        assert peer.received == PATTERN[:7000]
+        assert peer.events == ["made", "eof", "lost"]
+        await eventually(lambda: slot.state == FREE, "connClose")
+        assert rig.commands(Command.CONN_CLOSE) == 1
+        assert rig.commands(Command.CONN_ABORT) == 0
+
+
+async def test_an_end_that_is_shown_while_bytes_are_left(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.settle = lambda: None
+        slot.feed(PATTERN[:7000])
+        slot.state = 3
+        assert await peer.gone() is None
+        assert peer.received == PATTERN[:7000]
+
+
+async def test_a_peer_that_ended_can_still_be_written_to(rig):
+    async with accepted(rig, keep_open=True) as (slot, peer):
+        slot.window = 1000
+        slot.finish()
+        await eventually(lambda: "eof" in peer.events, "the end")
+        peer.transport.write(PATTERN[:5000])
+        await eventually(lambda: len(slot.sent) == 1000, "the window's bytes")
+        slot.window = None
+        await eventually(lambda: len(slot.sent) == 5000, "all sent")
+        assert slot.sent == PATTERN[:5000]
+        assert peer.events.count("eof") == 1
+        peer.transport.close()
+        assert await peer.gone() is None
+
+
+async def test_what_was_written_before_the_end_is_sent_after_it(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.window = 10
+        peer.transport.write(PATTERN[:3000])
+        slot.finish()
+        await eventually(lambda: "eof" in peer.events, "the end")
+        slot.window = None
+        assert await peer.gone() is None
+        assert slot.sent == b""  # freed by connClose, after
+        assert rig.poller.bytes_out == 3000
+
+
+async def test_room_that_vanished_unused_means_that_the_peer_is_gone(rig):
+    async with accepted(rig, keep_open=True) as (slot, peer):
+        slot.finish()
+        await eventually(lambda: "eof" in peer.events, "the end")
+        slot.space = 0
+        peer.transport.write(b"nobody reads this")
+        assert isinstance(await peer.gone(), ConnectionResetError)
+
+
+async def test_a_peer_that_ended_and_takes_nothing_is_given_up(rig, monkeypatch):
+    monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 0.05)
+    async with accepted(rig, keep_open=True) as (slot, peer):
+        slot.window = 2048
+        peer.transport.write(bytes(5000))
+        slot.finish()
+        assert isinstance(await peer.gone(), ConnectionResetError)
+        await eventually(lambda: slot.state == FREE, "connAbort")
+
+
+async def test_a_peer_that_pauses_is_waited_for(rig, monkeypatch):
+    monkeypatch.setattr(sockets, "STALLED_CLOSE", 0.01)
+    monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 0.01)
+    async with accepted(rig) as (slot, peer):
+        slot.window = 0
+        peer.transport.write(b"data")
+        await rig.next_transactions(20)
+        assert not peer.lost.done()
+        slot.window = None
+        await eventually(lambda: slot.sent == b"data", "the data")
+
+
+async def test_a_reset_peer(rig):
+    async with accepted(rig) as (slot, peer):
+        peer.transport.write(bytes(100_000))
+        slot.reset()
+        error = await peer.gone()
+        assert isinstance(error, ConnectionResetError)
+        assert peer.events[-1] == "lost"
+        await eventually(lambda: slot.state == FREE, "connAbort")
+        assert rig.commands(Command.CONN_ABORT) == 1
+
+
+async def test_a_stopped_network_leaves_nothing_to_abort(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.free()
+        assert isinstance(await peer.gone(), ConnectionResetError)
+        await rig.next_transactions(3)
+        assert rig.commands(Command.CONN_ABORT) + rig.commands(Command.CONN_CLOSE) == 0
+
+
+# -- we end -----------------------------------------------------------------------------
+
+
+async def test_close_sends_what_is_buffered_first(rig):
+    async with accepted(rig) as (slot, peer):
+        seen = []
+        slot.closed = lambda: seen.append((bytes(slot.sent), slot.pushes))
+        peer.transport.write(PATTERN[:9000])
+        peer.transport.close()
+        peer.transport.close()
+        peer.transport.write(b"too late")
+        assert peer.transport.is_closing()
+        assert await peer.gone() is None
+        assert seen == [(PATTERN[:9000], [(9000, PUSH)])]
+        assert peer.events == ["made", "lost"]
+        assert peer.transport.get_protocol() is None
+
+
+async def test_a_close_that_nobody_takes_the_data_of(rig, monkeypatch):
+    monkeypatch.setattr(sockets, "STALLED_CLOSE", 0.05)
+    async with accepted(rig) as (slot, peer):
+        slot.window = 0
+        peer.transport.write(b"data")
+        peer.transport.close()
+        assert isinstance(await peer.gone(), ConnectionResetError)
+        await eventually(lambda: slot.state == FREE, "connAbort")
+
+
+async def test_abort_sends_nothing_more(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.window = 0
+        peer.transport.write(PATTERN)
+        peer.transport.abort()
+        peer.transport.abort()
+        peer.transport.close()
+        assert await peer.gone() is None
+        await eventually(lambda: slot.state == FREE, "connAbort")
+        assert rig.commands(Command.CONN_ABORT) == 1
+        assert rig.commands(Command.CONN_CLOSE) == 0
+
+
+async def test_abort_while_closing(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.window = 0
+        peer.transport.write(b"data")
+        peer.transport.close()
+        peer.transport.abort()
+        assert await peer.gone() is None
+        await eventually(lambda: slot.state == FREE, "connAbort")
+
+
+@pytest.mark.behaviour("K1")
+async def test_a_slot_in_close_pending_is_not_ours_any_more(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.linger = True
+        peer.transport.close()
+        assert await peer.gone() is None
+        await rig.next_transactions(10)
+        assert slot.state == CLOSE_PENDING
+        assert rig.poller.slots == [None] * 8
+        slot.free()
+
+
+@pytest.mark.behaviour("K1")
+async def test_a_slot_that_is_reused_at_once_is_a_new_connection(rig):
+    acceptor = Acceptor()
+    async with await rig.module.create_server(acceptor, PORT):
+        slot = rig.slots[0].connect(PORT)
+        first = await acceptor.first()
+        slot.reused = lambda: slot.connect(PORT).feed(b"second") if slot.generation < 2 else None
+        first.transport.write(b"bye")
+        first.transport.close()
+        assert await first.gone() is None
+        second = await acceptor.nth(1)
+        await eventually(lambda: second.received == b"second", "the second's data")
+        assert first.received == b""
+        second.transport.close()
+        assert await second.gone() is None
+
+
+@pytest.mark.behaviour("N4")
+async def test_a_lost_transport_does_nothing_more(rig):
+    async with accepted(rig) as (slot, peer):
+        peer.transport.abort()
+        await peer.gone()
+        await eventually(lambda: slot.state == FREE, "connAbort")
+        before = len(rig.log)
+        peer.transport.write(b"x")
+        peer.transport.close()
+        peer.transport.abort()
+        peer.transport.pause_reading()
+        peer.transport.resume_reading()
+        await rig.module.null()
+        assert set(rig.log[before:]) <= {Command.NULL, Command.CONN_GET_STATUS}
+        assert peer.events.count("lost") == 1
+
+
+# -- the link fails ---------------------------------------------------------------------
+
+
+async def test_a_transaction_that_never_began_loses_nothing():
+    async with rigged(time_scale=0.1) as rig, accepted(rig) as (slot, peer):
+        await rig.next_transactions(3)
+        rig.fake.silent = True
+        slot.feed(PATTERN[:5000])
+        peer.transport.write(PATTERN[:5000])
+        await eventually(lambda: rig.module.link.failures >= 3, "failures")
+        rig.fake.silent = False
+        await eventually(lambda: len(peer.received) == 5000, "all received")
+        await eventually(lambda: len(slot.sent) == 5000, "all sent")
+        assert (peer.received, slot.sent) == (PATTERN[:5000], PATTERN[:5000])
+
+
+@pytest.mark.parametrize("command", [READ, WRITE])
+@pytest.mark.behaviour("D5")
+async def test_a_transfer_that_was_cut_breaks_the_connection(command):
+    async with rigged(time_scale=0.2) as rig, accepted(rig) as (slot, peer):
+        handler = rig.firmware.HANDLERS[command]
+
+        def hangs(firmware, *args):
+            answer = handler(firmware, *args)
+            rig.fake.silent_from = 2 if answer.response else None
+            return answer
+
+        rig.firmware.HANDLERS = {**rig.firmware.HANDLERS, command: hangs}
+        slot.feed(b"data") if command == READ else peer.transport.write(b"data")
+        await eventually(lambda: rig.module.link.failures, "the failure")
+        rig.fake.give_up()
+        error = await peer.gone()
+        assert isinstance(error, ConnectionResetError)
+        assert "not answered" in str(error)
+        await eventually(lambda: slot.state == FREE, "connAbort")
+
+
+async def test_a_lost_module_loses_every_connection(rig):
+    acceptor = Acceptor()
+    await rig.module.create_server(acceptor, PORT)
+    for number in (0, 1, 2):
+        rig.slots[number].connect(PORT)
+    await acceptor.nth(2)
+    acceptor.made[1].transport.close()
+    rig.fake.unplug()
+    first, second, third = [await peer.gone() for peer in acceptor.made]
+    assert isinstance(first, ConnectionResetError)
+    assert isinstance(third, ConnectionResetError)
+    assert second is None or isinstance(second, ConnectionResetError)
+    assert rig.poller.slots == [None] * 8
+
+
+# -- several ----------------------------------------------------------------------------
+
+
+@pytest.mark.behaviour("D2")
+async def test_a_peer_that_does_not_read_slows_nobody(rig):
+    acceptor = Acceptor()
+    async with await rig.module.create_server(acceptor, PORT):
+        stuck = [rig.slots[number].connect(PORT) for number in range(7)]
+        await acceptor.nth(6)
+        for slot, peer in zip(stuck, acceptor.made, strict=True):
+            slot.window = 0
+            peer.transport.write(b"never taken")
+        brisk = rig.slots[7].connect(PORT)
+        peer = await acceptor.nth(7)
+        await rig.next_transactions(100)
+        before = rig.fake.transactions
+        peer.transport.write(PATTERN)
+        await eventually(lambda: len(brisk.sent) == len(PATTERN), "all sent")
+        needed = len(PATTERN) // 2048 + 1
+        assert rig.fake.transactions - before < 3 * needed
+
+
+async def test_busy_sockets_share_the_link_evenly(rig):
+    acceptor = Acceptor()
+    async with await rig.module.create_server(acceptor, PORT):
+        slots = [rig.slots[number].connect(PORT) for number in range(3)]
+        await acceptor.nth(2)
+        for slot in slots:
+            slot.feed(bytes(10 * 65536))
+        await eventually(lambda: len(acceptor.made[0].received) > 5 * 65536, "half of it")
+        shares = [len(peer.received) for peer in acceptor.made]
+        assert max(shares) - min(shares) <= 4 * 2048
+
+
+async def test_a_socket_reads_and_writes_in_turns(rig):
+    async with accepted(rig) as (slot, peer):
+        slot.feed(bytes(20 * 2048))
+        peer.transport.write(bytes(20 * 2048))
+        await eventually(lambda: len(slot.sent) == len(peer.received) == 20 * 2048, "all moved")
+        busy = [number for number in rig.log if number in (READ, WRITE)]
+        assert {READ, WRITE} == set(busy[10:14])
+
+
+async def test_who_only_writes_sees_what_comes(rig):
+    async with accepted(rig, keep_open=True) as (slot, peer):
+        slot.accept = lambda data, flags: None
+        peer.resume_writing = lambda: peer.transport.write(bytes(60_000))
+        peer.transport.write(bytes(100_000))
+        await rig.next_transactions(10)
+        slot.feed(b"stop it")
+        await eventually(lambda: peer.received, "the data")
+        peer.transport.abort()
+
+
+async def test_the_state_of_an_accepted_socket_is_as_it_was_left(rig):
+    async with accepted(rig) as (slot, _peer):
+        assert slot.state == CONNECTED
+    assert slot.held
+
+
+# -- outgoing ---------------------------------------------------------------------------
+
+
+def outcome(rig, state):
+    """Let every connCreate end in `state` after one look at connecting."""
+    looks = []
+
+    def outgoing(slot):
+        status = slot.status
+
+        def looked():
+            looks.append(slot.state)
+            answer = status()
+            if len(looks) == 2:
+                slot.state = state
+            return answer
+
+        slot.status = looked
+
+    rig.firmware.outgoing = outgoing
+
+
+async def test_an_outgoing_connection(each_rig):
+    rig = each_rig
+    outcome(rig, CONNECTED)
+    transport, peer = await rig.module.create_connection(Recorder, "192.0.2.9", 1883, protocol=4)
+    assert transport.get_extra_info("peername") == ("192.0.2.9", 1883)
+    assert peer.transport is transport
+    slot = rig.slots[0]
+    slot.feed(b"hello")
+    transport.write(b"there")
+    await eventually(lambda: peer.received == b"hello" and slot.sent == b"there", "the exchange")
+    transport.close()
+    assert await peer.gone() is None
+
+
+async def test_an_outgoing_connection_as_streams(rig):
+    outcome(rig, CONNECTED)
+    reader, writer = await rig.module.open_connection("192.0.2.9", 80, timeout=5)
+    slot = rig.slots[0]
+    writer.write(b"GET")
+    await writer.drain()
+    slot.feed(b"200 OK\n")
+    slot.finish()
+    assert await reader.readline() == b"200 OK\n"
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.behaviour("D14")
+@pytest.mark.parametrize("state", [4, 0, 5], ids=["aborted", "free", "closePending"])
+async def test_an_outgoing_connection_that_fails(rig, state):
+    outcome(rig, state)
+    with pytest.raises(ConnectionRefusedError):
+        await rig.module.create_connection(Recorder, "192.0.2.9", 80)
+    await eventually(lambda: rig.poller.slots == [None] * 8, "the slot")
+    await rig.module.null()
+    assert rig.commands(Command.CONN_ABORT) == (1 if state == 4 else 0)
+
+
+async def test_no_socket_is_free(rig):
+    for slot in rig.slots:
+        slot.connect(80)
+    with pytest.raises(ConnectionError, match="no free socket"):
+        await rig.module.create_connection(Recorder, "192.0.2.9", 80)
+
+
+@pytest.mark.behaviour("N1")
+async def test_an_outgoing_connection_that_takes_too_long(rig):
+    with pytest.raises(TimeoutError):
+        await rig.module.create_connection(Recorder, "192.0.2.9", 80, timeout=0.05)
+    await eventually(lambda: rig.slots[0].state == FREE, "connAbort")
+    assert rig.commands(Command.CONN_ABORT) == 1
+
+
+async def test_an_opener_that_leaves_while_conn_create_is_under_way(rig):
+    rig.fake.silent = True
+    opening = asyncio.create_task(rig.module.create_connection(Recorder, "192.0.2.9", 80))
+    await eventually(lambda: rig.fake.levels[0], "the offer")
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    rig.fake.silent = False
+    rig.fake.start()
+    await eventually(lambda: rig.commands(Command.CONN_ABORT), "connAbort")
+    await eventually(lambda: rig.poller.slots == [None] * 8, "the slot")
+
+
+async def test_an_outgoing_connection_whose_protocol_cannot_be_made(rig):
+    rig.expected_reports = 1
+    outcome(rig, CONNECTED)
+
+    def factory():
+        raise RuntimeError("no protocol")
+
+    with pytest.raises(RuntimeError, match="no protocol"):
+        await rig.module.create_connection(factory, "192.0.2.9", 80)
+    await eventually(lambda: rig.slots[0].state == FREE, "connAbort")
+
+
+async def test_a_name_is_no_address(rig):
+    with pytest.raises(ValueError, match=r"Expected 4 octets"):
+        await rig.module.open_connection("example.test", 80)
+
+
+async def test_a_peer_that_closed_before_we_looked(rig):
+    rig.firmware.outgoing = lambda slot: (slot.feed(b"220 ready"), setattr(slot, "state", 3))
+    reader, writer = await rig.module.open_connection("192.0.2.9", 21)
+    assert await reader.read() == b"220 ready"
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_module_lost_while_connecting(rig):
+    opening = asyncio.create_task(rig.module.create_connection(Recorder, "192.0.2.9", 80))
+    await eventually(lambda: rig.slots[0].held, "connCreate")
+    rig.fake.unplug()
+    with pytest.raises(ConnectionResetError):
+        await opening
