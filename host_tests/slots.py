@@ -19,7 +19,7 @@ from collections import deque
 from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
 
 from spinet import port as spinet_port
-from spinet import stack_sockets, wire
+from spinet import socket_calls, stack_sockets, wire
 from spinet.connection import ConnectionManager
 from spinet.listener import ListenerTable
 from spinet.stack import (
@@ -301,7 +301,7 @@ class SocketsNet:
         self.stack = stack_sockets.SocketStack(LOOPBACK_TEXT, calls=self._calls)
 
     def _transfers(self, _monkeypatch):
-        return stack_sockets._HostCalls()
+        return socket_calls.HostCalls()
 
     def close(self):
         self.stack.shut()
@@ -364,7 +364,7 @@ class PlainNet(SocketsNet):
     def _transfers(self, monkeypatch):
         monkeypatch.setattr(spinet_port, "hostnet", None)
         monkeypatch.setattr(spinet_port, "poller", ObjectPoll)
-        return stack_sockets._SocketCalls()
+        return socket_calls.SocketCalls()
 
 
 def open_net(kind, monkeypatch):

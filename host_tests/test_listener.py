@@ -460,3 +460,18 @@ def test_the_loop_accepts_who_waited_in_the_pass_that_freed_the_slot(serving):
     slot.abort()
     serving.run_once()
     assert (slot.state, slot.generation) == (wire.CONNECTED, generation + 1)
+
+
+@pytest.mark.behaviour("C2")
+def test_a_backlog_full_of_failures_does_not_hide_who_came_after_them(serving):
+    serving.listeners.listen(0, 80, 0, 8)
+    for _ in range(80):
+        serving.stack.fail_accept(80, ERR_ABRT)
+    serving.stack.dial(80)
+    slept = []
+    wait = serving.stack.wait
+    serving.stack.wait = lambda ms: slept.append(ms) or wait(ms)
+    serving.run_once()
+    serving.run_once()
+    assert serving.manager.slots[0].state == wire.CONNECTED
+    assert slept[1] == 0

@@ -8,7 +8,7 @@ import pytest
 from slots import LOOPBACK, PATIENCE_MS, Slots, open_net, pattern, wait_until
 
 from spinet import port as spinet_port
-from spinet import stack_sockets, wire
+from spinet import socket_calls, stack_sockets, wire
 from spinet.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -38,7 +38,7 @@ without_hostnet = pytest.mark.parametrize("stack", ["plain"], indirect=True)
     "number", [errno.EAGAIN, errno.EINPROGRESS, errno.ENOMEM, errno.ENOBUFS, errno.EMFILE, 23]
 )
 def test_errors_that_pass_are_for_now(number):
-    assert is_for_now(stack_sockets.err_of(number))
+    assert is_for_now(socket_calls.err_of(number))
 
 
 @pytest.mark.behaviour("D3", stack="sockets")
@@ -56,7 +56,7 @@ def test_errors_that_pass_are_for_now(number):
     ],
 )
 def test_errors_that_mean_the_peer_is_gone(number, error):
-    assert stack_sockets.err_of(number) == error
+    assert socket_calls.err_of(number) == error
     assert peer_is_gone(error)
 
 
@@ -72,7 +72,7 @@ def test_errors_that_mean_the_peer_is_gone(number, error):
     ],
 )
 def test_errors_that_are_neither(number, error):
-    assert stack_sockets.err_of(number) == error
+    assert socket_calls.err_of(number) == error
     assert not peer_is_gone(error)
     assert not is_for_now(error)
 
@@ -283,7 +283,7 @@ def test_a_narrower_address_is_bound(net):
 
 
 def test_an_ip_is_written_first_octet_lowest():
-    assert stack_sockets.dotted(0x0100007F) == "127.0.0.1"
+    assert socket_calls.dotted(0x0100007F) == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import socket
 
-from spinet import port, stack_sockets, wire
+from spinet import port, socket_calls, wire
 from spinet.connection import ConnectionManager
 from spinet.listener import ListenerTable
 from spinet.stack_sockets import SocketStack
@@ -49,11 +49,11 @@ class Net:
 
 def each_net():
     """Both ways to move bytes; stock sockets only where they are MicroPython's."""
-    kinds = [stack_sockets._HostCalls] if port.hostnet else []
+    kinds = [socket_calls.HostCalls] if port.hostnet else []
     if port.MICROPYTHON:
-        kinds.append(stack_sockets._SocketCalls)
+        kinds.append(socket_calls.SocketCalls)
     for kind in kinds:
-        if kind is stack_sockets._SocketCalls:
+        if kind is socket_calls.SocketCalls:
             with_stock_sockets(True)
         try:
             yield Net(kind())

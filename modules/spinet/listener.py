@@ -60,6 +60,7 @@ class ListenerTable:
     def __init__(self, manager):
         self._manager = manager
         self.entries = [Listener(self) for _ in range(LISTENERS)]
+        self.unfinished = False  # a backlog had more than one turn takes; cleared by the next turn
         self.refused = 0  # connections that failed before they were ours
         self.on_change = None  # called as ports come and go; set by whoever announces services
 
@@ -137,6 +138,7 @@ class ListenerTable:
                 return  # no memory or descriptor left: accept_waiting() tries again
             else:
                 self.refused += 1
+        self.unfinished = True
 
     def _may_accept(self, listener):
         return (
@@ -151,7 +153,8 @@ class ListenerTable:
             self._stop(listener)  # a new port for every transfer: the connection outlives it
 
     def accept_waiting(self):
-        """Slots were freed: take what waited for them."""
+        """Slots were freed, or a turn was too short: take what waited."""
+        self.unfinished = False
         for entry in self.entries:
             if entry.waiting:
                 self.accept(entry)

@@ -69,13 +69,15 @@ class Service:
             manager.dispatch()
         self.port.serve(self.link, now)
         manager.step(now)
-        if manager.reap():
+        if manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
         self._look_after(now)
         self.passes += 1
 
     def _sleep_ms(self, now):
         """Until the next thing that has a time; HOUSEKEEPING_MS when nothing has."""
+        if self.listeners.unfinished:
+            return 0
         ms = HOUSEKEEPING_MS
         due = self.manager.due_ms(now)
         if 0 <= due < ms:
