@@ -25,6 +25,15 @@ usage: micropython -m sim [options]
 
 _CTRL_C = 3
 
+DEFAULTS = {
+    "--repl": "",
+    "--port": "8765",
+    "--host": "127.0.0.1",
+    "--role": "module-clocked",
+    "--address": "127.0.0.1",
+    "--state": "build/sim-state",
+    "--sck-hz": "0",
+}
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
 
 
@@ -56,15 +65,7 @@ def role_of(text):
 
 def options_of(arguments):
     """The options as a dict; None when help is asked for. Raises BadOption."""
-    options = {
-        "--repl": "",
-        "--port": "8765",
-        "--host": "127.0.0.1",
-        "--role": "module-clocked",
-        "--address": "127.0.0.1",
-        "--state": "build/sim-state",
-        "--sck-hz": "0",
-    }
+    options = dict(DEFAULTS)
     i = 0
     while i < len(arguments):
         name, _, value = arguments[i].partition("=")

@@ -15,7 +15,7 @@ from micropython import const
 from spinet import port
 from spinet.link import LinkLost
 from spinet.port import ticks_add, ticks_diff, ticks_ms
-from spinet.tcp_buffer import copy_in, copy_out
+from spinet.tcp_buffer import copy
 
 MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)
@@ -228,7 +228,7 @@ class VirtualBus:
 
     def _move_down(self):
         # One frame is at most a quarter of the buffer: this makes room for a whole one.
-        copy_in(self._buffer, self._buffer, self._start, self._end - self._start)
+        copy(self._buffer, self._buffer, self._start, self._end - self._start)
         self._end -= self._start
         self._start = 0
 
@@ -301,7 +301,7 @@ class VirtualBus:
 
     def exchange(self, tx, rx, offset, n):
         """Clock n bytes out of tx[offset:] and into rx[offset:]."""
-        copy_out(tx, self._frame, offset << 16 | _HEADER, n)
+        copy(self._frame, tx, _HEADER << 16 | offset, n)
         self._into = rx
         self._into_at = offset
         self._expected = n
@@ -318,7 +318,7 @@ class VirtualBus:
         if length != self._expected:
             self._broken("a SHIFT as long as its CLOCK")
         self._expected = 0
-        copy_out(self._buffer, self._into, at << 16 | self._into_at, length)
+        copy(self._into, self._buffer, self._into_at << 16 | at, length)
 
     def set_clock(self, _frequency):
         """The virtual bus is as fast as it is; the controller may model a rate."""
@@ -348,8 +348,8 @@ class VirtualBus:
         n = min(length, self._armed_length - self._clocked)
         if n:
             done = self._armed_at + self._clocked
-            copy_out(self._buffer, self._takes, at << 16 | done, n)
-            copy_out(self._armed, self._frame, done << 16 | _HEADER, n)
+            copy(self._takes, self._buffer, done << 16 | at, n)
+            copy(self._frame, self._armed, _HEADER << 16 | done, n)
             self._clocked += n
         for i in range(_HEADER + n, _HEADER + length):
             self._frame[i] = 0

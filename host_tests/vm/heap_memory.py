@@ -21,7 +21,7 @@ from spinet.service import Service
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
 from spinet.stack_sockets import SocketStack
-from spinet.tcp_buffer import copy_in, copy_out
+from spinet.tcp_buffer import copy
 
 UNNAMED = Network(bytes(112))
 PORT_TRIES = range(20000, 40000, 7)
@@ -65,8 +65,8 @@ class QuietLink:
         self._clocked = 0
 
     def exchange(self, tx, rx, offset, n):
-        copy_in(rx, self.message, offset << 16 | offset, n)
-        copy_out(tx, self.shifted, offset << 16 | offset, n)
+        copy(rx, self.message, offset << 16 | offset, n)
+        copy(self.shifted, tx, offset << 16 | offset, n)
 
     def set_clock(self, _frequency):
         """No clock here."""
@@ -243,7 +243,7 @@ class Bench:
         raise ValueError("the peer misses bytes")
 
     def write(self, n, flags):
-        copy_out(EVEN, self.spi.message, wire.DATA, n)
+        copy(self.spi.message, EVEN, wire.DATA << 16, n)
         return self.transact(5, flags, n, 0)
 
 

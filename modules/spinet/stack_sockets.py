@@ -50,6 +50,15 @@ _CONNECTING = const(2)
 _OPEN = const(3)
 
 
+def _begin_connect(sock, address):
+    """ERR_WOULDBLOCK when the attempt is under way (or over already), else why it is not."""
+    try:
+        sock.connect(address)
+    except OSError as e:
+        return err_of(e.errno)
+    return ERR_WOULDBLOCK
+
+
 class _Entry:
     """One handle's socket. Written by the service thread only."""
 
@@ -252,23 +261,22 @@ class SocketStack:
         except OSError as e:
             return err_of(e.errno)
         sock.setblocking(False)
-        address = self._resolve(ip, tcp_port)
-        try:
-            sock.connect(address)
-        except OSError as e:
-            if err_of(e.errno) != ERR_WOULDBLOCK:
-                sock.close()
-                return err_of(e.errno)
+        error = _begin_connect(sock, self._resolve(ip, tcp_port))
+        if error != ERR_WOULDBLOCK:
+            sock.close()
+            return error
         entry = self._adopt(sock, _CONNECTING, _OUT)
         if entry is None:
             return ERR_MEM
-        self._remember_addresses(entry, address)
-        into = entry.addresses  # the peer is known before the connection is
+        self._remember_peer(entry.addresses, ip, tcp_port)
+        return entry.handle
+
+    def _remember_peer(self, into, ip, tcp_port):
+        into[0:2] = b"\0\0"  # our own port is known when the connection is
         into[2] = tcp_port & 0xFF
         into[3] = tcp_port >> 8
         for i in range(4):
             into[4 + i] = ip >> 8 * i & 0xFF
-        return entry.handle
 
     def addresses(self, h, into):
         entry = self._entry(h)

@@ -10,40 +10,16 @@ RING_SIZE = 4096  # a power of two, at least twice the largest data phase
 
 
 @micropython.viper
-def copy_out(ring, buf, at: int, n: int):
-    """ring[at >> 16 : + n] -> buf[at & 0xFFFF : + n]. Viper takes four arguments, hence `at`."""
-    source = ptr8(ring)
-    target = ptr8(buf)
+def copy(into, data, at: int, n: int):
+    """data[at & 0xFFFF : + n] -> into[at >> 16 : + n], word by word where all is aligned.
+
+    Viper takes four arguments, hence `at`. Bounds are the caller's.
+    """
     i = at >> 16
     j = at & 0xFFFF
     if (i | j | n) & 3 == 0:
-        source4 = ptr32(ring)
-        target4 = ptr32(buf)
-        i >>= 2
-        j >>= 2
-        last = i + (n >> 2)
-        while i < last:
-            target4[j] = source4[i]
-            i += 1
-            j += 1
-        return
-    last = i + n
-    while i < last:
-        target[j] = source[i]
-        i += 1
-        j += 1
-
-
-@micropython.viper
-def copy_in(ring, buf, at: int, n: int):
-    """buf[at & 0xFFFF : + n] -> ring[at >> 16 : + n]."""
-    target = ptr8(ring)
-    source = ptr8(buf)
-    i = at >> 16
-    j = at & 0xFFFF
-    if (i | j | n) & 3 == 0:
-        target4 = ptr32(ring)
-        source4 = ptr32(buf)
+        target4 = ptr32(into)
+        source4 = ptr32(data)
         i >>= 2
         j >>= 2
         last = i + (n >> 2)
@@ -52,6 +28,8 @@ def copy_in(ring, buf, at: int, n: int):
             i += 1
             j += 1
         return
+    target = ptr8(into)
+    source = ptr8(data)
     last = i + n
     while i < last:
         target[i] = source[j]
@@ -90,18 +68,18 @@ class Ring:
             raise ValueError("ring is full")
         at = (self.start + self.count) & (self.size - 1)
         first = min(n, self.size - at)
-        copy_in(self.memory, buf, at << 16 | offset, first)
+        copy(self.memory, buf, at << 16 | offset, first)
         if first < n:
-            copy_in(self.memory, buf, offset + first, n - first)
+            copy(self.memory, buf, offset + first, n - first)
         self.count += n
 
     def peek(self, buf, offset, n):
         """Copy up to n of the oldest bytes to buf[offset:]; returns how many."""
         n = min(n, self.count)
         first = min(n, self.size - self.start)
-        copy_out(self.memory, buf, self.start << 16 | offset, first)
+        copy(buf, self.memory, offset << 16 | self.start, first)
         if first < n:
-            copy_out(self.memory, buf, offset + first, n - first)
+            copy(buf, self.memory, (offset + first) << 16, n - first)
         return n
 
     def get(self, buf, offset, n):
