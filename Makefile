@@ -6,6 +6,7 @@ endif
 
 PYTHON ?= python3##             the Python (3.11 or newer) that the virtual environment is made from
 MICROPY_DIR ?=##                a MicroPython checkout to build from, instead of Debian's source package
+STACK ?= sockets##              SIM's TCP: sockets (this computer's own) or lwip (the chips', as root)
 ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clocked
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
 PORT ?= 8765##                  the virtual bus that `make sim` connects to
@@ -13,6 +14,7 @@ PORT ?= 8765##                  the virtual bus that `make sim` connects to
 # A value's comment must not leave its blanks in the value.
 override PYTHON := $(strip $(PYTHON))
 override MICROPY_DIR := $(strip $(MICROPY_DIR))
+override STACK := $(strip $(STACK))
 override ROLE := $(strip $(ROLE))
 override HTTP_PORT := $(strip $(HTTP_PORT))
 override PORT := $(strip $(PORT))
@@ -22,7 +24,10 @@ include tools/check_values.mk
 
 BUILD := $(CURDIR)/build
 BIN := $(BUILD)/venv/bin
-SIM := $(BUILD)/sim/micropython
+SIM_SOCKETS := $(BUILD)/sim/micropython
+SIM_LWIP := $(BUILD)/sim-lwip/micropython
+SIM := $(if $(filter lwip,$(STACK)),$(SIM_LWIP),$(SIM_SOCKETS))
+LWIP_READY := $(BUILD)/lwip-2.1.3/.ready
 MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
 STEP := tools/run_step.sh
 
@@ -40,22 +45,25 @@ help: ## list targets and variables
 setup: $(BUILD)/venv/ready ## make the virtual environment with the tools and the controller
 	@echo "The virtual environment is ready: $(BUILD:$(CURDIR)/%=%)/venv"
 
-build: $(SIM) ## build SIM: MicroPython's unix port with the firmware frozen in
+build: $(SIM) ## build SIM: MicroPython's unix port with the firmware frozen in (STACK)
 	@echo "SIM is ready: $(SIM:$(CURDIR)/%=%)"
 
 mpy-cross: $(MPY_CROSS) ## build MicroPython's cross compiler alone
 	@echo "mpy-cross is ready: $(MPY_CROSS:$(CURDIR)/%=%)"
 
-run: $(SIM) $(BUILD)/venv/ready ## start the virtual printer, with SIM as its module (ROLE, HTTP_PORT)
-	@exec $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
+# lwIP's way out of the process: a TAP device for as long as the command runs.
+WIRED := $(if $(filter lwip,$(STACK)),$(PYTHON) tools/with_tap.py)
+
+run: $(SIM) $(BUILD)/venv/ready ## start the virtual printer, with SIM as its module (STACK, ROLE, HTTP_PORT)
+	@exec $(WIRED) $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
 	    --files $(BUILD)/printer-files --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
 
-sim: $(SIM) ## start SIM alone, in a terminal with its REPL (ROLE, PORT)
+sim: $(SIM) ## start SIM alone, in a terminal with its REPL (STACK, ROLE, PORT)
 	@echo "Starting SIM, $(ROLE), on the virtual bus at port $(PORT)"
 	@if [ -t 0 ]; then before=-i after=--repl; fi; \
-	    exec $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
+	    exec $(WIRED) $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
 
-test: lint $(SIM) test-packages ## check the style, then run every test
+test: lint $(SIM_SOCKETS) $(SIM_LWIP) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest
 
@@ -70,16 +78,16 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 	@$(BIN)/ruff check --select I --fix-only --quiet
 	@$(BIN)/ruff format --quiet
 
-behaviours: $(SIM) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
+behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"
 	@$(BIN)/python -m pytest host_tests --behaviours
 
 test-packages:
-	@tools/need_packages.sh "the tests" chromium=chromium curl=curl
+	@tools/need_packages.sh "the tests" chromium=chromium curl=curl ip=iproute2
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(BUILD)/sim $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
+	@rm -rf $(BUILD)/sim $(BUILD)/sim-lwip $(BUILD)/netconn-rig $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
 
 distclean: ## remove everything that is not a source
 	@echo "Removing build/ and all that was downloaded"
@@ -94,13 +102,21 @@ $(BUILD)/venv/ready: FORCE
 $(BUILD)/micropython.source: FORCE
 	@$(PYTHON) tools/fetch_micropython.py --build $(BUILD) --record $@
 
+$(LWIP_READY): FORCE
+	@$(PYTHON) tools/fetch_lwip.py --build $(BUILD)
+
 # Which files SIM is made of, so that one that was removed is noticed too.
 SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
-    $(shell find boards/SIM -type f -not -path '*/__pycache__/*'))
+    $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*'))
+LWIP_SOURCES := $(sort $(shell find firmware boards/SIM/lwip -type f))
 
 $(BUILD)/sim.sources: FORCE
 	@mkdir -p $(@D)
 	@echo '$(SIM_SOURCES)' | cmp -s - $@ || echo '$(SIM_SOURCES)' >$@
+
+$(BUILD)/sim-lwip.sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LWIP_SOURCES)' | cmp -s - $@ || echo '$(LWIP_SOURCES)' >$@
 
 # A checkout of one's own may be worked on; Debian's source never changes.
 OWN_SOURCES := $(if $(MICROPY_DIR),$(wildcard $(addprefix $(MICROPY_DIR)/,\
@@ -111,6 +127,11 @@ $(MPY_CROSS): $(BUILD)/micropython.source $(OWN_SOURCES) tools/build_micropython
 	@$(STEP) "Building mpy-cross" $(BUILD)/logs/mpy-cross.log \
 	    tools/build_micropython.sh mpy-cross $(BUILD)
 
-$(SIM): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES)
+$(SIM_SOCKETS): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES)
 	@$(STEP) "Building SIM, MicroPython with the firmware frozen in" $(BUILD)/logs/sim.log \
 	    tools/build_micropython.sh sim $(BUILD)
+
+$(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
+    $(LWIP_READY) $(BUILD)/sim-lwip.sources $(LWIP_SOURCES)
+	@$(STEP) "Building SIM with lwIP" $(BUILD)/logs/sim-lwip.log \
+	    tools/build_micropython.sh sim-lwip $(BUILD)

@@ -5,6 +5,7 @@ the tests that say so and prints the table. The stack of a test is, in this orde
 
     the marker's argument         @pytest.mark.behaviour("L1", stack="sockets")
     the parameter named `stack`   "stub", "sockets", "plain" (sockets without hostnet), "lwip"
+    a fixture of netconn's        a test of firmware/netconn over real lwIP: "lwip"
     a fixture that runs SIM       a test through the SIM binary, end to end: "sockets"
     else                          "stub": no TCP of the computer's takes part
 """
@@ -61,6 +62,7 @@ TITLES = {
 }
 STACKS = {"stub": "stub", "sockets": "sockets", "plain": "sockets", "lwip": "lwIP"}
 COLUMNS = ("stub", "sockets", "lwIP")
+NETCONN_FIXTURE = "program"  # host_tests/netconn: the rig
 SIM_FIXTURES = {"start_sim", "run_sim", "printer"}
 NOT_SHOWN = "not shown"
 
@@ -169,6 +171,8 @@ def stack_of(item):
     callspec = getattr(item, "callspec", None)
     if callspec and "stack" in callspec.params:
         return callspec.params["stack"]
+    if NETCONN_FIXTURE in item.fixturenames:
+        return "lwip"
     return "stub" if SIM_FIXTURES.isdisjoint(item.fixturenames) else "sockets"
 
 

@@ -1,7 +1,8 @@
 #!/bin/sh
-# build_micropython.sh mpy-cross|sim BUILD
-# Build one part of MicroPython out of tree: into BUILD/mpy-cross or BUILD/sim. The source is the
-# folder that BUILD/micropython.source names, and nothing is ever written there.
+# build_micropython.sh mpy-cross|sim|sim-lwip BUILD
+# Build one part of MicroPython out of tree: into BUILD/mpy-cross, BUILD/sim or, with lwIP and the
+# netconn module in it, BUILD/sim-lwip. The source is the folder that BUILD/micropython.source
+# names, and nothing is ever written there.
 set -eu
 target=$1 build=$2
 source=$(cat "$build/micropython.source")
@@ -11,6 +12,12 @@ into=$build/$target
 # Objects of another source tree, or half-written by a build that was killed, would be taken for
 # up to date: start afresh.
 if [ "$(cat "$into/built.from" 2>/dev/null)" != "$source" ] || [ -e "$into/unfinished" ]; then
+    rm -rf "$into"
+fi
+# The port's makefile does not notice either that other objects are to be linked, or other flags.
+makefiles=$(find "$project/boards/SIM" "$project/firmware" -name '*.mk')
+# shellcheck disable=SC2086  # a list of files without spaces
+if [ -n "$(find $makefiles -newer "$into/built.from" 2>/dev/null)" ]; then
     rm -rf "$into"
 fi
 mkdir -p "$into"
@@ -33,15 +40,17 @@ mpy-cross)
     program=mpy-cross
     make -C "$source/mpy-cross" -j"$jobs" BUILD="$into" USER_C_MODULES= || status=$?
     ;;
-sim)
+sim | sim-lwip)
     program=micropython
     # Nothing is frozen from micropython-lib, yet the makefile insists on its README.
     mkdir -p "$build/no-micropython-lib"
     : >"$build/no-micropython-lib/README.md"
+    lwip=
+    [ "$target" = sim ] || lwip=$build/lwip-2.1.3
     make -C "$source/ports/unix" -j"$jobs" BUILD="$into" \
         VARIANT_DIR="$project/boards/SIM" \
         FROZEN_MANIFEST="$project/boards/SIM/manifest.py" \
-        USER_C_MODULES="$project/boards/SIM" \
+        USER_C_MODULES="$project/boards/SIM" LWIP_SOURCE="$lwip" \
         MICROPY_MPYCROSS="$build/mpy-cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= \
         MPY_LIB_DIR="$build/no-micropython-lib" || status=$?
     ;;

@@ -7,6 +7,13 @@ is_port = $(if $(call is_number,$1),$(shell [ $1 -ge 1 ] && [ $1 -le 65535 ] && 
 check_port = $(if $(call is_port,$($1)),,$(error $1 is a port from 1 to 65535, not '$($1)'))
 
 ROLES := module-clocked controller-clocked
+STACKS := sockets lwip
+
+ifneq ($(filter build run sim,$(MAKECMDGOALS)),)
+ifneq ($(words $(STACK)) $(filter $(STACK),$(STACKS)),1 $(STACK))
+$(error STACK is sockets or lwip, not '$(STACK)')
+endif
+endif
 
 ifneq ($(filter run sim,$(MAKECMDGOALS)),)
 ifneq ($(words $(ROLE)) $(filter $(ROLE),$(ROLES)),1 $(ROLE))
@@ -18,4 +25,10 @@ $(call check_port,HTTP_PORT)
 endif
 ifneq ($(filter sim,$(MAKECMDGOALS)),)
 $(call check_port,PORT)
+endif
+# Tests make network namespaces.
+ifneq ($(filter test behaviours,$(MAKECMDGOALS)),)
+ifneq ($(shell id -u),0)
+$(error the tests of the lwIP stack make network namespaces: run sudo make $(firstword $(MAKECMDGOALS)))
+endif
 endif

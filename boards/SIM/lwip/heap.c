@@ -1,0 +1,74 @@
+/*
+ * lwIP's heap on this computer.
+ *
+ * ESP-IDF has no memory pools: everything comes from the heap, and MicroPython's ESP32 port puts
+ * a limit on PCBs by wrapping memp_malloc and memp_free at link time. The same wrap here, with a
+ * count for every type, so that a test can compare with its base line.
+ */
+#include "heap.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "lwip/memp.h"
+
+static atomic_int blocks;
+static atomic_int most_blocks = -1;
+static atomic_int in_use[MEMP_MAX];
+static atomic_int most_pcbs = MEMP_NUM_TCP_PCB;
+
+void *__real_memp_malloc(memp_t type);
+void __real_memp_free(memp_t type, void *block);
+void *__wrap_memp_malloc(memp_t type);
+void __wrap_memp_free(memp_t type, void *block);
+
+static int refused(void) {
+    return most_blocks >= 0 && blocks >= most_blocks;
+}
+
+void *heap_malloc(size_t size) {
+    void *block = refused() ? NULL : malloc(size);
+    blocks += block != NULL;
+    return block;
+}
+
+void *heap_calloc(size_t count, size_t size) {
+    void *block = refused() ? NULL : calloc(count, size);
+    blocks += block != NULL;
+    return block;
+}
+
+void heap_free(void *block) {
+    blocks -= block != NULL;
+    free(block);
+}
+
+void *__wrap_memp_malloc(memp_t type) {
+    if (type == MEMP_TCP_PCB && in_use[type] >= most_pcbs) {
+        return NULL;
+    }
+    void *block = __real_memp_malloc(type);
+    in_use[type] += block != NULL;
+    return block;
+}
+
+void __wrap_memp_free(memp_t type, void *block) {
+    in_use[type] -= block != NULL;
+    __real_memp_free(type, block);
+}
+
+int heap_blocks(void) {
+    return blocks;
+}
+
+int heap_in_use(int type) {
+    return in_use[type];
+}
+
+void heap_limit_pcbs(int most) {
+    most_pcbs = most;
+}
+
+void heap_limit_blocks(int most) {
+    most_blocks = most;
+}

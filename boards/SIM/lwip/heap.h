@@ -1,0 +1,19 @@
+/* What lwIP has taken from the heap, counted, and the PCB limit of MicroPython's ESP32 port. */
+#ifndef SPINET_LWIP_HEAP_H
+#define SPINET_LWIP_HEAP_H
+
+#include <stdint.h>
+
+/* Blocks of any kind that lwIP holds now. */
+int heap_blocks(void);
+
+/* Structures of one memp type (enum memp_t) in use now. */
+int heap_in_use(int type);
+
+/* Highest number of active PCBs; 12 as on the chips unless a test says otherwise. */
+void heap_limit_pcbs(int most);
+
+/* Refuse every allocation while more than `most` blocks are in use; negative: no limit. */
+void heap_limit_blocks(int most);
+
+#endif

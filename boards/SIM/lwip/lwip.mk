@@ -1,0 +1,21 @@
+# The files of lwIP and of its port for this computer; read by SIM's build and by the host tests.
+#
+# Set before including: LWIP_SOURCE (what tools/fetch_lwip.py made). Gives LWIP_C, LWIP_PORT_C,
+# LWIP_CFLAGS and LWIP_LDFLAGS. LWIP_CORE_LOCKING=1 builds with core locking on.
+
+LWIP_PORT_DIR := $(dir $(lastword $(MAKEFILE_LIST)))
+LWIP_CORE_LOCKING ?= 0
+
+LWIP_C := $(addprefix $(LWIP_SOURCE)/src/, \
+    $(addprefix core/, def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c raw.c stats.c \
+        sys.c altcp.c altcp_alloc.c altcp_tcp.c tcp.c tcp_in.c tcp_out.c timeouts.c udp.c) \
+    $(addprefix core/ipv4/, autoip.c dhcp.c etharp.c icmp.c igmp.c ip4.c ip4_addr.c ip4_frag.c) \
+    $(addprefix core/ipv6/, dhcp6.c ethip6.c icmp6.c inet6.c ip6.c ip6_addr.c ip6_frag.c mld6.c nd6.c) \
+    $(addprefix api/, api_lib.c api_msg.c err.c if_api.c netbuf.c netdb.c netifapi.c sockets.c tcpip.c) \
+    netif/ethernet.c)
+
+LWIP_PORT_C := $(addprefix $(LWIP_PORT_DIR), clock.c faults.c heap.c stack.c sys_arch.c tap_netif.c)
+
+LWIP_CFLAGS := -I$(LWIP_PORT_DIR) -isystem $(LWIP_SOURCE)/src/include \
+    -DLWIP_TCPIP_CORE_LOCKING=$(LWIP_CORE_LOCKING)
+LWIP_LDFLAGS := -Wl,--wrap=memp_malloc -Wl,--wrap=memp_free -lpthread

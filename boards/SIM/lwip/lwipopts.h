@@ -1,0 +1,115 @@
+/*
+ * lwIP on this computer, with the options ESP-IDF 5.4 gives it on the chips.
+ *
+ * Each option names its reason. "IDF" means: the value of ESP-IDF's lwipopts.h with the defaults
+ * of its Kconfig; "MicroPython" means: the value of the base sdkconfig of its ESP32 port. What
+ * only this computer needs is in the last section.
+ */
+#ifndef SPINET_LWIPOPTS_H
+#define SPINET_LWIPOPTS_H
+
+/* ---- how the stack is locked ------------------------------------------------------------- */
+
+/* IDF: off unless the board's sdkconfig sets it. Both are built and tested. */
+#ifndef LWIP_TCPIP_CORE_LOCKING
+#define LWIP_TCPIP_CORE_LOCKING 0
+#endif
+#define LWIP_TCPIP_CORE_LOCKING_INPUT 0 /* IDF: off; frames go through the mailbox */
+#define SYS_LIGHTWEIGHT_PROT 1          /* IDF: always on */
+#define LWIP_NETCONN_SEM_PER_THREAD 1   /* IDF: always on */
+#define LWIP_NETCONN_FULLDUPLEX 1       /* IDF: always on; it decides how a netconn may be deleted */
+
+/* ---- memory: the heap is the only limit, but for the PCBs -------------------------------- */
+
+#define MEM_LIBC_MALLOC 1        /* IDF */
+#define MEMP_MEM_MALLOC 1        /* IDF: MEMP_NUM_* pools do not exist */
+#define MEM_ALIGNMENT 8          /* IDF has 4 on 32-bit chips; a pointer's size here */
+#define MEMP_NUM_TCP_PCB 12      /* MicroPython: LWIP_MAX_ACTIVE_TCP, enforced by wrapping memp_malloc */
+#define MEMP_NUM_TCP_PCB_LISTEN 16 /* IDF */
+#define MEMP_NUM_NETCONN 10      /* IDF: LWIP_MAX_SOCKETS; without pools it limits nothing */
+
+/* ---- IP ----------------------------------------------------------------------------------- */
+
+#define LWIP_IPV4 1
+#define LWIP_IPV6 1     /* IDF: on, so ip_addr_t is the tagged structure */
+#define LWIP_IPV6_MLD 1
+#define IPV6_FRAG_COPYHEADER 1 /* pointers have 64 bits here; lwIP asserts without it */
+#define IP_REASSEMBLY 0 /* IDF */
+#define IP_FRAG 1       /* IDF */
+#define LWIP_ICMP 1
+#define LWIP_RAW 1      /* IDF */
+#define LWIP_UDP 1
+#define LWIP_DNS 1      /* IDF */
+#define LWIP_DHCP 0     /* the TAP device gets a fixed address */
+#define LWIP_IGMP 1     /* IDF */
+#define ARP_QUEUEING 1  /* IDF: the first SYN of a connect waits for ARP */
+#define ETHARP_TRUST_IP_MAC 0
+#define CHECKSUM_CHECK_IP 0  /* IDF: off, the WiFi frame check has seen the frame */
+#define CHECKSUM_CHECK_UDP 0 /* IDF */
+
+/* ---- TCP ---------------------------------------------------------------------------------- */
+
+#define LWIP_TCP 1
+#define TCP_MSS 1440              /* IDF */
+#define TCP_WND (4 * TCP_MSS)     /* IDF: 5760 */
+#define TCP_SND_BUF (4 * TCP_MSS) /* IDF: 5760 */
+#define TCP_OVERSIZE TCP_MSS      /* IDF: LWIP_TCP_OVERSIZE_MSS */
+#define TCP_QUEUE_OOSEQ 1         /* IDF */
+#define TCP_OOSEQ_MAX_PBUFS 4     /* IDF */
+#define TCP_MAXRTX 12             /* IDF */
+#define TCP_SYNMAXRTX 12          /* IDF, with its high-speed retransmission */
+#define LWIP_TCP_RTO_TIME 1500    /* IDF; a name of the fork, see tools/fetch_lwip.py */
+#define TCP_TMR_INTERVAL 250      /* IDF */
+#define TCP_MSL 60000             /* IDF: TIME-WAIT is two minutes */
+#define TCP_FIN_WAIT_TIMEOUT 20000 /* IDF */
+#define TCP_LISTEN_BACKLOG 1      /* IDF */
+#define LWIP_TCP_KEEPALIVE 1      /* IDF */
+#define LWIP_TCP_SACK_OUT 0       /* IDF */
+#define LWIP_WND_SCALE 0          /* IDF */
+#define LWIP_CALLBACK_API 1
+
+/* ---- netconn and sockets ------------------------------------------------------------------ */
+
+#define LWIP_NETCONN 1
+#define LWIP_SOCKET 1             /* IDF: on, so a netconn has its `socket` field */
+#define LWIP_COMPAT_SOCKETS 0     /* the C library's sockets are the peers' here */
+#define LWIP_POSIX_SOCKETS_IO_NAMES 0
+#define LWIP_SO_SNDTIMEO 1        /* IDF */
+#define LWIP_SO_RCVTIMEO 1        /* IDF */
+#ifndef LWIP_SO_LINGER
+#define LWIP_SO_LINGER 0          /* IDF: off unless the sdkconfig sets it */
+#endif
+#define LWIP_SO_RCVBUF 0          /* IDF */
+#define SO_REUSE 1                /* IDF */
+#define LWIP_NETIF_API 1
+
+/* ---- mailboxes; arch/sys_arch.c honours these sizes --------------------------------------- */
+
+#define TCPIP_MBOX_SIZE 32          /* IDF */
+#define DEFAULT_TCP_RECVMBOX_SIZE 6 /* IDF */
+#define DEFAULT_ACCEPTMBOX_SIZE 6   /* IDF */
+#define DEFAULT_UDP_RECVMBOX_SIZE 6 /* IDF */
+#define DEFAULT_RAW_RECVMBOX_SIZE 6 /* IDF */
+
+/* ---- interfaces --------------------------------------------------------------------------- */
+
+#define LWIP_HAVE_LOOPIF 1          /* IDF */
+#define LWIP_NETIF_LOOPBACK 1       /* IDF */
+#define LWIP_LOOPBACK_MAX_PBUFS 8   /* IDF */
+#define LWIP_NETIF_TX_SINGLE_PBUF 1 /* IDF: the WiFi driver takes one buffer per frame */
+#define LWIP_NETIF_HOSTNAME 1
+#define LWIP_NETIF_LINK_CALLBACK 1
+#define LWIP_NETIF_STATUS_CALLBACK 1
+
+/* ---- only here ---------------------------------------------------------------------------- */
+
+#define LWIP_STATS 0
+#define LWIP_TIMEVAL_PRIVATE 0
+#define TCPIP_THREAD_NAME "tiT"
+#define LWIP_MARK_TCPIP_THREAD() sys_mark_tcpip_thread()
+#define LWIP_ASSERT_CORE_LOCKED() sys_check_core_locked() /* a broken rule C6 ends the process */
+#define mem_clib_malloc heap_malloc /* heap.c counts blocks and can refuse */
+#define mem_clib_calloc heap_calloc
+#define mem_clib_free heap_free
+
+#endif

@@ -1,0 +1,41 @@
+/* The `simlwip` module: SIM's additions to lwIP for Python. Errors are negative errno. */
+#include "sim_stack.h"
+
+#include "py/runtime.h"
+
+/* up(tap, ip, netmask, gateway): tap is a device's name or None; addresses as the records have them,
+ * first octet lowest. Before netconn.start(). */
+static mp_obj_t simlwip_up(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    const char *tap = args[0] == mp_const_none ? NULL : mp_obj_str_get_str(args[0]);
+    int error = sim_stack_up(tap, (uint32_t)mp_obj_get_int(args[1]),
+        (uint32_t)mp_obj_get_int(args[2]), (uint32_t)mp_obj_get_int(args[3]));
+    return MP_OBJ_NEW_SMALL_INT(-error);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(simlwip_up_obj, 4, 4, simlwip_up);
+
+/* watch(fd): netconn.wait() ends while there is something to read */
+static mp_obj_t simlwip_watch(mp_obj_t fd) {
+    return MP_OBJ_NEW_SMALL_INT(-sim_watch(mp_obj_get_int(fd)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(simlwip_watch_obj, simlwip_watch);
+
+static mp_obj_t simlwip_unwatch(mp_obj_t fd) {
+    sim_unwatch(mp_obj_get_int(fd));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(simlwip_unwatch_obj, simlwip_unwatch);
+
+static const mp_rom_map_elem_t simlwip_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_simlwip) },
+    { MP_ROM_QSTR(MP_QSTR_up), MP_ROM_PTR(&simlwip_up_obj) },
+    { MP_ROM_QSTR(MP_QSTR_watch), MP_ROM_PTR(&simlwip_watch_obj) },
+    { MP_ROM_QSTR(MP_QSTR_unwatch), MP_ROM_PTR(&simlwip_unwatch_obj) },
+};
+static MP_DEFINE_CONST_DICT(simlwip_globals, simlwip_globals_table);
+
+const mp_obj_module_t simlwip_module = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&simlwip_globals,
+};
+MP_REGISTER_MODULE(MP_QSTR_simlwip, simlwip_module);

@@ -1,0 +1,73 @@
+/*
+ * The wake-up of the netconn module on SIM: an eventfd, polled together with descriptors that
+ * others wait for, because the virtual bus has no interrupts to end a wait with.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/eventfd.h>
+
+#include "netconn_core.h"
+#include "port.h"
+#include "sim_stack.h"
+
+#define WATCHED_MAX 4
+
+/* The eventfd first, then what is watched. Application thread only. */
+static struct pollfd fds[1 + WATCHED_MAX] = {{.fd = -1, .events = POLLIN}};
+static int count = 1;
+static atomic_bool given; /* set by who wakes, cleared by who slept: one write at most is out */
+
+void port_start(void) {
+    if (fds[0].fd < 0) {
+        fds[0].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    }
+}
+
+static bool something_to_read(void) {
+    for (int i = 1; i < count; i++) {
+        if (fds[i].revents) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The order matters: who wakes after the read finds `given` set and writes nothing, but has left his
+ * news where the core looks next. */
+void port_sleep(uint32_t ms) {
+    eventfd_t times;
+    if (poll(fds, (nfds_t)count, (int)ms) > 0 && something_to_read()) {
+        nc_wake();
+    }
+    eventfd_read(fds[0].fd, &times);
+    atomic_store(&given, false);
+}
+
+void port_wake(void) {
+    if (!atomic_exchange(&given, true)) {
+        eventfd_write(fds[0].fd, 1);
+    }
+}
+
+void port_wake_from_isr(void) {
+    port_wake();
+}
+
+int sim_watch(int fd) {
+    if (count > WATCHED_MAX) {
+        return ENOSPC;
+    }
+    fds[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    return 0;
+}
+
+void sim_unwatch(int fd) {
+    for (int i = 1; i < count; i++) {
+        if (fds[i].fd == fd) {
+            fds[i] = fds[--count];
+            return;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+/*
+ * Unfinished handshakes.
+ *
+ * From outside: a half-open PCB inherits its listener's priority, counts against the backlog, and
+ * lwIP keeps it for 20 s; a flood of SYNs would lock everyone out. One that is older than half a
+ * second is lowered, so that the next SYN may take its PCB, and one that is older than half_open_ms
+ * is given up, which frees the backlog. From inside: an attempt that takes longer than connect_ms
+ * fails with ERR_TIMEOUT.
+ */
+#include "admission.h"
+
+#include "entry.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/sys.h"
+
+#define PRIORITY_HALF_OPEN (TCP_PRIO_MIN + 1)
+
+static uint32_t last_ms; /* application thread */
+
+static bool is_ours(const struct tcp_pcb_listen *listener) {
+    for (int i = 0; i < NC_ENTRIES; i++) {
+        if (entries[i].phase == PHASE_LISTENING && entries[i].conn == listener->callback_arg) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_half_open(const struct tcp_pcb *pcb) {
+    return pcb->state == SYN_RCVD && pcb->listener != NULL && is_ours(pcb->listener);
+}
+
+static bool is_too_old(const struct tcp_pcb *pcb) {
+    return (tcp_ticks - pcb->tmr) * TCP_SLOW_INTERVAL >= times.half_open_ms;
+}
+
+static void set_priority(struct tcp_pcb *pcb) {
+    if (is_half_open(pcb) && tcp_ticks != pcb->tmr) {
+        tcp_setprio(pcb, PRIORITY_HALF_OPEN);
+    } else if (pcb->state != SYN_RCVD && pcb->prio == PRIORITY_HALF_OPEN) {
+        tcp_setprio(pcb, PRIORITY_LIVE); /* made it after all */
+    }
+}
+
+/* One pass from the list's head; true when a PCB was ended, after which the list may be another. */
+static bool end_one_half_open(void) {
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        if (is_half_open(pcb) && is_too_old(pcb)) {
+            counters[NC_STAT_HALF_OPEN_ENDED]++;
+            tcp_abort(pcb);
+            return true;
+        }
+        set_priority(pcb);
+    }
+    return false;
+}
+
+static void end_late_connect(entry_t *entry) {
+    struct tcp_pcb *pcb = entry->conn->pcb.tcp;
+    if (pcb != NULL && sys_now() - entry->started_ms >= times.connect_ms) {
+        counters[NC_STAT_CONNECT_TIMEOUTS]++;
+        entry_fail(entry, ERR_TIMEOUT); /* before lwIP reports its own ERR_ABRT */
+        tcp_abandon(pcb, 0);
+    }
+}
+
+static err_t step_in_stack(struct tcpip_api_call_data *data) {
+    (void)data;
+    while (end_one_half_open()) {
+    }
+    for (int i = 0; i < NC_ENTRIES; i++) {
+        if (entries[i].phase == PHASE_CONNECTING) {
+            end_late_connect(&entries[i]);
+        }
+    }
+    return ERR_OK;
+}
+
+static bool is_needed(void) {
+    for (int i = 0; i < NC_ENTRIES; i++) {
+        int phase = entries[i].phase;
+        if (phase == PHASE_LISTENING || phase == PHASE_CONNECTING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void admission_step(void) {
+    stack_call_t call = {0};
+    if (sys_now() - last_ms >= ADMISSION_INTERVAL_MS && is_needed()) {
+        last_ms = sys_now();
+        in_stack(step_in_stack, &call);
+    }
+}
+
+int admission_half_open(void) {
+    int count = 0;
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        count += is_half_open(pcb);
+    }
+    return count;
+}

@@ -1,0 +1,226 @@
+/* The handle table, lwIP's event callback, and the wait that the events end. */
+#include "entry.h"
+
+#include <string.h>
+
+#include "admission.h"
+#include "lwip/sys.h"
+#include "port.h"
+
+#define INDEX_BITS 5
+#define GENERATIONS (1u << 24) /* with the index a handle stays below 2^29 */
+
+/* netconn.socket is free for the owner's use: our index, or before accept one of these. lwIP starts
+ * with -1. */
+#define UNACCEPTED (-1)
+#define UNACCEPTED_PEER_DONE (-2)
+
+entry_t entries[NC_ENTRIES];
+nc_times_t times;
+atomic_uint counters[NC_STATS];
+
+static atomic_uint pending_map; /* bit per index; set by callbacks, cleared by nc_events() */
+static atomic_bool woken;       /* set by nc_wake(), cleared by nc_wait() */
+
+int entry_index(const entry_t *entry) {
+    return (int)(entry - entries);
+}
+
+static int handle_of(const entry_t *entry) {
+    return (int)(entry->generation << INDEX_BITS) | entry_index(entry);
+}
+
+entry_t *entry_find(int handle) {
+    unsigned index = (unsigned)handle & ((1u << INDEX_BITS) - 1);
+    if (handle > 0 && index < NC_ENTRIES && entries[index].phase != PHASE_FREE &&
+        handle_of(&entries[index]) == handle) {
+        return &entries[index];
+    }
+    counters[NC_STAT_STALE]++;
+    return NULL;
+}
+
+entry_t *entry_free_one(void) {
+    for (int i = 0; i < NC_ENTRIES; i++) {
+        if (entries[i].phase == PHASE_FREE) {
+            return &entries[i];
+        }
+    }
+    return NULL;
+}
+
+static void clear(entry_t *entry) {
+    entry->conn = NULL;
+    entry->unread = NULL;
+    entry->uncredited = 0;
+    entry->linger_s = -1;
+    entry->events = 0;
+    entry->error = ERR_OK;
+    entry->peer_done = false;
+    entry->discarding = false;
+    memset(entry->addresses, 0, sizeof(entry->addresses));
+}
+
+int entry_take(entry_t *entry, struct netconn *conn, enum phase phase) {
+    SYS_ARCH_DECL_PROTECT(level);
+    clear(entry);
+    entry->generation = entry->generation + 1 < GENERATIONS ? entry->generation + 1 : 1;
+    entry->conn = conn;
+    entry->started_ms = sys_now();
+    entry->phase = phase; /* last: who walks the table in the stack goes by it */
+    SYS_ARCH_PROTECT(level);
+    netconn_set_nonblocking(conn, 1); /* not inherited from the listener */
+    entry->peer_done = conn->socket == UNACCEPTED_PEER_DONE;
+    conn->socket = entry_index(entry);
+    SYS_ARCH_UNPROTECT(level);
+    return handle_of(entry);
+}
+
+void entry_release(entry_t *entry) {
+    struct netconn *conn = entry->conn;
+    if (entry->unread != NULL) {
+        pbuf_free(entry->unread);
+    }
+    clear(entry);
+    entry->phase = PHASE_FREE;
+    atomic_fetch_and(&pending_map, ~(1u << entry_index(entry)));
+    /* Both, in this order: with full duplex on, delete alone after a received FIN skips the
+     * preparation and asserts. */
+    netconn_prepare_delete(conn);
+    netconn_delete(conn);
+}
+
+/* ---- lwIP's callback: records and wakes, nothing else ---- */
+
+void entry_fail(entry_t *entry, err_t error) {
+    int none = ERR_OK;
+    atomic_compare_exchange_strong(&entry->error, &none, error);
+}
+
+void entry_post(entry_t *entry, unsigned bits) {
+    atomic_fetch_or(&entry->events, bits);
+    atomic_fetch_or(&pending_map, 1u << entry_index(entry));
+    port_wake();
+}
+
+static unsigned failed(entry_t *entry, const struct netconn *conn) {
+    entry_fail(entry, conn->pending_err != ERR_OK ? conn->pending_err : ERR_ABRT);
+    counters[NC_STAT_ERRORS]++;
+    return NC_ERROR;
+}
+
+/* A length of 0 is a connection to accept, the peer's FIN, or the echo of an error that was
+ * reported just before (the PCB is gone then). */
+static unsigned received(entry_t *entry, const struct netconn *conn, u16_t length) {
+    if (entry->phase == PHASE_LISTENING) {
+        return NC_ACCEPT;
+    }
+    if (length > 0) {
+        return NC_DATA;
+    }
+    if (conn->pcb.tcp == NULL) {
+        return 0;
+    }
+    entry->peer_done = true;
+    return NC_CLOSED;
+}
+
+static unsigned room(entry_t *entry, const struct netconn *conn) {
+    int connecting = PHASE_CONNECTING;
+    if (conn->pcb.tcp == NULL) {
+        return 0;
+    }
+    if (atomic_compare_exchange_strong(&entry->phase, &connecting, PHASE_OPEN)) {
+        counters[NC_STAT_CONNECTED]++;
+        return NC_CONNECTED | NC_ROOM;
+    }
+    return NC_ROOM;
+}
+
+static unsigned bits_of(entry_t *entry, const struct netconn *conn, enum netconn_evt event,
+                        u16_t length) {
+    switch (event) {
+        case NETCONN_EVT_ERROR:
+            return failed(entry, conn);
+        case NETCONN_EVT_RCVPLUS:
+            return received(entry, conn, length);
+        case NETCONN_EVT_SENDPLUS:
+            return room(entry, conn);
+        default:
+            return 0;
+    }
+}
+
+/* Nobody owns the netconn yet; accept looks at the mailbox and the PCB itself, but a FIN would be
+ * forgotten. Called protected. */
+static void note_unaccepted(struct netconn *conn, enum netconn_evt event, u16_t length) {
+    if (event == NETCONN_EVT_RCVPLUS && length == 0 && conn->pcb.tcp != NULL) {
+        conn->socket = UNACCEPTED_PEER_DONE;
+    }
+}
+
+void entry_event(struct netconn *conn, enum netconn_evt event, u16_t length) {
+    SYS_ARCH_DECL_PROTECT(level);
+    SYS_ARCH_PROTECT(level);
+    int index = conn->socket;
+    if (index <= UNACCEPTED) {
+        note_unaccepted(conn, event, length);
+    }
+    SYS_ARCH_UNPROTECT(level);
+    unsigned bits = index >= 0 ? bits_of(&entries[index], conn, event, length) : 0;
+    if (bits) {
+        entry_post(&entries[index], bits);
+    }
+}
+
+/* ---- what the application sees of it ---- */
+
+int nc_events(int handle) {
+    entry_t *entry = entry_find(handle);
+    if (entry == NULL) {
+        return ERR_ARG;
+    }
+    /* The map first: an event in between is then seen now or stays pending, never lost. */
+    atomic_fetch_and(&pending_map, ~(1u << entry_index(entry)));
+    return (int)atomic_exchange(&entry->events, 0);
+}
+
+int nc_error(int handle) {
+    entry_t *entry = entry_find(handle);
+    return entry == NULL ? ERR_ARG : entry->error;
+}
+
+int nc_pending(void) {
+    return (int)pending_map;
+}
+
+void nc_wake(void) {
+    atomic_store(&woken, true);
+    port_wake();
+}
+
+void nc_wake_from_isr(void) {
+    atomic_store(&woken, true);
+    port_wake_from_isr();
+}
+
+/* How long to sleep before looking after half-open and connecting ones again. */
+static uint32_t nap_ms(int ms, uint32_t slept_ms) {
+    uint32_t left = ms < 0 ? UINT32_MAX : (uint32_t)ms - slept_ms;
+    return left < ADMISSION_INTERVAL_MS ? left : ADMISSION_INTERVAL_MS;
+}
+
+int nc_wait(int ms) {
+    uint32_t started = sys_now();
+    for (;;) {
+        admission_step();
+        if (atomic_exchange(&woken, false) || pending_map) {
+            return 1;
+        }
+        uint32_t slept_ms = sys_now() - started;
+        if (ms >= 0 && slept_ms >= (uint32_t)ms) {
+            return 0;
+        }
+        port_sleep(nap_ms(ms, slept_ms));
+    }
+}

@@ -1,0 +1,18 @@
+# The netconn module for MicroPython's CMake builds (the chips).
+
+add_library(usermod_netconn INTERFACE)
+
+target_sources(usermod_netconn INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}/modnetconn.c
+    ${CMAKE_CURRENT_LIST_DIR}/admission.c
+    ${CMAKE_CURRENT_LIST_DIR}/dying.c
+    ${CMAKE_CURRENT_LIST_DIR}/entry.c
+    ${CMAKE_CURRENT_LIST_DIR}/opening.c
+    ${CMAKE_CURRENT_LIST_DIR}/receiving.c
+    ${CMAKE_CURRENT_LIST_DIR}/sending.c
+    ${CMAKE_CURRENT_LIST_DIR}/port_freertos.c
+)
+
+target_include_directories(usermod_netconn INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+
+target_link_libraries(usermod INTERFACE usermod_netconn)

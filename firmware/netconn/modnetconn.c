@@ -1,0 +1,424 @@
+/*
+ * The `netconn` module: netconn_core.h for Python, and a stream over one connection.
+ *
+ * The functions take and give small integers and buffers of the caller's and allocate nothing, so the
+ * module itself can be handed to whoever expects the TCP stack's interface. Errors are returned, not
+ * raised; only a buffer that is too short raises ValueError.
+ */
+#include "netconn_core.h"
+#include "port.h"
+
+#include "py/mperrno.h"
+#include "py/mphal.h"
+#include "py/mpthread.h"
+#include "py/runtime.h"
+#include "py/stream.h"
+
+#include "lwip/err.h"
+
+/* A wait is cut into slices of this length, so that Ctrl-C and scheduled functions get their turn. */
+#define WAIT_SLICE_MS 250
+
+typedef struct {
+    mp_obj_base_t base;
+    int handle; /* 0: closed */
+} stream_obj_t;
+
+/* 0 where Python ends only with the process: then there is nothing left to stop, and the threads of
+ * Python that were cancelled may hold locks that stopping would wait for. */
+#ifndef NETCONN_STOP_AT_SOFT_RESET
+#define NETCONN_STOP_AT_SOFT_RESET 1
+#endif
+
+/* Collected only by a soft reset (the root pointer keeps it until then): stops what still runs. */
+typedef struct {
+    mp_obj_base_t base;
+} guard_obj_t;
+
+static const mp_obj_type_t guard_type;
+
+/* ---- arguments ---- */
+
+static mp_obj_t small(int value) {
+    return MP_OBJ_NEW_SMALL_INT(value);
+}
+
+/* An address: four octets in a buffer, or the integer they are in memory (0: any). */
+static uint32_t get_ip(mp_obj_t address) {
+    mp_buffer_info_t octets;
+    uint32_t ip;
+    if (mp_obj_is_int(address)) {
+        return (uint32_t)mp_obj_get_int_truncated(address);
+    }
+    mp_get_buffer_raise(address, &octets, MP_BUFFER_READ);
+    if (octets.len != sizeof(ip)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("address needs 4 octets"));
+    }
+    memcpy(&ip, octets.buf, sizeof(ip));
+    return ip;
+}
+
+/* Start of the `count` bytes at `offset` of a buffer. */
+static uint8_t *get_span(mp_obj_t buffer, mp_int_t offset, mp_int_t count, mp_uint_t flags) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(buffer, &info, flags);
+    if (offset < 0 || count < 0 || (size_t)offset > info.len || (size_t)count > info.len - (size_t)offset) {
+        mp_raise_ValueError(MP_ERROR_TEXT("buffer too small"));
+    }
+    return (uint8_t *)info.buf + offset;
+}
+
+/* ---- module: start and stop ---- */
+
+/* start(close_ms=0, connect_ms=0, half_open_ms=0): 0 takes the core's default. Call it once before
+ * anything else; again only changes the times. */
+static mp_obj_t netconn_start(size_t n_args, const mp_obj_t *args) {
+    nc_times_t times = {
+        .close_ms = n_args > 0 ? mp_obj_get_int(args[0]) : 0,
+        .connect_ms = n_args > 1 ? mp_obj_get_int(args[1]) : 0,
+        .half_open_ms = n_args > 2 ? mp_obj_get_int(args[2]) : 0,
+    };
+    int error = port_stack_ready();
+    if (error) {
+        mp_raise_OSError(error);
+    }
+    if (NETCONN_STOP_AT_SOFT_RESET && MP_STATE_VM(netconn_guard) == NULL) {
+        MP_STATE_VM(netconn_guard) = mp_obj_malloc_with_finaliser(guard_obj_t, &guard_type);
+    }
+    return small(nc_start(&times));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_start_obj, 0, 3, netconn_start);
+
+static mp_obj_t netconn_stop(void) {
+    nc_stop();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(netconn_stop_obj, netconn_stop);
+
+static mp_obj_t guard_del(mp_obj_t self) {
+    (void)self;
+    nc_stop();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(guard_del_obj, guard_del);
+
+/* ---- module: opening and ending ---- */
+
+static mp_obj_t netconn_listen(mp_obj_t ip, mp_obj_t port, mp_obj_t backlog) {
+    return small(nc_listen(get_ip(ip), (uint16_t)mp_obj_get_int(port), mp_obj_get_int(backlog)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(netconn_listen_obj, netconn_listen);
+
+static mp_obj_t netconn_accept(mp_obj_t handle) {
+    return small(nc_accept(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_accept_obj, netconn_accept);
+
+static mp_obj_t netconn_connect(mp_obj_t ip, mp_obj_t port) {
+    return small(nc_connect(get_ip(ip), (uint16_t)mp_obj_get_int(port)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(netconn_connect_obj, netconn_connect);
+
+static mp_obj_t netconn_addresses(mp_obj_t handle, mp_obj_t into) {
+    return small(nc_addresses(mp_obj_get_int(handle), get_span(into, 0, 8, MP_BUFFER_WRITE)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(netconn_addresses_obj, netconn_addresses);
+
+static mp_obj_t netconn_close(mp_obj_t handle) {
+    return small(nc_close(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_close_obj, netconn_close);
+
+static mp_obj_t netconn_abort(mp_obj_t handle) {
+    return small(nc_abort(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_abort_obj, netconn_abort);
+
+/* ---- module: options ---- */
+
+static mp_obj_t netconn_linger(mp_obj_t handle, mp_obj_t seconds) {
+    return small(nc_linger(mp_obj_get_int(handle), mp_obj_get_int(seconds)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(netconn_linger_obj, netconn_linger);
+
+/* keepalive(handle, idle_s, interval_s, count) */
+static mp_obj_t netconn_keepalive(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    return small(nc_keepalive(mp_obj_get_int(args[0]), mp_obj_get_int(args[1]),
+        mp_obj_get_int(args[2]), mp_obj_get_int(args[3])));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_keepalive_obj, 4, 4, netconn_keepalive);
+
+static mp_obj_t netconn_priority(mp_obj_t handle, mp_obj_t priority) {
+    return small(nc_priority(mp_obj_get_int(handle), mp_obj_get_int(priority)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(netconn_priority_obj, netconn_priority);
+
+/* ---- module: data ---- */
+
+static mp_obj_t netconn_readable(mp_obj_t handle) {
+    return small(nc_readable(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_readable_obj, netconn_readable);
+
+/* read(handle, buffer, offset, n) */
+static mp_obj_t netconn_read(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_int_t n = mp_obj_get_int(args[3]);
+    uint8_t *into = get_span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_WRITE);
+    return small(nc_read(mp_obj_get_int(args[0]), into, n));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_read_obj, 4, 4, netconn_read);
+
+static mp_obj_t netconn_recved(mp_obj_t handle, mp_obj_t n) {
+    return small(nc_recved(mp_obj_get_int(handle), mp_obj_get_int(n)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(netconn_recved_obj, netconn_recved);
+
+static mp_obj_t netconn_shutdown_rx(mp_obj_t handle) {
+    return small(nc_shutdown_rx(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_shutdown_rx_obj, netconn_shutdown_rx);
+
+static mp_obj_t netconn_writable(mp_obj_t handle) {
+    return small(nc_writable(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_writable_obj, netconn_writable);
+
+/* write(handle, buffer, offset, n, more) */
+static mp_obj_t netconn_write(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_int_t n = mp_obj_get_int(args[3]);
+    const uint8_t *from = get_span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_READ);
+    return small(nc_write(mp_obj_get_int(args[0]), from, n, mp_obj_is_true(args[4])));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_write_obj, 5, 5, netconn_write);
+
+static mp_obj_t netconn_in_flight(mp_obj_t handle) {
+    return small(nc_in_flight(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_in_flight_obj, netconn_in_flight);
+
+/* ---- module: events ---- */
+
+static mp_obj_t netconn_events(mp_obj_t handle) {
+    return small(nc_events(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_events_obj, netconn_events);
+
+static mp_obj_t netconn_error(mp_obj_t handle) {
+    return small(nc_error(mp_obj_get_int(handle)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_error_obj, netconn_error);
+
+static mp_obj_t netconn_pending(void) {
+    return small(nc_pending());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(netconn_pending_obj, netconn_pending);
+
+static int wait_slice(mp_int_t ms) {
+    MP_THREAD_GIL_EXIT();
+    int woken = nc_wait(ms < 0 || ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : ms);
+    MP_THREAD_GIL_ENTER();
+    mp_handle_pending(true);
+    return woken;
+}
+
+/* wait(ms): the other threads run meanwhile. */
+static mp_obj_t netconn_wait(mp_obj_t ms_in) {
+    mp_int_t ms = mp_obj_get_int(ms_in);
+    mp_uint_t started = mp_hal_ticks_ms();
+    mp_int_t left = ms;
+    int woken;
+    do {
+        woken = wait_slice(left);
+        left = ms < 0 ? ms : ms - (mp_int_t)(mp_hal_ticks_ms() - started);
+    } while (!woken && (ms < 0 || left > 0));
+    return small(woken);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_wait_obj, netconn_wait);
+
+static mp_obj_t netconn_wake(void) {
+    nc_wake();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(netconn_wake_obj, netconn_wake);
+
+/* stats(): a tuple in the order of netconn_core.h. For people; it allocates. */
+static mp_obj_t netconn_stats(void) {
+    uint32_t stats[NC_STATS];
+    mp_obj_t items[NC_STATS];
+    nc_stats(stats);
+    for (int i = 0; i < NC_STATS; i++) {
+        items[i] = mp_obj_new_int_from_uint(stats[i]);
+    }
+    return mp_obj_new_tuple(NC_STATS, items);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(netconn_stats_obj, netconn_stats);
+
+/* ---- Stream(handle): never blocks; owns the handle and closes it ---- */
+
+static int errno_of(int error) {
+    switch (error) {
+        case ERR_WOULDBLOCK:
+            return MP_EAGAIN;
+        case ERR_MEM:
+            return MP_ENOMEM;
+        case ERR_TIMEOUT:
+            return MP_ETIMEDOUT;
+        case ERR_ARG:
+            return MP_EBADF;
+        case ERR_RST:
+        case ERR_ABRT:
+            return MP_ECONNRESET;
+        default:
+            return MP_ENOTCONN;
+    }
+}
+
+static mp_obj_t stream_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 1, 1, false);
+    stream_obj_t *self = mp_obj_malloc_with_finaliser(stream_obj_t, type);
+    self->handle = mp_obj_get_int(args[0]);
+    return MP_OBJ_FROM_PTR(self);
+}
+
+static const mp_rom_map_elem_t stream_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&mp_stream_close_obj) },
+    { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&mp_stream_close_obj) },
+    { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&mp_stream_read_obj) },
+    { MP_ROM_QSTR(MP_QSTR_readinto), MP_ROM_PTR(&mp_stream_readinto_obj) },
+    { MP_ROM_QSTR(MP_QSTR_readline), MP_ROM_PTR(&mp_stream_unbuffered_readline_obj) },
+    { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&mp_stream_write_obj) },
+};
+static MP_DEFINE_CONST_DICT(stream_locals, stream_locals_table);
+
+/* What is read is credited at once: a stream's reader has no other way to open the window. */
+static mp_uint_t stream_read(mp_obj_t self_in, void *into, mp_uint_t size, int *errcode) {
+    stream_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    int n = nc_read(self->handle, into, (int)MIN(size, (mp_uint_t)INT_MAX));
+    if (n == ERR_CLSD) {
+        return 0;
+    }
+    if (n < 0) {
+        *errcode = errno_of(n);
+        return MP_STREAM_ERROR;
+    }
+    nc_recved(self->handle, n);
+    return (mp_uint_t)n;
+}
+
+static mp_uint_t stream_write(mp_obj_t self_in, const void *from, mp_uint_t size, int *errcode) {
+    stream_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    int n = nc_write(self->handle, from, (int)MIN(size, (mp_uint_t)INT_MAX), false);
+    if (n < 0) {
+        *errcode = errno_of(n);
+        return MP_STREAM_ERROR;
+    }
+    return (mp_uint_t)n;
+}
+
+/* Readable also means that a read would tell of the end. */
+static mp_uint_t stream_poll(int handle, mp_uint_t wanted) {
+    uint8_t nothing[1];
+    mp_uint_t ready = 0;
+    int error = nc_error(handle);
+    if (nc_read(handle, nothing, 0) != ERR_WOULDBLOCK) {
+        ready |= MP_STREAM_POLL_RD;
+    }
+    if (error != ERR_OK || nc_writable(handle) > 0) {
+        ready |= MP_STREAM_POLL_WR;
+    }
+    ready &= wanted;
+    return error == ERR_ARG ? MP_STREAM_POLL_NVAL : (error ? ready | MP_STREAM_POLL_ERR : ready);
+}
+
+static mp_uint_t stream_ioctl(mp_obj_t self_in, mp_uint_t request, uintptr_t arg, int *errcode) {
+    stream_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    switch (request) {
+        case MP_STREAM_POLL:
+            return stream_poll(self->handle, arg);
+        case MP_STREAM_CLOSE:
+            if (self->handle) {
+                nc_close(self->handle);
+                self->handle = 0;
+            }
+            return 0;
+        default:
+            *errcode = MP_EINVAL;
+            return MP_STREAM_ERROR;
+    }
+}
+
+static const mp_stream_p_t stream_protocol = {
+    .read = stream_read,
+    .write = stream_write,
+    .ioctl = stream_ioctl,
+};
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    stream_type,
+    MP_QSTR_Stream,
+    MP_TYPE_FLAG_NONE,
+    make_new, stream_make_new,
+    protocol, &stream_protocol,
+    locals_dict, &stream_locals
+    );
+
+static const mp_rom_map_elem_t guard_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&guard_del_obj) },
+};
+static MP_DEFINE_CONST_DICT(guard_locals, guard_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    guard_type,
+    MP_QSTR_Guard,
+    MP_TYPE_FLAG_NONE,
+    locals_dict, &guard_locals
+    );
+
+/* ---- the module ---- */
+
+static const mp_rom_map_elem_t netconn_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_netconn) },
+    { MP_ROM_QSTR(MP_QSTR_start), MP_ROM_PTR(&netconn_start_obj) },
+    { MP_ROM_QSTR(MP_QSTR_stop), MP_ROM_PTR(&netconn_stop_obj) },
+    { MP_ROM_QSTR(MP_QSTR_listen), MP_ROM_PTR(&netconn_listen_obj) },
+    { MP_ROM_QSTR(MP_QSTR_accept), MP_ROM_PTR(&netconn_accept_obj) },
+    { MP_ROM_QSTR(MP_QSTR_connect), MP_ROM_PTR(&netconn_connect_obj) },
+    { MP_ROM_QSTR(MP_QSTR_addresses), MP_ROM_PTR(&netconn_addresses_obj) },
+    { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&netconn_close_obj) },
+    { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&netconn_abort_obj) },
+    { MP_ROM_QSTR(MP_QSTR_linger), MP_ROM_PTR(&netconn_linger_obj) },
+    { MP_ROM_QSTR(MP_QSTR_keepalive), MP_ROM_PTR(&netconn_keepalive_obj) },
+    { MP_ROM_QSTR(MP_QSTR_priority), MP_ROM_PTR(&netconn_priority_obj) },
+    { MP_ROM_QSTR(MP_QSTR_readable), MP_ROM_PTR(&netconn_readable_obj) },
+    { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&netconn_read_obj) },
+    { MP_ROM_QSTR(MP_QSTR_recved), MP_ROM_PTR(&netconn_recved_obj) },
+    { MP_ROM_QSTR(MP_QSTR_shutdown_rx), MP_ROM_PTR(&netconn_shutdown_rx_obj) },
+    { MP_ROM_QSTR(MP_QSTR_writable), MP_ROM_PTR(&netconn_writable_obj) },
+    { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&netconn_write_obj) },
+    { MP_ROM_QSTR(MP_QSTR_in_flight), MP_ROM_PTR(&netconn_in_flight_obj) },
+    { MP_ROM_QSTR(MP_QSTR_events), MP_ROM_PTR(&netconn_events_obj) },
+    { MP_ROM_QSTR(MP_QSTR_error), MP_ROM_PTR(&netconn_error_obj) },
+    { MP_ROM_QSTR(MP_QSTR_pending), MP_ROM_PTR(&netconn_pending_obj) },
+    { MP_ROM_QSTR(MP_QSTR_wait), MP_ROM_PTR(&netconn_wait_obj) },
+    { MP_ROM_QSTR(MP_QSTR_wake), MP_ROM_PTR(&netconn_wake_obj) },
+    { MP_ROM_QSTR(MP_QSTR_stats), MP_ROM_PTR(&netconn_stats_obj) },
+    { MP_ROM_QSTR(MP_QSTR_Stream), MP_ROM_PTR(&stream_type) },
+    { MP_ROM_QSTR(MP_QSTR_ACCEPT), MP_ROM_INT(NC_ACCEPT) },
+    { MP_ROM_QSTR(MP_QSTR_CONNECTED), MP_ROM_INT(NC_CONNECTED) },
+    { MP_ROM_QSTR(MP_QSTR_DATA), MP_ROM_INT(NC_DATA) },
+    { MP_ROM_QSTR(MP_QSTR_ROOM), MP_ROM_INT(NC_ROOM) },
+    { MP_ROM_QSTR(MP_QSTR_CLOSED), MP_ROM_INT(NC_CLOSED) },
+    { MP_ROM_QSTR(MP_QSTR_ERROR), MP_ROM_INT(NC_ERROR) },
+};
+static MP_DEFINE_CONST_DICT(netconn_globals, netconn_globals_table);
+
+const mp_obj_module_t netconn_user_cmodule = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&netconn_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_netconn, netconn_user_cmodule);
+MP_REGISTER_ROOT_POINTER(void *netconn_guard);

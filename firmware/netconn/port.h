@@ -1,0 +1,25 @@
+/*
+ * What the module needs from the operating system beyond lwIP: one binary wake-up, and lwIP running.
+ *
+ * A wake-up that is given while nobody sleeps is kept, once; several are one. The core looks at its
+ * own flags after every sleep, so a wake-up too many does no harm and none is ever relied on alone.
+ */
+#ifndef NETCONN_PORT_H
+#define NETCONN_PORT_H
+
+#include <stdint.h>
+
+/* Idempotent; the only place that may allocate. */
+void port_start(void);
+
+/* Sleeps until woken or for `ms` milliseconds of the stack's clock. */
+void port_sleep(uint32_t ms);
+
+void port_wake(void);
+void port_wake_from_isr(void);
+
+/* Called by the binding before the core's first use: makes sure that lwIP runs. 0 or a positive errno.
+ * On the chips network.WLAN has started it; SIM starts it here. */
+int port_stack_ready(void);
+
+#endif

@@ -1,0 +1,36 @@
+/* The wake-up over a FreeRTOS binary semaphore, for the chips. */
+#include <errno.h>
+
+#include "esp_attr.h"
+#include "esp_netif.h"
+#include "freertos/FreeRTOS.h"
+#include "freertos/semphr.h"
+#include "port.h"
+
+static StaticSemaphore_t storage;
+static SemaphoreHandle_t semaphore;
+
+void port_start(void) {
+    if (semaphore == NULL) {
+        semaphore = xSemaphoreCreateBinaryStatic(&storage);
+    }
+}
+
+void port_sleep(uint32_t ms) {
+    xSemaphoreTake(semaphore, pdMS_TO_TICKS(ms));
+}
+
+void port_wake(void) {
+    xSemaphoreGive(semaphore);
+}
+
+void IRAM_ATTR port_wake_from_isr(void) {
+    BaseType_t switch_needed = pdFALSE;
+    xSemaphoreGiveFromISR(semaphore, &switch_needed);
+    portYIELD_FROM_ISR(switch_needed);
+}
+
+/* Idempotent: WLAN and this module may come in either order. */
+int port_stack_ready(void) {
+    return esp_netif_init() == ESP_OK ? 0 : ENOMEM;
+}

@@ -1,0 +1,75 @@
+"""Builds the rig, once per way of locking, and gives each test its own namespace and stack."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE))
+
+from capture import Capture  # noqa: E402  (the folder is put on the path just above)
+from namespace import MODULE, NETMASK, Namespace, as_int  # noqa: E402
+from netconn_rig import Rig  # noqa: E402
+
+SANITIZE = os.environ.get("NETCONN_SANITIZE", "1")
+
+
+@pytest.fixture(scope="session", params=["0", "1"], ids=["unlocked", "locked"])
+def program(request):
+    """The rig, built without or with core locking (and with sanitizers unless told otherwise)."""
+    build = ROOT / "build" / "netconn-rig" / f"{request.param}{SANITIZE}"
+    variables = (f"LOCKING={request.param}", f"SANITIZE={SANITIZE}", f"BUILD={build}")
+    for command in (
+        [sys.executable, ROOT / "tools" / "fetch_lwip.py", "--build", ROOT / "build"],
+        ["make", "-s", "-j2", *variables],
+    ):
+        subprocess.run(command, check=True, cwd=HERE)
+    return build / "rig"
+
+
+@pytest.fixture
+def wire():
+    """A namespace whose peers are ordinary sockets."""
+    namespace = Namespace()
+    yield namespace
+    namespace.close()
+
+
+@pytest.fixture
+def stack(program, wire):
+    """A stack on that wire. At the end it must stop cleanly and no sanitizer have spoken."""
+    rig = Rig(program, wire.tap_fd, MODULE, NETMASK)
+    try:
+        yield rig
+        code, errors = rig.finish()
+    finally:
+        rig.kill()
+    assert errors == ""
+    assert code == 0
+
+
+@pytest.fixture
+def capture(wire):
+    """What crosses the wire, from before the test's first line."""
+    taken = Capture(wire)
+    yield taken
+    taken.close()
+
+
+@pytest.fixture
+def pair(stack, wire):
+    """An accepted connection and its peer: (handle, socket); the listener stays."""
+    listener = stack.listen(80)
+    peer = wire.connect(80)
+    yield stack.accepted(listener), peer
+    peer.close()
+
+
+@pytest.fixture
+def peer_ip():
+    """The first peer's address as the core takes it."""
+    return as_int("10.77.0.1")

@@ -1,0 +1,313 @@
+/*
+ * The core on real lwIP as a process that a test commands: one line in, one line out.
+ *
+ * A command is a name and integers (write: the last word is hex, - for nothing); the answer is an
+ * integer, and for what gives bytes or several numbers they follow. Anything else is answered with "?".
+ *
+ * Usage: rig TAP_FD IP NETMASK GATEWAY (TAP_FD -1: loopback only; addresses are dotted)
+ */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "faults.h"
+#include "heap.h"
+#include "lwip/memp.h"
+#include "netconn_core.h"
+#include "stack.h"
+#include "tap_netif.h"
+
+#define WORDS 10
+#define BYTES_MAX 65536
+
+static long args[WORDS];
+static uint8_t bytes[BYTES_MAX];
+static int byte_count;
+static char line[2 * BYTES_MAX + 256];
+
+static void answer(int value) {
+    printf("%d\n", value);
+}
+
+static void answer_bytes(int value, int count) {
+    printf("%d ", value);
+    for (int i = 0; i < count; i++) {
+        printf("%02x", bytes[i]);
+    }
+    printf("\n");
+}
+
+static void do_start(void) {
+    nc_times_t times = {(uint32_t)args[0], (uint32_t)args[1], (uint32_t)args[2]};
+    answer(nc_start(&times));
+}
+
+static void do_stop(void) {
+    nc_stop();
+    answer(0);
+}
+
+static void do_listen(void) {
+    answer(nc_listen((uint32_t)args[0], (uint16_t)args[1], (int)args[2]));
+}
+
+static void do_accept(void) {
+    answer(nc_accept((int)args[0]));
+}
+
+static void do_connect(void) {
+    answer(nc_connect((uint32_t)args[0], (uint16_t)args[1]));
+}
+
+static void do_addresses(void) {
+    int result = nc_addresses((int)args[0], bytes);
+    answer_bytes(result, result == 0 ? 8 : 0);
+}
+
+static void do_readable(void) {
+    answer(nc_readable((int)args[0]));
+}
+
+static void do_read(void) {
+    int n = nc_read((int)args[0], bytes, (int)(args[1] < BYTES_MAX ? args[1] : BYTES_MAX));
+    answer_bytes(n, n > 0 ? n : 0);
+}
+
+static void do_recved(void) {
+    answer(nc_recved((int)args[0], (int)args[1]));
+}
+
+static void do_shutdown_rx(void) {
+    answer(nc_shutdown_rx((int)args[0]));
+}
+
+static void do_writable(void) {
+    answer(nc_writable((int)args[0]));
+}
+
+static void do_write(void) {
+    answer(nc_write((int)args[0], bytes, byte_count, args[1] != 0));
+}
+
+static void do_in_flight(void) {
+    answer(nc_in_flight((int)args[0]));
+}
+
+static void do_close(void) {
+    answer(nc_close((int)args[0]));
+}
+
+static void do_abort(void) {
+    answer(nc_abort((int)args[0]));
+}
+
+static void do_linger(void) {
+    answer(nc_linger((int)args[0], (int)args[1]));
+}
+
+static void do_keepalive(void) {
+    answer(nc_keepalive((int)args[0], (int)args[1], (int)args[2], (int)args[3]));
+}
+
+static void do_priority(void) {
+    answer(nc_priority((int)args[0], (int)args[1]));
+}
+
+static void do_events(void) {
+    answer(nc_events((int)args[0]));
+}
+
+static void do_error(void) {
+    answer(nc_error((int)args[0]));
+}
+
+static void do_pending(void) {
+    answer(nc_pending());
+}
+
+static void do_wait(void) {
+    answer(nc_wait((int)args[0]));
+}
+
+static void do_wake(void) {
+    nc_wake();
+    answer(0);
+}
+
+static void *wake_later(void *ms) {
+    usleep((useconds_t)(uintptr_t)ms * 1000);
+    nc_wake();
+    return NULL;
+}
+
+static void do_wake_after(void) {
+    pthread_t thread;
+    int failed = pthread_create(&thread, NULL, wake_later, (void *)(uintptr_t)args[0]);
+    if (!failed) {
+        pthread_detach(thread);
+    }
+    answer(failed);
+}
+
+static void do_stats(void) {
+    uint32_t stats[NC_STATS];
+    nc_stats(stats);
+    for (int i = 0; i < NC_STATS; i++) {
+        printf("%u ", stats[i]);
+    }
+    printf("\n");
+}
+
+/* PCBs, TIME-WAIT PCBs, netconns, segments, heap blocks, held frames. */
+static void do_memory(void) {
+    printf("%d %d %d %d %d %d\n", heap_in_use(MEMP_TCP_PCB), stack_time_wait_pcbs(),
+           heap_in_use(MEMP_NETCONN), heap_in_use(MEMP_TCP_SEG), heap_blocks(), tap_netif_held());
+}
+
+static void do_active_pcbs(void) {
+    answer(stack_active_pcbs((int)args[0]));
+}
+
+static void do_limit_pcbs(void) {
+    heap_limit_pcbs((int)args[0]);
+    answer(0);
+}
+
+static void do_limit_blocks(void) {
+    heap_limit_blocks((int)args[0]);
+    answer(0);
+}
+
+static void do_faults(void) {
+    faults_t faults = {(uint16_t)args[0], (uint16_t)args[1], (uint16_t)args[2],
+                       (uint16_t)args[3], (uint16_t)args[4], (uint16_t)args[5]};
+    faults_set(&faults, (uint32_t)args[6]);
+    answer(0);
+}
+
+static void do_peer_dead(void) {
+    faults_peer_dead((uint32_t)args[0], args[1] != 0);
+    answer(0);
+}
+
+static void do_link(void) {
+    stack_link(args[0] != 0);
+    answer(0);
+}
+
+static void do_interface(void) {
+    stack_interface(args[0] != 0);
+    answer(0);
+}
+
+static void do_lost(void) {
+    answer((int)faults_lost());
+}
+
+static void do_warp(void) {
+    stack_warp((uint32_t)args[0]);
+    answer(0);
+}
+
+static void do_now(void) {
+    answer((int)(clock_now_ms() & 0x7fffffff));
+}
+
+static const struct {
+    const char *name;
+    void (*handler)(void);
+} commands[] = {
+    {"start", do_start},
+    {"stop", do_stop},
+    {"listen", do_listen},
+    {"accept", do_accept},
+    {"connect", do_connect},
+    {"addresses", do_addresses},
+    {"readable", do_readable},
+    {"read", do_read},
+    {"recved", do_recved},
+    {"shutdown_rx", do_shutdown_rx},
+    {"writable", do_writable},
+    {"write", do_write},
+    {"in_flight", do_in_flight},
+    {"close", do_close},
+    {"abort", do_abort},
+    {"linger", do_linger},
+    {"keepalive", do_keepalive},
+    {"priority", do_priority},
+    {"events", do_events},
+    {"error", do_error},
+    {"pending", do_pending},
+    {"wait", do_wait},
+    {"wake", do_wake},
+    {"wake_after", do_wake_after},
+    {"stats", do_stats},
+    {"memory", do_memory},
+    {"active_pcbs", do_active_pcbs},
+    {"limit_pcbs", do_limit_pcbs},
+    {"limit_blocks", do_limit_blocks},
+    {"faults", do_faults},
+    {"peer_dead", do_peer_dead},
+    {"link", do_link},
+    {"interface", do_interface},
+    {"lost", do_lost},
+    {"warp", do_warp},
+    {"now", do_now},
+};
+
+static int nibble(char digit) {
+    return digit <= '9' ? digit - '0' : digit - 'a' + 10;
+}
+
+static void parse_hex(const char *word) {
+    byte_count = 0;
+    for (; word[0] != '\0' && word[1] != '\0' && byte_count < BYTES_MAX; word += 2) {
+        bytes[byte_count++] = (uint8_t)(nibble(word[0]) << 4 | nibble(word[1]));
+    }
+}
+
+static void parse(void) {
+    char *word;
+    for (int i = 0; i < WORDS && (word = strtok(NULL, " \n")) != NULL; i++) {
+        if (i == 2 && strcmp(line, "write") == 0) {
+            parse_hex(word);
+        } else {
+            args[i] = strtol(word, NULL, 10);
+        }
+    }
+}
+
+static void obey(void) {
+    const char *name = strtok(line, " \n");
+    memset(args, 0, sizeof(args));
+    byte_count = 0;
+    for (size_t i = 0; name != NULL && i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            parse();
+            commands[i].handler();
+            return;
+        }
+    }
+    printf("?\n");
+}
+
+int main(int argc, char **argv) {
+    if (argc != 5) {
+        fprintf(stderr, "usage: rig TAP_FD IP NETMASK GATEWAY\n");
+        return 2;
+    }
+    stack_config_t config = {atoi(argv[1]), inet_addr(argv[2]), inet_addr(argv[3]), inet_addr(argv[4])};
+    setvbuf(stdout, NULL, _IOLBF, sizeof(line));
+    stack_up(&config);
+    nc_start(NULL);
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        obey();
+    }
+    nc_stop();
+    stack_down();
+    return 0;
+}

@@ -1,0 +1,183 @@
+"""Who gets a PCB when there are only twelve."""
+
+import socket
+import time
+
+import pytest
+from capture import syn
+from namespace import MODULE, PEERS, as_int
+from netconn_rig import ABRT, CONNECTED, ERROR, OK, WOULDBLOCK
+
+LIMIT = 12
+
+
+def fill(stack, wire, listener, count=LIMIT):
+    """That many accepted connections: [(handle, peer)]."""
+    pairs = []
+    for _ in range(count):
+        peer = wire.connect(80)
+        pairs.append((stack.accepted(listener), peer))
+    return pairs
+
+
+def talks(stack, handle, peer):
+    """Whether a connection carries data both ways."""
+    stack.write(handle, b"ping")
+    peer.sendall(b"pong")
+    stack.expect(lambda: stack.readable(handle) >= 4)
+    return peer.recv(4) == b"ping" and stack.read(handle)[1] == b"pong"
+
+
+def flood(wire, count, port=80, first=20000):
+    """SYNs from addresses that will never answer."""
+    raw = wire.socket(socket.SOCK_RAW, socket.AF_INET, socket.IPPROTO_RAW)
+    for i in range(count):
+        raw.sendto(syn(f"10.77.0.{100 + i % 100}", first + i, port), (MODULE, 0))
+    raw.close()
+
+
+@pytest.mark.behaviour("D17")
+def test_limit_is_the_chips(stack, wire):
+    listener = stack.listen(80)
+    fill(stack, wire, listener)
+    assert stack.memory()["pcbs"] == LIMIT
+    assert stack.connect(as_int(PEERS[0]), 9000) == -1
+
+
+@pytest.mark.behaviour("D17")
+def test_refused_syns_in_the_accept_queue_are_skipped(stack, wire):
+    listener = stack.listen(80)
+    pairs = fill(stack, wire, listener)
+    waiting = wire.begin_connect(80)
+    stack.expect(lambda: stack.accept(listener) == WOULDBLOCK and stack.stats()["refused"] > 0)
+    handle, leaving = pairs.pop()
+    leaving.close()
+    stack.close(handle)
+    pairs.append((stack.accepted(listener), waiting))
+    assert all(talks(stack, *pair) for pair in pairs)
+
+
+@pytest.mark.behaviour("D17")
+@pytest.mark.parametrize("how", ["data", "idle", "zero-window"])
+def test_dying_connections_give_way_to_a_new_one(stack, wire, peer_ip, how):
+    stack.start(60000, 0, 0)
+    listener = stack.listen(80)
+    small = {"receive_buffer": 2048} if how == "zero-window" else {}
+    pairs = []
+    for _ in range(LIMIT):
+        peer = wire.connect(80, **small)
+        pairs.append((stack.accepted(listener), peer))
+    if how != "zero-window":
+        stack.peer_dead(peer_ip, 1)
+    for handle, _ in pairs:
+        while how == "zero-window" and stack.write(handle, bytes(2048)) > 0:
+            stack.gather(5)
+        if how == "data":
+            stack.write(handle, bytes(3000))
+        stack.close(handle)
+    assert stack.stats()["dying"] == LIMIT
+    newcomers = [wire.connect(80, PEERS[1]) for _ in range(3)]
+    handles = [stack.accepted(listener) for _ in newcomers]
+    assert all(talks(stack, *pair) for pair in zip(handles, newcomers, strict=True))
+    assert stack.stats()["displaced"] == 3
+
+
+@pytest.mark.behaviour("D17")
+def test_dying_connections_give_way_to_an_outgoing_one(stack, wire, peer_ip):
+    stack.start(60000, 0, 0)
+    listener = stack.listen(80)
+    server = wire.listen(9000, PEERS[1])
+    pairs = fill(stack, wire, listener)
+    stack.peer_dead(peer_ip, 1)
+    for handle, _ in pairs:
+        stack.close(handle)
+    handle = stack.connect(as_int(PEERS[1]), 9000)
+    stack.until(handle, CONNECTED)
+    server.accept()[0].close()
+
+
+@pytest.mark.behaviour("D17")
+def test_time_wait_gives_way(stack, wire):
+    listener = stack.listen(80)
+    for handle, peer in fill(stack, wire, listener):
+        stack.close(handle)
+        peer.close()
+    stack.expect(lambda: stack.memory()["time_wait"] == LIMIT)
+    pairs = fill(stack, wire, listener, 4)
+    assert all(talks(stack, *pair) for pair in pairs)
+
+
+@pytest.mark.behaviour("D17")
+def test_live_connections_are_never_displaced(stack, wire):
+    listener = stack.listen(80)
+    pairs = fill(stack, wire, listener)
+    flood(wire, 200)
+    stack.gather(700)
+    assert [stack.error(handle) for handle, _ in pairs] == [OK] * LIMIT
+    assert all(talks(stack, *pair) for pair in pairs)
+
+
+@pytest.mark.behaviour("D17")
+def test_lower_priority_gives_way_when_the_application_says_so(stack, wire):
+    listener = stack.listen(80)
+    pairs = fill(stack, wire, listener)
+    assert stack.priority(pairs[4][0], 10) == OK
+    peer = wire.connect(80)
+    handle = stack.accepted(listener)
+    stack.until(pairs[4][0], ERROR)
+    assert stack.error(pairs[4][0]) == ABRT
+    assert talks(stack, handle, peer)
+
+
+@pytest.mark.behaviour("D17")
+def test_half_open_flood_does_not_keep_others_out(stack, wire):
+    listener = stack.listen(80, 6)
+    flood(wire, 300)
+    stack.expect(lambda: stack.stats()["half_open"] > 0)
+    assert stack.stats()["half_open"] <= 6, "the backlog is the accept mailbox"
+    peer = wire.begin_connect(80)
+    assert talks(stack, stack.accepted(listener, 15), peer)
+    stack.expect(lambda: stack.stats()["half_open"] == 0)
+    assert stack.stats()["half_open_ended"] >= 1
+
+
+@pytest.mark.behaviour("D17")
+def test_half_open_ones_give_their_pcbs_to_other_ports(stack, wire):
+    stack.start(0, 0, 15000)
+    stack.listen(80, 6)
+    stack.listen(81, 6)
+    flood(wire, 6, 80)
+    flood(wire, 6, 81, 30000)
+    stack.expect(lambda: stack.memory()["pcbs"] == LIMIT)
+    third = []
+    stack.expect(lambda: third.append(stack.listen(82)) or third[-1] > 0)
+    peers = [wire.begin_connect(82) for _ in range(4)]
+    handles = [stack.accepted(third[-1]) for _ in peers]
+    assert all(talks(stack, *pair) for pair in zip(handles, peers, strict=True))
+    assert 0 < stack.stats()["half_open"] <= LIMIT - 4
+
+
+@pytest.mark.behaviour("D15")
+def test_backlog_waits_and_is_served_when_accepted(stack, wire):
+    listener = stack.listen(80, 2)
+    peers = [wire.begin_connect(80) for _ in range(4)]
+    stack.gather(300)
+    assert stack.memory()["netconns"] == 3, "the listener and two in the backlog"
+    handles = [stack.accepted(listener) for _ in peers]
+    assert len(set(handles)) == 4
+
+
+@pytest.mark.behaviour("D17")
+def test_accept_queue_full_of_refusals_does_not_break_the_listener(stack, wire):
+    listener = stack.listen(80)
+    pairs = fill(stack, wire, listener)
+    flood(wire, 50)  # their ERR_ABRT fill the mailbox while nobody accepts
+    time.sleep(0.3)
+    stack.abort(pairs.pop()[0])
+    refused = wire.begin_connect(80)  # finishes its handshake, finds the mailbox full
+    with pytest.raises(ConnectionResetError):
+        refused.recv(1)
+    assert stack.accept(listener) == WOULDBLOCK
+    peer = wire.begin_connect(80)
+    assert talks(stack, stack.accepted(listener), peer)
+    assert all(talks(stack, *pair) for pair in pairs)
