@@ -185,12 +185,12 @@ static mp_obj_t netconn_writable(mp_obj_t handle) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_writable_obj, netconn_writable);
 
-/* write(handle, buffer, offset, n, more) */
+/* write(handle, buffer, offset, n, more); more is 0, 1 or 2: NC_PUSH, NC_FLUSH, NC_GATHER */
 static mp_obj_t netconn_write(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
     const uint8_t *from = get_span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_READ);
-    return small(nc_write(mp_obj_get_int(args[0]), from, n, mp_obj_is_true(args[4])));
+    return small(nc_write(mp_obj_get_int(args[0]), from, n, mp_obj_get_int(args[4])));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_write_obj, 5, 5, netconn_write);
 
@@ -310,7 +310,7 @@ static mp_uint_t stream_read(mp_obj_t self_in, void *into, mp_uint_t size, int *
 
 static mp_uint_t stream_write(mp_obj_t self_in, const void *from, mp_uint_t size, int *errcode) {
     stream_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    int n = nc_write(self->handle, from, (int)MIN(size, (mp_uint_t)INT_MAX), false);
+    int n = nc_write(self->handle, from, (int)MIN(size, (mp_uint_t)INT_MAX), NC_PUSH);
     if (n < 0) {
         *errcode = errno_of(n);
         return MP_STREAM_ERROR;

@@ -99,10 +99,16 @@ int nc_shutdown_rx(int handle);
 /* Bytes that nc_write() would surely take now. */
 int nc_writable(int handle);
 
-/* Queues a copy of up to n bytes and returns how many; 0 bytes are taken as ERR_WOULDBLOCK. With
- * `more` false and all n taken the last segment carries PSH and nothing of it waits for Nagle; n = 0
- * then pushes what an earlier write left. */
-int nc_write(int handle, const void *from, int n, bool more);
+/* `more` of nc_write(): what becomes of the last segment, which may be a partial one. */
+enum {
+    NC_PUSH,   /* leaves at once, with PSH */
+    NC_FLUSH,  /* leaves at once, without PSH */
+    NC_GATHER, /* without PSH; waits for what follows while anything is in flight */
+};
+
+/* Queues a copy of up to n bytes and returns how many; 0 bytes are taken as ERR_WOULDBLOCK. PSH is
+ * set only when all n were taken; NC_PUSH with n = 0 pushes what an earlier write left. */
+int nc_write(int handle, const void *from, int n, int more);
 
 /* Bytes unsent plus unacknowledged; 0 when the PCB is gone. */
 int nc_in_flight(int handle);

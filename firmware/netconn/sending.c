@@ -14,7 +14,7 @@ struct write_call {
     stack_call_t base;
     const u8_t *from;
     int n;
-    bool more;
+    int more; /* NC_PUSH, NC_FLUSH or NC_GATHER */
     int taken;
 };
 
@@ -51,7 +51,7 @@ static void push_last(const struct tcp_pcb *pcb) {
     }
 }
 
-/* A push waits for nobody; gathering is what Nagle is for. The last write decides for both. */
+/* A push and a flush wait for nobody; gathering is what Nagle is for. The last write decides. */
 static void set_nagle(struct tcp_pcb *pcb, bool gather) {
     if (gather) {
         tcp_nagle_enable(pcb);
@@ -77,12 +77,12 @@ static err_t write_in_stack(struct tcpip_api_call_data *data) {
     } else if (!call->more) {
         push_last(pcb);
     }
-    set_nagle(pcb, call->more || !all);
+    set_nagle(pcb, call->more == NC_GATHER || !all);
     counters[NC_STAT_NO_ROUTE] += tcp_output(pcb) == ERR_RTE;
     return ERR_OK;
 }
 
-int nc_write(int handle, const void *from, int n, bool more) {
+int nc_write(int handle, const void *from, int n, int more) {
     entry_t *entry = entry_find(handle);
     if (entry == NULL || n < 0 || entry->phase == PHASE_LISTENING) {
         return ERR_ARG;

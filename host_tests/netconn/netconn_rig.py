@@ -94,7 +94,8 @@ class Rig:
 
     def write(self, handle, data, more=False):
         """nc_write."""
-        return int(self._ask("write", handle, int(more), data.hex())[0])
+        gather_or_push = 2 if more else 0
+        return int(self._ask("write", handle, gather_or_push, data.hex())[0])
 
     def addresses(self, handle):
         """nc_addresses: the 8 octets."""

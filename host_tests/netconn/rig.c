@@ -90,7 +90,7 @@ static void do_writable(void) {
 }
 
 static void do_write(void) {
-    answer(nc_write((int)args[0], bytes, byte_count, args[1] != 0));
+    answer(nc_write((int)args[0], bytes, byte_count, (int)args[1]));
 }
 
 static void do_in_flight(void) {

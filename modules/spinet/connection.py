@@ -33,7 +33,7 @@ from spinet.stack import (
 )
 from spinet.tcp_buffer import rings
 
-SEGMENT = const(1460)  # payload of a full Ethernet segment
+SEGMENT = const(1440)  # payload of a full segment: TCP_MSS of lwIP as ESP-IDF sets it
 FLUSH_MS = const(20)  # no byte gathers longer than this without push
 CONNECT_TIMEOUT_MS = const(8000)  # of an outgoing attempt
 ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for an acknowledgement
