@@ -10,6 +10,7 @@ for folder in (
     ROOT / "host_tests" / "stubs",
     ROOT / "host_tests",
     ROOT / "host_tests" / "vm",
+    ROOT / "host_tests" / "netconn",
 ):
     sys.path.insert(0, str(folder))
 
@@ -33,7 +34,7 @@ def pytest_configure(config):
     behaviour_table.register(config)
 
 
-@pytest.fixture(params=["stub", "sockets"])
+@pytest.fixture(params=["stub", "sockets", "lwip"])
 def stack(request):
     """The name of the TCP stack that a test runs on."""
     return request.param

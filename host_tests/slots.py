@@ -2,7 +2,8 @@
 
 A *net* has the stack under test and the peers it talks to. Every net has the same methods, so a
 test says what happens and runs on each: StubNet has no network, SocketsNet is the computer's
-loopback, PlainNet the same through socket objects like those of a stock MicroPython.
+loopback, PlainNet the same through socket objects like those of a stock MicroPython, LwipNet (in
+lwip_net.py) our C over real lwIP with peers in a network namespace.
 """
 
 import contextlib
@@ -48,6 +49,10 @@ class StubNet:
     kind = "stub"
     knows_in_flight = True
     tells_local_port = True
+    connections_most = 8
+    settled_ms = 0  # how long until an acknowledgement that is under way has surely come
+    own_ip = LOOPBACK  # the module's address, and below its peers'
+    peer_ip = LOOPBACK
 
     def __init__(self):
         self.stack = StubStack()
@@ -102,6 +107,11 @@ class StubServer:
 _FIRST_PORT, _PORT_COUNT = 10000, 22000
 # Test runs beside this one begin elsewhere.
 _PORTS = (_FIRST_PORT + (os.getpid() * 101 + i) % _PORT_COUNT for i in itertools.count())
+
+
+def next_port():
+    """A port below the range that the computer itself takes ports from; it may be in use."""
+    return next(_PORTS)
 
 
 class SocketPeer:
@@ -291,6 +301,10 @@ class SocketsNet:
     kind = "sockets"
     knows_in_flight = True
     tells_local_port = True
+    connections_most = 8
+    settled_ms = 0
+    own_ip = LOOPBACK
+    peer_ip = LOOPBACK
 
     def __init__(self, monkeypatch):
         self._faults = ScriptedSocket.faults = Faults()
@@ -316,9 +330,8 @@ class SocketsNet:
         self._calls.count = 0
 
     def free_port(self):
-        """Below the range that the computer itself takes ports from, so that it stays free."""
         while True:
-            port = next(_PORTS)
+            port = next_port()
             with contextlib.suppress(OSError), socket.create_server((LOOPBACK_TEXT, port)):
                 return port
 
@@ -371,6 +384,10 @@ def open_net(kind, monkeypatch):
     """The net of that kind; close() it at the end."""
     if kind == "stub":
         return StubNet()
+    if kind == "lwip":
+        from lwip_net import LwipNet  # it needs root and builds C: only where it is asked for
+
+        return LwipNet()
     return {"sockets": SocketsNet, "plain": PlainNet}[kind](monkeypatch)
 
 
@@ -446,7 +463,7 @@ class Slots:
     def connect(self, port, protocol=0):
         """connCreate; returns the slot, whatever became of it."""
         slot = self.manager.allocate(protocol)
-        slot.connect(LOOPBACK, port)
+        slot.connect(self.net.peer_ip, port)
         return slot
 
     def connected(self):
@@ -476,12 +493,20 @@ class Slots:
     def fill(self, slot, seed=0):
         """Write until nothing is accepted any more, then push; returns what was accepted."""
         accepted = bytearray()
-        while n := self.write(slot, pattern(MAX_DATA, seed + len(accepted))):
+        while self._has_room(slot):
+            n = self.write(slot, pattern(MAX_DATA, seed + len(accepted)))
             accepted += pattern(MAX_DATA, seed + len(accepted))[:n]
             assert len(accepted) < ENDLESS, "it takes everything"
             self.turn()
         slot.write(b"", 0, 0, True)
         return bytes(accepted)
+
+    def _has_room(self, slot):
+        """Also when the acknowledgement that makes it is still under way."""
+        limit = time.monotonic() + self.net.settled_ms / 1000
+        while not slot.space() and time.monotonic() < limit:
+            self.turn(5)
+        return slot.space() > 0
 
     def delivered(self, peer, n):
         """What the peer has once it has n bytes."""

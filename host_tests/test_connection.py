@@ -2,7 +2,7 @@
 
 import pytest
 from fake_board import Bench
-from slots import LOOPBACK, MAX_DATA, PATIENCE_MS, Slots, pattern
+from slots import MAX_DATA, PATIENCE_MS, Slots, pattern
 
 from spinet import wire
 from spinet.connection import (
@@ -1156,7 +1156,7 @@ def test_the_record_tells_who_and_where(slots):
     assert record[1] == slot.number
     assert record[2] == 4
     assert int.from_bytes(record[6:8], "little") == server.port
-    assert int.from_bytes(record[8:12], "little") == LOOPBACK
+    assert int.from_bytes(record[8:12], "little") == slots.net.peer_ip
 
 
 def test_a_free_slot_tells_nothing(slots):

@@ -3,7 +3,7 @@
 import pytest
 from fake_board import Bench, FakeBoard
 from raw_controller import listen_or_connect
-from slots import LOOPBACK, PATIENCE_MS
+from slots import PATIENCE_MS
 
 from spinet import service, wire
 from spinet.stack import ERR_ABRT, ERR_MEM, ERR_USE
@@ -57,7 +57,7 @@ def test_stopping_what_does_not_listen_is_no_error(slots):
 
 @pytest.mark.behaviour("D16")
 def test_all_interfaces_replace_a_narrower_one(slots):
-    port = slots.listen(ip=LOOPBACK)
+    port = slots.listen(ip=slots.net.own_ip)
     assert slots.listeners.listen(0, port, 0, 8)
     assert [(entry.ip, entry.port) for entry in slots.listeners.entries if entry.port] == [
         (0, port)
@@ -68,7 +68,7 @@ def test_all_interfaces_replace_a_narrower_one(slots):
 @pytest.mark.behaviour("D16")
 def test_a_narrower_one_beside_all_interfaces_is_a_no_op(slots):
     port = slots.listen(ip=0)
-    assert slots.listeners.listen(LOOPBACK, port, 0, 8)
+    assert slots.listeners.listen(slots.net.own_ip, port, 0, 8)
     assert ports(slots) == [port]
 
 

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from slots import LOOPBACK, pattern
+from slots import pattern
 
 from spinet.stack import (
     ERR_CLSD,
@@ -48,9 +48,12 @@ def test_a_port_can_be_listened_on_once(user):
 
 
 def test_there_is_an_end_of_listeners(user):
-    handles = [user.stack.listen(0, user.net.free_port(), 8) for _ in range(9)]
-    assert all(h > 0 for h in handles[:8])
-    assert handles[8] == ERR_MEM
+    """Eight at least; how many more is each stack's own matter, within the indexes there are."""
+    handles = []
+    while not handles or handles[-1] > 0:
+        handles.append(user.stack.listen(0, user.net.free_port(), 8))
+    assert 8 < len(handles) <= INDEX_MASK + 2
+    assert handles[-1] == ERR_MEM
 
 
 def test_accept_says_when_nobody_is_there(user):
@@ -73,12 +76,13 @@ def test_addresses_tell_both_ends(user):
     user.net.dial(port)
     into = bytearray(8)
     assert user.stack.addresses(user.accept(listener), into) == 0
-    assert into[4:8] == bytes((127, 0, 0, 1))
+    assert into[4:8] == user.net.peer_ip.to_bytes(4, "little")
     assert into[2] | into[3] << 8 > 0
     assert into[0] | into[1] << 8 == (port if user.net.tells_local_port else 0)
 
 
-def test_the_ninth_connection_has_no_room_and_harms_none(user):
+def test_the_ninth_connection_harms_none(user):
+    """Sockets hold eight and say ERR_MEM. lwIP has more handles than PCBs: it hands out a ninth."""
     listener, port = user.listen()
     peers = []
     handles = []
@@ -87,7 +91,8 @@ def test_the_ninth_connection_has_no_room_and_harms_none(user):
         handles.append(user.accept(listener))
     user.net.dial(port)
     answers = []
-    user.until(lambda: answers.append(user.stack.accept(listener)) or answers[-1] == ERR_MEM)
+    user.until(lambda: answers.append(user.stack.accept(listener)) or answers[-1] != ERR_WOULDBLOCK)
+    assert (answers[-1] == ERR_MEM) == (user.net.connections_most == 8)
     for h, peer in zip(handles, peers, strict=True):
         peer.send(b"alive")
         assert user.read_all(h, 5) == b"alive"
@@ -121,7 +126,7 @@ def test_a_closed_listener_leaves_its_connections_alone(user):
 @pytest.mark.behaviour("C2")
 def test_connecting_ends_in_an_event(user):
     server = user.net.server()
-    h = user.stack.connect(LOOPBACK, server.port)
+    h = user.stack.connect(user.net.peer_ip, server.port)
     assert h > 0
     assert user.wait_events(h) & EVENT_CONNECTED
     peer = server.accept()
@@ -131,21 +136,21 @@ def test_connecting_ends_in_an_event(user):
 
 @pytest.mark.behaviour("C2")
 def test_a_refused_attempt_ends_in_an_error(user):
-    h = user.stack.connect(LOOPBACK, user.net.free_port())
+    h = user.stack.connect(user.net.peer_ip, user.net.free_port())
     assert user.wait_events(h) & EVENT_ERROR
     assert user.stack.error(h) == ERR_RST
 
 
 @pytest.mark.behaviour("C11")
 def test_connecting_to_a_silent_peer_returns_at_once(user):
-    h = user.stack.connect(LOOPBACK, user.net.silent_port())
+    h = user.stack.connect(user.net.peer_ip, user.net.silent_port())
     assert h > 0
     assert user.turn() == 0
     assert user.stack.events(h) == 0
 
 
 def test_an_attempt_neither_reads_nor_writes(user):
-    h = user.stack.connect(LOOPBACK, user.net.silent_port())
+    h = user.stack.connect(user.net.peer_ip, user.net.silent_port())
     assert user.read(h) == ERR_WOULDBLOCK
     assert user.write(h, b"early") in (ERR_WOULDBLOCK, ERR_CONN)
 
@@ -153,9 +158,9 @@ def test_an_attempt_neither_reads_nor_writes(user):
 @pytest.mark.behaviour("C8")
 def test_the_failure_of_an_old_attempt_is_reported_for_that_attempt(user):
     port = user.net.free_port()
-    old = user.stack.connect(LOOPBACK, port)
+    old = user.stack.connect(user.net.peer_ip, port)
     server = user.net.server_on(port)
-    new = user.stack.connect(LOOPBACK, port)
+    new = user.stack.connect(user.net.peer_ip, port)
     assert user.until_events(old, EVENT_ERROR) & EVENT_CONNECTED == 0
     assert user.until_events(new, EVENT_CONNECTED) & EVENT_ERROR == 0
     server.accept().send(b"for the new one")
@@ -165,9 +170,9 @@ def test_the_failure_of_an_old_attempt_is_reported_for_that_attempt(user):
 @pytest.mark.behaviour("C4")
 def test_an_attempt_that_was_given_up_reports_nothing_to_its_successor(user):
     port = user.net.free_port()
-    old = user.stack.connect(LOOPBACK, port)
+    old = user.stack.connect(user.net.peer_ip, port)
     assert user.stack.abort(old) == 0
-    new = user.stack.connect(LOOPBACK, user.net.silent_port())
+    new = user.stack.connect(user.net.peer_ip, user.net.silent_port())
     assert new & INDEX_MASK == old & INDEX_MASK
     user.turn()
     assert user.stack.events(new) == 0
@@ -573,8 +578,8 @@ def test_a_listener_that_cannot_be_is_an_error(user, call):
 def test_an_attempt_that_cannot_be_is_an_error(user, call):
     user.net.inject("connect" if user.net.kind == "stub" else call, ERR_MEM)
     server = user.net.server()
-    assert user.stack.connect(LOOPBACK, server.port) == ERR_MEM
-    assert user.stack.connect(LOOPBACK, server.port) > 0
+    assert user.stack.connect(user.net.peer_ip, server.port) == ERR_MEM
+    assert user.stack.connect(user.net.peer_ip, server.port) > 0
 
 
 @pytest.mark.behaviour("D14")

@@ -8,6 +8,7 @@
  */
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,6 +296,26 @@ static void obey(void) {
     printf("?\n");
 }
 
+/* SIGUSR1 is nc_wake() while a wait is under way: no command can be given then. */
+static void *wake_on_signal(void *signals) {
+    int number;
+    while (sigwait(signals, &number) == 0) {
+        nc_wake();
+    }
+    return NULL;
+}
+
+static void start_waker(void) {
+    static sigset_t signals;
+    pthread_t thread;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* in every thread that is made from here on */
+    if (pthread_create(&thread, NULL, wake_on_signal, &signals) == 0) {
+        pthread_detach(thread);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 5) {
         fprintf(stderr, "usage: rig TAP_FD IP NETMASK GATEWAY\n");
@@ -302,6 +323,7 @@ int main(int argc, char **argv) {
     }
     stack_config_t config = {atoi(argv[1]), inet_addr(argv[2]), inet_addr(argv[3]), inet_addr(argv[4])};
     setvbuf(stdout, NULL, _IOLBF, sizeof(line));
+    start_waker();
     stack_up(&config);
     nc_start(NULL);
     while (fgets(line, sizeof(line), stdin) != NULL) {
