@@ -36,8 +36,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
-.PHONY: help setup build mpy-cross run sim test lint format behaviours test-packages \
-    clean distclean FORCE
+.PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
+    test-packages     clean distclean FORCE
 
 help: ## list targets and variables
 	@tools/show_help.sh $(firstword $(MAKEFILE_LIST))
@@ -51,17 +51,17 @@ build: $(SIM) ## build SIM: MicroPython's unix port with the firmware frozen in 
 mpy-cross: $(MPY_CROSS) ## build MicroPython's cross compiler alone
 	@echo "mpy-cross is ready: $(MPY_CROSS:$(CURDIR)/%=%)"
 
-# lwIP's way out of the process: a TAP device for as long as the command runs.
-WIRED := $(if $(filter lwip,$(STACK)),$(PYTHON) tools/with_tap.py)
+# lwIP's way out of the process: a TAP device that is there for as long as the command.
+WITH_TAP := $(if $(filter lwip,$(STACK)),$(PYTHON) tools/with_tap.py)
 
-run: $(SIM) $(BUILD)/venv/ready ## start the virtual printer, with SIM as its module (STACK, ROLE, HTTP_PORT)
-	@exec $(WIRED) $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
+run: $(SIM) $(BUILD)/venv/ready stack-packages ## start the virtual printer, with SIM as its module (STACK, ROLE, HTTP_PORT)
+	@exec $(WITH_TAP) $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
 	    --files $(BUILD)/printer-files --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
 
-sim: $(SIM) ## start SIM alone, in a terminal with its REPL (STACK, ROLE, PORT)
+sim: $(SIM) stack-packages ## start SIM alone, in a terminal with its REPL (STACK, ROLE, PORT)
 	@echo "Starting SIM, $(ROLE), on the virtual bus at port $(PORT)"
 	@if [ -t 0 ]; then before=-i after=--repl; fi; \
-	    exec $(WIRED) $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
+	    exec $(WITH_TAP) $(if $(WITH_TAP),--or-loopback) $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
 
 test: lint $(SIM_SOCKETS) $(SIM_LWIP) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
@@ -81,6 +81,9 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"
 	@$(BIN)/python -m pytest host_tests --behaviours
+
+stack-packages:
+	@$(if $(WITH_TAP),tools/need_packages.sh "lwIP" ip=iproute2)
 
 test-packages:
 	@tools/need_packages.sh "the tests" chromium=chromium curl=curl ip=iproute2

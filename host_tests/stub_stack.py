@@ -191,6 +191,7 @@ class StubStack:
         self._handles = [0] * (CONNECTIONS + LISTENERS)
         self._generations = [0] * (CONNECTIONS + LISTENERS)
         self._events = [0] * (CONNECTIONS + LISTENERS)
+        self._overlooked = 0  # bit map: has events, but is not pending
         self._faults = {}
         self._next_port = 49152
         self._news = threading.Condition()
@@ -296,6 +297,7 @@ class StubStack:
         """What a callback does: from any thread."""
         with self._news:
             self._events[h & INDEX_MASK] |= events
+            self._overlooked &= ~(1 << (h & INDEX_MASK))
             self._news.notify()
 
     # --- the contract
@@ -498,13 +500,17 @@ class StubStack:
         return events
 
     def pending(self):
-        return sum(1 << i for i, events in enumerate(self._events) if events)
+        return sum(1 << i for i, events in enumerate(self._events) if events) & ~self._overlooked
+
+    def overlook(self, indexes):
+        with self._news:
+            self._overlooked |= indexes
 
     def wait(self, ms):
         self.calls = 0
         with self._news:
-            self._news.wait_for(lambda: self._woken or any(self._events), ms / 1000)
-            news = self._woken or any(self._events)
+            self._news.wait_for(lambda: self._woken or self.pending(), ms / 1000)
+            news = self._woken or self.pending() != 0
             self._woken = False
         return 1 if news else 0
 

@@ -13,7 +13,6 @@ from spinet import VERSION, port, wire
 from spinet.networks import Store
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
-from spinet.stack_sockets import SocketStack
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the module that SIM stands for
 
@@ -21,15 +20,14 @@ BOARD = None  # the one board of this process; set by sim.py before main is impo
 
 
 class Board:
-    """One simulated module. `address` is what its TCP ports are bound to, dotted."""
+    """One simulated module. `network` is one of sim_stacks."""
 
     DEBUG = True  # a bug raises; the chips count it
 
-    def __init__(self, bus, state_folder, address="127.0.0.1", stack=SocketStack):
+    def __init__(self, bus, state_folder, network):
         self.bus = bus
         self._state_folder = state_folder
-        self._address = address
-        self._make_stack = stack
+        self._network = network
         self._reset_reason = wire.RESET_POWER_UP
         self.failed = False  # set by crashed(); read by sim.py
 
@@ -50,7 +48,7 @@ class Board:
 
     def stack(self):
         """A TCP stack whose wait() ends for the bus too."""
-        stack = self._make_stack(self._address)
+        stack = self._network.stack()
         stack.watch(self.bus)
         return stack
 
@@ -61,8 +59,8 @@ class Board:
         return port_class(bus, bus.cs, bus.data_ready, bus.transfer_ready)
 
     def radio(self):
-        """The computer's network, as a radio."""
-        return SimRadio()
+        """That network, as a radio."""
+        return SimRadio(self._network)
 
     def store(self):
         """Remembered networks, kept across restarts."""

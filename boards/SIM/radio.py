@@ -1,4 +1,4 @@
-"""SIM's radio: the computer is a station that is connected at once.
+"""SIM's radio: a station that is connected at once, to whatever network its TCP stack has.
 
 It is in reach of every network that is remembered, whatever its name, and of three more that a
 scan shows. See spinet.wlan for what a radio is.
@@ -18,15 +18,13 @@ ON_AIR = (
 # Any other that is remembered. rssi() is asked once a second: a tuple made then is garbage.
 UNNAMED = (b"", b"\x02\x53\x50\x00\x00\xff", 1, -50, wire.AUTH_WPA2, 3)
 STATION_MAC = b"\x02\x53\x50\x00\x00\x10"
-LOOPBACK = 0x0100007F  # 127.0.0.1, first octet lowest
-LOOPBACK_MASK = 0x000000FF
 
 
 class SimRadio:
-    """The computer's own network, as a radio."""
+    """A network of sim_stacks, as a radio."""
 
-    def __init__(self, ip=LOOPBACK):
-        self._ip = ip
+    def __init__(self, addresses):
+        self._addresses = addresses
         self._network = None  # the one we are on, or are the access point of
         self._serving = False
         self._scan_done = 0
@@ -76,9 +74,9 @@ class SimRadio:
         record = self._network.record
         status.ssid = self._network.ssid
         status.mac = STATION_MAC
-        status.ip = self._ip
-        status.netmask = LOOPBACK_MASK
-        status.gateway = self._ip
+        status.ip = self._addresses.ip
+        status.netmask = self._addresses.netmask
+        status.gateway = self._addresses.gateway
         status.auth = auth
         status.phy_mode = phy_mode
         status.channel = wire.config_channel(record) or channel if self._serving else channel

@@ -1,10 +1,12 @@
 """The program of the SIM board: `micropython -m sim --help`."""
 
+import os
 import sys
 import time
 
 import board
 import micropython
+from sim_stacks import HAS_LWIP, LwipNetwork, SocketNetwork, u32
 from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, VirtualBus, say
 
 from spinet import VERSION
@@ -17,7 +19,10 @@ usage: micropython -m sim [options]
   --port N        the controller listens on 127.0.0.1:N (default 8765)
   --host ADDRESS  where the controller is (default 127.0.0.1)
   --role ROLE     module-clocked (default) or controller-clocked
-  --address A     the address that the module's own TCP ports are bound to (default 127.0.0.1)
+  --stack STACK   whose TCP: sockets (this computer's) or lwip (default: lwip where it is built in)
+  --address A     the module's own address (default 127.0.0.1, with --tap $SPINET_ADDRESS)
+  --tap DEVICE    the TAP device that lwIP is on, --address A/BITS there (default $SPINET_TAP;
+                  without one lwIP has its loopback only)
   --state DIR     where remembered networks are kept (default build/sim-state)
   --sck-hz N      model this SPI clock rate (controller-clocked)
   --repl          leave the terminal to the REPL (with -i)
@@ -30,7 +35,9 @@ DEFAULTS = {
     "--port": "8765",
     "--host": "127.0.0.1",
     "--role": "module-clocked",
-    "--address": "127.0.0.1",
+    "--stack": "lwip" if HAS_LWIP else "sockets",
+    "--address": "",
+    "--tap": "",
     "--state": "build/sim-state",
     "--sck-hz": "0",
 }
@@ -61,6 +68,31 @@ def role_of(text):
     if text not in ROLES:
         raise BadOption("'%s' is no role: module-clocked or controller-clocked" % text)
     return ROLES[text]
+
+
+def prefixed_address(text):
+    """An IPv4 address and its prefix length, as "10.0.0.2/24": (u32, bits)."""
+    address, _, bits = text.partition("/")
+    return u32(dotted_address(address)), number(bits or "24", 1, 31)
+
+
+def network_of(options):
+    """The network of sim_stacks that these options describe. Raises BadOption."""
+    stack = options["--stack"]
+    if stack == "sockets":
+        return SocketNetwork(dotted_address(options["--address"] or "127.0.0.1"))
+    if stack != "lwip":
+        raise BadOption("'%s' is no stack: sockets or lwip" % stack)
+    if not HAS_LWIP:
+        raise BadOption("this SIM has no lwIP in it: make build STACK=lwip makes one")
+    tap = options["--tap"] or os.getenv("SPINET_TAP")
+    address = options["--address"] or os.getenv("SPINET_ADDRESS")
+    if tap and not address:
+        raise BadOption("lwIP needs an --address on the TAP device, as 10.0.0.2/24")
+    try:
+        return LwipNetwork(tap, *prefixed_address(address or "127.0.0.1"))
+    except OSError as e:
+        raise BadOption("cannot use the TAP device '%s' (error %d)" % (tap, e.errno))
 
 
 def options_of(arguments):
@@ -99,14 +131,14 @@ def make_board(options):
         board.make_folder(state)
     except OSError as e:
         raise BadOption("cannot keep state in '%s' (error %d)" % (state, e.errno))
-    return board.Board(bus, state, dotted_address(options["--address"]))
+    return board.Board(bus, state, network_of(options))
 
 
 def announce(options):
     """Say what this module is waiting for."""
     say(
-        "module %s (%s), waiting for a controller on %s:%s"
-        % (VERSION, options["--role"], options["--host"], options["--port"])
+        "module %s (%s, %s), waiting for a controller on %s:%s"
+        % (VERSION, options["--role"], options["--stack"], options["--host"], options["--port"])
     )
 
 

@@ -194,6 +194,10 @@ int nc_pending(void) {
     return (int)pending_map;
 }
 
+void nc_overlook(uint32_t map) {
+    atomic_fetch_and(&pending_map, ~map);
+}
+
 void nc_wake(void) {
     atomic_store(&woken, true);
     port_wake();

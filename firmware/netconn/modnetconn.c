@@ -1,8 +1,8 @@
 /*
  * The `netconn` module: netconn_core.h for Python, and a stream over one connection.
  *
- * The functions take and give small integers and buffers of the caller's and allocate nothing, so the
- * module itself can be handed to whoever expects the TCP stack's interface. Errors are returned, not
+ * The functions take and give small integers and buffers of the caller's and allocate nothing: they
+ * are the TCP stack's contract (modules/spinet/stack.py) but for shut(). Errors are returned, not
  * raised; only a buffer that is too short raises ValueError.
  */
 #include "netconn_core.h"
@@ -41,6 +41,15 @@ static const mp_obj_type_t guard_type;
 
 static mp_obj_t small(int value) {
     return MP_OBJ_NEW_SMALL_INT(value);
+}
+
+/* The stack's contract has no ERR_ARG: a handle that is over is ERR_CLSD to calls, nothing to counts. */
+static mp_obj_t result(int value) {
+    return small(value == ERR_ARG ? ERR_CLSD : value);
+}
+
+static mp_obj_t count(int value) {
+    return small(value < 0 ? 0 : value);
 }
 
 /* An address: four octets in a buffer, or the integer they are in memory (0: any). */
@@ -110,7 +119,7 @@ static mp_obj_t netconn_listen(mp_obj_t ip, mp_obj_t port, mp_obj_t backlog) {
 static MP_DEFINE_CONST_FUN_OBJ_3(netconn_listen_obj, netconn_listen);
 
 static mp_obj_t netconn_accept(mp_obj_t handle) {
-    return small(nc_accept(mp_obj_get_int(handle)));
+    return result(nc_accept(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_accept_obj, netconn_accept);
 
@@ -120,44 +129,44 @@ static mp_obj_t netconn_connect(mp_obj_t ip, mp_obj_t port) {
 static MP_DEFINE_CONST_FUN_OBJ_2(netconn_connect_obj, netconn_connect);
 
 static mp_obj_t netconn_addresses(mp_obj_t handle, mp_obj_t into) {
-    return small(nc_addresses(mp_obj_get_int(handle), get_span(into, 0, 8, MP_BUFFER_WRITE)));
+    return result(nc_addresses(mp_obj_get_int(handle), get_span(into, 0, 8, MP_BUFFER_WRITE)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(netconn_addresses_obj, netconn_addresses);
 
 static mp_obj_t netconn_close(mp_obj_t handle) {
-    return small(nc_close(mp_obj_get_int(handle)));
+    return result(nc_close(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_close_obj, netconn_close);
 
 static mp_obj_t netconn_abort(mp_obj_t handle) {
-    return small(nc_abort(mp_obj_get_int(handle)));
+    return result(nc_abort(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_abort_obj, netconn_abort);
 
 /* ---- module: options ---- */
 
 static mp_obj_t netconn_linger(mp_obj_t handle, mp_obj_t seconds) {
-    return small(nc_linger(mp_obj_get_int(handle), mp_obj_get_int(seconds)));
+    return result(nc_linger(mp_obj_get_int(handle), mp_obj_get_int(seconds)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(netconn_linger_obj, netconn_linger);
 
 /* keepalive(handle, idle_s, interval_s, count) */
 static mp_obj_t netconn_keepalive(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
-    return small(nc_keepalive(mp_obj_get_int(args[0]), mp_obj_get_int(args[1]),
+    return result(nc_keepalive(mp_obj_get_int(args[0]), mp_obj_get_int(args[1]),
         mp_obj_get_int(args[2]), mp_obj_get_int(args[3])));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_keepalive_obj, 4, 4, netconn_keepalive);
 
 static mp_obj_t netconn_priority(mp_obj_t handle, mp_obj_t priority) {
-    return small(nc_priority(mp_obj_get_int(handle), mp_obj_get_int(priority)));
+    return result(nc_priority(mp_obj_get_int(handle), mp_obj_get_int(priority)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(netconn_priority_obj, netconn_priority);
 
 /* ---- module: data ---- */
 
 static mp_obj_t netconn_readable(mp_obj_t handle) {
-    return small(nc_readable(mp_obj_get_int(handle)));
+    return count(nc_readable(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_readable_obj, netconn_readable);
 
@@ -166,22 +175,22 @@ static mp_obj_t netconn_read(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
     uint8_t *into = get_span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_WRITE);
-    return small(nc_read(mp_obj_get_int(args[0]), into, n));
+    return result(nc_read(mp_obj_get_int(args[0]), into, n));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_read_obj, 4, 4, netconn_read);
 
 static mp_obj_t netconn_recved(mp_obj_t handle, mp_obj_t n) {
-    return small(nc_recved(mp_obj_get_int(handle), mp_obj_get_int(n)));
+    return result(nc_recved(mp_obj_get_int(handle), mp_obj_get_int(n)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(netconn_recved_obj, netconn_recved);
 
 static mp_obj_t netconn_shutdown_rx(mp_obj_t handle) {
-    return small(nc_shutdown_rx(mp_obj_get_int(handle)));
+    return result(nc_shutdown_rx(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_shutdown_rx_obj, netconn_shutdown_rx);
 
 static mp_obj_t netconn_writable(mp_obj_t handle) {
-    return small(nc_writable(mp_obj_get_int(handle)));
+    return count(nc_writable(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_writable_obj, netconn_writable);
 
@@ -190,24 +199,24 @@ static mp_obj_t netconn_write(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
     const uint8_t *from = get_span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_READ);
-    return small(nc_write(mp_obj_get_int(args[0]), from, n, mp_obj_get_int(args[4])));
+    return result(nc_write(mp_obj_get_int(args[0]), from, n, mp_obj_get_int(args[4])));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_write_obj, 5, 5, netconn_write);
 
 static mp_obj_t netconn_in_flight(mp_obj_t handle) {
-    return small(nc_in_flight(mp_obj_get_int(handle)));
+    return count(nc_in_flight(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_in_flight_obj, netconn_in_flight);
 
 /* ---- module: events ---- */
 
 static mp_obj_t netconn_events(mp_obj_t handle) {
-    return small(nc_events(mp_obj_get_int(handle)));
+    return count(nc_events(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_events_obj, netconn_events);
 
 static mp_obj_t netconn_error(mp_obj_t handle) {
-    return small(nc_error(mp_obj_get_int(handle)));
+    return result(nc_error(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_error_obj, netconn_error);
 
@@ -215,6 +224,12 @@ static mp_obj_t netconn_pending(void) {
     return small(nc_pending());
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(netconn_pending_obj, netconn_pending);
+
+static mp_obj_t netconn_overlook(mp_obj_t map) {
+    nc_overlook((uint32_t)mp_obj_get_int(map));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(netconn_overlook_obj, netconn_overlook);
 
 static int wait_slice(mp_int_t ms) {
     MP_THREAD_GIL_EXIT();
@@ -402,6 +417,7 @@ static const mp_rom_map_elem_t netconn_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_events), MP_ROM_PTR(&netconn_events_obj) },
     { MP_ROM_QSTR(MP_QSTR_error), MP_ROM_PTR(&netconn_error_obj) },
     { MP_ROM_QSTR(MP_QSTR_pending), MP_ROM_PTR(&netconn_pending_obj) },
+    { MP_ROM_QSTR(MP_QSTR_overlook), MP_ROM_PTR(&netconn_overlook_obj) },
     { MP_ROM_QSTR(MP_QSTR_wait), MP_ROM_PTR(&netconn_wait_obj) },
     { MP_ROM_QSTR(MP_QSTR_wake), MP_ROM_PTR(&netconn_wake_obj) },
     { MP_ROM_QSTR(MP_QSTR_stats), MP_ROM_PTR(&netconn_stats_obj) },

@@ -144,6 +144,10 @@ int nc_error(int handle);
 /* Bit i: the entry with index i has events. */
 int nc_pending(void);
 
+/* These entries, a map as nc_pending() has it, are not pending until they have another event; their
+ * bits stay for nc_events(). For handles that whoever waits does not know. */
+void nc_overlook(uint32_t map);
+
 /* Sleeps until pending() is not 0 or nc_wake() was called, at most ms (negative: for ever). 1 woken,
  * 0 the time is over. Returns at once while events are pending. */
 int nc_wait(int ms);

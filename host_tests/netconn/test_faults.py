@@ -89,6 +89,7 @@ def judged(stack, wire, seed):
     stack.interface(1)
     stack.write(handle, b"x")
     peer.recv(1)
+    stack.expect(lambda: stack.in_flight(handle) == 0)
     stack.faults(0, 0, 0, 0, 0, 0, 1)
     stack.abort(handle)
     stack.abort(listener)

@@ -531,10 +531,12 @@ class ConnectionManager:
 
     def _dispatch(self, index):
         owner = self._owners[index]
-        if owner is not None:
-            events = self.stack.events(owner.handle())
-            if events:
-                owner.on_events(events)
+        if owner is None:
+            self.stack.overlook(1 << index)  # somebody else's: no wait shall end for it again
+            return
+        events = self.stack.events(owner.handle())
+        if events:
+            owner.on_events(events)
 
     def step(self, now):
         """Time passes: flush, give up, finish closing."""

@@ -22,6 +22,7 @@ network does, and the methods marked * never allocate.
     error(h)                   *   why the connection broke, 0 while it has not
     events(h)                  *   event bits since the last call
     pending()                  *   bit map, by index, of the handles that have events
+    overlook(map)              *   these are not pending until they have another event
     wait(ms)                   *   sleep until anything happened; 1, or 0 after ms milliseconds
     wake()                         end a wait, from any thread
 

@@ -451,6 +451,9 @@ class SocketStack:
     def pending(self):
         return self._pending
 
+    def overlook(self, indexes):
+        self._pending &= ~indexes
+
     def wait(self, ms):
         if self._pending or self._source_is_waiting():
             ms = 0

@@ -13,9 +13,10 @@
 #include "port.h"
 #include "stack.h"
 
-/* An open TAP device, or -1 with errno set. */
+/* An open TAP device, or -1 with errno set. Many queues, though one is used: whoever made the device
+ * may keep it alive by another that is detached. */
 static int open_tap(const char *name) {
-    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE};
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
     strncpy(request.ifr_name, name, IFNAMSIZ - 1);
     if (fd >= 0 && ioctl(fd, TUNSETIFF, &request) < 0) {

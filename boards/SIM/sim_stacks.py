@@ -1,0 +1,102 @@
+"""SIM's TCP stacks: the computer's sockets, and lwIP in a binary that was built with it.
+
+One of them is the board's `network`: ip, netmask and gateway as u32 of the records, and stack(),
+which makes the TCP stack.
+"""
+
+from spinet.stack_sockets import SocketStack
+
+try:
+    import simlwip
+
+    from spinet.stack_netconn import NetconnStack
+except ImportError:
+    simlwip = None
+    NetconnStack = object
+
+LOOPBACK = 0x0100007F  # 127.0.0.1, first octet lowest
+LOOPBACK_MASK = 0x000000FF
+
+HAS_LWIP = simlwip is not None
+
+
+class SocketNetwork:
+    """The computer's own network; TCP ports are bound to this address, dotted."""
+
+    ip = LOOPBACK
+    netmask = LOOPBACK_MASK
+    gateway = LOOPBACK
+
+    def __init__(self, address):
+        self._address = address
+
+    def stack(self):
+        return SocketStack(self._address)
+
+
+class LwipNetwork:
+    """lwIP, with this address (u32) on a TAP device; without a device its loopback only.
+
+    Raises OSError when there is no such device, or it is not for us. Once in a process.
+    """
+
+    def __init__(self, tap, ip, prefix):
+        self.ip = ip if tap else LOOPBACK
+        self.netmask = mask_of(prefix) if tap else LOOPBACK_MASK
+        self.gateway = 0 if tap else LOOPBACK
+        error = simlwip.up(tap or None, self.ip, self.netmask, self.gateway)
+        if error:
+            raise OSError(-error)
+
+    def stack(self):
+        return WatchingStack()
+
+
+class WatchingStack(NetconnStack):
+    """lwIP, its waits ended by descriptors as well: what pin interrupts do on a chip."""
+
+    def __init__(self):
+        super().__init__()
+        self._wait = self.wait
+        self.wait = self._wait_and_attend
+        self._sources = []
+
+    def watch(self, source):
+        """As SocketStack.watch(), but on_ready() is called after every wait."""
+        error = simlwip.watch(source.key)
+        if error:
+            raise OSError(-error)
+        self._sources.append(source)
+
+    def unwatch(self, source):
+        """As before watch()."""
+        self._sources.remove(source)
+        simlwip.unwatch(source.key)
+
+    def _wait_and_attend(self, ms):
+        for source in self._sources:
+            if source.has_news():
+                ms = 0
+        woken = self._wait(ms)
+        for source in self._sources:
+            source.on_ready()
+        return woken
+
+    def shut(self):
+        for source in list(self._sources):
+            self.unwatch(source)
+        super().shut()
+
+
+def mask_of(prefix):
+    """A prefix length as a u32, first octet lowest."""
+    mask = 0
+    for bit in range(prefix):
+        mask |= 0x80 >> (bit & 7) << (bit & 0x18)
+    return mask
+
+
+def u32(dotted):
+    """An address as the records have it."""
+    a, b, c, d = (int(octet) for octet in dotted.split("."))
+    return a | b << 8 | c << 16 | d << 24
