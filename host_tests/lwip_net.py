@@ -25,7 +25,15 @@ from capture import Capture
 from namespace import MODULE, NETMASK, PEERS, Namespace, as_int
 from slots import CALLS_IN_A_TURN, PATIENCE, Faults, SocketPeer, SocketServer, Spinning, next_port
 
-from spinet.stack import ERR_ARG, ERR_CLSD, ERR_MEM, ERR_OK, ERR_WOULDBLOCK, is_for_now
+from spinet.stack import (
+    ERR_ARG,
+    ERR_CLSD,
+    ERR_MEM,
+    ERR_OK,
+    ERR_RST,
+    ERR_WOULDBLOCK,
+    is_for_now,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 NETCONN = ROOT / "host_tests" / "netconn"
@@ -289,6 +297,14 @@ class LwipNet:
         self._open = []
         self.core = Core(path or built_program(), self.wire.tap_fd)
         self.stack = LwipStack(self.core, self._faults)
+        self._get_known()
+
+    def _get_known(self):
+        """A refused attempt, so that no SYN of a test has to wait for ARP."""
+        h = self.stack.connect(self.peer_ip, self.free_port())
+        self.stack.wait(int(PATIENCE * 1000))
+        assert self.stack.error(h) == ERR_RST
+        self.stack.abort(h)
 
     def close(self):
         """The end of the test; whatever did not come back fails it."""
