@@ -37,7 +37,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
-    test-packages     clean distclean FORCE
+    test-packages clean distclean FORCE
 
 help: ## list targets and variables
 	@tools/show_help.sh $(firstword $(MAKEFILE_LIST))

@@ -17,6 +17,21 @@
 
 static uint32_t last_ms; /* application thread */
 
+static tcp_accept_fn lwip_accept; /* lwIP's own, one for all netconns; in the stack only */
+
+static err_t accept_or_count(void *conn, struct tcp_pcb *newcomer, err_t error) {
+    if (newcomer == NULL) {
+        counters[NC_STAT_REFUSED]++;
+        return ERR_VAL;
+    }
+    return lwip_accept(conn, newcomer, error);
+}
+
+void admission_guard(struct tcp_pcb_listen *listener) {
+    lwip_accept = listener->accept;
+    listener->accept = accept_or_count;
+}
+
 static bool is_ours(const struct tcp_pcb_listen *listener) {
     for (int i = 0; i < NC_ENTRIES; i++) {
         if (entries[i].phase == PHASE_LISTENING && entries[i].conn == listener->callback_arg) {

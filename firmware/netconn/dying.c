@@ -11,6 +11,7 @@
 
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
+#include "waiting.h"
 
 #define ACCEPT_DRAIN_MAX 64 /* more than any accept mailbox holds */
 
@@ -177,6 +178,7 @@ void dying_refuse_all(entry_t *entry) {
     stack_call_t call = {.entry = entry};
     struct netconn *waiting;
     in_stack(refuse_in_stack, &call);
+    waiting_refuse(entry);
     /* Nothing is added to the mailbox any more; what is in it must not be left to lwIP, which
      * asserts on it. */
     for (int i = 0; i < ACCEPT_DRAIN_MAX; i++) {

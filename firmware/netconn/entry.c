@@ -58,6 +58,8 @@ static void clear(entry_t *entry) {
     entry->error = ERR_OK;
     entry->peer_done = false;
     entry->discarding = false;
+    entry->arrivals = false;
+    entry->waiting_count = 0;
     memset(entry->addresses, 0, sizeof(entry->addresses));
 }
 
@@ -113,6 +115,7 @@ static unsigned failed(entry_t *entry, const struct netconn *conn) {
  * reported just before (the PCB is gone then). */
 static unsigned received(entry_t *entry, const struct netconn *conn, u16_t length) {
     if (entry->phase == PHASE_LISTENING) {
+        entry->arrivals = true;
         return NC_ACCEPT;
     }
     if (length > 0) {

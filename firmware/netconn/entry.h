@@ -14,6 +14,9 @@
 #include "lwip/tcp.h"
 #include "netconn_core.h"
 
+/* As many as the accept mailbox holds, which is the most that the backlog lets in. */
+#define WAITING_MAX DEFAULT_ACCEPTMBOX_SIZE
+
 /* ENDING is set inside the stack, before the netconn is taken apart, so that nobody who walks the table
  * in the stack looks at it again. */
 enum phase { PHASE_FREE, PHASE_LISTENING, PHASE_CONNECTING, PHASE_OPEN, PHASE_ENDING };
@@ -28,6 +31,8 @@ typedef struct {
     int linger_s;          /* negative: the core's close_ms */
     uint32_t started_ms;   /* when connecting began */
     uint8_t addresses[8];  /* layout of nc_addresses() */
+    struct netconn *waiting[WAITING_MAX]; /* a listener's: see waiting.c */
+    int waiting_count;
 
     /* Set by lwIP's callback (error, also by the connect time-out), cleared by the application
      * thread when the entry is taken. */
@@ -36,6 +41,7 @@ typedef struct {
     atomic_int error;      /* first fatal error; never overwritten */
     atomic_bool peer_done; /* the peer's FIN was seen */
     atomic_bool discarding;
+    atomic_bool arrivals;  /* a listener's mailbox was put something into; cleared by nc_tidy() */
 } entry_t;
 
 extern entry_t entries[NC_ENTRIES];

@@ -10,6 +10,7 @@ target_sources(usermod_netconn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/opening.c
     ${CMAKE_CURRENT_LIST_DIR}/receiving.c
     ${CMAKE_CURRENT_LIST_DIR}/sending.c
+    ${CMAKE_CURRENT_LIST_DIR}/waiting.c
     ${CMAKE_CURRENT_LIST_DIR}/port_freertos.c
 )
 

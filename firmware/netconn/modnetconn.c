@@ -235,6 +235,7 @@ static int wait_slice(mp_int_t ms) {
     MP_THREAD_GIL_EXIT();
     int woken = nc_wait(ms < 0 || ms > WAIT_SLICE_MS ? WAIT_SLICE_MS : ms);
     MP_THREAD_GIL_ENTER();
+    nc_tidy();
     mp_handle_pending(true);
     return woken;
 }

@@ -152,6 +152,10 @@ void nc_overlook(uint32_t map);
  * 0 the time is over. Returns at once while events are pending. */
 int nc_wait(int ms);
 
+/* After every wait, by the application thread: takes those who wait to be accepted out of lwIP's
+ * mailbox, so that new ones find a place in it. */
+void nc_tidy(void);
+
 /* Ends the current wait, or the next one if none is under way. Any thread. */
 void nc_wake(void);
 void nc_wake_from_isr(void);

@@ -7,11 +7,11 @@
 #include "dying.h"
 #include "lwip/sys.h"
 #include "port.h"
+#include "waiting.h"
 
 #define CLOSE_MS 4000
 #define CONNECT_MS 10000
 #define HALF_OPEN_MS 3000
-#define ACCEPT_TRIES 16 /* refused ones that one call skips; the mailbox holds fewer */
 
 static uint32_t or_default(uint32_t given, uint32_t fallback) {
     return given ? given : fallback;
@@ -102,6 +102,12 @@ static err_t reuse_in_stack(struct tcpip_api_call_data *data) {
     return ERR_OK;
 }
 
+static err_t guard_in_stack(struct tcpip_api_call_data *data) {
+    struct netconn *conn = ((stack_call_t *)data)->entry->conn;
+    admission_guard((struct tcp_pcb_listen *)conn->pcb.tcp);
+    return ERR_OK;
+}
+
 static u8_t clip_backlog(int backlog) {
     int most = LWIP_MIN(DEFAULT_ACCEPTMBOX_SIZE, 255);
     return (u8_t)(backlog < 1 ? 1 : (backlog < most ? backlog : most));
@@ -126,6 +132,7 @@ int nc_listen(uint32_t ip, uint16_t port, int backlog) {
     if (error != ERR_OK) {
         return give_up(entry, error);
     }
+    in_stack(guard_in_stack, &call);
     remember_addresses(entry);
     return handle;
 }
@@ -163,26 +170,18 @@ static int adopt(entry_t *entry, struct netconn *conn) {
     return handle;
 }
 
-/* The queue also holds one ERR_ABRT for every SYN that found no PCB: they are skipped. */
 int nc_accept(int handle) {
     entry_t *listener = entry_find(handle);
     entry_t *entry = entry_free_one();
     struct netconn *conn;
-    err_t error = ERR_ARG;
     if (listener == NULL || listener->phase != PHASE_LISTENING) {
         return ERR_ARG;
     }
-    for (int i = 0; i < ACCEPT_TRIES && entry != NULL; i++) {
-        error = netconn_accept(listener->conn, &conn);
-        if (error == ERR_OK) {
-            return adopt(entry, conn);
-        }
-        if (error == ERR_WOULDBLOCK) {
-            return error;
-        }
-        counters[NC_STAT_REFUSED]++;
+    if (entry == NULL) {
+        return ERR_MEM;
     }
-    return entry == NULL ? ERR_MEM : error;
+    err_t error = waiting_take(listener, &conn);
+    return error == ERR_OK ? adopt(entry, conn) : error;
 }
 
 /* ---- ending ---- */

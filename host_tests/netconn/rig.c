@@ -130,8 +130,15 @@ static void do_pending(void) {
     answer(nc_pending());
 }
 
+static void do_overlook(void) {
+    nc_overlook((uint32_t)args[0]);
+    answer(0);
+}
+
 static void do_wait(void) {
-    answer(nc_wait((int)args[0]));
+    int woken = nc_wait((int)args[0]);
+    nc_tidy();
+    answer(woken);
 }
 
 static void do_wake(void) {
@@ -243,6 +250,7 @@ static const struct {
     {"events", do_events},
     {"error", do_error},
     {"pending", do_pending},
+    {"overlook", do_overlook},
     {"wait", do_wait},
     {"wake", do_wake},
     {"wake_after", do_wake_after},
