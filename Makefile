@@ -10,6 +10,11 @@ STACK ?= sockets##              SIM's TCP: sockets (this computer's own) or lwip
 ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clocked
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
 PORT ?= 8765##                  the virtual bus that `make sim` connects to
+CYCLES ?=##                     how many connections `make churn` and `make interrupt` make
+PARALLEL ?=##                   how many of them at the same time
+SEED ?= 1##                     what draws their kinds and ends, and the faults of `make transfer`
+MIB ?= 64##                     how much `make transfer` sends each way
+TEST ?=##                       the test that `make capture` records, as pytest names it
 
 # A value's comment must not leave its blanks in the value.
 override PYTHON := $(strip $(PYTHON))
@@ -18,6 +23,11 @@ override STACK := $(strip $(STACK))
 override ROLE := $(strip $(ROLE))
 override HTTP_PORT := $(strip $(HTTP_PORT))
 override PORT := $(strip $(PORT))
+override CYCLES := $(strip $(CYCLES))
+override PARALLEL := $(strip $(PARALLEL))
+override SEED := $(strip $(SEED))
+override MIB := $(strip $(MIB))
+override TEST := $(strip $(TEST))
 export MICROPY_DIR
 
 include tools/check_values.mk
@@ -37,6 +47,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
+    churn interrupt transfer capture rig-packages \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -81,6 +92,26 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"
 	@$(BIN)/python -m pytest host_tests --behaviours
+
+# Long runs over lwIP: each is part of `make test` with smaller numbers.
+ENDURANCE := PYTHONPATH=host_tests $(BIN)/python -m endurance
+CROWD := $(if $(CYCLES),--cycles $(CYCLES)) $(if $(PARALLEL),--parallel $(PARALLEL)) --seed $(SEED)
+
+churn: $(BUILD)/venv/ready rig-packages ## end thousands of connections in every way (CYCLES, PARALLEL, SEED)
+	@$(ENDURANCE) churn $(CROWD)
+
+interrupt: $(BUILD)/venv/ready rig-packages ## interrupt transfers of 200 KB anywhere (CYCLES, PARALLEL, SEED)
+	@$(ENDURANCE) interrupt $(CROWD)
+
+transfer: $(BUILD)/venv/ready rig-packages ## send both ways over a bad wire (MIB, SEED)
+	@$(ENDURANCE) transfer --mib $(MIB) --seed $(SEED)
+
+capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on the wire, as a pcap file (TEST)
+	@mkdir -p $(BUILD)/captures
+	@$(BIN)/python -m pytest -q '$(TEST)' --pcap=$(BUILD)/captures/frames.pcap
+
+rig-packages:
+	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2
 
 stack-packages:
 	@$(if $(WITH_TAP),tools/need_packages.sh "lwIP" ip=iproute2)

@@ -16,8 +16,11 @@ for folder in (
 
 
 import behaviour_table  # noqa: E402 -- found through the path above
+import lwip_net  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from namespace import Namespace  # noqa: E402
+from pcap import PcapFile  # noqa: E402
 from slots import Slots, open_net  # noqa: E402
 
 # The same examples each time; `--hypothesis-profile wild` goes looking for new ones.
@@ -28,10 +31,23 @@ settings.load_profile("steady")
 
 def pytest_addoption(parser):
     behaviour_table.add_options(parser)
+    parser.addoption(
+        "--pcap", type=Path, metavar="FILE", help="keep the frames between lwIP and its peers"
+    )
 
 
 def pytest_configure(config):
     behaviour_table.register(config)
+    if config.option.pcap:
+        Namespace.recording = PcapFile(config.option.pcap)
+
+
+def pytest_unconfigure(config):
+    """The wire that tests share is closed with the session, so that its last frames are kept."""
+    lwip_net.close_wire()
+    if config.option.pcap:
+        Namespace.recording.close()
+        print(f"{Namespace.recording.frames} frames are in {config.option.pcap}")
 
 
 @pytest.fixture(params=["stub", "sockets", "lwip"])

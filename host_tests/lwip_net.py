@@ -407,8 +407,15 @@ def built_program():
 @functools.cache
 def _namespace():
     namespace = Namespace()
-    atexit.register(namespace.close)
+    atexit.register(close_wire)
     return namespace
+
+
+def close_wire():
+    """The end of the session; the wire is made anew for whoever asks again."""
+    if _namespace.cache_info().currsize:
+        _namespace().close()
+        _namespace.cache_clear()
 
 
 def the_wire():

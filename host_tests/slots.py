@@ -385,7 +385,7 @@ def open_net(kind, monkeypatch):
     if kind == "stub":
         return StubNet()
     if kind == "lwip":
-        from lwip_net import LwipNet  # it needs root and builds C: only where it is asked for
+        from lwip_net import LwipNet  # which needs this module
 
         return LwipNet()
     return {"sockets": SocketsNet, "plain": PlainNet}[kind](monkeypatch)

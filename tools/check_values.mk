@@ -26,8 +26,22 @@ endif
 ifneq ($(filter sim,$(MAKECMDGOALS)),)
 $(call check_port,PORT)
 endif
+check_number = $(if $(call is_number,$($1)),,$(error $1 is a number, not '$($1)'))
+ifneq ($(filter churn interrupt,$(MAKECMDGOALS)),)
+$(if $(CYCLES),$(call check_number,CYCLES))
+$(if $(PARALLEL),$(call check_number,PARALLEL))
+endif
+ifneq ($(filter churn interrupt transfer,$(MAKECMDGOALS)),)
+$(call check_number,SEED)
+$(call check_number,MIB)
+endif
+ifneq ($(filter capture,$(MAKECMDGOALS)),)
+ifeq ($(TEST),)
+$(error which test? make capture TEST=host_tests/test_on_the_wire.py)
+endif
+endif
 # Tests make network namespaces.
-ifneq ($(filter test behaviours,$(MAKECMDGOALS)),)
+ifneq ($(filter test behaviours churn interrupt transfer capture,$(MAKECMDGOALS)),)
 ifneq ($(shell id -u),0)
 $(error the tests of the lwIP stack make network namespaces: run sudo make $(firstword $(MAKECMDGOALS)))
 endif

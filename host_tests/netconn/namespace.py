@@ -42,6 +42,8 @@ def _ip(*words):
 class Namespace:
     """One namespace; `tap_fd` is the stack's end of the wire."""
 
+    recording = None  # a pcap.PcapFile: the frames of every namespace go there; set before they are
+
     def __init__(self):
         self.name = f"netconn-{os.getpid()}-{next(_numbers)}"
         _ip("netns", "add", self.name)
@@ -51,12 +53,15 @@ class Namespace:
                 _ip("-n", self.name, "addr", "add", f"{address}/24", "dev", DEVICE)
             _ip("-n", self.name, "link", "set", DEVICE, "up")
             _ip("-n", self.name, "link", "set", "lo", "up")
+            self._recorder = self.recording.record(self) if self.recording else None
         except BaseException:
             _ip("netns", "del", self.name)
             raise
 
     def close(self):
         """Remove the namespace and all that is in it."""
+        if self._recorder:
+            self._recorder.close()
         os.close(self.tap_fd)
         _ip("netns", "del", self.name)
 

@@ -1,0 +1,41 @@
+"""The long runs, short: `make churn`, `make interrupt` and `make transfer` are the full ones."""
+
+import pytest
+from endurance import churn, interrupt, transfer
+
+CHURNED = 1500
+INTERRUPTED = 150
+
+
+@pytest.mark.behaviour("N5", "D17", "D9", stack="lwip")
+def test_churn_leaves_everything_where_it_began_and_a_probe_served():
+    report = churn.run(CHURNED, 32, 1)
+    assert report["failures"] == []
+    assert sum(report["done"].values()) == CHURNED
+    assert set(report["done"]) == set(churn.SHARES)
+    assert report["probeServed"] > 0
+
+
+@pytest.mark.behaviour("K2", stack="lwip")
+def test_interrupted_transfers_leave_nothing():
+    report = interrupt.run(INTERRUPTED, 4, 1)
+    assert report["failures"] == []
+    assert sum(report["done"].values()) == INTERRUPTED
+    assert len(report["done"]) == len(interrupt.WAYS) * len(interrupt.DIRECTIONS)
+
+
+@pytest.mark.behaviour("K2", stack="lwip")
+def test_a_seed_draws_the_same_interruptions_again():
+    first, again, other = (interrupt.run(8, parallel, seed) for parallel, seed in RUNS)
+    assert first["points"] == again["points"] != other["points"]
+    assert first["done"] == again["done"]
+
+
+RUNS = ((1, 7), (4, 7), (4, 8))
+
+
+@pytest.mark.behaviour("D5", stack="lwip")
+def test_everything_arrives_over_a_bad_wire():
+    report = transfer.run(1, 50, 20, 20, 1)
+    assert report["failures"] == []
+    assert report["framesLost"] > 0
