@@ -279,31 +279,43 @@ def test_giving_up_an_attempt_frees_its_pcb(slots):
 # --- lost links
 
 
-CYCLES = 60
+CYCLES = 200
 
 
-def lose_and_reconnect(slots, server):
+def lose_peer(slots, peer):
+    """The peer is gone without a word."""
+    peer.vanish()
+
+
+def lose_link(slots, peer):
+    """The module's own link is down, and its stack is told."""
+    slots.stack.core.call("link", 0)
+
+
+def lose_and_reconnect(slots, server, lose):
     """One cycle: connect, lose the link with data in flight, give up."""
     slot = slots.connect(server.port)
     slots.until_state(slot, wire.CONNECTED)
     peer = server.accept()
     slots.write(slot, pattern(MAX_DATA))
-    peer.vanish()
+    lose(slots, peer)
     slots.write(slot, pattern(MAX_DATA))
     slot.close()
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
     assert slot.state == wire.FREE
     peer.bury()
+    slots.stack.core.call("link", 1)
 
 
 @pytest.mark.behaviour("T2")
-def test_lost_links_leave_everything_where_it_began(slots):
+@pytest.mark.parametrize("lose", [lose_peer, lose_link])
+def test_lost_links_leave_everything_where_it_began(slots, lose):
     server = slots.net.server()
     for _ in range(3):
-        lose_and_reconnect(slots, server)
+        lose_and_reconnect(slots, server, lose)
     before = slots.stack.core.memory()
     for _ in range(CYCLES):
-        lose_and_reconnect(slots, server)
+        lose_and_reconnect(slots, server, lose)
     assert slots.stack.core.memory() == before
     assert active(slots) == 0
     assert slots.busy() == []

@@ -47,7 +47,10 @@ class Churn:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.bind((peer, 0))
         sock.settimeout(CONNECT_PATIENCE_S)
-        sock.connect((MODULE, self._port))
+        try:
+            sock.connect((MODULE, self._port))
+        except OSError as error:
+            raise Broken(f"connecting: {error}") from error
         sock.settimeout(PATIENCE_S)
         return sock
 

@@ -17,7 +17,7 @@ from slots import MAX_DATA, Slots, pattern
 from spinet import wire
 
 STALLED_MS = 2000  # the controller closes what made no progress for this long
-IDLE_MS = 5000  # and aborts what said nothing for this long
+IDLE_MS = 20000  # and aborts what said nothing for this long; a busy computer is slow to speak
 SETTLE_S = 30  # seconds for everything to have come back at the end
 REST_S = 0.5
 TIME_WAIT_SPEED = 400  # TIME-WAIT is two minutes of the stack's clock
@@ -39,6 +39,7 @@ class Application:
         self._seed = 0
         self._moved = now  # when a byte was last read or accepted
         self.wrong = 0  # bytes of a `take` that were not the pattern's
+        self.was_idle = False
 
     def step(self, slots):
         """One look at the connection; True while it is ours."""
@@ -48,7 +49,8 @@ class Application:
             self._moved = slots.now
         self._step(data)
         self._write(slots)
-        if slot.state == wire.ABORTED or self._is_idle(slots.now):
+        self.was_idle = self._is_idle(slots.now)
+        if slot.state == wire.ABORTED or self.was_idle:
             slot.abort()
         elif self._is_over(slots.now):
             slot.close()
@@ -112,6 +114,7 @@ class ServingModule:
         self.port = self.slots.listen()
         self._applications = {}
         self.wrong = 0
+        self.idle = 0  # connections that the controller aborted because nothing came
         self.before = None
         self._rest()
         self.core.call("warp", speed)
@@ -148,6 +151,7 @@ class ServingModule:
             application = self._applications[slot.number] = Application(slot, self.slots.now)
         if not application.step(self.slots):
             self.wrong += application.wrong
+            self.idle += application.was_idle
             del self._applications[slot.number]
 
     def memory(self):
@@ -188,6 +192,7 @@ class ServingModule:
             "stale": self.slots.stack.stale,
             "faults": self.slots.manager.faults,
             "wrongBytes": self.wrong,
+            "idle": self.idle,
             "unacknowledgedCloses": self.slots.manager.unacknowledged_closes,
             "stack": self.core.stats(),
         }
