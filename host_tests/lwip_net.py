@@ -218,6 +218,9 @@ class LwipStack:
     def shutdown_rx(self, h):
         return over(self._call("shutdown_rx", h))
 
+    def keepalive(self, h, idle, interval, count):
+        return over(self._call("keepalive", h, idle, interval, count))
+
     def close(self, h):
         return over(self._call("close", h))
 

@@ -449,6 +449,13 @@ class StubStack:
             return 0
         return -1 if self.unknown_in_flight else len(pcb.sent)
 
+    def keepalive(self, h, *times):
+        pcb = self._object(h)
+        if pcb is None:
+            return ERR_CLSD
+        pcb.keepalive = times
+        return 0
+
     def shutdown_rx(self, h):
         pcb = self._object(h)
         if pcb is None:

@@ -10,7 +10,11 @@ from spinet.connection import (
     CLOSE_LIMIT_MS,
     CONNECT_TIMEOUT_MS,
     FLUSH_MS,
+    KEEP_COUNT,
+    KEEP_INTERVAL_S,
     SEGMENT,
+    WATCH_MS,
+    WRITE_TIMEOUT_MS,
     IllegalMove,
 )
 from spinet.stack import (
@@ -355,6 +359,52 @@ def test_accepted_bytes_that_cannot_arrive_break_the_connection_visibly(slots):
     peer.reset()
     slots.until_state(slot, wire.OTHER_END_CLOSED)
     assert slots.is_closed(slot)
+
+
+@pytest.mark.behaviour("T4")
+def test_a_peer_that_acknowledges_nothing_is_given_up_at_the_write_time_out(slots):
+    slot, peer = slots.dialled()
+    slots.fill(slot)
+    slots.pass_time(WATCH_MS)
+    slots.pass_time(WRITE_TIMEOUT_MS - WATCH_MS - 1)
+    assert slot.state == wire.CONNECTED
+    slots.pass_time(2 * WATCH_MS)
+    assert slot.state == wire.ABORTED
+    assert slots.is_closed(slot)
+    assert slots.manager.write_timeouts == 1
+    assert slots.ended(peer) == "reset"
+
+
+@pytest.mark.behaviour("T4")
+def test_every_acknowledgement_begins_the_write_time_out_anew(slots):
+    slot, peer = slots.dialled()
+    for _ in range(3):
+        accepted = len(peer.received()) + len(slots.fill(slot))
+        slots.pass_time(WATCH_MS)
+        slots.pass_time(WRITE_TIMEOUT_MS - 2 * WATCH_MS)
+        slots.delivered(peer, accepted)
+        slots.until(lambda: slot.space() == MAX_DATA)
+        slots.pass_time(WATCH_MS)
+    assert slot.state == wire.CONNECTED
+    assert slots.manager.write_timeouts == 0
+
+
+@pytest.mark.behaviour("T4")
+def test_the_write_time_out_can_be_set(slots):
+    slots.manager.write_timeout_ms = 5000
+    slot, _ = slots.dialled()
+    slots.fill(slot)
+    slots.pass_time(WATCH_MS)
+    slots.pass_time(5000)
+    assert slot.state == wire.ABORTED
+
+
+@only_stub
+@pytest.mark.behaviour("T4")
+def test_every_connection_asks_a_silent_peer_whether_it_lives(slots):
+    slots.manager.keep_idle_s = 7
+    for slot, _ in (slots.dialled(), slots.connected()):
+        assert slots.stack._object(slot.handle()).keepalive == (7, KEEP_INTERVAL_S, KEEP_COUNT)
 
 
 # --- reading

@@ -1,7 +1,7 @@
 """The slots over real lwIP, judged by the frames on the wire and by lwIP's own lists of PCBs."""
 
 import pytest
-from capture import FIN, PSH, RST
+from capture import ACK, FIN, PSH, RST
 from lwip_net import LwipNet, capture
 from slots import MAX_DATA, Slots, pattern
 
@@ -274,6 +274,45 @@ def test_giving_up_an_attempt_frees_its_pcb(slots):
     assert active(slots, SYN_SENT) == 1
     slot.abort()
     assert active(slots) == 0
+
+
+# --- silent peers
+
+
+def ask_early(slots):
+    """Keepalive in seconds of the stack's clock, which runs ten times faster."""
+    slots.manager.keep_idle_s, slots.manager.keep_interval_s, slots.manager.keep_count = 5, 1, 3
+    slots.stack.core.call("warp", 10)
+
+
+def probes(frames):
+    """The module's segments without data that repeat what was acknowledged."""
+    segments = frames.sent(lambda segment: segment.flags == ACK and not segment.data)
+    highest = max((segment.sequence for segment in segments), default=0)
+    return [segment for segment in segments if segment.sequence == highest - 1]
+
+
+@pytest.mark.behaviour("T4")
+@pytest.mark.parametrize("opened_by", ["dialled", "connected"])
+def test_a_silent_peer_is_found_out(slots, frames, opened_by):
+    ask_early(slots)
+    slot, peer = getattr(slots, opened_by)()
+    peer.send(b"last sign of life")
+    slots.read_all(slot, 17)
+    peer.vanish()
+    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    assert len(probes(frames)) >= 3
+    assert active(slots) == 0
+
+
+@pytest.mark.behaviour("T4", "D6")
+def test_a_peer_that_answers_probes_is_left_alone(slots, frames):
+    ask_early(slots)
+    slot, peer = slots.dialled()
+    peer.send(b"hello")
+    slots.read_all(slot, 5)
+    slots.until(lambda: len(probes(frames)) >= 3)
+    assert slot.state == wire.CONNECTED
 
 
 # --- lost links

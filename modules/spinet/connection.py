@@ -38,6 +38,11 @@ FLUSH_MS = const(20)  # no byte gathers longer than this without push
 CONNECT_TIMEOUT_MS = const(8000)  # of an outgoing attempt
 ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for an acknowledgement
 CLOSE_LIMIT_MS = const(30000)  # and this long in all, however slowly they trickle in
+WRITE_TIMEOUT_MS = const(60000)  # nothing is acknowledged for this long: nobody is there
+WATCH_MS = const(1000)  # how often that is looked at
+KEEP_IDLE_S = const(60)  # silence of a connection before the stack asks whether the peer lives
+KEEP_INTERVAL_S = const(10)
+KEEP_COUNT = const(3)  # questions without an answer
 CLOSE_POLL_MS = const(10)  # how often in_flight is asked: no stack reports an acknowledgement
 
 _NO_HANDLE = const(0)
@@ -96,6 +101,8 @@ class Connection:
         self._deadline = 0  # of connecting, or of the next acknowledgement while closing
         self._close_limit = 0
         self._unacknowledged = 0  # in flight when last asked, while closing
+        self._owed = 0  # accepted and, when last asked, not acknowledged; while not closing
+        self._moved_at = 0  # when the last acknowledgement was noticed
         wire.status_clear(self.record, number)
 
     # --- states and owners
@@ -155,8 +162,14 @@ class Connection:
         return 0
 
     def _attach(self, handle):
+        manager = self._manager
         self._handle = handle
-        self._manager.attach(handle, self)
+        self._owed = 0
+        self._moved_at = manager.now
+        manager.attach(handle, self)
+        manager.stack.keepalive(
+            handle, manager.keep_idle_s, manager.keep_interval_s, manager.keep_count
+        )
         self._update_addresses()
 
     def _update_addresses(self):
@@ -275,6 +288,7 @@ class Connection:
         if n > self._ring.free():
             self._manager.fault("slot %d: write beyond its space" % self.number)
             return False
+        self._owed += n
         taken = self._send_directly(buf, offset, n, push) if not self._ring.count else 0
         if not self._may_send():
             return False
@@ -413,6 +427,19 @@ class Connection:
             self._manager.connect_timeouts += 1
             self._gone(_ABORTED)
 
+    def step_write(self, now):
+        """connected: give up when the peer acknowledges nothing for the write time-out."""
+        if not self._may_send():
+            return
+        manager = self._manager
+        left = self._ring.count + max(0, manager.stack.in_flight(self._handle))
+        if not left or left < self._owed:
+            self._moved_at = now
+        elif ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
+            manager.write_timeouts += 1
+            self._gone(_ABORTED)
+        self._owed = left
+
     def due_ms(self, now):
         """How long until one of the steps has something to do; -1: no time is set."""
         if self.state == _CLOSE_PENDING:
@@ -437,6 +464,13 @@ class ConnectionManager:
         self.stale = 0  # references to a life of a slot that is over
         self.connect_timeouts = 0
         self.unacknowledged_closes = 0
+        self.write_timeouts = 0
+        # How a silent peer is found out; anyone may set these, for connections to come.
+        self.write_timeout_ms = WRITE_TIMEOUT_MS
+        self.keep_idle_s = KEEP_IDLE_S
+        self.keep_interval_s = KEEP_INTERVAL_S
+        self.keep_count = KEEP_COUNT
+        self._watched_at = 0  # ticks when writes were last looked at
         self._debug = debug
         self._occupied = 0  # bit map of slots that are not free
         self._over = 0  # bit map of slots in closeReady
@@ -546,6 +580,10 @@ class ConnectionManager:
             slot.step_connect(now)
             slot.step_flush(now)
             slot.step_close(now)
+        if ticks_diff(now, self._watched_at) >= WATCH_MS:
+            self._watched_at = now
+            for slot in self.slots:
+                slot.step_write(now)
 
     def reap(self):
         """Free what nobody holds: the only place where a slot becomes free. Returns how many."""

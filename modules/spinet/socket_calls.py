@@ -35,6 +35,11 @@ _BROKEN = const(24)  # error, hang-up
 _STREAM_POLL = const(3)  # MP_STREAM_POLL
 _SO_SNDBUF = const(7)
 _SHUT_WR = const(1)
+_SO_KEEPALIVE = const(9)  # Linux's numbers, as those below
+_IPPROTO_TCP = const(6)
+_TCP_KEEPIDLE = const(4)
+_TCP_KEEPINTVL = const(5)
+_TCP_KEEPCNT = const(6)
 _LINGER_ZERO = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, no time
 
 # Numbers of Linux and of lwIP's sockets; MicroPython's errno module does not name all of them.
@@ -95,6 +100,14 @@ class HostCalls:
         port.hostnet.nodelay(sock.fileno())
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUF, SEND_BUFFER)
 
+    def keepalive(self, sock, idle, interval, count):
+        """See `stack`."""
+        sock.setsockopt(socket.SOL_SOCKET, _SO_KEEPALIVE, 1)
+        sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPIDLE, idle)
+        sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPINTVL, interval)
+        sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPCNT, count)
+        return 0
+
     def connect_error(self, key, _flags):
         """Negative errno of a connection attempt that ended, 0 when it succeeded."""
         return port.hostnet.error(key)
@@ -113,6 +126,9 @@ class SocketCalls:
 
     def setup(self, sock):
         """Nothing that every stock firmware would know."""
+
+    def keepalive(self, _sock, _idle, _interval, _count):
+        return ERR_VAL  # nor does it know this
 
     def receive(self, sock, buf, offset, n):
         # Not readinto(): it tries until it has all n, and loses what it had when that fails.

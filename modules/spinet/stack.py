@@ -17,6 +17,9 @@ network does, and the methods marked * never allocate.
                                    but it leaves as soon as the peer's window allows
     in_flight(h)               *   unsent plus unacknowledged, 0 when the PCB is gone, -1 unknown
     shutdown_rx(h)             *   discard what is unread and whatever still arrives
+    keepalive(h, idle, interval, count)  seconds of silence before the first probe, between probes,
+                                   and probes without an answer that end it with ERR_ABRT;
+                                   ERR_VAL from a stack that cannot
     close(h)                       orderly end (FIN); the handle is released
     abort(h)                       reset at once; the handle is released
     error(h)                   *   why the connection broke, 0 while it has not

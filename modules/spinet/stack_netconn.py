@@ -28,6 +28,7 @@ class NetconnStack:
         self.write = netconn.write
         self.in_flight = netconn.in_flight
         self.shutdown_rx = netconn.shutdown_rx
+        self.keepalive = netconn.keepalive
         self.close = netconn.close
         self.abort = netconn.abort
         self.error = netconn.error

@@ -389,6 +389,12 @@ class SocketStack:
             return 0
         return max(-1, self._calls.in_flight(entry.key))
 
+    def keepalive(self, h, idle, interval, count):
+        entry = self._entry(h)
+        if entry is None:
+            return ERR_CLSD
+        return self._calls.keepalive(entry.sock, idle, interval, count)
+
     # --- ending
 
     def close(self, h):
