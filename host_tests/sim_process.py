@@ -15,18 +15,22 @@ from raw_controller import CONTROLLER_CLOCKED, MODULE_CLOCKED, PATIENCE, RawCont
 
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = ROOT / "build" / "sim" / "micropython"
+LWIP_BINARY = ROOT / "build" / "sim-lwip" / "micropython"
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
 
 
 class SimProcess:
-    """One process of the SIM binary; what it says on stderr is collected line by line."""
+    """One process of a SIM binary; what it says on stderr is collected line by line.
 
-    def __init__(self, arguments, **popen):
-        assert BINARY.exists(), "SIM is not built: make build"
+    `before` is a command that runs it.
+    """
+
+    def __init__(self, arguments, binary=BINARY, before=(), **popen):
+        assert binary.exists(), "SIM is not built: make build, make build STACK=lwip"
         popen.setdefault("stdin", subprocess.DEVNULL)
         popen.setdefault("stdout", subprocess.PIPE)
         self.process = subprocess.Popen(
-            [str(BINARY), *arguments], stderr=subprocess.PIPE, text=True, **popen
+            [*before, str(binary), *arguments], stderr=subprocess.PIPE, text=True, **popen
         )
         self.lines = []
         self._news = threading.Condition()

@@ -4,8 +4,9 @@ import socket
 import struct
 
 import pytest
+from own_network import WITH_TAP, own_network
 from raw_controller import listen_or_connect
-from sim_process import ROLES, ROOT, SimProcess, start_sim
+from sim_process import LWIP_BINARY, ROLES, ROOT, SimProcess, start_sim
 
 __all__ = ["start_sim"]
 
@@ -13,9 +14,9 @@ VM = ROOT / "host_tests" / "vm"
 SCENARIOS = 16
 
 
-def run_script(name, *arguments):
+def run_script(name, *arguments, **where):
     """What a script printed under the VM; fails with its trace when it ended badly."""
-    process = SimProcess([str(VM / name), str(VM.parent), *arguments])
+    process = SimProcess([str(VM / name), str(VM.parent), *arguments], **where)
     try:
         out = process.process.stdout.read()
         code = process.wait()
@@ -28,6 +29,14 @@ def run_script(name, *arguments):
 @pytest.mark.parametrize("role", ROLES)
 def test_no_pass_of_the_loop_allocates(role):
     out = run_script("heap_memory.py", role)
+    assert out.count("ok ") == SCENARIOS
+    assert out.endswith("done\n")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_pass_of_the_loop_allocates_with_lwip(role):
+    with own_network():
+        out = run_script("heap_memory.py", role, binary=LWIP_BINARY, before=WITH_TAP)
     assert out.count("ok ") == SCENARIOS
     assert out.endswith("done\n")
 

@@ -1,5 +1,6 @@
-"""One running system for each role, shared by the tests of this folder."""
+"""One running system for each stack and role, shared by the tests of this folder."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -7,18 +8,29 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from printer_process import SIM, Printer
+from own_network import own_network
+from printer_process import SIMS, Printer
 
-ROLES = ("module-clocked", "controller-clocked")
+# The roles differ in nothing that a stack could see: one is enough for the second stack.
+SYSTEMS = (
+    ("sockets", "module-clocked"),
+    ("sockets", "controller-clocked"),
+    ("lwip", "module-clocked"),
+)
 
 
-@pytest.fixture(scope="session", params=ROLES)
+@pytest.fixture(scope="session", params=SYSTEMS, ids="-".join)
 def printer(request, tmp_path_factory):
-    """A printer in both roles. Its output is shown when a test of it fails."""
-    assert SIM.exists(), "make build first"
-    running = Printer(request.param, tmp_path_factory.mktemp("printer"))
-    yield running
-    code = running.stop()
+    """A printer on both stacks. Its output is shown when a test of it fails.
+
+    With lwIP, whatever runs meanwhile runs in a network of its own, curl and the browser too.
+    """
+    stack, role = request.param
+    assert SIMS[stack].exists(), "make build, make build STACK=lwip first"
+    with own_network() if stack == "lwip" else contextlib.nullcontext():
+        running = Printer(stack, role, tmp_path_factory.mktemp("printer"))
+        yield running
+        code = running.stop()
     text = "".join(running.output)
     assert "Traceback" not in text, text
     assert code == 130, text

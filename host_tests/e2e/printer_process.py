@@ -7,11 +7,17 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from own_network import WITH_TAP
+
 ROOT = Path(__file__).resolve().parents[2]
-SIM = ROOT / "build" / "sim" / "micropython"
+SIMS = {
+    "sockets": ROOT / "build" / "sim" / "micropython",
+    "lwip": ROOT / "build" / "sim-lwip" / "micropython",
+}
 COMMAND = Path(sys.executable).parent / "spinet-controller"
 PATIENCE = 60.0
 
@@ -37,13 +43,13 @@ def eventually(condition, what):
 class Printer:
     """One running system; `url` is the page's address, `files` the printer's folder."""
 
-    def __init__(self, role, folder):
+    def __init__(self, stack, role, folder):
         self.files = folder / "files"
         self.files.mkdir()
         self.port = free_port()
         self.output = []
         self._process = subprocess.Popen(
-            self._command(role),
+            self._command(stack, role),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -52,15 +58,18 @@ class Printer:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = eventually(self._url, "serve prints a URL")
+        self._host = urllib.parse.urlsplit(self.url).hostname
 
-    def _command(self, role):
+    def _command(self, stack, role):
         return [
+            *(WITH_TAP if stack == "lwip" else ()),
             str(COMMAND),
             "serve",
-            *("--sim", str(SIM)),
+            *("--sim", str(SIMS[stack])),
             *("--role", role),
             *("--port", str(self.port)),
             *("--files", str(self.files)),
+            *("--bus-port", "0"),
         ]
 
     def _read(self):
@@ -79,7 +88,7 @@ class Printer:
 
     def connect(self):
         """A TCP connection to the module."""
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        sock = socket.create_connection((self._host, self.port), timeout=PATIENCE)
         sock.settimeout(PATIENCE)
         return sock
 
