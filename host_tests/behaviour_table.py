@@ -4,6 +4,7 @@ A test says what it shows: `@pytest.mark.behaviour("D4", "D5")`. `pytest --behav
 the tests that say so and prints the table. The stack of a test is, in this order,
 
     the marker's argument         @pytest.mark.behaviour("L1", stack="sockets")
+    the parameter `printer`       its first half, of the whole system
     the parameter named `stack`   "stub", "sockets", "plain" (sockets without hostnet), "lwip"
     a fixture of netconn's        a test of firmware/netconn over real lwIP: "lwip"
     a fixture that runs SIM       a test through the SIM binary, end to end: "sockets"
@@ -171,6 +172,8 @@ def stack_of(item):
     callspec = getattr(item, "callspec", None)
     if callspec and "stack" in callspec.params:
         return callspec.params["stack"]
+    if callspec and "printer" in callspec.params:
+        return callspec.params["printer"][0]  # (stack, role)
     if NETCONN_FIXTURE in item.fixturenames:
         return "lwip"
     return "stub" if SIM_FIXTURES.isdisjoint(item.fixturenames) else "sockets"
