@@ -1,0 +1,98 @@
+"""SIM's choice of a TCP stack, and the TAP device that lwIP is on."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import pytest
+from own_network import ROOT, WITH_TAP, own_network
+from sim_process import LWIP_BINARY, run_sim
+
+__all__ = ["run_sim"]
+
+SHOW = "import os; print(os.environ['SPINET_TAP'], os.environ['SPINET_ADDRESS'])"
+WITHOUT_RIGHTS = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
+
+
+@pytest.fixture
+def network():
+    with own_network():
+        yield
+
+
+def run(*command):
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT
+    )
+
+
+def devices():
+    links = json.loads(run("ip", "-json", "link", "show").stdout)
+    return sorted(link["ifname"] for link in links if link["ifname"] != "lo")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--stack", "tcp"), "'tcp' is no stack: sockets or lwip"),
+        (("--stack", "lwip"), "this SIM has no lwIP in it: make build STACK=lwip makes one"),
+    ],
+)
+def test_a_stack_that_is_not_there_is_one_line(run_sim, arguments, problem):
+    assert run_sim(*arguments) == (2, "", f"spinet-sim: {problem}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--tap", "nobody0"), "lwIP needs an --address on the TAP device, as 10.0.0.2/24"),
+        (("--tap", "t0", "--address", "10.0.0.2/99"), "'99' is not a number from 1 to 31"),
+        (("--tap", "t0", "--address", "ten/24"), "'ten' is not an IPv4 address"),
+    ],
+)
+def test_an_address_that_cannot_be_is_one_line(network, arguments, problem):
+    done = run(LWIP_BINARY, "-m", "sim", "--state", "build/sim-state", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"spinet-sim: {problem}\n"
+
+
+def test_the_device_is_there_as_long_as_the_command(network):
+    script = f"{SHOW}; import subprocess as s; print(s.run(['ip','-br','a'], stdout=1))"
+    done = run(*WITH_TAP, sys.executable, "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "spinet0 10.197.0.2/30" in done.stdout
+    assert "10.197.0.1/30" in done.stdout
+    assert devices() == []
+
+
+def test_a_killed_command_leaves_no_device(network):
+    process = subprocess.Popen([*WITH_TAP, "sleep", "60"], stderr=subprocess.PIPE, text=True)
+    with contextlib.closing(process.stderr):
+        assert "spinet0" in process.stderr.readline()
+        assert devices() == ["spinet0"]
+        process.kill()
+        process.wait(60)
+    assert devices() == []
+
+
+def test_two_at_a_time_have_networks_of_their_own(network):
+    done = run(*WITH_TAP, *WITH_TAP, sys.executable, "-c", SHOW)
+    assert done.stdout == "spinet1 10.197.0.6/30\n"
+
+
+def test_the_exit_code_is_the_command_s(network):
+    assert run(*WITH_TAP, "sh", "-c", "exit 7").returncode == 7
+    missing = run(*WITH_TAP, "no-such-command")
+    assert missing.returncode == 1
+    assert missing.stderr.endswith(
+        "with_tap: cannot run no-such-command: No such file or directory\n"
+    )
+
+
+def test_without_root_it_is_one_line():
+    done = run(*WITHOUT_RIGHTS, *WITH_TAP, "true")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "needs root" in done.stderr
+    assert run(*WITHOUT_RIGHTS, *WITH_TAP, "--or-loopback", "true").returncode == 0
