@@ -12,7 +12,7 @@ def test_churn_leaves_everything_where_it_began_and_a_probe_served():
     report = churn.run(CHURNED, 32, 1)
     assert report["failures"] == []
     assert sum(report["done"].values()) == CHURNED
-    assert set(report["done"]) == set(churn.SHARES)
+    assert set(report["done"]) >= set(churn.SHARES)
     assert report["probeServed"] > 0
 
 

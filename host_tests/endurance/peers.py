@@ -6,7 +6,7 @@ import threading
 import time
 
 PROBE_EVERY_S = 0.02
-CONNECT_PATIENCE_S = 150  # a SYN that found no PCB is repeated after 1, 3, 7, 15, 31, 63 s
+CONNECT_PATIENCE_S = 120
 PATIENCE_S = 30
 
 
