@@ -1,15 +1,17 @@
-"""SIM's choice of a TCP stack, and the TAP device that lwIP is on."""
+"""SIM's choice of a TCP stack, the TAP device that lwIP is on, and its end in a reset."""
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 
 import pytest
 from own_network import ROOT, WITH_TAP, own_network
-from sim_process import LWIP_BINARY, run_sim
+from raw_controller import DATA_READY, RESET, listen_or_connect
+from sim_process import LWIP_BINARY, ROLES, run_sim, start_sim
 
-__all__ = ["run_sim"]
+__all__ = ["run_sim", "start_sim"]
 
 SHOW = "import os; print(os.environ['SPINET_TAP'], os.environ['SPINET_ADDRESS'])"
 WITHOUT_RIGHTS = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
@@ -96,3 +98,27 @@ def test_without_root_it_is_one_line():
     assert done.stderr.count("\n") == 1
     assert "needs root" in done.stderr
     assert run(*WITHOUT_RIGHTS, *WITH_TAP, "--or-loopback", "true").returncode == 0
+
+
+MODULE = ("10.197.0.2", 80)
+LISTEN_OR_CONNECT, GET_STATUS = 7, 6
+CONNECTED = 2
+
+
+@pytest.mark.behaviour("D18", stack="lwip")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_reset_ends_every_connection_and_the_next_life_serves(network, start_sim, role):
+    sim = start_sim(role, binary=LWIP_BINARY, before=WITH_TAP)
+    sim.power_on()
+    for _ in range(3):
+        assert sim.ask(LISTEN_OR_CONNECT, data=listen_or_connect(MODULE[1]))[0] == 0
+        with socket.create_connection(MODULE, timeout=10) as peer:
+            while sim.ask(GET_STATUS, 0)[1][0] != CONNECTED:
+                pass
+            sim.controller.pin(RESET, 0)
+            with pytest.raises(ConnectionResetError):
+                peer.recv(1)
+            sim.controller.rises = 0
+            sim.controller.pins[DATA_READY] = 0
+            sim.controller.pin(RESET, 1)
+            sim.controller.wait_boot()
