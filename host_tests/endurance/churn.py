@@ -1,5 +1,7 @@
 """Connections that end in every way, in thousands (behaviours N5, D17)."""
 
+import collections
+import contextlib
 import socket
 import threading
 import time
@@ -16,6 +18,8 @@ SPEED = 10
 HOLD_S = 1.0  # a peer that vanished or does not read lasts up to this long
 SMALL_WINDOW = 2048
 LARGEST = 3000
+TRIES = 5
+MOST_RESETS = 5  # of a hundred
 
 GAVE_WAY = "half-close, gave way"
 
@@ -38,14 +42,17 @@ class Churn:
         self._port = port
         self._raw = wire.socket(socket.SOCK_RAW, socket.AF_INET, socket.IPPROTO_RAW)
         self._hold = threading.Event()  # never set: waiting for it is sleeping
-        self.unanswered = []  # one entry for each attempt that found neither PCB nor backlog
+        # Attempts that found no PCB or no place in the backlog: their SYN had no answer, or, when
+        # peers leave while they wait for accept, they were reset.
+        self.turned_away = collections.Counter()
+        self._lock = threading.Lock()
 
     def close(self):
         """No cycle is under way any more."""
         self._raw.close()
 
     def dial(self, peer=PEERS[0], receive_buffer=0):
-        """A connected socket of a peer. A SYN without an answer is tried again, and counted."""
+        """A connected socket of a peer. Who is turned away tries again, and is counted."""
         limit = time.monotonic() + CONNECT_PATIENCE_S
         while time.monotonic() < limit:
             sock = self._wire.socket()
@@ -56,18 +63,20 @@ class Churn:
             sock.settimeout(PATIENCE_S)
             if self._connects(sock):
                 return sock
-        raise Broken("connecting: no answer")
+        raise Broken("connecting: turned away for too long")
 
     def _connects(self, sock):
         try:
             sock.connect((MODULE, self._port))
-        except TimeoutError:
-            sock.close()
-            self.unanswered.append(self._port)
+        except (TimeoutError, ConnectionResetError) as error:
+            self._note_turned_away(sock, error)
             return False
-        except OSError as error:
-            raise Broken(f"connecting: {error}") from error
         return True
+
+    def _note_turned_away(self, sock, error):
+        sock.close()
+        with self._lock:
+            self.turned_away[type(error).__name__] += 1
 
     def cycle(self, index, draw):
         """One connection; its kind is drawn, and so is everything about it."""
@@ -75,23 +84,39 @@ class Churn:
         peer = PEERS[index % len(PEERS)]
         if kind == "half-open":
             self._half_open(draw)
-        elif kind in ("close", "half-close", "reset"):
-            return self._exchange(kind, draw, self.dial(peer))
+        elif kind == "reset":
+            self._reset(draw, peer)
+        elif kind in ("close", "half-close"):
+            return self._exchange(kind, draw, peer)
         else:
-            window = SMALL_WINDOW if kind == "zero-window" else 0
-            self._fall_silent(kind, draw, self.dial(peer, window))
+            self._fall_silent(kind, draw, peer)
         return kind
 
     def _half_open(self, draw):
         nobody = f"10.77.0.{draw.randrange(100, 200)}"
         self._raw.sendto(syn(nobody, draw.randrange(1024, 65536), self._port), (MODULE, 0))
 
-    def _exchange(self, kind, draw, sock):
+    def _reset(self, draw, peer):
+        sock = self.dial(peer)
+        with contextlib.suppress(ConnectionResetError):  # both at once
+            sock.sendall(b"echo\n" + pattern(draw.randrange(1, LARGEST)))
+        LwipPeer(sock).reset()
+
+    def _ask(self, request, peer, receive_buffer=0):
+        """A connection whose answer has begun. A reset before that is a late one of accept."""
+        for _ in range(TRIES):
+            sock = self.dial(peer, receive_buffer)
+            try:
+                sock.sendall(request)
+                if sock.recv(1, socket.MSG_PEEK):
+                    return sock
+            except ConnectionResetError as error:
+                self._note_turned_away(sock, error)
+        raise Broken(f"reset {TRIES} times before the first byte, or nothing came")
+
+    def _exchange(self, kind, draw, peer):
         data = pattern(draw.randrange(1, LARGEST), draw.randrange(65536))
-        sock.sendall(b"echo\n" + data)
-        if kind == "reset":
-            LwipPeer(sock).reset()
-            return kind
+        sock = self._ask(b"echo\n" + data, peer)
         if kind == "half-close":
             sock.shutdown(socket.SHUT_WR)
         if (heard := receive(sock, len(data))) != data:
@@ -110,18 +135,19 @@ class Churn:
             return GAVE_WAY
         return kind
 
-    def _fall_silent(self, kind, draw, sock):
-        sock.sendall(b"give 60000 0\n")
+    def _fall_silent(self, kind, draw, peer):
+        window = SMALL_WINDOW if kind == "zero-window" else 0
+        sock = self._ask(b"give 60000 0\n", peer, window)
         if receive(sock, 1) != pattern(1):
-            raise Broken(f"{kind}: nothing came")
-        peer = LwipPeer(sock)
+            raise Broken(f"{kind}: something else came")
+        silent = LwipPeer(sock)
         if kind == "vanish":
-            peer.vanish()
+            silent.vanish()
         self._hold.wait(draw.uniform(0, HOLD_S))
         if kind == "vanish":
-            peer.bury()
+            silent.bury()
         else:
-            peer.close()
+            silent.close()
 
 
 def run(cycles, parallel, seed, advance=lambda done: None, program=None):
@@ -144,7 +170,7 @@ def _run(module, cycles, parallel, seed, advance):
         "parallel": parallel,
         "seed": seed,
         **crowd.result(),
-        "unanswered": len(churn.unanswered),
+        "turnedAway": dict(churn.turned_away),
         **probe.result(),
         **module.result(),
     }
@@ -152,6 +178,12 @@ def _run(module, cycles, parallel, seed, advance):
 
 
 def _too_many(report):
-    """More resets after the last byte than connections that gave way."""
+    """More resets after the last byte than connections gave way; or many at the handshake."""
+    lines = []
     seen, told = report["done"].get(GAVE_WAY, 0), report["stack"]["displaced"]
-    return [f"{seen} ended in a reset, {told} gave way"] if seen > told else []
+    if seen > told:
+        lines.append(f"{seen} ended in a reset, {told} gave way")
+    reset = report["turnedAway"].get("ConnectionResetError", 0)
+    if reset * 100 > report["cycles"] * MOST_RESETS:
+        lines.append(f"{reset} were reset after their handshake")
+    return lines
