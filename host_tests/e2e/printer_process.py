@@ -57,7 +57,7 @@ class Printer:
         return [
             str(COMMAND),
             "serve",
-            *("--sim", str(SIM)),
+            *("--sim", str(SIM), "--bus-port", "0"),
             *("--role", role),
             *("--port", str(self.port)),
             *("--files", str(self.files)),
