@@ -72,7 +72,7 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 
 behaviours: $(SIM) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"
-	@$(BIN)/python -m pytest host_tests --behaviours
+	@$(BIN)/python -m pytest host_tests controller/tests --behaviours
 
 test-packages:
 	@tools/need_packages.sh "the tests" chromium=chromium curl=curl
