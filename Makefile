@@ -91,7 +91,7 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 
 behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"
-	@$(BIN)/python -m pytest host_tests --behaviours
+	@$(BIN)/python -m pytest host_tests controller/tests --behaviours
 
 # Long runs over lwIP: each is part of `make test` with smaller numbers.
 ENDURANCE := PYTHONPATH=host_tests $(BIN)/python -m endurance

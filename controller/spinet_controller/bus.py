@@ -14,7 +14,6 @@ from spinet_controller.frames import (
     HELLO,
     PIN,
     PIN_FRAMES,
-    SHIFT,
     FrameReader,
     clock_frame,
     shift_frame,
@@ -137,6 +136,7 @@ class VirtualBus(SpiBus):
         self._server = None
         self._wire = None
         self._machine = None
+        self._held_in_reset = False
         self._waiters = []
         self._loop = None
 
@@ -188,7 +188,10 @@ class VirtualBus(SpiBus):
         if self._wire is None:
             raise ModuleLost("no module is connected")
         self.edges = 0
+        self._held_in_reset = held
         self._wire.pin(Pin.RESET, 0 if held else 1)
+        if not held:
+            self._machine = self._new_machine()
 
     async def pins_changed(self):
         """See SpiBus."""
@@ -213,6 +216,7 @@ class VirtualBus(SpiBus):
             wire.refuse()
             return
         self._wire = wire
+        self._held_in_reset = False
         self.data_ready = False
         self.cs = True
         self.edges = 0
@@ -236,14 +240,17 @@ class VirtualBus(SpiBus):
         machine = self._machine
         if machine is None:
             self._hello(kind, arg, payload)
-        elif kind == CLOCK:
-            machine.clock(payload)
         elif kind == PIN:
             self._pin(arg, payload[0])
-        elif kind == SHIFT:
-            machine.shift(payload)
-        else:
+        elif kind == HELLO:
             raise BusViolation("a second HELLO")
+        elif self._held_in_reset:
+            # It crossed our RESET on the way: nobody waits for the other half any more.
+            return
+        elif kind == CLOCK:
+            machine.clock(payload)
+        else:
+            machine.shift(payload)
 
     def _hello(self, kind, role, payload):
         if kind != HELLO:
@@ -288,7 +295,8 @@ class VirtualBus(SpiBus):
         self.data_ready = level
         if level:
             self.edges += 1
-        self._machine.data_ready(level)
+        if not self._held_in_reset:
+            self._machine.data_ready(level)
 
     def _cs_is(self, level):
         if self.role is Role.MODULE_CLOCKED:

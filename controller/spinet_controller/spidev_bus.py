@@ -28,7 +28,8 @@ class SpidevBus(SpiBus):
         self.role = Role.CONTROLLER_CLOCKED
         self._spi = spi
         self._pins = pins
-        self._machine = ControllerClocked(self, self, keep_transfer_ready, cs_per_phase)
+        self._new_machine = lambda: ControllerClocked(self, self, keep_transfer_ready, cs_per_phase)
+        self._machine = self._new_machine()
         self._waiters = []
         self._loop = None
 
@@ -73,6 +74,8 @@ class SpidevBus(SpiBus):
         """See SpiBus."""
         self.edges = 0
         self._pins.drive(Pin.RESET, 0 if held else 1)
+        if not held:
+            self._machine = self._new_machine()
 
     async def pins_changed(self):
         """See SpiBus."""
@@ -101,7 +104,11 @@ class SpidevBus(SpiBus):
         # A pulse from before CS fell would look like the end of this phase.
         self._take_edges()
         shifted = bytes(self._spi.xfer2(list(data)))
-        self._loop.call_soon(self._machine.shift, shifted)
+        self._loop.call_soon(self._clocked, self._machine, shifted)
+
+    def _clocked(self, machine, shifted):
+        if machine is self._machine:
+            machine.shift(shifted)
 
     def _take_edges(self):
         for level in self._pins.edges():

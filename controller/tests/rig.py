@@ -145,9 +145,13 @@ class Acceptor:
 
 
 @asynccontextmanager
-async def accepted(rig, **options):
-    """Give the slot and the Recorder of one accepted connection."""
+async def accepted(rig, window=None, **options):
+    """Give the slot and the Recorder of one accepted connection.
+
+    `window` is how much the module says it takes; it may grow later, and never shrinks.
+    """
     acceptor = Acceptor(**options)
     async with await rig.module.create_server(acceptor, PORT):
         slot = rig.slots[0].connect(PORT)
+        slot.window = window
         yield slot, await acceptor.first()

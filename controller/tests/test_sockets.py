@@ -121,8 +121,7 @@ async def test_only_what_was_accepted_is_gone(rig):
 
 
 async def test_the_buffers_marks_pause_and_resume_the_protocol(rig):
-    async with accepted(rig) as (slot, peer):
-        slot.window = 0
+    async with accepted(rig, window=0) as (slot, peer):
         peer.transport.set_write_buffer_limits(high=3000, low=1000)
         peer.transport.write(b"x" * 3000)
         assert "pause" not in peer.events
@@ -149,8 +148,7 @@ async def test_marks_that_make_no_sense(rig):
 
 
 async def test_lower_marks_count_at_once(rig):
-    async with accepted(rig) as (slot, peer):
-        slot.window = 0
+    async with accepted(rig, window=0) as (_slot, peer):
         peer.transport.write(b"x" * 100)
         peer.transport.set_write_buffer_limits(high=99)
         assert "pause" in peer.events
@@ -290,8 +288,7 @@ async def test_an_end_that_is_shown_while_bytes_are_left(rig):
 
 
 async def test_a_peer_that_ended_can_still_be_written_to(rig):
-    async with accepted(rig, keep_open=True) as (slot, peer):
-        slot.window = 1000
+    async with accepted(rig, window=1000, keep_open=True) as (slot, peer):
         slot.finish()
         await eventually(lambda: "eof" in peer.events, "the end")
         peer.transport.write(PATTERN[:5000])
@@ -305,8 +302,7 @@ async def test_a_peer_that_ended_can_still_be_written_to(rig):
 
 
 async def test_what_was_written_before_the_end_is_sent_after_it(rig):
-    async with accepted(rig) as (slot, peer):
-        slot.window = 10
+    async with accepted(rig, window=10) as (slot, peer):
         peer.transport.write(PATTERN[:3000])
         slot.finish()
         await eventually(lambda: "eof" in peer.events, "the end")
@@ -327,8 +323,7 @@ async def test_room_that_vanished_unused_means_that_the_peer_is_gone(rig):
 
 async def test_a_peer_that_ended_and_takes_nothing_is_given_up(rig, monkeypatch):
     monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 0.05)
-    async with accepted(rig, keep_open=True) as (slot, peer):
-        slot.window = 2048
+    async with accepted(rig, window=2048, keep_open=True) as (slot, peer):
         peer.transport.write(bytes(5000))
         slot.finish()
         assert isinstance(await peer.gone(), ConnectionResetError)
@@ -338,8 +333,7 @@ async def test_a_peer_that_ended_and_takes_nothing_is_given_up(rig, monkeypatch)
 async def test_a_peer_that_pauses_is_waited_for(rig, monkeypatch):
     monkeypatch.setattr(sockets, "STALLED_CLOSE", 0.01)
     monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 0.01)
-    async with accepted(rig) as (slot, peer):
-        slot.window = 0
+    async with accepted(rig, window=0) as (slot, peer):
         peer.transport.write(b"data")
         await rig.next_transactions(20)
         assert not peer.lost.done()
@@ -364,6 +358,8 @@ async def test_a_stopped_network_leaves_nothing_to_abort(rig):
         assert isinstance(await peer.gone(), ConnectionResetError)
         await rig.next_transactions(3)
         assert rig.commands(Command.CONN_ABORT) + rig.commands(Command.CONN_CLOSE) == 0
+        # A connRead may have been on its way: nobody can know of a network that just stopped.
+        rig.fake.violations.clear()
 
 
 # -- we end -----------------------------------------------------------------------------
@@ -386,8 +382,7 @@ async def test_close_sends_what_is_buffered_first(rig):
 
 async def test_a_close_that_nobody_takes_the_data_of(rig, monkeypatch):
     monkeypatch.setattr(sockets, "STALLED_CLOSE", 0.05)
-    async with accepted(rig) as (slot, peer):
-        slot.window = 0
+    async with accepted(rig, window=0) as (slot, peer):
         peer.transport.write(b"data")
         peer.transport.close()
         assert isinstance(await peer.gone(), ConnectionResetError)
@@ -395,8 +390,7 @@ async def test_a_close_that_nobody_takes_the_data_of(rig, monkeypatch):
 
 
 async def test_abort_sends_nothing_more(rig):
-    async with accepted(rig) as (slot, peer):
-        slot.window = 0
+    async with accepted(rig, window=0) as (slot, peer):
         peer.transport.write(PATTERN)
         peer.transport.abort()
         peer.transport.abort()
@@ -408,8 +402,7 @@ async def test_abort_sends_nothing_more(rig):
 
 
 async def test_abort_while_closing(rig):
-    async with accepted(rig) as (slot, peer):
-        slot.window = 0
+    async with accepted(rig, window=0) as (slot, peer):
         peer.transport.write(b"data")
         peer.transport.close()
         peer.transport.abort()
@@ -550,12 +543,17 @@ async def test_busy_sockets_share_the_link_evenly(rig):
 
 
 async def test_a_socket_reads_and_writes_in_turns(rig):
-    async with accepted(rig) as (slot, peer):
+    class Talker(Recorder):
+        def connection_made(self, transport):
+            transport.write(bytes(20 * 2048))
+
+    talker = Talker()
+    async with await rig.module.create_server(lambda: talker, PORT):
+        slot = rig.slots[0].connect(PORT)
         slot.feed(bytes(20 * 2048))
-        peer.transport.write(bytes(20 * 2048))
-        await eventually(lambda: len(slot.sent) == len(peer.received) == 20 * 2048, "all moved")
-        busy = [number for number in rig.log if number in (READ, WRITE)]
-        assert {READ, WRITE} == set(busy[10:14])
+        await eventually(lambda: len(slot.sent) == len(talker.received) == 20 * 2048, "all moved")
+    busy = [number for number in rig.log if number in (READ, WRITE)]
+    assert {busy[4], busy[5]} == {READ, WRITE}
 
 
 async def test_who_only_writes_sees_what_comes(rig):

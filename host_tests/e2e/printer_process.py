@@ -65,11 +65,10 @@ class Printer:
             *(WITH_TAP if stack == "lwip" else ()),
             str(COMMAND),
             "serve",
-            *("--sim", str(SIMS[stack])),
+            *("--sim", str(SIMS[stack]), "--bus-port", "0"),
             *("--role", role),
             *("--port", str(self.port)),
             *("--files", str(self.files)),
-            *("--bus-port", "0"),
         ]
 
     def _read(self):

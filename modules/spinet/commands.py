@@ -48,7 +48,6 @@ class Commands:
         self._networks = networks
         self._board = board
         self._enterprise = EnterpriseEntry(networks)
-        self._status = wire.NetworkStatus()
         self._host_name = b"spinet"
         self._token = 0  # of the slot that the transaction under way is about, for connCreate
         self.report = None  # called by the diagnostics command; set by service
@@ -59,6 +58,7 @@ class Commands:
             self._rows[row.number] = row
 
     def _table(self):
+        # Number and name as the protocol's own table has them, so that the two can be compared.
         record = wire.WIRELESS_CONFIG_SIZE
         return (
             Command(0, "null", self._empty),
@@ -243,8 +243,7 @@ class Commands:
     # --- status
 
     def _network_status(self, request):
-        status = self._status
-        status.__init__()
+        status = wire.NetworkStatus()
         self._board.fill(status)
         status.host_name = self._host_name
         if self._wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):

@@ -1,6 +1,7 @@
 """`networks`: what the module remembers."""
 
 import os
+import sys
 from ipaddress import IPv4Address
 
 import click
@@ -84,7 +85,7 @@ def add(options, ssid, no_password, password_stdin, ip, gateway, netmask):
 
 def _password(from_stdin):
     if from_stdin:
-        return click.get_text_stream("stdin").readline().rstrip("\n")
+        return sys.stdin.readline().rstrip("\n")
     given = os.environ.get(PASSWORD_VARIABLE)
     if given is not None:
         return given

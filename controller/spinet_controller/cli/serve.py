@@ -11,7 +11,6 @@ from spinet_controller.cli.options import bus_options
 from spinet_controller.cli.session import note, run
 from spinet_controller.cli.showing import show_json
 from spinet_controller.errors import LinkError, ModuleLost, SpinetError
-from spinet_controller.printer.serving import printer_site
 from spinet_controller.printer.store import FileStore
 from spinet_controller.wifi import join
 
@@ -93,6 +92,9 @@ class Printer:
         module.poller.local_ip = str(network.ip)
         broken = asyncio.get_running_loop().create_future()
         module.on_news = lambda text: _hear(text, broken)
+        # Here, as aiohttp takes longer to import than most commands take to run.
+        from spinet_controller.printer.serving import printer_site
+
         async with printer_site(module, store, self._port):
             self._announce(network)
             await broken

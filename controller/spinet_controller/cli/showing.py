@@ -1,12 +1,12 @@
-"""Results for people (tables) and for scripts (JSON)."""
+"""Results for people (tables) and for scripts (JSON).
+
+rich is imported where something is drawn: a script that wants JSON does not wait for it.
+"""
 
 import json
 import sys
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 
 def show_json(document):
@@ -16,6 +16,9 @@ def show_json(document):
 
 def show_table(columns, rows, title=None):
     """Print a table; a column whose name ends in `>` is aligned right."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for column in columns:
         justify = "right" if column.endswith(">") else "left"
@@ -34,6 +37,9 @@ def show_pairs(pairs):
 
 def progress():
     """Give a rich progress display on standard error; it shows itself on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),

@@ -77,10 +77,6 @@ def _disk_refusal(error):
     return refusal(500, "the file could not be read or written")
 
 
-async def _secure(_request, response):
-    response.headers.update(_SECURITY)
-
-
 class Site:
     """The handlers over one FileStore and one ModuleReport."""
 
@@ -91,14 +87,21 @@ class Site:
     def application(self):
         """Give the aiohttp application."""
         application = web.Application(middlewares=[errors_as_json])
-        application.on_response_prepare.append(_secure)
+        application.on_response_prepare.append(self._prepare)
         application.add_routes(self._routes())
         return application
+
+    async def _prepare(self, _request, response):
+        response.headers.update(_SECURITY)
+        if self._report.crowded():
+            # An idle connection would keep somebody out who waits in the module's backlog.
+            response.force_close()
+            response.headers["Connection"] = "close"
 
     def _routes(self):
         page = [web.get(path, _page_handler(*entry)) for path, entry in _PAGE.items()]
         # Names with slashes are caught here as well, and refused in words.
-        name = "/files/{name:.*}"
+        name = "/files/{name:(?s:.*)}"
         return [
             *page,
             web.get("/api/status", self.status),

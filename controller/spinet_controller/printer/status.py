@@ -5,6 +5,9 @@ import time
 from spinet_controller.codes import SOCKETS
 from spinet_controller.errors import SpinetError
 
+CROWDED = SOCKETS - 2
+"""So many sockets in use that nobody should hold one without need."""
+
 FRESH = 1.0
 """Seconds for which a NetworkStatus is shown again rather than asked for."""
 
@@ -44,6 +47,10 @@ class ModuleReport:
         self._rate_in = Rate(clock)
         self._rate_out = Rate(clock)
         self._started_at = clock()
+
+    def crowded(self):
+        """True when few of the module's sockets are free."""
+        return sum(1 for transport in self._module.poller.slots if transport) >= CROWDED
 
     async def document(self):
         """Give the document as plain dictionaries."""

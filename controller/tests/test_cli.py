@@ -1,0 +1,471 @@
+"""The command line as a person or a script meets it, against the fake module as a program."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from spinet_controller.cli.main import main
+from spinet_controller.cli.program import program
+
+FAKE_SIM = Path(__file__).with_name("fake_sim.py")
+COMMAND = [sys.executable, "-c", "from spinet_controller.cli.main import main; main()"]
+PATIENCE = 30
+SECRET = "correct horse battery"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Run:
+    """`spinet-controller` as a process of its own."""
+
+    def __init__(self, *arguments, mood="", stdin=subprocess.DEVNULL, sim=True, env=None):
+        options = ["--sim", str(FAKE_SIM), "--bus-port", "0"] if sim else []
+        self.process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments), *options],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "FAKE_SIM": mood, **(env or {})},
+        )
+
+    def until(self, pattern, stream="stdout"):
+        """Read lines until one matches; give the match."""
+        seen = []
+        for line in getattr(self.process, stream):
+            seen.append(line)
+            if match := re.search(pattern, line):
+                return match
+        raise AssertionError(f"{pattern!r} was not printed, but {seen}")
+
+    def end(self, number=None):
+        """Send a signal, if one is given; give (code, stdout, stderr) of the end."""
+        if number:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+
+def run(*arguments, **options):
+    """Run to the end."""
+    return Run(*arguments, **options).end()
+
+
+def failed(result, text, code=1):
+    """Check for one line on standard error, and no other output; give the line."""
+    got, out, err = result
+    assert (got, out) == (code, ""), (out, err)
+    assert re.fullmatch(r"error: [^\n]+\n", err), err
+    assert text in err
+    return err
+
+
+def left_over():
+    """Give the fake modules of this test that still run."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                command = (folder / "cmdline").read_bytes()
+                environment = (folder / "environ").read_bytes()
+                if b"-m\0sim\0" in command and MARK.encode() in environment:
+                    found.append(folder.name)
+    return found
+
+
+MARK = f"SPINET_TEST={os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(monkeypatch, tmp_path):
+    """Every test ends with no process and no temporary file of its own."""
+    monkeypatch.setenv(*MARK.split("="))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    yield
+    found = left_over()
+    for number in found:
+        os.kill(int(number), signal.SIGKILL)
+    assert found == []
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("spinet-")] == []
+
+
+# -- usage ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", program.commands)
+def test_every_command_explains_itself(command):
+    result = CliRunner().invoke(program, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["status", "--bus-port", "x"], "--bus-port"),
+        (["status", "--role", "neither"], "--role"),
+        (["status", "--sim", "/nowhere/sim"], "does not exist"),
+        (["bench", "--size", "0"], "--size"),
+        (["connect", "127.0.0.1", "70000"], "PORT"),
+        (["networks", "add", "s" * 32, "--open"], "an SSID is longer than 31 bytes"),
+        (["networks", "add", "x", "--open", "--ip", "1.2.3"], "not an IPv4 address"),
+        (["listen"], "Missing argument 'PORT'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(monkeypatch, capsys, arguments, text):
+    monkeypatch.setattr(sys, "argv", ["spinet-controller", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    failed((ended.value.code, out, err), text, code=2)
+
+
+def test_no_arguments_show_the_help():
+    code, out, err = run(sim=False)
+    assert code == 2
+    assert "serve" in out + err
+
+
+# -- no module --------------------------------------------------------------------------
+
+
+def test_no_module_in_time():
+    port = free_port()
+    result = run("status", "--bus-port", port, "--timeout", "0.2", sim=False)
+    failed(result, f"no module on 127.0.0.1:{port} yet: start one with `make sim`")
+
+
+def test_a_port_in_use():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        failed(run("status", "--bus-port", port, sim=False), f"port {port} of 127.0.0.1 is in use")
+
+
+def test_a_program_that_never_connects():
+    result = run("status", "--timeout", "0.5", mood="mute")
+    failed(result, "the module program did not connect to 127.0.0.1:")
+
+
+def test_a_program_that_dies():
+    line = failed(run("status", mood="dies"), "the module program ended (exit code 3)")
+    assert "my last words" in line
+
+
+def test_a_program_that_cannot_run(tmp_path):
+    text = tmp_path / "sim"
+    text.write_text("not a program")
+    result = run("status", "--bus-port", "0", "--sim", text, sim=False)
+    failed(result, f"cannot start {text}: Permission denied")
+
+
+def test_a_module_of_another_role():
+    port = free_port()
+    waiting = Run("status", "--bus-port", port, "--role", "controller-clocked", sim=False)
+    wait_for_listener(port)
+    module_program(port).wait(PATIENCE)
+    failed(waiting.end(), "the module is module-clocked")
+
+
+# -- answers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["module-clocked", "controller-clocked"])
+def test_status(role):
+    code, out, err = run("status", "--role", role)
+    assert (code, err) == (0, "")
+    assert re.search(r"free heap +96\.0 KiB", out)
+    assert re.search(r"free sockets +8 of 8", out)
+    assert re.search(rf"link +{role}", out)
+
+
+def test_status_for_a_script():
+    code, out, _ = run("status", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert (document["ssid"], document["freeHeap"]) == ("Workshop", 98304)
+    assert document["sockets"] == ["free"] * 8
+
+
+def test_verbose_shows_the_modules_output():
+    code, _, err = run("status", "-v")
+    assert code == 0
+    assert "fake-sim: starting" in err
+
+
+def test_scan():
+    assert "Workshop" in run("scan")[1]
+    found = json.loads(run("scan", "--json")[1])
+    assert [network["ssid"] for network in found] == ["Workshop", "Café"]
+
+
+def test_networks():
+    document = json.loads(run("networks", "list", "--json")[1])
+    assert document == {
+        "accessPoint": None,
+        "networks": [{"ssid": "Workshop", "address": "dhcp"}],
+    }
+    assert "Workshop" in run("networks", "list")[1]
+    assert run("networks", "remove", "Workshop")[:2] == (0, "forgot Workshop\n")
+    failed(run("networks", "remove", "Nowhere"), "the module says: SSID not found")
+
+
+@pytest.mark.parametrize("way", ["environment", "stdin", "prompt"])
+def test_a_password_is_taken_and_never_shown(way):
+    runner = CliRunner(env={"SPINET_PASSWORD": SECRET if way == "environment" else None})
+    arguments = ["networks", "add", "Home", "--sim", str(FAKE_SIM), "--bus-port", "0", "-v"]
+    if way == "stdin":
+        arguments.append("--password-stdin")
+    given = None if way == "environment" else SECRET + "\n"
+    result = runner.invoke(program, arguments, input=given)
+    assert result.exit_code == 0, result.output
+    assert "remembered Home" in result.output
+    assert SECRET not in result.output
+
+
+# -- sockets ----------------------------------------------------------------------------
+
+
+def test_listen_and_echo():
+    port = free_port()
+    running = Run("listen", port, "--echo", "--count", "2", "--json")
+    running.until('"listening"')
+    for text in (b"hello", b"again"):
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
+            peer.sendall(text)
+            peer.shutdown(socket.SHUT_WR)
+            assert peer.makefile("rb").read() == text
+    code, out, err = running.end()
+    events = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert [event["text"] for event in events if event["event"] == "data"] == ["hello", "again"]
+    assert [event["event"] for event in events].count("ended") == 2
+
+
+def test_listen_on_a_port_that_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        failed(run("listen", port), f"the module cannot listen on port {port}: Listen failed")
+
+
+def greeter():
+    """Give the port of a peer that sends back what it got, reversed, and closes."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        peer, _ = server.accept()
+        with server, peer:
+            peer.sendall(peer.recv(100)[::-1])
+
+    threading.Thread(target=serve, daemon=True).start()
+    return server.getsockname()[1]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_connect_is_a_pipe(host):
+    running = Run("connect", host, greeter(), stdin=subprocess.PIPE)
+    running.process.stdin.write("olleh")
+    running.process.stdin.flush()
+    assert running.process.stdout.read() == "hello"
+    assert running.end()[0] == 0
+
+
+def test_connect_ends_when_all_is_quiet():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        running = Run("connect", "127.0.0.1", port, "--quiet", "0.05", stdin=subprocess.PIPE)
+        peer, _ = server.accept()
+        with peer:
+            running.process.stdin.write("x" * 100_000)
+            running.process.stdin.close()
+            assert len(peer.makefile("rb").read()) == 100_000
+        running.process.stdin = None
+        assert running.end()[0] == 0
+
+
+def test_connect_to_nobody():
+    result = run("connect", "127.0.0.1", free_port())
+    failed(result, "the connection was not accepted")
+
+
+def test_connect_to_a_name_that_nobody_knows():
+    failed(run("connect", "no.such.host.invalid", "80"), "no IPv4 address is known")
+
+
+def test_bench():
+    code, out, err = run("bench", "--size", "0.2", "--port", free_port(), "--json")
+    entries = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [entry["direction"] for entry in entries] == ["receive", "send", "echo"]
+    assert [entry["bytes"] for entry in entries] == [209715, 209715, 419430]
+    assert all(entry["ofLoopback"] > 0 and entry["bytesPerTransaction"] > 500 for entry in entries)
+    assert "receive" in run("bench", "--size", "0.01", "--port", free_port())[1]
+
+
+@pytest.mark.behaviour("N5")
+@pytest.mark.parametrize("role", ["module-clocked", "controller-clocked"])
+def test_churn(role):
+    code, out, err = run(
+        *("churn", "--cycles", "60", "--parallel", "12", "--port", free_port()),
+        *("--role", role, "--json"),
+    )
+    document = json.loads(out)
+    assert (code, err) == (0, ""), document
+    assert sum(document["done"].values()) == 60
+    assert set(document["done"]) == {"close", "reset", "abort", "half-open"}
+    assert document["slotsNotFree"] == []
+
+
+def test_churn_for_a_person():
+    code, out, _ = run("churn", "--cycles", "8", "--port", free_port())
+    assert code == 0
+    assert re.search(r"slots not free +none", out)
+
+
+# -- serve ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_until_it_is_ended(number, tmp_path):
+    port = free_port()
+    running = Run("serve", "--port", port, "--files", tmp_path / "files")
+    url = running.until(r"the printer is at (http://\S+) \(network Workshop\)").group(1)
+    assert url == f"http://127.0.0.1:{port}/"
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
+        peer.sendall(b"GET /api/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b'{"files": []}' in peer.makefile("rb").read()
+    code, out, err = running.end(number)
+    assert (code, out, err) == (128 + number, "", "")
+
+
+def test_files_go_when_no_folder_is_given(tmp_path):
+    running = Run("serve", "--port", free_port())
+    folder = running.until(r"files are kept in (\S+)", "stderr").group(1)
+    running.until("the printer is at")
+    assert Path(folder).is_dir()
+    assert running.end(signal.SIGINT)[0] == 130
+    assert not Path(folder).exists()
+
+
+def test_serve_for_a_script(tmp_path):
+    running = Run("serve", "--port", free_port(), "--json", "--files", tmp_path / "files")
+    line = running.process.stdout.readline()
+    assert json.loads(line)["url"].startswith("http://127.0.0.1:")
+    assert running.end(signal.SIGINT)[0] == 130
+
+
+def test_serve_on_a_port_that_is_taken(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", port, "--files", tmp_path / "files")
+        failed(result, f"the module cannot listen on port {port}")
+
+
+def test_serve_with_a_program_that_dies(tmp_path):
+    running = Run("serve", "--port", free_port(), "--files", tmp_path / "files")
+    running.until("the printer is at")
+    (module,) = left_over()
+    os.kill(int(module), signal.SIGKILL)
+    failed(running.end(), "the module program ended (SIGKILL)")
+
+
+def test_serve_with_a_module_that_hangs(tmp_path):
+    running = Run(
+        *("serve", "--port", free_port(), "--files", tmp_path / "files", "--time-scale", "0.2"),
+        mood="hangs",
+    )
+    failed(running.end(), "not answered within")
+
+
+def module_program(port):
+    """Start the fake module as somebody would by hand."""
+    options = ("--port", str(port), "--role", "module-clocked", "--state", "/nowhere")
+    return subprocess.Popen([FAKE_SIM, "-m", "sim", *options], stdout=subprocess.DEVNULL)
+
+
+def test_serve_goes_on_when_the_module_comes_back(tmp_path):
+    bus, port = free_port(), free_port()
+    running = Run(
+        *("serve", "--bus-port", bus, "--port", port, "--files", tmp_path / "files", "-v"),
+        sim=False,
+    )
+    wait_for_listener(bus)
+    first = module_program(bus)
+    running.until("the printer is at")
+    first.kill()
+    first.wait()
+    running.until("waiting for the module to come back", "stderr")
+    second = module_program(bus)
+    running.until("the printer is at")
+    assert running.end(signal.SIGINT)[0] == 130
+    assert second.wait(PATIENCE) == 0
+
+
+def wait_for_listener(port):
+    """Return once somebody listens, without connecting to it."""
+    wanted = f"0100007F:{port:04X} 00000000:0000 0A"
+    while wanted not in Path("/proc/net/tcp").read_text():
+        time.sleep(0.01)
+
+
+# -- Ctrl-C -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("listen", "{port}"),
+        ("bench", "--size", "500", "--port", "{port}"),
+        ("churn", "--cycles", "1000000", "--port", "{port}"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_ctrl_c_in_the_middle(arguments):
+    port = free_port()
+    running = Run(*(part.format(port=port) for part in arguments))
+    wait_for_listener(port)
+    code, out, err = running.end(signal.SIGINT)
+    assert (code, out) == (130, "")
+    assert err in ("", f"listening on 127.0.0.1:{port}\n")
+
+
+def test_ctrl_c_while_waiting_for_a_module():
+    port = free_port()
+    running = Run("status", "--bus-port", port, sim=False)
+    wait_for_listener(port)
+    assert running.end(signal.SIGINT) == (130, "", "")
+
+
+def test_ctrl_c_at_the_password():
+    def interrupted(*_args, **_options):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("click.termui.hidden_prompt_func", interrupted)
+        patch.setattr(sys, "argv", ["spinet-controller", "networks", "add", "Home"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 130
+
+
+def test_a_reader_that_leaves_is_no_traceback():
+    running = Run("listen", free_port(), "--json")
+    running.process.stdout.close()
+    running.process.stdout = None
+    code, _, err = running.end()
+    assert (code, err) == (1, "")

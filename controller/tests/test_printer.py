@@ -1,0 +1,282 @@
+"""The printer's site, through the module: aiohttp's server runs on our transports unchanged."""
+
+import asyncio
+import errno
+import json
+
+import aiohttp
+import pytest
+from fake_sim import Network
+from rig import eventually, rigged
+
+from spinet_controller.printer.serving import printer_site
+from spinet_controller.printer.status import Rate, label
+from spinet_controller.printer.store import FileStore
+from spinet_controller.wifi import join
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Site:
+    """A printer that is being served, and a client of it over real TCP."""
+
+    def __init__(self, rig, store, session):
+        self.rig = rig
+        self.store = store
+        self.session = session
+
+    async def ask(self, method, path, **options):
+        """Give (status, headers, body) of a request."""
+        async with self.session.request(method, path, **options) as response:
+            return response.status, response.headers, await response.read()
+
+
+@pytest.fixture(params=["module-clocked", "controller-clocked"])
+async def site(request, tmp_path):
+    store = FileStore(tmp_path)
+    port = free_port()
+    async with rigged(request.param) as rig:
+        Network(rig.firmware)
+        await join(rig.module)
+        async with (
+            printer_site(rig.module, store, port),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+        ):
+            yield Site(rig, store, session)
+        await asyncio.sleep(0)
+
+
+BIG = bytes(n * 31 % 256 for n in range(700_001))
+
+
+async def test_the_page_and_its_parts(site):
+    for path, kind in (
+        ("/", "text/html"),
+        ("/style.css", "text/css"),
+        ("/page.js", "text/javascript"),
+        ("/icon.svg", "image/svg+xml"),
+    ):
+        status, headers, body = await site.ask("GET", path)
+        assert (status, headers["Content-Type"]) == (200, f"{kind}; charset=utf-8")
+        assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+        assert b"http://" not in body.replace(b"http://www.w3.org/2000/svg", b"")
+        assert b"https://" not in body
+
+
+async def test_a_file_goes_up_and_comes_down(site):
+    status, headers, _ = await site.ask("PUT", "/files/part one.gcode", data=BIG)
+    assert (status, headers["Location"]) == (201, "/files/part%20one.gcode")
+    assert (site.store.path / "part one.gcode").read_bytes() == BIG
+    status, headers, body = await site.ask("GET", "/files/part%20one.gcode")
+    assert (status, body) == (200, BIG)
+    assert headers["Content-Length"] == str(len(BIG))
+    assert "part%20one.gcode" in headers["Content-Disposition"]
+
+
+async def test_a_file_is_replaced(site):
+    await site.ask("PUT", "/files/x", data=b"old and long")
+    status, _, _ = await site.ask("PUT", "/files/x", data=b"new")
+    assert status == 204
+    assert (await site.ask("GET", "/files/x"))[2] == b"new"
+
+
+async def test_an_empty_file(site):
+    assert (await site.ask("PUT", "/files/empty", data=b""))[0] == 201
+    status, headers, body = await site.ask("GET", "/files/empty")
+    assert (status, headers["Content-Length"], body) == (200, "0", b"")
+
+
+async def test_a_chunked_upload(site):
+    async def chunks():
+        for at in range(0, 50_000, 5000):
+            yield BIG[at : at + 5000]
+
+    assert (await site.ask("PUT", "/files/x", data=chunks()))[0] == 201
+    assert (site.store.path / "x").read_bytes() == BIG[:50_000]
+
+
+async def test_head_tells_without_sending(site):
+    await site.ask("PUT", "/files/x", data=BIG[:5000])
+    status, headers, body = await site.ask("HEAD", "/files/x")
+    assert (status, headers["Content-Length"], body) == (200, "5000", b"")
+    assert (await site.ask("GET", "/api/files"))[0] == 200
+
+
+async def test_a_range(site):
+    await site.ask("PUT", "/files/x", data=BIG)
+    status, headers, body = await site.ask(
+        "GET", "/files/x", headers={"Range": "bytes=1000-299999"}
+    )
+    assert (status, body) == (206, BIG[1000:300_000])
+    assert headers["Content-Range"] == f"bytes 1000-299999/{len(BIG)}"
+
+
+async def test_a_range_that_the_file_has_not(site):
+    await site.ask("PUT", "/files/x", data=b"short")
+    status, headers, _ = await site.ask("GET", "/files/x", headers={"Range": "bytes=5-"})
+    assert (status, headers["Content-Range"]) == (416, "bytes */5")
+
+
+async def test_files_are_listed_and_deleted(site):
+    for name in ("b", "a"):
+        await site.ask("PUT", f"/files/{name}", data=b"12345")
+    _, _, body = await site.ask("GET", "/api/files")
+    listed = json.loads(body)["files"]
+    assert [(file["name"], file["size"]) for file in listed] == [("a", 5), ("b", 5)]
+    assert (await site.ask("DELETE", "/files/a"))[0] == 204
+    assert (await site.ask("DELETE", "/files/a"))[0] == 404
+    assert [file.name for file in site.store.list()] == ["b"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("name", ["", ".hidden", "a%2Fb", "..%2F..%2Fetc%2Fpasswd", "a%0Ab", "a/b"])
+async def test_a_bad_name_is_refused_in_words(site, method, name):
+    from yarl import URL
+
+    path = URL(f"/files/{name}", encoded=True)
+    status, _, body = await site.ask(method, path, data=b"x" if method == "PUT" else None)
+    assert status == 400
+    assert "file name" in json.loads(body)["error"]
+    assert site.store.list() == []
+
+
+async def test_what_is_not_there(site):
+    for method, path, wanted in (
+        ("GET", "/files/none", 404),
+        ("GET", "/nowhere", 404),
+        ("POST", "/files/x", 405),
+        ("DELETE", "/", 405),
+    ):
+        status, headers, body = await site.ask(method, path)
+        assert status == wanted
+        assert json.loads(body)["error"]
+        assert ("Allow" in headers) == (wanted == 405)
+
+
+async def test_a_broken_upload_leaves_no_file(site):
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.session._base_url.port)
+    writer.write(b"PUT /files/half HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+    writer.write(bytes(50_000))
+    await writer.drain()
+    await eventually(lambda: list(site.store.path.iterdir()), "the temporary file")
+    writer.close()
+    await eventually(lambda: not list(site.store.path.iterdir()), "its removal")
+    del reader
+
+
+async def test_a_file_that_is_larger_than_the_disk(site, monkeypatch):
+    monkeypatch.setattr(site.store, "free", lambda: 1000)
+    status, _, body = await site.ask("PUT", "/files/x", data=bytes(1001))
+    assert (status, json.loads(body)["error"]) == (507, "the disk has no room for this file")
+    assert site.store.list() == []
+
+
+async def test_a_disk_that_fills_up_meanwhile(site, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("spinet_controller.printer.transfer._write_all", full)
+    status, _, body = await site.ask("PUT", "/files/x", data=bytes(1000))
+    assert (status, json.loads(body)["error"]) == (507, "the disk is full")
+    assert list(site.store.path.iterdir()) == []
+
+
+async def test_a_disk_that_fails(site, monkeypatch):
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(site.store, "open", broken)
+    status, _, body = await site.ask("GET", "/files/x")
+    assert (status, json.loads(body)["error"]) == (500, "the file could not be read or written")
+
+
+async def test_the_status(site):
+    await site.ask("PUT", "/files/x", data=bytes(3000))
+    _, _, body = await site.ask("GET", "/api/status")
+    status = json.loads(body)
+    assert status["module"]["state"] == "connected"
+    assert (status["module"]["ip"], status["module"]["ssid"]) == ("127.0.0.1", "Workshop")
+    assert status["module"]["freeHeap"] == 98304
+    assert status["sockets"]["limit"] == 8
+    assert status["sockets"]["used"] == len(status["sockets"]["open"]) >= 1
+    assert status["sockets"]["open"][0]["peer"].startswith("127.0.0.1:")
+    assert status["traffic"]["bytesIn"] > 3000
+    assert status["traffic"]["failures"] == 0
+    assert (status["storage"]["files"], status["storage"]["bytes"]) == (1, 3000)
+
+
+async def test_a_status_that_the_module_does_not_give(site):
+    site.rig.firmware.refuse[9] = -14
+    _, _, body = await site.ask("GET", "/api/status")
+    assert "unknown error" in json.loads(body)["module"]["error"]
+
+
+async def test_many_clients_at_once(site):
+    data = {f"file {n}": BIG[n * 1000 : n * 1000 + 40_000] for n in range(12)}
+
+    async def both_ways(name):
+        await site.ask("PUT", f"/files/{name}", data=data[name])
+        return (await site.ask("GET", f"/files/{name}"))[2]
+
+    assert await asyncio.gather(*map(both_ways, data)) == list(data.values())
+
+
+async def test_a_crowded_module_keeps_no_idle_connection(site):
+    assert "Connection" not in (await site.ask("GET", "/api/files"))[1]
+    for slot in site.rig.slots[2:]:
+        slot.connect(1)
+        site.rig.poller.hold(slot.number, Idle())
+    assert (await site.ask("GET", "/api/files"))[1]["Connection"] == "close"
+    for slot in site.rig.slots[2:]:
+        site.rig.poller.release(slot.number)
+
+
+class Idle:
+    """A transport that does nothing."""
+
+    queued = False
+    due = float("inf")
+
+
+async def test_nothing_of_a_file_is_held_in_memory(site):
+    """A reader that stops is given no more than the buffers hold."""
+    (site.store.path / "huge").write_bytes(bytes(32 << 20))
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", site.session._base_url.port, limit=1024
+    )
+    writer.write(b"GET /files/huge HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readline()
+    waiting = lambda: max(  # noqa: E731 - said once, used twice
+        (slot.get_write_buffer_size() for slot in site.rig.poller.slots if slot), default=0
+    )
+    await eventually(lambda: waiting() > 64 * 1024, "a full buffer")
+    await site.rig.next_transactions(50)
+    assert waiting() < 1 << 20
+    writer.close()
+
+
+# -- small parts ------------------------------------------------------------------------
+
+
+def test_a_rate_is_taken_over_at_least_a_second():
+    now = [10.0]
+    rate = Rate(lambda: now[0])
+    now[0] = 10.5
+    assert rate.of(1000) == 0
+    now[0] = 12.0
+    assert rate.of(3000) == 1500
+    now[0] = 12.5
+    assert rate.of(99999) == 1500
+
+
+def test_labels():
+    from spinet_controller.codes import WiFiState
+
+    assert label(WiFiState.RUNNING_AS_ACCESS_POINT) == "running as access point"
+    assert label(17) == "17"

@@ -1,0 +1,204 @@
+"""The printer's files: names, atomic uploads, ranges, pieces."""
+
+import asyncio
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spinet_controller.printer import transfer
+from spinet_controller.printer.store import BadName, FileStore, checked_name
+from spinet_controller.printer.transfer import BadRange, Span, receive, requested_span, send
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FileStore(tmp_path / "files")
+
+
+def put(store, name, data):
+    with store.upload(name) as file:
+        file.write(data)
+
+
+def break_an_upload(store):
+    """Begin to upload x, and fail half-way."""
+
+    def half():
+        with store.upload("x") as file:
+            file.write(b"half")
+            raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"):
+        half()
+
+
+def test_a_file_is_stored_listed_and_deleted(store):
+    put(store, "b.gcode", b"G28")
+    put(store, "A.gcode", b"")
+    assert [(file.name, file.size) for file in store.list()] == [("A.gcode", 0), ("b.gcode", 3)]
+    assert store.open("b.gcode").read() == b"G28"
+    assert store.exists("b.gcode")
+    store.delete("b.gcode")
+    assert not store.exists("b.gcode")
+    with pytest.raises(FileNotFoundError):
+        store.delete("b.gcode")
+
+
+def test_an_upload_that_breaks_leaves_no_file(store):
+    break_an_upload(store)
+    assert list(store.path.iterdir()) == []
+
+
+def test_a_broken_upload_leaves_the_old_file(store):
+    put(store, "x", b"old")
+    break_an_upload(store)
+    assert store.open("x").read() == b"old"
+
+
+def test_an_unfinished_upload_is_not_listed(store):
+    with store.upload("x") as file:
+        file.write(b"half")
+        assert store.list() == []
+        assert not store.exists("x")
+
+
+def test_uploads_left_over_by_a_crash_are_removed(store):
+    (store.path / ".upload-left").write_bytes(b"x")
+    FileStore(store.path)
+    assert list(store.path.iterdir()) == []
+
+
+def test_folders_and_hidden_files_are_not_ours(store):
+    (store.path / "folder").mkdir()
+    (store.path / ".hidden").write_bytes(b"x")
+    assert store.list() == []
+    assert not store.exists("folder")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", ".hidden", "a/b", "../x", "a\\b", "a\nb", "a\0b", "\x7f", "x" * 201, "\ud800"],
+)
+def test_names_that_no_file_may_have(store, name):
+    with pytest.raises(BadName):
+        store.exists(name)
+
+
+@pytest.mark.parametrize("name", ["x", "a b.gcode", "Größe 1.stl", "x" * 200, "a..b", "-rf"])
+def test_names_that_files_may_have(store, name):
+    put(store, name, b"data")
+    assert store.list()[0].name == name
+
+
+@given(st.text(max_size=30))
+def test_no_name_leads_out_of_the_folder(name):
+    try:
+        kept = checked_name(name)
+    except BadName:
+        return
+    assert "/" not in kept
+    assert not kept.startswith(".")
+
+
+def test_free_space(store):
+    assert store.free() > 0
+
+
+# -- ranges -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "start", "stop"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=5-9", 5, 10),
+        ("bytes=5-", 5, 100),
+        ("bytes=5-1000", 5, 100),
+        ("bytes=-10", 90, 100),
+        ("bytes=-1000", 0, 100),
+        (" bytes=99-99 ", 99, 100),
+    ],
+)
+def test_ranges(header, start, stop):
+    assert requested_span(header, 100) == Span(start, stop, 100)
+
+
+@pytest.mark.parametrize("header", [None, "", "bytes=-", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b"])
+def test_headers_that_ask_for_everything(header):
+    assert requested_span(header, 100) is None
+
+
+@pytest.mark.parametrize("header", ["bytes=100-", "bytes=-0", "bytes=9-5", "bytes=500-600"])
+def test_ranges_that_the_file_has_not(header):
+    with pytest.raises(BadRange):
+        requested_span(header, 100)
+
+
+def test_a_content_range():
+    assert Span(5, 10, 100).content_range == "bytes 5-9/100"
+
+
+# -- pieces -----------------------------------------------------------------------------
+
+
+class Body:
+    """A request body in chunks, as aiohttp's StreamReader gives it."""
+
+    def __init__(self, *chunks):
+        self._chunks = chunks
+
+    async def iter_any(self):
+        for chunk in self._chunks:
+            await asyncio.sleep(0)
+            yield chunk
+
+
+class Sink:
+    """A file that notes the size of each write, and takes no more than `most` at once."""
+
+    def __init__(self, most=1 << 30):
+        self.most = most
+        self.sizes = []
+        self.data = bytearray()
+
+    def write(self, data):
+        taken = bytes(data[: self.most])
+        self.sizes.append(len(taken))
+        self.data += taken
+        return len(taken)
+
+
+async def test_a_body_is_written_in_pieces(monkeypatch):
+    monkeypatch.setattr(transfer, "PIECE", 10)
+    sink = Sink()
+    assert await receive(Body(b"abcd", b"efgh", b"ijkl", b"mn"), sink) == 14
+    assert bytes(sink.data) == b"abcdefghijklmn"
+    assert sink.sizes == [12, 2]
+
+
+async def test_a_disk_that_takes_little_at_once():
+    sink = Sink(most=3)
+    await receive(Body(b"abcdefgh"), sink)
+    assert bytes(sink.data) == b"abcdefgh"
+
+
+class Response:
+    def __init__(self):
+        self.pieces = []
+
+    async def write(self, data):
+        self.pieces.append(bytes(data))
+
+
+async def test_a_file_is_sent_in_pieces(monkeypatch):
+    monkeypatch.setattr(transfer, "PIECE", 4)
+    response = Response()
+    await send(io.BytesIO(b"0123456789"), Span(1, 10, 10), response)
+    assert response.pieces == [b"1234", b"5678", b"9"]
+
+
+async def test_a_file_that_shrinks_while_it_is_sent():
+    with pytest.raises(EOFError):
+        await send(io.BytesIO(b"0123"), Span(0, 10, 10), Response())
