@@ -47,6 +47,8 @@ MEMORY = ("pcbs", "time_wait", "netconns", "segments", "blocks", "held")
 RECEIVE_BUFFER = 16384  # of a peer, so that its window closes soon when it does not read
 SETTLED_MS = 60  # no acknowledgement takes longer on this wire; a window is shut when none came
 
+STUCK_S = 20  # no call waits longer: a callback has taken a lock that the caller holds
+
 _SO_ATTACH_FILTER = 26
 _TCP_REPAIR = 19
 _LINE_MAX = 1 << 20
@@ -92,6 +94,9 @@ class Core:
             os.write(self._in, line.encode() + b"\n")
         except BrokenPipeError:
             self._has_ended(line)
+        if not select.select([self._out], [], [], STUCK_S)[0]:
+            self._process.kill()
+            raise CoreEnded(f"{line[:80]}: no answer for {STUCK_S} s, it is stuck")
         answer = os.read(self._out, _LINE_MAX)
         while answer and not answer.endswith(b"\n"):
             answer += os.read(self._out, _LINE_MAX)
