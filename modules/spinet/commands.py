@@ -138,12 +138,21 @@ class Commands:
                 self._wlan.fail("storage failed, error %d" % (e.errno or 0))
 
     def cut(self, request):
-        """The controller left in the middle: nothing it was promised may be half done."""
-        if request.command == wire.CONN_CREATE and request.response >= 0:
+        """The controller left in the middle: what it may take for done must not look sound."""
+        command = request.command
+        if command == wire.CONN_CREATE and request.response >= 0:
             self._undo_create()
-        elif request.command == wire.CONN_READ and request.response > 0:
-            # What was read for it is lost: the connection must not look sound.
+        elif command == wire.CONN_READ and request.response > 0:
+            self._manager.slots[request.socket].break_off()  # what was read for it is lost
+        elif request.answered and request.accepted:
+            self._cut_after_response(request)
+
+    def _cut_after_response(self, request):
+        """The controller was told that its data is accepted, and the data never came."""
+        if request.command == wire.CONN_WRITE:
             self._manager.slots[request.socket].break_off()
+        else:
+            self._wlan.fail(self._rows[request.command].name + " was cut short")
 
     # --- sockets
 

@@ -38,6 +38,7 @@ class Link:
         self.accepted = 0  # bytes of the controller's data that the data phase brings
         self.response = 0
         self.data_length = 0  # of the data phase, in whole dwords
+        self.answered = False  # the response has crossed the wire; the data may not have
         self.refused = False  # the header could not be served: nothing to complete
         self.transactions = 0
         self.bad_headers = 0
@@ -45,6 +46,7 @@ class Link:
 
     def begin(self):
         """A new header may come."""
+        self.answered = False
         wire.forget_request(self.rx)
         wire.module_header(self.tx, self.commands.wifi_state())
 
@@ -71,6 +73,10 @@ class Link:
         self.response = response
         self.data_length = data_length + 3 & ~3
         wire.put_response(self.tx, response)
+
+    def responded(self):
+        """The response has crossed the wire: the controller goes by it from now on."""
+        self.answered = True
 
     def complete(self):
         """Response and data have crossed the wire."""

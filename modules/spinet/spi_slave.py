@@ -150,6 +150,7 @@ class SpiSlave:
             self._arm(link, _RESPONSE, RESPONSE, 4, now)
         elif self._phase == _RESPONSE and link.data_length:
             self._data_ready.value(0)
+            link.responded()
             self._arm(link, _DATA, DATA, link.data_length, now)
         else:
             link.complete()  # before DATA_READY falls: what was asked for is done by then
