@@ -23,6 +23,10 @@ usage: micropython -m sim [options]
   --address A     the module's own address (default 127.0.0.1, with --tap $SPINET_ADDRESS)
   --tap DEVICE    the TAP device that lwIP is on, --address A/BITS there (default $SPINET_TAP;
                   without one lwIP has its loopback only)
+  --faults LIST   spoil lwIP's wire: drop=50,duplicate=20,reorder=20,corrupt=1 in per mille
+                  (default $SPINET_FAULTS)
+  --seed N        what draws the faults (default 1)
+  --warp N        run lwIP's clock so many times faster (default $SPINET_WARP or 1)
   --state DIR     where remembered networks are kept (default build/sim-state)
   --sck-hz N      model this SPI clock rate (controller-clocked)
   --repl          leave the terminal to the REPL (with -i)
@@ -38,6 +42,9 @@ DEFAULTS = {
     "--stack": "lwip" if HAS_LWIP else "sockets",
     "--address": "",
     "--tap": "",
+    "--faults": "",
+    "--seed": "1",
+    "--warp": "",
     "--state": "build/sim-state",
     "--sck-hz": "0",
 }
@@ -90,9 +97,24 @@ def network_of(options):
     if tap and not address:
         raise BadOption("lwIP needs an --address on the TAP device, as 10.0.0.2/24")
     try:
-        return LwipNetwork(tap, *prefixed_address(address or "127.0.0.1"))
+        network = LwipNetwork(tap, *prefixed_address(address or "127.0.0.1"))
     except OSError as e:
         raise BadOption("cannot use the TAP device '%s' (error %d)" % (tap, e.errno))
+    network.spoil(chances_of(options), number(options["--seed"], 0, 0x3FFFFFFF))
+    network.warp(number(options["--warp"] or os.getenv("SPINET_WARP") or "1", 1, 100))
+    return network
+
+
+def chances_of(options):
+    """What --faults says: per mille for each kind of fault."""
+    chances = {"drop": 0, "duplicate": 0, "reorder": 0, "corrupt": 0}
+    text = options["--faults"] or os.getenv("SPINET_FAULTS") or ""
+    for part in text.split(",") if text else ():
+        kind, _, chance = part.partition("=")
+        if kind not in chances:
+            raise BadOption("'%s' is no fault: drop, duplicate, reorder or corrupt" % kind)
+        chances[kind] = number(chance, 0, 1000)
+    return chances
 
 
 def options_of(arguments):

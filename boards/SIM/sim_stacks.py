@@ -18,6 +18,7 @@ LOOPBACK = 0x0100007F  # 127.0.0.1, first octet lowest
 LOOPBACK_MASK = 0x000000FF
 
 HAS_LWIP = simlwip is not None
+REORDER_MS = 4  # how long a frame is held back so that others overtake it
 
 
 class SocketNetwork:
@@ -50,6 +51,21 @@ class LwipNetwork:
 
     def stack(self):
         return WatchingStack()
+
+    def spoil(self, chances, seed):
+        """A bad wire: per mille of dropped, duplicated, reordered and corrupted frames."""
+        simlwip.faults(
+            chances["drop"],
+            chances["duplicate"],
+            chances["reorder"],
+            chances["corrupt"],
+            REORDER_MS,
+            seed,
+        )
+
+    def warp(self, factor):
+        """One second is so many for lwIP: its retransmissions take less of ours."""
+        simlwip.warp(factor)
 
 
 class WatchingStack(NetconnStack):

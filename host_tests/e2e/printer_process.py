@@ -1,6 +1,7 @@
 """The whole system as a user starts it: `spinet-controller serve` with a SIM module of its own."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -43,7 +44,7 @@ def eventually(condition, what):
 class Printer:
     """One running system; `url` is the page's address, `files` the printer's folder."""
 
-    def __init__(self, stack, role, folder):
+    def __init__(self, stack, role, folder, **environment):
         self.files = folder / "files"
         self.files.mkdir()
         self.port = free_port()
@@ -54,6 +55,7 @@ class Printer:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=folder,
+            env={**os.environ, **environment},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -1,4 +1,6 @@
 /* The `simlwip` module: SIM's additions to lwIP for Python. Errors are negative errno. */
+#include "clock.h"
+#include "faults.h"
 #include "sim_stack.h"
 
 #include "py/runtime.h"
@@ -26,11 +28,35 @@ static mp_obj_t simlwip_unwatch(mp_obj_t fd) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(simlwip_unwatch_obj, simlwip_unwatch);
 
+/* faults(drop, duplicate, reorder, corrupt, reorder_ms, seed): on the TAP device, chances in per mille */
+static mp_obj_t simlwip_faults(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    faults_t faults = {
+        .drop = (uint16_t)mp_obj_get_int(args[0]),
+        .duplicate = (uint16_t)mp_obj_get_int(args[1]),
+        .reorder = (uint16_t)mp_obj_get_int(args[2]),
+        .corrupt = (uint16_t)mp_obj_get_int(args[3]),
+        .reorder_ms = (uint16_t)mp_obj_get_int(args[4]),
+    };
+    faults_set(&faults, (uint32_t)mp_obj_get_int(args[5]));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(simlwip_faults_obj, 6, 6, simlwip_faults);
+
+/* warp(factor): one second is so many for lwIP */
+static mp_obj_t simlwip_warp(mp_obj_t factor) {
+    clock_warp((uint32_t)mp_obj_get_int(factor));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(simlwip_warp_obj, simlwip_warp);
+
 static const mp_rom_map_elem_t simlwip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_simlwip) },
     { MP_ROM_QSTR(MP_QSTR_up), MP_ROM_PTR(&simlwip_up_obj) },
     { MP_ROM_QSTR(MP_QSTR_watch), MP_ROM_PTR(&simlwip_watch_obj) },
     { MP_ROM_QSTR(MP_QSTR_unwatch), MP_ROM_PTR(&simlwip_unwatch_obj) },
+    { MP_ROM_QSTR(MP_QSTR_faults), MP_ROM_PTR(&simlwip_faults_obj) },
+    { MP_ROM_QSTR(MP_QSTR_warp), MP_ROM_PTR(&simlwip_warp_obj) },
 };
 static MP_DEFINE_CONST_DICT(simlwip_globals, simlwip_globals_table);
 
