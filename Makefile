@@ -14,6 +14,7 @@ CYCLES ?=##                     how many connections `make churn` and `make inte
 PARALLEL ?=##                   how many of them at the same time
 SEED ?= 1##                     what draws their kinds and ends, and the faults of `make transfer`
 MIB ?= 64##                     how much `make transfer` sends each way
+BENCH_MIB ?= 8##                how much `make bench` moves in each direction
 TEST ?=##                       the test that `make capture` records, as pytest names it
 
 # A value's comment must not leave its blanks in the value.
@@ -27,6 +28,7 @@ override CYCLES := $(strip $(CYCLES))
 override PARALLEL := $(strip $(PARALLEL))
 override SEED := $(strip $(SEED))
 override MIB := $(strip $(MIB))
+override BENCH_MIB := $(strip $(BENCH_MIB))
 override TEST := $(strip $(TEST))
 export MICROPY_DIR
 
@@ -47,7 +49,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
-    churn interrupt transfer capture rig-packages \
+    churn interrupt transfer capture bench rig-packages \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -109,6 +111,10 @@ transfer: $(BUILD)/venv/ready rig-packages ## send both ways over a bad wire (MI
 capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on the wire, as a pcap file (TEST)
 	@mkdir -p $(BUILD)/captures
 	@$(BIN)/python -m pytest -q '$(TEST)' --pcap=$(BUILD)/captures/frames.pcap
+
+bench: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready rig-packages ## compare what both stacks spend on a byte (BENCH_MIB)
+	@$(PYTHON) tools/with_tap.py $(BIN)/python tools/bench_stacks.py $(BIN)/spinet-controller \
+	    $(SIM_SOCKETS) $(SIM_LWIP) $(BENCH_MIB)
 
 rig-packages:
 	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2

@@ -35,13 +35,16 @@ ifneq ($(filter churn interrupt transfer,$(MAKECMDGOALS)),)
 $(call check_number,SEED)
 $(call check_number,MIB)
 endif
+ifneq ($(filter bench,$(MAKECMDGOALS)),)
+$(call check_number,BENCH_MIB)
+endif
 ifneq ($(filter capture,$(MAKECMDGOALS)),)
 ifeq ($(TEST),)
 $(error which test? make capture TEST=host_tests/test_on_the_wire.py)
 endif
 endif
 # Tests make network namespaces.
-ifneq ($(filter test behaviours churn interrupt transfer capture,$(MAKECMDGOALS)),)
+ifneq ($(filter test behaviours churn interrupt transfer capture bench,$(MAKECMDGOALS)),)
 ifneq ($(shell id -u),0)
 $(error the tests of the lwIP stack make network namespaces: run sudo make $(firstword $(MAKECMDGOALS)))
 endif
