@@ -125,3 +125,10 @@ def test_200_clients_killed_in_mid_transfer_leave_all_slots_free(printer):
     eventually(lambda: alone(printer), "all slots free after 200 killed clients")
     assert all_slots_serve(printer)
     assert not (printer.files / "half.bin").exists()
+
+
+def test_what_is_no_http_gets_an_answer_and_no_trace(printer):
+    with printer.connect() as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nno header\r\n\r\n")
+        assert read_all(sock).startswith(b"HTTP/1.0 400")
+    assert "Traceback" not in "".join(printer.output)
