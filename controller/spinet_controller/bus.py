@@ -134,6 +134,7 @@ class VirtualBus(SpiBus):
         self._keep_transfer_ready = keep_transfer_ready
         self._cs_per_phase = cs_per_phase
         self._server = None
+        self._taking = False
         self._wire = None
         self._machine = None
         self._held_in_reset = False
@@ -143,6 +144,7 @@ class VirtualBus(SpiBus):
     async def open(self):
         """Start listening; a port in use raises BusError. The real port is then in `port`."""
         self._loop = asyncio.get_running_loop()
+        self._taking = True  # a module that keeps trying may come before create_server returns
         try:
             self._server = await self._loop.create_server(lambda: _Wire(self), HOST, self.port)
         except OSError as error:
@@ -153,6 +155,7 @@ class VirtualBus(SpiBus):
         """Stop listening and take the power from the module."""
         if self._server:
             self._server.close()
+        self._taking = False
         if self._wire:
             self._wire.end(ModuleLost("the bus was closed"))
             while self._wire:
@@ -210,7 +213,10 @@ class VirtualBus(SpiBus):
         self._waiters.clear()
 
     def wire_made(self, wire):
-        """A connection was made; only one module has a place."""
+        """A connection was made; only one module has a place, and none once we are closed."""
+        if not self._taking:
+            wire.refuse()
+            return
         if self._wire:
             log.warning("a second module tried to connect to the bus and was refused")
             wire.refuse()

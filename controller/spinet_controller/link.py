@@ -39,8 +39,9 @@ RESET_PULSE = 0.01
 SILENCE = 20
 """So many transactions in a row that went wrong mean that nobody is there any more."""
 
-_OWN_DELAY = 0.02
-"""A time-out found more than these seconds late was spent by us, not by the module."""
+_OWN_DELAY = 0.005
+"""When we look more than these seconds late, we were busy ourselves, and nobody knows for how
+much of the time the module had its answer ready: it gets the whole time once more."""
 
 
 class Request:
@@ -108,7 +109,7 @@ class Link(BusListener):
         self._present = None
         self._began_at = 0.0
         self._watch = None
-        self._extension = 0.0
+        self._forgiven_at = 0.0
         self._starting = False
         self._news_timer = None
         self._news_after = 0.0
@@ -171,7 +172,6 @@ class Link(BusListener):
     def _start(self, request):
         self._present = request
         self._began_at = self._loop.time()
-        self._extension = 0.0
         if self._watch is None:
             self._watch_until(self._began_at + READY_TIMEOUT * self.time_scale)
         self.bus.transact(request.wire, request.data_length, self._ended)
@@ -223,8 +223,8 @@ class Link(BusListener):
         """Give the loop time at which the present transaction has taken too long."""
         offered_at = self.bus.offered_at
         if offered_at is None:
-            return self._began_at + READY_TIMEOUT * self.time_scale + self._extension
-        return offered_at + self._present.timeout * self.time_scale + self._extension
+            return max(self._began_at, self._forgiven_at) + READY_TIMEOUT * self.time_scale
+        return max(offered_at, self._forgiven_at) + self._present.timeout * self.time_scale
 
     def _watch_until(self, when):
         self._watch = self._loop.call_at(when, self._look, when)
@@ -234,11 +234,11 @@ class Link(BusListener):
         self._watch = None
         if self._present is None:
             return
-        late = self._loop.time() - when
-        if late > _OWN_DELAY:
-            self._extension += late
+        now = self._loop.time()
+        if now - when > _OWN_DELAY:
+            self._forgiven_at = now
         deadline = self._deadline()
-        if self._loop.time() < deadline:
+        if now < deadline:
             self._watch_until(deadline)
         else:
             self._time_out()

@@ -258,8 +258,6 @@ class SocketTransport(asyncio.Transport):
         self._poller.bitmaps_seen(connected, closed)
         if state in _NOT_OURS:
             self._gone(_ended_by_module(self._life))
-        elif self._life in (Life.BROKEN, Life.CLOSED):
-            self._poller.enqueue(self)
         elif state == _ABORTED:
             self._aborted()
         elif self._life is Life.OPENING:
@@ -286,6 +284,8 @@ class SocketTransport(asyncio.Transport):
         if self._opened.done():
             return
         error = self._begin(self._factory)
+        if self._opened.done():
+            return  # the opener left just now, and its callback aborts
         if error:
             self._opened.set_exception(error)
         else:

@@ -20,6 +20,6 @@ async def each_rig(request):
 
 @pytest.fixture
 async def quick_rig():
-    """A rig whose link time-outs are a twentieth of the protocol's."""
-    async with rigged(time_scale=0.05) as made:
+    """A rig whose link time-outs are a fifth of the protocol's."""
+    async with rigged(time_scale=0.2) as made:
         yield made

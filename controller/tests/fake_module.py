@@ -448,8 +448,9 @@ class FakeModule(asyncio.Protocol):
 
     `merged` clocks response and data as one (8, 4 + n). `silent` takes requests no more, and
     `silent_from` stops before that phase: a module that hangs. `busy_low` keeps DATA_READY low
-    while a transaction runs, `ends_early` raises CS after the header. `mangle(data)` changes
-    what is shifted out. `hasty` never answers a CLOCK: the test does.
+    while a transaction runs (`"early"`: from before CS falls), `ends_early` raises CS after
+    the header. `mangle(data)` changes what is shifted out. `hasty` never answers a CLOCK: the
+    test does.
     """
 
     def __init__(
@@ -634,8 +635,10 @@ class FakeModule(asyncio.Protocol):
         """Select the controller and clock the header."""
         self._steps = self._transaction()
         self.phases = []
+        if self.busy_low == "early":
+            self.pin(DATA_READY, 0)
         self.pin(CS, 0)
-        if self.busy_low:
+        if self.busy_low is True:
             self.pin(DATA_READY, 0)
         self._clock(next(self._steps))
 

@@ -94,9 +94,10 @@ async def test_a_new_connection_is_a_cold_boot(bus):
     assert bus.listener.came == 2
 
 
-async def test_a_second_module_is_refused(bus, caplog):
+@pytest.mark.parametrize("hello", [True, False])
+async def test_a_second_module_is_refused(bus, caplog, hello):
     await plugged(bus)
-    second = await FakeModule().plug_in(bus.port)
+    second = await FakeModule().plug_in(bus.port, hello=hello)
     await second.lost
     assert "second module" in caplog.text
     assert bus.present
@@ -276,6 +277,20 @@ async def test_reset_is_a_pin(bus):
     assert bus.edges == 0
     bus.set_reset(False)
     await eventually(lambda: bus.edges == 2, "start-up")
+
+
+@pytest.mark.behaviour("L2")
+async def test_a_clock_that_crosses_a_reset_gets_no_answer(bus):
+    fake = await plugged(bus)
+    answers = []
+    fake._shifted = answers.append
+    bus.set_reset(True)
+    fake.raw(CLOCK, 0, bytes(8))
+    fake.pulse()
+    await eventually(lambda: bus.edges, "the pulse after it")
+    bus.set_reset(False)
+    await eventually(lambda: bus.edges == 2, "start-up")
+    assert answers == []
 
 
 # -- the clock rate ---------------------------------------------------------------------

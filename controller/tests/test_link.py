@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import time
 
 import pytest
 from fake_module import DATA_READY, TRANSFER_READY, FakeModule
@@ -10,7 +11,7 @@ from rig import eventually, rigged
 from spinet_controller import Module, VirtualBus, errors
 from spinet_controller.codes import Command, Response, WiFiState
 from spinet_controller.errors import BadReply, LinkTimeout, ModuleError, ModuleLost
-from spinet_controller.link import SILENCE, Request
+from spinet_controller.link import FAST, NEWS_INTERVAL, SILENCE, Request
 
 BOTH_ROLES = pytest.mark.parametrize("wiring", ["module-clocked", "controller-clocked"])
 
@@ -176,7 +177,7 @@ async def test_a_record_that_is_too_short(rig):
 async def test_a_module_that_does_not_start(quick_rig):
     rig = quick_rig
     rig.fake.silent = True
-    with pytest.raises(LinkTimeout, match=r"NULL: not answered within 0\.005 s") as raised:
+    with pytest.raises(LinkTimeout, match=r"NULL: not answered within 0\.02 s") as raised:
         await rig.module.null()
     assert not raised.value.started
     await eventually(lambda: rig.fake.levels[TRANSFER_READY] == 0, "the withdrawal")
@@ -188,7 +189,7 @@ async def test_a_module_that_does_not_start(quick_rig):
 @pytest.mark.parametrize("wiring", ["module-clocked", "module-clocked-kept", "controller-clocked"])
 @pytest.mark.behaviour("L2")
 async def test_a_module_that_stops_half_way(wiring, phase):
-    async with rigged(wiring, time_scale=0.05) as rig:
+    async with rigged(wiring, time_scale=0.2) as rig:
         rig.fake.silent_from = phase
         with pytest.raises(LinkTimeout) as raised:
             await rig.module.network_get_status()
@@ -200,7 +201,7 @@ async def test_a_module_that_stops_half_way(wiring, phase):
 
 @BOTH_ROLES
 async def test_data_ready_that_stays_low(wiring):
-    async with rigged(wiring, time_scale=0.05) as rig:
+    async with rigged(wiring, time_scale=0.2) as rig:
         rig.fake.pin(DATA_READY, 0)
         await eventually(lambda: not rig.bus.data_ready, "the low pin")
         with pytest.raises(LinkTimeout, match="DATA_READY stayed low") as raised:
@@ -210,21 +211,20 @@ async def test_data_ready_that_stays_low(wiring):
         await rig.module.null()
 
 
-async def test_storage_commands_get_more_time(quick_rig):
-    quick_rig.fake.silent = True
-    with pytest.raises(LinkTimeout, match=r"within 0\.025 s"):
-        await quick_rig.module.network_retrieve_ssid_data()
-    with pytest.raises(LinkTimeout, match=r"within 0\.75 s"):
-        await quick_rig.module.network_factory_reset()
-    quick_rig.fake.silent = False
+async def test_storage_commands_get_more_time():
+    async with rigged(time_scale=0.02) as rig:
+        rig.fake.silent = True
+        with pytest.raises(LinkTimeout, match=r"within 0\.01 s"):
+            await rig.module.network_retrieve_ssid_data()
+        with pytest.raises(LinkTimeout, match=r"within 0\.3 s"):
+            await rig.module.network_factory_reset()
 
 
 async def test_our_own_delay_is_not_the_modules_fault(rig):
-    link = rig.module.link
     rig.fake.silent = True
     call = asyncio.create_task(rig.module.null())
     await eventually(lambda: rig.fake.levels[TRANSFER_READY], "the offer")
-    link._look(link._loop.time() - 5)  # as if the loop had been busy for five seconds
+    time.sleep(2 * FAST)
     rig.fake.silent = False
     rig.fake.start()
     await call
@@ -304,17 +304,19 @@ async def test_news_without_an_error_are_a_change_of_state(rig):
     assert rig.module.wifi_state is WiFiState.CONNECTED
 
 
-@pytest.mark.parametrize("busy_low", [False, True])
+@pytest.mark.parametrize("busy_low", [False, True, "early"])
 async def test_being_ready_again_is_no_news(rig, busy_low):
     rig.fake.busy_low = busy_low
-    await asyncio.gather(*[rig.module.null() for _ in range(30)])
+    for _ in range(10):
+        await rig.module.null()
     assert rig.commands(Command.NETWORK_GET_LAST_ERROR) == 0
 
 
 @pytest.mark.parametrize("wiring", ["controller-clocked", "controller-clocked-cs-per-phase"])
 async def test_phases_are_no_news(wiring):
     async with rigged(wiring) as rig:
-        await asyncio.gather(*[rig.module.network_get_status() for _ in range(30)])
+        for _ in range(10):
+            await rig.module.network_get_status()
         assert rig.commands(Command.NETWORK_GET_LAST_ERROR) == 0
 
 
@@ -341,6 +343,16 @@ async def test_many_pulses_are_one_fetch(rig):
     await eventually(lambda: rig.commands(Command.NETWORK_GET_LAST_ERROR), "the fetch")
     await rig.module.null()
     assert rig.commands(Command.NETWORK_GET_LAST_ERROR) == 1
+
+
+async def test_news_are_fetched_at_a_limited_rate(rig):
+    link = rig.module.link
+    rig.fake.pulse()
+    await eventually(lambda: rig.commands(Command.NETWORK_GET_LAST_ERROR), "the fetch")
+    fetched_at = link._news_after - NEWS_INTERVAL
+    rig.fake.pulse()
+    await eventually(lambda: link._news_timer, "the next fetch")
+    assert link._news_timer.when() >= fetched_at + NEWS_INTERVAL
 
 
 async def test_the_edges_of_a_start_up_are_no_news():

@@ -100,6 +100,7 @@ async def test_push_goes_with_the_last_bytes_of_what_is_buffered(rig):
 
 async def test_writes_of_one_round_become_one_transaction(rig):
     async with accepted(rig) as (slot, peer):
+        await eventually(lambda: rig.module.link._present is None, "an idle link")
         peer.transport.write(b"head ")
         peer.transport.writelines([b"body ", bytearray(b"and "), memoryview(b"tail")])
         await eventually(lambda: slot.sent, "the data")
@@ -182,12 +183,10 @@ async def test_a_paused_transport_reads_nothing(rig):
     async with accepted(rig) as (slot, peer):
         peer.transport.pause_reading()
         assert not peer.transport.is_reading()
+        await rig.next_transactions(3)
         slot.feed(PATTERN[:6000])
         await rig.next_transactions(20)
-        assert len(peer.received) == 0
-        before = rig.commands(READ)
-        await rig.next_transactions(5)
-        assert rig.commands(READ) == before
+        assert len(slot.inbox) == 6000
         peer.transport.resume_reading()
         assert peer.transport.is_reading()
         await eventually(lambda: len(peer.received) == 6000, "all received")
@@ -230,17 +229,30 @@ async def test_bytes_that_come_after_close_are_not_delivered(rig):
         assert peer.received == b""
 
 
-async def test_the_end_waits_for_a_paused_reader(rig):
+@pytest.mark.parametrize("data", [b"", b"last"])
+async def test_the_end_waits_for_a_paused_reader(rig, data):
     async with accepted(rig, keep_open=True) as (slot, peer):
         peer.transport.pause_reading()
-        slot.feed(b"last")
+        slot.feed(data)
         slot.finish()
         await rig.next_transactions(20)
         assert "eof" not in peer.events
         peer.transport.resume_reading()
         await eventually(lambda: "eof" in peer.events, "the end")
-        assert peer.received == b"last"
+        assert peer.received == data
         peer.transport.abort()
+
+
+async def test_the_end_comes_after_bytes_that_were_held(rig):
+    async with accepted(rig, keep_open=True) as (slot, peer):
+        peer.eof_received = lambda: peer.events.append(bytes(peer.received))
+        slot.read = Reading(slot, peer.transport.pause_reading)
+        slot.feed(b"held")
+        slot.finish()
+        await rig.next_transactions(20)
+        peer.transport.resume_reading()
+        await peer.gone()
+        assert peer.events == ["made", b"held", "lost"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("mine"), ConnectionError("yours")])
@@ -312,7 +324,8 @@ async def test_what_was_written_before_the_end_is_sent_after_it(rig):
         assert rig.poller.bytes_out == 3000
 
 
-async def test_room_that_vanished_unused_means_that_the_peer_is_gone(rig):
+async def test_room_that_vanished_unused_means_that_the_peer_is_gone(rig, monkeypatch):
+    monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 1000)
     async with accepted(rig, keep_open=True) as (slot, peer):
         slot.finish()
         await eventually(lambda: "eof" in peer.events, "the end")
@@ -454,6 +467,7 @@ async def test_a_lost_transport_does_nothing_more(rig):
         await rig.module.null()
         assert set(rig.log[before:]) <= {Command.NULL, Command.CONN_GET_STATUS}
         assert peer.events.count("lost") == 1
+        assert peer.transport.next_request(now=float("inf")) is None
 
 
 # -- the link fails ---------------------------------------------------------------------
@@ -660,6 +674,23 @@ async def test_an_opener_that_leaves_while_conn_create_is_under_way(rig):
     rig.fake.start()
     await eventually(lambda: rig.commands(Command.CONN_ABORT), "connAbort")
     await eventually(lambda: rig.poller.slots == [None] * 8, "the slot")
+
+
+@pytest.mark.parametrize("leaves", ["at once", "a moment later"])
+async def test_an_opener_that_leaves_just_as_the_connection_stands(rig, leaves):
+    class Parting(Recorder):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            if leaves == "at once":
+                opening.cancel()
+            else:
+                asyncio.get_running_loop().call_soon(opening.cancel)
+
+    outcome(rig, CONNECTED)
+    opening = asyncio.create_task(rig.module.create_connection(Parting, "192.0.2.9", 80))
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await eventually(lambda: rig.slots[0].state == FREE, "connAbort")
 
 
 async def test_an_outgoing_connection_whose_protocol_cannot_be_made(rig):

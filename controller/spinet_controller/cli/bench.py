@@ -11,6 +11,7 @@ import click
 from spinet_controller.cli.options import bus_options
 from spinet_controller.cli.session import run_with_module
 from spinet_controller.cli.showing import progress, show_json, show_table
+from spinet_controller.cli.streams import closed
 from spinet_controller.errors import SpinetError
 from spinet_controller.wifi import join
 
@@ -89,7 +90,7 @@ async def answer(reader, writer):
             await _echo(reader, writer, count)
         await writer.drain()
     finally:
-        writer.close()
+        await closed(writer)
 
 
 async def _echo(reader, writer, count):
@@ -204,10 +205,8 @@ def _row(entry):
     )
 
 
-_COLUMNS = (
-    *("direction", "MiB>", "s>", "MiB/s>", "transactions>", "bytes each>"),
-    *("of a 26.67 MHz wire>", "of plain loopback>"),
-)
+_COLUMNS = ("", "MiB>", "s>", "MiB/s>", "transactions>", "bytes each>", "wire>", "loopback>")
+_TITLE = "Shares of a 26.67 MHz wire, and of plain loopback"
 
 
 @click.command()
@@ -241,4 +240,4 @@ def bench(options, size, port):
     if options.json:
         show_json(entries)
     else:
-        show_table(_COLUMNS, [_row(entry) for entry in entries])
+        show_table(_COLUMNS, [_row(entry) for entry in entries], _TITLE)

@@ -13,6 +13,7 @@ import click
 from spinet_controller.cli.options import bus_options
 from spinet_controller.cli.session import run_with_module
 from spinet_controller.cli.showing import progress, show_json, show_pairs
+from spinet_controller.cli.streams import closed
 from spinet_controller.codes import SOCKETS, ConnState
 from spinet_controller.wifi import join
 
@@ -43,7 +44,7 @@ async def answer(reader, writer):
         # A reset peer is what this is about; the slot's way home is the transport's.
         return
     finally:
-        writer.close()
+        await closed(writer)
 
 
 async def _close(reader, writer):

@@ -7,6 +7,7 @@ import click
 from spinet_controller.cli.options import bus_options
 from spinet_controller.cli.session import note, run_with_module
 from spinet_controller.cli.showing import show_json
+from spinet_controller.cli.streams import closed
 from spinet_controller.wifi import join
 
 
@@ -39,7 +40,7 @@ class Listening:
         except ConnectionError as error:
             self._tell("broken", f"[{number}] broken: {error}", number)
         finally:
-            writer.close()
+            await closed(writer)
             self._one_less()
 
     async def _converse(self, number, reader, writer):

@@ -1,6 +1,5 @@
 """Where `spinet-controller` starts: exit codes, and nothing that takes time to import."""
 
-import os
 import sys
 
 INTERRUPTED = 130
@@ -12,10 +11,6 @@ def main():
         code = _run()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain again while it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     sys.exit(code)
 
 

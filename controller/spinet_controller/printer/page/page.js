@@ -15,7 +15,10 @@ function bytes(count) {
   return `${unit && count < 100 ? count.toFixed(1) : Math.round(count)} ${units[unit]}`;
 }
 
-const rate = (perSecond, total) => `${bytes(perSecond)}/s (${bytes(total)})`;
+function showRate(id, perSecond, total) {
+  byId(id).textContent = `${bytes(perSecond)}/s`;
+  byId(`${id}-total`).textContent = `${bytes(total)} in all`;
+}
 
 /* ---- errors ---- */
 
@@ -67,8 +70,8 @@ function showSockets(sockets) {
 }
 
 function showTraffic(traffic) {
-  byId("in").textContent = rate(traffic.bytesInPerSecond, traffic.bytesIn);
-  byId("out").textContent = rate(traffic.bytesOutPerSecond, traffic.bytesOut);
+  showRate("in", traffic.bytesInPerSecond, traffic.bytesIn);
+  showRate("out", traffic.bytesOutPerSecond, traffic.bytesOut);
   const failures = traffic.failures ? `, ${traffic.failures} failed` : "";
   byId("transactions").textContent = traffic.transactions.toLocaleString() + failures;
 }

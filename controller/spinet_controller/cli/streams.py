@@ -1,0 +1,10 @@
+"""The end of a stream, whatever became of its peer."""
+
+from contextlib import suppress
+
+
+async def closed(writer):
+    """Close a StreamWriter and wait for its end; a connection that broke has ended as well."""
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
