@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
-.PHONY: help setup build mpy-cross run sim test lint format behaviours test-packages \
+.PHONY: help setup build mpy-cross mpy run sim test lint format behaviours test-packages \
     clean distclean FORCE
 
 help: ## list targets and variables
@@ -46,6 +46,10 @@ build: $(SIM) ## build SIM: MicroPython's unix port with the firmware frozen in
 mpy-cross: $(MPY_CROSS) ## build MicroPython's cross compiler alone
 	@echo "mpy-cross is ready: $(MPY_CROSS:$(CURDIR)/%=%)"
 
+mpy: $(BUILD)/venv/ready ## compile the modules for the chips, with every MicroPython release from 1.25 on
+	@echo "Compiling the modules for the chips"
+	@$(BIN)/python tools/compile_modules.py --build $(BUILD)
+
 run: $(SIM) $(BUILD)/venv/ready ## start the virtual printer, with SIM as its module (ROLE, HTTP_PORT)
 	@exec $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
 	    --files $(BUILD)/printer-files --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
@@ -55,7 +59,7 @@ sim: $(SIM) ## start SIM alone, in a terminal with its REPL (ROLE, PORT)
 	@if [ -t 0 ]; then before=-i after=--repl; fi; \
 	    exec $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
 
-test: lint $(SIM) test-packages ## check the style, then run every test
+test: lint mpy $(SIM) test-packages ## check the style, then run every test
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest
 
@@ -79,7 +83,7 @@ test-packages:
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(BUILD)/sim $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
+	@rm -rf $(BUILD)/sim $(BUILD)/mpy $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
 
 distclean: ## remove everything that is not a source
 	@echo "Removing build/ and all that was downloaded"
