@@ -23,6 +23,7 @@ include tools/check_values.mk
 BUILD := $(CURDIR)/build
 BIN := $(BUILD)/venv/bin
 SIM := $(BUILD)/sim/micropython
+QEMU := $(BUILD)/qemu/firmware.elf
 MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
 STEP := tools/run_step.sh
 
@@ -31,7 +32,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
-.PHONY: help setup build mpy-cross mpy run sim test lint format behaviours test-packages \
+.PHONY: help setup build mpy-cross mpy qemu run sim test lint format behaviours test-packages \
     clean distclean FORCE
 
 help: ## list targets and variables
@@ -59,7 +60,10 @@ sim: $(SIM) ## start SIM alone, in a terminal with its REPL (ROLE, PORT)
 	@if [ -t 0 ]; then before=-i after=--repl; fi; \
 	    exec $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
 
-test: lint mpy $(SIM) test-packages ## check the style, then run every test
+qemu: $(QEMU) ## build the firmware for an emulated RISC-V core
+	@echo "The emulated core's image is ready: $(QEMU:$(CURDIR)/%=%)"
+
+test: lint mpy $(SIM) $(QEMU) test-packages ## check the style, then run every test
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest
 
@@ -79,11 +83,12 @@ behaviours: $(SIM) $(BUILD)/venv/ready test-packages ## run the tests of the beh
 	@$(BIN)/python -m pytest host_tests controller/tests --behaviours
 
 test-packages:
-	@tools/need_packages.sh "the tests" chromium=chromium curl=curl
+	@tools/need_packages.sh "the tests" chromium=chromium curl=curl \
+	    qemu-system-riscv32=qemu-system-misc
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(BUILD)/sim $(BUILD)/mpy $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
+	@rm -rf $(BUILD)/sim $(BUILD)/qemu $(BUILD)/mpy $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
 
 distclean: ## remove everything that is not a source
 	@echo "Removing build/ and all that was downloaded"
@@ -118,3 +123,17 @@ $(MPY_CROSS): $(BUILD)/micropython.source $(OWN_SOURCES) tools/build_micropython
 $(SIM): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES)
 	@$(STEP) "Building SIM, MicroPython with the firmware frozen in" $(BUILD)/logs/sim.log \
 	    tools/build_micropython.sh sim $(BUILD)
+
+PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
+QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 -name '*.py') \
+    $(wildcard host_tests/vm/*.py) host_tests/fake_pins.py host_tests/raw_controller.py)
+
+$(BUILD)/qemu.sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(QEMU_SOURCES)' | cmp -s - $@ || echo '$(QEMU_SOURCES)' >$@
+
+$(QEMU): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES)
+	@tools/need_packages.sh "the emulated core" riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf \
+	    $(PICOLIBC)=picolibc-riscv64-unknown-elf
+	@$(STEP) "Building the firmware for an emulated RISC-V core" $(BUILD)/logs/qemu.log \
+	    tools/build_micropython.sh qemu $(BUILD)
