@@ -8,7 +8,8 @@ PYTHON ?= python3##             the Python (3.11 or newer) that the virtual envi
 MICROPY_DIR ?=##                a MicroPython checkout to build from, instead of Debian's source package
 ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clocked
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
-PORT ?= 8765##                  the virtual bus that `make sim` connects to
+PORT ?= 8765##                  the virtual bus of `make sim`, or a board's serial port: PORT=/dev/ttyUSB0
+BOARD ?=##                      the chip's board: SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3
 
 # A value's comment must not leave its blanks in the value.
 override PYTHON := $(strip $(PYTHON))
@@ -16,6 +17,7 @@ override MICROPY_DIR := $(strip $(MICROPY_DIR))
 override ROLE := $(strip $(ROLE))
 override HTTP_PORT := $(strip $(HTTP_PORT))
 override PORT := $(strip $(PORT))
+override BOARD := $(strip $(BOARD))
 export MICROPY_DIR
 
 include tools/check_values.mk
@@ -32,7 +34,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
-.PHONY: help setup build mpy-cross mpy qemu run sim test lint format behaviours test-packages \
+.PHONY: help setup build mpy-cross mpy qemu run sim firmware flash repl deploy monitor test lint format behaviours test-packages \
     clean distclean FORCE
 
 help: ## list targets and variables
@@ -62,6 +64,36 @@ sim: $(SIM) ## start SIM alone, in a terminal with its REPL (ROLE, PORT)
 
 qemu: $(QEMU) ## build the firmware for an emulated RISC-V core
 	@echo "The emulated core's image is ready: $(QEMU:$(CURDIR)/%=%)"
+
+# Settings of a chip for esptool: its name there, and where its image begins.
+CHIP_SPINET_ESP32 := esp32
+CHIP_SPINET_ESP32C3 := esp32c3
+CHIP_SPINET_ESP32S3 := esp32s3
+OFFSET_SPINET_ESP32 := 0x1000
+OFFSET_SPINET_ESP32C3 := 0x0
+OFFSET_SPINET_ESP32S3 := 0x0
+IMAGE := $(BUILD)/firmware/$(BOARD)/firmware.bin
+ON_BOARD = $(BIN)/python -m mpremote connect $(PORT)
+
+firmware: ## build the image for a chip, with ESP-IDF (BOARD, MICROPY_DIR, IDF_PATH)
+	@$(PYTHON) tools/build_firmware.py $(BOARD) --build $(BUILD)
+
+flash: $(BUILD)/venv/ready ## write the image to a chip (BOARD, PORT)
+	@test -f $(IMAGE) || { \
+	    echo "there is no image to flash: make firmware BOARD=$(BOARD)" >&2; exit 1; }
+	@$(BIN)/python -m esptool --chip $(CHIP_$(BOARD)) --port $(PORT) --baud 460800 \
+	    write-flash $(OFFSET_$(BOARD)) $(IMAGE)
+
+repl: $(BUILD)/venv/ready ## open the REPL of a board, which goes on serving (PORT)
+	@exec $(ON_BOARD) resume repl
+
+# The watchdog is given an hour, as nobody feeds it meanwhile; the reset ends that.
+deploy: $(BUILD)/venv/ready ## copy modules/spinet to a running board, in front of the image's (PORT)
+	@$(ON_BOARD) exec "import machine; machine.WDT(timeout=3600000)" \
+	    fs cp -r modules/spinet : reset
+
+monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
+	@exec $(BIN)/python -m serial.tools.miniterm --raw $(PORT) 115200
 
 test: lint mpy $(SIM) $(QEMU) test-packages ## check the style, then run every test
 	@echo "Running the tests"
