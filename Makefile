@@ -77,6 +77,8 @@ ON_BOARD = $(BIN)/python -m mpremote connect $(PORT)
 
 firmware: ## build the image for a chip, with ESP-IDF (BOARD, MICROPY_DIR, IDF_PATH)
 	@$(PYTHON) tools/build_firmware.py $(BOARD) --build $(BUILD)
+	@tools/make_venv.sh $(PYTHON) $(BUILD)
+	@$(BIN)/python tools/make_image.py $(BUILD)/firmware/$(BOARD)
 
 flash: $(BUILD)/venv/ready ## write the image to a chip (BOARD, PORT)
 	@test -f $(IMAGE) || { \
@@ -120,7 +122,7 @@ test-packages:
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(BUILD)/sim $(BUILD)/qemu $(BUILD)/mpy $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
+	@rm -rf $(BUILD)/sim $(BUILD)/qemu $(BUILD)/firmware $(BUILD)/mpy $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
 
 distclean: ## remove everything that is not a source
 	@echo "Removing build/ and all that was downloaded"
