@@ -9,13 +9,14 @@ MICROPY_DIR ?=##                a MicroPython checkout to build from, instead of
 STACK ?= sockets##              SIM's TCP: sockets (this computer's own) or lwip (the chips', as root)
 ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clocked
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
-PORT ?= 8765##                  the virtual bus that `make sim` connects to
 CYCLES ?=##                     how many connections `make churn` and `make interrupt` make
 PARALLEL ?=##                   how many of them at the same time
 SEED ?= 1##                     what draws their kinds and ends, and the faults of `make transfer`
 MIB ?= 64##                     how much `make transfer` sends each way
 BENCH_MIB ?= 8##                how much `make bench` moves in each direction
 TEST ?=##                       the test that `make capture` records, as pytest names it
+PORT ?= 8765##                  the virtual bus of `make sim`, or a board's serial port: PORT=/dev/ttyUSB0
+BOARD ?=##                      the chip's board: SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3
 
 # A value's comment must not leave its blanks in the value.
 override PYTHON := $(strip $(PYTHON))
@@ -30,6 +31,7 @@ override SEED := $(strip $(SEED))
 override MIB := $(strip $(MIB))
 override BENCH_MIB := $(strip $(BENCH_MIB))
 override TEST := $(strip $(TEST))
+override BOARD := $(strip $(BOARD))
 export MICROPY_DIR
 
 include tools/check_values.mk
@@ -40,6 +42,7 @@ SIM_SOCKETS := $(BUILD)/sim/micropython
 SIM_LWIP := $(BUILD)/sim-lwip/micropython
 SIM := $(if $(filter lwip,$(STACK)),$(SIM_LWIP),$(SIM_SOCKETS))
 LWIP_READY := $(BUILD)/lwip-2.1.3/.ready
+QEMU := $(BUILD)/qemu/firmware.elf
 MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
 STEP := tools/run_step.sh
 
@@ -50,6 +53,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
     churn interrupt transfer capture bench rig-packages \
+    mpy qemu firmware flash repl deploy monitor \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -64,6 +68,10 @@ build: $(SIM) ## build SIM: MicroPython's unix port with the firmware frozen in 
 mpy-cross: $(MPY_CROSS) ## build MicroPython's cross compiler alone
 	@echo "mpy-cross is ready: $(MPY_CROSS:$(CURDIR)/%=%)"
 
+mpy: $(BUILD)/venv/ready ## compile the modules for the chips, with every MicroPython release from 1.25 on
+	@echo "Compiling the modules for the chips"
+	@$(BIN)/python tools/compile_modules.py --build $(BUILD)
+
 # lwIP's way out of the process: a TAP device that is there for as long as the command.
 WITH_TAP := $(if $(filter lwip,$(STACK)),$(PYTHON) tools/with_tap.py)
 
@@ -76,7 +84,42 @@ sim: $(SIM) stack-packages ## start SIM alone, in a terminal with its REPL (STAC
 	@if [ -t 0 ]; then before=-i after=--repl; fi; \
 	    exec $(WITH_TAP) $(if $(WITH_TAP),--or-loopback) $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
 
-test: lint $(SIM_SOCKETS) $(SIM_LWIP) test-packages ## check the style, then run every test (as root)
+qemu: $(QEMU) ## build the firmware for an emulated RISC-V core
+	@echo "The emulated core's image is ready: $(QEMU:$(CURDIR)/%=%)"
+
+# Settings of a chip for esptool: its name there, and where its image begins.
+CHIP_SPINET_ESP32 := esp32
+CHIP_SPINET_ESP32C3 := esp32c3
+CHIP_SPINET_ESP32S3 := esp32s3
+OFFSET_SPINET_ESP32 := 0x1000
+OFFSET_SPINET_ESP32C3 := 0x0
+OFFSET_SPINET_ESP32S3 := 0x0
+IMAGE := $(BUILD)/firmware/$(BOARD)/firmware.bin
+ON_BOARD = $(BIN)/python -m mpremote connect $(PORT)
+
+firmware: ## build the image for a chip, with ESP-IDF (BOARD, MICROPY_DIR, IDF_PATH)
+	@$(PYTHON) tools/build_firmware.py $(BOARD) --build $(BUILD)
+	@tools/make_venv.sh $(PYTHON) $(BUILD)
+	@$(BIN)/python tools/make_image.py $(BUILD)/firmware/$(BOARD)
+
+flash: $(BUILD)/venv/ready ## write the image to a chip (BOARD, PORT)
+	@test -f $(IMAGE) || { \
+	    echo "there is no image to flash: make firmware BOARD=$(BOARD)" >&2; exit 1; }
+	@$(BIN)/python -m esptool --chip $(CHIP_$(BOARD)) --port $(PORT) --baud 460800 \
+	    write-flash $(OFFSET_$(BOARD)) $(IMAGE)
+
+repl: $(BUILD)/venv/ready ## open the REPL of a board, which goes on serving (PORT)
+	@exec $(ON_BOARD) resume repl
+
+# The watchdog is given an hour, as nobody feeds it meanwhile; the reset ends that.
+deploy: $(BUILD)/venv/ready ## copy modules/spinet to a running board, in front of the image's (PORT)
+	@$(ON_BOARD) exec "import machine; machine.WDT(timeout=3600000)" \
+	    fs cp -r modules/spinet : reset
+
+monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
+	@exec $(BIN)/python -m serial.tools.miniterm --raw $(PORT) 115200
+
+test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(QEMU) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest
 
@@ -123,11 +166,13 @@ stack-packages:
 	@$(if $(WITH_TAP),tools/need_packages.sh "lwIP" ip=iproute2)
 
 test-packages:
-	@tools/need_packages.sh "the tests" chromium=chromium curl=curl ip=iproute2
+	@tools/need_packages.sh "the tests" chromium=chromium curl=curl ip=iproute2 \
+	    qemu-system-riscv32=qemu-system-misc
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(BUILD)/sim $(BUILD)/sim-lwip $(BUILD)/netconn-rig $(BUILD)/mpy-cross $(BUILD)/logs $(BUILD)/*_cache $(BUILD)/hypothesis
+	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig qemu firmware mpy mpy-cross logs hypothesis) \
+	    $(BUILD)/*_cache
 
 distclean: ## remove everything that is not a source
 	@echo "Removing build/ and all that was downloaded"
@@ -175,3 +220,16 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
     $(LWIP_READY) $(BUILD)/sim-lwip.sources $(LWIP_SOURCES)
 	@$(STEP) "Building SIM with lwIP" $(BUILD)/logs/sim-lwip.log \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
+PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
+QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 -name '*.py') \
+    $(wildcard host_tests/vm/*.py) host_tests/fake_pins.py host_tests/raw_controller.py)
+
+$(BUILD)/qemu.sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(QEMU_SOURCES)' | cmp -s - $@ || echo '$(QEMU_SOURCES)' >$@
+
+$(QEMU): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES)
+	@tools/need_packages.sh "the emulated core" riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf \
+	    $(PICOLIBC)=picolibc-riscv64-unknown-elf
+	@$(STEP) "Building the firmware for an emulated RISC-V core" $(BUILD)/logs/qemu.log \
+	    tools/build_micropython.sh qemu $(BUILD)

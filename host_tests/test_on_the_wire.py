@@ -341,6 +341,7 @@ def lose_and_reconnect(slots, server, lose):
     slots.write(slot, pattern(MAX_DATA))
     slot.close()
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
+    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)  # an acknowledgement may have been on its way
     assert slot.state == wire.FREE
     peer.bury()
     slots.stack.core.call("link", 1)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# build_micropython.sh mpy-cross|sim|sim-lwip BUILD
-# Build one part of MicroPython out of tree: into BUILD/mpy-cross, BUILD/sim or, with lwIP and the
-# netconn module in it, BUILD/sim-lwip. The source is the folder that BUILD/micropython.source
-# names, and nothing is ever written there.
+# build_micropython.sh mpy-cross|sim|sim-lwip|qemu BUILD
+# Build one part of MicroPython out of tree: into BUILD/mpy-cross, BUILD/sim, with lwIP and the
+# netconn module in it BUILD/sim-lwip, or for an emulated RISC-V core BUILD/qemu. The source is the
+# folder that BUILD/micropython.source names, and nothing is ever written there.
 set -eu
 target=$1 build=$2
 source=$(cat "$build/micropython.source")
@@ -33,6 +33,10 @@ unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 # What frozen_content.c is made with runs from the source; it shall leave no cache there.
 export PYTHONDONTWRITEBYTECODE=1
 
+# Nothing is frozen from micropython-lib, yet the makefiles insist on its README.
+mkdir -p "$build/no-micropython-lib"
+: >"$build/no-micropython-lib/README.md"
+
 jobs=$(nproc 2>/dev/null || echo 1)
 status=0
 case $target in
@@ -42,15 +46,23 @@ mpy-cross)
     ;;
 sim | sim-lwip)
     program=micropython
-    # Nothing is frozen from micropython-lib, yet the makefile insists on its README.
-    mkdir -p "$build/no-micropython-lib"
-    : >"$build/no-micropython-lib/README.md"
     lwip=
     [ "$target" = sim ] || lwip=$build/lwip-2.1.3
     make -C "$source/ports/unix" -j"$jobs" BUILD="$into" \
         VARIANT_DIR="$project/boards/SIM" \
         FROZEN_MANIFEST="$project/boards/SIM/manifest.py" \
         USER_C_MODULES="$project/boards/SIM" LWIP_SOURCE="$lwip" \
+        MICROPY_MPYCROSS="$build/mpy-cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= \
+        MPY_LIB_DIR="$build/no-micropython-lib" || status=$?
+    ;;
+qemu)
+    program=firmware.elf
+    # GCC has its libraries for rv32imac, its assembler wants zicsr named; the computed goto is
+    # what the chips' port is built with.
+    make -C "$source/ports/qemu" -j"$jobs" BUILD="$into" BOARD=VIRT_RV32 \
+        RV32_ARCH=rv32imac AFLAGS="-mabi=ilp32 -march=rv32imac_zicsr" \
+        CFLAGS_EXTRA=-DMICROPY_OPT_COMPUTED_GOTO=1 \
+        FROZEN_MANIFEST="$project/boards/QEMU_RV32/manifest.py" \
         MICROPY_MPYCROSS="$build/mpy-cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= \
         MPY_LIB_DIR="$build/no-micropython-lib" || status=$?
     ;;

@@ -49,3 +49,20 @@ ifneq ($(shell id -u),0)
 $(error the tests of the lwIP stack make network namespaces: run sudo make $(firstword $(MAKECMDGOALS)))
 endif
 endif
+
+BOARDS := $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.cmake))))
+
+ifneq ($(filter firmware flash,$(MAKECMDGOALS)),)
+ifneq ($(words $(BOARD)) $(filter $(BOARD),$(BOARDS)),1 $(BOARD))
+$(error which chip? BOARD is one of $(BOARDS), not '$(BOARD)')
+endif
+endif
+
+ifneq ($(filter flash repl deploy monitor,$(MAKECMDGOALS)),)
+ifeq ($(call is_number,$(PORT)),yes)
+$(error which serial port? for instance make $(firstword $(MAKECMDGOALS)) PORT=/dev/ttyUSB0)
+endif
+ifeq ($(wildcard $(PORT)),)
+$(error there is no serial port $(PORT); is the board connected? docs/hardware.md, "Which port")
+endif
+endif

@@ -1,13 +1,13 @@
 #!/bin/sh
 # need_packages.sh PURPOSE COMMAND=PACKAGE...
-# See to it that the commands are there: as root install the missing ones' Debian packages, as
+# See to it that the commands, or files by their whole path, are there: as root install the missing ones' Debian packages, as
 # anyone else print the line that does.
 set -eu
 purpose=$1
 shift
 missing=
 for pair in "$@"; do
-    command -v "${pair%%=*}" >/dev/null || missing="$missing ${pair#*=}"
+    command -v "${pair%%=*}" >/dev/null || [ -f "${pair%%=*}" ] || missing="$missing ${pair#*=}"
 done
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -1,39 +1,167 @@
-"""As much of `network` as a radio on a chip uses: one interface that nobody is in reach of."""
+"""As much of `network` as a radio on a chip uses, with MicroPython's ESP32 port's own habits.
+
+There is one object per interface. Nothing waits: connect() begins, and settle() is the time that
+passes until it has an outcome. The reason of the last disconnection stays, and status() tells it,
+until a connection has an address. `AIR` is what is in reach: name -> InReach.
+"""
 
 STA_IF, AP_IF = 0, 1
 STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP = 1000, 1001, 1010
-STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD = 201, 202
+STAT_BEACON_TIMEOUT, STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD = 200, 201, 202
+ASSOC_LEAVE = 8
+
+AIR = {}
 
 
-class WLAN:
-    """A station or access point that finds nothing and joins nothing."""
+class InReach:
+    """An access point that others run."""
 
-    def __init__(self, interface=STA_IF):
-        self.interface = interface
+    def __init__(self, password="", mac=b"\2\0\0\0\0\1", channel=6, rssi=-60, auth=3):
+        self.password = password
+        self.mac = mac
+        self.channel = channel
+        self.rssi = rssi
+        self.auth = auth
+
+
+class _Interface:
+    """What both interfaces can do."""
+
+    MAC = b"\2\0\0\0\0\0"
+
+    def __init__(self):
         self._active = False
-        self._status = STAT_IDLE
+        self.addresses = ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
+        self.settings = {"channel": 1}
 
     def active(self, on=None):
-        if on is None:
-            return self._active
-        self._active = bool(on)
+        if on is not None:
+            self._active = bool(on)
         return self._active
 
-    def connect(self, ssid, key=None):
+    def _started(self):
         if not self._active:
             raise OSError("Wifi Not Started")
-        self._status = STAT_NO_AP_FOUND
+
+    def ifconfig(self, addresses=None):
+        if addresses is not None:
+            self.addresses = addresses
+        return self.addresses
+
+    def config(self, *what, **settings):
+        if what:
+            return self.MAC if what[0] == "mac" else self.settings[what[0]]
+        if not settings.keys() <= self.CAN_SET:
+            raise ValueError("unknown config param")
+        self._started()
+        self.settings.update(settings)
+        return None
+
+
+class Station(_Interface):
+    """WLAN(STA_IF)."""
+
+    CAN_SET = frozenset({"txpower", "channel", "reconnects", "pm"})
+
+    def __init__(self):
+        super().__init__()
+        self._asked = None  # (ssid, key) of the attempt
+        self._connected = False
+        self._reason = 0
+
+    def connect(self, ssid, key=None):
+        self._started()
+        self._asked = (bytes(ssid), key)
+
+    def settle(self):
+        """The attempt has its outcome."""
+        ssid, key = self._asked
+        there = AIR.get(ssid)
+        if there is None:
+            self._reason = STAT_NO_AP_FOUND
+        elif there.password.encode() != (key or b""):
+            self._reason = STAT_WRONG_PASSWORD
+        else:
+            self._connected = True
+            self._reason = 0
+            self.settings["channel"] = there.channel
+            if self.addresses in ("dhcp", ("0.0.0.0",) * 4):
+                self.addresses = ("192.168.1.50", "255.255.255.0", "192.168.1.1", "192.168.1.1")
+
+    def lose(self, reason):
+        """The access point has gone; the port goes on trying."""
+        self._connected = False
+        self._reason = reason
 
     def disconnect(self):
-        self._status = STAT_IDLE
+        self._started()
+        self._asked = None
+        if self._connected:
+            self.lose(ASSOC_LEAVE)
+
+    def active(self, on=None):
+        if on is not None and not on:
+            self._connected = False
+        return super().active(on)
 
     def isconnected(self):
-        return self._status == STAT_GOT_IP
+        return self._connected
 
     def status(self, what=None):
-        return [] if what == "stations" else self._status
+        if what == "rssi":
+            if not self._connected:
+                raise OSError("Wifi Not Connected")
+            return AIR[self._asked[0]].rssi
+        if self._connected:
+            return STAT_GOT_IP
+        if self._reason in (STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD):
+            return self._reason
+        if self._reason == ASSOC_LEAVE:
+            return STAT_IDLE
+        if self._asked:
+            return STAT_CONNECTING
+        return self._reason or STAT_IDLE
 
     def scan(self):
         if not self._active:
-            raise OSError("Wifi Not Started")
-        return []
+            raise OSError("STA must be active")
+        return [(s, a.mac, a.channel, a.rssi, a.auth, False) for s, a in AIR.items()]
+
+
+class AccessPoint(_Interface):
+    """WLAN(AP_IF)."""
+
+    CAN_SET = frozenset({"ssid", "key", "security", "channel", "txpower", "max_clients", "hidden"})
+    MAC = b"\2\0\0\0\0\2"
+
+    def __init__(self):
+        super().__init__()
+        self.stations = []
+
+    def config(self, *what, **settings):
+        if settings.get("security") and not 8 <= len(settings.get("key", b"")) <= 63:
+            raise OSError("Wifi Invalid Password")
+        return super().config(*what, **settings)
+
+    def isconnected(self):
+        return bool(self.stations)
+
+    def status(self, what=None):
+        return list(self.stations) if what == "stations" else None
+
+
+_interfaces = {}
+
+
+def power_on():
+    """A chip that has just been switched on, and nobody in reach."""
+    AIR.clear()
+    _interfaces.clear()
+    _interfaces.update({STA_IF: Station(), AP_IF: AccessPoint()})
+
+
+def WLAN(interface=STA_IF):  # noqa: N802 -- a class there
+    return _interfaces[interface]
+
+
+power_on()

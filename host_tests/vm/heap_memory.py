@@ -1,8 +1,6 @@
-"""One pass after another of the whole service with the heap locked, over an in-memory link.
+"""The scenarios of heap_scenarios.py, their peers real sockets worked by `hostnet` alone.
 
-    micropython heap_memory.py FOLDER ROLE      FOLDER: host_tests
-Peers are real sockets, made before the heap is locked and worked by `hostnet` alone. Anything that
-asks for memory raises MemoryError, and the trace says where.
+micropython heap_memory.py FOLDER ROLE [SCENARIO ...]      FOLDER: host_tests
 """
 
 import sys
@@ -14,444 +12,52 @@ import socket
 import hostnet
 import micropython
 import sim
-from radio import SimRadio
+from heap_scenarios import EVEN, SCENARIOS, Bench, run
 
-from spinet import wire
-from spinet.networks import Network
-from spinet.service import Service
 from spinet.socket_calls import dotted
-from spinet.spi_master import SpiMaster
-from spinet.spi_slave import SpiSlave
-from spinet.tcp_buffer import copy
-
-UNNAMED = Network(bytes(112))
-PORT_TRIES = range(20000, 40000, 7)
-EVEN = bytearray(2048)
-for i in range(2048):
-    EVEN[i] = i * 7 & 0xFF
 
 
-class QuietPin:
-    """A pin that remembers its level and its handler."""
+class SocketBench(Bench):
+    """The peer is a socket of this computer; its descriptor does all that follows."""
 
-    def __init__(self, level):
-        self.level = level
-        self.handler = None
-
-    def value(self, level=None):
-        if level is not None:
-            self.level = level
-        return self.level
-
-    def irq(self, handler):
-        self.handler = handler
-
-    def drive(self, level):
-        changed = level != self.level
-        self.level = level
-        if changed and self.handler:
-            self.handler(self)
-
-
-class QuietLink:
-    """Both sides of the SPI: `message` is the controller's, `shifted` what the module sent."""
-
-    def __init__(self):
-        self.message = bytearray(wire.HEADER_SIZE + wire.MAX_DATA)
-        self.shifted = bytearray(wire.HEADER_SIZE + wire.MAX_DATA)
-        self._tx = None
-        self._rx = None
-        self._at = 0
-        self._armed = 0
-        self._clocked = 0
-
-    def exchange(self, tx, rx, offset, n):
-        copy(rx, self.message, offset << 16 | offset, n)
-        copy(self.shifted, tx, offset << 16 | offset, n)
-
-    def set_clock(self, _frequency):
-        """No clock here."""
-
-    def arm(self, tx, rx, offset, n):
-        self._tx = tx
-        self._rx = rx
-        self._at = offset
-        self._armed = n
-        self._clocked = 0
-
-    def clocked(self):
-        return self._clocked
-
-    def disarm(self):
-        self._armed = 0
-        self._clocked = 0
-
-    def clock(self):
-        """The controller clocks the whole phase that is armed; its length."""
-        n = self._armed
-        self.exchange(self._tx, self._rx, self._at, n)
-        self._clocked = n
-        return n
-
-
-class NoStore:
-    """Nothing was ever remembered."""
-
-    def load(self):
-        return b""
-
-
-class QuietBoard:
-    """The board of this bench; also the controller."""
-
-    DEBUG = True
+    PORTS = range(20000, 40000, 7)
+    peer = None
 
     def __init__(self, role):
-        self.role = role
         self.network = sim.network_of(sim.options_of([]))
-        self.spi = QuietLink()
-        self.cs = QuietPin(1)
-        self.data_ready = QuietPin(0)
-        self.transfer_ready = QuietPin(0)
+        super().__init__(role)
 
-    def stack(self):
-        return self.network.stack()
-
-    def link_port(self):
-        port = SpiSlave if self.role == "controller-clocked" else SpiMaster
-        return port(self.spi, self.cs, self.data_ready, self.transfer_ready)
-
-    def radio(self):
-        return SimRadio(self.network)
-
-    def store(self):
-        return NoStore()
-
-    def feed(self):
-        """No watchdog."""
-
-
-class Bench:
-    """The service, one peer and the controller, all in this thread."""
-
-    def __init__(self, role):
-        self.board = QuietBoard(role)
-        self.spi = self.board.spi
-        self.service = Service(self.board)
-        self.service.start()
-        self.passes(2)
-        self.host = dotted(self.board.network.ip)
-        self.tcp_port = self._listen()
-        self.peer = None
-        self.received = bytearray(65536)
-        self.received_count = 0
-        self.response = 0
-
-    def _listen(self):
-        for tcp_port in PORT_TRIES:
-            if self.service.listeners.listen(0, tcp_port, 0, 8):
-                return tcp_port
-        raise OSError("no port is free")
-
-    def passes(self, n):
-        """n passes of the loop; the wake stands for the pin interrupt that would end the wait."""
-        for _ in range(n):
-            self.service.stack.wake()
-            self.service.run_once()
-
-    def new_peer(self):
-        """A fresh connection in slot 0, both ends ready. The heap is not locked here."""
-        self.service.manager.terminate_all()
-        self.passes(1)
+    def connect_peer(self, resets):
+        if self.peer is not None:
+            self.peer.close()
         self.peer = socket.socket()
-        self.peer.connect(socket.getaddrinfo(self.host, self.tcp_port)[0][-1])
+        self.peer.connect(socket.getaddrinfo(dotted(self.network.ip), self.tcp_port)[0][-1])
         self.fd = self.peer.fileno()
-        self.received_count = 0
-        for _ in range(1000):
-            if self.slot().state == wire.CONNECTED:
-                return
-            self.passes(1)
-        raise ValueError("the peer was not accepted")
+        if resets:
+            hostnet.reset_on_close(self.fd)
 
-    def slot(self):
-        return self.service.manager.slots[0]
+    def send(self, n):
+        return hostnet.send(self.fd, EVEN, 0, n)
 
-    # --- from here on nothing may allocate
+    def take(self, n):
+        return hostnet.recv(self.fd, self.received, self.received_count, n)
 
-    def request(self, command, flags, length, available):
-        message = self.spi.message
-        message[0] = 0x3E
-        message[1] = command
-        message[2] = 0
-        message[3] = flags
-        wire.put_u16(message, 4, length)
-        wire.put_u16(message, 6, available)
-        for at in range(8, 12):
-            message[at] = 0
+    def finish(self):
+        hostnet.shutdown(self.fd, 1)
 
-    def transact(self, command, flags, length, available):
-        """One transaction in one pass of the loop; the response."""
-        self.request(command, flags, length, available)
-        self.board.transfer_ready.drive(1)
-        if self.board.role == "controller-clocked":
-            self.board.cs.drive(0)
-            self.spi.clock()
-            self.passes(1)
-            self.spi.clock()
-            self.passes(1)
-            if self.spi._armed and self.service.port._phase == 2:
-                self.spi.clock()
-                self.passes(1)
-            self.board.cs.drive(1)
-        self.passes(1)
-        self.board.transfer_ready.drive(0)
-        response = self.spi.shifted
-        self.response = response[8] | response[9] << 8
-        if response[11] & 0x80:
-            self.response -= 0x10000
-        return self.response
-
-    def status(self):
-        """connGetStatus; the state."""
-        if self.transact(6, 0, 0, 2048) != 20:
-            raise ValueError("connGetStatus")
-        return self.spi.shifted[12]
-
-    def readable(self):
-        """bytesAvailable, asked for until there are some, or the state changes."""
-        for _ in range(1000):
-            self.status()
-            n = self.spi.shifted[24] | self.spi.shifted[25] << 8
-            if n:
-                return n
-        raise ValueError("no data arrives")
-
-    def send_from_peer(self, n):
-        if hostnet.send(self.fd, EVEN, 0, n) != n:
-            raise ValueError("the peer could not send")
-
-    def take_at_peer(self):
-        """Whatever is there, appended to `received`."""
-        n = hostnet.recv(self.fd, self.received, self.received_count, 65536 - self.received_count)
-        if n > 0:
-            self.received_count += n
-        return n
-
-    def peer_receives(self, n):
-        for _ in range(100000):
-            if self.received_count >= n:
-                return
-            self.take_at_peer()
-            self.passes(1)
-        raise ValueError("the peer misses bytes")
-
-    def write(self, n, flags):
-        copy(self.spi.message, EVEN, wire.DATA << 16, n)
-        return self.transact(5, flags, n, 0)
-
-
-def same(buf, at, n):
-    for i in range(n):
-        if buf[at + i] != EVEN[i & 2047]:
-            raise ValueError("bytes differ")
-
-
-def expect(got, wanted):
-    if got != wanted:
-        raise ValueError("%d instead of %d" % (got, wanted))
-
-
-def expect_state(bench, wanted):
-    for _ in range(1000):
-        if bench.status() == wanted:
-            return
-    raise ValueError("state %d never came, it is %d" % (wanted, bench.status()))
-
-
-# --- scenarios: everything in them runs with the heap locked
-
-
-def status(bench):
-    expect_state(bench, wire.CONNECTED)
-    expect(bench.transact(0, 0, 0, 0), 0)
-
-
-def read(bench):
-    for _ in range(4):
-        bench.send_from_peer(2048)
-        got = 0
-        while got < 2048:
-            bench.readable()
-            n = bench.transact(4, 0, 0, 2048)
-            for i in range(n):
-                expect(bench.spi.shifted[12 + i], EVEN[got + i])
-            got += n
-
-
-def read_in_one_pass(bench):
-    # Data, its event and the connRead meet in one pass of the loop; lwIP gets it in two segments.
-    bench.send_from_peer(2048)
-    got = 0
-    for _ in range(1000):
-        n = bench.transact(4, 0, 0, 2048)
-        for i in range(n):
-            expect(bench.spi.shifted[12 + i], EVEN[got + i])
-        got += n
-        if got == 2048:
-            return
-    raise ValueError("the data did not come")
-
-
-def write(bench):
-    for _ in range(4):
-        expect(bench.write(2048, 0), 2048)
-    bench.peer_receives(8192)
-    same(bench.received, 0, 8192)
-
-
-def write_and_push(bench):
-    for i in range(4):
-        expect(bench.write(2048, 2), 2048)
-        bench.peer_receives(2048 * (i + 1))
-    same(bench.received, 0, 8192)
-
-
-def write_odd_and_push(bench):
-    expect(bench.write(1001, 2), 1001)
-    bench.peer_receives(1001)
-    same(bench.received, 0, 1001)
-
-
-def room(bench):
-    # A peer that does not read: everything fills, then everything is taken.
-    sent = 0
-    for _ in range(10000):
-        n = bench.write(2048, 0)
-        sent += n
-        if not n:
-            break
-    else:
-        raise ValueError("never full")
-    taken = 0
-    while taken < sent:
-        bench.received_count = 0
-        if bench.take_at_peer() > 0:
-            taken += bench.received_count
-        bench.passes(1)
-    expect(taken, sent)
-
-
-def peer_closes(bench):
-    bench.send_from_peer(100)
-    hostnet.shutdown(bench.fd, 1)
-    bench.readable()
-    expect_state(bench, wire.CONNECTED)
-    expect(bench.transact(4, 0, 0, 2048), 100)
-    expect_state(bench, wire.OTHER_END_CLOSED)
-    expect(bench.transact(2, 0, 0, 0), 0)
-    expect_state(bench, wire.FREE)
-
-
-def peer_resets(bench):
-    bench.peer.close()
-    expect_state(bench, wire.OTHER_END_CLOSED)
-    expect(bench.transact(2, 0, 0, 0), 0)
-    expect_state(bench, wire.FREE)
-
-
-def peer_resets_after_data(bench):
-    bench.send_from_peer(100)
-    bench.readable()
-    bench.peer.close()
-    bench.passes(3)
-    expect_state(bench, wire.CONNECTED)
-    expect(bench.transact(4, 0, 0, 2048), 100)
-    expect_state(bench, wire.OTHER_END_CLOSED)
-
-
-def peer_resets_while_closing(bench):
-    bench.write(2048, 0)
-    expect(bench.transact(2, 0, 0, 0), 0)
-    bench.peer.close()
-    expect_state(bench, wire.FREE)
-
-
-def close_after_write(bench):
-    expect(bench.write(2048, 1), 2048)
-    bench.peer_receives(2048)
-    expect_state(bench, wire.FREE)
-
-
-def abort(bench):
-    expect(bench.transact(1, 0, 0, 0), 0)
-    expect_state(bench, wire.FREE)
-
-
-def refused(bench):
-    expect(bench.transact(99, 0, 0, 0), -1)
-    expect(bench.transact(5, 0, 2049, 0), -5)
-
-
-def news(bench):
-    bench.service.wlan._told_state = -1
-    bench.service._told -= 1000
-    bench.passes(2)
-
-
-def housekeeping(bench):
-    bench.service.wlan.radio.join(UNNAMED)
-    bench.service.wlan.state = wire.WIFI_CONNECTED
-    bench.service._kept -= 2000
-    bench.service._allocated = -100000  # a collection is due
-    bench.passes(2)
-    expect(bench.service.wlan.rssi, -50)
-    expect_state(bench, wire.CONNECTED)
-
-
-SCENARIOS = (
-    status,
-    read,
-    read_in_one_pass,
-    write,
-    write_and_push,
-    write_odd_and_push,
-    room,
-    peer_closes,
-    peer_resets,
-    peer_resets_after_data,
-    peer_resets_while_closing,
-    close_after_write,
-    abort,
-    refused,
-    news,
-    housekeeping,
-)
-
-
-def reset_on_close(bench):
-    hostnet.reset_on_close(bench.fd)
-
-
-def run(bench, scenario):
-    bench.new_peer()
-    if scenario.__name__.startswith("peer_resets"):
-        reset_on_close(bench)
-    micropython.heap_lock()
-    try:
-        scenario(bench)
-    finally:
-        micropython.heap_unlock()
-    bench.peer.close()
-    print("ok", scenario.__name__)
+    def reset(self):
+        self.peer.close()
 
 
 def main():
     micropython.alloc_emergency_exception_buf(512)
-    bench = Bench(sys.argv[2])
+    bench = SocketBench(sys.argv[2])
     wanted = sys.argv[3:]
     for scenario in SCENARIOS:
         if not wanted or scenario.__name__ in wanted:
             run(bench, scenario)
+            print("ok", scenario.__name__)
+    bench.peer.close()
     bench.service.shut()
     print("done")
 

@@ -6,7 +6,8 @@ import pytest
 from run import cases_of
 from sim_process import ROOT, SimProcess
 
-MODULES = ("cases_ring", "cases_wire", "cases_link", "cases_connection")
+MODULES = ("cases_ring", "cases_wire", "cases_link", "cases_connection", "cases_slots")
+ON_THE_VM = (*MODULES, "cases_heap")  # CPython has no heap to lock
 VM = ROOT / "host_tests" / "vm"
 
 
@@ -21,7 +22,7 @@ def test_on_cpython(case):
     case()
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", ON_THE_VM)
 def test_under_the_vm(module):
     process = SimProcess([str(VM / "run.py"), str(VM.parent), module])
     try:

@@ -113,7 +113,9 @@ PROTOCOL_FTP_DATA = const(3)
 
 # Reset reasons
 RESET_POWER_UP = const(0)
+RESET_WATCHDOG = const(3)
 RESET_SOFTWARE = const(4)
+RESET_DEEP_SLEEP = const(5)
 RESET_BY_CONTROLLER = const(6)
 RESET_UNKNOWN = const(9)
 

@@ -1,0 +1,23 @@
+"""The emulated RISC-V core as a board: its link and its network are in memory.
+
+There are no threads here, so the service runs when it is told to: begin(), then turn(n).
+"""
+
+from cases_heap import MemoryBench
+
+from spinet import service
+
+BENCH = None  # the service with its peers and its controller; set by begin()
+
+
+def begin(role="module-clocked"):
+    """Boot the firmware; the REPL's reports show it from now on."""
+    global BENCH
+    BENCH = MemoryBench(role)
+    service.current = BENCH.service
+    return BENCH
+
+
+def turn(passes=1):
+    """So many passes of the loop."""
+    BENCH.passes(passes)

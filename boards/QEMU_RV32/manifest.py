@@ -1,0 +1,19 @@
+# The emulated RISC-V core freezes what a chip does; what its port lacks and the firmware imports;
+# a board with the link and the network in memory; and the cases that run on it.
+include("../../manifest.py")
+freeze(".", ("board.py", "select.py", "socket.py", "time.py"))
+freeze("../SIM", "radio.py")
+freeze("../../host_tests", ("fake_pins.py", "raw_controller.py"))
+freeze(
+    "../../host_tests/vm",
+    (
+        "cases_heap.py",
+        "cases_link.py",
+        "cases_ring.py",
+        "cases_slots.py",
+        "cases_wire.py",
+        "heap_scenarios.py",
+        "memory_stack.py",
+        "run.py",
+    ),
+)

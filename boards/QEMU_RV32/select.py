@@ -1,0 +1,6 @@
+"""`select` for MicroPython's qemu port, which has none: there is nothing to poll here."""
+
+
+def poll():
+    """Raises OSError: nothing here has a descriptor."""
+    raise OSError("this machine has nothing to poll")

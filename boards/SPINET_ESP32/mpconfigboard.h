@@ -1,0 +1,6 @@
+// Read by MicroPython's ESP32 port.
+#define MICROPY_HW_BOARD_NAME "Spinet ESP32"
+#define MICROPY_HW_MCU_NAME "ESP32"
+
+// Its controller takes tens of KB of RAM, and nobody speaks Bluetooth to a network card.
+#define MICROPY_PY_BLUETOOTH (0)

@@ -1,0 +1,9 @@
+// Read by MicroPython's ESP32 port.
+#define MICROPY_HW_BOARD_NAME "Spinet ESP32-S3"
+#define MICROPY_HW_MCU_NAME "ESP32S3"
+
+// Its controller takes tens of KB of RAM, and nobody speaks Bluetooth to a network card.
+#define MICROPY_PY_BLUETOOTH (0)
+
+// The REPL by an external USB-UART too: on a printer's board the USB pins are not wired.
+#define MICROPY_HW_ENABLE_UART_REPL (1)

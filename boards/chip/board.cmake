@@ -1,0 +1,11 @@
+# What all Spinet boards set. Included by their mpconfigboard.cmake.
+
+# A table of our own. ESP-IDF wants its whole path, which no sdkconfig file can know.
+set(SPINET_PARTITIONS "${CMAKE_BINARY_DIR}/sdkconfig.partitions")
+get_filename_component(SPINET_TABLE "${MICROPY_BOARD_DIR}/../chip/partitions.csv" ABSOLUTE)
+file(WRITE "${SPINET_PARTITIONS}"
+    "CONFIG_PARTITION_TABLE_CUSTOM=y\n"
+    "CONFIG_PARTITION_TABLE_CUSTOM_FILENAME=\"${SPINET_TABLE}\"\n")
+list(APPEND SDKCONFIG_DEFAULTS "${SPINET_PARTITIONS}")
+
+set(MICROPY_FROZEN_MANIFEST "${MICROPY_BOARD_DIR}/manifest.py")

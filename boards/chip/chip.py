@@ -1,0 +1,180 @@
+"""What the chips have in common as boards: see boards/SIM/board.py for what a board is asked.
+
+A board file (boards/SPINET_*/board.py) says which pins and which role; nobody else does.
+"""
+
+import time
+
+import esp
+import esp32
+import machine
+from machine import SPI, WDT, Pin
+from radio import ChipRadio
+
+from spinet import VERSION, port, wire
+from spinet.networks import Store
+from spinet.spi_master import MachineSpi, SpiMaster
+from spinet.stack_sockets import SocketStack
+
+try:
+    from spinet.stack_netconn import NetconnStack
+except ImportError:
+    NetconnStack = None  # this firmware has not our C modules: MicroPython's sockets serve
+
+MODULE_CLOCKED = "module-clocked"
+CONTROLLER_CLOCKED = "controller-clocked"
+
+NETWORKS = "/networks"  # the file of remembered networks
+START_FREQUENCY = 26666667  # of SCK, until the controller says otherwise (link protocol, Roles)
+WATCHDOG_MS = 30000
+RELAXED_MS = 3600000
+
+# machine.reset_cause() to the protocol's numbers. A restart by machine.reset() and a panic are
+# one and the same there; so are power-up, the controller's reset line and brownout.
+RESET_REASONS = {
+    machine.PWRON_RESET: wire.RESET_POWER_UP,
+    machine.HARD_RESET: wire.RESET_SOFTWARE,
+    machine.WDT_RESET: wire.RESET_WATCHDOG,
+    machine.DEEPSLEEP_RESET: wire.RESET_DEEP_SLEEP,
+    machine.SOFT_RESET: wire.RESET_SOFTWARE,
+}
+
+
+class Wiring:
+    """GPIO numbers. `spi`: which of MicroPython's SPI the three pins belong to; `led`: or None.
+
+    `led_on` is the level that lights the LED.
+    """
+
+    def __init__(self, spi, sck, mosi, miso, cs, data_ready, transfer_ready, led=None, led_on=1):
+        self.spi = spi
+        self.sck = sck
+        self.mosi = mosi
+        self.miso = miso
+        self.cs = cs
+        self.data_ready = data_ready
+        self.transfer_ready = transfer_ready
+        self.led = led
+        self.led_on = led_on
+
+
+class WakingPin:
+    """An input whose edges end the loop's wait as well: value(), irq(handler)."""
+
+    def __init__(self, pin, wake):
+        self.value = pin.value
+        self._pin = pin
+        self._wake = wake
+        self._handler = None
+
+    def irq(self, handler):
+        """Call handler(pin) at every edge; None: at none."""
+        self._handler = handler
+        self._pin.irq(self._on_edge if handler else None)
+
+    def _on_edge(self, pin):
+        # Scheduled by the interrupt: it may still come after irq(None).
+        if self._handler is not None:
+            self._handler(pin)
+            self._wake()
+
+
+class ChipBoard:
+    """One chip with this wiring. Made once, by the board file; REPL: `from board import BOARD`."""
+
+    DEBUG = False  # a bug is counted, not raised
+
+    def __init__(self, wiring, role=MODULE_CLOCKED):
+        if role != MODULE_CLOCKED:
+            raise ValueError("role: machine.SPI can only be module-clocked")
+        self.wiring = wiring
+        self._reset_reason = RESET_REASONS.get(machine.reset_cause(), wire.RESET_UNKNOWN)
+        self._boots = 0
+        self._watchdog = None  # from the first boot on
+        self._stack = None  # of the service that runs; made by stack()
+        self._radio = ChipRadio()  # brings lwIP up, which the stack needs
+        self._led = None if wiring.led is None else Pin(wiring.led, Pin.OUT)
+        self._lit = False
+        self._light(False)
+
+    def power_up(self, wanted):
+        """Ready at once; False once wanted() says no."""
+        if not wanted():
+            return False
+        if self._boots:
+            self._reset_reason = wire.RESET_SOFTWARE  # stopped and started at the REPL
+        self._boots += 1
+        self._watchdog = WDT(timeout=WATCHDOG_MS)
+        return True
+
+    def stack(self):
+        """lwIP by our C module where the firmware has it, else by MicroPython's sockets."""
+        self._stack = NetconnStack() if NetconnStack else SocketStack()
+        return self._stack
+
+    def link_port(self):
+        """The link, SCK and CS driven by this chip."""
+        wiring = self.wiring
+        spi = SPI(
+            wiring.spi,
+            baudrate=START_FREQUENCY,
+            polarity=0,
+            phase=1,
+            bits=8,
+            firstbit=SPI.MSB,
+            sck=Pin(wiring.sck),
+            mosi=Pin(wiring.mosi),
+            miso=Pin(wiring.miso),
+        )
+        return SpiMaster(
+            MachineSpi(spi),
+            Pin(wiring.cs, Pin.OUT, value=1),
+            Pin(wiring.data_ready, Pin.OUT, value=0),
+            WakingPin(Pin(wiring.transfer_ready, Pin.IN, Pin.PULL_DOWN), self._stack.wake),
+        )
+
+    def radio(self):
+        """The chip's own."""
+        return self._radio
+
+    def store(self):
+        """Remembered networks, in the flash file system."""
+        return Store(NETWORKS)
+
+    def fill(self, status):
+        """What a networkGetStatus has from the hardware."""
+        status.reset_reason = self._reset_reason
+        status.free_heap = sum(region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA))
+        status.flash_size = esp.flash_size()
+        status.version = VERSION.encode()
+
+    def feed(self):
+        """About once a second, from the loop: the watchdog, and the LED."""
+        self._watchdog.feed()
+        self._light(True if self._radio.is_up() else not self._lit)
+
+    def _light(self, on):
+        """Steady: on the air. Blinking: serving the link, but without WiFi. Else: not serving."""
+        self._lit = on
+        if self._led is not None:
+            self._led.value(self.wiring.led_on if on else 1 - self.wiring.led_on)
+
+    def say(self, text):
+        """One line on the console."""
+        print("spinet:", text)
+
+    def crashed(self):
+        """The service thread ended by a bug and has printed the trace: begin again."""
+        self.say("restarting")
+        time.sleep_ms(200)  # the console has yet to send it
+        machine.reset()
+
+    def relax(self):
+        """For the REPL after service.stop(): nobody feeds the watchdog, so give it an hour."""
+        self._watchdog = WDT(timeout=RELAXED_MS)
+        self._light(False)
+
+
+def free_memory():
+    """(Python heap, the chip's other heap) in bytes, for the REPL."""
+    return port.heap_free(), sum(r[1] for r in esp32.idf_heap_info(esp32.HEAP_DATA))

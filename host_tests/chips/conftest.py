@@ -1,0 +1,45 @@
+"""The chips' board files on CPython, over stubs of what MicroPython's ESP32 port has."""
+
+import importlib
+import sys
+import time
+
+import machine
+import network
+import pytest
+from chip_paths import BOARDS, CHIP
+
+MODULES = ("board", "chip", "radio", "spinet.stack_netconn")
+
+
+@pytest.fixture(autouse=True)
+def power_on(monkeypatch, tmp_path):
+    """A chip as it is at power-up: nothing configured, nothing imported."""
+    network.power_on()
+    monkeypatch.setattr(machine, "cause", machine.PWRON_RESET)
+    monkeypatch.setattr(machine.WDT, "the_one", None)
+    monkeypatch.setattr(machine.Pin, "made", {})
+    monkeypatch.setattr(time, "sleep_ms", lambda ms: None, raising=False)
+    monkeypatch.syspath_prepend(CHIP)
+    monkeypatch.setitem(sys.modules, "netconn", None)  # not in this image; a folder is called so
+    yield
+    forget()
+
+
+def forget():
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def load_board(monkeypatch, tmp_path):
+    """load_board(name) -> the BOARD of its file, as main.py imports it."""
+
+    def load(name):
+        forget()
+        monkeypatch.syspath_prepend(BOARDS / name)
+        board = importlib.import_module("board")
+        monkeypatch.setattr(importlib.import_module("chip"), "NETWORKS", str(tmp_path / "networks"))
+        return board.BOARD
+
+    return load

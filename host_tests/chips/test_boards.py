@@ -1,0 +1,230 @@
+"""Each chip's board file: its pins, and a Service that boots on it."""
+
+import importlib
+import itertools
+
+import machine
+import network
+import pytest
+from chip_paths import NAMES
+from raw_controller import request
+
+from spinet import service as service_module
+from spinet import wire
+from spinet.service import HOUSEKEEPING_MS, Service
+from spinet.spi_master import SpiMaster
+from spinet.stack_sockets import SocketStack
+
+# The link protocol, Roles: SCK, MOSI, MISO, CS, DATA_READY, TRANSFER_READY, LED.
+PINS = {
+    "SPINET_ESP32": (18, 23, 19, 5, 0, 4, 32),
+    "SPINET_ESP32C3": (4, 6, 5, 7, 9, 10, 8),
+    "SPINET_ESP32S3": (12, 11, 13, 10, 0, 8, 6),
+}
+
+
+class ControllerSpi(machine.SPI):
+    """An SPI whose other side is a controller with this message in its buffer."""
+
+    message = b""
+    shifted = b""
+
+    def write_readinto(self, out, into):
+        at = len(self.shifted)
+        n = len(out)
+        assert n % 4 == 0
+        assert n == len(into)
+        into[:] = (self.message[at : at + n] + bytes(n))[:n]
+        self.shifted += bytes(out)
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def board(name, load_board):
+    return load_board(name)
+
+
+@pytest.fixture
+def spi(board, monkeypatch):
+    """The SPI of the board, and all that was made of its kind."""
+    made = []
+
+    def make(number, **settings):
+        made.append(ControllerSpi(number, **settings))
+        return made[-1]
+
+    make.MSB = machine.SPI.MSB
+    monkeypatch.setattr(importlib.import_module("chip"), "SPI", make)
+    return made
+
+
+@pytest.fixture
+def service(board, spi):
+    """A booted service on that board."""
+    assert board.power_up(lambda: True)
+    service = Service(board)
+    service.start()
+    yield service
+    service.shut()
+
+
+def pin(name, which):
+    return machine.Pin.made[PINS[name][which]]
+
+
+def ask(service, spi, name, message):
+    """One transaction: the module's answer after its header, and the response."""
+    spi.message = message
+    spi.shifted = b""
+    pin(name, 5).drive(1)
+    service.run_once()
+    pin(name, 5).drive(0)
+    assert spi.shifted[0] == wire.FORMAT_VERSION
+    return int.from_bytes(spi.shifted[8:12], "little", signed=True), spi.shifted[12:]
+
+
+def test_pins_are_those_of_the_protocol(board, name):
+    w = board.wiring
+    pins = (w.sck, w.mosi, w.miso, w.cs, w.data_ready, w.transfer_ready, w.led)
+    assert pins == PINS[name]
+
+
+def test_spi_is_mode_1_msb_first_at_the_frequency_of_the_start(service, spi, name):
+    settings = spi[0].settings
+    assert (settings["polarity"], settings["phase"]) == (0, 1)
+    assert settings["firstbit"] == machine.SPI.MSB
+    assert settings["baudrate"] == 26666667
+    pins = tuple(settings[which].number for which in ("sck", "mosi", "miso"))
+    assert pins == PINS[name][:3]
+    assert isinstance(service.port, SpiMaster)
+
+
+def test_directions_and_levels_at_boot(service, name):
+    cs, data_ready, transfer_ready = (pin(name, which) for which in (3, 4, 5))
+    assert (cs.mode, cs.value()) == (machine.Pin.OUT, 1)
+    assert data_ready.mode == machine.Pin.OUT
+    assert (transfer_ready.mode, transfer_ready.pull) == (machine.Pin.IN, machine.Pin.PULL_DOWN)
+
+
+def test_two_rising_edges_tell_the_controller(service, name):
+    levels = pin(name, 4).levels
+    rises = sum(1 for a, b in itertools.pairwise(levels) if (a, b) == (0, 1))
+    assert rises == 2
+    assert levels[-1] == 1
+
+
+def test_edge_ends_the_wait_and_is_served(service, spi, name):
+    pin(name, 5).drive(1)
+    assert service.stack.wait(10000) == 1  # would last ten seconds
+    pin(name, 5).drive(0)
+    service.run_once()
+    response, data = ask(service, spi[0], name, request(9))
+    assert response == 168
+    assert data[12:16] == (4 << 20).to_bytes(4, "little")
+    assert data[28:29] >= b"2"
+    assert data[4:8] == (131072).to_bytes(4, "little")
+
+
+def test_clock_command_reaches_the_spi(service, spi, name):
+    assert ask(service, spi[0], name, request(23, param=0x1001))[0] == 0
+    assert spi[0].settings["baudrate"] == 40000000
+    assert spi[0].settings["phase"] == 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (machine.PWRON_RESET, 0),
+        (machine.WDT_RESET, 3),
+        (machine.HARD_RESET, 4),
+        (machine.SOFT_RESET, 4),
+        (machine.DEEPSLEEP_RESET, 5),
+        (0, 9),
+    ],
+)
+def test_reset_reason(name, load_board, monkeypatch, cause, reason):
+    monkeypatch.setattr(machine, "cause", cause)
+    board = load_board(name)
+    board.power_up(lambda: True)
+    status = wire.NetworkStatus()
+    board.fill(status)
+    assert status.reset_reason == reason
+    board.power_up(lambda: True)  # service.stop() and start() at the REPL
+    board.fill(status)
+    assert status.reset_reason == 4
+
+
+def test_watchdog_is_started_at_boot_and_fed_by_the_loop(service, monkeypatch):
+    assert machine.WDT.the_one.timeout == 30000
+    now = service.manager.now
+    monkeypatch.setattr(service_module, "ticks_ms", lambda: now + HOUSEKEEPING_MS)
+    monkeypatch.setattr(service, "_sleep_ms", lambda now: 0)
+    service.run_once()
+    assert machine.WDT.the_one.feeds == 1
+
+
+def test_no_boot_and_no_watchdog_when_nobody_wants_it(board):
+    assert not board.power_up(lambda: False)
+    assert machine.WDT.the_one is None
+
+
+def test_relax_gives_the_person_at_the_repl_an_hour(board):
+    board.power_up(lambda: True)
+    board.relax()
+    assert machine.WDT.the_one.timeout == 3600000
+
+
+def test_led(board, name):
+    led = pin(name, 6)
+    board.power_up(lambda: True)
+    assert led.value() == 0
+    for _ in range(4):
+        board.feed()
+    assert led.levels[-4:] == [1, 0, 1, 0]
+    network.AIR[b"Open"] = network.InReach()
+    station = network.WLAN(network.STA_IF)
+    station.active(True)
+    station.connect(b"Open")
+    station.settle()
+    for _ in range(3):
+        board.feed()
+    assert led.levels[-3:] == [1, 1, 1]
+
+
+def test_bug_restarts_the_chip(board, capsys):
+    with pytest.raises(machine.Reset):
+        board.crashed()
+    assert "restarting" in capsys.readouterr().out
+
+
+def test_sockets_serve_where_our_c_is_not(board):
+    stack = board.stack()
+    assert isinstance(stack, SocketStack)
+    stack.shut()
+
+
+def test_our_c_serves_where_it_is(board, monkeypatch):
+    class NetconnStack:
+        pass
+
+    monkeypatch.setattr(importlib.import_module("chip"), "NetconnStack", NetconnStack)
+    assert isinstance(board.stack(), NetconnStack)
+
+
+def test_role_that_it_cannot_play_is_said(board):
+    chip = importlib.import_module("chip")
+    with pytest.raises(ValueError, match="role"):
+        chip.ChipBoard(board.wiring, chip.CONTROLLER_CLOCKED)
+
+
+def test_other_wiring_without_a_led():
+    chip = importlib.import_module("chip")
+    wiring = chip.Wiring(1, sck=1, mosi=2, miso=3, cs=21, data_ready=22, transfer_ready=25)
+    board = chip.ChipBoard(wiring)
+    board.power_up(lambda: True)
+    board.feed()
+    assert machine.Pin.made == {}

@@ -1,0 +1,253 @@
+"""The chips' radio: what WLAN's states and refusals become."""
+
+import network
+import pytest
+from network import AIR, AP_IF, STA_IF, InReach
+
+from spinet import wire
+from spinet.networks import Network
+
+
+def remembered(ssid, password=b"", ip=0, channel=0, eap=0):
+    record = bytearray(112)
+    record[0:4] = ip.to_bytes(4, "little")
+    record[4:8] = (0x0101A8C0 if ip else 0).to_bytes(4, "little")
+    record[12] = channel
+    record[16 : 16 + len(ssid)] = ssid
+    record[48 : 48 + len(password)] = password
+    record[111] = eap
+    return Network(record)
+
+
+HOME = remembered(b"Home", b"correct horse")
+
+
+@pytest.fixture
+def station():
+    return network.WLAN(STA_IF)
+
+
+@pytest.fixture
+def access_point():
+    return network.WLAN(AP_IF)
+
+
+@pytest.fixture
+def clock(monkeypatch, radio):
+    """What the radio takes for the time, in ms."""
+
+    class Clock:
+        now = 1000
+
+    import radio as module
+
+    monkeypatch.setattr(module, "ticks_ms", lambda: Clock.now)
+    return Clock
+
+
+@pytest.fixture
+def radio():
+    from radio import ChipRadio
+
+    AIR[b"Home"] = InReach("correct horse", channel=11, rssi=-51)
+    return ChipRadio()
+
+
+def test_connecting_then_connected(radio, station):
+    radio.join(HOME)
+    assert radio.outcome() is None
+    station.settle()
+    assert radio.outcome() == ""
+    assert radio.is_up()
+    assert radio.rssi() == -51
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        (remembered(b"Home", b"wrong horse"), "wrong password"),
+        (remembered(b"Nowhere", b"correct horse"), "network not found"),
+    ],
+)
+def test_why_it_failed(radio, station, entry, why):
+    radio.join(entry)
+    assert radio.outcome() is None
+    station.settle()
+    assert radio.outcome() == why
+
+
+def test_reason_that_has_no_name_is_told_by_number(radio, station):
+    radio.join(HOME)
+    radio._station._asked = None
+    station.lose(15)
+    assert radio.outcome() == "connecting failed (reason 15)"
+
+
+def test_failure_of_the_last_attempt_is_not_that_of_this_one(radio, station, clock):
+    radio.join(remembered(b"Home", b"wrong horse"))
+    station.settle()
+    assert radio.outcome() == "wrong password"
+    radio.leave()
+    radio.join(HOME)
+    assert radio.outcome() is None
+    station.settle()
+    assert radio.outcome() == ""
+
+
+def test_same_failure_again_is_told_in_the_end(radio, station, clock):
+    wrong = remembered(b"Home", b"wrong horse")
+    for _ in range(2):
+        radio.join(wrong)
+        station.settle()
+        clock.now += 5000
+        assert radio.outcome() == "wrong password"
+        radio.leave()
+
+
+def test_silent_attempt_stays_under_way(radio, clock):
+    radio.join(HOME)
+    clock.now += 60000
+    assert radio.outcome() is None  # wlan's own time-out ends it
+
+
+def test_enterprise_network_is_refused(radio, station):
+    radio.join(remembered(b"Work", eap=2))
+    assert "enterprise" in radio.outcome()
+    assert not station.active()
+
+
+def test_refusal_of_the_driver_is_an_outcome(radio, station, monkeypatch):
+    def refuses(ssid, key=None):
+        raise OSError("Wifi Internal Error")
+
+    monkeypatch.setattr(station, "connect", refuses)
+    radio.join(HOME)
+    assert radio.outcome() == "cannot connect: Wifi Internal Error"
+
+
+def test_fixed_address_and_dhcp_again(radio, station):
+    radio.join(remembered(b"Home", b"correct horse", ip=0x3201A8C0))
+    assert station.addresses == ("192.168.1.50", "255.255.255.0", "192.168.1.1", "192.168.1.1")
+    radio.leave()
+    radio.join(HOME)
+    assert station.addresses == "dhcp"
+
+
+def test_link_tells_the_station(radio, station):
+    radio.join(HOME)
+    station.settle()
+    status = wire.NetworkStatus()
+    radio.link(status)
+    assert status.ip == 0x3201A8C0
+    assert status.gateway == 0x0101A8C0
+    assert status.netmask == 0x00FFFFFF
+    assert (status.ssid, status.channel, status.mac) == (b"Home", 11, station.MAC)
+
+
+def test_rssi_of_nobody(radio, station):
+    radio.join(HOME)
+    station.settle()
+    station.lose(network.STAT_BEACON_TIMEOUT)
+    assert radio.rssi() == wire.NO_RSSI
+    assert not radio.is_up()
+
+
+def test_access_point(radio, station, access_point):
+    radio.join(HOME)
+    assert radio.serve(remembered(b"Spinet", b"a long word", ip=0x0104A8C0, channel=3)) == ""
+    assert not station.active()
+    assert access_point.settings["ssid"] == b"Spinet"
+    assert access_point.settings["key"] == b"a long word"
+    assert access_point.settings["security"] == 3
+    assert access_point.settings["channel"] == 3
+    assert access_point.addresses[:2] == ("192.168.4.1", "255.255.255.0")
+    assert radio.is_up()
+    access_point.stations.append((b"mac",))
+    assert radio.clients() == 1
+    status = wire.NetworkStatus()
+    radio.link(status)
+    assert (status.ip, status.ap_mac, status.auth) == (0x0104A8C0, access_point.MAC, 3)
+
+
+def test_open_access_point_chooses_a_channel(radio, access_point):
+    assert radio.serve(remembered(b"Spinet", ip=0x0104A8C0)) == ""
+    assert access_point.settings["security"] == 0
+    assert access_point.settings["channel"] == 1
+
+
+def test_access_point_that_the_driver_refuses(radio, access_point):
+    problem = radio.serve(remembered(b"Spinet", b"short", ip=0x0104A8C0))
+    assert problem == "cannot be an access point: Wifi Invalid Password"
+    assert not access_point.active()
+    assert not radio.is_up()
+
+
+def test_leave_is_off_the_air(radio, station, access_point):
+    radio.leave()
+    radio.join(HOME)
+    station.settle()
+    radio.leave()
+    assert not station.active()
+    radio.serve(remembered(b"Spinet", ip=0x0104A8C0))
+    radio.leave()
+    assert not access_point.active()
+    assert not radio.is_up()
+
+
+def test_power_reaches_what_is_on_and_what_comes(radio, station, access_point):
+    radio.power(40)
+    assert "txpower" not in station.settings
+    radio.join(HOME)
+    assert station.settings["txpower"] == 10.0
+    radio.power(82)
+    assert station.settings["txpower"] == 20.5
+
+
+# --- scan
+
+
+@pytest.fixture
+def threads(monkeypatch, radio):
+    """Threads that were started and have not run: run() runs the oldest."""
+    import radio as module
+
+    started = []
+    monkeypatch.setattr(module, "start_thread", lambda f, args: started.append((f, args)))
+
+    def run():
+        function, args = started.pop(0)
+        function(*args)
+
+    return run
+
+
+def test_scan(radio, threads):
+    AIR[b""] = InReach()
+    AIR[b"Odd"] = InReach(auth=20, channel=3, rssi=-70)
+    radio.scan()
+    assert radio.found() is None
+    threads()
+    assert radio.found() == [
+        (b"Home", AIR[b"Home"].mac, 11, -51, 3, 0),
+        (b"Odd", AIR[b"Odd"].mac, 3, -70, wire.AUTH_UNKNOWN, 0),
+    ]
+
+
+def test_scan_that_the_driver_refuses_finds_nothing(radio, threads, station, monkeypatch):
+    def refuses():
+        raise OSError("Wifi Internal State Error")
+
+    monkeypatch.setattr(station, "scan", refuses)
+    radio.scan()
+    threads()
+    assert radio.found() == []
+
+
+def test_scan_that_was_overtaken_is_dropped(radio, threads):
+    radio.scan()
+    radio.leave()
+    radio.scan()
+    threads()
+    assert radio.found() is None
+    threads()
+    assert radio.found() is not None

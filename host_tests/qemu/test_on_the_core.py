@@ -1,0 +1,82 @@
+"""The firmware's machine code of the ESP32-C3's instruction set, and a REPL session on it."""
+
+import pytest
+
+CASES = {
+    "cases_ring": 4,
+    "cases_wire": 7,
+    "cases_link": 3,
+    "cases_slots": 9,
+    "cases_heap": 3,
+}
+SLOTS = "import spinet.report as r; r.slots()"
+
+
+@pytest.mark.parametrize("module", list(CASES))
+def test_cases(emulator, module):
+    out = emulator.mpremote("exec", f"import run; run.main(['{module}'])")
+    assert f"{CASES[module]} cases, 0 failed" in out, out
+
+
+def test_it_is_the_instruction_set_and_word_size_of_the_chip(emulator):
+    out = emulator.mpremote("exec", "import sys; print(sys.implementation._mpy >> 10, sys.maxsize)")
+    assert out.split() == ["11", str(2**31 - 1)]  # rv32imc; 32 bits
+
+
+def test_clock_goes_by_milliseconds_without_allocating(emulator):
+    out = emulator.mpremote(
+        "exec",
+        "import time, machine, micropython\n"
+        "def look():\n"
+        "  micropython.heap_lock()\n"
+        "  try: time.ticks_diff(time.ticks_add(time.ticks_ms(), 5), 7)\n"
+        "  finally: micropython.heap_unlock()\n"
+        "def timer(): return machine.mem32[0x0200BFFC] << 32 | machine.mem32[0x0200BFF8]\n"
+        "look()\n"
+        "a = timer() // 10000; b = time.ticks_ms(); c = timer() // 10000\n"
+        "print(a <= b <= c)",
+    )
+    assert out == "True\n"
+
+
+def test_clock_wraps(emulator):
+    out = emulator.mpremote(
+        "exec",
+        "import time\n"
+        "late = 0x3FFFFFFF; soon = time.ticks_add(late, 6)\n"
+        "print(soon, time.ticks_diff(soon, late), time.ticks_diff(late, soon))",
+    )
+    assert out == "5 6 -6\n"
+
+
+def test_report_before_anything_runs(emulator):
+    assert emulator.mpremote("exec", SLOTS) == "the service does not run\n"
+
+
+def test_session_beside_a_service(emulator):
+    emulator.mpremote(
+        "exec", "import board; b = board.begin(); b.new_peer(); b.send_from_peer(100)"
+    )
+    lines = emulator.mpremote("resume", "exec", SLOTS).splitlines()
+    assert len(lines) == 8
+    assert lines[0].split()[:4] == ["0", "connected", "stack+controller", "80"]
+    assert lines[0].split()[-4:] == ["in", "100", "room", "2048"]
+    assert all(line.split()[1:3] == ["free", "-"] for line in lines[1:])
+    out = emulator.mpremote("resume", "exec", "import spinet.report as r; r.listeners()")
+    assert out == "port 80 protocol 0: 1 of 8\n"
+
+
+def test_a_module_is_changed_live_and_put_back(emulator):
+    emulator.mpremote("exec", "import board; board.begin()")
+    emulator.mpremote(
+        "resume", "exec", "import spinet.report as r; r.STATES = ('open for you',) + r.STATES[1:]"
+    )
+    assert "open for you" in emulator.mpremote("resume", "exec", SLOTS)
+    assert emulator.mpremote("exec", SLOTS) == "the service does not run\n"  # a soft reset
+    out = emulator.mpremote("exec", "import board; board.begin()\n" + SLOTS)
+    assert "open for you" not in out
+    assert "0 free" in out
+
+
+def test_the_core_outlives_it_all(emulator):
+    assert emulator.is_running()

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Check what an image for a chip is built with, build it, and say where it is.
+
+Needs a MicroPython checkout (MICROPY_DIR) and ESP-IDF (IDF_PATH, its export.sh sourced). Which
+versions: docs/hardware.md.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+OLDEST_MICROPYTHON = (1, 25)
+IDF_VERSIONS = ((5, 4), (5, 5))
+SEE = "docs/hardware.md names the supported versions"
+
+
+class NotReady(Exception):
+    """What is missing, in one line."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("board", help="SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3")
+    parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where it goes")
+    options = parser.parse_args()
+    try:
+        return build(options.board, options.build.resolve())
+    except NotReady as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def build(board: str, folder: Path) -> int:
+    board_dir = PROJECT / "boards" / board
+    if not (board_dir / "mpconfigboard.cmake").is_file():
+        raise NotReady(f"there is no board {board}: boards/ has {', '.join(boards())}")
+    micropython = micropython_checkout(os.environ.get("MICROPY_DIR", ""))
+    idf(os.environ.get("IDF_PATH", ""))
+    into = folder / "firmware" / board
+    command = ["make", "-C", micropython / "ports" / "esp32", f"BOARD={board}"]
+    command += [f"BOARD_DIR={board_dir}", f"BUILD={into}"]
+    command += [f"USER_C_MODULES={PROJECT / 'firmware' / 'micropython.cmake'}"]
+    done = subprocess.run(command, check=False)
+    if done.returncode == 0:
+        print(f"The image is ready: {into / 'firmware.bin'}")
+    return done.returncode
+
+
+def boards() -> list[str]:
+    """The boards that are built with ESP-IDF."""
+    return sorted(path.parent.name for path in (PROJECT / "boards").glob("*/mpconfigboard.cmake"))
+
+
+def micropython_checkout(name: str) -> Path:
+    """A MicroPython checkout that is new enough. Raises NotReady."""
+    if not name:
+        raise NotReady(f"MICROPY_DIR is not set: it names a MicroPython checkout; {SEE}")
+    folder = Path(name).expanduser().resolve()
+    if not (folder / "ports/esp32/Makefile").is_file():
+        raise NotReady(f"MICROPY_DIR={name} is not a MicroPython checkout: it has no ports/esp32")
+    text = read(folder / "py/mpconfig.h")
+    version = numbers(text, "#define MICROPY_VERSION_MAJOR", "#define MICROPY_VERSION_MINOR")
+    if version < OLDEST_MICROPYTHON:
+        raise NotReady(f"MICROPY_DIR={name} is MicroPython {dotted(version)}; {SEE}")
+    return folder
+
+
+def idf(name: str) -> None:
+    """Raises NotReady unless ESP-IDF is there, supported, and set up in this shell."""
+    if not name:
+        raise NotReady(f"IDF_PATH is not set: it names ESP-IDF's folder; {SEE}")
+    text = read(Path(name).expanduser() / "tools/cmake/version.cmake")
+    version = numbers(text, r"set\(IDF_VERSION_MAJOR", r"set\(IDF_VERSION_MINOR")
+    if not text:
+        raise NotReady(f"IDF_PATH={name} is not ESP-IDF: it has no tools/cmake/version.cmake")
+    if version not in IDF_VERSIONS:
+        raise NotReady(f"IDF_PATH={name} is ESP-IDF {dotted(version)}; {SEE}")
+    if not shutil.which("idf.py"):
+        raise NotReady(f"idf.py is not on the path: run . {name}/export.sh in this shell first")
+
+
+def read(path: Path) -> str:
+    """Its text, "" when there is no such file."""
+    return path.read_text() if path.is_file() else ""
+
+
+def numbers(text: str, *before: str) -> tuple[int, ...]:
+    """The number that follows each of these patterns, 0 where there is none."""
+    found = (re.search(pattern + r"\s+\(?(\d+)", text) for pattern in before)
+    return tuple(int(match[1]) if match else 0 for match in found)
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
