@@ -90,6 +90,7 @@ class Connection:
         self.listener = None  # whose accept made it; cleared as that listener stops
         self.record = bytearray(wire.CONN_STATUS_SIZE)
         self._manager = manager
+        self._stack = manager.stack  # whose handle it is
         self._ring = ring  # accepted from the controller, not yet taken by the stack
         self._handle = _NO_HANDLE
         self._ending = (
@@ -152,7 +153,7 @@ class Connection:
 
     def connect(self, ip, port):
         """allocated -> connecting, or aborted when the stack refuses at once."""
-        handle = self._manager.stack.connect(ip, port)
+        handle = self._stack.connect(ip, port)
         if handle < 0:
             self._set_state(_ABORTED)
             return handle
@@ -167,14 +168,14 @@ class Connection:
         self._owed = 0
         self._moved_at = manager.now
         manager.attach(handle, self)
-        manager.stack.keepalive(
+        self._stack.keepalive(
             handle, manager.keep_idle_s, manager.keep_interval_s, manager.keep_count
         )
         self._update_addresses()
 
     def _update_addresses(self):
         addresses = self._manager.addresses
-        self._manager.stack.addresses(self._handle, addresses)
+        self._stack.addresses(self._handle, addresses)
         wire.status_addresses(self.record, addresses)
 
     def _detach(self):
@@ -191,7 +192,7 @@ class Connection:
     def _gone(self, state):
         """The stack lets go rudely, the slot moves on to `state`."""
         if self._handle != _NO_HANDLE:
-            self._manager.stack.abort(self._detach())
+            self._stack.abort(self._detach())
         self._set_state(state)
 
     def free(self):
@@ -209,7 +210,7 @@ class Connection:
             self._update_addresses()
             self._set_state(_CONNECTED)
         if events & EVENT_ERROR:
-            self._on_error(self._manager.stack.error(self._handle))
+            self._on_error(self._stack.error(self._handle))
         elif events & EVENT_CLOSED:
             self._on_peer_gone(ERR_CLSD)
         if events & EVENT_ROOM:
@@ -232,13 +233,13 @@ class Connection:
                 self._ending = reason  # a FIN that is noticed after a reset brings nothing back
             self._end_if_read()
         elif self.state == _OTHER_END_CLOSED and reason != ERR_CLSD and self._handle:
-            self._manager.stack.abort(self._detach())  # a reset after the FIN
+            self._stack.abort(self._detach())  # a reset after the FIN
 
     def _end_if_read(self):
-        if not self._ending or self._manager.stack.readable(self._handle):
+        if not self._ending or self._stack.readable(self._handle):
             return
         if self._ending != ERR_CLSD:
-            self._manager.stack.abort(self._detach())
+            self._stack.abort(self._detach())
         # After a FIN the peer may still be reading: the stack keeps its half.
         self._set_state(_OTHER_END_CLOSED)
 
@@ -246,13 +247,13 @@ class Connection:
 
     def readable(self):
         """Bytes that the controller can read."""
-        return self._manager.stack.readable(self._handle) if self._handle else 0
+        return self._stack.readable(self._handle) if self._handle else 0
 
     def read(self, buf, offset, n):
         """Up to n received bytes into buf[offset:]; returns how many, 0 when there are none."""
         if self.state != _CONNECTED:
             return 0
-        stack = self._manager.stack
+        stack = self._stack
         got = stack.read(self._handle, buf, offset, n)
         if got > 0:
             stack.recved(self._handle, got)
@@ -314,7 +315,7 @@ class Connection:
 
     def _send(self, buf, offset, n, more):
         """Hand n bytes to the stack; returns how many it took."""
-        taken = self._manager.stack.write(self._handle, buf, offset, n, 1 if more else 0)
+        taken = self._stack.write(self._handle, buf, offset, n, 1 if more else 0)
         if taken >= 0:
             return taken
         if not is_for_now(taken):
@@ -378,7 +379,7 @@ class Connection:
 
     def _begin_close(self):
         manager = self._manager
-        manager.stack.shutdown_rx(self._handle)
+        self._stack.shutdown_rx(self._handle)
         self._ending = 0
         self._pushed = self._due = self._ring.count
         self._unacknowledged = -1
@@ -405,9 +406,9 @@ class Connection:
         if self.state != _CLOSE_PENDING:
             return  # the drain found it broken
         # -1: this stack cannot know, and finishes the delivery of what it took by itself.
-        left = self._ring.count + max(0, self._manager.stack.in_flight(self._handle))
+        left = self._ring.count + max(0, self._stack.in_flight(self._handle))
         if not left:
-            self._manager.stack.close(self._detach())
+            self._stack.close(self._detach())
             self._set_state(_CLOSE_READY)
         elif self._acknowledged_in_time(left, now):
             return
@@ -432,7 +433,7 @@ class Connection:
         if not self._may_send():
             return
         manager = self._manager
-        left = self._ring.count + max(0, manager.stack.in_flight(self._handle))
+        left = self._ring.count + max(0, self._stack.in_flight(self._handle))
         if not left or left < self._owed:
             self._moved_at = now
         elif ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
