@@ -15,7 +15,7 @@ if [ "$(cat "$into/built.from" 2>/dev/null)" != "$source" ] || [ -e "$into/unfin
     rm -rf "$into"
 fi
 # The port's makefile does not notice either that other objects are to be linked, or other flags.
-makefiles=$(find "$project/boards/SIM" "$project/firmware" -name '*.mk')
+makefiles=$(find "$project/boards/SIM" "$project/boards/QEMU_RV32" "$project/firmware" -name '*.mk')
 # shellcheck disable=SC2086  # a list of files without spaces
 if [ -n "$(find $makefiles -newer "$into/built.from" 2>/dev/null)" ]; then
     rm -rf "$into"
@@ -62,6 +62,7 @@ qemu)
     make -C "$source/ports/qemu" -j"$jobs" BUILD="$into" BOARD=VIRT_RV32 \
         RV32_ARCH=rv32imac AFLAGS="-mabi=ilp32 -march=rv32imac_zicsr" \
         CFLAGS_EXTRA=-DMICROPY_OPT_COMPUTED_GOTO=1 \
+        USER_C_MODULES="$project/boards/QEMU_RV32" \
         FROZEN_MANIFEST="$project/boards/QEMU_RV32/manifest.py" \
         MICROPY_MPYCROSS="$build/mpy-cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= \
         MPY_LIB_DIR="$build/no-micropython-lib" || status=$?

@@ -1,7 +1,7 @@
 # The emulated RISC-V core freezes what a chip does; what its port lacks and the firmware imports;
 # a board with the link and the network in memory; and the cases that run on it.
 include("../../manifest.py")
-freeze(".", ("board.py", "select.py", "socket.py", "time.py"))
+freeze(".", ("board.py", "counted.py", "select.py", "socket.py", "time.py"))
 freeze("../SIM", "radio.py")
 freeze("../../host_tests", ("fake_pins.py", "raw_controller.py"))
 freeze(

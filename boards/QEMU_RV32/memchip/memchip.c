@@ -1,0 +1,473 @@
+/*
+ * The `memchip` module: what a chip's firmware has in C, in memory, for an emulated core on which
+ * instructions are counted. Pins and an SPI whose other ends are a controller's, and the TCP stack's
+ * contract (modules/spinet/stack.py) over connections whose peers are functions of this module.
+ *
+ * instructions() counts what a chip's processor would execute: what stands for DMA and for the other
+ * ends of wires is left out.
+ */
+#include "py/mphal.h"
+#include "py/objarray.h"
+#include "py/runtime.h"
+
+#include <string.h>
+
+#define MESSAGE_SIZE 2060 /* header and data phase */
+#define CONNECTIONS 8
+#define LISTENER CONNECTIONS /* the index of the one listener */
+#define RING 8192            /* of each direction */
+#define ERR_WOULDBLOCK -7
+#define ERR_CLSD -15
+
+enum { ACCEPT = 1, CONNECTED = 2, DATA = 4, ROOM = 8, CLOSED = 16 };
+
+static uint32_t left_out; /* instructions that no chip would execute */
+static uint32_t copying;  /* instructions of payload copies, which a chip would */
+
+static uint32_t now(void) {
+    uint32_t count;
+    __asm__ volatile ("csrr %0, minstret" : "=r" (count));
+    return count;
+}
+
+static mp_obj_t small(mp_int_t value) {
+    return MP_OBJ_NEW_SMALL_INT(value);
+}
+
+/* ---- counting ---- */
+
+/* Modulo 2^30, so that nothing is allocated. */
+static mp_obj_t memchip_instructions(void) {
+    return small((now() - left_out) & 0x3fffffff);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_instructions_obj, memchip_instructions);
+
+/* Of those, in payload copies. */
+static mp_obj_t memchip_copying(void) {
+    return small(copying & 0x3fffffff);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_copying_obj, memchip_copying);
+
+/* ---- the clock, as extmod/modtime.c has it on the chips ---- */
+
+#define PERIOD 0x40000000
+
+/* The machine's timer has 64 bits and counts at 10 MHz. */
+static uint64_t timer(void) {
+    volatile uint32_t *word = (volatile uint32_t *)0x0200bff8;
+    uint32_t high;
+    uint32_t low;
+    do {
+        high = word[1];
+        low = word[0];
+    } while (word[1] != high);
+    return (uint64_t)high << 32 | low;
+}
+
+static mp_obj_t memchip_ticks_ms(void) {
+    return small((timer() / 10000) & (PERIOD - 1));
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_ticks_ms_obj, memchip_ticks_ms);
+
+static mp_obj_t memchip_ticks_diff(mp_obj_t end, mp_obj_t start) {
+    mp_uint_t difference = MP_OBJ_SMALL_INT_VALUE(end) - MP_OBJ_SMALL_INT_VALUE(start);
+    return small((mp_int_t)((difference + PERIOD / 2) & (PERIOD - 1)) - PERIOD / 2);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_ticks_diff_obj, memchip_ticks_diff);
+
+static mp_obj_t memchip_ticks_add(mp_obj_t ticks, mp_obj_t delta) {
+    return small((MP_OBJ_SMALL_INT_VALUE(ticks) + mp_obj_get_int(delta)) & (PERIOD - 1));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_ticks_add_obj, memchip_ticks_add);
+
+/* ---- pins ---- */
+
+typedef struct {
+    mp_obj_base_t base;
+    mp_obj_t handler; /* called at rising edges of the other side */
+    bool level;
+} pin_obj_t;
+
+static const mp_obj_type_t pin_type;
+
+static mp_obj_t pin_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 1, 1, false);
+    pin_obj_t *self = mp_obj_malloc(pin_obj_t, type);
+    self->handler = mp_const_none;
+    self->level = mp_obj_is_true(args[0]);
+    return MP_OBJ_FROM_PTR(self);
+}
+
+/* value([level]) */
+static mp_obj_t pin_value(size_t n_args, const mp_obj_t *args) {
+    pin_obj_t *self = MP_OBJ_TO_PTR(args[0]);
+    if (n_args == 1) {
+        return small(self->level);
+    }
+    self->level = mp_obj_is_true(args[1]);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(pin_value_obj, 1, 2, pin_value);
+
+static mp_obj_t pin_irq(mp_obj_t self_in, mp_obj_t handler) {
+    pin_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    self->handler = handler;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(pin_irq_obj, pin_irq);
+
+/* drive(level): the other side. A rising edge calls the handler, as the chips' scheduler does. */
+static mp_obj_t pin_drive(mp_obj_t self_in, mp_obj_t level_in) {
+    pin_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    bool level = mp_obj_is_true(level_in);
+    bool rises = level && !self->level;
+    self->level = level;
+    if (rises && self->handler != mp_const_none) {
+        mp_call_function_1(self->handler, self_in);
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(pin_drive_obj, pin_drive);
+
+static const mp_rom_map_elem_t pin_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_value), MP_ROM_PTR(&pin_value_obj) },
+    { MP_ROM_QSTR(MP_QSTR_irq), MP_ROM_PTR(&pin_irq_obj) },
+    { MP_ROM_QSTR(MP_QSTR_drive), MP_ROM_PTR(&pin_drive_obj) },
+};
+static MP_DEFINE_CONST_DICT(pin_locals, pin_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    pin_type,
+    MP_QSTR_Pin,
+    MP_TYPE_FLAG_NONE,
+    make_new, pin_make_new,
+    locals_dict, &pin_locals
+    );
+
+/* ---- the SPI, module-clocked; the bytes pass by DMA ---- */
+
+static uint8_t message[MESSAGE_SIZE]; /* the controller's */
+static uint8_t shifted[MESSAGE_SIZE]; /* what the module sent */
+
+static uint8_t *span(mp_obj_t buffer, mp_int_t offset, mp_int_t count, mp_uint_t flags) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(buffer, &info, flags);
+    if (offset < 0 || count < 0 || (size_t)offset + (size_t)count > info.len) {
+        mp_raise_ValueError(MP_ERROR_TEXT("buffer too small"));
+    }
+    return (uint8_t *)info.buf + offset;
+}
+
+/* exchange(tx, rx, offset, n) */
+static mp_obj_t memchip_exchange(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_int_t offset = mp_obj_get_int(args[2]);
+    mp_int_t n = mp_obj_get_int(args[3]);
+    const uint8_t *tx = span(args[0], offset, n, MP_BUFFER_READ);
+    uint8_t *rx = span(args[1], offset, n, MP_BUFFER_WRITE);
+    uint32_t start = now();
+    memcpy(rx, message + offset, n);
+    memcpy(shifted + offset, tx, n);
+    left_out += now() - start;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(memchip_exchange_obj, 4, 4, memchip_exchange);
+
+/* ---- the stack ---- */
+
+typedef struct {
+    uint32_t generation;
+    int32_t handle; /* 0: unused */
+    uint32_t events;
+    uint32_t held;  /* bytes that wait to be read */
+    uint32_t queue; /* bytes that were written and are not acknowledged; a listener: who waits */
+    bool finished;  /* the peer's FIN came */
+    _Alignas(4) uint8_t in[RING];
+    _Alignas(4) uint8_t out[RING];
+} entry_t;
+
+static entry_t entries[CONNECTIONS + 1];
+static uint32_t pending;
+static bool woken;
+
+static void note(entry_t *entry, uint32_t events) {
+    entry->events |= events;
+    pending |= 1u << (entry - entries);
+}
+
+static entry_t *find(mp_obj_t handle_in) {
+    mp_int_t handle = mp_obj_get_int(handle_in);
+    entry_t *entry = &entries[handle & 31];
+    return handle > 0 && (handle & 31) <= LISTENER && entry->handle == handle ? entry : NULL;
+}
+
+static mp_obj_t occupy(int index) {
+    entry_t *entry = &entries[index];
+    entry->generation++;
+    entry->handle = (int32_t)(entry->generation << 5 | index);
+    entry->events = entry->held = entry->queue = 0;
+    entry->finished = false;
+    return small(entry->handle);
+}
+
+static mp_obj_t memchip_listen(mp_obj_t ip, mp_obj_t port, mp_obj_t backlog) {
+    (void)ip;
+    (void)port;
+    (void)backlog;
+    return occupy(LISTENER);
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(memchip_listen_obj, memchip_listen);
+
+static mp_obj_t memchip_accept(mp_obj_t handle) {
+    entry_t *listener = find(handle);
+    if (listener == NULL || listener->queue == 0) {
+        return small(ERR_WOULDBLOCK);
+    }
+    for (int i = 0; i < CONNECTIONS; i++) {
+        if (entries[i].handle == 0) {
+            listener->queue--;
+            return occupy(i);
+        }
+    }
+    return small(ERR_WOULDBLOCK);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_accept_obj, memchip_accept);
+
+static mp_obj_t memchip_connect(mp_obj_t ip, mp_obj_t port) {
+    (void)ip;
+    (void)port;
+    return small(ERR_CLSD); /* nobody is there */
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_connect_obj, memchip_connect);
+
+static mp_obj_t memchip_addresses(mp_obj_t handle, mp_obj_t into) {
+    static const uint8_t addresses[8] = { 80, 0, 0x50, 0xc3, 192, 168, 0, 9 };
+    if (find(handle) == NULL) {
+        return small(ERR_CLSD);
+    }
+    memcpy(span(into, 0, 8, MP_BUFFER_WRITE), addresses, 8);
+    return small(0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_addresses_obj, memchip_addresses);
+
+static mp_obj_t memchip_readable(mp_obj_t handle) {
+    entry_t *entry = find(handle);
+    return small(entry ? entry->held : 0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_readable_obj, memchip_readable);
+
+static void copy(uint8_t *into, const uint8_t *from, size_t n) {
+    uint32_t start = now();
+    memcpy(into, from, n);
+    copying += now() - start;
+}
+
+/* read(handle, buffer, offset, n) */
+static mp_obj_t memchip_read(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_int_t n = mp_obj_get_int(args[3]);
+    uint8_t *into = span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_WRITE);
+    entry_t *entry = find(args[0]);
+    if (entry == NULL) {
+        return small(ERR_CLSD);
+    }
+    n = MIN((uint32_t)n, entry->held);
+    if (n == 0) {
+        return small(entry->finished ? ERR_CLSD : ERR_WOULDBLOCK);
+    }
+    copy(into, entry->in, n);
+    entry->held -= n;
+    return small(n);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(memchip_read_obj, 4, 4, memchip_read);
+
+/* Of one handle: opens the window; nothing more is to do here. */
+static mp_obj_t memchip_recved(mp_obj_t handle, mp_obj_t n) {
+    (void)n;
+    return small(find(handle) ? 0 : ERR_CLSD);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_recved_obj, memchip_recved);
+
+static mp_obj_t memchip_writable(mp_obj_t handle) {
+    entry_t *entry = find(handle);
+    return small(entry ? RING - entry->queue : 0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_writable_obj, memchip_writable);
+
+/* write(handle, buffer, offset, n, more) */
+static mp_obj_t memchip_write(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_int_t n = mp_obj_get_int(args[3]);
+    const uint8_t *from = span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_READ);
+    entry_t *entry = find(args[0]);
+    if (entry == NULL) {
+        return small(ERR_CLSD);
+    }
+    n = MIN((uint32_t)n, RING - entry->queue);
+    copy(entry->out, from, n);
+    entry->queue += n;
+    return small(n);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(memchip_write_obj, 5, 5, memchip_write);
+
+static mp_obj_t memchip_in_flight(mp_obj_t handle) {
+    entry_t *entry = find(handle);
+    return small(entry ? entry->queue : 0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_in_flight_obj, memchip_in_flight);
+
+static mp_obj_t memchip_shutdown_rx(mp_obj_t handle) {
+    entry_t *entry = find(handle);
+    if (entry != NULL) {
+        entry->held = 0;
+    }
+    return small(0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_shutdown_rx_obj, memchip_shutdown_rx);
+
+static mp_obj_t memchip_keepalive(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    (void)args;
+    return small(0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(memchip_keepalive_obj, 4, 4, memchip_keepalive);
+
+/* close(h) and abort(h) */
+static mp_obj_t memchip_close(mp_obj_t handle) {
+    entry_t *entry = find(handle);
+    if (entry == NULL) {
+        return small(ERR_CLSD);
+    }
+    entry->handle = 0;
+    entry->events = 0;
+    pending &= ~(1u << (entry - entries));
+    return small(0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_close_obj, memchip_close);
+
+static mp_obj_t memchip_error(mp_obj_t handle) {
+    return small(find(handle) ? 0 : ERR_CLSD);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_error_obj, memchip_error);
+
+static mp_obj_t memchip_events(mp_obj_t handle) {
+    entry_t *entry = find(handle);
+    if (entry == NULL) {
+        return small(0);
+    }
+    uint32_t events = entry->events;
+    entry->events = 0;
+    pending &= ~(1u << (entry - entries));
+    return small(events);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_events_obj, memchip_events);
+
+static mp_obj_t memchip_pending(void) {
+    return small(pending);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_pending_obj, memchip_pending);
+
+static mp_obj_t memchip_overlook(mp_obj_t map) {
+    pending &= ~(uint32_t)mp_obj_get_int(map);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_overlook_obj, memchip_overlook);
+
+static mp_obj_t memchip_wait(mp_obj_t ms) {
+    (void)mp_obj_get_int(ms);
+    bool ended = woken || pending;
+    woken = false;
+    return small(ended);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_wait_obj, memchip_wait);
+
+static mp_obj_t memchip_wake(void) {
+    woken = true;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_wake_obj, memchip_wake);
+
+/* ---- the network's side; connections are named by their index ---- */
+
+/* dial(): somebody connects to the listener. */
+static mp_obj_t memchip_dial(void) {
+    entries[LISTENER].queue++;
+    note(&entries[LISTENER], ACCEPT);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_dial_obj, memchip_dial);
+
+/* arrive(index, n): that many bytes come in. */
+static mp_obj_t memchip_arrive(mp_obj_t index, mp_obj_t n) {
+    entry_t *entry = &entries[mp_obj_get_int(index)];
+    entry->held = MIN(RING, entry->held + (uint32_t)mp_obj_get_int(n));
+    note(entry, DATA);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_arrive_obj, memchip_arrive);
+
+/* acknowledge(index): the peer has all that was written. */
+static mp_obj_t memchip_acknowledge(mp_obj_t index) {
+    entry_t *entry = &entries[mp_obj_get_int(index)];
+    entry->queue = 0;
+    note(entry, ROOM);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_acknowledge_obj, memchip_acknowledge);
+
+/* finish(index): the peer's FIN. */
+static mp_obj_t memchip_finish(mp_obj_t index) {
+    entry_t *entry = &entries[mp_obj_get_int(index)];
+    entry->finished = true;
+    note(entry, CLOSED);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_finish_obj, memchip_finish);
+
+/* ---- the module ---- */
+
+static mp_obj_t memchip_init(void) {
+    MP_STATE_VM(memchip_message) = mp_obj_new_bytearray_by_ref(sizeof(message), message);
+    MP_STATE_VM(memchip_shifted) = mp_obj_new_bytearray_by_ref(sizeof(shifted), shifted);
+    memset(entries, 0, sizeof(entries));
+    pending = 0;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_init_obj, memchip_init);
+
+static mp_obj_t memchip_message(void) {
+    return MP_STATE_VM(memchip_message);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_message_obj, memchip_message);
+
+static mp_obj_t memchip_shifted(void) {
+    return MP_STATE_VM(memchip_shifted);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_shifted_obj, memchip_shifted);
+
+#define FUNCTION(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_PTR(&memchip_##name##_obj) }
+
+static const mp_rom_map_elem_t memchip_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_memchip) },
+    { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&pin_type) },
+    { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&memchip_close_obj) },
+    FUNCTION(init), FUNCTION(message), FUNCTION(shifted), FUNCTION(exchange),
+    FUNCTION(instructions), FUNCTION(copying),
+    FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
+    FUNCTION(listen), FUNCTION(accept), FUNCTION(connect), FUNCTION(addresses),
+    FUNCTION(readable), FUNCTION(read), FUNCTION(recved), FUNCTION(writable), FUNCTION(write),
+    FUNCTION(in_flight), FUNCTION(shutdown_rx), FUNCTION(keepalive), FUNCTION(close),
+    FUNCTION(error), FUNCTION(events), FUNCTION(pending), FUNCTION(overlook),
+    FUNCTION(wait), FUNCTION(wake),
+    FUNCTION(dial), FUNCTION(arrive), FUNCTION(acknowledge), FUNCTION(finish),
+};
+static MP_DEFINE_CONST_DICT(memchip_globals, memchip_globals_table);
+
+const mp_obj_module_t memchip_user_cmodule = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&memchip_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_memchip, memchip_user_cmodule);
+MP_REGISTER_ROOT_POINTER(mp_obj_t memchip_message);
+MP_REGISTER_ROOT_POINTER(mp_obj_t memchip_shifted);
