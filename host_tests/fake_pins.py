@@ -54,7 +54,7 @@ class FakeSpi:
 
     def exchange(self, tx, rx, offset, n):
         assert self._rig.cs.value() == 0, "clocked without CS"
-        assert n in range(4, 2049, 4), "a phase is whole dwords"
+        assert n in range(4, 2053, 4), "a transfer is whole dwords"
         if self._rig.drops_request:
             self._rig.transfer_ready.drive(0)
         self.phases.append((offset, n))

@@ -414,6 +414,9 @@ class NoLink:
     def start(self, now):
         """Nothing to signal to."""
 
+    def bind(self, kit):
+        """Nothing for the hot path."""
+
     def serve(self, link, now):
         """Nobody asks."""
 
@@ -470,6 +473,7 @@ def test_a_backlog_longer_than_one_turn_is_taken_without_waiting(serving):
     slept = []
     wait = serving.stack.wait
     serving.stack.wait = lambda ms: slept.append(ms) or wait(ms)
+    serving.bind()
     serving.run_once()
     serving.run_once()
     assert serving.listeners.refused == 80

@@ -20,15 +20,15 @@ def rig(bench):
     return bench.rig
 
 
-def test_cs_frames_the_three_transfers(rig):
+def test_cs_frames_the_two_transfers(rig):
     rig.trace.clear()
     rig.transact(request(6))
-    assert rig.trace == [("cs", 0), ("clock", 8), ("clock", 4), ("clock", 20), ("cs", 1)]
+    assert rig.trace == [("cs", 0), ("clock", 8), ("clock", 24), ("cs", 1)]
 
 
 def test_transfers_continue_in_one_buffer(rig):
     rig.transact(request(18, data=bytes(64)))
-    assert rig.spi.phases == [(0, 8), (8, 4), (12, 64)]
+    assert rig.spi.phases == [(0, 8), (8, 68)]
 
 
 def test_nothing_is_clocked_unasked(rig):

@@ -3,7 +3,7 @@
 The period is 2**30 ms and the functions are C, as on the chips.
 """
 
-from memchip import ticks_add, ticks_diff, ticks_ms
+from memchip import ticks_add, ticks_diff, ticks_ms  # noqa: F401  the module's own names
 
 
 def sleep_ms(ms):

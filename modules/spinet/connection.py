@@ -16,9 +16,11 @@ neither holds it. Which of them holds it can be read from the state:
 Everything here runs in the service thread. Nothing in read, write, status or an event allocates.
 """
 
+from array import array
+
 from micropython import const
 
-from spinet import wire
+from spinet import hot, wire
 from spinet.port import ticks_add, ticks_diff
 from spinet.stack import (
     ERR_CLSD,
@@ -27,6 +29,7 @@ from spinet.stack import (
     EVENT_CONNECTED,
     EVENT_ERROR,
     EVENT_ROOM,
+    EVENTS_ALL,
     INDEX_MASK,
     is_for_now,
     peer_is_gone,
@@ -73,6 +76,8 @@ _LEGAL = bytes(
 _HELD_BY_CONTROLLER = const(
     1 << _ALLOCATED | 1 << _CONNECTING | 1 << _CONNECTED | 1 << _OTHER_END_CLOSED | 1 << _ABORTED
 )
+_TIMED = const(1 << _CONNECTING | 1 << _CLOSE_PENDING)  # these states have a deadline
+_ALWAYS = const(2 | 16 | 32)  # EVENT_CONNECTED, EVENT_CLOSED, EVENT_ERROR
 _SEEN_AS_CLOSED = const(1 << _OTHER_END_CLOSED | 1 << _ABORTED)
 
 
@@ -90,6 +95,7 @@ class Connection:
         self.listener = None  # whose accept made it; cleared as that listener stops
         self.record = bytearray(wire.CONN_STATUS_SIZE)
         self._manager = manager
+        self._rows = manager.rows
         self._stack = manager.stack  # whose handle it is
         self._ring = ring  # accepted from the controller, not yet taken by the stack
         self._handle = _NO_HANDLE
@@ -102,8 +108,8 @@ class Connection:
         self._deadline = 0  # of connecting, or of the next acknowledgement while closing
         self._close_limit = 0
         self._unacknowledged = 0  # in flight when last asked, while closing
-        self._owed = 0  # accepted and, when last asked, not acknowledged; while not closing
         self._moved_at = 0  # when the last acknowledgement was noticed
+        self._watched = False  # step_write() has begun to watch; it ends that itself
         wire.status_clear(self.record, number)
 
     # --- states and owners
@@ -116,7 +122,24 @@ class Connection:
         self.state = state
         wire.status_state(self.record, state)
         self._manager.note_state(self, state)
+        self._publish()
         return True
+
+    def _publish(self):
+        """Tell what the hot path goes by; called wherever one of these has changed."""
+        rows = self._rows
+        count = self._ring.count
+        sends = self._may_send()
+        reads = self.state == _CONNECTED and self._handle and not self._ending
+        may = hot.MAY_READ if reads else 0
+        rows[hot.MAY + self.number] = may | hot.MAY_WRITE if sends and not count else may
+        wire.status_space(self.record, self.space())
+        self._manager.note_time(self, count > self._due or 1 << self.state & _TIMED)
+        if self._handle:
+            wants_room = count or self.state == _CLOSE_PENDING
+            self._manager.interest(
+                self._handle, self, _ALWAYS | EVENT_ROOM if wants_room else _ALWAYS
+            )
 
     def held_by_controller(self):
         """True while the controller has to let go before the slot can be free."""
@@ -159,15 +182,18 @@ class Connection:
             return handle
         self._attach(handle)
         self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
+        self._manager.hasten(self._deadline)
         self._set_state(_CONNECTING)
         return 0
 
     def _attach(self, handle):
         manager = self._manager
         self._handle = handle
-        self._owed = 0
+        self._rows[hot.HANDLE + self.number] = handle
+        self._rows[hot.OWED + self.number] = 0
         self._moved_at = manager.now
         manager.attach(handle, self)
+        manager.use(self.number, self._stack)
         self._stack.keepalive(
             handle, manager.keep_idle_s, manager.keep_interval_s, manager.keep_count
         )
@@ -182,11 +208,13 @@ class Connection:
         """Later events find nobody here. Returns the handle, for the stack's close or abort."""
         handle = self._handle
         self._handle = _NO_HANDLE
+        self._rows[hot.HANDLE + self.number] = _NO_HANDLE
         self._manager.detach(handle)
         self._ring.clear()
         self._pushed = 0
         self._due = 0
         self._ending = 0
+        self._publish()
         return handle
 
     def _gone(self, state):
@@ -214,7 +242,15 @@ class Connection:
         elif events & EVENT_CLOSED:
             self._on_peer_gone(ERR_CLSD)
         if events & EVENT_ROOM:
+            self._on_room()
+
+    def _on_room(self):
+        """Something was acknowledged."""
+        if self.state == _CLOSE_PENDING:
+            self.step_close(self._manager.now)
+        elif self._ring.count:
             self._drain()
+            self._publish()
 
     def _on_error(self, error):
         if is_for_now(error):
@@ -231,6 +267,7 @@ class Connection:
         if self.state == _CONNECTED:
             if self._ending == 0 or self._ending == ERR_CLSD:
                 self._ending = reason  # a FIN that is noticed after a reset brings nothing back
+                self._publish()
             self._end_if_read()
         elif self.state == _OTHER_END_CLOSED and reason != ERR_CLSD and self._handle:
             self._stack.abort(self._detach())  # a reset after the FIN
@@ -289,8 +326,16 @@ class Connection:
         if n > self._ring.free():
             self._manager.fault("slot %d: write beyond its space" % self.number)
             return False
-        self._owed += n
+        self._rows[hot.OWED + self.number] += n
+        self._rows[hot.WRITING] |= 1 << self.number
         taken = self._send_directly(buf, offset, n, push) if not self._ring.count else 0
+        return self._keep(buf, offset, n, push, taken)
+
+    def finish_write(self, buf, offset, n, push, taken):
+        """The rest of a write(): the stack took `taken` of its n bytes, or that is an error."""
+        self._keep(buf, offset, n, push, self._taken(taken))
+
+    def _keep(self, buf, offset, n, push, taken):
         if not self._may_send():
             return False
         if taken < n:
@@ -298,6 +343,7 @@ class Connection:
         if push:
             self._pushed = self._due = self._ring.count
         self._drain()
+        self._publish()
         return self._may_send()
 
     def _send_directly(self, buf, offset, n, push):
@@ -307,6 +353,7 @@ class Connection:
     def _gather(self, buf, offset, n):
         if not self._gathers():
             self._flush_at = ticks_add(self._manager.now, FLUSH_MS)
+            self._manager.hasten(self._flush_at)
         self._ring.put(buf, offset, n)
 
     def _gathers(self):
@@ -315,7 +362,10 @@ class Connection:
 
     def _send(self, buf, offset, n, more):
         """Hand n bytes to the stack; returns how many it took."""
-        taken = self._stack.write(self._handle, buf, offset, n, 1 if more else 0)
+        return self._taken(self._stack.write(self._handle, buf, offset, n, 1 if more else 0))
+
+    def _taken(self, taken):
+        """What a write of the stack's took; an error ends the connection or means nothing."""
         if taken >= 0:
             return taken
         if not is_for_now(taken):
@@ -366,6 +416,7 @@ class Connection:
         if self._handle and self._gathers() and ticks_diff(now, self._flush_at) >= 0:
             self._due = self._ring.count
             self._drain()
+            self._publish()
 
     # --- ending
 
@@ -385,6 +436,7 @@ class Connection:
         self._unacknowledged = -1
         self._deadline = ticks_add(manager.now, ACKNOWLEDGE_TIMEOUT_MS)
         self._close_limit = ticks_add(manager.now, CLOSE_LIMIT_MS)
+        manager.hasten(ticks_add(manager.now, CLOSE_POLL_MS))
         self._set_state(_CLOSE_PENDING)
         self.step_close(manager.now)
 
@@ -429,17 +481,23 @@ class Connection:
             self._gone(_ABORTED)
 
     def step_write(self, now):
-        """connected: give up when the peer acknowledges nothing for the write time-out."""
-        if not self._may_send():
-            return
+        """connected and written to: give up when the peer acknowledges nothing for the time-out."""
         manager = self._manager
-        left = self._ring.count + max(0, self._stack.in_flight(self._handle))
-        if not left or left < self._owed:
+        rows = self._rows
+        owed = hot.OWED + self.number
+        left = 0
+        if self._may_send():
+            left = self._ring.count + max(0, self._stack.in_flight(self._handle))
+        if not self._watched or left < rows[owed]:
             self._moved_at = now
-        elif ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
+        elif left and ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
             manager.write_timeouts += 1
             self._gone(_ABORTED)
-        self._owed = left
+            left = 0
+        rows[owed] = left
+        self._watched = left != 0
+        if not left:
+            rows[hot.WRITING] &= ~(1 << self.number)
 
     def due_ms(self, now):
         """How long until one of the steps has something to do; -1: no time is set."""
@@ -457,6 +515,7 @@ class ConnectionManager:
 
     def __init__(self, stack, debug=False, buffers=None):
         self.stack = stack
+        self.rows = array("I", [0] * hot.ROWS)  # what the hot path goes by
         self.now = 0  # ticks at the start of this pass of the loop; written by service
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
         self.connected = 0  # bit map of slots, as ConnStatus wants it
@@ -476,6 +535,11 @@ class ConnectionManager:
         self._occupied = 0  # bit map of slots that are not free
         self._over = 0  # bit map of slots in closeReady
         self._owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
+        self.timed = 0  # bit map of slots that have a deadline
+        self.soonest = 0  # of their deadlines, or earlier; meaningful while `timed`
+        self._plain = (stack.readable, stack.read, stack.recved, stack.write)
+        # Of each slot's stack, for the hot path; see use().
+        self.calls = [[call] * wire.SOCKETS for call in self._plain]
         buffers = buffers or rings(wire.SOCKETS)
         self.slots = [Connection(i, self, buffers[i]) for i in range(wire.SOCKETS)]
 
@@ -492,6 +556,27 @@ class ConnectionManager:
         self.closed = self.closed | bit if _SEEN_AS_CLOSED >> state & 1 else self.closed & ~bit
         self._occupied = self._occupied | bit if state != _FREE else self._occupied & ~bit
         self._over = self._over | bit if state == _CLOSE_READY else self._over & ~bit
+        self.rows[hot.CONNECTED] = self.connected
+        self.rows[hot.CLOSED] = self.closed
+
+    def note_time(self, slot, has_deadline):
+        """Keep the map of who has a deadline; called by Connection._publish only."""
+        bit = 1 << slot.number
+        self.timed = self.timed | bit if has_deadline else self.timed & ~bit
+
+    def hasten(self, when):
+        """Somebody has a deadline then; step() is called in time for it."""
+        if not self.timed or ticks_diff(when, self.soonest) < 0:
+            self.soonest = when
+
+    def use(self, number, stack):
+        """The hot path calls this stack for that slot."""
+        if stack is self.stack:
+            calls = self._plain
+        else:
+            calls = (stack.readable, stack.read, stack.recved, stack.write)
+        for i in range(len(calls)):
+            self.calls[i][number] = calls[i]
 
     # --- slots
 
@@ -548,43 +633,76 @@ class ConnectionManager:
 
     def attach(self, handle, owner):
         """Events of this handle go to owner.on_events()."""
-        self._owners[handle & INDEX_MASK] = owner
+        index = handle & INDEX_MASK
+        self._owners[index] = owner
+        self.rows[hot.OWNED + index] = handle
+        self.rows[hot.INTEREST + index] = EVENTS_ALL
+        self.rows[hot.SEEN + index] = 0
 
     def detach(self, handle):
         """Events of this handle go nowhere."""
-        self._owners[handle & INDEX_MASK] = None
+        index = handle & INDEX_MASK
+        self._owners[index] = None
+        self.rows[hot.OWNED + index] = 0
+        self.rows[hot.SEEN + index] = 0
+
+    def interest(self, handle, owner, events):
+        """The owner of this handle, if it is still that, wants to hear of these events only."""
+        index = handle & INDEX_MASK
+        if self._owners[index] is owner:
+            self.rows[hot.INTEREST + index] = events
 
     def dispatch(self):
         """Hand out what the stack has recorded. Handlers may close, open and stop anything."""
-        pending = self.stack.pending()
+        self.rows[hot.DELIVER] = self.stack.pending()
+        self.deliver()
+
+    def deliver(self):
+        """Hand out the events of the indexes in DELIVER: what was seen, and what came since."""
+        rows = self.rows
+        left = rows[hot.DELIVER]
+        rows[hot.DELIVER] = 0
         index = 0
-        while pending:
-            if pending & 1:
-                self._dispatch(index)
-            pending >>= 1
+        while left:
+            if left & 1:
+                self._deliver(rows, index)
+            left >>= 1
             index += 1
 
-    def _dispatch(self, index):
-        owner = self._owners[index]
-        if owner is None:
+    def _deliver(self, rows, index):
+        handle = rows[hot.OWNED + index]
+        if not handle:
             self.stack.overlook(1 << index)  # somebody else's: no wait shall end for it again
             return
-        events = self.stack.events(owner.handle())
+        events = rows[hot.SEEN + index] | self.stack.events(handle) & rows[hot.INTEREST + index]
+        rows[hot.SEEN + index] = 0
         if events:
-            owner.on_events(events)
+            self._owners[index].on_events(events)
 
     def step(self, now):
         """Time passes: flush, give up, finish closing."""
-        if not self._occupied:
-            return
-        for slot in self.slots:
-            slot.step_connect(now)
-            slot.step_flush(now)
-            slot.step_close(now)
+        if self.timed:
+            self._step_timed(now)
         if ticks_diff(now, self._watched_at) >= WATCH_MS:
             self._watched_at = now
             for slot in self.slots:
-                slot.step_write(now)
+                if self.rows[hot.WRITING] >> slot.number & 1:
+                    slot.step_write(now)
+
+    def _step_timed(self, now):
+        for slot in self.slots:
+            if self.timed >> slot.number & 1:
+                slot.step_connect(now)
+                slot.step_flush(now)
+                slot.step_close(now)
+        self.soonest = ticks_add(now, max(0, self.due_ms(now)))
+
+    def step_if_due(self, now):
+        """step(), when there is something for it to do."""
+        if (self.timed and ticks_diff(now, self.soonest) >= 0) or (
+            self.rows[hot.WRITING] and ticks_diff(now, self._watched_at) >= WATCH_MS
+        ):
+            self.step(now)
 
     def reap(self):
         """Free what nobody holds: the only place where a slot becomes free. Returns how many."""
@@ -600,12 +718,16 @@ class ConnectionManager:
     def due_ms(self, now):
         """How long the loop may sleep; -1: as long as it likes."""
         soonest = -1
-        if self._occupied:
+        if self.timed:
             for slot in self.slots:
-                due = slot.due_ms(now)
+                due = slot.due_ms(now) if self.timed >> slot.number & 1 else -1
                 if due >= 0 and (soonest < 0 or due < soonest):
                     soonest = due
         return soonest
+
+    def sleep_ms(self, now):
+        """As due_ms(), but asks no slot: it may be too short."""
+        return max(0, ticks_diff(self.soonest, now)) if self.timed else -1
 
     def summary(self):
         """Both bit maps, as wire.put_conn_status() takes them."""

@@ -4,13 +4,15 @@ A port (spi_master, spi_slave) moves the bytes and calls, in this order:
 
     begin()      a header may come: our own is ready in `tx`
     answer()     8 bytes are in `rx`: decide; the response is in `tx`, `data_length` is set
-    complete()   response and data phase have passed: act on what came
+    complete()   response and data phase have passed, and param32 with the response: act on it
     finish()     CS rose: what was deferred is done now
     cut()        instead of any of them: the transaction was abandoned half-way
 
 The data phase has `data_length` bytes (whole dwords); `tx` holds them when the response is
 positive and the command sends, `rx` takes them otherwise, both at wire.DATA.
 """
+
+from array import array
 
 from spinet import wire
 
@@ -40,14 +42,23 @@ class Link:
         self.data_length = 0  # of the data phase, in whole dwords
         self.answered = False  # the response has crossed the wire; the data may not have
         self.refused = False  # the header could not be served: nothing to complete
-        self.transactions = 0
+        self.count = array("I", (0,))  # of transactions, modulo 2**30; the hot path counts here too
         self.bad_headers = 0
         self.cuts = 0
+
+    @property
+    def transactions(self):
+        """How many there were, modulo 2**30."""
+        return self.count[0]
 
     def begin(self):
         """A new header may come."""
         self.answered = False
         wire.forget_request(self.rx)
+        self.refresh()
+
+    def refresh(self):
+        """The module header is ready in `tx`, with the WiFi state of the moment."""
         wire.module_header(self.tx, self.commands.wifi_state())
 
     def answer(self):
@@ -80,7 +91,7 @@ class Link:
 
     def complete(self):
         """Response and data have crossed the wire."""
-        self.transactions += 1
+        self.count[0] = self.count[0] + 1 & 0x3FFFFFFF
         if not self.refused:
             self.commands.complete(self)
 

@@ -6,16 +6,17 @@ It runs in a thread of its own, so that the REPL stays free: `service.start(boar
 
 import gc
 import sys
+from array import array
 
 from micropython import const
 
-from spinet import port
+from spinet import hot, port, wire
 from spinet.commands import Commands
 from spinet.connection import ConnectionManager
 from spinet.link import Link, LinkLost
 from spinet.listener import ListenerTable
 from spinet.networks import Networks
-from spinet.port import ticks_diff, ticks_ms
+from spinet.port import ticks_add, ticks_diff, ticks_ms
 from spinet.report import diagnostics
 from spinet.wlan import Wlan
 
@@ -23,6 +24,9 @@ NEWS_MS = const(200)  # how often the controller is told again of news it has no
 HOUSEKEEPING_MS = const(1000)
 WATCH_MS = const(20)  # how often WiFi is looked at while something is under way there
 GARBAGE = const(65536)  # bytes allocated since the last collection that call for one at idle
+
+PASSES = const(1000)  # between two looks at whether stop() was called
+_PUSH = const(0x02)
 
 current = None  # the Service that runs, for the REPL and for reports
 _running = False  # start() to stop(); the thread ends when it is cleared
@@ -47,7 +51,8 @@ class Service:
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = 0  # heap in use after the last collection
-        self.passes = 0
+        self._loop = array("I", [0] * hot.LOOP)  # what the hot path goes by
+        self._kit = [None] * hot.KIT
 
     def _report(self):
         diagnostics(self)
@@ -55,31 +60,107 @@ class Service:
     def start(self):
         """Signal to the controller that we are up."""
         gc.collect()
-        self._kept = self._told = self.manager.now = ticks_ms()
-        self.port.start(self.manager.now)
+        now = ticks_ms()
+        self._kept = self._told = self.manager.now = self._loop[hot.NOW] = now
+        self.port.start(now)
+        self.bind()
+
+    def bind(self):
+        """Look up once what the hot path calls; again after something of it was replaced."""
+        kit = self._kit
+        stack = self.stack
+        manager = self.manager
+        kit[hot.WAIT] = stack.wait
+        kit[hot.TICKS] = ticks_ms
+        kit[hot.PENDING] = stack.pending
+        kit[hot.EVENTS_OF] = stack.events
+        kit[hot.KIT_ROWS] = manager.rows
+        kit[hot.KIT_LOOP] = self._loop
+        kit[hot.KIT_COUNT] = self.link.count
+        kit[hot.TX] = self.link.tx
+        kit[hot.RX] = self.link.rx
+        kit[hot.RECORDS] = [slot.record for slot in manager.slots]
+        kit[hot.READABLE : hot.WRITE + 1] = manager.calls
+        kit[hot.KIT_SIGNALS] = array("I", [0] * hot.SIGNALS)
+        kit[hot.FAST] = 0
+        self.port.bind(kit)
 
     def run_once(self):
         """One pass: sleep until something happened, then deal with all of it."""
+        self.run(1)
+
+    def run(self, passes):
+        """So many passes, or fewer when stop() was called. Nothing in it allocates.
+
+        What is out of the ordinary is done here, between two stays in the hot path.
+        """
+        loop = self._loop
+        kit = self._kit
         manager = self.manager
-        stack = self.stack
-        stack.wait(self._sleep_ms(manager.now))
-        now = ticks_ms()
-        manager.now = now
-        if stack.pending():
-            manager.dispatch()
-        self.port.serve(self.link, now)
-        manager.step(now)
+        turn = hot.turn
+        resumed = 0
+        loop[hot.STALE] = 1  # who knows what was done since the last run
+        self._plan(loop[hot.NOW])
+        while True:
+            why = turn(kit, passes, resumed)
+            if why == hot.DONE:
+                return
+            manager.now = loop[hot.NOW]
+            passes = loop[hot.PASSES]
+            if why == hot.EVENTS:
+                loop[hot.STALE] = 1
+                manager.deliver()
+                resumed = 1
+            else:
+                resumed = 0
+                self._serve(why)
+                self._tidy(loop[hot.NOW])
+
+    def stop(self):
+        """From any thread: run() returns soon."""
+        self._loop[hot.STOP] = 1
+        self.stack.wake()
+
+    def _serve(self, why):
+        """What the hot path left of this pass's transaction, or all of it."""
+        if why == hot.PLAIN:
+            self.port.conclude(self.link)
+        elif why == hot.SHORT:
+            self._finish_write()
+        elif why == hot.WITHDRAWN:
+            self.port.withdraw()
+        else:
+            self.port.serve(self.link, self._loop[hot.NOW])
+
+    def _finish_write(self):
+        message = self.link.rx
+        push = wire.request_flags(message) & _PUSH != 0
+        taken = self._loop[hot.TAKEN] - hot.TAKEN_ZERO
+        slot = self.manager.slots[wire.request_socket(message)]
+        slot.finish_write(message, wire.DATA, wire.request_length(message), push, taken)
+
+    def _tidy(self, now):
+        """The end of a pass in which anything but bytes has moved, or something was due."""
+        manager = self.manager
+        self._loop[hot.STALE] = 0
+        manager.step_if_due(now)
         if manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
         self._look_after(now)
-        self.passes += 1
+        self._plan(now)
+
+    def _plan(self, now):
+        """When Python has to look next; and what the hot path tells of WiFi until then."""
+        self._loop[hot.DUE] = ticks_add(now, self._sleep_ms(now))
+        self.manager.rows[hot.RSSI] = self.wlan.rssi & 0xFF
+        self.link.refresh()
 
     def _sleep_ms(self, now):
         """Until the next thing that has a time; HOUSEKEEPING_MS when nothing has."""
         if self.listeners.unfinished:
             return 0
         ms = HOUSEKEEPING_MS
-        due = self.manager.due_ms(now)
+        due = self.manager.sleep_ms(now)
         if 0 <= due < ms:
             ms = due
         due = self.port.due_ms(now)
@@ -138,7 +219,7 @@ def _live(board):
     try:
         current.start()
         while _running:
-            current.run_once()
+            current.run(PASSES)
     finally:
         current.shut()
         current = None
@@ -175,7 +256,7 @@ def stop():
     global _running
     _running = False
     if current:
-        current.stack.wake()
+        current.stop()
     if _ended:
         _ended.acquire()
         _ended.release()

@@ -1,13 +1,18 @@
 """Port, module-clocked: the module drives SCK and CS, as on Duet boards.
 
-The controller raises TRANSFER_READY when its buffers are ready; a transaction is three
-transfers under one CS: 8 header bytes, the dword with response and param32, the data.
+The controller raises TRANSFER_READY when its buffers are ready; a transaction is two transfers
+under one CS: 8 header bytes, then the dword with response and param32 together with the data. The
+controller's buffer is contiguous, so it cannot tell; and each transfer costs as much as half a
+kilobyte takes on the wire.
 """
+
+from array import array
 
 from micropython import const
 
+from spinet import hot
 from spinet.port import ticks_diff
-from spinet.wire import DATA, FIRST_PHASE, RESPONSE
+from spinet.wire import FIRST_PHASE, RESPONSE
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
 BURST = const(16)  # transactions in a row before the loop looks at the network again
@@ -25,17 +30,17 @@ class SpiMaster:
         self._cs = cs
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
-        self._edge = False  # set by the pin interrupt, cleared as a transaction starts
-        self._level_counts = True  # a level may stand for a missed edge; see _recovered()
-        self._looked = 0  # when the last transaction ended or the level was last looked at
+        # The edge, what a level means and when it was looked at: shared with the hot path.
+        self._signals = array("I", [0] * hot.SIGNALS)
+        self._signals[hot.LEVEL_COUNTS] = 1  # see _recovered()
         self.recovered = 0  # transactions begun for an edge that was missed
         self.withdrawn = 0  # edges whose request was gone when we came to it
 
     def start(self, now):
         """Start-up signalling: the controller waits for two rising edges of DATA_READY."""
-        self._looked = now
+        self._signals[hot.LOOKED] = now
         self._cs.value(1)
-        self._transfer_ready.irq(self._on_transfer_ready)
+        self._transfer_ready.irq(self._edge_handler())
         for _ in range(2):
             self._data_ready.value(0)
             self._data_ready.value(1)
@@ -43,11 +48,24 @@ class SpiMaster:
     def stop(self):
         """Nothing is asked of us any more."""
         self._transfer_ready.irq(None)
-        self._edge = False
+        self._signals[hot.EDGE] = 0
 
-    def _on_transfer_ready(self, pin):
-        if pin.value():
-            self._edge = True  # in interrupt context: a flag and nothing else
+    def _edge_handler(self):
+        signals = self._signals
+
+        def on_transfer_ready(pin):
+            if pin.value():
+                signals[hot.EDGE] = 1  # in interrupt context: a flag and nothing else
+
+        return on_transfer_ready
+
+    def bind(self, kit):
+        """Give the hot path what it serves this link with."""
+        kit[hot.FAST] = 1
+        kit[hot.KIT_SIGNALS] = self._signals
+        kit[hot.EXCHANGE] = self._spi.exchange
+        kit[hot.CS] = self._cs.value
+        kit[hot.REQUESTED] = self._transfer_ready.value
 
     def due_ms(self, _now):
         """How long the loop may sleep before it has to look here again."""
@@ -55,52 +73,57 @@ class SpiMaster:
 
     def idle(self):
         """True when no request is known to wait."""
-        return not self._edge
+        return not self._signals[hot.EDGE]
 
     def serve(self, link, now):
         """Run the transactions that are asked for, at most BURST; True if there were any."""
         served = 0
         while served < BURST and self._requested(now):
             self._transact(link)
-            self._looked = now
+            self._signals[hot.LOOKED] = now
             served += 1
         return served != 0
 
     def _requested(self, now):
-        if self._edge:
-            self._edge = False
+        signals = self._signals
+        if signals[hot.EDGE]:
+            signals[hot.EDGE] = 0
             if self._transfer_ready.value():
                 return True
-            self.withdrawn += 1
+            self.withdraw()
             return False
-        return ticks_diff(now, self._looked) >= LEVEL_AFTER_MS and self._recovered(now)
+        return ticks_diff(now, signals[hot.LOOKED]) >= LEVEL_AFTER_MS and self._recovered(now)
+
+    def withdraw(self):
+        """The request behind an edge was gone when we came to it."""
+        self.withdrawn += 1
 
     def _recovered(self, now):
         # Some boards never drop TRANSFER_READY by themselves. A level that brought us a
         # transaction with no valid header is such a board idling: it counts again only
         # after it has been seen low, or after a good transaction.
-        self._looked = now
+        signals = self._signals
+        signals[hot.LOOKED] = now
         if not self._transfer_ready.value():
-            self._level_counts = True
+            signals[hot.LEVEL_COUNTS] = 1
             return False
-        if self._level_counts:
+        if signals[hot.LEVEL_COUNTS]:
             self.recovered += 1
-        return self._level_counts
+        return signals[hot.LEVEL_COUNTS] == 1
 
     def _transact(self, link):
-        spi = self._spi
-        tx = link.tx
-        rx = link.rx
         link.begin()
         self._cs.value(0)
-        spi.exchange(tx, rx, 0, FIRST_PHASE)
+        self._spi.exchange(link.tx, link.rx, 0, FIRST_PHASE)
+        self.conclude(link)
+
+    def conclude(self, link):
+        """The first 8 bytes have passed: the rest of this transaction."""
         link.answer()
-        spi.exchange(tx, rx, RESPONSE, 4)
-        if link.data_length:
-            spi.exchange(tx, rx, DATA, link.data_length)
+        self._spi.exchange(link.tx, link.rx, RESPONSE, 4 + link.data_length)
         link.complete()
         self._cs.value(1)
-        self._level_counts = not link.refused
+        self._signals[hot.LEVEL_COUNTS] = 0 if link.refused else 1
         link.finish()
 
     def signal(self):

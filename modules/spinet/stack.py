@@ -58,6 +58,7 @@ EVENT_DATA = 4
 EVENT_ROOM = 8
 EVENT_CLOSED = 16  # the peer's FIN
 EVENT_ERROR = 32  # the connection is broken, error(h) says why
+EVENTS_ALL = 63
 
 INDEX_BITS = 5
 INDEX_MASK = 31

@@ -307,6 +307,11 @@ def set_local_port(record, port):
     put_u16(record, 4, port)
 
 
+def status_space(record, space):
+    """Set writeBufferSpace."""
+    put_u16(record, 14, space)
+
+
 def status_clear(record, number):
     """The record of a free slot."""
     for i in range(CONN_STATUS_SIZE):

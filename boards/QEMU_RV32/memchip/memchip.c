@@ -42,12 +42,6 @@ static mp_obj_t memchip_instructions(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(memchip_instructions_obj, memchip_instructions);
 
-/* Of those, in payload copies. */
-static mp_obj_t memchip_copying(void) {
-    return small(copying & 0x3fffffff);
-}
-static MP_DEFINE_CONST_FUN_OBJ_0(memchip_copying_obj, memchip_copying);
-
 /* ---- the clock, as extmod/modtime.c has it on the chips ---- */
 
 #define PERIOD 0x40000000
@@ -373,8 +367,11 @@ static mp_obj_t memchip_overlook(mp_obj_t map) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(memchip_overlook_obj, memchip_overlook);
 
+static void next_step(void);
+
 static mp_obj_t memchip_wait(mp_obj_t ms) {
     (void)mp_obj_get_int(ms);
+    next_step();
     bool ended = woken || pending;
     woken = false;
     return small(ended);
@@ -387,42 +384,111 @@ static mp_obj_t memchip_wake(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(memchip_wake_obj, memchip_wake);
 
-/* ---- the network's side; connections are named by their index ---- */
+/* ---- the other ends: one step for each wait ---- */
 
-/* dial(): somebody connects to the listener. */
-static mp_obj_t memchip_dial(void) {
-    entries[LISTENER].queue++;
-    note(&entries[LISTENER], ACCEPT);
+/* What happens before a wait ends: something in the network, and a request of the controller's. */
+typedef struct {
+    uint8_t header[8]; /* of the request */
+    uint8_t asks;      /* 0: no request */
+    uint8_t happens;   /* 'a' bytes arrive, 'r' room: all is acknowledged, 'd' dial, 'f' FIN */
+    uint8_t index;     /* of which connection */
+    uint8_t spare;
+} step_t;
+
+typedef struct {
+    uint32_t passes;
+    uint32_t sum; /* of instructions, as is what follows */
+    uint32_t copied;
+    uint32_t most;
+} spent_t;
+
+#define STEPS 64
+#define ARRIVES 2048
+
+static step_t steps[STEPS];
+static spent_t spent[STEPS];
+static int step_count;
+static int step;        /* the one that this pass serves, -1 before the first */
+static uint32_t began;  /* instructions() at its beginning */
+static uint32_t copied; /* copying at its beginning */
+static pin_obj_t *asking;
+
+static void account(void) {
+    uint32_t sum = now() - left_out - began;
+    spent_t *of = &spent[step];
+    of->passes++;
+    of->sum += sum;
+    of->copied += copying - copied;
+    of->most = MAX(of->most, sum);
+}
+
+static void happen(const step_t *what) {
+    entry_t *entry = &entries[what->index];
+    if (what->happens == 'a') {
+        entry->held = MIN(RING, entry->held + ARRIVES);
+        note(entry, DATA);
+    } else if (what->happens == 'r') {
+        entry->queue = 0;
+        note(entry, ROOM);
+    } else if (what->happens == 'd') {
+        entries[LISTENER].queue++;
+        note(&entries[LISTENER], ACCEPT);
+    } else if (what->happens == 'f') {
+        entry->finished = true;
+        note(entry, CLOSED);
+    }
+}
+
+/* Called by every wait. The pin's handler is what a chip's interrupt would have called, and counts. */
+static void next_step(void) {
+    uint32_t start = now();
+    if (step_count == 0) {
+        return;
+    }
+    if (step >= 0) {
+        account();
+    }
+    step = (step + 1) % step_count;
+    const step_t *what = &steps[step];
+    happen(what);
+    memcpy(message, what->header, sizeof(what->header));
+    copied = copying;
+    left_out += now() - start;
+    began = now() - left_out;
+    asking->level = false;
+    if (what->asks) {
+        woken = true;
+        asking->level = true;
+        mp_call_function_1(asking->handler, MP_OBJ_FROM_PTR(asking));
+    }
+}
+
+/* play(pin, steps): from now on every wait is one of these; forgets what was counted. */
+static mp_obj_t memchip_play(mp_obj_t pin, mp_obj_t steps_in) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(steps_in, &info, MP_BUFFER_READ);
+    if (info.len > sizeof(steps) || info.len % sizeof(step_t)) {
+        mp_raise_ValueError(MP_ERROR_TEXT("steps"));
+    }
+    memcpy(steps, info.buf, info.len);
+    memset(spent, 0, sizeof(spent));
+    step_count = (int)(info.len / sizeof(step_t));
+    step = -1;
+    asking = MP_OBJ_TO_PTR(pin);
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_0(memchip_dial_obj, memchip_dial);
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_play_obj, memchip_play);
 
-/* arrive(index, n): that many bytes come in. */
-static mp_obj_t memchip_arrive(mp_obj_t index, mp_obj_t n) {
-    entry_t *entry = &entries[mp_obj_get_int(index)];
-    entry->held = MIN(RING, entry->held + (uint32_t)mp_obj_get_int(n));
-    note(entry, DATA);
-    return mp_const_none;
+/* spent(step): (passes, mean of instructions, mean of them copying, most). */
+static mp_obj_t memchip_spent(mp_obj_t index) {
+    const spent_t *of = &spent[mp_obj_get_int(index)];
+    uint32_t passes = MAX(of->passes, 1);
+    mp_obj_t items[4] = {
+        small(of->passes), small(of->sum / passes), small(of->copied / passes), small(of->most),
+    };
+    return mp_obj_new_tuple(4, items);
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(memchip_arrive_obj, memchip_arrive);
-
-/* acknowledge(index): the peer has all that was written. */
-static mp_obj_t memchip_acknowledge(mp_obj_t index) {
-    entry_t *entry = &entries[mp_obj_get_int(index)];
-    entry->queue = 0;
-    note(entry, ROOM);
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(memchip_acknowledge_obj, memchip_acknowledge);
-
-/* finish(index): the peer's FIN. */
-static mp_obj_t memchip_finish(mp_obj_t index) {
-    entry_t *entry = &entries[mp_obj_get_int(index)];
-    entry->finished = true;
-    note(entry, CLOSED);
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(memchip_finish_obj, memchip_finish);
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_spent_obj, memchip_spent);
 
 /* ---- the module ---- */
 
@@ -431,6 +497,7 @@ static mp_obj_t memchip_init(void) {
     MP_STATE_VM(memchip_shifted) = mp_obj_new_bytearray_by_ref(sizeof(shifted), shifted);
     memset(entries, 0, sizeof(entries));
     pending = 0;
+    step_count = 0;
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(memchip_init_obj, memchip_init);
@@ -452,14 +519,14 @@ static const mp_rom_map_elem_t memchip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&pin_type) },
     { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&memchip_close_obj) },
     FUNCTION(init), FUNCTION(message), FUNCTION(shifted), FUNCTION(exchange),
-    FUNCTION(instructions), FUNCTION(copying),
+    FUNCTION(instructions),
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
     FUNCTION(listen), FUNCTION(accept), FUNCTION(connect), FUNCTION(addresses),
     FUNCTION(readable), FUNCTION(read), FUNCTION(recved), FUNCTION(writable), FUNCTION(write),
     FUNCTION(in_flight), FUNCTION(shutdown_rx), FUNCTION(keepalive), FUNCTION(close),
     FUNCTION(error), FUNCTION(events), FUNCTION(pending), FUNCTION(overlook),
     FUNCTION(wait), FUNCTION(wake),
-    FUNCTION(dial), FUNCTION(arrive), FUNCTION(acknowledge), FUNCTION(finish),
+    FUNCTION(play), FUNCTION(spent),
 };
 static MP_DEFINE_CONST_DICT(memchip_globals, memchip_globals_table);
 

@@ -1,0 +1,240 @@
+"""The hot path: what nearly every pass of the loop does, in one viper function.
+
+A controller sends a connGetStatus for each connRead and asks for little else while bytes move. A
+call of a Python method costs as much as all the machine code below needs for such a transaction,
+so here one long function is what many small ones are elsewhere. It waits, takes the stack's
+events, and serves null, connGetStatus, connRead and connWrite as long as they go the usual way.
+Whatever is out of the ordinary it leaves undone and hands to Service.run(), which goes the plain
+way: Link, Commands and Connection do the same for every request, and the tests compare the two.
+
+What both ways share are arrays of words, none of them negative: `rows` of the ConnectionManager,
+`signals` of a SpiMaster, `loop` of the Service, `count` of the Link. All in the service thread
+but EDGE. Offsets of the records are repeated from wire.py, and a test compares them.
+"""
+
+import micropython
+from micropython import const
+
+# Words of `rows`. Of slot i:
+HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
+MAY = const(8)  # + i: MAY_READ, MAY_WRITE
+OWED = const(16)  # + i: accepted and, when last asked, not acknowledged
+# of all slots, as bit maps or bytes:
+WRITING = const(24)  # slots that were written to since their acknowledgements were last looked at
+CONNECTED = const(25)
+CLOSED = const(26)
+RSSI = const(27)  # as a byte; set by the service
+DELIVER = const(28)  # stack indexes whose SEEN events nobody has been told of
+# of each index of the stack:
+OWNED = const(32)  # + index: the handle as it was attached, 0 when nobody cares
+INTEREST = const(64)  # + index: events that its owner wants to hear of
+SEEN = const(96)  # + index: events taken from the stack and not yet delivered
+ROWS = const(128)
+
+MAY_READ = const(1)  # connected, and the peer has not ended it
+MAY_WRITE = const(2)  # the peer listens, and nothing waits in the ring
+
+# Words of `signals`
+EDGE = const(0)  # TRANSFER_READY rose; set by the pin interrupt, cleared as a transaction starts
+LOOKED = const(1)  # when the last transaction began or the level was last looked at
+LEVEL_COUNTS = const(2)  # a level may stand for a missed edge
+SIGNALS = const(3)
+
+# Words of `loop`
+NOW = const(0)  # ticks at the start of this pass
+DUE = const(1)  # when Python has to look, whatever happens
+STOP = const(2)  # set by service.stop() from any thread: return at the end of this pass
+STALE = const(3)  # events were delivered in this pass: Python has to tidy up at its end
+PASSES = const(4)  # how many are left
+TAKEN = const(5)  # of the last write: what the stack took, + TAKEN_ZERO
+LOOP = const(6)
+
+TAKEN_ZERO = const(32)  # TAKEN of an error is the error plus this
+
+# What turn() leaves to Python
+DONE = const(0)  # the passes are over, or STOP
+TIDY = const(1)  # something is due, or was delivered
+EVENTS = const(2)  # deliver, then go on with this pass
+PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
+SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
+WITHDRAWN = const(5)  # an edge whose request is gone
+
+# Places in `kit`, which Service.bind() makes
+WAIT = const(0)  # of the stack, as are the next three
+TICKS = const(1)
+PENDING = const(2)
+EVENTS_OF = const(3)
+KIT_ROWS = const(4)
+KIT_LOOP = const(5)
+KIT_COUNT = const(6)
+KIT_SIGNALS = const(7)
+TX = const(8)
+RX = const(9)
+RECORDS = const(10)  # of each slot, as are the next four: its stack may be another's
+READABLE = const(11)
+READ = const(12)
+RECVED = const(13)
+WRITE = const(14)
+FAST = const(15)  # 1: the module drives the clock, and turn() serves; 0: the port does
+EXCHANGE = const(16)
+CS = const(17)
+REQUESTED = const(18)  # TRANSFER_READY's level
+KIT = const(19)
+
+_MASK = const(0x3FFFFFFF)  # of ticks and counts
+_HALF = const(0x20000000)
+
+# As wire.py, connection.py and stack.py have them
+_VERSION = const(0x3E)
+_NULL = const(0)
+_READ = const(4)
+_WRITE = const(5)
+_STATUS = const(6)
+_CLOSE_AFTER_WRITE = const(0x01)
+_PUSH = const(0x02)
+_SLOTS = const(8)
+_MAX_DATA = const(2048)
+_FIRST_PHASE = const(8)
+_RESPONSE = const(8)
+_RESPONSE_WORD = const(2)
+_DATA = const(12)
+_STATUS_SIZE = const(20)
+_AMOUNT = const(12)  # of a ConnStatus: bytesAvailable
+_SEGMENT = const(1440)
+_WOULDBLOCK = const(-7)
+
+
+@micropython.viper
+def turn(kit, passes: int, resumed: int) -> int:
+    """Up to `passes` passes of the loop; returns why it ended, see DONE and what follows it.
+
+    `resumed`: the wait and the events of this pass are done already.
+    """
+    wait = kit[WAIT]
+    ticks = kit[TICKS]
+    pending = kit[PENDING]
+    events = kit[EVENTS_OF]
+    rows = ptr32(kit[KIT_ROWS])
+    loop = ptr32(kit[KIT_LOOP])
+    count = ptr32(kit[KIT_COUNT])
+    signals = ptr32(kit[KIT_SIGNALS])
+    tx = kit[TX]
+    rx = kit[RX]
+    sent = ptr8(tx)
+    sent_words = ptr32(tx)
+    header = ptr8(rx)
+    records = kit[RECORDS]
+    readable = kit[READABLE]
+    read = kit[READ]
+    recved = kit[RECVED]
+    write = kit[WRITE]
+    fast = int(kit[FAST])
+    exchange = kit[EXCHANGE]
+    cs = kit[CS]
+    requested = kit[REQUESTED]
+    now = loop[NOW]
+    while True:
+        if resumed:
+            resumed = 0
+        else:
+            if passes == 0 or loop[STOP]:
+                return DONE
+            passes -= 1
+            loop[PASSES] = passes
+            ms = loop[DUE] - now & _MASK
+            if ms >= _HALF or signals[EDGE]:
+                ms = 0
+            wait(ms)
+            now = int(ticks())
+            loop[NOW] = now
+            todo = int(pending())
+            if todo:
+                index = 0
+                found = 0
+                while todo:
+                    if todo & 1:
+                        handle = rows[OWNED + index]
+                        if handle:
+                            seen = int(events(handle)) & rows[INTEREST + index]
+                            if seen:
+                                rows[SEEN + index] = rows[SEEN + index] | seen
+                                found |= 1 << index
+                        else:
+                            found |= 1 << index
+                    todo >>= 1
+                    index += 1
+                if found:
+                    rows[DELIVER] = found
+                    return EVENTS
+
+        if fast and signals[EDGE]:
+            signals[EDGE] = 0
+            if not int(requested()):
+                return WITHDRAWN
+            signals[LOOKED] = now
+            cs(0)
+            exchange(tx, rx, 0, _FIRST_PHASE)
+            command = header[1]
+            socket = header[2]
+            flags = header[3]
+            length = header[4] | header[5] << 8
+            size = -1  # bytes of the data phase; -1: this one goes the plain way
+            if header[0] == _VERSION and length <= _MAX_DATA:
+                if command == _NULL:
+                    size = 0
+                elif socket < _SLOTS:
+                    if command == _STATUS:
+                        # Its Connection keeps the record ready, but for what changes all the time.
+                        record = ptr8(records[socket])
+                        index = 0
+                        while index < 16:
+                            sent[_DATA + index] = record[index]
+                            index += 1
+                        handle = rows[HANDLE + socket]
+                        if handle:
+                            amount = int(readable[socket](handle))
+                            sent[_DATA + _AMOUNT] = amount
+                            sent[_DATA + _AMOUNT + 1] = amount >> 8
+                        sent[_DATA + 3] = rows[RSSI]
+                        sent[_DATA + 16] = rows[CONNECTED]
+                        sent[_DATA + 17] = 0
+                        sent[_DATA + 18] = rows[CLOSED]
+                        sent[_DATA + 19] = 0
+                        size = _STATUS_SIZE
+                    elif command == _READ:
+                        if rows[MAY + socket] & MAY_READ:
+                            handle = rows[HANDLE + socket]
+                            amount = header[6] | header[7] << 8
+                            if amount > _MAX_DATA:
+                                amount = _MAX_DATA
+                            amount = int(read[socket](handle, tx, _DATA, amount))
+                            if amount > 0:
+                                recved[socket](handle, amount)
+                                size = amount
+                            elif amount == _WOULDBLOCK:
+                                size = 0
+                    elif command == _WRITE and rows[MAY + socket] & MAY_WRITE and length:
+                        # Straight into the stack: full segments, or what is to be pushed.
+                        whole = flags & _PUSH or length % _SEGMENT == 0
+                        if whole and not flags & _CLOSE_AFTER_WRITE:
+                            size = length
+            if size < 0:
+                return PLAIN
+
+            sent_words[_RESPONSE_WORD] = size
+            exchange(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
+            taken = size
+            if command == _WRITE:
+                rows[OWED + socket] = rows[OWED + socket] + size
+                rows[WRITING] = rows[WRITING] | 1 << socket
+                more = 0 if flags & _PUSH else 1
+                taken = int(write[socket](rows[HANDLE + socket], rx, _DATA, size, more))
+            cs(1)
+            signals[LEVEL_COUNTS] = 1
+            count[0] = count[0] + 1 & _MASK
+            if taken != size:
+                loop[TAKEN] = taken + TAKEN_ZERO
+                return SHORT
+
+        if not fast or loop[STALE] or (now - loop[DUE] & _MASK) < _HALF:
+            return TIDY
