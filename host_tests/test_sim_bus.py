@@ -194,8 +194,7 @@ def test_module_clocked_transaction_frame_by_frame(start_sim):
     assert sim.controller.frames[before:] == [
         (PIN, CS, DOWN),
         (CLOCK, 0, head),
-        (CLOCK, 0, bytes([20, 0, 0, 0])),
-        (CLOCK, 0, status),
+        (CLOCK, 0, bytes([20, 0, 0, 0]) + status),
         (PIN, CS, UP),
     ]
 

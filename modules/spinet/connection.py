@@ -20,7 +20,7 @@ from array import array
 
 from micropython import const
 
-from spinet import hot, wire
+from spinet import wire
 from spinet.port import ticks_add, ticks_diff
 from spinet.stack import (
     ERR_CLSD,
@@ -47,6 +47,21 @@ KEEP_IDLE_S = const(60)  # silence of a connection before the stack asks whether
 KEEP_INTERVAL_S = const(10)
 KEEP_COUNT = const(3)  # questions without an answer
 CLOSE_POLL_MS = const(10)  # how often in_flight is asked: no stack reports an acknowledgement
+
+# Words of `rows`, as hot.py has them
+_CLOSED_SLOTS = const(26)
+_CONNECTED_SLOTS = const(25)
+_DELIVER = const(28)
+_HANDLE = const(0)
+_INTEREST = const(64)
+_MAY = const(8)
+_MAY_READ = const(1)
+_MAY_WRITE = const(2)
+_OWED = const(16)
+_OWNED = const(32)
+_ROWS = const(128)
+_SEEN = const(96)
+_WRITING = const(24)
 
 _NO_HANDLE = const(0)
 
@@ -131,8 +146,8 @@ class Connection:
         count = self._ring.count
         sends = self._may_send()
         reads = self.state == _CONNECTED and self._handle and not self._ending
-        may = hot.MAY_READ if reads else 0
-        rows[hot.MAY + self.number] = may | hot.MAY_WRITE if sends and not count else may
+        may = _MAY_READ if reads else 0
+        rows[_MAY + self.number] = may | _MAY_WRITE if sends and not count else may
         wire.status_space(self.record, self.space())
         self._manager.note_time(self, count > self._due or 1 << self.state & _TIMED)
         if self._handle:
@@ -189,8 +204,8 @@ class Connection:
     def _attach(self, handle):
         manager = self._manager
         self._handle = handle
-        self._rows[hot.HANDLE + self.number] = handle
-        self._rows[hot.OWED + self.number] = 0
+        self._rows[_HANDLE + self.number] = handle
+        self._rows[_OWED + self.number] = 0
         self._moved_at = manager.now
         manager.attach(handle, self)
         manager.use(self.number, self._stack)
@@ -208,7 +223,7 @@ class Connection:
         """Later events find nobody here. Returns the handle, for the stack's close or abort."""
         handle = self._handle
         self._handle = _NO_HANDLE
-        self._rows[hot.HANDLE + self.number] = _NO_HANDLE
+        self._rows[_HANDLE + self.number] = _NO_HANDLE
         self._manager.detach(handle)
         self._ring.clear()
         self._pushed = 0
@@ -326,8 +341,8 @@ class Connection:
         if n > self._ring.free():
             self._manager.fault("slot %d: write beyond its space" % self.number)
             return False
-        self._rows[hot.OWED + self.number] += n
-        self._rows[hot.WRITING] |= 1 << self.number
+        self._rows[_OWED + self.number] += n
+        self._rows[_WRITING] |= 1 << self.number
         taken = self._send_directly(buf, offset, n, push) if not self._ring.count else 0
         return self._keep(buf, offset, n, push, taken)
 
@@ -484,7 +499,7 @@ class Connection:
         """connected and written to: give up when the peer acknowledges nothing for the time-out."""
         manager = self._manager
         rows = self._rows
-        owed = hot.OWED + self.number
+        owed = _OWED + self.number
         left = 0
         if self._may_send():
             left = self._ring.count + max(0, self._stack.in_flight(self._handle))
@@ -497,7 +512,7 @@ class Connection:
         rows[owed] = left
         self._watched = left != 0
         if not left:
-            rows[hot.WRITING] &= ~(1 << self.number)
+            rows[_WRITING] &= ~(1 << self.number)
 
     def due_ms(self, now):
         """How long until one of the steps has something to do; -1: no time is set."""
@@ -515,7 +530,7 @@ class ConnectionManager:
 
     def __init__(self, stack, debug=False, buffers=None):
         self.stack = stack
-        self.rows = array("I", [0] * hot.ROWS)  # what the hot path goes by
+        self.rows = array("I", [0] * _ROWS)  # what the hot path goes by
         self.now = 0  # ticks at the start of this pass of the loop; written by service
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
         self.connected = 0  # bit map of slots, as ConnStatus wants it
@@ -556,8 +571,8 @@ class ConnectionManager:
         self.closed = self.closed | bit if _SEEN_AS_CLOSED >> state & 1 else self.closed & ~bit
         self._occupied = self._occupied | bit if state != _FREE else self._occupied & ~bit
         self._over = self._over | bit if state == _CLOSE_READY else self._over & ~bit
-        self.rows[hot.CONNECTED] = self.connected
-        self.rows[hot.CLOSED] = self.closed
+        self.rows[_CONNECTED_SLOTS] = self.connected
+        self.rows[_CLOSED_SLOTS] = self.closed
 
     def note_time(self, slot, has_deadline):
         """Keep the map of who has a deadline; called by Connection._publish only."""
@@ -635,33 +650,33 @@ class ConnectionManager:
         """Events of this handle go to owner.on_events()."""
         index = handle & INDEX_MASK
         self._owners[index] = owner
-        self.rows[hot.OWNED + index] = handle
-        self.rows[hot.INTEREST + index] = EVENTS_ALL
-        self.rows[hot.SEEN + index] = 0
+        self.rows[_OWNED + index] = handle
+        self.rows[_INTEREST + index] = EVENTS_ALL
+        self.rows[_SEEN + index] = 0
 
     def detach(self, handle):
         """Events of this handle go nowhere."""
         index = handle & INDEX_MASK
         self._owners[index] = None
-        self.rows[hot.OWNED + index] = 0
-        self.rows[hot.SEEN + index] = 0
+        self.rows[_OWNED + index] = 0
+        self.rows[_SEEN + index] = 0
 
     def interest(self, handle, owner, events):
         """The owner of this handle, if it is still that, wants to hear of these events only."""
         index = handle & INDEX_MASK
         if self._owners[index] is owner:
-            self.rows[hot.INTEREST + index] = events
+            self.rows[_INTEREST + index] = events
 
     def dispatch(self):
         """Hand out what the stack has recorded. Handlers may close, open and stop anything."""
-        self.rows[hot.DELIVER] = self.stack.pending()
+        self.rows[_DELIVER] = self.stack.pending()
         self.deliver()
 
     def deliver(self):
         """Hand out the events of the indexes in DELIVER: what was seen, and what came since."""
         rows = self.rows
-        left = rows[hot.DELIVER]
-        rows[hot.DELIVER] = 0
+        left = rows[_DELIVER]
+        rows[_DELIVER] = 0
         index = 0
         while left:
             if left & 1:
@@ -670,12 +685,12 @@ class ConnectionManager:
             index += 1
 
     def _deliver(self, rows, index):
-        handle = rows[hot.OWNED + index]
+        handle = rows[_OWNED + index]
         if not handle:
             self.stack.overlook(1 << index)  # somebody else's: no wait shall end for it again
             return
-        events = rows[hot.SEEN + index] | self.stack.events(handle) & rows[hot.INTEREST + index]
-        rows[hot.SEEN + index] = 0
+        events = rows[_SEEN + index] | self.stack.events(handle) & rows[_INTEREST + index]
+        rows[_SEEN + index] = 0
         if events:
             self._owners[index].on_events(events)
 
@@ -686,7 +701,7 @@ class ConnectionManager:
         if ticks_diff(now, self._watched_at) >= WATCH_MS:
             self._watched_at = now
             for slot in self.slots:
-                if self.rows[hot.WRITING] >> slot.number & 1:
+                if self.rows[_WRITING] >> slot.number & 1:
                     slot.step_write(now)
 
     def _step_timed(self, now):
@@ -700,7 +715,7 @@ class ConnectionManager:
     def step_if_due(self, now):
         """step(), when there is something for it to do."""
         if (self.timed and ticks_diff(now, self.soonest) >= 0) or (
-            self.rows[hot.WRITING] and ticks_diff(now, self._watched_at) >= WATCH_MS
+            self.rows[_WRITING] and ticks_diff(now, self._watched_at) >= WATCH_MS
         ):
             self.step(now)
 

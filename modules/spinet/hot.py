@@ -21,8 +21,8 @@ MAY = const(8)  # + i: MAY_READ, MAY_WRITE
 OWED = const(16)  # + i: accepted and, when last asked, not acknowledged
 # of all slots, as bit maps or bytes:
 WRITING = const(24)  # slots that were written to since their acknowledgements were last looked at
-CONNECTED = const(25)
-CLOSED = const(26)
+CONNECTED_SLOTS = const(25)
+CLOSED_SLOTS = const(26)
 RSSI = const(27)  # as a byte; set by the service
 DELIVER = const(28)  # stack indexes whose SEEN events nobody has been told of
 # of each index of the stack:
@@ -196,9 +196,9 @@ def turn(kit, passes: int, resumed: int) -> int:
                             sent[_DATA + _AMOUNT] = amount
                             sent[_DATA + _AMOUNT + 1] = amount >> 8
                         sent[_DATA + 3] = rows[RSSI]
-                        sent[_DATA + 16] = rows[CONNECTED]
+                        sent[_DATA + 16] = rows[CONNECTED_SLOTS]
                         sent[_DATA + 17] = 0
-                        sent[_DATA + 18] = rows[CLOSED]
+                        sent[_DATA + 18] = rows[CLOSED_SLOTS]
                         sent[_DATA + 19] = 0
                         size = _STATUS_SIZE
                     elif command == _READ:

@@ -25,6 +25,22 @@ HOUSEKEEPING_MS = const(1000)
 WATCH_MS = const(20)  # how often WiFi is looked at while something is under way there
 GARBAGE = const(65536)  # bytes allocated since the last collection that call for one at idle
 
+# Words and reasons, as hot.py has them
+_DONE = const(0)
+_DUE = const(1)
+_EVENTS = const(2)
+_NOW = const(0)
+_PASSES = const(4)
+_PLAIN = const(3)
+_SHORT = const(4)
+_STALE = const(3)
+_STOP = const(2)
+_TAKEN = const(5)
+_TAKEN_ZERO = const(32)
+_WITHDRAWN = const(5)
+_RSSI = const(27)
+_LOOP = const(6)
+
 PASSES = const(1000)  # between two looks at whether stop() was called
 _PUSH = const(0x02)
 
@@ -51,7 +67,7 @@ class Service:
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = 0  # heap in use after the last collection
-        self._loop = array("I", [0] * hot.LOOP)  # what the hot path goes by
+        self._loop = array("I", [0] * _LOOP)  # what the hot path goes by
         self._kit = [None] * hot.KIT
 
     def _report(self):
@@ -61,7 +77,7 @@ class Service:
         """Signal to the controller that we are up."""
         gc.collect()
         now = ticks_ms()
-        self._kept = self._told = self.manager.now = self._loop[hot.NOW] = now
+        self._kept = self._told = self.manager.now = self._loop[_NOW] = now
         self.port.start(now)
         self.bind()
 
@@ -99,50 +115,50 @@ class Service:
         manager = self.manager
         turn = hot.turn
         resumed = 0
-        loop[hot.STALE] = 1  # who knows what was done since the last run
-        self._plan(loop[hot.NOW])
+        loop[_STALE] = 1  # who knows what was done since the last run
+        self._plan(loop[_NOW])
         while True:
             why = turn(kit, passes, resumed)
-            if why == hot.DONE:
+            if why == _DONE:
                 return
-            manager.now = loop[hot.NOW]
-            passes = loop[hot.PASSES]
-            if why == hot.EVENTS:
-                loop[hot.STALE] = 1
+            manager.now = loop[_NOW]
+            passes = loop[_PASSES]
+            if why == _EVENTS:
+                loop[_STALE] = 1
                 manager.deliver()
                 resumed = 1
             else:
                 resumed = 0
                 self._serve(why)
-                self._tidy(loop[hot.NOW])
+                self._tidy(loop[_NOW])
 
     def stop(self):
         """From any thread: run() returns soon."""
-        self._loop[hot.STOP] = 1
+        self._loop[_STOP] = 1
         self.stack.wake()
 
     def _serve(self, why):
         """What the hot path left of this pass's transaction, or all of it."""
-        if why == hot.PLAIN:
+        if why == _PLAIN:
             self.port.conclude(self.link)
-        elif why == hot.SHORT:
+        elif why == _SHORT:
             self._finish_write()
-        elif why == hot.WITHDRAWN:
+        elif why == _WITHDRAWN:
             self.port.withdraw()
         else:
-            self.port.serve(self.link, self._loop[hot.NOW])
+            self.port.serve(self.link, self._loop[_NOW])
 
     def _finish_write(self):
         message = self.link.rx
         push = wire.request_flags(message) & _PUSH != 0
-        taken = self._loop[hot.TAKEN] - hot.TAKEN_ZERO
+        taken = self._loop[_TAKEN] - _TAKEN_ZERO
         slot = self.manager.slots[wire.request_socket(message)]
         slot.finish_write(message, wire.DATA, wire.request_length(message), push, taken)
 
     def _tidy(self, now):
         """The end of a pass in which anything but bytes has moved, or something was due."""
         manager = self.manager
-        self._loop[hot.STALE] = 0
+        self._loop[_STALE] = 0
         manager.step_if_due(now)
         if manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
@@ -151,8 +167,8 @@ class Service:
 
     def _plan(self, now):
         """When Python has to look next; and what the hot path tells of WiFi until then."""
-        self._loop[hot.DUE] = ticks_add(now, self._sleep_ms(now))
-        self.manager.rows[hot.RSSI] = self.wlan.rssi & 0xFF
+        self._loop[_DUE] = ticks_add(now, self._sleep_ms(now))
+        self.manager.rows[_RSSI] = self.wlan.rssi & 0xFF
         self.link.refresh()
 
     def _sleep_ms(self, now):

@@ -15,6 +15,12 @@ from spinet.port import ticks_diff
 from spinet.wire import FIRST_PHASE, RESPONSE
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
+# Words and reasons, as hot.py has them
+_EDGE = const(0)
+_LEVEL_COUNTS = const(2)
+_LOOKED = const(1)
+_SIGNALS = const(3)
+
 BURST = const(16)  # transactions in a row before the loop looks at the network again
 
 
@@ -31,14 +37,14 @@ class SpiMaster:
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
         # The edge, what a level means and when it was looked at: shared with the hot path.
-        self._signals = array("I", [0] * hot.SIGNALS)
-        self._signals[hot.LEVEL_COUNTS] = 1  # see _recovered()
+        self._signals = array("I", [0] * _SIGNALS)
+        self._signals[_LEVEL_COUNTS] = 1  # see _recovered()
         self.recovered = 0  # transactions begun for an edge that was missed
         self.withdrawn = 0  # edges whose request was gone when we came to it
 
     def start(self, now):
         """Start-up signalling: the controller waits for two rising edges of DATA_READY."""
-        self._signals[hot.LOOKED] = now
+        self._signals[_LOOKED] = now
         self._cs.value(1)
         self._transfer_ready.irq(self._edge_handler())
         for _ in range(2):
@@ -48,14 +54,14 @@ class SpiMaster:
     def stop(self):
         """Nothing is asked of us any more."""
         self._transfer_ready.irq(None)
-        self._signals[hot.EDGE] = 0
+        self._signals[_EDGE] = 0
 
     def _edge_handler(self):
         signals = self._signals
 
         def on_transfer_ready(pin):
             if pin.value():
-                signals[hot.EDGE] = 1  # in interrupt context: a flag and nothing else
+                signals[_EDGE] = 1  # in interrupt context: a flag and nothing else
 
         return on_transfer_ready
 
@@ -73,26 +79,26 @@ class SpiMaster:
 
     def idle(self):
         """True when no request is known to wait."""
-        return not self._signals[hot.EDGE]
+        return not self._signals[_EDGE]
 
     def serve(self, link, now):
         """Run the transactions that are asked for, at most BURST; True if there were any."""
         served = 0
         while served < BURST and self._requested(now):
             self._transact(link)
-            self._signals[hot.LOOKED] = now
+            self._signals[_LOOKED] = now
             served += 1
         return served != 0
 
     def _requested(self, now):
         signals = self._signals
-        if signals[hot.EDGE]:
-            signals[hot.EDGE] = 0
+        if signals[_EDGE]:
+            signals[_EDGE] = 0
             if self._transfer_ready.value():
                 return True
             self.withdraw()
             return False
-        return ticks_diff(now, signals[hot.LOOKED]) >= LEVEL_AFTER_MS and self._recovered(now)
+        return ticks_diff(now, signals[_LOOKED]) >= LEVEL_AFTER_MS and self._recovered(now)
 
     def withdraw(self):
         """The request behind an edge was gone when we came to it."""
@@ -103,13 +109,13 @@ class SpiMaster:
         # transaction with no valid header is such a board idling: it counts again only
         # after it has been seen low, or after a good transaction.
         signals = self._signals
-        signals[hot.LOOKED] = now
+        signals[_LOOKED] = now
         if not self._transfer_ready.value():
-            signals[hot.LEVEL_COUNTS] = 1
+            signals[_LEVEL_COUNTS] = 1
             return False
-        if signals[hot.LEVEL_COUNTS]:
+        if signals[_LEVEL_COUNTS]:
             self.recovered += 1
-        return signals[hot.LEVEL_COUNTS] == 1
+        return signals[_LEVEL_COUNTS] == 1
 
     def _transact(self, link):
         link.begin()
@@ -123,7 +129,7 @@ class SpiMaster:
         self._spi.exchange(link.tx, link.rx, RESPONSE, 4 + link.data_length)
         link.complete()
         self._cs.value(1)
-        self._signals[hot.LEVEL_COUNTS] = 0 if link.refused else 1
+        self._signals[_LEVEL_COUNTS] = 0 if link.refused else 1
         link.finish()
 
     def signal(self):
