@@ -1189,7 +1189,7 @@ def test_terminating_all_leaves_nothing_in_whatever_state(slots):
     slots.turn()
     assert slots.busy() == []
     assert not any(slot.held_by_stack() for slot in slots.slots)
-    assert slots.manager._owners == [None] * len(slots.manager._owners)
+    assert slots.manager.owners == [None] * len(slots.manager.owners)
     assert slots.net.is_refused(port)
 
 

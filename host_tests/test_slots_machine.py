@@ -194,7 +194,7 @@ class SlotsMachine(RuleBasedStateMachine):
     def events_find_their_owner(self):
         for slot in self.slots.slots:
             if slot.handle():
-                assert self.slots.manager._owners[slot.handle() & 31] is slot
+                assert self.slots.manager.owners[slot.handle() & 31] is slot
 
     @invariant()
     def bit_maps_agree_with_states(self):

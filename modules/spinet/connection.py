@@ -37,6 +37,7 @@ from spinet.stack import (
 from spinet.tcp_buffer import rings
 
 SEGMENT = const(1440)  # payload of a full segment: TCP_MSS of lwIP as ESP-IDF sets it
+_MAX_DATA = const(2048)
 FLUSH_MS = const(20)  # no byte gathers longer than this without push
 CONNECT_TIMEOUT_MS = const(8000)  # of an outgoing attempt
 ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for an acknowledgement
@@ -55,6 +56,7 @@ _DELIVER = const(28)
 _HANDLE = const(0)
 _INTEREST = const(64)
 _MAY = const(8)
+_MAY_GATHER = const(4)
 _MAY_READ = const(1)
 _MAY_WRITE = const(2)
 _OWED = const(16)
@@ -141,20 +143,36 @@ class Connection:
         return True
 
     def _publish(self):
-        """Tell what the hot path goes by; called wherever one of these has changed."""
-        rows = self._rows
+        """Tell what the hot path goes by; called wherever one of these has changed.
+
+        Called for nearly everything that is not just bytes: one function for what would be six.
+        """
+        state = self.state
+        handle = self._handle
         count = self._ring.count
-        sends = self._may_send()
-        reads = self.state == _CONNECTED and self._handle and not self._ending
-        may = _MAY_READ if reads else 0
-        rows[_MAY + self.number] = may | _MAY_WRITE if sends and not count else may
-        wire.status_space(self.record, self.space())
-        self._manager.note_time(self, count > self._due or 1 << self.state & _TIMED)
-        if self._handle:
-            wants_room = count or self.state == _CLOSE_PENDING
-            self._manager.interest(
-                self._handle, self, _ALWAYS | EVENT_ROOM if wants_room else _ALWAYS
-            )
+        manager = self._manager
+        rows = self._rows
+        bit = 1 << self.number
+        may = 0
+        space = 0
+        if self._may_send():
+            may = _MAY_GATHER if count else _MAY_GATHER | _MAY_WRITE
+            space = self._ring.size - count
+            if space > _MAX_DATA:
+                space = _MAX_DATA
+        if state == _CONNECTED and handle and not self._ending:
+            may |= _MAY_READ
+        rows[_MAY + self.number] = may
+        wire.status_space(self.record, space)
+        if count > self._due or 1 << state & _TIMED:
+            manager.timed |= bit
+        else:
+            manager.timed &= ~bit
+        if handle:
+            index = handle & INDEX_MASK
+            if manager.owners[index] is self:
+                wants_room = count or state == _CLOSE_PENDING
+                rows[_INTEREST + index] = _ALWAYS | EVENT_ROOM if wants_room else _ALWAYS
 
     def held_by_controller(self):
         """True while the controller has to let go before the slot can be free."""
@@ -549,8 +567,8 @@ class ConnectionManager:
         self._debug = debug
         self._occupied = 0  # bit map of slots that are not free
         self._over = 0  # bit map of slots in closeReady
-        self._owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
-        self.timed = 0  # bit map of slots that have a deadline
+        self.owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
+        self.timed = 0  # bit map of slots that have a deadline; kept by Connection._publish
         self.soonest = 0  # of their deadlines, or earlier; meaningful while `timed`
         self._plain = (stack.readable, stack.read, stack.recved, stack.write)
         # Of each slot's stack, for the hot path; see use().
@@ -573,11 +591,6 @@ class ConnectionManager:
         self._over = self._over | bit if state == _CLOSE_READY else self._over & ~bit
         self.rows[_CONNECTED_SLOTS] = self.connected
         self.rows[_CLOSED_SLOTS] = self.closed
-
-    def note_time(self, slot, has_deadline):
-        """Keep the map of who has a deadline; called by Connection._publish only."""
-        bit = 1 << slot.number
-        self.timed = self.timed | bit if has_deadline else self.timed & ~bit
 
     def hasten(self, when):
         """Somebody has a deadline then; step() is called in time for it."""
@@ -649,7 +662,7 @@ class ConnectionManager:
     def attach(self, handle, owner):
         """Events of this handle go to owner.on_events()."""
         index = handle & INDEX_MASK
-        self._owners[index] = owner
+        self.owners[index] = owner
         self.rows[_OWNED + index] = handle
         self.rows[_INTEREST + index] = EVENTS_ALL
         self.rows[_SEEN + index] = 0
@@ -657,15 +670,9 @@ class ConnectionManager:
     def detach(self, handle):
         """Events of this handle go nowhere."""
         index = handle & INDEX_MASK
-        self._owners[index] = None
+        self.owners[index] = None
         self.rows[_OWNED + index] = 0
         self.rows[_SEEN + index] = 0
-
-    def interest(self, handle, owner, events):
-        """The owner of this handle, if it is still that, wants to hear of these events only."""
-        index = handle & INDEX_MASK
-        if self._owners[index] is owner:
-            self.rows[_INTEREST + index] = events
 
     def dispatch(self):
         """Hand out what the stack has recorded. Handlers may close, open and stop anything."""
@@ -692,7 +699,7 @@ class ConnectionManager:
         events = rows[_SEEN + index] | self.stack.events(handle) & rows[_INTEREST + index]
         rows[_SEEN + index] = 0
         if events:
-            self._owners[index].on_events(events)
+            self.owners[index].on_events(events)
 
     def step(self, now):
         """Time passes: flush, give up, finish closing."""

@@ -17,7 +17,7 @@ from micropython import const
 
 # Words of `rows`. Of slot i:
 HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
-MAY = const(8)  # + i: MAY_READ, MAY_WRITE
+MAY = const(8)  # + i: MAY_READ, MAY_WRITE, MAY_GATHER
 OWED = const(16)  # + i: accepted and, when last asked, not acknowledged
 # of all slots, as bit maps or bytes:
 WRITING = const(24)  # slots that were written to since their acknowledgements were last looked at
@@ -33,6 +33,7 @@ ROWS = const(128)
 
 MAY_READ = const(1)  # connected, and the peer has not ended it
 MAY_WRITE = const(2)  # the peer listens, and nothing waits in the ring
+MAY_GATHER = const(4)  # the peer listens
 
 # Words of `signals`
 EDGE = const(0)  # TRANSFER_READY rose; set by the pin interrupt, cleared as a transaction starts
@@ -58,6 +59,7 @@ EVENTS = const(2)  # deliver, then go on with this pass
 PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
 SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
 WITHDRAWN = const(5)  # an edge whose request is gone
+GATHER = const(6)  # a connWrite's data is in rx, and is the Connection's to keep or to send
 
 # Places in `kit`, which Service.bind() makes
 WAIT = const(0)  # of the stack, as are the next three
@@ -178,6 +180,7 @@ def turn(kit, passes: int, resumed: int) -> int:
             socket = header[2]
             flags = header[3]
             length = header[4] | header[5] << 8
+            may = 0
             size = -1  # bytes of the data phase; -1: this one goes the plain way
             if header[0] == _VERSION and length <= _MAX_DATA:
                 if command == _NULL:
@@ -213,10 +216,10 @@ def turn(kit, passes: int, resumed: int) -> int:
                                 size = amount
                             elif amount == _WOULDBLOCK:
                                 size = 0
-                    elif command == _WRITE and rows[MAY + socket] & MAY_WRITE and length:
-                        # Straight into the stack: full segments, or what is to be pushed.
-                        whole = flags & _PUSH or length % _SEGMENT == 0
-                        if whole and not flags & _CLOSE_AFTER_WRITE:
+                    elif command == _WRITE and length and not flags & _CLOSE_AFTER_WRITE:
+                        may = rows[MAY + socket]
+                        record = ptr8(records[socket])
+                        if may & MAY_GATHER and length <= record[14] | record[15] << 8:
                             size = length
             if size < 0:
                 return PLAIN
@@ -225,6 +228,12 @@ def turn(kit, passes: int, resumed: int) -> int:
             exchange(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
             taken = size
             if command == _WRITE:
+                if not may & MAY_WRITE or not (flags & _PUSH or length % _SEGMENT == 0):
+                    cs(1)
+                    signals[LEVEL_COUNTS] = 1
+                    count[0] = count[0] + 1 & _MASK
+                    return GATHER
+                # Straight into the stack: full segments, or what is to be pushed.
                 rows[OWED + socket] = rows[OWED + socket] + size
                 rows[WRITING] = rows[WRITING] | 1 << socket
                 more = 0 if flags & _PUSH else 1

@@ -38,6 +38,7 @@ _STOP = const(2)
 _TAKEN = const(5)
 _TAKEN_ZERO = const(32)
 _WITHDRAWN = const(5)
+_GATHER = const(6)
 _RSSI = const(27)
 _LOOP = const(6)
 
@@ -130,7 +131,8 @@ class Service:
             else:
                 resumed = 0
                 self._serve(why)
-                self._tidy(loop[_NOW])
+                if why < _GATHER or loop[_STALE]:
+                    self._tidy(loop[_NOW])
 
     def stop(self):
         """From any thread: run() returns soon."""
@@ -141,12 +143,27 @@ class Service:
         """What the hot path left of this pass's transaction, or all of it."""
         if why == _PLAIN:
             self.port.conclude(self.link)
+        elif why == _GATHER:
+            self._write()
         elif why == _SHORT:
             self._finish_write()
         elif why == _WITHDRAWN:
             self.port.withdraw()
         else:
             self.port.serve(self.link, self._loop[_NOW])
+
+    def _write(self):
+        """A connWrite whose bytes gather; they have to leave in time, and nothing else is new."""
+        message = self.link.rx
+        manager = self.manager
+        push = message[3] & _PUSH != 0
+        slot = manager.slots[message[2]]
+        slot.write(message, wire.DATA, wire.request_length(message), push)
+        loop = self._loop
+        if not slot.held_by_stack():
+            loop[_STALE] = 1  # it broke
+        elif manager.timed and ticks_diff(manager.soonest, loop[_DUE]) < 0:
+            loop[_DUE] = manager.soonest
 
     def _finish_write(self):
         message = self.link.rx

@@ -141,9 +141,11 @@ def padded(n):
     return n + 3 & ~3
 
 
-def get_u16(buf, at):
+@micropython.viper
+def get_u16(buf, at: int) -> int:
     """The u16 at buf[at]."""
-    return buf[at] | buf[at + 1] << 8
+    source = ptr8(buf)
+    return source[at] | source[at + 1] << 8
 
 
 def get_u32(buf, at):
@@ -151,10 +153,12 @@ def get_u32(buf, at):
     return get_u16(buf, at) | get_u16(buf, at + 2) << 16
 
 
-def put_u16(buf, at, value):
-    """Write a u16 at buf[at]."""
-    buf[at] = value & 0xFF
-    buf[at + 1] = value >> 8 & 0xFF
+@micropython.viper
+def put_u16(buf, at: int, value: int):
+    """Write a u16 at buf[at]; of a wider value its lower half."""
+    target = ptr8(buf)
+    target[at] = value
+    target[at + 1] = value >> 8
 
 
 def put_u32(buf, at, value):
@@ -239,10 +243,16 @@ def forget_request(message):
 # response i32 @8
 
 
-def module_header(message, wifi_state):
+@micropython.viper
+def module_header(message, wifi_state: int):
     """Write the module header but for the response."""
-    put_u32(message, 0, FORMAT_VERSION | wifi_state << 8)
-    put_u32(message, 4, 0)
+    header = ptr8(message)
+    header[0] = 0x3E
+    header[1] = wifi_state
+    i = 2
+    while i < 8:
+        header[i] = 0
+        i += 1
 
 
 @micropython.viper
@@ -296,10 +306,15 @@ def status_owner(record, number, protocol):
     record[2] = protocol
 
 
+@micropython.viper
 def status_addresses(record, addresses):
     """Set ports and remote address from the 8 bytes of stack.addresses()."""
-    for i in range(8):
-        record[4 + i] = addresses[i]
+    target = ptr8(record)
+    source = ptr8(addresses)
+    i = 0
+    while i < 8:
+        target[4 + i] = source[i]
+        i += 1
 
 
 def set_local_port(record, port):
@@ -312,11 +327,15 @@ def status_space(record, space):
     put_u16(record, 14, space)
 
 
-def status_clear(record, number):
+@micropython.viper
+def status_clear(record, number: int):
     """The record of a free slot."""
-    for i in range(CONN_STATUS_SIZE):
-        record[i] = 0
-    record[1] = number
+    target = ptr8(record)
+    i = 0
+    while i < 20:
+        target[i] = 0
+        i += 1
+    target[1] = number
 
 
 def status_ports(record):
