@@ -356,12 +356,16 @@ class Connection:
         """
         if not self._may_send():
             return False
-        if n > self._ring.free():
+        ring = self._ring
+        if n > ring.size - ring.count:
             self._manager.fault("slot %d: write beyond its space" % self.number)
             return False
         self._rows[_OWED + self.number] += n
         self._rows[_WRITING] |= 1 << self.number
-        taken = self._send_directly(buf, offset, n, push) if not self._ring.count else 0
+        taken = 0
+        whole = n if push else n - n % SEGMENT
+        if whole and not ring.count:
+            taken = self._send(buf, offset, whole, not push)
         return self._keep(buf, offset, n, push, taken)
 
     def finish_write(self, buf, offset, n, push, taken):
@@ -371,23 +375,17 @@ class Connection:
     def _keep(self, buf, offset, n, push, taken):
         if not self._may_send():
             return False
+        ring = self._ring
         if taken < n:
-            self._gather(buf, offset + taken, n - taken)
+            if ring.count <= self._due:  # the first of what gathers now
+                self._flush_at = ticks_add(self._manager.now, FLUSH_MS)
+                self._manager.hasten(self._flush_at)
+            ring.put(buf, offset + taken, n - taken)
         if push:
-            self._pushed = self._due = self._ring.count
+            self._pushed = self._due = ring.count
         self._drain()
         self._publish()
         return self._may_send()
-
-    def _send_directly(self, buf, offset, n, push):
-        whole = n if push else n - n % SEGMENT
-        return self._send(buf, offset, whole, not push) if whole else 0
-
-    def _gather(self, buf, offset, n):
-        if not self._gathers():
-            self._flush_at = ticks_add(self._manager.now, FLUSH_MS)
-            self._manager.hasten(self._flush_at)
-        self._ring.put(buf, offset, n)
 
     def _gathers(self):
         """True while bytes wait that nobody asked to push."""
@@ -416,15 +414,16 @@ class Connection:
 
     def _drain(self):
         """Move what may leave from the ring to the stack, as far as it has room."""
-        while self._handle and self._ring.count:
-            n = self._sendable()
-            if not n:
+        ring = self._ring
+        while self._handle and ring.count:
+            run = self._sendable()
+            if not run:
                 return
-            ring = self._ring
-            run = min(n, ring.run())
+            straight = ring.size - ring.start
+            if run > straight:
+                run = straight
             # PSH on the last byte that was pushed, on none before it and on none that was not.
-            more = run != self._pushed
-            taken = self._send(ring.memory, ring.start, run, more)
+            taken = self._send(ring.memory, ring.start, run, run != self._pushed)
             if not self._handle:
                 return
             self._sent(taken)
@@ -441,8 +440,9 @@ class Connection:
 
     def _sent(self, n):
         self._ring.drop(n)
-        self._pushed = max(0, self._pushed - n)
-        self._due = max(0, self._due - n)
+        if self._due:  # else nothing was pushed either
+            self._pushed = max(0, self._pushed - n)
+            self._due = max(0, self._due - n)
 
     def step_flush(self, now):
         """What has gathered for FLUSH_MS leaves, full segment or not."""
