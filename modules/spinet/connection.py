@@ -329,9 +329,13 @@ class Connection:
             stack.recved(self._handle, got)
             self._end_if_read()
             return got
-        if not is_for_now(got):
-            self._on_error(got)
+        self.read_failed(got)
         return 0
+
+    def read_failed(self, error):
+        """The stack had no bytes, but this error; one that is for now means nothing."""
+        if not is_for_now(error):
+            self._on_error(error)
 
     # --- writing
 

@@ -47,7 +47,7 @@ DUE = const(1)  # when Python has to look, whatever happens
 STOP = const(2)  # set by service.stop() from any thread: return at the end of this pass
 STALE = const(3)  # events were delivered in this pass: Python has to tidy up at its end
 PASSES = const(4)  # how many are left
-TAKEN = const(5)  # of the last write: what the stack took, + TAKEN_ZERO
+TAKEN = const(5)  # + TAKEN_ZERO: of a write what the stack took, of a read the error
 LOOP = const(6)
 
 TAKEN_ZERO = const(32)  # TAKEN of an error is the error plus this
@@ -59,6 +59,7 @@ EVENTS = const(2)  # deliver, then go on with this pass
 PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
 SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
 WITHDRAWN = const(5)  # an edge whose request is gone
+FAILED = const(7)  # a connRead, answered with nothing, found the error that TAKEN has
 GATHER = const(6)  # a connWrite's data is in rx, and is the Connection's to keep or to send
 
 # Places in `kit`, which Service.bind() makes
@@ -180,6 +181,7 @@ def turn(kit, passes: int, resumed: int) -> int:
             socket = header[2]
             flags = header[3]
             length = header[4] | header[5] << 8
+            amount = 0
             may = 0
             size = -1  # bytes of the data phase; -1: this one goes the plain way
             if header[0] == _VERSION and length <= _MAX_DATA:
@@ -214,8 +216,8 @@ def turn(kit, passes: int, resumed: int) -> int:
                             if amount > 0:
                                 recved[socket](handle, amount)
                                 size = amount
-                            elif amount == _WOULDBLOCK:
-                                size = 0
+                            else:
+                                size = 0  # and if it was an error, its Connection shall know
                     elif command == _WRITE and length and not flags & _CLOSE_AFTER_WRITE:
                         may = rows[MAY + socket]
                         record = ptr8(records[socket])
@@ -244,6 +246,9 @@ def turn(kit, passes: int, resumed: int) -> int:
             if taken != size:
                 loop[TAKEN] = taken + TAKEN_ZERO
                 return SHORT
+            if amount < 0 and amount != _WOULDBLOCK:
+                loop[TAKEN] = amount + TAKEN_ZERO
+                return FAILED
 
         if not fast or loop[STALE] or (now - loop[DUE] & _MASK) < _HALF:
             return TIDY

@@ -39,6 +39,7 @@ _TAKEN = const(5)
 _TAKEN_ZERO = const(32)
 _WITHDRAWN = const(5)
 _GATHER = const(6)
+_FAILED = const(7)
 _RSSI = const(27)
 _LOOP = const(6)
 
@@ -131,7 +132,7 @@ class Service:
             else:
                 resumed = 0
                 self._serve(why)
-                if why < _GATHER or loop[_STALE]:
+                if why != _GATHER or loop[_STALE]:
                     self._tidy(loop[_NOW])
 
     def stop(self):
@@ -147,6 +148,9 @@ class Service:
             self._write()
         elif why == _SHORT:
             self._finish_write()
+        elif why == _FAILED:
+            slot = self.manager.slots[wire.request_socket(self.link.rx)]
+            slot.read_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
         elif why == _WITHDRAWN:
             self.port.withdraw()
         else:
