@@ -6,6 +6,7 @@ request or an event ends to the next one, in instructions.
 """
 
 import gc
+import sys
 from struct import pack
 
 import memchip
@@ -92,6 +93,9 @@ class Board:
     def store(self):
         return NoStore()
 
+    def fill(self, status):
+        """Nothing of this hardware's."""
+
     def feed(self):
         """No watchdog."""
 
@@ -152,6 +156,11 @@ def writes(sockets, flags, length):
         yield step(WRITE, socket, flags, length, "r", socket)
 
 
+def opening():
+    """Somebody connects, ends and is let go of: accept, FIN, connClose, and the next such."""
+    return [step(happens="d"), step(STATUS, 0, happens="f", to=0), step(CLOSE), step()]
+
+
 COUNTED = (
     ("null", 1, [step(0)], 0),
     ("connGetStatus", 1, [step(STATUS)], 20),
@@ -160,33 +169,21 @@ COUNTED = (
     ("connWrite 2048, push", 1, [step(happens="r"), step(WRITE, 0, PUSH, 2048)], 2048),
     ("connWrite 1440", 1, [step(happens="r"), step(WRITE, 0, 0, 1440)], 1440),
     ("connWrite 2048, no push", 1, [step(happens="r"), step(WRITE, 0, 0, 2048)], 2048),
-    ("data arrives", 1, [step(READ), step(happens="a")], 2048),
-    ("an acknowledgement arrives", 1, [step(WRITE, 0, PUSH, 2048), step(happens="r")], 2048),
     ("poll over eight idle sockets", 8, [step(STATUS, i) for i in range(8)], 20),
-    ("pair, 1 socket busy", 1, list(pairs(1)), 2048),
-    ("pair, 8 sockets busy", 8, list(pairs(8)), 2048),
-    ("connWrite 2048, push, 1 socket busy", 1, list(writes(1, PUSH, 2048)), 2048),
-    ("connWrite 2048, push, 8 sockets busy", 8, list(writes(8, PUSH, 2048)), 2048),
-    (
-        "the peer ends",
-        0,
-        [
-            step(happens="d"),
-            step(CLOSE),
-            step(),
-            step(happens="d"),
-            step(happens="f"),
-            step(CLOSE),
-            step(),
-        ],
-        0,
-    ),
+    ("pairs, 1 socket busy", 1, list(pairs(1)), 2048),
+    ("pairs, 8 sockets busy", 8, list(pairs(8)), 2048),
+    ("writes, 1 socket busy", 1, list(writes(1, PUSH, 2048)), 2048),
+    ("writes, 8 sockets busy", 8, list(writes(8, PUSH, 2048)), 2048),
+    ("accept, end, close", 0, opening(), 0),
 )
 TIMES = 200
+TRACED = 10
+MIXED = 100000
 
 
 def count(name, sockets, steps, response):
-    """One line for each step: passes, instructions, of them copying, the most."""
+    """One line for each step: passes, instructions, of them copying, the most; and what was
+    allocated in all of them."""
     gc.collect()
     controller = Controller(sockets)
     controller.play(steps, TIMES)
@@ -194,13 +191,62 @@ def count(name, sockets, steps, response):
     controller.service.run(1)
     for i in range(len(steps)):
         print("counted", name, i, *memchip.spent(i), sep="\t")
+    memchip.play(controller.board.transfer_ready, b"".join(steps))
     free = gc.mem_free()
-    controller.play(steps, TIMES)
+    controller.service.run(TIMES * len(steps))
     print("allocated", name, free - gc.mem_free(), sep="\t")
+
+
+def mixed():
+    """The steps of a busy module: eight sockets read and write, one is closed and opened again."""
+    steps = []
+    for socket in range(8):
+        steps.append(step(STATUS, socket, happens="a", to=socket))
+        steps.append(step(READ, socket))
+        steps.append(step(WRITE, socket, PUSH, 2048, "r", socket))
+        steps.append(step(0))
+    steps.append(step(WRITE, 3, 0, 700, "r", 3))
+    steps.append(step(WRITE, 3, PUSH, 100))
+    steps.append(step(STATUS, 7, happens="f", to=7))
+    steps.append(step(CLOSE, 7, happens="r", to=7))
+    steps.append(step(9))
+    steps.append(step(STATUS, 7, happens="d"))
+    return steps
+
+
+def longest():
+    """The most of any pass of the mixture, and what a collection costs then."""
+    gc.collect()
+    controller = Controller(8)
+    steps = mixed()
+    controller.play(steps, 2)
+    memchip.play(controller.board.transfer_ready, b"".join(steps))
+    for _ in range(MIXED // len(steps) // 10):
+        controller.service.run(10 * len(steps))
+        bytearray(3000)  # as somebody at the REPL would
+    most = max(memchip.spent(i)[3] for i in range(len(steps)))
+    passes = sum(memchip.spent(i)[0] for i in range(len(steps)))
+    start = memchip.instructions()
+    gc.collect()
+    collecting = memchip.instructions() - start & 0x3FFFFFFF
+    print("longest", passes, most, collecting, gc.mem_alloc(), sep="\t")
+
+
+def trace(number):
+    """For an emulator that records: play one of COUNTED, between two lines of input, twice."""
+    _, sockets, steps, _ = COUNTED[number]
+    controller = Controller(sockets)
+    controller.play(steps, TRACED)
+    for times in (TRACED, 2 * TRACED):
+        print("traced ready")
+        sys.stdin.readline()
+        controller.play(steps, times)
+        print("traced done")
 
 
 def main():
     """Lines for whoever started this core."""
     for one in COUNTED:
         count(*one)
+    longest()
     print("counted all")

@@ -23,7 +23,8 @@ from spinet.wlan import Wlan
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
 HOUSEKEEPING_MS = const(1000)
 WATCH_MS = const(20)  # how often WiFi is looked at while something is under way there
-GARBAGE = const(65536)  # bytes allocated since the last collection that call for one at idle
+GARBAGE = const(32768)  # bytes allocated since the last collection that call for one at idle
+HEADROOM = const(65536)  # and so many for one at once, idle or not, whoever allocates
 
 # Words and reasons, as hot.py has them
 _DONE = const(0)
@@ -78,6 +79,8 @@ class Service:
     def start(self):
         """Signal to the controller that we are up."""
         gc.collect()
+        if port.MICROPYTHON:
+            gc.threshold(HEADROOM)
         now = ticks_ms()
         self._kept = self._told = self.manager.now = self._loop[_NOW] = now
         self.port.start(now)
