@@ -32,11 +32,11 @@ class BenchError(Exception):
 
 
 class Core:
-    """One emulated core that is typed at; `trace`: the file for its recorded instructions."""
+    """One emulated core that is typed at; `recording`: it can log each instruction."""
 
-    def __init__(self, image, folder, trace=None):
+    def __init__(self, image, folder, recording=False):
         self._monitor_path = os.path.join(folder, "monitor")
-        record = ["-singlestep", "-d", "nochain", "-D", trace] if trace else []
+        record = ["-singlestep"] if recording else []
         lines = ["-monitor", f"unix:{self._monitor_path},server=on,wait=off", "-serial", "stdio"]
         self._process = subprocess.Popen(
             ["qemu-system-riscv32", *MACHINE, *COUNTING, *record, *lines, "-kernel", image],
@@ -51,9 +51,9 @@ class Core:
         self._said = []
         self._monitor = None
 
-    def type(self, text):
+    def type(self, text, end="\r"):
         """A line of input, as at the REPL."""
-        self._process.stdin.write(text + "\r\n")
+        self._process.stdin.write(text + end)
         self._process.stdin.flush()
 
     def lines(self, last):
@@ -123,21 +123,22 @@ def counts(image, folder):
 
 def split(image, folder, number):
     """Instructions of one round of a traced scenario, by where they are executed."""
-    trace = os.path.join(folder, "trace")
-    core = Core(image, folder, trace)
+    first, second = (os.path.join(folder, name) for name in ("first", "second"))
+    core = Core(image, folder, recording=True)
     found = []
     try:
         core.booted()
         core.type(f"import counted; counted.trace({number})")
-        for _ in range(2):
+        for trace in (first, second):
             for _ in core.lines("traced ready"):
                 pass
-            open(trace, "w").close()  # what was recorded so far is of no interest
+            core.monitor("logfile " + trace)
             core.monitor("log exec,nochain")
-            core.type("")
+            core.type("", "\n")
             for _ in core.lines("traced done"):
                 pass
             core.monitor("log none")
+            core.monitor("logfile " + os.devnull)  # which writes the rest of it
             found.append(by_place(trace, image))
     finally:
         core.end()

@@ -177,6 +177,8 @@ COUNTED = (
     ("accept, end, close", 0, opening(), 0),
 )
 TIMES = 200
+GARBAGE = 200  # bytes for each ten rounds of the mixture
+PER_MS = 123000  # a C3 executes so many in a millisecond: 160 MHz, 1.3 cycles each
 TRACED = 10
 MIXED = 100000
 
@@ -223,7 +225,7 @@ def longest():
     memchip.play(controller.board.transfer_ready, b"".join(steps))
     for _ in range(MIXED // len(steps) // 10):
         controller.service.run(10 * len(steps))
-        bytearray(3000)  # as somebody at the REPL would
+        bytearray(GARBAGE)  # as somebody at the REPL would
     most = max(memchip.spent(i)[3] for i in range(len(steps)))
     passes = sum(memchip.spent(i)[0] for i in range(len(steps)))
     start = memchip.instructions()
@@ -246,6 +248,7 @@ def trace(number):
 
 def main():
     """Lines for whoever started this core."""
+    memchip.pace(PER_MS)
     for one in COUNTED:
         count(*one)
     longest()

@@ -333,8 +333,8 @@ class Connection:
         return 0
 
     def read_failed(self, error):
-        """The stack had no bytes, but this error; one that is for now means nothing."""
-        if not is_for_now(error):
+        """The stack had no bytes, but this error; one that is for now means nothing, nor does 0."""
+        if error < 0 and not is_for_now(error):
             self._on_error(error)
 
     # --- writing

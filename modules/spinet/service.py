@@ -69,7 +69,8 @@ class Service:
         self.link = Link(self.commands)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
-        self._allocated = 0  # heap in use after the last collection
+        self._allocated = -1  # heap in use soon after the last collection; -1: not known yet
+        self._littered = False  # there is enough garbage for a collection at idle
         self._loop = array("I", [0] * _LOOP)  # what the hot path goes by
         self._kit = [None] * hot.KIT
 
@@ -199,7 +200,7 @@ class Service:
         """Until the next thing that has a time; HOUSEKEEPING_MS when nothing has."""
         if self.listeners.unfinished:
             return 0
-        ms = HOUSEKEEPING_MS
+        ms = WATCH_MS if self._littered else HOUSEKEEPING_MS
         due = self.manager.sleep_ms(now)
         if 0 <= due < ms:
             ms = due
@@ -220,19 +221,28 @@ class Service:
         if ticks_diff(now, self._kept) >= HOUSEKEEPING_MS:
             self._kept = now
             self._keep_house()
+        elif self._littered and self.port.idle():
+            self._collect()
 
     def _keep_house(self):
         self.wlan.refresh()
         self.listeners.accept_waiting()
         self.board.feed()
-        if self.port.idle():
-            self._collect()
+        if port.MICROPYTHON:
+            used = gc.mem_alloc()
+            if self._allocated < 0:
+                self._allocated = used
+            self._littered = used - self._allocated >= GARBAGE
 
     def _collect(self):
-        """Collect garbage while the link is idle, when there is enough of it."""
-        if port.MICROPYTHON and gc.mem_alloc() - self._allocated >= GARBAGE:
-            gc.collect()
-            self._allocated = gc.mem_alloc()
+        """Collect garbage while the link is idle, in a pass that does nothing else that is long.
+
+        To ask how much there is takes a while as well, so that was another pass. HEADROOM is the
+        bound on how long a link that is never idle can put this off.
+        """
+        self._littered = False
+        gc.collect()
+        self._allocated = -1
 
     def shut(self):
         """The end: every connection is reset, every socket given back."""

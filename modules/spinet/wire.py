@@ -169,11 +169,25 @@ def put_u32(buf, at, value):
 
 def put_bytes(buf, at, data, size):
     """Write at most size bytes of data at buf[at] and zeros up to size."""
-    n = min(len(data), size)
-    for i in range(n):
-        buf[at + i] = data[i]
-    for i in range(n, size):
-        buf[at + i] = 0
+    _put_bytes(buf, data, at << 16 | size, min(len(data), size))
+
+
+@micropython.viper
+def _put_bytes(buf, data, where: int, n: int):
+    # where: at << 16 | size, as viper takes four arguments
+    target = ptr8(buf)
+    at = where >> 16
+    last = at + (where & 0xFFFF)
+    if n:  # nothing has no address
+        source = ptr8(data)
+        i = 0
+        while i < n:
+            target[at] = source[i]
+            at += 1
+            i += 1
+    while at < last:
+        target[at] = 0
+        at += 1
 
 
 def get_text(buf, at, size):

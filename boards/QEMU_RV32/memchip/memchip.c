@@ -58,8 +58,30 @@ static uint64_t timer(void) {
     return (uint64_t)high << 32 | low;
 }
 
+static uint64_t executed(void) {
+    uint32_t high;
+    uint32_t low;
+    uint32_t again;
+    do {
+        __asm__ volatile ("csrr %0, minstreth" : "=r" (high));
+        __asm__ volatile ("csrr %0, minstret" : "=r" (low));
+        __asm__ volatile ("csrr %0, minstreth" : "=r" (again));
+    } while (again != high);
+    return (uint64_t)high << 32 | low;
+}
+
+static uint32_t per_ms; /* instructions; 0: the machine's timer is the clock */
+
+/* pace(instructions): a millisecond is so many from now on, as on a processor of that speed. */
+static mp_obj_t memchip_pace(mp_obj_t instructions) {
+    per_ms = (uint32_t)mp_obj_get_int(instructions);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_pace_obj, memchip_pace);
+
 static mp_obj_t memchip_ticks_ms(void) {
-    return small((timer() / 10000) & (PERIOD - 1));
+    uint64_t ms = per_ms ? executed() / per_ms : timer() / 10000;
+    return small(ms & (PERIOD - 1));
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(memchip_ticks_ms_obj, memchip_ticks_ms);
 
@@ -519,7 +541,7 @@ static const mp_rom_map_elem_t memchip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&pin_type) },
     { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&memchip_close_obj) },
     FUNCTION(init), FUNCTION(message), FUNCTION(shifted), FUNCTION(exchange),
-    FUNCTION(instructions),
+    FUNCTION(instructions), FUNCTION(pace),
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
     FUNCTION(listen), FUNCTION(accept), FUNCTION(connect), FUNCTION(addresses),
     FUNCTION(readable), FUNCTION(read), FUNCTION(recved), FUNCTION(writable), FUNCTION(write),
