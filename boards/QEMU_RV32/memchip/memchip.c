@@ -174,6 +174,14 @@ static uint8_t *span(mp_obj_t buffer, mp_int_t offset, mp_int_t count, mp_uint_t
     return (uint8_t *)info.buf + offset;
 }
 
+/* What hardware does beside the processor; a function of its own, to be told apart from copies. */
+__attribute__((noinline, optimize("no-tree-loop-distribute-patterns")))
+static void dma(uint8_t *into, const uint8_t *from, mp_int_t n) {
+    for (mp_int_t i = 0; i < n; i++) {
+        into[i] = from[i];
+    }
+}
+
 /* exchange(tx, rx, offset, n) */
 static mp_obj_t memchip_exchange(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
@@ -182,8 +190,8 @@ static mp_obj_t memchip_exchange(size_t n_args, const mp_obj_t *args) {
     const uint8_t *tx = span(args[0], offset, n, MP_BUFFER_READ);
     uint8_t *rx = span(args[1], offset, n, MP_BUFFER_WRITE);
     uint32_t start = now();
-    memcpy(rx, message + offset, n);
-    memcpy(shifted + offset, tx, n);
+    dma(rx, message + offset, n);
+    dma(shifted + offset, tx, n);
     left_out += now() - start;
     return mp_const_none;
 }
