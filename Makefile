@@ -155,9 +155,16 @@ capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on 
 	@mkdir -p $(BUILD)/captures
 	@$(BIN)/python -m pytest -q '$(TEST)' --pcap=$(BUILD)/captures/frames.pcap
 
-bench: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready rig-packages ## compare what both stacks spend on a byte (BENCH_MIB)
+BENCH := $(BUILD)/bench
+
+bench: $(SIM_SOCKETS) $(SIM_LWIP) $(QEMU) $(BUILD)/venv/ready rig-packages test-packages ## count and measure what a byte costs, and draw it (BENCH_MIB)
+	@mkdir -p $(BENCH)
+	@$(BIN)/python tools/bench_core.py $(QEMU) --json $(BENCH)/core.json
+	@$(BIN)/python tools/bench_sim.py $(SIM_SOCKETS) $(BENCH_MIB) --json $(BENCH)/sim.json
 	@$(PYTHON) tools/with_tap.py $(BIN)/python tools/bench_stacks.py $(BIN)/spinet-controller \
 	    $(SIM_SOCKETS) $(SIM_LWIP) $(BENCH_MIB)
+	@$(BIN)/python tools/bench_plot.py $(BENCH)/core.json $(BENCH)/sim.json docs/throughput.svg
+	@echo "The picture is drawn: docs/throughput.svg"
 
 rig-packages:
 	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2
@@ -222,7 +229,8 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
 PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
 QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 -name '*.py') \
-    $(wildcard boards/QEMU_RV32/memchip/*) $(wildcard host_tests/vm/*.py) host_tests/fake_pins.py host_tests/raw_controller.py)
+    $(wildcard boards/QEMU_RV32/memchip/*) $(wildcard host_tests/vm/*.py) \
+    host_tests/fake_pins.py host_tests/raw_controller.py)
 
 $(BUILD)/qemu.sources: FORCE
 	@mkdir -p $(@D)

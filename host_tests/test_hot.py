@@ -68,7 +68,9 @@ class Firmware:
             for slot in manager.slots
         ]
         windows = [(peer._pcb.window, peer._pcb.unreported) for peer in self.peers]
-        return slots, list(manager.rows), manager.timed, windows, self.service.link.transactions
+        written = list(self.service.stack.writes)
+        counted = self.service.link.transactions
+        return slots, list(manager.rows), manager.timed, windows, written, counted
 
     def received(self):
         """What each peer has got so far."""
@@ -152,6 +154,27 @@ def test_both_ways_do_the_same(monkeypatch, seed):
         assert fast == slow, (number, what, detail)
         assert both[0].seen() == both[1].seen(), (number, what, detail)
     assert both[0].received() == both[1].received()
+
+
+@pytest.mark.behaviour("D2", "D5")
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("flags", [0, 2])
+def test_a_write_takes_what_there_is_room_for_and_it_leaves_when_there_is_more(plain, flags):
+    firmware = Firmware(plain)
+    peer = firmware.peers[0]
+    peer.freeze()
+    pattern = bytes(range(256)) * 8
+    taken = [firmware.rig.ask(request(5, 0, flags, pattern))[0] for _ in range(8)]
+    assert max(taken) == 2048
+    assert 0 in taken
+    assert all(n in (0, 2048) or n == sum(taken) % 2048 for n in taken)
+    peer.thaw()
+    for _ in range(8):
+        firmware.service.run_once()
+        peer.received()
+    firmware.rig.ask(request(5, 0, 2, b"!"))
+    wanted = b"".join(pattern[:n] for n in taken) + b"!"
+    assert peer.received() == wanted
 
 
 @pytest.mark.behaviour("D6")
