@@ -125,7 +125,7 @@ def counts(image, folder):
 
 def split(image, folder, number):
     """Instructions of one round of a traced scenario, by where they are executed."""
-    first, second = (os.path.join(folder, name) for name in ("first", "second"))
+    first, second = (os.path.join(folder, f"trace{number}{name}") for name in "ab")
     core = Core(image, folder, recording=True)
     found = []
     try:
