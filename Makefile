@@ -14,6 +14,7 @@ PARALLEL ?=##                   how many of them at the same time
 SEED ?= 1##                     what draws their kinds and ends, and the faults of `make transfer`
 MIB ?= 64##                     how much `make transfer` sends each way
 BENCH_MIB ?= 8##                how much `make bench` moves in each direction
+WORKERS ?= 3##                  how many processes share the tests of `make test`; 0: one after the other
 TEST ?=##                       the test that `make capture` records, as pytest names it
 PORT ?= 8765##                  the virtual bus of `make sim`, or a board's serial port: PORT=/dev/ttyUSB0
 BOARD ?=##                      the chip's board: SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3
@@ -30,6 +31,7 @@ override PARALLEL := $(strip $(PARALLEL))
 override SEED := $(strip $(SEED))
 override MIB := $(strip $(MIB))
 override BENCH_MIB := $(strip $(BENCH_MIB))
+override WORKERS := $(strip $(WORKERS))
 override TEST := $(strip $(TEST))
 override BOARD := $(strip $(BOARD))
 export MICROPY_DIR
@@ -121,7 +123,7 @@ monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
 
 test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(QEMU) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 lint: $(BUILD)/venv/ready ## check format, style and spelling
 	@echo "Checking format, style and spelling"

@@ -21,6 +21,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from namespace import Namespace  # noqa: E402
 from pcap import PcapFile  # noqa: E402
+from sharing import SharedTests  # noqa: E402
 from slots import Slots, open_net  # noqa: E402
 
 # The same examples each time; `--hypothesis-profile wild` goes looking for new ones.
@@ -48,6 +49,12 @@ def pytest_unconfigure(config):
     if config.option.pcap:
         Namespace.recording.close()
         print(f"{Namespace.recording.frames} frames are in {config.option.pcap}")
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's own
+def pytest_xdist_make_scheduler(config, log):
+    """What shares something dear to make stays together when workers share the tests."""
+    return SharedTests(config, log)
 
 
 @pytest.fixture(params=["stub", "sockets", "lwip"])
