@@ -43,7 +43,7 @@ def test_table_is_that_of_the_protocol(bench):
 @pytest.mark.parametrize(
     ("command", "good", "bad"),
     [
-        (3, [12], [0, 11, 13, 2048]),
+        (3, [12, 13, 76], [0, 11, 77, 2048]),
         (7, [12], [0, 11, 13]),
         (10, [112], [0, 111, 113, 2048]),
         (11, [32], [0, 31, 33]),

@@ -20,6 +20,8 @@ _CONN_WRITE = const(5)
 _CONN_GET_STATUS = const(6)
 _BAD_PARAMETER = const(-11)
 _SOCKETS = const(8)
+_PEER = const(12)
+_PEER_MOST = const(76)  # with a name
 _DATA = const(12)
 _CONN_STATUS_SIZE = const(20)
 _MAX_DATA = const(2048)
@@ -49,6 +51,8 @@ class Commands:
         self._board = board
         self._enterprise = EnterpriseEntry(networks)
         self._host_name = b"spinet"
+        self.sessions = None  # a SessionTable; set by service
+        self.named_peers = None  # NamedPeers; set by service
         self._token = 0  # of the slot that the transaction under way is about, for connCreate
         self.report = None  # called by the diagnostics command; set by service
         self.set_clock = None  # called with a frequency in Hz; set by service
@@ -64,11 +68,11 @@ class Commands:
             Command(0, "null", self._empty),
             Command(1, "connAbort", self._socket_only, self._abort),
             Command(2, "connClose", self._socket_only, self._close),
-            Command(3, "connCreate", self._create, self._connect, low=12),
+            Command(3, "connCreate", self._create, self._connect, None, _PEER, _PEER_MOST),
             Command(4, "connRead", self._read),
             Command(5, "connWrite", self._write, self._written),
             Command(6, "connGetStatus", self._conn_status),
-            Command(7, "networkListen", self._may_listen, self._listen, low=12),
+            Command(7, "networkListen", self._may_listen, self._listen, None, _PEER, _PEER_MOST),
             Command(9, "networkGetStatus", self._network_status),
             Command(10, "networkAddSsid", self._take, None, self._add_ssid, record),
             Command(11, "networkDeleteSsid", self._take, None, self._delete_ssid, 32),
@@ -176,7 +180,7 @@ class Commands:
         if slot is None:
             return wire.BUSY
         self._token = slot.token()
-        request.accepted = wire.LISTEN_OR_CONNECT_SIZE
+        request.accepted = request.length
         return slot.number
 
     def _connect(self, request):
@@ -185,7 +189,11 @@ class Commands:
             return
         message = request.rx
         slot.set_protocol(wire.peer_protocol(message))
-        if slot.connect(wire.peer_ip(message), wire.peer_port(message)) < 0:
+        ip = wire.peer_ip(message)
+        name = wire.peer_name(message, request.length)
+        if name and not ip:
+            self.named_peers.connect(slot, name, wire.peer_port(message))
+        elif slot.connect(ip, wire.peer_port(message)) < 0:
             self._wlan.fail("Connection creation failed")
 
     def _undo_create(self):
@@ -231,9 +239,14 @@ class Commands:
     def _may_listen(self, request):
         if request.flags & wire.FLAG_TLS:
             return wire.WRONG_STATE  # no certificate can be set
+        if request.length > _PEER and not request.flags & wire.FLAG_CALL_HOME:
+            return wire.BAD_DATA_LENGTH
         return self._take(request)
 
     def _listen(self, request):
+        if request.flags & wire.FLAG_CALL_HOME:
+            self._call_home(request)
+            return
         message = request.rx
         started = self._listeners.listen(
             wire.peer_ip(message),
@@ -243,6 +256,23 @@ class Commands:
         )
         if not started:
             self._wlan.fail("Listen failed")
+
+    def _call_home(self, request):
+        message = request.rx
+        name = wire.peer_name(message, request.length)
+        if name and not wire.is_peer_name(name):
+            self._wlan.fail("bad host name")
+            return
+        started = self.sessions.call(
+            wire.peer_ip(message),
+            wire.peer_port(message),
+            name,
+            wire.peer_protocol(message),
+            wire.peer_limit(message),
+            wire.peer_attempts(message),
+        )
+        if not started:
+            self._wlan.fail("Call home failed")
 
     def _take(self, request):
         """Accept the whole data phase."""
@@ -411,6 +441,7 @@ class Commands:
     def _stop(self, _request):
         self._manager.terminate_all()
         self._listeners.stop(0)
+        self.sessions.stop(0)
         self._wlan.stop()
 
     def _may_scan(self, _request):
