@@ -56,6 +56,7 @@ def slow(net):
     slots = Slots(net)
     slots.resolver = slots.names.resolve = SlowResolver()
     yield slots
+    slots.names.stop()
     slots.resolver.answers = dict.fromkeys([*slots.resolver.asked, b"a", b"b", b"c"], 0)
     slots.resolver.answer(b"", 0)
 

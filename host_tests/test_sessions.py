@@ -26,7 +26,8 @@ def slots(net):
     slots = Slots(net)
     slots.events = []
     slots.sessions.on_event = lambda _session, event: slots.events.append(event)
-    return slots
+    yield slots
+    slots.names.stop()
 
 
 def call(slots, port, limit=1, attempts=0, name=b"", ip=None):
