@@ -93,13 +93,11 @@ def _print_sessions(service):
     for entry in service.sessions.entries:
         if entry.port:
             used = service.manager.accepted_by(entry)
-            events = zip(EVENT_NAMES, entry.counts)
+            state = STATE_NAMES[entry.state]
+            events = ["%s %d" % event for event in zip(EVENT_NAMES, entry.counts)]
             print(
                 "home %s protocol %d: %d of %d, %s; %s"
-                % (
-                    *(entry.title(), entry.protocol, used, entry.limit, STATE_NAMES[entry.state]),
-                    ", ".join("%s %d" % event for event in events),
-                )
+                % (entry.title(), entry.protocol, used, entry.limit, state, ", ".join(events))
             )
 
 
