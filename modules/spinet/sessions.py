@@ -267,7 +267,7 @@ class SessionTable:
     def stop(self, port):
         """Stop calling on this port (0: on all)."""
         for entry in self.entries:
-            if entry.port and port in (0, entry.port):
+            if entry.port and (not port or port == entry.port):
                 entry.end()
 
     def step(self, now):
