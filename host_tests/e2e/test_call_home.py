@@ -64,3 +64,15 @@ def test_a_service_that_calls_home_comes_again_when_its_connection_ends(stack, s
         "hello",
         "hello again",
     ]
+
+
+@pytest.mark.behaviour("C9")
+def test_a_peer_that_is_not_there_is_told_and_given_up(stack, server):
+    server.listen(0)
+    server.shutdown(socket.SHUT_RDWR)  # the port stays ours, and refuses
+    with calling(stack, server, "--attempts", "2") as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (1, "")
+    assert "the module says: call home to " in err
+    assert err.splitlines()[-1].startswith("error: call home to ")
+    assert err.endswith(" given up: refused\n")

@@ -9,7 +9,12 @@ from spinet_controller.cli.options import HOST, bus_options
 from spinet_controller.cli.session import note, run_with_module
 from spinet_controller.cli.showing import show_json
 from spinet_controller.cli.streams import closed
+from spinet_controller.errors import SpinetError
 from spinet_controller.wifi import join
+
+
+class GivenUp(SpinetError):
+    """The module calls home no more."""
 
 
 class Listening:
@@ -20,6 +25,7 @@ class Listening:
         self._echo = echo
         self._left = count
         self._opened = 0
+        self._given_up = None
         self._enough = asyncio.Event()
 
     async def listen(self, module, port):
@@ -29,13 +35,22 @@ class Listening:
             self._tell("listening", f"listening on {network.ip}:{port}", port=port)
             await self._enough.wait()
 
-    async def call_home(self, module, host, port):
-        """The same for connections that the module opens."""
+    async def call_home(self, module, host, port, attempts):
+        """The same for connections that the module opens; GivenUp when it does so no more."""
         await self._joined(module)
-        module.on_news = lambda text: self._tell("news", f"the module says: {text}", text=text)
-        async with await module.call_home(self._connected, host, port):
+        module.on_news = self._hear
+        async with await module.call_home(self._connected, host, port, attempts=attempts):
             self._tell("calling", f"calling {host}:{port}", host=host, port=port)
             await self._enough.wait()
+        if self._given_up:
+            raise GivenUp(self._given_up)
+
+    def _hear(self, text):
+        if text and " given up: " in text:
+            self._given_up = text
+            self._enough.set()
+        elif text:
+            self._tell("news", f"the module says: {text}", text=text)
 
     async def _joined(self, module):
         network = await join(module)
@@ -101,11 +116,17 @@ def listen(options, port, echo, count):
 @click.argument("port", type=click.IntRange(1, 65535))
 @_ECHO
 @_COUNT
+@click.option(
+    "--attempts",
+    type=click.IntRange(0, 0xFFFF),
+    default=0,
+    help="Give up when so many in a row have failed.  [default: never]",
+)
 @bus_options
-def call_home(options, host, port, echo, count):
+def call_home(options, host, port, echo, count, attempts):
     """Have the module connect to HOST and PORT, again and again, and show what comes.
 
     HOST is an IPv4 address, or a name that the module looks up.
     """
     listening = Listening(options, echo, count)
-    run_with_module(options, lambda module: listening.call_home(module, host, port))
+    run_with_module(options, lambda module: listening.call_home(module, host, port, attempts))
