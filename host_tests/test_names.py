@@ -153,6 +153,23 @@ def test_an_answer_for_who_has_gone_does_not_touch_the_next_owner_of_the_slot(sl
     assert slow.manager.stale == 0
 
 
+@pytest.mark.behaviour("C8", "C9")
+def test_an_answer_for_an_ended_session_is_not_the_next_ones(slow):
+    port = slow.net.silent_port()
+    assert slow.sessions.call(0, port, b"a", 0, 1, 0)
+    slow.turn()
+    slow.resolver.until_asked(b"a")
+    slow.sessions.stop(0)
+    assert slow.sessions.call(0, port, b"b", 0, 1, 0)
+    slow.turn()
+    slow.resolver.answer(b"a", slow.net.peer_ip)
+    slow.resolver.until_asked(b"a", b"b")
+    slow.turns()
+    assert slow.sessions.entries[0].handle() == 0
+    slow.resolver.answer(b"b", slow.net.peer_ip)
+    slow.until(slow.sessions.entries[0].handle)
+
+
 @pytest.mark.behaviour("D18")
 def test_the_end_of_everything_ends_look_ups(slow):
     slots = [create(slow, name, 80) for name in (b"a", b"b")]

@@ -14,7 +14,7 @@ from spinet.sessions import (
     RECONNECTING,
     STEADY_MS,
 )
-from spinet.stack import ERR_MEM, ERR_RTE
+from spinet.stack import ERR_MEM, ERR_RTE, INDEX_MASK
 
 PROTOCOL = 4
 only_stub = pytest.mark.parametrize("stack", ["stub"], indirect=True)
@@ -332,6 +332,7 @@ def test_stopping_gives_the_attempt_and_its_slot_back(slots):
     slots.sessions.stop(0)
     slots.turns()
     assert slots.stack.events(handle) == 0
+    assert slots.manager._owners[handle & INDEX_MASK] is None
     assert slots.manager.reserved == 0
     assert slots.sessions.active == 0
     slots.pass_time(LONGEST_MS)
@@ -349,6 +350,20 @@ def test_a_connection_outlives_its_session(slots):
     slots.pass_time(LONGEST_MS)
     slots.turns()
     assert slots.events == [RECONNECTING, RECONNECTED]
+
+
+@pytest.mark.behaviour("C10")
+def test_the_connections_of_an_ended_session_are_not_the_next_ones(slots):
+    old, old_peer, server = standing(slots)
+    assert call(slots, server.port, limit=0)
+    slot, _, _ = standing(slots)
+    assert first(slots).port != server.port
+    slot.abort()
+    slots.turns()
+    slots.pass_time(FIRST_MS)
+    assert came(slots) is slot
+    old_peer.send(b"as ever")
+    assert slots.read_all(old, 7) == b"as ever"
 
 
 @pytest.mark.behaviour("C8", "C4")
