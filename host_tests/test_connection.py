@@ -627,9 +627,10 @@ def test_a_peer_that_still_sends_does_not_hold_a_close_up(slots):
 def test_no_time_to_linger_is_a_reset_at_once(slots):
     slots.manager.linger_s = 0
     slot, peer = slots.dialled()
-    slots.write(slot, b"never mind")
+    slots.fill(slot)
     slot.close()
     assert slot.state == wire.CLOSE_READY
+    assert slots.manager.unacknowledged_closes == 0  # nobody waited for any
     assert slots.ended(peer) == "reset"
 
 
@@ -656,6 +657,21 @@ def test_the_time_to_linger_is_the_time_to_deliver(slots, seconds):
     assert slot.state == wire.FREE
     assert slots.manager.unacknowledged_closes == 1
     assert slots.ended(peer) == "reset"
+
+
+@only_stub
+@pytest.mark.behaviour("T3")
+def test_acknowledgements_do_not_lengthen_the_time_to_linger(slots):
+    slots.manager.linger_s = 10
+    slot, peer = slots.dialled()
+    peer.freeze()
+    slots.fill(slot)
+    slot.close()
+    slots.pass_time(9000)
+    del slots.stack.connections()[0].sent[:1]
+    slots.turn()
+    slots.pass_time(1000)
+    assert slot.state == wire.FREE
 
 
 @pytest.mark.behaviour("D8")

@@ -462,10 +462,13 @@ def test_what_is_undelivered_when_the_time_to_linger_is_over_is_reset(
 def test_a_peer_that_has_everything_is_not_reset(net, monkeypatch):
     slots = Slots(net)
     peer = silent_farewell(slots, 7, b"all of it")
-    slots.until(lambda: peer.received() == b"all of it")
+    slots.until(lambda: spinet_port.hostnet.outq(net.stack._farewells[0].key) == 0)
+    resets = []
+    net.stack._calls.reset_on_close = resets.append
     pass_farewell_time(monkeypatch, net, 7000)
     assert net.stack._lingering == 0
     assert slots.ended(peer) == "fin"
+    assert (peer.got, resets) == (b"all of it", [])
 
 
 @with_hostnet

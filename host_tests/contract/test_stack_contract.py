@@ -389,6 +389,17 @@ def test_close_with_time_to_linger_delivers_then_ends(user, seconds):
     assert (peer.got, peer.ended) == (b"last words", "fin")
 
 
+@pytest.mark.behaviour("T3", "C4")
+def test_the_time_to_linger_ends_with_its_handle(user):
+    old, _ = user.accepted()
+    user.stack.linger(old, 0)
+    user.stack.abort(old)
+    h, peer = user.accepted()
+    user.stack.close(h)
+    user.until(lambda: (peer.received(), peer.ended)[1])
+    assert peer.ended == "fin"
+
+
 @pytest.mark.behaviour("T4")
 def test_no_silence_is_too_long_when_nobody_is_to_ask(user):
     h, peer = user.accepted()
