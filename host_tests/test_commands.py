@@ -44,7 +44,7 @@ def test_table_is_that_of_the_protocol(bench):
 @pytest.mark.parametrize(
     ("command", "good", "bad"),
     [
-        (3, [76], [0, 11, 77, 2048]),
+        (3, [77], [0, 11, 78, 2048]),
         (7, [12], [0, 11, 13]),
         (10, [112], [0, 111, 113, 2048]),
         (11, [32], [0, 31, 33]),
@@ -223,12 +223,21 @@ def test_call_home_to_nobody_is_said(bench, tail, text):
 
 def test_call_home_lengths(bench):
     record = listen_or_connect(80, LOCALHOST, limit=1)
-    for n in (11, 77):
+    for n in (11, 78):
         assert bench.response(7, flags=8, data=record.ljust(n, b"a")[:n]) == wire.BAD_DATA_LENGTH
-    for n in (13, 76):
+    for n in (13, 77):
         assert bench.response(7, flags=0, data=record.ljust(n, b"a")) == wire.BAD_DATA_LENGTH
         assert bench.response(7, flags=8, data=record.ljust(n, b"a")) == 0
         assert bench.response(7, flags=8, data=listen_or_connect(80, limit=0)) == 0
+
+
+@pytest.mark.parametrize(("n", "active"), [(64, 1), (65, 0)])
+def test_call_home_to_the_longest_name(bench, n, active):
+    named(bench)
+    name = (b"a" * n + b"\0")[:65]
+    assert bench.response(7, flags=8, data=listen_or_connect(80, limit=1) + name) == 0
+    assert bench.sessions.active == active
+    assert bench.last_error() == ("" if active else "bad host name")
 
 
 def test_call_home_over_tls_is_refused(bench):

@@ -209,7 +209,7 @@ class FakeFirmware:
         return Answer(0)
 
     def conn_create(self, _socket, _flags, length, _available):
-        if not 12 <= length <= 76:
+        if not 12 <= length <= 77:
             return Answer(BAD_LENGTH)
         free = [slot for slot in self.slots if slot.state == FREE]
         if not free:
