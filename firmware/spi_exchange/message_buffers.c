@@ -50,8 +50,9 @@ size_t message_size(void) {
     return size_taken;
 }
 
-/* DMA writes words: what is left of the last one would be lost, or would overwrite what follows. */
+/* DMA writes words: what is left of the last one would be lost, or would overwrite what follows.
+ * That the first one is aligned is what the drivers look at. */
 bool message_has_phase(int offset, int n) {
-    return offset >= 0 && n > 0 && offset % 4 == 0 && n % 4 == 0 &&
+    return offset >= 0 && n > 0 && n % 4 == 0 &&
            (size_t)offset <= size_taken && (size_t)n <= size_taken - (size_t)offset;
 }

@@ -20,7 +20,7 @@ uint8_t *message_tx(void);
 uint8_t *message_rx(void);
 size_t message_size(void);
 
-/* True when n bytes at `offset` are a phase: whole dwords, at least one, inside the buffers. */
+/* True when n bytes at `offset` are whole dwords, at least one, inside the buffers. */
 bool message_has_phase(int offset, int n);
 
 #endif

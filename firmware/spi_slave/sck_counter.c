@@ -58,10 +58,7 @@ int sck_counter_start(int sck, void (*reached)(void)) {
     tell = reached;
     edges_awaited = 0;
     int error = set_up(sck);
-    if (error) {
-        sck_counter_stop();
-    }
-    return error;
+    return error ? error : pcnt_unit_start(unit);
 }
 
 /* Each step is refused when start() did not come as far as what it undoes; that harms nothing. */
@@ -79,9 +76,6 @@ void sck_counter_stop(void) {
 }
 
 static int watch_for(int edges) {
-    if (edges == edges_awaited) {
-        return ESP_OK;
-    }
     if (edges_awaited) {
         pcnt_unit_remove_watch_point(unit, edges_awaited);
     }
@@ -93,14 +87,7 @@ static int watch_for(int edges) {
 /* The counter takes a new watch point as it is cleared. */
 int sck_counter_arm(int edges) {
     int error = watch_for(edges);
-    if (!error) {
-        error = pcnt_unit_clear_count(unit);
-    }
-    return error ? error : pcnt_unit_start(unit);
-}
-
-void IRAM_ATTR sck_counter_disarm(void) {
-    pcnt_unit_stop(unit);
+    return error ? error : pcnt_unit_clear_count(unit);
 }
 
 int sck_counter_value(void) {
@@ -123,8 +110,6 @@ int sck_counter_arm(int edges) {
     (void)edges;
     return ESP_ERR_NOT_SUPPORTED;
 }
-
-void sck_counter_disarm(void) {}
 
 int sck_counter_value(void) {
     return 0;

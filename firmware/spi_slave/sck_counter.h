@@ -12,15 +12,13 @@
 #define SCK_COUNTER_THERE 0
 #endif
 
-/* `reached` is called by the interrupt. ESP_ERR_NOT_SUPPORTED where the chip has no counter. */
+/* `reached` is called by the interrupt. ESP_ERR_NOT_SUPPORTED where the chip has no counter. After
+ * an error sck_counter_stop() gives back what was taken. */
 int sck_counter_start(int sck, void (*reached)(void));
 void sck_counter_stop(void);
 
-/* From 0 again; reached() after so many edges. */
+/* From 0 again; reached() after so many edges. It goes on counting then. */
 int sck_counter_arm(int edges);
-
-/* Counts no further, and reached() is not called any more. Also from the interrupt. */
-void sck_counter_disarm(void);
 
 /* Edges since it was armed. */
 int sck_counter_value(void);

@@ -18,11 +18,8 @@ static target_config_t config;        /* set by target_start() */
 static bool running;                  /* the driver is ours */
 static spi_slave_transaction_t phase; /* the armed one; the driver writes trans_len */
 
-/* Set by target_arm(), cleared by target_disarm() and by the interrupt that ends the phase. Only
- * while it is set may the interrupts do anything. */
-static atomic_bool armed;
-
-/* Bytes of a phase that is over, UNDER_WAY from arming to its end. Set by the interrupt. */
+/* Bytes of the last phase, UNDER_WAY from target_arm() to its end, which the interrupt sets. 0 once
+ * it was taken back. */
 static atomic_int passed;
 
 /* The peripheral's chip-select is what we say, and no longer the pin. */
@@ -45,31 +42,24 @@ static int IRAM_ATTR bytes_of(const spi_slave_transaction_t *trans) {
 /* The driver has connected CS and started. With a counter the chip-select is low from here on. */
 static void IRAM_ATTR on_ready(spi_slave_transaction_t *trans) {
     (void)trans;
-    if (config.counts && atomic_load(&armed)) {
+    if (config.counts) {
         select_by(GPIO_MATRIX_CONST_ZERO_INPUT);
     }
 }
 
 /* The chip-select rose. Without a single bit nothing has begun: the same phase is armed again. */
 static void IRAM_ATTR on_done(spi_slave_transaction_t *trans) {
-    if (!atomic_load(&armed)) {
-        return;
-    }
     if (trans->trans_len == 0) {
         spi_slave_queue_trans_isr((spi_host_device_t)config.host, trans);
         return;
     }
-    atomic_store(&armed, false);
     atomic_store(&passed, bytes_of(trans));
     config.wake();
 }
 
 /* The last bit has passed: let the chip-select rise, which makes the driver call on_done(). */
 static void IRAM_ATTR on_last_edge(void) {
-    if (atomic_load(&armed)) {
-        sck_counter_disarm();
-        select_by(GPIO_MATRIX_CONST_ONE_INPUT);
-    }
+    select_by(GPIO_MATRIX_CONST_ONE_INPUT);
 }
 
 /* ---- start and stop ---- */
@@ -133,10 +123,6 @@ void target_disarm(void) {
     if (!running) {
         return;
     }
-    atomic_store(&armed, false);
-    if (config.counts) {
-        sck_counter_disarm();
-    }
     spi_slave_queue_reset((spi_host_device_t)config.host);
     select_by(GPIO_MATRIX_CONST_ONE_INPUT);
     atomic_store(&passed, 0);
@@ -154,7 +140,7 @@ int target_arm(int offset, int n) {
     if (!message_has_phase(offset, n)) {
         return ESP_ERR_INVALID_ARG;
     }
-    if (atomic_load(&armed)) {
+    if (atomic_load(&passed) == UNDER_WAY) {
         target_disarm();
     }
     phase = (spi_slave_transaction_t){
@@ -163,7 +149,6 @@ int target_arm(int offset, int n) {
         .rx_buffer = message_rx() + offset,
     };
     atomic_store(&passed, UNDER_WAY);
-    atomic_store(&armed, true);
     int error = hand_to_driver(n);
     if (error) {
         target_disarm();

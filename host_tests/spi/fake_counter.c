@@ -154,6 +154,7 @@ esp_err_t pcnt_unit_add_watch_point(pcnt_unit_handle_t unit, int watch_point) {
 
 esp_err_t pcnt_unit_remove_watch_point(pcnt_unit_handle_t unit, int watch_point) {
     if (!unit || unit->watched != watch_point) {
+        fake_violation("a watch point that is none is removed");
         return ESP_ERR_INVALID_STATE;
     }
     unit->watched = 0;

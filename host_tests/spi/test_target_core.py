@@ -119,6 +119,24 @@ def test_chip_select_that_rises_late_ends_nothing(chip):
     assert bytes(chip.rx[8:12]) == b"abcd"
 
 
+def test_chip_select_that_toggles_faster_than_we_notice(chip):
+    assert chip.start_target(counts=True) == OK
+    chip.arm(None, None, 0, 8)
+    chip.cs(0)
+    chip.clock(bytes(8))
+    chip.arm(None, None, 8, 4)
+    chip.c.fake_hold_interrupts(True)
+    chip.cs(1)
+    chip.cs(0)
+    chip.clock(b"ab")
+    chip.cs(1)
+    chip.cs(0)
+    chip.clock(b"cd")
+    chip.c.fake_hold_interrupts(False)
+    assert chip.clocked() == 4
+    assert bytes(chip.rx[8:12]) == b"abcd"
+
+
 def test_chip_select_without_a_clock_ends_nothing(target):
     target.c.target_arm(0, 8)
     for _ in range(3):
