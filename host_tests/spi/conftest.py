@@ -4,6 +4,7 @@ SPI_SANITIZE=address: with the address sanitizer as well, which has to be loaded
 test_sanitized.py does that.
 """
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -23,8 +24,11 @@ SANITIZE = os.environ.get("SPI_SANITIZE", "undefined")
 def build(counter):
     """The library, for a chip with a pulse counter ("1") or without ("0")."""
     folder = ROOT / "build" / "spi-rig" / f"{counter}-{SANITIZE}"
+    folder.mkdir(parents=True, exist_ok=True)
     variables = (f"COUNTER={counter}", f"SANITIZE={SANITIZE}", f"BUILD={folder}")
-    subprocess.run(["make", "-s", *variables], check=True, cwd=HERE)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be building the same
+        subprocess.run(["make", "-s", *variables], check=True, cwd=HERE)
     return folder / "spi.so"
 
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 from core_rig import INVALID_ARG, INVALID_SIZE, INVALID_STATE, NO_MEM, NOT_SUPPORTED, OK, SIZE
 
-pytestmark = pytest.mark.behaviour("L1")
+pytestmark = pytest.mark.behaviour("L4")
 
 
 @pytest.fixture

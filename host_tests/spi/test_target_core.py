@@ -71,6 +71,7 @@ def test_phases_one_after_the_other(target):
 def test_what_is_no_phase_is_refused_and_arms_nothing(target, offset, n):
     assert target.c.target_arm(offset, n) == INVALID_ARG
     assert transfer(target, bytes(4)) == bytes([UNDRIVEN] * 4)
+    assert target.clocked() == 0
 
 
 def test_nothing_is_armed_before_the_first_phase_or_after_one(target):
