@@ -30,14 +30,25 @@ void message_check_pair(mp_obj_t tx, mp_obj_t rx) {
     check_buffer(rx, message_rx());
 }
 
-void message_raise(int error) {
-    if (error == ESP_ERR_NO_MEM) {
-        mp_raise_OSError(MP_ENOMEM);
+/* A number that Python's OSError carries: those who catch it look at `errno`. */
+static int errno_of(int error) {
+    switch (error) {
+        case ESP_ERR_NO_MEM:
+            return MP_ENOMEM;
+        case ESP_ERR_INVALID_STATE:
+            return MP_EBUSY;
+        case ESP_ERR_NOT_SUPPORTED:
+            return MP_EOPNOTSUPP;
+        default:
+            return MP_EIO;
     }
-    if (error == ESP_ERR_INVALID_ARG) {
-        mp_raise_ValueError(MP_ERROR_TEXT("SPI: bad pin, host, frequency or phase"));
+}
+
+void message_raise(int error) {
+    if (error == ESP_ERR_INVALID_ARG || error == ESP_ERR_INVALID_SIZE) {
+        mp_raise_ValueError(MP_ERROR_TEXT("SPI: bad pin, host, frequency, size or phase"));
     }
     if (error != ESP_OK) {
-        mp_raise_msg_varg(&mp_type_OSError, MP_ERROR_TEXT("SPI: %s"), esp_err_to_name(error));
+        mp_raise_OSError(errno_of(error));
     }
 }

@@ -12,7 +12,8 @@ mp_obj_t message_buffers_as_tuple(void);
 void message_check_pair(mp_obj_t tx, mp_obj_t rx);
 
 /* Raises what an esp_err_t stands for: ValueError for an argument that the driver refuses, OSError
- * for the rest; nothing for ESP_OK. */
+ * for the rest (EBUSY: taken or not started; EOPNOTSUPP: not with these pins, or not on this chip);
+ * nothing for ESP_OK. */
 void message_raise(int error);
 
 #endif
