@@ -93,6 +93,7 @@ class FakeBoard:
     """What `spinet.service` asks of a board, less the link."""
 
     DEBUG = True
+    buffers = None
 
     def __init__(self):
         self.the_stack = StubStack()

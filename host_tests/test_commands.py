@@ -428,6 +428,16 @@ def test_clock_is_set_after_the_transaction(bench):
     assert asked == [(40_000_000, 1)]
 
 
+def test_clock_that_the_spi_refuses_is_the_last_error(bench):
+    def refuse(_hz):
+        raise OSError(95, "not with these pins")
+
+    bench.commands.set_clock = refuse
+    assert bench.response(23, param=0x1001) == 0
+    assert bench.last_error() == "SPI clock refused, error 95"
+    assert bench.response(9) == 168
+
+
 def test_diagnostics_report_after_the_transaction(bench):
     asked = []
     bench.commands.report = lambda: asked.append(bench.rig.cs.value())

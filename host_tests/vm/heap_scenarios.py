@@ -98,6 +98,7 @@ class QuietBoard:
     """The board of this bench; also the controller."""
 
     DEBUG = True
+    buffers = None
 
     def __init__(self, role, network):
         self.role = role

@@ -320,7 +320,10 @@ class Commands:
 
     def _set_clock(self, request):
         if self.set_clock:
-            self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
+            try:
+                self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
+            except OSError as e:
+                self._wlan.fail("SPI clock refused, error %d" % (e.errno or 0))
 
     # --- remembered networks
 

@@ -50,7 +50,7 @@ class Service:
         self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
         self.commands.set_clock = self.port.set_clock
         self.commands.report = self._report
-        self.link = Link(self.commands)
+        self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = 0  # heap in use after the last collection

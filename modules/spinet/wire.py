@@ -20,6 +20,7 @@ PEER_NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md,
 REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
 
 HEADER_SIZE = const(12)
+MESSAGE_SIZE = const(HEADER_SIZE + MAX_DATA)
 FIRST_PHASE = const(8)  # header bytes that both sides exchange before the response is decided
 RESPONSE = const(8)
 DATA = const(12)
