@@ -49,16 +49,31 @@ class ScriptedRadio:
         self.outcome_is = None  # None: still connecting
         self.finds = None  # None: still scanning
         self.serve_says = ""
+        self.scan_problem_is = ""
+        self.is_associated = False
+        self.sees = []  # what a scan for one network finds, which is over at once
         self.strength = -55
         self.joined = None
         self.quarter_db = None
 
-    def join(self, network):
-        self.calls.append("join " + network.ssid.decode())
+    def join(self, network, access_point=None):
+        pin = f" on channel {access_point[1]}" if access_point else ""
+        self.calls.append("join " + network.ssid.decode() + pin)
         self.joined = network
 
     def outcome(self):
         return self.outcome_is
+
+    def associated(self):
+        return self.is_associated
+
+    def rejoin(self):
+        self.calls.append("rejoin")
+        self.outcome_is = None
+
+    def pause(self):
+        self.calls.append("pause")
+        self.outcome_is = None
 
     def serve(self, network):
         self.calls.append("serve " + network.ssid.decode())
@@ -68,12 +83,15 @@ class ScriptedRadio:
     def leave(self):
         self.calls.append("leave")
 
-    def scan(self):
-        self.calls.append("scan")
-        self.finds = None
+    def scan(self, ssid):
+        self.calls.append("scan " + ssid.decode() if ssid else "scan")
+        self.finds = self.sees if ssid else None
 
     def found(self):
         return self.finds
+
+    def scan_problem(self):
+        return self.scan_problem_is
 
     def rssi(self):
         return self.strength

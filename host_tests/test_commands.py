@@ -330,8 +330,7 @@ def test_status_bit_maps(bench):
 
 
 def test_status_has_the_stations_rssi(bench):
-    bench.wlan.state = wire.WIFI_CONNECTED
-    bench.wlan.refresh()
+    join(bench)
     assert bench.ask(6, 0)[1][3] == 256 - 55
 
 

@@ -88,13 +88,6 @@ def test_forgetting_what_is_not_there(table):
     assert not table.forget(b"")
 
 
-def test_strongest_is_the_first_that_is_known(table):
-    table.remember(network("Attic"))
-    table.remember(network("Guest"))
-    assert table.strongest([b"Other", b"Guest", b"Attic"]).ssid == b"Guest"
-    assert table.strongest([b"Other"]) is None
-
-
 def test_disk_that_fails_leaves_the_table_as_it_was(table, store):
     table.remember(network("Workshop"))
     store.fails = True

@@ -396,6 +396,7 @@ def news(bench):
 def housekeeping(bench):
     bench.service.wlan.radio.join(UNNAMED)
     bench.service.wlan.state = wire.WIFI_CONNECTED
+    bench.service.wlan.station._phase = 3  # up: the link is watched
     bench.service._kept -= 2000
     bench.service._allocated = -100000  # a collection is due
     bench.passes(2)

@@ -13,7 +13,7 @@ Source for numbers, lengths and codes: docs/link-protocol.md.
 from micropython import const
 
 from spinet import wire
-from spinet.networks import EnterpriseEntry, Network
+from spinet.networks import EnterpriseEntry, Network, is_access_point
 
 _CONN_READ = const(4)
 _CONN_WRITE = const(5)
@@ -285,8 +285,7 @@ class Commands:
         status = wire.NetworkStatus()
         self._board.fill(status)
         status.host_name = self._host_name
-        if self._wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):
-            self._wlan.fill(status)
+        self._wlan.fill(status)
         return status.encode(request.tx)
 
     def _last_error(self, request):
@@ -354,11 +353,10 @@ class Commands:
         network = self._personal_network(request)
         if network is None:
             return
-        ip = wire.config_ip(network.record)
-        if ip in (0, 0xFFFFFFFF) or wire.config_channel(network.record) > 13:
-            self._wlan.fail("bad access point configuration")
-        else:
+        if is_access_point(network):
             self._networks.set_access_point(network)
+        else:
+            self._wlan.fail("bad access point configuration")
 
     def _list_ssids(self, request):
         own = self._networks.access_point()
@@ -384,6 +382,7 @@ class Commands:
 
     def _factory_reset(self, _request):
         self._wlan.forget_error()
+        self._enterprise.cancel()
         try:
             self._networks.erase()
         except OSError as e:
@@ -453,7 +452,7 @@ class Commands:
         return wire.SCAN_IN_PROGRESS if self._wlan.scanning() else wire.EMPTY
 
     def _start_scan(self, _request):
-        self._wlan.scan()
+        self._wlan.scan(self._manager.now)
 
     def _scan_result(self, request):
         if self._wlan.scanning():

@@ -52,6 +52,24 @@ class Network:
         self.credentials = bytes(credentials)
         self.ssid = wire.config_ssid(self.record)
 
+    def credential(self, index):
+        """Enterprise credential `index`, 0..4; empty where there is none."""
+        at = 0
+        for i in range(index):
+            at += wire.config_credential_size(self.record, i)
+        return self.credentials[at : at + wire.config_credential_size(self.record, index)]
+
+
+def is_access_point(network):
+    """True for an entry that we can be the access point of: its name, password, ip, channel."""
+    record = network.record
+    return (
+        wire.is_ssid(network.ssid)
+        and wire.is_password(wire.config_password(record))
+        and wire.config_ip(record) not in (0, 0xFFFFFFFF)
+        and wire.config_channel(record) <= 13
+    )
+
 
 class Networks:
     """Entry 0 is our own access point, 1..20 are networks to join; a list with gaps (None)."""
@@ -72,14 +90,6 @@ class Networks:
         """The entry that remembers this name (bytes), or None."""
         index = self._index(ssid)
         return self.entries[index] if index else None
-
-    def strongest(self, found):
-        """The remembered entry that comes first in `found` (ssids, strongest first), or None."""
-        for ssid in found:
-            entry = self.find(ssid)
-            if entry:
-                return entry
-        return None
 
     def remembered(self):
         """The entries to join, in their order."""

@@ -40,7 +40,7 @@ class Service:
         self.stack = board.stack()
         self.port = board.link_port()
         self.networks = Networks(board.store())
-        self.wlan = Wlan(board.radio(), self.networks)
+        self.wlan = Wlan(board.radio(), self.networks, board.DEBUG)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
         self.listeners = ListenerTable(self.manager)
         self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, board)
@@ -117,7 +117,7 @@ class Service:
             self._keep_house()
 
     def _keep_house(self):
-        self.wlan.refresh()
+        self.wlan.refresh(self.manager.now)
         self.listeners.accept_waiting()
         self.board.feed()
         if self.port.idle():
