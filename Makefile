@@ -55,7 +55,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
     churn interrupt transfer capture bench rig-packages \
-    mpy qemu firmware flash repl deploy monitor \
+    mpy qemu firmware flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -160,6 +160,9 @@ capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on 
 bench: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready rig-packages ## compare what both stacks spend on a byte (BENCH_MIB)
 	@$(PYTHON) tools/with_tap.py $(BIN)/python tools/bench_stacks.py $(BIN)/spinet-controller \
 	    $(SIM_SOCKETS) $(SIM_LWIP) $(BENCH_MIB)
+
+wifi-table: $(BUILD)/venv/ready ## play the stories of WiFi and write their table into docs/wifi.md
+	@$(BIN)/python host_tests/wifi_stories.py docs/wifi.md
 
 rig-packages:
 	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2

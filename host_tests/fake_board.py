@@ -148,14 +148,15 @@ class FakeBoard:
 class Bench:
     """The firmware's commands on a FakeBoard, and a controller that asks through a rig."""
 
-    def __init__(self, role, data=b""):
+    def __init__(self, role, data=b"", radio=None):
         self.board = FakeBoard()
+        self.board.the_radio = radio or self.board.the_radio
         self.stack = self.board.the_stack
         self.store = self.board.the_store
         self.store.data = data
         self.radio = self.board.the_radio
         self.networks = Networks(self.store)
-        self.wlan = Wlan(self.radio, self.networks)
+        self.wlan = Wlan(self.radio, self.networks, debug=True)
         self.manager = ConnectionManager(self.stack, debug=True)
         self.listeners = ListenerTable(self.manager)
         self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, self.board)

@@ -6,6 +6,7 @@ What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_po
 
 import os
 
+from air import AirRadio
 from radio import SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, say
 
@@ -20,15 +21,16 @@ BOARD = None  # the one board of this process; set by sim.py before main is impo
 
 
 class Board:
-    """One simulated module. `network` is one of sim_stacks."""
+    """One simulated module. `network` is one of sim_stacks, `air` a scripted one or None."""
 
     DEBUG = True  # a bug raises; the chips count it
     buffers = None  # of the messages: any memory will do
 
-    def __init__(self, bus, state_folder, network):
+    def __init__(self, bus, state_folder, network, air=None):
         self.bus = bus
         self._state_folder = state_folder
         self._network = network
+        self._air = air
         self._reset_reason = wire.RESET_POWER_UP
         self.failed = False  # set by crashed(); read by sim.py
 
@@ -61,7 +63,7 @@ class Board:
 
     def radio(self):
         """That network, as a radio."""
-        return SimRadio(self._network)
+        return AirRadio(self._network, self._air) if self._air else SimRadio(self._network)
 
     def store(self):
         """Remembered networks, kept across restarts."""

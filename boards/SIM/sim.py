@@ -6,6 +6,7 @@ import time
 
 import board
 import micropython
+from air import Air, ScriptError
 from sim_stacks import HAS_LWIP, LwipNetwork, SocketNetwork, u32
 from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, VirtualBus, say
 
@@ -28,6 +29,8 @@ usage: micropython -m sim [options]
   --seed N        what draws the faults (default 1)
   --warp N        run lwIP's clock so many times faster (default $SPINET_WARP or 1)
   --state DIR     where remembered networks are kept (default build/sim-state)
+  --radio FILE    play this script of access points that come and go (default $SPINET_RADIO;
+                  without one every remembered network is in reach, see docs/wifi.md)
   --sck-hz N      model this SPI clock rate (controller-clocked)
   --repl          leave the terminal to the REPL (with -i)
   --help          this text"""
@@ -46,6 +49,7 @@ DEFAULTS = {
     "--seed": "1",
     "--warp": "",
     "--state": "build/sim-state",
+    "--radio": "",
     "--sck-hz": "0",
 }
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
@@ -153,7 +157,21 @@ def make_board(options):
         board.make_folder(state)
     except OSError as e:
         raise BadOption("cannot keep state in '%s' (error %d)" % (state, e.errno))
-    return board.Board(bus, state, network_of(options))
+    return board.Board(bus, state, network_of(options), air_of(options))
+
+
+def air_of(options):
+    """What --radio says, or None. Raises BadOption."""
+    path = options["--radio"] or os.getenv("SPINET_RADIO")
+    if not path:
+        return None
+    try:
+        with open(path) as file:
+            return Air(file.read())
+    except OSError as e:
+        raise BadOption("cannot read the radio script '%s' (error %d)" % (path, e.errno))
+    except (ScriptError, UnicodeError) as e:
+        raise BadOption("radio script '%s', %s" % (path, e))
 
 
 def announce(options):

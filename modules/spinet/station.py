@@ -234,9 +234,11 @@ class Station:
         if outcome == "":
             self._arrive(now)
         elif outcome or ticks_diff(now, self._deadline) >= 0:
+            reason = outcome or TIMED_OUT
             self._radio.pause()
             self._wlan.set_state(wire.WIFI_RECONNECTING)
-            self._tell("auto-reconnect failed (%s), reconnecting" % (outcome or "timed out"))
+            self._tell("auto-reconnect failed, reconnecting: " + reason)
+            self._told = reason
             self._reconnect(now)
 
     def _reconnect(self, now):
