@@ -14,7 +14,11 @@ def record(ssid, password=b"secret-1"):
 
 
 def network(name, credentials=b""):
-    return Network(record(name.encode()), credentials)
+    """A personal network, or an enterprise one whose first credential this is."""
+    raw = bytearray(record(name.encode()))
+    if credentials:
+        raw[48:112] = len(credentials).to_bytes(4, "little") + bytes(59) + bytes([2])
+    return Network(raw, credentials)
 
 
 def names(table):

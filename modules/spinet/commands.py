@@ -422,7 +422,8 @@ class Commands:
             self._enterprise.refusal = _BAD_PARAMETER
             self._wlan.fail("bad enterprise SSID")
         elif not self._enterprise.begin(record, protocol):
-            self._wlan.fail("SSID table full")
+            full = self._enterprise.refusal == wire.TOO_MANY_SSIDS
+            self._wlan.fail("SSID table full" if full else "enterprise credentials too long")
 
     # --- WiFi
 
