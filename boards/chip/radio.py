@@ -1,8 +1,8 @@
 """The chip's WiFi as a radio: see spinet.wlan for what a radio is.
 
-`network.WLAN` tells neither an access point's MAC nor its PHY mode, and cannot be given a channel
-to connect on. Its scan() takes seconds, so that it runs in a thread of its own. Enterprise networks
-and the country code need our C modules `eap` and `country`; an image without them says so.
+`network.WLAN` does not tell on which access point it is, nor a PHY mode, and cannot be given a
+channel to connect on. Its scan() takes seconds, so that it runs in a thread of its own. Enterprise
+networks and the country code need our C modules `eap` and `country`; an image without them says so.
 """
 
 import network
@@ -58,6 +58,7 @@ class ChipRadio:
         self._access_point = network.WLAN(network.AP_IF)
         self._network = None  # the one we joined or serve
         self._serving = False
+        self._pinned_to = bytes(6)  # the access point's MAC, when join() was told it
         self._refusal = ""  # why the attempt could not even begin
         self._stale = None  # the status that an earlier attempt left
         self._stale_until = 0
@@ -105,6 +106,7 @@ class ChipRadio:
         self._begin()
         password = b"" if wire.config_eap(remembered.record) else _password(remembered)
         bssid = access_point[0] if access_point else None
+        self._pinned_to = bssid or bytes(6)
         self._station.connect(remembered.ssid, password or None, bssid=bssid)
 
     def _begin(self):
@@ -232,8 +234,8 @@ class ChipRadio:
         status.mac = interface.config("mac")
         status.channel = interface.config("channel")
         status.ssid = self._network.ssid
+        status.ap_mac = status.mac if self._serving else self._pinned_to
         if self._serving:
-            status.ap_mac = status.mac
             status.auth = wire.AUTH_WPA2 if _password(self._network) else wire.AUTH_OPEN
 
     # --- scan

@@ -171,6 +171,9 @@ def test_access_point_of_the_scan_is_the_only_one_that_is_wanted(radio, station)
     radio.join(HOME, (AIR[b"Home"].mac, 11))
     station.settle()
     assert radio.outcome() == ""
+    status = wire.NetworkStatus()
+    radio.link(status)
+    assert status.ap_mac == AIR[b"Home"].mac
 
 
 def test_access_point_without_dhcp_is_associated_only(radio, station):
