@@ -577,6 +577,12 @@ def test_factory_reset_forgets_everything_before_cs_rises(bench):
     assert bench.store.data == b""
 
 
+def test_factory_reset_drops_an_enterprise_network_that_was_begun(bench):
+    assert enterprise(bench) == 0
+    assert bench.response(17) == 0
+    assert bench.response(26, flags=2) == wire.WRONG_STATE
+
+
 def test_factory_reset_that_fails_is_said(bench):
     bench.store.fails = True
     assert bench.response(17) == 0

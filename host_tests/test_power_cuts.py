@@ -1,5 +1,7 @@
 """The power goes at any byte and any step of any change: the store reads back as old or new."""
 
+import contextlib
+
 import pytest
 from flash import KINDS, Flash, PowerCut
 from test_networks import network
@@ -130,11 +132,23 @@ def test_first_entry_ever(flash):
 
 def test_factory_reset_leaves_nothing_to_come_back(flash):
     prepare()
-    flash.power_on(cut_at=10**9)
-    flash.files[PATH + ".new"] = flash.files[PATH]  # written whole, and never renamed
-    boot().erase()
+    old = contents(boot())
+    before = dict(flash.files)
+    boot().remember(network("Attic"))
+    before[PATH + ".new"] = flash.files[PATH]  # written whole, and never renamed
+    for at in range(3):
+        flash.files = dict(before)
+        flash.power_on()
+        table = Networks(Store(PATH))
+        flash.files = dict(before)  # that boot could not remove it
+        flash.power_on(cut_at=at)
+        with contextlib.suppress(PowerCut):
+            table.erase()
+        done = flash.steps
+        flash.power_on()
+        assert contents(boot()) == (old if at < 2 else [None] * 21)
     assert flash.files == {}
-    assert flash.steps <= 4  # two files to remove: nothing that could last 15 s
+    assert done == 2  # two files to remove: nothing that could last 15 s
 
 
 @pytest.mark.parametrize("room", [0, 1, 100, 400])
