@@ -10,7 +10,9 @@ from slots import Slots, StubNet, pattern
 
 from spinet import station, wire
 from spinet.commands import Commands
+from spinet.names import Names, Worker
 from spinet.networks import Network, Networks
+from spinet.sessions import NamedPeers, SessionTable
 from spinet.wlan import Wlan
 
 pytestmark = pytest.mark.behaviour("D18")
@@ -31,6 +33,10 @@ class Module:
         )
         self.wlan = Wlan(self.radio, networks, debug=True)
         commands = Commands(slots.manager, slots.listeners, self.wlan, networks, FakeBoard())
+        names = Names(slots.stack.wake, worker=Worker())
+        self.sessions = SessionTable(slots.manager, names, self.wlan.fail)
+        commands.sessions = self.sessions
+        commands.named_peers = NamedPeers(slots.manager, names, self.wlan.fail)
         self.rig = make_rig("module-clocked", commands)
 
     def stop(self):
