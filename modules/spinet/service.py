@@ -9,7 +9,7 @@ import sys
 
 from micropython import const
 
-from spinet import port
+from spinet import port, trace
 from spinet.commands import Commands
 from spinet.connection import ConnectionManager
 from spinet.link import Link, LinkLost
@@ -19,6 +19,7 @@ from spinet.networks import Networks
 from spinet.port import ticks_diff, ticks_ms
 from spinet.report import diagnostics
 from spinet.sessions import NamedPeers, SessionTable
+from spinet.trace_report import dump_lines
 from spinet.wlan import Wlan
 
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
@@ -54,14 +55,26 @@ class Service:
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = 0  # heap in use after the last collection
+        self._telling = None  # lines of the trace that are printed one by one; set by _report()
         self.passes = 0
 
     def _report(self):
+        """The diagnostics command. The trace is long for a UART: a line for each pass of the loop,
+        so that the controller's next request is not kept waiting."""
         diagnostics(self)
+        self._telling = dump_lines()
+
+    def _tell(self):
+        line = next(self._telling, None)
+        if line is None:
+            self._telling = None
+        else:
+            print(line)
 
     def start(self):
         """Signal to the controller that we are up."""
         gc.collect()
+        trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         self._kept = self._told = self.manager.now = ticks_ms()
         self.port.start(self.manager.now)
 
@@ -87,7 +100,7 @@ class Service:
 
     def _sleep_ms(self, now):
         """Until the next thing that has a time; HOUSEKEEPING_MS when nothing has."""
-        if self.listeners.unfinished:
+        if self.listeners.unfinished or self._telling:
             return 0
         ms = HOUSEKEEPING_MS
         due = self.manager.due_ms(now)
@@ -112,6 +125,8 @@ class Service:
         if wlan.has_news() and ticks_diff(now, self._told) >= NEWS_MS and self.port.idle():
             self._told = now
             self.port.signal()
+        if self._telling:
+            self._tell()
         if ticks_diff(now, self._kept) >= HOUSEKEEPING_MS:
             self._kept = now
             self._keep_house()

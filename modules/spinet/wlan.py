@@ -13,7 +13,7 @@ A radio (a board's business) has:
 Nothing in it waits. All of this runs in the service thread; step() is called by the loop.
 """
 
-from spinet import wire
+from spinet import trace, wire
 from spinet.port import ticks_add, ticks_diff
 
 CONNECT_TIMEOUT_MS = 40000
@@ -38,6 +38,8 @@ class Wlan:
         self._found = None  # what networkGetScanResult will get; None: no scan was started
 
     def _set_state(self, state):
+        if state != self.state:
+            trace.note(trace.WIFI, trace.NO_SLOT, state, self.state)
         self.state = state
         if state != wire.WIFI_CONNECTED:
             self.rssi = wire.NO_RSSI
@@ -48,6 +50,7 @@ class Wlan:
         """This is the last error now."""
         self.last_error = text.encode()
         self._told_error = False
+        trace.say(self.last_error)
 
     def forget_error(self):
         """A new command begins: what it does wrong is the last error from now on."""
