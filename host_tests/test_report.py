@@ -70,7 +70,7 @@ def test_network(shown):
     assert shown(report.network).splitlines() == [
         "WiFi idle, rssi -128",
         "0 reconnects",
-        "host name spinet",
+        "host name spinet, not announced",
         "last error: oops",
         "0 networks remembered",
     ]

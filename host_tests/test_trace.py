@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from fake_board import Bench
+from fake_board import Bench, FakeBoard
+from fake_pins import MasterRig
 from raw_controller import listen_or_connect
 
 from spinet import report, trace, trace_report, wire
@@ -84,10 +85,13 @@ def test_listeners(bench, ring):
     assert events(ring) == [(trace.LISTEN, *listening), (trace.UNLISTEN, *listening)]
 
 
-def test_wifi(bench, ring):
-    bench.wlan.start_client(b"", 0)
-    bench.wlan.stop()
-    bench.wlan.stop()
+def test_wifi(ring):
+    board = FakeBoard()
+    board.the_port = MasterRig(None).port
+    wlan = service_module.Service(board).wlan
+    wlan.start_client(b"", 0)
+    wlan.stop()
+    wlan.stop()
     changes = [(wire.WIFI_CONNECTING, wire.WIFI_IDLE), (wire.WIFI_IDLE, wire.WIFI_CONNECTING)]
     assert events(ring) == [(trace.WIFI, trace.NO_SLOT, *change) for change in changes]
 

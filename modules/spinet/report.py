@@ -102,9 +102,15 @@ def _print_network(service):
     if wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):
         _print_link(wlan)
     print("%d reconnects" % wlan.reconnects)
-    print("host name %s" % service.commands.host_name().decode())
+    _print_names(service)
     print("last error: %s" % (wlan.last_error.decode() or "none"))
     print("%d networks remembered" % len(service.networks.remembered()))
+
+
+def _print_names(service):
+    known = service.discovery.announcer.name()
+    known = "announced as %s.local" % known if known else "not announced"
+    print("host name %s, %s" % (service.commands.host_name().decode(), known))
 
 
 def _print_link(wlan):
@@ -162,7 +168,7 @@ def sessions():
 
 
 def network():
-    """Print the WiFi state and the last error."""
+    """Print the WiFi state, our names and the last error."""
     _run(_print_network)
 
 

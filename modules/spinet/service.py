@@ -12,6 +12,7 @@ from micropython import const
 from spinet import port, trace
 from spinet.commands import Commands
 from spinet.connection import ConnectionManager
+from spinet.discovery import Discovery
 from spinet.link import Link, LinkLost
 from spinet.listener import ListenerTable
 from spinet.names import Names
@@ -51,12 +52,29 @@ class Service:
         self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
         self.commands.set_clock = self.port.set_clock
         self.commands.report = self._report
+        self.discovery = self._discovery()
         self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = 0  # heap in use after the last collection
         self._telling = None  # lines of the trace that are printed one by one; set by _report()
         self.passes = 0
+
+    def _discovery(self):
+        board = self.board
+        announcer, captive = board.announcers(self.stack)
+        name = self.commands.host_name()
+        discovery = Discovery(announcer, captive, self.listeners, self.wlan, name)
+        self.listeners.on_change = discovery.note_listeners
+        self.wlan.on_change = self._on_wifi
+        self.commands.on_host_name = discovery.set_host_name
+        self.commands.on_leaving = discovery.leave
+        return discovery
+
+    def _on_wifi(self, before, after):
+        if after != before:
+            trace.note(trace.WIFI, trace.NO_SLOT, after, before)
+            self.discovery.note_wifi()
 
     def _report(self):
         """The diagnostics command. The trace is long for a UART: a line for each pass of the loop,
@@ -116,12 +134,16 @@ class Service:
             ms = min(ms, due) if due >= 0 else ms
         if self.wlan.active():
             ms = min(ms, WATCH_MS)
+        if self.discovery.active:
+            ms = min(ms, max(0, self.discovery.due_ms(now)))
         return min(ms, NEWS_MS) if self.wlan.has_news() else ms
 
     def _look_after(self, now):
         wlan = self.wlan
         if wlan.active():
             wlan.step(now)
+        if self.discovery.active:
+            self.discovery.step(now)
         if wlan.has_news() and ticks_diff(now, self._told) >= NEWS_MS and self.port.idle():
             self._told = now
             self.port.signal()
@@ -147,6 +169,7 @@ class Service:
     def shut(self):
         """The end: every connection is reset, every socket given back."""
         self.port.stop()
+        self.discovery.leave()
         self.wlan.stop()
         self.names.stop()
         self.stack.shut()

@@ -30,6 +30,7 @@ class Wlan:
         self.rssi = wire.NO_RSSI  # of the connected station; refreshed by step()
         self.reconnects = 0
         self.using_dhcp = False
+        self.on_change = None  # called as on_change(before, after); set by whoever wants to know
         self._told_state = wire.WIFI_IDLE  # as the controller last asked for it
         self._told_error = True  # False while last_error is news
         self._deadline = 0  # of a connection attempt
@@ -38,11 +39,12 @@ class Wlan:
         self._found = None  # what networkGetScanResult will get; None: no scan was started
 
     def _set_state(self, state):
-        if state != self.state:
-            trace.note(trace.WIFI, trace.NO_SLOT, state, self.state)
+        before = self.state
         self.state = state
         if state != wire.WIFI_CONNECTED:
             self.rssi = wire.NO_RSSI
+        if self.on_change:
+            self.on_change(before, state)
 
     # --- what the controller is told
 
