@@ -9,7 +9,7 @@ import network
 import pytest
 from chip_paths import BOARDS, CHIP
 
-MODULES = ("board", "chip", "radio", "spinet.stack_netconn")
+MODULES = ("announcer", "board", "chip", "radio", "spinet.stack_netconn")
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,7 @@ def power_on(monkeypatch, tmp_path):
     monkeypatch.setattr(time, "sleep_ms", lambda ms: None, raising=False)
     monkeypatch.syspath_prepend(CHIP)
     monkeypatch.setitem(sys.modules, "netconn", None)  # not in this image; a folder is called so
+    monkeypatch.setitem(sys.modules, "mdns", None)
     yield
     forget()
 

@@ -1,6 +1,7 @@
 """What the network is told of us: our name, and a service for each port that is listened on.
 
 An announcer tells it; the board gives one, and one more for access point mode. It has:
+    named(host_name)               the controller's name (bytes) for us, before any start() with it
     start(host_name, ip, netmask)  we are on the network: the name (any bytes), u32s of the records
     service(kind, port)            offer b"_http", ... on this port; 0: no longer
     stop()                         we leave the network; the services stay those that were said
@@ -21,6 +22,9 @@ class Silent:
     """An announcer that tells nobody anything: for boards and tests without one."""
 
     on_active = None
+
+    def named(self, _host_name):
+        """Nobody is told."""
 
     def start(self, _host_name, _ip, _netmask):
         """Nobody is told."""
@@ -52,6 +56,7 @@ class Discovery:
         announcer.on_active = captive.on_active = self.note_due
         self.active = False  # set by the note_ methods, cleared by step()
         self._host_name = host_name
+        announcer.named(host_name)
         self._listeners = listeners
         self._wlan = wlan
         self._moved = False  # WiFi or the name changed
@@ -77,6 +82,7 @@ class Discovery:
         """networkSetHostName: the name (bytes) we are to be known by."""
         if name != self._host_name:
             self._host_name = name
+            self.announcer.named(name)
             self.note_wifi()
 
     # --- telling

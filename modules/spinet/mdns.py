@@ -134,6 +134,9 @@ class Responder:
 
     # --- an announcer
 
+    def named(self, _host_name):
+        """start() says it again."""
+
     def start(self, host_name, ip, netmask):
         """On the network: claim this name (any bytes) for this address (u32s of the records)."""
         self._own = _octets(ip)
