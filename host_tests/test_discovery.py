@@ -5,6 +5,7 @@ from fake_board import FakeBoard
 from fake_pins import MasterRig
 from raw_controller import listen_or_connect, request
 
+from spinet import service as service_module
 from spinet import wire
 from spinet.discovery import Silent
 from spinet.networks import Network
@@ -151,7 +152,9 @@ def test_stopping_what_never_began(service, board):
     assert told(board.the_announcer) == []
 
 
-def test_sleep_ends_when_an_announcer_is_due(service, board):
+def test_sleep_ends_when_an_announcer_is_due(service, board, monkeypatch):
+    now = service.manager.now
+    monkeypatch.setattr(service_module, "ticks_ms", lambda: now)
     service.port.due_ms = lambda now: -1
     service.run_once()
     assert service.sleeps[-1] == HOUSEKEEPING_MS
@@ -159,9 +162,14 @@ def test_sleep_ends_when_an_announcer_is_due(service, board):
     board.the_captive.due = 30
     board.the_announcer.on_active()
     service.run_once()
+    steps = board.the_announcer.steps
     service.run_once()
-    assert service.sleeps[-1] == 30
+    assert service.sleeps[-2:] == [0, 30]
+    assert board.the_announcer.steps == steps  # it is not time yet
     board.the_captive.due = -1
+    now += 30
+    service.run_once()
+    assert board.the_announcer.steps == steps + 1
     service.run_once()
     assert service.sleeps[-1] == 70
 

@@ -82,6 +82,7 @@ class Onlooker:
             assert self._news.wait_for(lambda: condition(self.known), PATIENCE), self.known
 
     def close(self):
+        self._browser.cancel()  # waits for what it is asking
         self._zeroconf.close()
 
 

@@ -9,10 +9,12 @@ An announcer tells it; the board gives one, and one more for access point mode. 
     step(now), due_ms(now)         as ConnectionManager's; -1: nothing is due
     on_active                      to be called when due_ms() has become sooner
 Everything in the service thread. The note_ methods may be called in the middle of a TCP event:
-they allocate nothing, and neither does step() when nothing changed that is to be told.
+they allocate nothing, and neither does step() when nothing changed that is to be told, or while
+nothing is due.
 """
 
 from spinet import wire
+from spinet.port import ticks_add, ticks_diff
 
 # By the application protocol that a listener was started with (link protocol, Records).
 KINDS = (b"_http", b"_ftp", b"_telnet")
@@ -55,11 +57,14 @@ class Discovery:
         self.captive = captive
         announcer.on_active = captive.on_active = self.note_due
         self.active = False  # set by the note_ methods, cleared by step()
+        self._noted = False  # the same: step() has something to do at once
+        self._due = 0  # else ticks when it has; meaningful while active
         self._host_name = host_name
         announcer.named(host_name)
         self._listeners = listeners
         self._wlan = wlan
         self._moved = False  # WiFi or the name changed
+        self._listed = False  # ports came or went
         self._state = wire.WIFI_IDLE  # as it was announced in
         self._ports = [0] * len(KINDS)  # announced, by protocol
 
@@ -68,15 +73,17 @@ class Discovery:
     def note_due(self):
         """An announcer has something to do."""
         self.active = True
+        self._noted = True
 
     def note_listeners(self):
         """Ports came or went."""
-        self.active = True
+        self._listed = True
+        self.note_due()
 
     def note_wifi(self):
         """The WiFi state or our address changed."""
         self._moved = True
-        self.active = True
+        self.note_due()
 
     def set_host_name(self, name):
         """networkSetHostName: the name (bytes) we are to be known by."""
@@ -88,21 +95,31 @@ class Discovery:
     # --- telling
 
     def step(self, now):
-        """Tell what changed; let the announcers do what is due."""
-        self.active = False
+        """Called in each pass while active: tell what changed, and what else is due."""
+        if not self._noted and ticks_diff(self._due, now) > 0:
+            return
+        self.active = self._noted = False
         if self._moved:
             self._moved = False
             self._move()
-        self._offer()
+        if self._listed:
+            self._listed = False
+            self._offer()
         self.announcer.step(now)
         self.captive.step(now)
-        self.active = self.active or self.due_ms(now) >= 0
+        self._look_ahead(now)
 
     def due_ms(self, now):
-        """How long until an announcer has something to do; -1: none has."""
+        """How long until step() has something to do, while active."""
+        return 0 if self._noted else max(0, ticks_diff(self._due, now))
+
+    def _look_ahead(self, now):
         first = self.announcer.due_ms(now)
         second = self.captive.due_ms(now)
-        return min(first, second) if first >= 0 and second >= 0 else max(first, second)
+        soonest = min(first, second) if first >= 0 and second >= 0 else max(first, second)
+        if soonest >= 0:
+            self.active = True
+            self._due = ticks_add(now, soonest)
 
     def _move(self):
         self.leave()

@@ -135,7 +135,7 @@ class Service:
         if self.wlan.active():
             ms = min(ms, WATCH_MS)
         if self.discovery.active:
-            ms = min(ms, max(0, self.discovery.due_ms(now)))
+            ms = min(ms, self.discovery.due_ms(now))
         return min(ms, NEWS_MS) if self.wlan.has_news() else ms
 
     def _look_after(self, now):
