@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from spinet_controller.codes import SOCKETS, ConnState, WiFiState
 from spinet_controller.event_trace import Kind
 
+DUMPED = 0.0  # the time of the dump; what is under way has lasted until then
 LANE_WIFI = "WiFi"
 LANE_LINK = "link"
 
@@ -43,7 +44,7 @@ def lanes_of(trace):
     story = _Story(trace)
     for event in trace.events:
         story.add(event)
-    return story.finish(trace.events[-1].time if trace.events else 0.0)
+    return story.finish(DUMPED)
 
 
 def boots_of(trace):

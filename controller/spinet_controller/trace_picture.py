@@ -8,7 +8,7 @@ import bisect
 from dataclasses import dataclass
 from html import escape
 
-from spinet_controller.trace_lives import boots_of, lanes_of
+from spinet_controller.trace_lives import DUMPED, boots_of, lanes_of
 
 WIDTH = 1200
 LEFT = 76  # where the lanes' names end
@@ -89,7 +89,8 @@ class Axis:
 def picture(trace, gap=1.0):
     """Give the SVG text of an EventTrace that has events."""
     lanes = lanes_of(trace)
-    axis = Axis([event.time for event in trace.events], gap, WIDTH - LEFT - RIGHT)
+    times = [event.time for event in trace.events]
+    axis = Axis([*times, DUMPED], gap, WIDTH - LEFT - RIGHT)
     bottom = TOP + LANE * len(lanes)
     body = [_title(trace), *_legend(), *_ticks(axis, bottom)]
     for number, lane in enumerate(lanes):

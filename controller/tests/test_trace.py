@@ -157,7 +157,7 @@ def test_an_outgoing_one():
 
 def test_what_is_still_under_way_reaches_to_the_end():
     found = lanes(*LIFE[:4], raw(4000, Kind.MESSAGE, a=1), texts={1: b"oops"})
-    assert spans(found["slot 0"])[-1] == (-3.8, -1.0, "connected")
+    assert spans(found["slot 0"])[-1] == (-3.8, 0.0, "connected")
     assert found["link"].marks[0].title == "last error: oops"
 
 
