@@ -78,6 +78,27 @@ def test_a_connection_attempt_that_times_out(bench, ring):
     assert (trace.TIMEOUT, 0, wire.CONNECTING, 0) in events(ring)
 
 
+def test_a_close_that_nobody_acknowledges(bench, ring):
+    bench.connected().freeze()
+    bench.response(5, 0, flags=1, data=b"bye")
+    bench.manager.step(bench.manager.now + 4000)
+    assert (trace.TIMEOUT, 0, wire.CLOSE_PENDING, 0) in events(ring)
+
+
+def test_a_write_that_nobody_acknowledges(bench, ring):
+    bench.connected().freeze()
+    bench.response(5, 0, flags=2, data=b"hello")
+    bench.manager.step(bench.manager.now + 60000)
+    assert (trace.TIMEOUT, 0, wire.CONNECTED, 0) in events(ring)
+
+
+def test_a_write_that_fails(bench, ring):
+    bench.connected()
+    bench.stack.inject("write", ERR_RST)
+    bench.response(5, 0, flags=2, data=b"hello")
+    assert (trace.ERROR, 0, -ERR_RST, wire.CONNECTED) in events(ring)
+
+
 def test_listeners(bench, ring):
     bench.response(7, data=listen_or_connect(21, protocol=1))
     bench.response(7, data=listen_or_connect(21, limit=0))
