@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from spinet import dns
 
 HOST = dns.name(b"Spinet", b"local")
+RECORD = HOST + struct.pack(">HHIH", dns.A, 1, 0, 4) + b"abcd"
 
 
 def header(questions=0, answers=0, authority=0):
@@ -61,7 +62,9 @@ def test_names_are_uncompressed_also_in_data():
         header(0, 1) + HOST + struct.pack(">HHIH", 1, 1, 0, 5) + b"abcd",
         header(0, 1) + HOST + struct.pack(">HHIH", dns.SRV, 1, 0, 6) + bytes(6),
         header(0, 1) + HOST + struct.pack(">HHI", 1, 1, 0),
-        header(60, 4, 1) + question(b"\0") * 65,
+        # A record whose data ends before its name begins; there are bytes behind it.
+        header(0, 2) + HOST + struct.pack(">HHIH", dns.SRV, 1, 0, 6) + bytes(6) + RECORD,
+        header(dns.MAX_RECORDS + 1) + question(b"\0") * (dns.MAX_RECORDS + 1),
     ],
 )
 def test_malformed(data):
