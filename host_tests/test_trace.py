@@ -124,6 +124,18 @@ def test_a_bad_header_and_a_cut(bench, ring):
     assert events(ring)[0] == (trace.BAD_HEADER, 3, 6, -wire.BAD_REQUEST_FORMAT_VERSION)
 
 
+def test_calling_home(ring, capsys):
+    board = FakeBoard()
+    board.the_port = MasterRig(None).port
+    sessions = service_module.Service(board).sessions
+    session = sessions.entries[0]
+    session.port = 1883
+    sessions.on_event(session, 3)
+    assert events(ring) == [(trace.SESSION, trace.NO_SLOT, 3, 1883)]
+    report.trace()
+    assert "calling home to port 1883: no more attempts" in capsys.readouterr().out
+
+
 def test_a_fault(bench, ring):
     bench.manager._debug = False
     bench.manager.fault("oops")
@@ -182,11 +194,11 @@ def test_printed_for_people(bench, ring, capsys):
 
 
 def test_every_kind_has_its_words(ring, capsys):
-    for kind in range(trace.BOOT, trace.FAULT + 1):
+    for kind in range(trace.BOOT, trace.SESSION + 1):
         ring.note(kind, 1, 1, 2)
         ring.note(kind, 1, 0xFFFF, 0xFFFF)
     report.trace()
-    assert len(capsys.readouterr().out.splitlines()) == 2 * trace.FAULT
+    assert len(capsys.readouterr().out.splitlines()) == 2 * trace.SESSION
     assert len(STATES) == 8
     assert len(WIFI_STATES) == 7
 

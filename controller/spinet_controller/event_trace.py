@@ -40,6 +40,7 @@ class Kind(IntEnum):
     BAD_HEADER = 11  # command, -(response)
     MESSAGE = 12  # number of a text
     FAULT = 13
+    SESSION = 14  # what happened, port
 
 
 @dataclass(frozen=True)

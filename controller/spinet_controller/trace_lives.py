@@ -8,6 +8,7 @@ from spinet_controller.event_trace import Kind
 DUMPED = 0.0  # the time of the dump; what is under way has lasted until then
 LANE_WIFI = "WiFi"
 LANE_LINK = "link"
+SESSION_EVENTS = ("reconnecting", "reconnect failed", "reconnected", "no more attempts")
 
 
 @dataclass
@@ -104,6 +105,7 @@ class _Story:
             Kind.BAD_HEADER: self._bad_header,
             Kind.MESSAGE: self._message,
             Kind.FAULT: self._fault,
+            Kind.SESSION: self._session,
         }
 
     def add(self, event):
@@ -206,6 +208,11 @@ class _Story:
     def _message(self, event):
         text = self._texts.get(event.a, "(no longer kept)")
         self._note(event, "note", f"last error: {text}")
+
+    def _session(self, event):
+        known = event.a < len(SESSION_EVENTS)
+        what = SESSION_EVENTS[event.a] if known else str(event.a)
+        self._note(event, "note", f"calling home to port {event.b}: {what}")
 
     def _fault(self, event):
         self._note(event, "error", "a fault of the firmware")

@@ -173,9 +173,11 @@ def test_wifi_and_the_link():
         raw(3, Kind.CUT, 0, 5),
         raw(4, Kind.BAD_HEADER, 200, 9, 2),
         raw(5, Kind.FAULT),
+        raw(6, Kind.SESSION, a=1, b=1883),
     )
     assert [span.title for span in found["WiFi"].spans] == ["connecting", "connected"]
-    assert len(found["link"].marks) == 3
+    assert len(found["link"].marks) == 4
+    assert found["link"].marks[3].title == "calling home to port 1883: reconnect failed"
 
 
 # --- the axis
@@ -227,7 +229,7 @@ def test_names_from_the_network_do_no_harm():
     assert any("<script>" in (title.text or "") for title in root.iter(SVG + "title"))
 
 
-KINDS = st.sampled_from([*Kind, 14])
+KINDS = st.sampled_from([*Kind, 15])
 NUMBERS = st.integers(0, 0xFFFF)
 SLOTS = st.one_of(st.none(), st.integers(0, 7))
 

@@ -48,6 +48,7 @@ class Service:
         self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, board)
         self.names = Names(self.stack.wake)
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
+        self.sessions.on_event = self._on_session
         self.commands.sessions = self.sessions
         self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
         self.commands.set_clock = self.port.set_clock
@@ -70,6 +71,9 @@ class Service:
         self.commands.on_host_name = discovery.set_host_name
         self.commands.on_leaving = discovery.leave
         return discovery
+
+    def _on_session(self, session, event):
+        trace.note(trace.SESSION, trace.NO_SLOT, event, session.port)
 
     def _on_wifi(self, before, after):
         if after != before:

@@ -16,6 +16,7 @@ An event is five 16-bit numbers: ticks_ms (two of them), kind and slot, and two 
     BAD_HEADER  socket the command          -(response)
     MESSAGE     -      its number           -            a last error, see say()
     FAULT       -      -                    -            a bug of ours
+    SESSION     -      what happened        port         calling home, see sessions
 
 Only the service thread writes. Anyone may take a snapshot() meanwhile, from any thread. The ring
 outlives the service, so that it tells what came before a reset of the link.
@@ -40,6 +41,7 @@ CUT = const(10)
 BAD_HEADER = const(11)
 MESSAGE = const(12)
 FAULT = const(13)
+SESSION = const(14)
 
 NO_SLOT = const(255)
 EVENTS = const(512)  # 5 KB: the lives of about eighty connections

@@ -15,6 +15,7 @@ from micropython import const
 
 from spinet import VERSION, trace
 from spinet.port import ticks_diff
+from spinet.sessions import EVENT_NAMES
 from spinet.state_names import STATES, WIFI_STATES
 
 EVENTS_PER_LINE = const(8)
@@ -34,6 +35,7 @@ _NAMES = {
     trace.BAD_HEADER: "refused header, command %d, response -%d",
     trace.MESSAGE: "last error: %s",
     trace.FAULT: "a fault of the firmware",
+    trace.SESSION: "calling home to port %d: %s",
 }
 
 
@@ -53,6 +55,8 @@ def _values(kind, a, b, texts):
         return (a >> 8, a & 255, b >> 8, b & 255)
     if kind == trace.MESSAGE:
         return (texts.get(a, b"(no longer kept)").decode(),)
+    if kind == trace.SESSION:
+        return (b, _name(EVENT_NAMES, a))
     return (a, b)[: _NAMES[kind].count("%d")]
 
 
