@@ -213,6 +213,7 @@ def test_a_claim_is_defended_at_once(lan, web):
     probe = ask(host(b"spinet"), dns.ANY, dns.IN | dns.UNICAST)
     rival = address_record(host(b"spinet"), [10, 0, 0, 99])
     assert (host(b"spinet"), dns.A) in answers_to(lan, web, probe, authority=[rival])
+    assert lan.heard[-1][2] == GROUP  # everybody shall know, though it asked for itself
 
 
 # --- answering
