@@ -93,6 +93,12 @@ def test_answers_are_not_answered(server, asker):
     assert server.bad == 1
 
 
+def test_a_message_without_a_question(server, asker):
+    asker.sendto(bytes(12), server.address)
+    server.step(0)
+    assert server.bad == 1
+
+
 def test_a_port_that_cannot_be_had(server):
     said = []
     second = CaptiveDns(object(), said.append, *server.address)
