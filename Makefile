@@ -171,7 +171,8 @@ stack-packages:
 	@$(if $(WITH_TAP),tools/need_packages.sh "lwIP" ip=iproute2)
 
 test-packages:
-	@tools/need_packages.sh "the tests" chromium=chromium curl=curl ip=iproute2 \
+	@tools/need_packages.sh "the tests" avahi-browse=avahi-utils avahi-daemon=avahi-daemon \
+	    chromium=chromium curl=curl dbus-daemon=dbus-daemon dig=bind9-dnsutils ip=iproute2 \
 	    qemu-system-riscv32=qemu-system-misc
 
 clean: ## remove what was built, but keep what was downloaded

@@ -7,6 +7,7 @@ from stub_stack import StubStack
 from spinet import wire
 from spinet.commands import Commands
 from spinet.connection import ConnectionManager
+from spinet.discovery import Discovery, Silent
 from spinet.listener import ListenerTable
 from spinet.names import Names, Worker
 from spinet.networks import Networks
@@ -117,6 +118,8 @@ class FakeBoard:
         self.the_stack = StubStack()
         self.the_store = MemoryStore()
         self.the_radio = ScriptedRadio()
+        self.the_announcer = Silent()
+        self.the_captive = Silent()
         self.the_port = None  # set by whoever runs a service on this board
         self.said = []
         self.feeds = 0
@@ -132,6 +135,9 @@ class FakeBoard:
 
     def link_port(self):
         return self.the_port
+
+    def announcers(self, _stack):
+        return self.the_announcer, self.the_captive
 
     def fill(self, status):
         status.version = b"2.3.0-test"
@@ -164,6 +170,8 @@ class Bench:
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
         self.commands.sessions = self.sessions
         self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
+        silent = Silent(), Silent()
+        self.discovery = Discovery(*silent, self.listeners, self.wlan, self.commands.host_name())
         self.rig = make_rig(role, self.commands)
         self.manager.now = self.rig.now
 

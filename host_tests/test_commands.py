@@ -874,6 +874,8 @@ class ServiceOf:
     """What a report looks at."""
 
     def __init__(self, bench):
+        self.board = bench.board
+        self.discovery = bench.discovery
         self.manager = bench.manager
         self.listeners = bench.listeners
         self.sessions = bench.sessions

@@ -1,7 +1,8 @@
 """SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
 
 What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), buffers
-(once there is a port), radio(), store(), fill(status), feed(), say(text), crashed().
+(once there is a port), radio(), store(), announcers(stack), fill(status), feed(), say(text),
+crashed().
 """
 
 import os
@@ -68,6 +69,10 @@ class Board:
     def store(self):
         """Remembered networks, kept across restarts."""
         return Store(self._state_folder + "/networks")
+
+    def announcers(self, stack):
+        """Who tells the network of us, and who does so for an access point's clients besides."""
+        return self._network.announcers(stack, say)
 
     def fill(self, status):
         """What a networkGetStatus has from the hardware."""

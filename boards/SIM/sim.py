@@ -28,6 +28,7 @@ usage: micropython -m sim [options]
                   (default $SPINET_FAULTS)
   --seed N        what draws the faults (default 1)
   --warp N        run lwIP's clock so many times faster (default $SPINET_WARP or 1)
+  --dns-port N    where the captive DNS of access point mode listens (default 53)
   --state DIR     where remembered networks are kept (default build/sim-state)
   --radio FILE    play this script of access points that come and go (default $SPINET_RADIO;
                   without one every remembered network is in reach, see docs/wifi.md)
@@ -48,6 +49,7 @@ DEFAULTS = {
     "--faults": "",
     "--seed": "1",
     "--warp": "",
+    "--dns-port": "53",
     "--state": "build/sim-state",
     "--radio": "",
     "--sck-hz": "0",
@@ -91,7 +93,8 @@ def network_of(options):
     """The network of sim_stacks that these options describe. Raises BadOption."""
     stack = options["--stack"]
     if stack == "sockets":
-        return SocketNetwork(dotted_address(options["--address"] or "127.0.0.1"))
+        address = dotted_address(options["--address"] or "127.0.0.1")
+        return SocketNetwork(address, number(options["--dns-port"], 1, 65535))
     if stack != "lwip":
         raise BadOption("'%s' is no stack: sockets or lwip" % stack)
     if not HAS_LWIP:

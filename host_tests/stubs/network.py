@@ -182,11 +182,22 @@ class AccessPoint(_Interface):
 
 _interfaces = {}
 _country = "XX"
+_names = {}
+
+
+def hostname(name=None):
+    """The name that DHCP is told; the port refuses more than 32 characters."""
+    if name is not None:
+        if len(name) > 32:
+            raise ValueError
+        _names["host"] = name
+    return _names.get("host", "mpy-esp32")
 
 
 def power_on():
     """A chip that has just been switched on, and nobody in reach."""
     AIR.clear()
+    _names.clear()
     _interfaces.clear()
     country("XX")
     _interfaces.update({STA_IF: Station(), AP_IF: AccessPoint()})

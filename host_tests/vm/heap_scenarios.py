@@ -9,6 +9,7 @@ import micropython
 from radio import SimRadio
 
 from spinet import wire
+from spinet.discovery import Silent
 from spinet.networks import Network
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
@@ -120,6 +121,9 @@ class QuietBoard:
 
     def store(self):
         return NoStore()
+
+    def announcers(self, _stack):
+        return Silent(), Silent()
 
     def feed(self):
         """No watchdog."""

@@ -55,6 +55,8 @@ class Commands:
         self.named_peers = None  # NamedPeers; set by service
         self._token = 0  # of the slot that the transaction under way is about, for connCreate
         self.report = None  # called by the diagnostics command; set by service
+        self.on_host_name = None  # called with the new name; set by service, as is
+        self.on_leaving = None  # called by networkStop, while we are still on the air
         self.set_clock = None  # called with a frequency in Hz; set by service
         self.unknown = 0  # commands that we do not know
         self._rows = [None] * 32
@@ -302,6 +304,8 @@ class Commands:
 
     def _set_host_name(self, request):
         self._host_name = wire.get_text(request.rx, _DATA, wire.HOST_NAME_LENGTH)
+        if self.on_host_name:
+            self.on_host_name(self._host_name)
 
     def host_name(self):
         """As the controller set it, bytes."""
@@ -445,6 +449,8 @@ class Commands:
         self._manager.terminate_all()
         self._listeners.stop(0)
         self.sessions.stop(0)
+        if self.on_leaving:
+            self.on_leaving()
         self._wlan.stop()
 
     def _may_scan(self, _request):

@@ -23,7 +23,7 @@ The station's part is station.py. A radio (a board's business) has:
 Nothing in it waits. All of this runs in the service thread; step() is called by the loop.
 """
 
-from spinet import wire
+from spinet import trace, wire
 from spinet.networks import is_access_point
 from spinet.port import ticks_add, ticks_diff
 from spinet.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
@@ -84,6 +84,7 @@ class Wlan:
         """This is the last error now."""
         self.last_error = text.encode()
         self._told_error = False
+        trace.say(self.last_error)
 
     def forget_error(self):
         """A new command begins: what it does wrong is the last error from now on."""
