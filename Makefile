@@ -59,7 +59,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
     churn interrupt transfer capture bench rig-packages \
-    mpy check-idf qemu firmware flash repl deploy monitor \
+    mpy mip check-idf budget qemu firmware flash repl deploy monitor \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -77,6 +77,9 @@ mpy-cross: $(MPY_CROSS) ## build MicroPython's cross compiler alone
 mpy: $(BUILD)/venv/ready ## compile the modules for the chips, with every MicroPython release from 1.25 on
 	@echo "Compiling the modules for the chips"
 	@$(BIN)/python tools/compile_modules.py --build $(BUILD)
+
+mip: $(BUILD)/venv/ready ## compile packages for boards with MicroPython's own image, for mpremote mip install
+	@$(BIN)/python tools/make_mip.py --build $(BUILD)
 
 check-idf: $(BUILD)/venv/ready ## check our C and settings against ESP-IDF's sources (IDF_PATH, MICROPY_DIR)
 	@$(BIN)/python tools/check_idf.py --build $(BUILD)
@@ -180,7 +183,7 @@ test-packages:
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig spi-rig qemu firmware check-idf mpy mpy-cross \
+	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig spi-rig qemu firmware check-idf mip mpy mpy-cross \
 	    logs hypothesis) \
 	    $(BUILD)/*_cache
 
