@@ -109,6 +109,9 @@ OFFSET_SPINET_ESP32S3 := 0x0
 IMAGE := $(BUILD)/firmware/$(BOARD)/firmware.bin
 ON_BOARD = $(BIN)/python -m mpremote connect $(PORT)
 
+budget: $(BUILD)/venv/ready ## print what a chip's firmware takes of flash and RAM, from the builds at hand (BOARD)
+	@$(BIN)/python tools/budget.py $(BOARD) --build $(BUILD)
+
 firmware: ## build the image for a chip, with ESP-IDF (BOARD, MICROPY_DIR, IDF_PATH)
 	@$(PYTHON) tools/build_firmware.py $(BOARD) --build $(BUILD)
 	@tools/make_venv.sh $(PYTHON) $(BUILD)

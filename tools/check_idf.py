@@ -23,6 +23,7 @@ from idf_check.providers import Providers
 
 PROJECT = Path(__file__).resolve().parent.parent
 COMPILED = "SPINET_ESP32C3"
+SIZES = str(PROJECT / "tools/idf_check/sizes.c")  # for make budget
 PIP = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
 
 
@@ -141,6 +142,7 @@ class Check:
                     self._wrong.append(str(error))
                     refused += 1
                 objects.append(target)
+        compiler.compile("main", SIZES, into / "sizes.o")
         print(f"{len(objects)} C files of ours, {refused} of them do not compile")
         return [] if refused else objects
 
