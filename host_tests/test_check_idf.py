@@ -139,8 +139,9 @@ def test_what_c_defines(text, names):
 
 def test_what_assembler_and_linker_scripts_define():
     assert symbols.defined_in_assembler("  .global f\nf:\n.weak g\nh:\n") == {"f", "g"}
-    script = "/* ROM */\nmemcpy = 0x40000358;\nPROVIDE( f = 0x40000010 );\nPROVIDE ( g = h );\n"
-    assert symbols.defined_in_linker_script(script) == {"memcpy", "f"}
+    script = "/* ROM */\nmemcpy = 0x40000358;\nPROVIDE( f = 0x40000010 );\nPROVIDE ( g = f );\n"
+    script += "PROVIDE ( h = nowhere );\nround = again;\nagain = round;\n"
+    assert symbols.defined_in_linker_script(script) == {"memcpy", "f", "g"}
 
 
 def test_what_nm_says():
@@ -186,7 +187,8 @@ def sources(tmp_path):
             "idf/components/vfs/CMakeLists.txt": "idf_component_register(INCLUDE_DIRS .)\n",
             "idf/components/mqtt/CMakeLists.txt": 'message(FATAL_ERROR "no\n submodule")\n'
             "idf_component_register(SRCS never.c)\n",
-            "managed/a__mdns/CMakeLists.txt": "idf_component_register(SRCS mdns.c)\n",
+            "managed/a__mdns/CMakeLists.txt": "idf_component_register("
+            "SRCS mdns.c INCLUDE_DIRS .)\n",
             "mp/ports/esp32/esp32_common.cmake": "include(${USER_C_MODULES})\n"
             "idf_component_register(SRCS ${MICROPY_DIR}/py/obj.c REQUIRES lwip)\n"
             "target_compile_definitions(${COMPONENT_TARGET} PUBLIC VFS=1)\n",
@@ -216,9 +218,19 @@ def test_parts_are_those_of_this_configuration(sources, tmp_path):
 def test_folders_follow_what_components_require(sources, tmp_path):
     parts = sources[1]("parts")
     assert parts.folders("main") == [
+        str(tmp_path / "managed/a__mdns"),
         str(tmp_path / "idf/components/lwip/port/esp32c3"),
         str(tmp_path / "idf/components/vfs"),
     ]
+    assert parts.folders("vfs") == [str(tmp_path / "idf/components/vfs")]
+
+
+def test_a_module_may_name_the_folder_of_a_component(sources, tmp_path):
+    write, parts = sources
+    common = "idf_component_get_property(VFS vfs COMPONENT_DIR)\n"
+    common += "target_include_directories(usermod_x INTERFACE ${VFS}/private)\n"
+    write({"mp/ports/esp32/esp32_common.cmake": common})
+    assert parts("parts").include["usermod_x"] == [str(tmp_path / "idf/components/vfs/private")]
 
 
 def test_a_component_that_refuses_is_named_and_left_out(sources):

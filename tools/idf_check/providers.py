@@ -53,9 +53,9 @@ class Providers:
         return symbols.defined_in_c(text if seen is None else seen)
 
     def _rom(self, needed: set[str]) -> dict[str, str]:
-        defined = set()
-        for path in (self._idf / "components/esp_rom" / TARGET / "ld").glob("*.ld"):
-            defined |= symbols.defined_in_linker_script(path.read_text())
+        # One file has the addresses, another the names that ESP-IDF gives them.
+        scripts = (self._idf / "components/esp_rom" / TARGET / "ld").glob("*.ld")
+        defined = symbols.defined_in_linker_script("".join(path.read_text() for path in scripts))
         return dict.fromkeys(needed & defined, "the ROM")
 
     def _archives(self, needed: set[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ NEVER = {"typedef", "static"}
 INLINE = {"inline", "__inline", "__inline__"}
 ALIAS = {"alias", "__alias__"}
 TAGGED = {"struct", "union", "enum"}
-ROM = re.compile(r"^\s*(?:PROVIDE\s*\(\s*)?(\w+)\s*=\s*0x", re.MULTILINE)
+ROM = re.compile(r"^\s*(?:PROVIDE\s*\(\s*)?(\w+)\s*=\s*(\w+)", re.MULTILINE)
 LABEL = re.compile(r"^\s*\.(?:global|globl|weak)\s+(\w+)", re.MULTILINE)
 
 
@@ -124,8 +124,18 @@ def defined_in_assembler(text: str) -> set[str]:
 
 
 def defined_in_linker_script(text: str) -> set[str]:
-    """The functions of the ROM, by their addresses."""
-    return set(ROM.findall(text))
+    """The functions of the ROM: names of addresses, and other names for those."""
+    given = dict(ROM.findall(text))
+    return {name for name in given if is_address(name, given)}
+
+
+def is_address(name: str, given: dict[str, str]) -> bool:
+    """Following its names to the end leads to a number."""
+    for _ in given:
+        if name not in given:
+            break
+        name = given[name]
+    return name.startswith("0x")
 
 
 def of_nm(text: str) -> tuple[set[str], set[str]]:
