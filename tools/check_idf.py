@@ -31,7 +31,7 @@ def main() -> int:
     options = parse_arguments()
     try:
         return Check(options).run()
-    except (NotReady, PartsError, kconfig.BadLine) as error:
+    except (NotReady, PartsError, CompileError, kconfig.BadLine) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

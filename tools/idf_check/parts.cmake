@@ -156,6 +156,14 @@ foreach(component_file ${component_files})
     visit_component("${component_dir}")
 endforeach()
 
+# mbedTLS is a CMake project inside its component, which tells its users where its settings are.
+file(GLOB mbedtls_files "${IDF_PATH}/components/mbedtls/mbedtls/library/*.c")
+tell(source mbedtls ${mbedtls_files})
+tell(private mbedtls "${IDF_PATH}/components/mbedtls/mbedtls/library")
+foreach(user mbedtls main)
+    tell(definition ${user} "MBEDTLS_CONFIG_FILE=\"mbedtls/esp_config.h\"")
+endforeach()
+
 # ---- MicroPython's port, which is the application's component; its file goes on after that
 
 macro(idf_component_register)

@@ -21,7 +21,14 @@ class Providers:
     def look_up(self, needed: set[str]) -> dict[str, str]:
         """{symbol: who defines it}, without those that nobody does."""
         found = {}
-        passes = (self._rom, self._sources, self._archives, self._toolchain, self._every_source)
+        passes = (
+            self._rom,
+            self._sources,
+            self._archives,
+            self._toolchain,
+            self._headers,
+            self._every_source,
+        )
         for ask in passes:
             found |= ask(needed - found.keys())
         return found
@@ -62,6 +69,15 @@ class Providers:
         """Libraries that ESP-IDF brings without their sources, where their submodule is there."""
         archives = (self._idf / "components").glob(f"*/lib*/{TARGET}/*.a")
         return self._in_archives(needed, list(archives), "ESP-IDF's libraries")
+
+    def _headers(self, needed: set[str]) -> dict[str, str]:
+        """Without the submodule of the WiFi libraries, what their headers promise has to do."""
+        folder = self._idf / "components/esp_wifi"
+        if any((folder / "lib").glob("**/*.a")):
+            return {}
+        text = "".join(path.read_text() for path in sorted((folder / "include").glob("*.h")))
+        promised = needed & set(symbols.WORD.findall(symbols.NOISE.sub("", text)))
+        return dict.fromkeys(promised, "esp_wifi's headers, its libraries were not fetched")
 
     def _toolchain(self, needed: set[str]) -> dict[str, str]:
         """Debian's stand in for those of Espressif's toolchain."""
