@@ -101,7 +101,7 @@ def _print_network(service):
     print("WiFi %s, rssi %d" % (WIFI_STATES[wlan.state], wlan.rssi))
     if wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):
         _print_link(wlan)
-    print("%d reconnects" % wlan.reconnects)
+    print("%d reconnects" % wlan.station.reconnects)
     _print_names(service)
     print("last error: %s" % (wlan.last_error.decode() or "none"))
     print("%d networks remembered" % len(service.networks.remembered()))
