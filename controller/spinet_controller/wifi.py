@@ -56,9 +56,7 @@ async def _sim_only(module):
 
 async def checked(module, command):
     """Run a deferred command; what went wrong after its answer raises Refused."""
-    await module.network_get_last_error()
-    await command
-    text = await module.network_get_last_error()
+    text = await module.outcome(command)
     if text:
         raise Refused(f"the module says: {text}")
 
