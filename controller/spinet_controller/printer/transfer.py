@@ -52,11 +52,11 @@ def requested_span(header, size):
     return span
 
 
-async def receive(content, file):
-    """Write a request body into `file`; give the number of bytes."""
+async def receive(chunks, file):
+    """Write what an asynchronous iterator gives into `file`; give the number of bytes."""
     received = 0
     pending = bytearray()
-    async for chunk in content.iter_any():
+    async for chunk in chunks:
         pending += chunk
         received += len(chunk)
         if len(pending) >= PIECE:
@@ -73,8 +73,8 @@ def _write_all(file, data):
         view = view[file.write(view) :]
 
 
-async def send(file, span, response):
-    """Write the bytes of `span` to a prepared StreamResponse.
+async def send(file, span, write):
+    """Hand the bytes of `span` in pieces to the coroutine function `write`.
 
     A file that shrank meanwhile raises EOFError: the length was promised already.
     """
@@ -84,5 +84,5 @@ async def send(file, span, response):
         piece = await asyncio.to_thread(file.read, min(left, PIECE))
         if not piece:
             raise EOFError("the file became shorter while it was sent")
-        await response.write(piece)
+        await write(piece)
         left -= len(piece)
