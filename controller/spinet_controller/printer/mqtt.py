@@ -84,7 +84,9 @@ class ModuleClient(gmqtt.Client):
     async def create_connection(self, factory, host, port, ssl):
         """Connect as an event loop would (gmqtt's MQTTConnection calls it)."""
         address = await asyncio.to_thread(_address, host)
-        secure = {"tls": True, "server_name": host, "ca": self._broker.ca} if ssl else {}
+        # Without a name the certificate must be for the address (link protocol, extensions).
+        name = "" if host == address else host
+        secure = {"tls": True, "server_name": name, "ca": self._broker.ca} if ssl else {}
         return await self._module.create_connection(
             *(factory, address, port), protocol=Protocol.MQTT, timeout=CONNECT, **secure
         )
