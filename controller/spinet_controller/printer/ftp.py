@@ -13,7 +13,7 @@ import functools
 import logging
 import re
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aioftp
 
@@ -86,8 +86,13 @@ class FtpServer(aioftp.Server):
     async def start(self):
         """Listen; OSError when the module cannot."""
         self.server = await self._module.start_server(
-            self.dispatcher, self.server_port, protocol=Protocol.FTP
+            self._session, self.server_port, protocol=Protocol.FTP
         )
+
+    async def _session(self, reader, writer):
+        """Run aioftp's session; close() cancels it, which asyncio 3.11 would report."""
+        with suppress(asyncio.CancelledError):
+            await self.dispatcher(reader, writer)
 
     async def parse_command(self, stream, censor_commands=("pass",)):
         """Give (command, rest); a peer that left, or sent no line, is taken to quit."""

@@ -102,7 +102,7 @@ async def _document(request):
     Another content type is refused: a page of another site can send a form, but no JSON.
     """
     if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(reason="JSON is wanted")
+        raise web.HTTPUnsupportedMediaType(reason="the content type must be application/json")
     try:
         document = await request.json()
     except (json.JSONDecodeError, UnicodeDecodeError):
