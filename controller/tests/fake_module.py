@@ -386,7 +386,11 @@ class FakeFirmware:
             slot.dropped()
             slot.free()
         self.wifi_state = 1
+        self.stopped()
         return Answer(0)
+
+    def stopped(self):
+        """The network was stopped, and every listener with it; for those who watch."""
 
     def factory_reset(self, *_):
         self.networks = [bytes(112)]

@@ -117,6 +117,7 @@ class Network:
         firmware._listen = self._listen
         firmware.outgoing = self._outgoing
         firmware._join = self._joined
+        firmware.stopped = self._stopped
         for slot in firmware.slots:
             slot.peer = None
             self._watch(slot)
@@ -146,6 +147,12 @@ class Network:
 
     def _joined(self, _ssid):
         self._firmware.tell(b"", state=4)
+
+    def _stopped(self):
+        for server in self._servers.values():
+            if server:
+                server.close()
+        self._servers.clear()
 
     def _listen(self, data):
         port = int.from_bytes(data[6:8], "little")

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from fake_sim import Network
 from rig import rigged
 
-from spinet_controller.printer.serving import Naming, Printer
+from spinet_controller.printer.plan import Naming
+from spinet_controller.printer.serving import Printer
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.wifi import join
@@ -34,13 +35,14 @@ class Served:
 
 
 @asynccontextmanager
-async def served(folder, ports, naming=None, **rig_options):
-    """Give a Served whose printer serves `ports`."""
-    async with rigged(**rig_options) as rig:
+async def served(folder, ports, naming=None, before=lambda rig: None):
+    """Give a Served whose printer serves `ports`; `before(rig)` is run before it starts."""
+    async with rigged() as rig:
         Network(rig.firmware)
         status = await join(rig.module)
         rig.module.poller.local_ip = str(status.ip)
         made = Served(rig, FileStore(folder))
+        before(rig)
         async with Printer(
             *(rig.module, made.store, made.report, ports, naming or Naming()),
             note=made.notes.append,

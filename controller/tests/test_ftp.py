@@ -14,7 +14,7 @@ from rig import PATIENCE, eventually
 from served import free_port, served
 
 from spinet_controller.printer import ftp, ftp_data
-from spinet_controller.printer.serving import Ports
+from spinet_controller.printer.plan import Ports
 
 BIG = bytes(n * 31 % 251 for n in range(300_001))
 

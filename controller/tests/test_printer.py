@@ -10,7 +10,8 @@ from fake_sim import Network
 from rig import eventually, rigged
 from served import free_port
 
-from spinet_controller.printer.serving import Naming, Ports, Printer
+from spinet_controller.printer.plan import Naming, Ports
+from spinet_controller.printer.serving import Printer
 from spinet_controller.printer.status import ModuleReport, Rate, label
 from spinet_controller.printer.store import FileStore
 from spinet_controller.wifi import join

@@ -10,7 +10,7 @@ from served import free_port, served
 
 from spinet_controller.printer import telnet
 from spinet_controller.printer.console import Console
-from spinet_controller.printer.serving import Ports
+from spinet_controller.printer.plan import Ports
 
 
 @pytest.fixture

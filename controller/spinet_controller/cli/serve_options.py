@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from spinet_controller.printer.plan import MQTT_PORT, MQTT_TLS_PORT, Broker, Naming, Ports
+
 HTTP_PORT, HTTPS_PORT, FTP_PORT, TELNET_PORT = 8080, 8443, 2121, 2323
 """Ports that anybody may listen on; a printer's own are 80, 443, 21 and 23."""
 
@@ -97,8 +99,6 @@ def service_options(command):
 
 
 def _ports(chosen):
-    from spinet_controller.printer.serving import Ports
-
     return Ports(
         http=chosen["http_port"],
         https=chosen["https_port"],
@@ -115,13 +115,11 @@ def _broker(chosen):
         return None
     if chosen["mqtt_tls"] != bool(chosen["mqtt_ca"]):
         raise click.UsageError("--mqtt-tls and --mqtt-ca go together")
-    from spinet_controller.printer import mqtt
-
     host, port = chosen["mqtt_broker"]
     tls, ca = chosen["mqtt_tls"], chosen["mqtt_ca"]
-    return mqtt.Broker(
+    return Broker(
         host=host,
-        port=port or (mqtt.TLS_PORT if tls else mqtt.PORT),
+        port=port or (MQTT_TLS_PORT if tls else MQTT_PORT),
         user=chosen["mqtt_user"],
         password=os.environ.get(MQTT_PASSWORD),
         tls=tls,
@@ -130,8 +128,6 @@ def _broker(chosen):
 
 
 def _naming(chosen):
-    from spinet_controller.printer.serving import Naming
-
     files = (chosen["tls_cert"], chosen["tls_key"])
     if any(files) and not all(files):
         raise click.UsageError("--tls-cert and --tls-key go together")

@@ -15,7 +15,6 @@ import asyncio
 import json
 import logging
 import socket
-from dataclasses import dataclass, field
 
 import gmqtt
 from gmqtt.mqtt.connection import MQTTConnection
@@ -23,8 +22,6 @@ from gmqtt.mqtt.handler import MQTTConnectError
 
 from spinet_controller.codes import Protocol
 from spinet_controller.errors import SpinetError
-
-PORT, TLS_PORT = 1883, 8883
 
 STATUS_EVERY = 5.0
 SHORTEST_WAIT = 0.5
@@ -44,21 +41,6 @@ _quiet = logging.getLogger("spinet_controller.mqtt.library")
 _quiet.setLevel(logging.CRITICAL)
 for _name in ("gmqtt.mqtt.protocol", "gmqtt.mqtt.handler", "gmqtt.client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
-
-
-@dataclass(frozen=True)
-class Broker:
-    """Where the broker is, and who we are there.
-
-    With `tls` its certificate must be for `host` and from `ca` (PEM).
-    """
-
-    host: str
-    port: int
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: bool = False
-    ca: bytes | None = field(default=None, repr=False)
 
 
 class ModuleClient(gmqtt.Client):

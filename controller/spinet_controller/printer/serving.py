@@ -3,8 +3,6 @@
 import asyncio
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,29 +20,6 @@ KEEP_ALIVE = 10.0
 
 GOODBYE = 1.0
 """Seconds that requests under way get at the end."""
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Where to serve what; 0 is nowhere. `broker` is a printer.mqtt.Broker, or None."""
-
-    http: int
-    https: int = 0
-    ftp: int = 0
-    telnet: int = 0
-    broker: object = None
-
-
-@dataclass(frozen=True)
-class Naming:
-    """What the printer is called, and whose certificate HTTPS shows.
-
-    `files` are a certificate and a key; without them one is made and kept in `folder`.
-    """
-
-    host_name: str = "spinet-printer"
-    files: tuple[Path, Path] | None = None
-    folder: Path | None = None
 
 
 class BadRequests(logging.Filter):
