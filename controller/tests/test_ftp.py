@@ -171,7 +171,7 @@ async def test_what_is_not_there(printer):
             session.sendcmd("PASV")
             with pytest.raises(ftplib.error_perm, match="550"):
                 session.sendcmd(command)
-        with pytest.raises(ftplib.error_perm, match="502"):
+        with pytest.raises(ftplib.error_perm, match="550 there are no folders"):
             session.mkd("folder")
 
     await ask(printer, work)

@@ -30,7 +30,23 @@ def printer(request, tmp_path_factory):
     with own_network() if stack == "lwip" else contextlib.nullcontext():
         running = Printer(stack, role, tmp_path_factory.mktemp("printer"))
         yield running
-        code = running.stop()
-    text = "".join(running.output)
+        ended_in_order(running)
+
+
+def ended_in_order(printer):
+    """Ctrl-C ends a printer at once and without a trace of trouble."""
+    code = printer.stop()
+    text = "".join(printer.output)
     assert "Traceback" not in text, text
     assert code == 130, text
+
+
+@pytest.fixture(scope="session")
+def full_printer(tmp_path_factory):
+    """A printer on this computer's sockets that serves FTP, Telnet and HTTPS as well."""
+    running = Printer(
+        *("sockets", "module-clocked", tmp_path_factory.mktemp("full")),
+        serves=("https", "ftp", "telnet"),
+    )
+    yield running
+    ended_in_order(running)

@@ -3,8 +3,8 @@
 aioftp keeps the session: log-in, folder, one command after the other. What moves bytes is here,
 as the module makes data connections in its own way (printer/ftp_data.py).
 
-Beyond aioftp's commands there are EPRT, FEAT, MDTM, NLST, NOOP, OPTS, PORT and SIZE. TYPE A is
-taken, and changes nothing of the bytes. Anybody may log in.
+There is one folder, the root. Beyond aioftp's commands there are EPRT, FEAT, MDTM, NLST, NOOP,
+OPTS, PORT and SIZE. TYPE A is taken, and changes nothing of the bytes. Anybody may log in.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class FtpServer(aioftp.Server):
         self._store = store
         self.server_port = port
         self.connections = {}
-        for name in ("mkd", "rmd", "pbsz", "prot"):
+        for name in ("pbsz", "prot"):
             del self.commands_mapping[name]
         for name in ("eprt", "feat", "mdtm", "nlst", "noop", "opts", "port", "size"):
             self.commands_mapping[name] = getattr(self, name)
@@ -257,6 +257,14 @@ class FtpServer(aioftp.Server):
         return True
 
     # -- small commands -----------------------------------------------------------------
+
+    @needs_login
+    async def mkd(self, connection, _rest):
+        """MKD: no. Some clients ask for the root as well, and go on when they hear this."""
+        connection.response("550", "there are no folders")
+        return True
+
+    rmd = mkd
 
     async def noop(self, connection, _rest):
         """NOOP"""

@@ -53,18 +53,33 @@ def requested_span(header, size):
 
 
 async def receive(chunks, file):
-    """Write what an asynchronous iterator gives into `file`; give the number of bytes."""
+    """Write what an asynchronous iterator gives into `file`; give the number of bytes.
+
+    All that came is written, also when the iterator raises or we are cancelled.
+    """
     received = 0
     pending = bytearray()
-    async for chunk in chunks:
-        pending += chunk
-        received += len(chunk)
-        if len(pending) >= PIECE:
-            await asyncio.to_thread(_write_all, file, pending)
-            pending = bytearray()
-    if pending:
-        await asyncio.to_thread(_write_all, file, pending)
+    try:
+        async for chunk in chunks:
+            pending += chunk
+            received += len(chunk)
+            if len(pending) >= PIECE:
+                piece, pending = pending, bytearray()
+                await _in_thread(_write_all, file, piece)
+    finally:
+        if pending:
+            await _in_thread(_write_all, file, pending)
     return received
+
+
+async def _in_thread(work, *arguments):
+    """Run `work` in a thread; who is cancelled waits for it, as it has the file in its hands."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def _write_all(file, data):
