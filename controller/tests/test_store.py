@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import threading
 
 import pytest
 from hypothesis import given
@@ -217,6 +218,41 @@ async def test_a_disk_that_takes_little_at_once():
     sink = Sink(most=3)
     await receive(pieces(b"abcdefgh"), sink)
     assert bytes(sink.data) == b"abcdefgh"
+
+
+async def test_what_came_before_the_end_is_written_too():
+    async def broken():
+        yield b"abc"
+        yield b"de"
+        raise ConnectionResetError
+
+    sink = Sink()
+    with pytest.raises(ConnectionResetError):
+        await receive(broken(), sink)
+    assert bytes(sink.data) == b"abcde"
+
+
+async def test_who_is_cancelled_waits_for_the_disk(monkeypatch):
+    started, may_end = threading.Event(), threading.Event()
+
+    class Slow(Sink):
+        def write(self, data):
+            started.set()
+            assert may_end.wait(10)
+            return super().write(data)
+
+    monkeypatch.setattr(transfer, "PIECE", 1)
+    sink = Slow()
+    receiving = asyncio.create_task(receive(pieces(b"abc"), sink))
+    await asyncio.to_thread(started.wait, 10)
+    receiving.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not receiving.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    assert bytes(sink.data) == b"abc"
 
 
 class Response:
