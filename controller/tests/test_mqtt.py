@@ -172,8 +172,7 @@ async def test_a_broker_that_says_nothing(tmp_path, monkeypatch):
 
 async def test_a_broker_whose_name_is_not_known(tmp_path):
     async with printing(tmp_path, 1, host="nobody.invalid") as made:
-        await eventually(lambda: made.said("no IPv4 address is known for the broker"), "the note")
-        assert made.rig.commands(3) == 0
+        await eventually(lambda: made.said("MQTT: host not found: nobody.invalid"), "the note")
 
 
 async def test_the_wait_grows_and_a_session_resets_it(tmp_path, monkeypatch):
@@ -221,7 +220,7 @@ async def test_over_tls(tmp_path, identity, host):
         await eventually(lambda: there.came(SUBSCRIBE), "the session")
         assert made.report.services["MQTT"] == f"mqtts://{host}:{port}/printer-7"
         (slot,) = [slot for slot in made.rig.slots if slot.tls]
-        assert slot.server_name == (b"localhost\0" if host == "localhost" else b"")
+        assert slot.name == ("localhost" if host == "localhost" else "")
 
 
 async def test_a_broker_with_another_certificate_is_not_trusted(tmp_path, identity):

@@ -64,7 +64,6 @@ class PassivePort:
             writer.transport.abort()
         else:
             self._came.set_result((reader, writer))
-            self._server.close()
 
     async def connection(self):
         """Give the (reader, writer) of the connection; TimeoutError when none comes."""

@@ -14,7 +14,6 @@ LONGEST_WAIT seconds.
 import asyncio
 import json
 import logging
-import socket
 
 import gmqtt
 from gmqtt.mqtt.connection import MQTTConnection
@@ -65,17 +64,10 @@ class ModuleClient(gmqtt.Client):
 
     async def create_connection(self, factory, host, port, ssl):
         """Connect as an event loop would (gmqtt's MQTTConnection calls it)."""
-        address = await asyncio.to_thread(_address, host)
-        # Without a name the certificate must be for the address (link protocol, extensions).
-        name = "" if host == address else host
-        secure = {"tls": True, "server_name": name, "ca": self._broker.ca} if ssl else {}
+        secure = {"tls": True, "ca": self._broker.ca} if ssl else {}
         return await self._module.create_connection(
-            *(factory, address, port), protocol=Protocol.MQTT, timeout=CONNECT, **secure
+            *(factory, host, port), protocol=Protocol.MQTT, timeout=CONNECT, **secure
         )
-
-
-def _address(host):
-    return socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
 
 
 class MqttLink:
@@ -191,6 +183,4 @@ def _put(lines, payload):
 def _reason(error):
     if isinstance(error, MQTTConnectError):
         return f"the broker refused us: {error.message}"
-    if isinstance(error, socket.gaierror):
-        return "no IPv4 address is known for the broker"
     return str(error) or "the broker does not answer"
