@@ -55,9 +55,9 @@ def test_200_files_go_up_and_down_unchanged(printer, tmp_path):
     up.mkdir()
     for number in range(FILES):
         (up / f"part {number}.gcode").write_bytes(pattern(number * 37))
-    lftp(printer, f"mirror --reverse --parallel=2 --no-perms {up} /")
+    lftp(printer, f"mirror --reverse --parallel=3 --no-perms {up} /")
     assert digests(printer.files) == digests(up)
-    lftp(printer, f"mirror --parallel=2 / {down}")
+    lftp(printer, f"mirror --parallel=3 / {down}")
     assert digests(down) == digests(up)
 
 

@@ -95,13 +95,13 @@ class FtpServer(aioftp.Server):
             await self.dispatcher(reader, writer)
 
     async def parse_command(self, stream, censor_commands=("pass",)):
-        """Give (command, rest); a peer that left, or sent no line, is taken to quit."""
+        """Give (command, rest); a line without an end is taken for QUIT."""
         try:
             line = await stream.readline()
         except ValueError:
             return "quit", ""
         if not line:
-            return "quit", ""
+            raise ConnectionResetError
         text = _TELNET.sub(b"", line).decode("utf-8", "surrogateescape").rstrip("\r\n")
         command, _, rest = text.partition(" ")
         return command.lower(), rest
