@@ -5,6 +5,7 @@ import json
 import ssl
 from contextlib import asynccontextmanager
 
+import gmqtt.mqtt.constants
 import pytest
 from fake_module import FREE
 from rig import PATIENCE, eventually
@@ -104,6 +105,8 @@ def hurried(monkeypatch):
     monkeypatch.setattr(mqtt, "SHORTEST_WAIT", 0.01)
     monkeypatch.setattr(mqtt, "LONGEST_WAIT", 0.08)
     monkeypatch.setattr(mqtt, "STATUS_EVERY", 0.05)
+    # So that the library's own way of coming back would show, if it were not turned off.
+    monkeypatch.setitem(gmqtt.mqtt.constants.DEFAULT_CONFIG, "reconnect_delay", 0.001)
 
 
 async def test_it_says_that_it_is_there_and_how_it_is(tmp_path):
@@ -139,6 +142,7 @@ async def test_a_broker_that_goes_is_found_again(tmp_path, end):
             getattr(there.sessions[-1].transport, end)()
         await eventually(lambda: len(there.came(SUBSCRIBE)) == 4, "the fourth session")
         assert made.notes.count("MQTT: connected") == 4
+        assert there.connections == 4
         assert made.said("MQTT: the broker is gone")
     assert all(slot.state == FREE for slot in made.rig.slots)
 
