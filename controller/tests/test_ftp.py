@@ -350,6 +350,21 @@ async def test_who_leaves_without_a_word_leaves_no_trace(printer, caplog):
     assert "exception" not in caplog.text
 
 
+async def test_answers_that_nobody_reads_hold_up_no_end(printer):
+    class Gone:
+        async def write(self, _data):
+            raise ConnectionResetError
+
+    server = ftp.FtpServer(printer.rig.module, printer.store, 21)
+    answers = asyncio.Queue()
+    for text in ("one", "two", "three"):
+        answers.put_nowait(("200", text))
+    writing = asyncio.create_task(server.response_writer(Gone(), answers))
+    async with asyncio.timeout(PATIENCE):
+        await answers.join()
+    writing.cancel()
+
+
 async def test_a_fourth_session_is_refused(printer):
     async with typed(printer), typed(printer), typed(printer) as third:
         reader, writer = await asyncio.open_connection("127.0.0.1", printer.ftp_port)

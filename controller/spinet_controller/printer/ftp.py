@@ -106,6 +106,17 @@ class FtpServer(aioftp.Server):
         command, _, rest = text.partition(" ")
         return command.lower(), rest
 
+    async def response_writer(self, stream, response_queue):
+        """Send answers; those that nobody reads any more are done as well.
+
+        aioftp waits for all of them before it ends a session.
+        """
+        with suppress(ConnectionError):
+            await super().response_writer(stream, response_queue)
+        while True:
+            await response_queue.get()
+            response_queue.task_done()
+
     # -- data connections: where the next one comes from --------------------------------
 
     @needs_login
