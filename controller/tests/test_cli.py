@@ -363,6 +363,7 @@ def test_serve_lists_what_it_serves_and_leaves_nothing(tmp_path):
     ]
     assert lines[3][0] == "MQTT"
     assert lines[3][1].startswith("mqtt://127.0.0.1:")
+    wait_for_listener(ports["ftp-port"])
     with socket.create_connection(("127.0.0.1", ports["ftp-port"]), timeout=PATIENCE) as peer:
         assert peer.recv(100).startswith(b"220 ")
         code, _out, err = running.end(signal.SIGINT)
@@ -414,6 +415,7 @@ def test_serve_joins_another_network_and_is_there_again(tmp_path):
     running.until("the printer is at")
 
     def post(path, body):
+        wait_for_listener(port)
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}{path}",
             data=body.encode(),
