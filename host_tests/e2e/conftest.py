@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from own_network import own_network
-from printer_process import SIMS, Printer
+from printer_process import SIMS, Printer, ended_in_order
 
 # The roles differ in nothing that a stack could see: one is enough for the second stack.
 SYSTEMS = (
@@ -31,14 +31,6 @@ def printer(request, tmp_path_factory):
         running = Printer(stack, role, tmp_path_factory.mktemp("printer"))
         yield running
         ended_in_order(running)
-
-
-def ended_in_order(printer):
-    """Ctrl-C ends a printer at once and without a trace of trouble."""
-    code = printer.stop()
-    text = "".join(printer.output)
-    assert "Traceback" not in text, text
-    assert code == 130, text
 
 
 @pytest.fixture(scope="session")

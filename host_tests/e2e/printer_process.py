@@ -126,6 +126,14 @@ class Printer:
         return code
 
 
+def ended_in_order(printer):
+    """Ctrl-C ends a printer at once and without a trace of trouble."""
+    code = printer.stop()
+    text = "".join(printer.output)
+    assert "Traceback" not in text, text
+    assert code == 130, text
+
+
 def pattern(size):
     """Bytes that repeat nowhere near: an offset that is off shows."""
     import random

@@ -4,8 +4,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import ended_in_order
-from printer_process import PATIENCE, Printer, eventually, free_port
+from printer_process import PATIENCE, Printer, ended_in_order, eventually, free_port
 
 PASSWORD = "broker-secret-word"
 USER = "printer"
