@@ -14,9 +14,12 @@ PARALLEL ?=##                   how many of them at the same time
 SEED ?= 1##                     what draws their kinds and ends, and the faults of `make transfer`
 MIB ?= 64##                     how much `make transfer` sends each way
 BENCH_MIB ?= 8##                how much `make bench` moves in each direction
+WORKERS ?= 3##                  how many processes share the tests of `make test`; 0: one after the other
 TEST ?=##                       the test that `make capture` records, as pytest names it
 PORT ?= 8765##                  the virtual bus of `make sim`, or a board's serial port: PORT=/dev/ttyUSB0
 BOARD ?=##                      the chip's board: SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3
+IDF_PATH ?=##                   ESP-IDF's folder
+EXTRA_COMPONENTS ?=##           a folder of components that ESP-IDF does not bring (mdns), for `make check-idf`
 
 # A value's comment must not leave its blanks in the value.
 override PYTHON := $(strip $(PYTHON))
@@ -30,9 +33,12 @@ override PARALLEL := $(strip $(PARALLEL))
 override SEED := $(strip $(SEED))
 override MIB := $(strip $(MIB))
 override BENCH_MIB := $(strip $(BENCH_MIB))
+override WORKERS := $(strip $(WORKERS))
 override TEST := $(strip $(TEST))
 override BOARD := $(strip $(BOARD))
-export MICROPY_DIR
+override IDF_PATH := $(strip $(IDF_PATH))
+override EXTRA_COMPONENTS := $(strip $(EXTRA_COMPONENTS))
+export MICROPY_DIR IDF_PATH EXTRA_COMPONENTS
 
 include tools/check_values.mk
 
@@ -53,7 +59,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
     churn interrupt transfer capture bench rig-packages \
-    mpy qemu firmware flash repl deploy monitor \
+    mpy mip check-idf budget qemu firmware flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -72,12 +78,19 @@ mpy: $(BUILD)/venv/ready ## compile the modules for the chips, with every MicroP
 	@echo "Compiling the modules for the chips"
 	@$(BIN)/python tools/compile_modules.py --build $(BUILD)
 
+mip: $(BUILD)/venv/ready ## compile packages for boards with MicroPython's own image, for mpremote mip install
+	@$(BIN)/python tools/make_mip.py --build $(BUILD)
+
+check-idf: $(BUILD)/venv/ready ## check our C and settings against ESP-IDF's sources (IDF_PATH, MICROPY_DIR)
+	@$(BIN)/python tools/check_idf.py --build $(BUILD)
+
 # lwIP's way out of the process: a TAP device that is there for as long as the command.
 WITH_TAP := $(if $(filter lwip,$(STACK)),$(PYTHON) tools/with_tap.py)
 
 run: $(SIM) $(BUILD)/venv/ready stack-packages ## start the virtual printer, with SIM as its module (STACK, ROLE, HTTP_PORT)
 	@exec $(WITH_TAP) $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
-	    --files $(BUILD)/printer-files --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
+	    --files $(BUILD)/printer-files --tls-folder $(BUILD)/printer-tls \
+	    --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
 
 sim: $(SIM) stack-packages ## start SIM alone, in a terminal with its REPL (STACK, ROLE, PORT)
 	@echo "Starting SIM, $(ROLE), on the virtual bus at port $(PORT)"
@@ -96,6 +109,9 @@ OFFSET_SPINET_ESP32C3 := 0x0
 OFFSET_SPINET_ESP32S3 := 0x0
 IMAGE := $(BUILD)/firmware/$(BOARD)/firmware.bin
 ON_BOARD = $(BIN)/python -m mpremote connect $(PORT)
+
+budget: $(BUILD)/venv/ready ## print what a chip's firmware takes of flash and RAM, from the builds at hand (BOARD)
+	@$(BIN)/python tools/budget.py $(BOARD) --build $(BUILD)
 
 firmware: ## build the image for a chip, with ESP-IDF (BOARD, MICROPY_DIR, IDF_PATH)
 	@$(PYTHON) tools/build_firmware.py $(BOARD) --build $(BUILD)
@@ -121,7 +137,7 @@ monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
 
 test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(QEMU) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 lint: $(BUILD)/venv/ready ## check format, style and spelling
 	@echo "Checking format, style and spelling"
@@ -166,6 +182,9 @@ bench: $(SIM_SOCKETS) $(SIM_LWIP) $(QEMU) $(BUILD)/venv/ready rig-packages test-
 	@$(BIN)/python tools/bench_plot.py $(BENCH)/core.json $(BENCH)/sim.json docs/throughput.svg
 	@echo "The picture is drawn: docs/throughput.svg"
 
+wifi-table: $(BUILD)/venv/ready ## play the stories of WiFi and write their table into docs/wifi.md
+	@$(BIN)/python host_tests/wifi_stories.py docs/wifi.md
+
 rig-packages:
 	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2
 
@@ -173,12 +192,15 @@ stack-packages:
 	@$(if $(WITH_TAP),tools/need_packages.sh "lwIP" ip=iproute2)
 
 test-packages:
-	@tools/need_packages.sh "the tests" chromium=chromium curl=curl ip=iproute2 \
-	    qemu-system-riscv32=qemu-system-misc
+	@tools/need_packages.sh "the tests" avahi-browse=avahi-utils avahi-daemon=avahi-daemon \
+	    chromium=chromium cmake=cmake curl=curl dbus-daemon=dbus-daemon dig=bind9-dnsutils \
+	    ip=iproute2 lftp=lftp mosquitto=mosquitto qemu-system-riscv32=qemu-system-misc \
+	    telnet=inetutils-telnet
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig qemu firmware mpy mpy-cross logs hypothesis) \
+	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig spi-rig qemu firmware check-idf mip mpy mpy-cross \
+	    logs hypothesis) \
 	    $(BUILD)/*_cache
 
 distclean: ## remove everything that is not a source

@@ -21,6 +21,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from namespace import Namespace  # noqa: E402
 from pcap import PcapFile  # noqa: E402
+from sharing import SharedTests  # noqa: E402
 from slots import Slots, open_net  # noqa: E402
 
 # The same examples each time; `--hypothesis-profile wild` goes looking for new ones.
@@ -50,6 +51,12 @@ def pytest_unconfigure(config):
         print(f"{Namespace.recording.frames} frames are in {config.option.pcap}")
 
 
+@pytest.hookimpl(optionalhook=True)  # xdist's own
+def pytest_xdist_make_scheduler(config, log):
+    """What shares something dear to make stays together when workers share the tests."""
+    return SharedTests(config, log)
+
+
 @pytest.fixture(params=["stub", "sockets", "lwip"])
 def stack(request):
     """The name of the TCP stack that a test runs on."""
@@ -67,4 +74,6 @@ def net(stack, monkeypatch):
 @pytest.fixture
 def slots(net):
     """The eight slots and the listeners over that stack, in a debug build."""
-    return Slots(net)
+    slots = Slots(net)
+    yield slots
+    slots.names.stop()

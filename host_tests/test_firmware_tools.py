@@ -133,6 +133,7 @@ def test_board_that_is_none():
     ("arguments", "text"),
     [
         (["firmware"], "BOARD is one of SPINET_ESP32 SPINET_ESP32C3 SPINET_ESP32S3, not ''"),
+        (["budget"], "which chip?"),
         (["firmware", "BOARD=SIM"], "not 'SIM'"),
         (["flash", "PORT=/dev/null"], "which chip?"),
         (["flash", "BOARD=SPINET_ESP32"], "which serial port? for instance make flash PORT="),
@@ -161,6 +162,7 @@ def test_package_has_every_module_and_nothing_that_is_not_there():
         for p in (ROOT / "modules/spinet").iterdir()
         if p.suffix == ".py"
     }
-    wanted |= {f"{name}.py": f"boards/chip/{name}.py" for name in ("chip", "radio")}
+    names = ("announcer", "chip", "radio")
+    wanted |= {f"{name}.py": f"boards/chip/{name}.py" for name in names}
     assert dict(urls) == wanted
     assert all((ROOT / source).is_file() for source in wanted.values())

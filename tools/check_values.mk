@@ -27,6 +27,9 @@ ifneq ($(filter sim,$(MAKECMDGOALS)),)
 $(call check_port,PORT)
 endif
 check_number = $(if $(call is_number,$($1)),,$(error $1 is a number, not '$($1)'))
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+$(call check_number,WORKERS)
+endif
 ifneq ($(filter churn interrupt,$(MAKECMDGOALS)),)
 $(if $(CYCLES),$(call check_number,CYCLES))
 $(if $(PARALLEL),$(call check_number,PARALLEL))
@@ -52,7 +55,7 @@ endif
 
 BOARDS := $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.cmake))))
 
-ifneq ($(filter firmware flash,$(MAKECMDGOALS)),)
+ifneq ($(filter firmware flash budget,$(MAKECMDGOALS)),)
 ifneq ($(words $(BOARD)) $(filter $(BOARD),$(BOARDS)),1 $(BOARD))
 $(error which chip? BOARD is one of $(BOARDS), not '$(BOARD)')
 endif

@@ -1,15 +1,14 @@
 """One module as an object: its commands, its sockets, its start and its end."""
 
 import asyncio
-from ipaddress import IPv4Address
 
 from spinet_controller.codes import SOCKETS, Protocol
 from spinet_controller.commands import Commands
-from spinet_controller.errors import LinkTimeout
+from spinet_controller.errors import HostNotFound, LinkTimeout
 from spinet_controller.link import Link
 from spinet_controller.poller import Poller
 from spinet_controller.records import ANY_ADDRESS, ListenOrConnect, wifi_state
-from spinet_controller.server import Server
+from spinet_controller.server import CallHome, Server
 
 STREAM_LIMIT = 64 * 1024
 """Bytes a StreamReader holds before it pauses the transport (twice as many, at most)."""
@@ -29,8 +28,12 @@ class Module(Commands):
         self.poller = Poller(self.link)
         self.on_news = None
         self.on_lost = None
+        self._latest_news = None
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
+        self._watching = asyncio.Lock()
+        self._watched = None  # the last error of the command that outcome() awaits
+        self._trusted = None  # the CA that the module was given since it started
         self.link.on_news = self._news
         self.link.on_lost = self._lost
 
@@ -56,6 +59,7 @@ class Module(Commands):
 
     async def reset(self):
         """Reset the module by its pin and wait until it has started again."""
+        self._trusted = None
         await self.link.reset()
         if self._gone.done():
             self._gone = self._loop.create_future()
@@ -82,10 +86,22 @@ class Module(Commands):
             self.poller.lost(LinkTimeout("the module does not answer", False))
 
     def _news(self, text):
+        if text and self._watching.locked():
+            self._watched = text
+        else:
+            self._pass_on(text)
+
+    def _tell(self, text):
+        if text:
+            self._pass_on(text)
+
+    def _pass_on(self, text):
+        self._latest_news = text or self._latest_news
         if self.on_news:
             self.on_news(text)
 
     def _lost(self, error):
+        self._trusted = None
         self.poller.lost(error)
         if not self._gone.done():
             self._gone.set_result(error)
@@ -119,49 +135,139 @@ class Module(Commands):
     async def start_server(self, client_connected_cb, port, *, limit=STREAM_LIMIT, **options):
         """As `create_server`, with `client_connected_cb(reader, writer)` for each connection."""
 
+        factory = self._stream_factory(client_connected_cb, limit)
+        return await self.create_server(factory, port, **options)
+
+    def _stream_factory(self, client_connected_cb, limit):
         def factory():
             reader = asyncio.StreamReader(limit=limit, loop=self._loop)
             return asyncio.StreamReaderProtocol(reader, client_connected_cb, loop=self._loop)
 
-        return await self.create_server(factory, port, **options)
+        return factory
 
-    async def check_listen(self, port):
-        """Raise OSError when the last error says that a listen failed.
+    async def start_listening(self, port, **options):
+        """Send networkListen; OSError when the last error says that it failed.
 
         networkListen answers 0 even then (link protocol); other news is passed on.
         """
-        text = await self.network_get_last_error()
+        text = await self.outcome(self.network_listen(port, **options))
         if text and "listen" in text.lower():
             raise OSError(f"the module cannot listen on port {port}: {text}")
-        if text:
-            self._news(text)
+        self._tell(text)
+
+    async def outcome(self, command):
+        """Await a command that answers before its work is done; give the last error it left.
+
+        None when it left none. One at a time, so that an error is told to whom it belongs,
+        whether it was asked for or came as news.
+        """
+        async with self._watching:
+            self._watched = None
+            self._tell(await self.network_get_last_error() or self._watched)
+            self._watched = None
+            await command
+            return await self.network_get_last_error() or self._watched
+
+    # -- calling home -----------------------------------------------------------------
+
+    async def create_call_home(
+        self,
+        protocol_factory,
+        host,
+        port,
+        *,
+        protocol=Protocol.HTTP,
+        max_connections=1,
+        attempts=0,
+    ):
+        """Have the module connect to a peer; each connection gets `protocol_factory()`.
+
+        As `create_server`, but the module dials `host`, an IPv4 address or a name, and dials
+        again when the connection is over. Gives a CallHome. OSError when the module cannot;
+        that the peer does not answer is news.
+        """
+        if not 0 < port <= 0xFFFF or max_connections < 1:
+            raise ValueError("calling home needs a port of 1..65535 and at least one connection")
+        if port in self.poller.servers:
+            raise OSError(f"a server for port {port} is open already")
+        server = CallHome(self, host, port, protocol_factory)
+        await server.listen(max_connections=max_connections, protocol=protocol, attempts=attempts)
+        return server
+
+    async def call_home(self, client_connected_cb, host, port, *, limit=STREAM_LIMIT, **options):
+        """As `create_call_home`, with `client_connected_cb(reader, writer)` for each connection."""
+        factory = self._stream_factory(client_connected_cb, limit)
+        return await self.create_call_home(factory, host, port, **options)
+
+    async def start_calling(self, host, port, **options):
+        """Send networkListen to call home; OSError when the last error says that it is refused."""
+        text = await self.outcome(self.network_call_home(host, port, **options))
+        if text in ("Call home failed", "bad host name"):
+            raise OSError(f"the module cannot call {host}:{port}: {text}")
+        self._tell(text)
 
     # -- outgoing connections ---------------------------------------------------------
 
     async def create_connection(
-        self, protocol_factory, host_ip, port, *, protocol=Protocol.HTTP, timeout=None
+        self,
+        protocol_factory,
+        host,
+        port,
+        *,
+        protocol=Protocol.HTTP,
+        timeout=None,
+        tls=False,
+        server_name="",
+        ca=None,
     ):
-        """Connect the module to a peer by IPv4 address; give `(transport, protocol)`.
+        """Connect the module to a peer by IPv4 address or name; give `(transport, protocol)`.
 
+        With `tls` the module speaks TLS to the peer, whose certificate must be from the CA `ca`
+        (PEM; None: the one the module has already) and for the peer's name, which is
+        `server_name` where `host` is an address.
         TimeoutError after `timeout` seconds, ConnectionError when it fails or when no socket
-        is free.
+        is free, HostNotFound for a name that the module cannot find the address of.
         """
-        record = ListenOrConnect(port, IPv4Address(host_ip), protocol)
+        if ca is not None:
+            await self._trust(ca)
+        record = ListenOrConnect.to(host, port, protocol, server_name=server_name)
         opened = self._loop.create_future()
-        self.poller.connect(record, protocol_factory, opened)
+        self.poller.connect(record, protocol_factory, opened, tls=tls)
         try:
             async with asyncio.timeout(timeout):
                 return await opened
+        except ConnectionRefusedError as error:
+            if record.host_name:
+                await self._raise_host_not_found(record.host_name, error)
+            raise
         except BaseException:
             _abandon(opened)
             raise
 
-    async def open_connection(self, host_ip, port, *, limit=STREAM_LIMIT, **options):
+    async def _raise_host_not_found(self, name, error):
+        """What the slot does not tell is in the last error, or was told as news just now."""
+        self._tell(await self.network_get_last_error())
+        if self._latest_news == f"host not found: {name}":
+            raise HostNotFound(self._latest_news) from error
+
+    async def _trust(self, ca):
+        """Give the module the CA, unless it has had it since it started."""
+        if ca != self._trusted:
+            self._trusted = None
+            await self.network_set_tls_ca(ca)
+            self._trusted = ca
+
+    async def network_clear_tls(self):
+        """Forget certificate, key and CA (networkClearTls)."""
+        self._trusted = None
+        await super().network_clear_tls()
+
+    async def open_connection(self, host, port, *, limit=STREAM_LIMIT, **options):
         """As `create_connection`, giving `(StreamReader, StreamWriter)`."""
         reader = asyncio.StreamReader(limit=limit, loop=self._loop)
         transport, protocol = await self.create_connection(
             lambda: asyncio.StreamReaderProtocol(reader, loop=self._loop),
-            *(host_ip, port),
+            *(host, port),
             **options,
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)

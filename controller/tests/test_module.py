@@ -141,11 +141,12 @@ async def test_close_leaves_nothing_on_the_module():
 
 
 async def test_close_does_not_wait_for_a_module_that_hangs():
-    async with rigged(time_scale=0.05) as rig:
+    async with rigged() as rig:
         acceptor = Acceptor()
         await rig.module.create_server(acceptor, PORT)
         rig.slots[0].connect(PORT)
         await acceptor.first()
         rig.fake.silent = True
+        rig.module.link.time_scale = 0.05
         async with asyncio.timeout(5):
             await rig.module.close()

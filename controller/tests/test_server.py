@@ -180,6 +180,39 @@ async def test_a_connection_being_opened_is_no_stranger(rig):
     reader_writer[1].close()
 
 
+async def test_a_connection_with_tls_and_the_ca_it_trusts(rig):
+    rig.firmware.outgoing = lambda slot: setattr(slot, "state", CONNECTED)
+    options = {"tls": True, "server_name": "broker.example", "ca": b"-----BEGIN ca"}
+    for _ in range(2):
+        _reader, writer = await rig.module.open_connection("192.0.2.1", 8883, **options)
+        assert rig.slots[0].tls
+        assert rig.slots[0].name == "broker.example"
+        writer.close()
+        await writer.wait_closed()
+    assert rig.firmware.ca == b"-----BEGIN ca"
+    assert rig.commands(28) == 1  # what is stored wears the flash
+    await rig.module.network_clear_tls()
+    await rig.module.open_connection("192.0.2.1", 8883, **options)
+    assert rig.commands(28) == 2
+
+
+async def test_a_listen_failure_that_came_as_news_is_still_its_servers(rig):
+    heard = []
+    rig.module.on_news = heard.append
+    rig.firmware.listen_fails = True
+    listen = rig.firmware._listen
+
+    def fail_and_tell_at_once(data):
+        listen(data)
+        text, rig.firmware.last_error = rig.firmware.last_error, b""
+        asyncio.get_running_loop().call_soon(rig.module._news, text.decode())
+
+    rig.firmware._listen = fail_and_tell_at_once
+    with pytest.raises(OSError, match="port 80: Listen failed"):
+        await rig.module.create_server(Acceptor(), PORT)
+    assert "Listen failed" not in heard
+
+
 async def test_new_connections_are_seen_while_another_is_busy(rig):
     acceptor = Acceptor()
     await rig.module.create_server(acceptor, PORT)
@@ -236,3 +269,57 @@ async def test_an_idle_module_without_sockets_is_left_in_peace(rig):
     for _ in range(20):
         await rig.module.null()
     assert rig.commands(Command.CONN_GET_STATUS) <= before + 2
+
+
+# -- calling home -----------------------------------------------------------------------
+
+
+@pytest.mark.behaviour("C10")
+async def test_a_connection_that_the_module_opened_is_served_like_any_other(rig):
+    acceptor = Acceptor()
+    server = await rig.module.create_call_home(acceptor, "home.example", PORT, attempts=3)
+    assert rig.firmware.calling == {PORT: (bytes(4), 0, 1, 3, b"home.example")}
+    slot = rig.slots[0].connect(PORT, remote=("192.0.2.7", PORT))
+    slot.feed(b"status?")
+    peer = await acceptor.first()
+    await eventually(lambda: peer.received == b"status?", "the data")
+    assert server.connections == {peer.transport}
+    server.close()
+    await server.wait_closed()
+    assert rig.firmware.calling == {}
+    assert not peer.transport.is_closing()
+
+
+@pytest.mark.behaviour("C10")
+async def test_calling_home_with_streams(rig):
+    async def ask(reader, writer):
+        writer.write(b"who are you?\n")
+        said.append(await reader.readline())
+        writer.close()
+
+    said = []
+    async with await rig.module.call_home(ask, "192.0.2.7", PORT):
+        slot = rig.slots[0].connect(PORT)
+        slot.feed(b"home\n")
+        await eventually(lambda: said, "the answer")
+    assert said == [b"home\n"]
+
+
+async def test_a_call_home_that_is_refused_is_an_error(rig):
+    rig.firmware.listen_fails = True
+    with pytest.raises(OSError, match=r"cannot call 192\.0\.2\.7:80: Call home failed"):
+        await rig.module.create_call_home(Acceptor(), "192.0.2.7", PORT)
+    await rig.module.null()
+    assert rig.poller.servers == {}
+
+
+async def test_a_port_is_listened_on_or_called_not_both(rig):
+    async with await rig.module.create_server(Acceptor(), PORT):
+        with pytest.raises(OSError, match="is open already"):
+            await rig.module.create_call_home(Acceptor(), "192.0.2.7", PORT)
+
+
+@pytest.mark.parametrize(("port", "most"), [(0, 1), (65536, 1), (80, 0)])
+async def test_calling_home_wants_a_port_and_a_connection(rig, port, most):
+    with pytest.raises(ValueError, match="calling home needs"):
+        await rig.module.create_call_home(Acceptor(), "192.0.2.7", port, max_connections=most)

@@ -13,13 +13,15 @@ Source for numbers, lengths and codes: docs/link-protocol.md.
 from micropython import const
 
 from spinet import wire
-from spinet.networks import EnterpriseEntry, Network
+from spinet.networks import EnterpriseEntry, Network, is_access_point
 
 _CONN_READ = const(4)
 _CONN_WRITE = const(5)
 _CONN_GET_STATUS = const(6)
 _BAD_PARAMETER = const(-11)
 _SOCKETS = const(8)
+_PEER = const(12)
+_PEER_MOST = const(77)  # with the longest name and its NUL
 _DATA = const(12)
 _CONN_STATUS_SIZE = const(20)
 _MAX_DATA = const(2048)
@@ -49,8 +51,12 @@ class Commands:
         self._board = board
         self._enterprise = EnterpriseEntry(networks)
         self._host_name = b"spinet"
+        self.sessions = None  # a SessionTable; set by service
+        self.named_peers = None  # NamedPeers; set by service
         self._token = 0  # of the slot that the transaction under way is about, for connCreate
         self.report = None  # called by the diagnostics command; set by service
+        self.on_host_name = None  # called with the new name; set by service, as is
+        self.on_leaving = None  # called by networkStop, while we are still on the air
         self.set_clock = None  # called with a frequency in Hz; set by service
         self.unknown = 0  # commands that we do not know
         self._rows = [None] * 32
@@ -64,11 +70,11 @@ class Commands:
             Command(0, "null", self._empty),
             Command(1, "connAbort", self._socket_only, self._abort),
             Command(2, "connClose", self._socket_only, self._close),
-            Command(3, "connCreate", self._create, self._connect, low=12),
+            Command(3, "connCreate", self._create, self._connect, None, _PEER, _PEER_MOST),
             Command(4, "connRead", self._read),
             Command(5, "connWrite", self._write, self._written),
             Command(6, "connGetStatus", self._conn_status),
-            Command(7, "networkListen", self._may_listen, self._listen, low=12),
+            Command(7, "networkListen", self._may_listen, self._listen, None, _PEER, _PEER_MOST),
             Command(9, "networkGetStatus", self._network_status),
             Command(10, "networkAddSsid", self._take, None, self._add_ssid, record),
             Command(11, "networkDeleteSsid", self._take, None, self._delete_ssid, 32),
@@ -176,7 +182,7 @@ class Commands:
         if slot is None:
             return wire.BUSY
         self._token = slot.token()
-        request.accepted = wire.LISTEN_OR_CONNECT_SIZE
+        request.accepted = request.length
         return slot.number
 
     def _connect(self, request):
@@ -185,7 +191,11 @@ class Commands:
             return
         message = request.rx
         slot.set_protocol(wire.peer_protocol(message))
-        if slot.connect(wire.peer_ip(message), wire.peer_port(message)) < 0:
+        ip = wire.peer_ip(message)
+        name = wire.peer_name(message, request.length)
+        if name and not ip:
+            self.named_peers.connect(slot, name, wire.peer_port(message))
+        elif slot.connect(ip, wire.peer_port(message)) < 0:
             self._wlan.fail("Connection creation failed")
 
     def _undo_create(self):
@@ -231,9 +241,14 @@ class Commands:
     def _may_listen(self, request):
         if request.flags & wire.FLAG_TLS:
             return wire.WRONG_STATE  # no certificate can be set
+        if request.length > _PEER and not request.flags & wire.FLAG_CALL_HOME:
+            return wire.BAD_DATA_LENGTH
         return self._take(request)
 
     def _listen(self, request):
+        if request.flags & wire.FLAG_CALL_HOME:
+            self._call_home(request)
+            return
         message = request.rx
         started = self._listeners.listen(
             wire.peer_ip(message),
@@ -243,6 +258,23 @@ class Commands:
         )
         if not started:
             self._wlan.fail("Listen failed")
+
+    def _call_home(self, request):
+        message = request.rx
+        name = wire.peer_name(message, request.length)
+        if name and not wire.is_peer_name(name):
+            self._wlan.fail("bad host name")
+            return
+        started = self.sessions.call(
+            wire.peer_ip(message),
+            wire.peer_port(message),
+            name,
+            wire.peer_protocol(message),
+            wire.peer_limit(message),
+            wire.peer_attempts(message),
+        )
+        if not started:
+            self._wlan.fail("Call home failed")
 
     def _take(self, request):
         """Accept the whole data phase."""
@@ -255,8 +287,7 @@ class Commands:
         status = wire.NetworkStatus()
         self._board.fill(status)
         status.host_name = self._host_name
-        if self._wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):
-            self._wlan.fill(status)
+        self._wlan.fill(status)
         return status.encode(request.tx)
 
     def _last_error(self, request):
@@ -273,6 +304,8 @@ class Commands:
 
     def _set_host_name(self, request):
         self._host_name = wire.get_text(request.rx, _DATA, wire.HOST_NAME_LENGTH)
+        if self.on_host_name:
+            self.on_host_name(self._host_name)
 
     def host_name(self):
         """As the controller set it, bytes."""
@@ -290,7 +323,10 @@ class Commands:
 
     def _set_clock(self, request):
         if self.set_clock:
-            self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
+            try:
+                self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
+            except OSError as e:
+                self._wlan.fail("SPI clock refused, error %d" % (e.errno or 0))
 
     # --- remembered networks
 
@@ -321,11 +357,10 @@ class Commands:
         network = self._personal_network(request)
         if network is None:
             return
-        ip = wire.config_ip(network.record)
-        if ip in (0, 0xFFFFFFFF) or wire.config_channel(network.record) > 13:
-            self._wlan.fail("bad access point configuration")
-        else:
+        if is_access_point(network):
             self._networks.set_access_point(network)
+        else:
+            self._wlan.fail("bad access point configuration")
 
     def _list_ssids(self, request):
         own = self._networks.access_point()
@@ -351,6 +386,7 @@ class Commands:
 
     def _factory_reset(self, _request):
         self._wlan.forget_error()
+        self._enterprise.cancel()
         try:
             self._networks.erase()
         except OSError as e:
@@ -390,7 +426,8 @@ class Commands:
             self._enterprise.refusal = _BAD_PARAMETER
             self._wlan.fail("bad enterprise SSID")
         elif not self._enterprise.begin(record, protocol):
-            self._wlan.fail("SSID table full")
+            full = self._enterprise.refusal == wire.TOO_MANY_SSIDS
+            self._wlan.fail("SSID table full" if full else "enterprise credentials too long")
 
     # --- WiFi
 
@@ -411,6 +448,9 @@ class Commands:
     def _stop(self, _request):
         self._manager.terminate_all()
         self._listeners.stop(0)
+        self.sessions.stop(0)
+        if self.on_leaving:
+            self.on_leaving()
         self._wlan.stop()
 
     def _may_scan(self, _request):
@@ -419,7 +459,7 @@ class Commands:
         return wire.SCAN_IN_PROGRESS if self._wlan.scanning() else wire.EMPTY
 
     def _start_scan(self, _request):
-        self._wlan.scan()
+        self._wlan.scan(self._manager.now)
 
     def _scan_result(self, request):
         if self._wlan.scanning():

@@ -6,7 +6,7 @@ neither holds it. Which of them holds it can be read from the state:
     state            stack   controller
     free             no      no           waiting for a peer or for connCreate
     allocated        no      yes          taken, nothing opened yet
-    connecting       yes     yes          SYN sent
+    connecting       maybe   yes          SYN sent; or not yet: the peer's name is looked up
     connected        yes     yes          also while unread data of a peer that left is here
     otherEndClosed   maybe   yes          the peer is gone and everything was read
     aborted          no      yes          broken; the controller has yet to notice
@@ -20,7 +20,7 @@ from array import array
 
 from micropython import const
 
-from spinet import wire
+from spinet import trace, wire
 from spinet.port import ticks_add, ticks_diff
 from spinet.stack import (
     ERR_CLSD,
@@ -47,6 +47,7 @@ WATCH_MS = const(1000)  # how often that is looked at
 KEEP_IDLE_S = const(60)  # silence of a connection before the stack asks whether the peer lives
 KEEP_INTERVAL_S = const(10)
 KEEP_COUNT = const(3)  # questions without an answer
+LINGER_DEFAULT = const(-1)  # a close takes the times above
 CLOSE_POLL_MS = const(10)  # how often in_flight is asked: no stack reports an acknowledgement
 
 # Words of `rows`, as hot.py has them
@@ -124,6 +125,7 @@ class Connection:
         self._flush_at = 0  # when what has gathered becomes due; meaningful while _gathers()
         self._deadline = 0  # of connecting, or of the next acknowledgement while closing
         self._close_limit = 0
+        self._patience_ms = 0  # of a close, for the next acknowledgement
         self._unacknowledged = 0  # in flight when last asked, while closing
         self._moved_at = 0  # when the last acknowledgement was noticed
         self._watched = False  # step_write() has begun to watch; it ends that itself
@@ -207,17 +209,35 @@ class Connection:
             wire.set_local_port(self.record, listener_port)
         self._set_state(_CONNECTED)
 
+    def await_address(self):
+        """allocated -> connecting: connect() or give_up() follow when the name was looked up."""
+        self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
+        self._manager.hasten(self._deadline)
+        self._set_state(_CONNECTING)
+
+    def awaits_address(self):
+        """True from await_address() until it is known where to connect to, or too late."""
+        return self.state == _CONNECTING and self._handle == _NO_HANDLE
+
     def connect(self, ip, port):
-        """allocated -> connecting, or aborted when the stack refuses at once."""
+        """-> connecting, or aborted when the stack refuses at once; 0, or its error.
+
+        A look-up before it has had its part of the connect time-out.
+        """
         handle = self._stack.connect(ip, port)
         if handle < 0:
             self._set_state(_ABORTED)
             return handle
         self._attach(handle)
-        self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
-        self._manager.hasten(self._deadline)
-        self._set_state(_CONNECTING)
+        if self.state == _ALLOCATED:
+            self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
+            self._manager.hasten(self._deadline)
+            self._set_state(_CONNECTING)
         return 0
+
+    def give_up(self):
+        """allocated or connecting -> aborted: there is no way to the peer."""
+        self._gone(_ABORTED)
 
     def _attach(self, handle):
         manager = self._manager
@@ -288,6 +308,7 @@ class Connection:
     def _on_error(self, error):
         if is_for_now(error):
             return
+        trace.note(trace.ERROR, self.number, -error, self.state)
         if self.state == _CLOSE_PENDING:
             self._gone(_CLOSE_READY)  # nothing is in flight any more
         elif self.state == _CONNECTING or not peer_is_gone(error):
@@ -408,6 +429,7 @@ class Connection:
         return 0
 
     def _on_write_error(self, error):
+        trace.note(trace.ERROR, self.number, -error, self.state)
         if self.state == _CLOSE_PENDING:
             self._gone(_CLOSE_READY)
         elif peer_is_gone(error):
@@ -467,12 +489,19 @@ class Connection:
 
     def _begin_close(self):
         manager = self._manager
+        linger_s = manager.linger_s
+        if linger_s == 0:
+            self._gone(_CLOSE_READY)
+            return
+        self._patience_ms = ACKNOWLEDGE_TIMEOUT_MS if linger_s < 0 else linger_s * 1000
+        limit = CLOSE_LIMIT_MS if linger_s < 0 else self._patience_ms
+        self._stack.linger(self._handle, linger_s)
         self._stack.shutdown_rx(self._handle)
         self._ending = 0
         self._pushed = self._due = self._ring.count
         self._unacknowledged = -1
-        self._deadline = ticks_add(manager.now, ACKNOWLEDGE_TIMEOUT_MS)
-        self._close_limit = ticks_add(manager.now, CLOSE_LIMIT_MS)
+        self._deadline = ticks_add(manager.now, self._patience_ms)
+        self._close_limit = ticks_add(manager.now, limit)
         manager.hasten(ticks_add(manager.now, CLOSE_POLL_MS))
         self._set_state(_CLOSE_PENDING)
         self.step_close(manager.now)
@@ -503,18 +532,20 @@ class Connection:
             return
         else:
             self._manager.unacknowledged_closes += 1
+            trace.note(trace.TIMEOUT, self.number, self.state, 0)
             self._gone(_CLOSE_READY)
 
     def _acknowledged_in_time(self, left, now):
         if left < self._unacknowledged or self._unacknowledged < 0:
             self._unacknowledged = left
-            self._deadline = ticks_add(now, ACKNOWLEDGE_TIMEOUT_MS)
+            self._deadline = ticks_add(now, self._patience_ms)
         return ticks_diff(now, self._deadline) < 0 and ticks_diff(now, self._close_limit) < 0
 
     def step_connect(self, now):
         """connecting: give up after CONNECT_TIMEOUT_MS."""
         if self.state == _CONNECTING and ticks_diff(now, self._deadline) >= 0:
             self._manager.connect_timeouts += 1
+            trace.note(trace.TIMEOUT, self.number, self.state, 0)
             self._gone(_ABORTED)
 
     def step_write(self, now):
@@ -529,6 +560,7 @@ class Connection:
             self._moved_at = now
         elif left and ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
             manager.write_timeouts += 1
+            trace.note(trace.TIMEOUT, self.number, self.state, 0)
             self._gone(_ABORTED)
             left = 0
         rows[owed] = left
@@ -545,6 +577,13 @@ class Connection:
         if self._gathers():
             return max(0, ticks_diff(self._flush_at, now))
         return -1
+
+
+def _trace_peer(number, record):
+    ports = wire.status_local_port(record)
+    trace.note(trace.PORTS, number, ports, wire.status_remote_port(record))
+    octets = wire.status_peer_pair(record, 0)
+    trace.note(trace.PEER, number, octets, wire.status_peer_pair(record, 2))
 
 
 class ConnectionManager:
@@ -567,6 +606,11 @@ class ConnectionManager:
         self.keep_idle_s = KEEP_IDLE_S
         self.keep_interval_s = KEEP_INTERVAL_S
         self.keep_count = KEEP_COUNT
+        # What a close does, from the next one on: 0 resets at once, n tries for n seconds in all.
+        self.linger_s = LINGER_DEFAULT
+        self.reserved = 0  # free slots that are promised; written by reserve() and unreserve()
+        self.freed = 0  # slots and promises given back so far; written by reap()
+        self.returned = 0  # promises given back since the last reap()
         self._watched_at = 0  # ticks when writes were last looked at
         self._debug = debug
         self._occupied = 0  # bit map of slots that are not free
@@ -583,6 +627,7 @@ class ConnectionManager:
     def fault(self, text):
         """A bug of ours: loud in a debug build, counted in a release build."""
         self.faults += 1
+        trace.note(trace.FAULT, trace.NO_SLOT, 0, 0)
         if self._debug:
             raise IllegalMove(text)
 
@@ -595,6 +640,9 @@ class ConnectionManager:
         self._over = self._over | bit if state == _CLOSE_READY else self._over & ~bit
         self.rows[_CONNECTED_SLOTS] = self.connected
         self.rows[_CLOSED_SLOTS] = self.closed
+        trace.note(trace.STATE, slot.number, state, slot.generation)
+        if state == _CONNECTED or state == _CONNECTING:
+            _trace_peer(slot.number, slot.record)
 
     def hasten(self, when):
         """Somebody has a deadline then; step() is called in time for it."""
@@ -613,7 +661,9 @@ class ConnectionManager:
     # --- slots
 
     def allocate(self, protocol):
-        """A slot that was free, now allocated; None when all are taken."""
+        """A slot that was free, now allocated; None when all are taken or promised."""
+        if not self.has_free_slot():
+            return None
         for slot in self.slots:
             if slot.state == _FREE:
                 slot.allocate(protocol)
@@ -622,7 +672,28 @@ class ConnectionManager:
 
     def has_free_slot(self):
         """True when allocate() would succeed."""
-        return self._occupied != (1 << wire.SOCKETS) - 1
+        free = -self.reserved
+        for slot in self.slots:
+            if slot.state == _FREE:
+                free += 1
+        return free > 0
+
+    def reserve(self):
+        """Promise a free slot to a connection that is yet to stand; False when there is none."""
+        if not self.has_free_slot():
+            return False
+        self.reserved += 1
+        return True
+
+    def unreserve(self):
+        """As before reserve(); whoever waits for a slot is served after the next reap()."""
+        self.reserved -= 1
+        self.returned += 1
+
+    def living(self, token):
+        """The slot of a token() while that life of it lasts, else None: nobody's fault."""
+        slot = self.slots[token & 7]
+        return slot if slot.generation == token >> 3 and slot.state != _FREE else None
 
     def resolve(self, token):
         """The slot of a token(), or None when that life of it is over."""
@@ -731,14 +802,19 @@ class ConnectionManager:
             self.step(now)
 
     def reap(self):
-        """Free what nobody holds: the only place where a slot becomes free. Returns how many."""
-        if not self._over:
+        """Free what nobody holds: the only place where a slot becomes free.
+
+        Returns how many are free now that were not: slots, and promises given back.
+        """
+        count = self.returned
+        if not self._over and not count:
             return 0
-        count = 0
+        self.returned = 0
         for slot in self.slots:
             if slot.state == _CLOSE_READY:
                 slot.free()
                 count += 1
+        self.freed += count
         return count
 
     def due_ms(self, now):

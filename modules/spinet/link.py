@@ -14,7 +14,7 @@ positive and the command sends, `rx` takes them otherwise, both at wire.DATA.
 
 from array import array
 
-from spinet import wire
+from spinet import trace, wire
 
 
 class LinkLost(Exception):
@@ -25,13 +25,13 @@ class Link:
     """The two message buffers, the request that is being served, and counters.
 
     `commands` has `answer(request)`, `complete(request)`, `deferred(request)` and `cut(request)`;
-    the request is this object. All of it runs in the service thread.
+    the request is this object. All of it runs in the service thread. `buffers`: (tx, rx) of
+    wire.MESSAGE_SIZE bytes, where the SPI can only use memory of its own; None: any will do.
     """
 
-    def __init__(self, commands):
+    def __init__(self, commands, buffers=None):
         self.commands = commands
-        self.tx = bytearray(wire.HEADER_SIZE + wire.MAX_DATA)
-        self.rx = bytearray(wire.HEADER_SIZE + wire.MAX_DATA)
+        self.tx, self.rx = buffers or (bytearray(wire.MESSAGE_SIZE), bytearray(wire.MESSAGE_SIZE))
         self.command = 0  # of the transaction under way; these five are set by answer()
         self.socket = 0
         self.flags = 0
@@ -69,6 +69,7 @@ class Link:
         self.refused = error != 0
         if error:
             self.bad_headers += 1
+            trace.note(trace.BAD_HEADER, rx[2], rx[1], -error)
             self._respond(error, 0)
             return
         self.command = rx[1]
@@ -103,5 +104,6 @@ class Link:
     def cut(self):
         """The controller went away after answer(): it got no answer, or not all of it."""
         self.cuts += 1
+        trace.note(trace.CUT, self.socket, self.command, 0)
         if not self.refused:
             self.commands.cut(self)

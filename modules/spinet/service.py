@@ -10,14 +10,18 @@ from array import array
 
 from micropython import const
 
-from spinet import hot, port, wire
+from spinet import hot, port, trace, wire
 from spinet.commands import Commands
 from spinet.connection import ConnectionManager
+from spinet.discovery import Discovery
 from spinet.link import Link, LinkLost
 from spinet.listener import ListenerTable
+from spinet.names import Names
 from spinet.networks import Networks
 from spinet.port import ticks_add, ticks_diff, ticks_ms
 from spinet.report import diagnostics
+from spinet.sessions import NamedPeers, SessionTable
+from spinet.trace_report import dump_lines
 from spinet.wlan import Wlan
 
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
@@ -48,6 +52,7 @@ PASSES = const(1000)  # between two looks at whether stop() was called
 _PUSH = const(0x02)
 
 current = None  # the Service that runs, for the REPL and for reports
+on_boot = None  # called with each Service before it starts: for settings that outlive a reset
 _running = False  # start() to stop(); the thread ends when it is cleared
 _ended = None  # a lock that the thread holds while it runs
 
@@ -60,28 +65,65 @@ class Service:
         self.stack = board.stack()
         self.port = board.link_port()
         self.networks = Networks(board.store())
-        self.wlan = Wlan(board.radio(), self.networks)
+        self.wlan = Wlan(board.radio(), self.networks, board.DEBUG)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
         self.listeners = ListenerTable(self.manager)
         self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, board)
+        self.names = Names(self.stack.wake)
+        self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
+        self.sessions.on_event = self._on_session
+        self.commands.sessions = self.sessions
+        self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
         self.commands.set_clock = self.port.set_clock
         self.commands.report = self._report
-        self.link = Link(self.commands)
+        self.discovery = self._discovery()
+        self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = -1  # heap in use soon after the last collection; -1: not known yet
         self._littered = False  # there is enough garbage for a collection at idle
         self._loop = array("I", [0] * _LOOP)  # what the hot path goes by
         self._kit = [None] * hot.KIT
+        self._telling = None  # lines of the trace that are printed one by one; set by _report()
+
+    def _discovery(self):
+        board = self.board
+        announcer, captive = board.announcers(self.stack)
+        name = self.commands.host_name()
+        discovery = Discovery(announcer, captive, self.listeners, self.wlan, name)
+        self.listeners.on_change = discovery.note_listeners
+        self.wlan.on_change = self._on_wifi
+        self.commands.on_host_name = discovery.set_host_name
+        self.commands.on_leaving = discovery.leave
+        return discovery
+
+    def _on_session(self, session, event):
+        trace.note(trace.SESSION, trace.NO_SLOT, event, session.port)
+
+    def _on_wifi(self, before, after):
+        if after != before:
+            trace.note(trace.WIFI, trace.NO_SLOT, after, before)
+            self.discovery.note_wifi()
 
     def _report(self):
+        """The diagnostics command. The trace is long for a UART: a line for each pass of the loop,
+        so that the controller's next request is not kept waiting."""
         diagnostics(self)
+        self._telling = dump_lines()
+
+    def _tell(self):
+        line = next(self._telling, None)
+        if line is None:
+            self._telling = None
+        else:
+            print(line)
 
     def start(self):
         """Signal to the controller that we are up."""
         gc.collect()
         if port.MICROPYTHON:
             gc.threshold(HEADROOM)
+        trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         now = ticks_ms()
         self._kept = self._told = self.manager.now = self._loop[_NOW] = now
         self.port.start(now)
@@ -187,6 +229,10 @@ class Service:
         manager.step_if_due(now)
         if manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
+        if self.names.asked:
+            self.names.step(now)
+        if self.sessions.active:
+            self.sessions.step(now)
         self._look_after(now)
         self._plan(now)
 
@@ -198,7 +244,7 @@ class Service:
 
     def _sleep_ms(self, now):
         """Until the next thing that has a time; HOUSEKEEPING_MS when nothing has."""
-        if self.listeners.unfinished:
+        if self.listeners.unfinished or self._telling:
             return 0
         ms = WATCH_MS if self._littered else HOUSEKEEPING_MS
         due = self.manager.sleep_ms(now)
@@ -207,17 +253,28 @@ class Service:
         due = self.port.due_ms(now)
         if 0 <= due < ms:
             ms = due
+        if self.names.asked:
+            ms = min(ms, self.names.due_ms(now))
+        if self.sessions.active:
+            due = self.sessions.due_ms(now)
+            ms = min(ms, due) if due >= 0 else ms
         if self.wlan.active():
             ms = min(ms, WATCH_MS)
+        if self.discovery.active:
+            ms = min(ms, self.discovery.due_ms(now))
         return min(ms, NEWS_MS) if self.wlan.has_news() else ms
 
     def _look_after(self, now):
         wlan = self.wlan
         if wlan.active():
             wlan.step(now)
+        if self.discovery.active:
+            self.discovery.step(now)
         if wlan.has_news() and ticks_diff(now, self._told) >= NEWS_MS and self.port.idle():
             self._told = now
             self.port.signal()
+        if self._telling:
+            self._tell()
         if ticks_diff(now, self._kept) >= HOUSEKEEPING_MS:
             self._kept = now
             self._keep_house()
@@ -225,7 +282,7 @@ class Service:
             self._collect()
 
     def _keep_house(self):
-        self.wlan.refresh()
+        self.wlan.refresh(self.manager.now)
         self.listeners.accept_waiting()
         self.board.feed()
         if port.MICROPYTHON:
@@ -247,7 +304,9 @@ class Service:
     def shut(self):
         """The end: every connection is reset, every socket given back."""
         self.port.stop()
+        self.discovery.leave()
         self.wlan.stop()
+        self.names.stop()
         self.stack.shut()
 
 
@@ -267,6 +326,8 @@ def _live(board):
     global current
     current = Service(board)
     try:
+        if on_boot:
+            on_boot(current)
         current.start()
         while _running:
             current.run(PASSES)

@@ -36,6 +36,7 @@ _STREAM_POLL = const(3)  # MP_STREAM_POLL
 _SO_SNDBUF = const(7)
 _SHUT_WR = const(1)
 _SO_KEEPALIVE = const(9)  # Linux's numbers, as those below
+_SO_OOBINLINE = const(10)
 _IPPROTO_TCP = const(6)
 _TCP_KEEPIDLE = const(4)
 _TCP_KEEPINTVL = const(5)
@@ -79,6 +80,8 @@ def err_of(number):
 class HostCalls:
     """Transfers through `hostnet`: counts and negative errno, no exceptions, no allocation."""
 
+    can_linger = True  # one direction can be ended, and it is known what was delivered
+
     def __init__(self):
         self.receive = port.hostnet.recv
         self.send = port.hostnet.send
@@ -99,10 +102,14 @@ class HostCalls:
         """Options of a fresh connection."""
         port.hostnet.nodelay(sock.fileno())
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUF, SEND_BUFFER)
+        # As in lwIP, which knows no urgent byte: else the last one that FTP's ABOR sends is lost.
+        sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
 
     def keepalive(self, sock, idle, interval, count):
         """See `stack`."""
-        sock.setsockopt(socket.SOL_SOCKET, _SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_KEEPALIVE, 1 if idle else 0)
+        if not idle:
+            return 0
         sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPIDLE, idle)
         sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPINTVL, interval)
         sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPCNT, count)
@@ -117,6 +124,7 @@ class SocketCalls:
     """The same through the methods that every MicroPython socket has."""
 
     backlog = 0  # as many as the listener asks for
+    can_linger = False
 
     def end_sending(self, _sock):
         return -1  # these sockets can only close

@@ -16,9 +16,11 @@ MAX_DATA = const(2048)
 SSID_LENGTH = const(32)
 PASSWORD_LENGTH = const(64)
 HOST_NAME_LENGTH = const(64)
+PEER_NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
 REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
 
 HEADER_SIZE = const(12)
+MESSAGE_SIZE = const(HEADER_SIZE + MAX_DATA)
 FIRST_PHASE = const(8)  # header bytes that both sides exchange before the response is decided
 RESPONSE = const(8)
 DATA = const(12)
@@ -59,6 +61,7 @@ NETWORK_CLEAR_TLS = const(30)
 FLAG_CLOSE_AFTER_WRITE = const(0x01)
 FLAG_PUSH = const(0x02)
 FLAG_TLS = const(0x04)
+FLAG_CALL_HOME = const(0x08)  # of networkListen: dial out (docs/link-protocol.md, Extensions)
 
 # Enterprise steps, in the flags of networkAddEnterpriseSsid
 ENTERPRISE_SSID = const(0)
@@ -279,7 +282,8 @@ def put_response(message, response: int):
     header[11] = response >> 24
 
 
-# --- ListenOrConnect (12): remoteIp u32 @0, protocol u8 @4, port u16 @6, maxConnections u16 @8
+# --- ListenOrConnect (12): remoteIp u32 @0, protocol u8 @4, port u16 @6, maxConnections u16 @8;
+# as extensions attempts u16 @10 and the peer's name @12, as long as the data phase
 
 
 def peer_ip(message):
@@ -300,6 +304,25 @@ def peer_port(message):
 def peer_limit(message):
     """maxConnections."""
     return get_u16(message, DATA + 8)
+
+
+def peer_attempts(message):
+    """attempts of a call home, 0 for ever; of every other record it is padding."""
+    return get_u16(message, DATA + 10)
+
+
+def peer_name(message, length):
+    """The name behind the record in `length` bytes of data, b"" when there is none."""
+    return get_text(message, DATA + LISTEN_OR_CONNECT_SIZE, length - LISTEN_OR_CONNECT_SIZE)
+
+
+def is_peer_name(text):
+    """Valid name of a peer: 1..64 letters, digits, hyphens, dots and underscores."""
+    return 1 <= len(text) <= PEER_NAME_LENGTH and all(_is_of_name(c) for c in text)
+
+
+def _is_of_name(c):
+    return 97 <= c <= 122 or 65 <= c <= 90 or 45 <= c <= 46 or 48 <= c <= 57 or c == 95
 
 
 # --- ConnStatus (20): state u8 @0, socketNumber u8 @1, protocol u8 @2, rssi i8 @3,
@@ -355,6 +378,21 @@ def status_clear(record, number: int):
 def status_ports(record):
     """Local and remote port."""
     return get_u16(record, 4), get_u16(record, 6)
+
+
+def status_local_port(record):
+    """The local port."""
+    return get_u16(record, 4)
+
+
+def status_remote_port(record):
+    """The remote port."""
+    return get_u16(record, 6)
+
+
+def status_peer_pair(record, first):
+    """Two of the remote address's octets, from octet `first` on: the earlier one is the higher."""
+    return record[8 + first] << 8 | record[9 + first]
 
 
 def status_peer_octets(record):
