@@ -25,6 +25,7 @@ from spinet_controller.errors import SpinetError
 from spinet_controller.spi_bus import Role
 
 ROUNDS = 3
+SERVER_TIMES = 8
 MB = 1000000
 SCK_HZ = 26670000
 CLOCKS = (5000000, 10000000, SCK_HZ, 40000000)
@@ -116,7 +117,8 @@ async def module_echo(program, count):
 
 
 async def server_echo(program, kind, count):
-    """One of the servers to compare with."""
+    """One of the servers to compare with; more bytes, as it spends so little on each."""
+    count *= SERVER_TIMES
     port = free_port()
     async with process(program, str(SERVERS), kind, str(port)) as child:
         await child.stdout.readline()

@@ -10,7 +10,7 @@ import sys
 from struct import pack
 
 import memchip
-from radio import SimRadio
+from heap_scenarios import QuietBoard
 
 from spinet import wire
 from spinet.service import Service
@@ -30,6 +30,7 @@ CALLS = (
     "in_flight",
     "shutdown_rx",
     "keepalive",
+    "linger",
     "close",
     "abort",
     "error",
@@ -63,20 +64,14 @@ class Spi:
         """No clock here."""
 
 
-class NoStore:
-    """Nothing was ever remembered."""
-
-    def load(self):
-        return b""
-
-
-class Board:
+class Board(QuietBoard):
     """What the service asks of a board; the other ends are memchip's."""
 
     DEBUG = False
     ip = netmask = gateway = 0
 
     def __init__(self):
+        super().__init__("module-clocked", self)
         self.cs = memchip.Pin(1)
         self.data_ready = memchip.Pin(0)
         self.transfer_ready = memchip.Pin(0)
@@ -87,17 +82,8 @@ class Board:
     def link_port(self):
         return SpiMaster(Spi(), self.cs, self.data_ready, self.transfer_ready)
 
-    def radio(self):
-        return SimRadio(self)
-
-    def store(self):
-        return NoStore()
-
     def fill(self, status):
         """Nothing of this hardware's."""
-
-    def feed(self):
-        """No watchdog."""
 
 
 class Controller:

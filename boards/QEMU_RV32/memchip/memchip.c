@@ -356,6 +356,12 @@ static mp_obj_t memchip_keepalive(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(memchip_keepalive_obj, 4, 4, memchip_keepalive);
 
+static mp_obj_t memchip_linger(mp_obj_t handle, mp_obj_t seconds) {
+    (void)seconds;
+    return small(find(handle) ? 0 : ERR_CLSD);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_linger_obj, memchip_linger);
+
 /* close(h) and abort(h) */
 static mp_obj_t memchip_close(mp_obj_t handle) {
     entry_t *entry = find(handle);
@@ -553,7 +559,8 @@ static const mp_rom_map_elem_t memchip_globals_table[] = {
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
     FUNCTION(listen), FUNCTION(accept), FUNCTION(connect), FUNCTION(addresses),
     FUNCTION(readable), FUNCTION(read), FUNCTION(recved), FUNCTION(writable), FUNCTION(write),
-    FUNCTION(in_flight), FUNCTION(shutdown_rx), FUNCTION(keepalive), FUNCTION(close),
+    FUNCTION(in_flight), FUNCTION(shutdown_rx), FUNCTION(keepalive), FUNCTION(linger),
+    FUNCTION(close),
     FUNCTION(error), FUNCTION(events), FUNCTION(pending), FUNCTION(overlook),
     FUNCTION(wait), FUNCTION(wake),
     FUNCTION(play), FUNCTION(spent),
