@@ -170,7 +170,7 @@ stack-packages:
 
 test-packages:
 	@tools/need_packages.sh "the tests" chromium=chromium curl=curl ip=iproute2 \
-	    qemu-system-riscv32=qemu-system-misc
+	    openssl=openssl qemu-system-riscv32=qemu-system-misc
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"

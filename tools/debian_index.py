@@ -1,7 +1,7 @@
 """The source index of a Debian suite: which release of a package it has today, and its checksum.
 
-A stable suite replaces point releases by security updates, and the file that was pinned is gone from
-the mirrors. The index is trusted as apt trusts it: its checksum is in a file that Debian signed.
+A stable suite replaces point releases by security updates, and the file that was pinned is gone
+from the mirrors. The index is trusted as apt trusts it: its checksum is in a file Debian signed.
 """
 
 import lzma
@@ -61,11 +61,8 @@ def newest(text: str, name: str, suffix: str) -> dict:
     if not paragraph:
         raise FetchError(f"the source index has no {name}")
     pool = re.search(r"^Directory: (\S+)$", paragraph[0], re.M)
-    listed = re.search(
-        rf"^Checksums-Sha256:(?:\n .*)*?\n ([0-9a-f]{{64}}) \d+ ({name}_(\S+?){re.escape(suffix)})$",
-        paragraph[0],
-        re.M,
-    )
+    file = rf"([0-9a-f]{{64}}) \d+ ({name}_(\S+?){re.escape(suffix)})"
+    listed = re.search(rf"^Checksums-Sha256:(?:\n .*)*?\n {file}$", paragraph[0], re.M)
     if not pool or not listed:
         raise FetchError(f"the source index has no {name}_VERSION{suffix}")
     checksum, archive, version = listed.groups()

@@ -14,6 +14,8 @@ from micropython import const
 
 from spinet import wire
 from spinet.networks import EnterpriseEntry, Network
+from spinet.stack import ERR_MEM, ERR_VAL
+from spinet.tls_keys import TlsKeys
 
 _CONN_READ = const(4)
 _CONN_WRITE = const(5)
@@ -41,12 +43,14 @@ class Command:
 class Commands:
     """Serves requests. `board` has what only the hardware knows: see boards/SIM/board.py."""
 
-    def __init__(self, manager, listeners, wlan, networks, board):
+    def __init__(self, manager, listeners, wlan, networks, board, tls=None):
         self._manager = manager
         self._listeners = listeners
         self._wlan = wlan
         self._networks = networks
         self._board = board
+        self._tls = tls  # the TlsStack; None in a firmware without TLS
+        self._keys = TlsKeys(tls)
         self._enterprise = EnterpriseEntry(networks)
         self._host_name = b"spinet"
         self._token = 0  # of the slot that the transaction under way is about, for connCreate
@@ -54,17 +58,20 @@ class Commands:
         self.set_clock = None  # called with a frequency in Hz; set by service
         self.unknown = 0  # commands that we do not know
         self._rows = [None] * 32
+        if tls:
+            tls.on_failure = wlan.fail
         for row in self._table():
             self._rows[row.number] = row
 
     def _table(self):
         # Number and name as the protocol's own table has them, so that the two can be compared.
         record = wire.WIRELESS_CONFIG_SIZE
+        longest = wire.LISTEN_OR_CONNECT_SIZE + wire.SERVER_NAME_LENGTH
         return (
             Command(0, "null", self._empty),
             Command(1, "connAbort", self._socket_only, self._abort),
             Command(2, "connClose", self._socket_only, self._close),
-            Command(3, "connCreate", self._create, self._connect, low=12),
+            Command(3, "connCreate", self._create, self._connect, None, 12, longest),
             Command(4, "connRead", self._read),
             Command(5, "connWrite", self._write, self._written),
             Command(6, "connGetStatus", self._conn_status),
@@ -89,10 +96,10 @@ class Commands:
             Command(
                 26, "networkAddEnterpriseSsid", self._may_enterprise, None, self._add_enterprise
             ),
-            Command(27, "networkEnableTls", self._no_tls),
-            Command(28, "networkSetTlsCert", self._take, self._tls_unavailable, low=1, high=2048),
-            Command(29, "networkSetTlsKey", self._take, self._tls_unavailable, low=1, high=2048),
-            Command(30, "networkClearTls", self._empty),
+            Command(27, "networkEnableTls", self._enable_tls),
+            Command(28, "networkSetTlsCert", self._take, None, self._set_tls_cert, 1, 2048),
+            Command(29, "networkSetTlsKey", self._take, None, self._set_tls_key, 1, 2048),
+            Command(30, "networkClearTls", self._empty, None, self._clear_tls),
         )
 
     def rows(self):
@@ -172,12 +179,22 @@ class Commands:
         self._slot(request).close()
 
     def _create(self, request):
+        refusal = self._create_refusal(request)
+        if refusal:
+            return refusal
         slot = self._manager.allocate(0)
         if slot is None:
             return wire.BUSY
         self._token = slot.token()
-        request.accepted = wire.LISTEN_OR_CONNECT_SIZE
+        request.accepted = request.length
         return slot.number
+
+    def _create_refusal(self, request):
+        """0 when the record's length and the flags go together and TLS has what it needs."""
+        if not request.flags & wire.FLAG_TLS:
+            return wire.BAD_DATA_LENGTH if request.length > wire.LISTEN_OR_CONNECT_SIZE else 0
+        verifiable = request.flags & wire.FLAG_UNVERIFIED or self._keys.has_ca()
+        return 0 if self._tls and verifiable else wire.WRONG_STATE
 
     def _connect(self, request):
         slot = self._manager.resolve(self._token)
@@ -185,8 +202,23 @@ class Commands:
             return
         message = request.rx
         slot.set_protocol(wire.peer_protocol(message))
-        if slot.connect(wire.peer_ip(message), wire.peer_port(message)) < 0:
+        dial = self._dial_tls if request.flags & wire.FLAG_TLS else self._dial
+        if dial(slot, request) < 0:
             self._wlan.fail("Connection creation failed")
+
+    def _dial(self, slot, request):
+        return slot.connect(wire.peer_ip(request.rx), wire.peer_port(request.rx))
+
+    def _dial_tls(self, slot, request):
+        message = request.rx
+        name = wire.server_name(message, request.length) or wire.peer_dotted(message)
+        if not wire.is_printable(name):
+            return slot.connecting(ERR_VAL)
+        trust = self._keys.trust(not request.flags & wire.FLAG_UNVERIFIED)
+        if trust is None:
+            return slot.connecting(ERR_MEM)
+        ip = wire.peer_ip(message)
+        return slot.connect_tls(self._tls, ip, wire.peer_port(message), trust, name.decode())
 
     def _undo_create(self):
         slot = self._manager.resolve(self._token)
@@ -229,8 +261,8 @@ class Commands:
         return _CONN_STATUS_SIZE
 
     def _may_listen(self, request):
-        if request.flags & wire.FLAG_TLS:
-            return wire.WRONG_STATE  # no certificate can be set
+        if request.flags & wire.FLAG_TLS and not self._keys.enabled():
+            return wire.WRONG_STATE
         return self._take(request)
 
     def _listen(self, request):
@@ -240,6 +272,7 @@ class Commands:
             wire.peer_port(message),
             wire.peer_protocol(message),
             wire.peer_limit(message),
+            request.flags & wire.FLAG_TLS != 0,
         )
         if not started:
             self._wlan.fail("Listen failed")
@@ -349,8 +382,9 @@ class Commands:
             wire.put_bytes(request.tx, _DATA + i * size, record[:size], size)
         return len(fitting) * size
 
-    def _factory_reset(self, _request):
+    def _factory_reset(self, request):
         self._wlan.forget_error()
+        self._clear_tls(request)
         try:
             self._networks.erase()
         except OSError as e:
@@ -433,11 +467,28 @@ class Commands:
         self._wlan.drop_scan_result()
         return len(fitting) * wire.SCAN_DATA_SIZE
 
-    # --- TLS: this firmware has none, and says so rather than pretending
+    # --- TLS
 
-    def _no_tls(self, _request):
-        self._tls_unavailable(None)
-        return wire.NO_TLS_CERT
+    def _enable_tls(self, _request):
+        wrong = self._keys.enable()
+        self._tell(wrong)
+        return wire.NO_TLS_CERT if wrong else wire.EMPTY
 
-    def _tls_unavailable(self, _request):
-        self._wlan.fail("TLS is not in this firmware")
+    def _tell(self, wrong):
+        if wrong:
+            self._wlan.fail(wrong)
+
+    def _sent_text(self, request):
+        return bytes(memoryview(request.rx)[_DATA : _DATA + request.length])
+
+    def _set_tls_cert(self, request):
+        ca = request.flags & wire.FLAG_CA
+        take = self._keys.set_ca if ca else self._keys.set_certificate
+        self._tell(take(self._sent_text(request)))
+
+    def _set_tls_key(self, request):
+        self._tell(self._keys.set_key(self._sent_text(request)))
+
+    def _clear_tls(self, _request):
+        self._listeners.stop_tls()
+        self._keys.clear()

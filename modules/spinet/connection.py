@@ -143,8 +143,9 @@ class Connection:
         """The application protocol, once connCreate's data says which."""
         wire.status_owner(self.record, self.number, protocol)
 
-    def opened(self, handle, listener, listener_port):
-        """allocated -> connected: accept() gave us this handle."""
+    def opened(self, handle, listener, listener_port, stack):
+        """allocated -> connected: accept() gave us this handle of that stack."""
+        self._stack = stack
         self._attach(handle)
         self.listener = listener
         if not wire.address_local_port(self._manager.addresses):
@@ -153,7 +154,18 @@ class Connection:
 
     def connect(self, ip, port):
         """allocated -> connecting, or aborted when the stack refuses at once."""
-        handle = self._stack.connect(ip, port)
+        return self.connecting(self._stack.connect(ip, port))
+
+    def connect_tls(self, tls, ip, port, trust, name):
+        """As connect(), over a TlsStack: connected when the handshake is done."""
+        self._stack = tls
+        error = self.connecting(tls.connect(ip, port, trust, name))
+        if not error:
+            tls.serve(self._handle, self)
+        return error
+
+    def connecting(self, handle):
+        """allocated -> connecting, or aborted when the handle is an error, which is returned."""
         if handle < 0:
             self._set_state(_ABORTED)
             return handle
@@ -200,6 +212,7 @@ class Connection:
         if self._set_state(_FREE):
             self.generation += 1
             self.listener = None
+            self._stack = self._manager.stack
             wire.status_clear(self.record, self.number)
 
     # --- what the stack reports
@@ -459,6 +472,7 @@ class ConnectionManager:
         self.stack = stack
         self.now = 0  # ticks at the start of this pass of the loop; written by service
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
+        self.reserved = 0  # slots for visitors whose TLS handshake is under way; by TlsStack
         self.connected = 0  # bit map of slots, as ConnStatus wants it
         self.closed = 0  # otherEndClosed and aborted
         self.faults = 0  # bugs noticed in a release build
@@ -497,6 +511,8 @@ class ConnectionManager:
 
     def allocate(self, protocol):
         """A slot that was free, now allocated; None when all are taken."""
+        if not self.has_free_slot():
+            return None
         for slot in self.slots:
             if slot.state == _FREE:
                 slot.allocate(protocol)
@@ -505,7 +521,12 @@ class ConnectionManager:
 
     def has_free_slot(self):
         """True when allocate() would succeed."""
-        return self._occupied != (1 << wire.SOCKETS) - 1
+        if not self.reserved:
+            return self._occupied != (1 << wire.SOCKETS) - 1
+        free = 0
+        for slot in self.slots:
+            free += slot.state == _FREE
+        return free > self.reserved
 
     def resolve(self, token):
         """The slot of a token(), or None when that life of it is over."""
@@ -516,13 +537,14 @@ class ConnectionManager:
         self.fault("stale reference to slot %d" % slot.number)
         return None
 
-    def adopt(self, handle, listener):
+    def adopt(self, handle, listener, tls=None):
         """A freshly accepted handle becomes a connection; None (and a reset) without a slot."""
+        stack = tls or self.stack
         slot = self.allocate(listener.protocol)
         if slot is None:
-            self.stack.abort(handle)
+            stack.abort(handle)
             return None
-        slot.opened(handle, listener, listener.port)
+        slot.opened(handle, listener, listener.port, stack)
         return slot
 
     def accepted_by(self, listener):

@@ -17,6 +17,7 @@ from spinet.listener import ListenerTable
 from spinet.networks import Networks
 from spinet.port import ticks_diff, ticks_ms
 from spinet.report import diagnostics
+from spinet.stack_tls import TlsStack
 from spinet.wlan import Wlan
 
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
@@ -39,8 +40,11 @@ class Service:
         self.networks = Networks(board.store())
         self.wlan = Wlan(board.radio(), self.networks)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
-        self.listeners = ListenerTable(self.manager)
-        self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, board)
+        self.tls = TlsStack(self.manager) if port.tls_session else None
+        self.listeners = ListenerTable(self.manager, self.tls)
+        self.commands = Commands(
+            self.manager, self.listeners, self.wlan, self.networks, board, self.tls
+        )
         self.commands.set_clock = self.port.set_clock
         self.commands.report = self._report
         self.link = Link(self.commands)
@@ -69,6 +73,8 @@ class Service:
             manager.dispatch()
         self.port.serve(self.link, now)
         manager.step(now)
+        if self.tls:
+            self.tls.step(now)
         if manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
         self._look_after(now)
@@ -83,6 +89,9 @@ class Service:
         if 0 <= due < ms:
             ms = due
         due = self.port.due_ms(now)
+        if 0 <= due < ms:
+            ms = due
+        due = self.tls.due_ms(now) if self.tls else -1
         if 0 <= due < ms:
             ms = due
         if self.wlan.active():
@@ -117,6 +126,8 @@ class Service:
         """The end: every connection is reset, every socket given back."""
         self.port.stop()
         self.wlan.stop()
+        if self.tls:
+            self.tls.shut()
         self.stack.shut()
 
 

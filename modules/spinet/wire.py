@@ -16,6 +16,7 @@ MAX_DATA = const(2048)
 SSID_LENGTH = const(32)
 PASSWORD_LENGTH = const(64)
 HOST_NAME_LENGTH = const(64)
+SERVER_NAME_LENGTH = const(64)
 REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
 
 HEADER_SIZE = const(12)
@@ -59,6 +60,8 @@ NETWORK_CLEAR_TLS = const(30)
 FLAG_CLOSE_AFTER_WRITE = const(0x01)
 FLAG_PUSH = const(0x02)
 FLAG_TLS = const(0x04)
+FLAG_UNVERIFIED = const(0x08)  # connCreate, beside FLAG_TLS: whatever the server's certificate
+FLAG_CA = const(0x01)  # networkSetTlsCert: what outgoing TLS believes, not what we show
 
 # Enterprise steps, in the flags of networkAddEnterpriseSsid
 ENTERPRISE_SSID = const(0)
@@ -276,6 +279,17 @@ def peer_port(message):
 def peer_limit(message):
     """maxConnections."""
     return get_u16(message, DATA + 8)
+
+
+def peer_dotted(message):
+    """remoteIp as text, in bytes."""
+    return ".".join(str(octet) for octet in message[DATA : DATA + 4]).encode()
+
+
+def server_name(message, length):
+    """The name behind the record, as bytes; b"" when that is all of the data phase's length."""
+    at = DATA + LISTEN_OR_CONNECT_SIZE
+    return get_text(message, at, length - LISTEN_OR_CONNECT_SIZE)
 
 
 # --- ConnStatus (20): state u8 @0, socketNumber u8 @1, protocol u8 @2, rssi i8 @3,
