@@ -168,6 +168,16 @@ class Controller:
         """The last error, which is cleared by asking."""
         return self.sim.ask(19)[1].rstrip(b"\0").decode()
 
+    def address(self):
+        """The module's own, dotted."""
+        network = bytes(16) + b"Workshop".ljust(96, b"\0")  # WirelessConfig of an open network
+        assert self.sim.ask(10, data=network)[0] == 0
+        assert self.sim.ask(14, data=b"Workshop")[0] == 0
+        limit = time.monotonic() + PATIENCE
+        while not any(octets := self.sim.ask(9)[1][:4]):
+            assert time.monotonic() < limit, "the module never had an address"
+        return ".".join(str(octet) for octet in octets)
+
     def listen(self, app, flags=TLS, limit=8, protocol=0):
         """A port on which `app` answers."""
         port = free_port()
