@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from own_network import WITH_TAP, own_network
 from raw_controller import PATIENCE, listen_or_connect
-from sim_process import LWIP_BINARY, start_sim
+from sim_process import BINARY, LWIP_BINARY, ROOT, start_sim
 from tls_rig import (
     ABORTED,
     CLEAR,
@@ -36,6 +36,8 @@ from tls_rig import (
 )
 
 __all__ = ["start_sim"]
+
+HEAP_BUS = str(ROOT / "host_tests" / "vm" / "heap_bus.py")
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +130,9 @@ def client_context(authority):
     return context
 
 
-def dial(port, authority):
+def dial(port, authority, address="127.0.0.1"):
     """A TLS connection to the module; its handshake needs the controller's wheel."""
-    raw = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    raw = socket.create_connection((address, port), PATIENCE)
     return client_context(authority).wrap_socket(
         raw, server_hostname=NAME, suppress_ragged_eofs=False
     )
@@ -156,12 +158,7 @@ def test_echo_of_records_of_any_size(served, authority, size):
 
     def talk():
         with dial(port, authority) as peer:
-            sender = Background(lambda: peer.sendall(data))
-            got = b""
-            while len(got) < size:
-                got += peer.recv(65536)
-            sender.result()
-            return got
+            return exchange(peer, data)
 
     assert served_result(served, Background(talk)) == data
 
@@ -190,12 +187,7 @@ def test_eight_at_once(served, authority):
     def talk():
         with dial(port, authority) as peer:
             together.wait(PATIENCE * 2)  # all eight are connected
-            sender = Background(lambda: peer.sendall(data))
-            got = b""
-            while len(got) < len(data):
-                got += peer.recv(65536)
-            sender.result()
-            return got
+            return exchange(peer, data)
 
     work = [Background(talk) for _ in range(8)]
     served.serve_until(lambda: all(each.over() for each in work))
@@ -510,6 +502,50 @@ def test_names_longer_than_the_field_and_names_without_tls(served):
     slot = served.sim.ask(3, flags=TLS, data=record + b"\xff\x01")[0]
     assert served.until_state(slot, ABORTED) == ABORTED
     assert served.news() == "Connection creation failed"
+
+
+# --- with the heap locked
+
+
+@pytest.mark.parametrize("binary", [BINARY, LWIP_BINARY], ids=["sockets", "lwip"])
+def test_transfers_and_ends_allocate_nothing(start_sim, own, authority, binary):
+    with own_network() if binary == LWIP_BINARY else contextlib.nullcontext():
+        before = WITH_TAP if binary == LWIP_BINARY else ()
+        sim = start_sim("module-clocked", script=(HEAP_BUS,), binary=binary, before=before)
+        sim.power_on()
+        module = Controller(sim)
+        module.install(*own)
+        address = module.address()
+        port = module.listen(Echo)
+        peers = [served_result(module, dialling(port, authority, address)) for _ in range(3)]
+        lock = sim.ask(20)
+        assert lock[0] == 0
+        data = noise(60000)
+        talks = [Background(lambda peer=peer: exchange(peer, data)) for peer in peers]
+        module.serve_until(lambda: all(talk.over() for talk in talks))
+        assert all(talk.result() == data for talk in talks)
+        end_sending(peers[0])  # orderly, rudely, by us
+        reset(peers[1])
+        module.serve_until(lambda: module.status(0).connected.bit_count() == 1)
+        last = module.status(0).connected.bit_length() - 1
+        assert module.sim.ask(2, last)[0] == 0
+        assert module.until_state(last, 0) == 0
+        assert sim.ask(20)[0] == 0  # unlocked: it still lives
+        assert sim.ask(9)[0] == 168
+
+
+def dialling(port, authority, address):
+    return Background(lambda: dial(port, authority, address))
+
+
+def exchange(peer, data):
+    """Send, and receive as much."""
+    sender = Background(lambda: peer.sendall(data))
+    got = b""
+    while len(got) < len(data):
+        got += peer.recv(65536)
+    sender.result()
+    return got
 
 
 # --- what is left

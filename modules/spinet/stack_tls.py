@@ -32,6 +32,7 @@ HANDSHAKES = const(3)  # of visitors, at a time: each costs memory before anybod
 HANDSHAKE_MS = const(8000)
 INBOX = const(2048)  # ciphertext on its way to be decrypted
 OUTBOX = const(2304)  # a connWrite in one record, whatever the cipher adds
+_SPARES = const(8)  # boxes that are kept for sessions to come
 _ROUNDS = const(16)  # of reading and decrypting before others get a turn: more than one record
 
 _CONNECTING = const(0)  # outgoing, SYN sent
@@ -225,6 +226,7 @@ class TlsStack:
         self.inner = manager.stack
         self.identity = None  # what visitors are shown; written by TlsKeys
         self.on_accepted = None  # called with (listener, handle) for a slot; set by ListenerTable
+        self.on_place = None  # called when another handshake may begin; set by ListenerTable
         self.on_failure = None  # called with the reason when an outgoing handshake failed
         self.noted = False  # some session has something to deliver
         self.failures = 0  # handshakes of visitors that came to nothing
@@ -232,7 +234,8 @@ class TlsStack:
         self._manager = manager
         self._sessions = [None] * (INDEX_MASK + 1)  # by the handle's index
         self._shaking = []  # handshakes under way, those given up while a step runs included
-        self._spare = []  # boxes of sessions that are over
+        self._spare = [None] * _SPARES  # boxes of sessions that are over: the first _spares
+        self._spares = 0
         self._thread = HandshakeThread(self.inner.wake)
 
     def sessions(self):
@@ -288,7 +291,8 @@ class TlsStack:
         if session.state == _OPEN:
             session.core.finish()
             session.flush(0)
-        return self._release(session, self.inner.close)
+        self._release(session)
+        return self.inner.close(h)
 
     def abort(self, h):
         session = self._session(h)
@@ -296,21 +300,22 @@ class TlsStack:
             return ERR_CLSD
         # A reset would overtake the alert that says what was wrong.
         failed = session.state == _FAILED
-        return self._release(session, self.inner.close if failed else self.inner.abort)
+        self._release(session)
+        return self.inner.close(h) if failed else self.inner.abort(h)
 
-    def _release(self, session, end):
-        handle = session.handle()
-        self._sessions[handle & INDEX_MASK] = None
+    def _release(self, session):
+        self._sessions[session.handle() & INDEX_MASK] = None
         session.state = _OVER
         session.slot = None
         if not session.stepping:
             self._recover(session)
-        return end(handle)
 
     def _recover(self, session):
         """Take the session's memory back; nobody touches it any more."""
         session.core.end()
-        self._spare.append(session.boxes)
+        if self._spares < _SPARES:
+            self._spare[self._spares] = session.boxes
+            self._spares += 1
         if session in self._shaking:
             self._shaking.remove(session)
 
@@ -354,9 +359,15 @@ class TlsStack:
         self.shake(session)
         return True
 
+    def _take_boxes(self):
+        if not self._spares:
+            return bytearray(INBOX), bytearray(OUTBOX)
+        self._spares -= 1
+        return self._spare[self._spares]
+
     def _new(self, handle, context, name):
         try:
-            boxes = self._spare.pop() if self._spare else (bytearray(INBOX), bytearray(OUTBOX))
+            boxes = self._take_boxes()
             core = port.tls_session.Session(context, boxes[0], boxes[1], name)
         except MemoryError:
             return None
@@ -448,12 +459,14 @@ class TlsStack:
         session.listener.shaking -= 1
         session.listener = None
         self._manager.reserved -= 1
+        self.on_place()
 
     def _forget_visitor(self, session, end):
         """It never got a slot: nobody is told."""
         self._release_place(session)
         self._manager.detach(session.handle())
-        self._release(session, end)
+        self._release(session)
+        end(session.handle())
 
     def give_up(self, listener):
         """This listener stops: its handshakes are over."""
@@ -479,6 +492,7 @@ class TlsStack:
             session.stepping = False
         for session in self._sessions:
             if session is not None:
-                self._release(session, self.inner.abort)
+                self._release(session)
+                self.inner.abort(session.handle())
         for session in list(self._shaking):
             self._recover(session)
