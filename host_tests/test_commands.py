@@ -727,6 +727,7 @@ class ServiceOf:
     def __init__(self, bench):
         self.manager = bench.manager
         self.listeners = bench.listeners
+        self.tls = None
         self.wlan = bench.wlan
         self.networks = bench.networks
         self.link = bench.rig.link

@@ -1,6 +1,7 @@
 """TlsStack between the slots and a scriptable stack: handshakes, their bounds, and every end."""
 
 import ssl
+import threading
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from tls_rig import NAME, Authority
 
 from spinet import handshake_thread, port, wire
 from spinet.listener import ListenerTable
-from spinet.stack import ERR_CLSD, ERR_RTE
+from spinet.stack import ERR_CLSD, ERR_MEM, ERR_RTE
 from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, OUTBOX, TlsStack
 
 
@@ -318,6 +319,41 @@ def test_nobody_touches_a_session_while_its_step_runs(slots, thread, authority):
     assert slots.tls._shaking == []
 
 
+def test_what_comes_during_a_step_waits_for_its_end(slots, thread, authority):
+    thread.by_itself = False
+    peer = slots.visitor(slots.listen_tls(), authority)
+    peer.step()
+    session = slots.tls._shaking[0]
+    touched = []
+    session.core.in_room = lambda: touched.append(1)
+    peer.peer.send(b"more")
+    slots.turns()
+    assert session.stepping
+    assert touched == []
+
+
+def test_the_end_waits_for_the_step_that_runs(slots, thread, authority):
+    thread.by_itself = False
+    slots.visitor(slots.listen_tls(), authority).step()
+    order = []
+    slots.tls._shaking[0].core.end = lambda: order.append("freed")
+    finish = slots.tls._thread.finish
+    slots.tls._thread.finish = lambda: (order.append("waited"), thread.run(), finish())
+    slots.tls.shut()
+    assert order == ["waited", "freed"]
+
+
+def test_finish_returns_when_the_thread_is_gone(slots, thread, authority):
+    thread.by_itself = False
+    slots.visitor(slots.listen_tls(), authority).step()
+    worker = slots.tls._thread
+    later = threading.Timer(0.05, thread.run)
+    later.start()
+    worker.finish()
+    assert not worker._running
+    later.join()
+
+
 def test_one_thread_for_all_steps_that_wait(slots, thread, authority):
     thread.by_itself = False
     number = slots.listen_tls()
@@ -352,6 +388,19 @@ def test_without_memory_for_a_session_the_visitor_is_reset(slots, authority, mon
     assert peer.peer.ended == "reset"
     assert slots.listeners.refused == 1
     assert slots.nothing_left()
+
+
+def test_without_memory_for_a_session_going_out_fails(slots, authority, monkeypatch):
+    def nothing(*_):
+        raise MemoryError
+
+    server = slots.net.server()
+    slot = slots.manager.allocate(4)
+    trust = port.tls_session.Trust(authority.pem)
+    monkeypatch.setattr(port.tls_session, "Session", nothing)
+    assert slot.connect_tls(slots.tls, 1, server.port, trust, "a") == ERR_MEM
+    assert slot.state == wire.ABORTED
+    assert len(slots.stack.released) == 1
 
 
 def test_the_end_gives_everything_back(slots, thread, authority):
@@ -521,9 +570,40 @@ def test_many_small_records_are_all_read(slots, authority):
     assert slots.read_all(slot, 100) == bytes(range(100))
 
 
+def test_a_flood_of_records_is_taken_in_turns(slots, authority):
+    slot, _peer = slots.connection(authority)
+    session = slots.tls._session(slot.handle())
+    more = [64]
+
+    def feed():  # records without data, one after the other
+        more[0] -= 1
+        return more[0] > 0
+
+    session.feed = feed
+    session.pump()
+    assert more[0] > 32
+    assert slots.tls.due_ms(slots.now) == 0
+    slots.turns(10)
+    assert more[0] <= 0
+    assert slots.tls.due_ms(slots.now) == -1
+
+
+def test_what_is_unread_is_not_decrypted_further(slots, authority):
+    slot, peer = slots.connection(authority)
+    peer.write(b"first")
+    slots.turn()
+    session = slots.tls._session(slot.handle())
+    session.core.look = None  # nobody asks
+    peer.write(b"second")
+    slots.turn()
+    assert slot.readable() == 5
+
+
 def test_discarding_after_close(slots, authority):
     slot, peer = slots.connection(authority)
     slots.fill(slot)
+    session = slots.tls._session(slot.handle())
+    session.core.look = None  # nobody decrypts what nobody will read
     slot.close()
     for _ in range(10):
         peer.write(bytes(4000))
@@ -607,7 +687,7 @@ def test_a_slot_goes_back_to_plain(slots, authority):
     slot, _peer = slots.connection(authority)
     slot.abort()
     slots.turn()
-    again, peer = slots.dialled()
+    again, peer = slots.connected()
     assert again is slot
     slots.write(slot, b"plain")
     assert peer.received() == b"plain"

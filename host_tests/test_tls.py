@@ -316,8 +316,8 @@ def reset(peer):
 class Server:
     """A TLS server of this computer that echoes one message to each visitor."""
 
-    def __init__(self, authority, *names):
-        certificate = authority.issue("server", *names)
+    def __init__(self, authority, *names, days=3650):
+        authority.issue("server", *names, days=days)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(
             authority.path("pem", "server"), authority.path("key", "server")
@@ -328,7 +328,6 @@ class Server:
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        assert certificate
 
     def _note_name(self, _peer, name, _context):
         self.names.append(name)
@@ -384,6 +383,16 @@ def test_going_out_to_another_ca(module, own, stranger, server):
     slot = module.connect(server.port, b"broker.test")
     assert module.until_state(slot, CONNECTED, ABORTED) == ABORTED
     assert module.news() == "TLS: the certificate is not from the CA"
+
+
+def test_dates_count_for_nothing(served, authority):
+    expired = Server(authority, "DNS:broker.test", days=-1)
+    try:
+        slot = served.connect(expired.port, b"broker.test")
+        assert served.until_state(slot, CONNECTED, ABORTED) == CONNECTED, served.news()
+        served.sim.ask(1, slot)
+    finally:
+        expired.close()
 
 
 def test_going_out_wants_a_ca_or_a_waiver(module, server):

@@ -55,8 +55,8 @@ class Authority:
     def path(self, suffix, name=None):
         return self.folder / f"{name or self.name}.{suffix}"
 
-    def issue(self, name, *subject_names, kind="ec"):
-        """A certificate and its key as PEM: (certificate, key)."""
+    def issue(self, name, *subject_names, kind="ec", days=3650):
+        """A certificate and its key as PEM: (certificate, key). Of -1 days: it has expired."""
         new_key = ("rsa:2048",) if kind == "rsa" else ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
         names = ",".join(subject_names)
         extensions = self.path("ext", name)
@@ -66,7 +66,7 @@ class Authority:
             *("-keyout", str(self.path("key", name)), "-out", str(self.path("csr", name))),
         )
         openssl(
-            *("x509", "-req", "-in", str(self.path("csr", name)), "-days", "3650"),
+            *("x509", "-req", "-in", str(self.path("csr", name)), "-days", str(days)),
             *("-CA", str(self.path("pem")), "-CAkey", str(self.path("key"))),
             *("-set_serial", "7", "-extfile", str(extensions)),
             *("-out", str(self.path("pem", name))),

@@ -116,11 +116,22 @@ void tls_let_go(tls_context_t *context) {
     free(context);
 }
 
+/* A module has no clock that outlives its power: it starts in the year 2000, when no certificate was
+ * valid yet. So dates count for nothing; all else that mbedTLS found stays. */
+static int disregard_dates(void *unused, mbedtls_x509_crt *certificate, int depth, uint32_t *flags) {
+    (void)unused;
+    (void)certificate;
+    (void)depth;
+    *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
+    return 0;
+}
+
 static int configure(tls_context_t *context, int endpoint, int verify) {
     mbedtls_ssl_config *configuration = &context->configuration;
     int error = mbedtls_ssl_config_defaults(
         configuration, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
     mbedtls_ssl_conf_authmode(configuration, verify);
+    mbedtls_ssl_conf_verify(configuration, disregard_dates, NULL);
     mbedtls_ssl_conf_rng(configuration, draw, NULL);
     return error;
 }

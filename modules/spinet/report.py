@@ -104,6 +104,11 @@ def _print_counters(service):
     print("connect time-outs %d" % manager.connect_timeouts)
     print("closes that nobody acknowledged %d" % manager.unacknowledged_closes)
     print("connections lost before accept %d" % service.listeners.refused)
+    if service.tls:
+        print(
+            "TLS sessions %d, handshakes under way %d, failed %d, timed out %d"
+            % (service.tls.sessions(), manager.reserved, service.tls.failures, service.tls.timeouts)
+        )
     print("faults %d, stale references %d" % (manager.faults, manager.stale))
     print("heap free %d" % port.heap_free())
 

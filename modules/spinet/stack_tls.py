@@ -211,7 +211,6 @@ class TlsSession:
 
     def in_flight(self):
         """As the stack's in_flight(): what is in the outbox has not been sent either."""
-        self.flush(0)
         if self.broken():
             return 0
         waiting = self.core.out_count()

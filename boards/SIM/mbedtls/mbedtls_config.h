@@ -1,9 +1,10 @@
-// mbedTLS in SIM: as much of it as ESP-IDF's defaults give the chips, TLS 1.2 with buffers of the
-// same sizes, so that what works here works there.
+// mbedTLS in SIM: as much of it as MicroPython's ESP32 port gives the chips, TLS 1.2 with buffers of
+// the same sizes, so that what works here works there.
 
 // The computer underneath.
 #define MBEDTLS_HAVE_ASM
-#define MBEDTLS_HAVE_TIME // but not the date: modules have no clock that keeps it
+#define MBEDTLS_HAVE_TIME
+#define MBEDTLS_HAVE_TIME_DATE
 #define MBEDTLS_PLATFORM_C
 #define MBEDTLS_ENTROPY_C
 #define MBEDTLS_CTR_DRBG_C
