@@ -137,6 +137,7 @@ class Bench:
         self.wlan = Wlan(self.radio, self.networks)
         self.manager = ConnectionManager(self.stack, debug=True)
         self.listeners = ListenerTable(self.manager)
+        self.tls = None
         self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, self.board)
         self.rig = make_rig(role, self.commands)
         self.manager.now = self.rig.now

@@ -12,7 +12,7 @@ from tls_rig import NAME, Authority
 from spinet import handshake_thread, port, wire
 from spinet.listener import ListenerTable
 from spinet.stack import ERR_CLSD, ERR_MEM, ERR_RTE
-from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, OUTBOX, TlsStack
+from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, OUTBOX, SILENT_MS, TlsStack
 
 
 @pytest.fixture(scope="module")
@@ -218,8 +218,9 @@ def test_so_many_handshakes_at_a_time_and_the_next_as_one_ends(slots, authority)
 @pytest.mark.behaviour("T1")
 def test_a_handshake_that_takes_too_long_is_over(slots, authority):
     peer = slots.visitor(slots.listen_tls(), authority)
-    slots.turn()
-    assert 0 <= slots.tls.due_ms(slots.now) <= HANDSHAKE_MS
+    peer.peer.send(b"\x16\x03\x01\x02\x00")  # a record of 512 bytes begins
+    slots.turns()
+    assert slots.tls.due_ms(slots.now) == HANDSHAKE_MS
     slots.pass_time(HANDSHAKE_MS - 1)
     assert peer.peer.ended is None
     slots.pass_time(1)
@@ -227,6 +228,20 @@ def test_a_handshake_that_takes_too_long_is_over(slots, authority):
     assert slots.tls.timeouts == 1
     assert slots.nothing_left()
     assert slots.tls.due_ms(slots.now) == -1
+
+
+def test_a_visitor_who_says_nothing_gives_way(slots, authority):
+    number = slots.listen_tls()
+    silent = [slots.net.dial(number) for _ in range(HANDSHAKES)]
+    slots.turns()
+    peer = slots.visitor(number, authority)
+    slots.pass_time(SILENT_MS - 1)
+    assert slots.manager.reserved == HANDSHAKES
+    slots.pass_time(1)
+    assert [each.ended for each in silent] == ["reset"] * HANDSHAKES
+    slots.turns()
+    peer.shake()
+    assert slots.slots[0].state == wire.CONNECTED
 
 
 def test_a_handshake_counts_as_a_slot(slots, authority):
@@ -368,6 +383,7 @@ def test_one_thread_for_all_steps_that_wait(slots, thread, authority):
 def test_without_memory_for_a_thread_the_visitor_is_sent_away(slots, thread, authority):
     thread.refuses = True
     peer = slots.visitor(slots.listen_tls(), authority)
+    peer.step()
     slots.turns()
     assert peer.peer.ended == "fin"
     assert slots.nothing_left()

@@ -305,6 +305,43 @@ def test_a_reset_shows_after_what_came_before(served, authority):
     assert served.until_state(0, 0) == 0
 
 
+def test_a_tampered_record_is_no_end_but_a_break(served, authority):
+    peer = connected_peer(served, authority)
+    with socket.socket(fileno=peer.detach()) as raw:
+        raw.sendall(b"\x17\x03\x03\x00\x30" + bytes(48))
+        assert served.until_state(0, ABORTED, OTHER_END_CLOSED) == ABORTED
+        served.sim.ask(1, 0)
+        assert served.until_state(0, 0) == 0
+
+
+def test_a_peer_that_reads_nothing_holds_nobody_up(served, authority):
+    peer = connected_peer(served, authority)
+    limit = 10000
+    while served.write(0, noise(2048), flags=0):
+        limit -= 1
+        assert limit, "it takes everything"
+    port = served.listen(Web)
+    Web.stored = noise(200000)
+    served.apps.clear()
+    served.apps[port] = Web
+    served.open[0] = Idle()
+    code, got, said = served_result(served, curl(port, authority.path("pem")))
+    assert (code, said) == (0, "")
+    assert got == Web.stored
+    served.sim.ask(1, 0)
+    peer.close()
+
+
+class Idle:
+    """Somebody whom the controller has nothing to say to."""
+
+    out = b""
+    done = False
+
+    def received(self, _data):
+        raise AssertionError
+
+
 def reset(peer):
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     peer.close()
@@ -579,6 +616,22 @@ def test_peers_that_vanish_leave_nothing(served, authority):
     served.serve_until(lambda: files_of(served.sim) <= files)
     assert resident(served.sim) - memory < 1024  # one session for each cycle would be 2600
     assert [served.status(slot).state for slot in range(8)] == [0] * 8
+
+
+def test_a_flood_of_handshakes(served, authority):
+    port = served.listen(Echo)
+    garbage = (b"", b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", b"GET / HTTP/1.0\r\n\r\n")
+    flood = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(90)]
+    for i, each in enumerate(flood):
+        with contextlib.suppress(ConnectionError):
+            each.sendall(garbage[i % 3])
+    for each in flood:
+        reset(each)
+    client = Background(lambda: dial(port, authority))
+    served.serve_until(client.over)
+    with client.result() as peer:
+        work = Background(lambda: exchange(peer, b"served"))
+        assert served_result(served, work) == b"served"
 
 
 def cycle(module, port, authority, count):

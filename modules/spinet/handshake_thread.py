@@ -5,8 +5,6 @@ runs without the GIL for as long as mbedTLS computes. Between submit() and the a
 may touch that session's core. This file is all that runs outside of the service thread.
 """
 
-import _thread
-
 from spinet import port
 
 
@@ -14,11 +12,13 @@ class HandshakeThread:
     """`wake` is called, in the thread, after each answer: it ends the loop's wait."""
 
     def __init__(self, wake):
+        import _thread as threads  # which an image without TLS may lack
+
         self._wake = wake
-        self._lock = _thread.allocate_lock()  # guards the two below
+        self._lock = threads.allocate_lock()  # guards the two below
         self._queue = []
         self._running = False
-        self._over = _thread.allocate_lock()  # held while the thread runs
+        self._over = threads.allocate_lock()  # held while the thread runs
 
     def submit(self, session):
         """Let the thread call session.core.step(); its answer goes to session.answer.

@@ -30,6 +30,7 @@ from spinet.stack import (
 
 HANDSHAKES = const(3)  # of visitors, at a time: each costs memory before anybody knows who it is
 HANDSHAKE_MS = const(8000)
+SILENT_MS = const(2000)  # a visitor who has said nothing for so long keeps others waiting
 INBOX = const(2048)  # ciphertext on its way to be decrypted
 OUTBOX = const(2304)  # a connWrite in one record, whatever the cipher adds
 _SPARES = const(8)  # boxes that are kept for sessions to come
@@ -51,7 +52,8 @@ class TlsSession:
         self.boxes = boxes
         self.slot = None  # whom the events are for; None before there is a slot
         self.listener = None  # of a visitor whose handshake is under way
-        self.deadline = 0  # of that handshake
+        self.began = 0  # when that handshake did
+        self.deadline = 0  # of that handshake: of its first byte, then of its end
         self.stepping = False  # set by submit, cleared when the answer was seen
         self.answer = None  # of the last step; written by the handshake thread
         self.left = 0  # decrypted bytes that wait to be read
@@ -351,7 +353,8 @@ class TlsStack:
             self.inner.abort(handle)
             return False
         session.listener = listener
-        session.deadline = ticks_add(self._manager.now, HANDSHAKE_MS)
+        session.began = self._manager.now
+        session.deadline = ticks_add(session.began, SILENT_MS)
         listener.shaking += 1
         self._manager.reserved += 1
         self._manager.attach(handle, session)
@@ -377,13 +380,14 @@ class TlsStack:
     # --- handshakes
 
     def shake(self, session):
-        """TCP is connected: the first step."""
+        """TCP is connected: the first step, unless it is the visitor's to begin."""
         session.state = _SHAKING
         self._shaking.append(session)
-        session.feed()
-        self._submit(session)
+        if session.feed() or not session.listener:
+            self._submit(session)
 
     def _submit(self, session):
+        session.deadline = ticks_add(session.began, HANDSHAKE_MS)
         session.stepping = True
         if not self._thread.submit(session):
             session.stepping = False
