@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import random
+import select
 import socket
 import ssl
 import struct
@@ -585,12 +586,16 @@ def dialling(port, authority, address):
 
 
 def exchange(peer, data):
-    """Send, and receive as much."""
-    sender = Background(lambda: peer.sendall(data))
-    got = b""
+    """Send, and receive as much; in one thread, as OpenSSL's objects are for one."""
+    got, sent = b"", 0
+    peer.setblocking(False)
     while len(got) < len(data):
-        got += peer.recv(65536)
-    sender.result()
+        select.select([peer], [peer] if sent < len(data) else [], [], PATIENCE)
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent += peer.send(data[sent : sent + 16384]) if sent < len(data) else 0
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            got += peer.recv(65536)
+    peer.setblocking(True)
     return got
 
 
