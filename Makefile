@@ -174,7 +174,7 @@ test-packages:
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig qemu firmware mpy mpy-cross logs hypothesis) \
+	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig spi-rig qemu firmware mpy mpy-cross logs hypothesis) \
 	    $(BUILD)/*_cache
 
 distclean: ## remove everything that is not a source

@@ -74,4 +74,6 @@ def net(stack, monkeypatch):
 @pytest.fixture
 def slots(net):
     """The eight slots and the listeners over that stack, in a debug build."""
-    return Slots(net)
+    slots = Slots(net)
+    yield slots
+    slots.names.stop()

@@ -8,7 +8,9 @@ from spinet import wire
 from spinet.commands import Commands
 from spinet.connection import ConnectionManager
 from spinet.listener import ListenerTable
+from spinet.names import Names, Worker
 from spinet.networks import Networks
+from spinet.sessions import NamedPeers, SessionTable
 from spinet.wlan import Wlan
 
 ON_AIR = (
@@ -91,6 +93,7 @@ class FakeBoard:
     """What `spinet.service` asks of a board, less the link."""
 
     DEBUG = True
+    buffers = None
 
     def __init__(self):
         self.the_stack = StubStack()
@@ -139,6 +142,10 @@ class Bench:
         self.listeners = ListenerTable(self.manager)
         self.tls = None
         self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, self.board)
+        self.names = Names(self.stack.wake, worker=Worker())
+        self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
+        self.commands.sessions = self.sessions
+        self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
         self.rig = make_rig(role, self.commands)
         self.manager.now = self.rig.now
 
@@ -164,6 +171,8 @@ class Bench:
         self.manager.step(self.manager.now)
         self.manager.reap()
         self.listeners.accept_waiting()
+        self.names.step(self.manager.now)
+        self.sessions.step(self.manager.now)
 
     def connected(self, port=80):
         """A peer whose connection is accepted in slot 0."""

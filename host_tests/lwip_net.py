@@ -226,6 +226,9 @@ class LwipStack:
     def keepalive(self, h, idle, interval, count):
         return over(self._call("keepalive", h, idle, interval, count))
 
+    def linger(self, h, seconds):
+        return over(self._call("linger", h, seconds))
+
     def close(self, h):
         return over(self._call("close", h))
 

@@ -23,6 +23,8 @@ from spinet import port as spinet_port
 from spinet import socket_calls, stack_sockets, wire
 from spinet.connection import ConnectionManager
 from spinet.listener import ListenerTable
+from spinet.names import Names, Worker
+from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -412,6 +414,11 @@ class Slots:
         self.manager = ConnectionManager(net.stack, debug)
         self.listeners = ListenerTable(self.manager)
         self.slots = self.manager.slots
+        self.dns = {}  # what names() resolve to; a name that is not here is not found
+        self.errors = []  # last errors, in their order
+        self.names = Names(net.stack.wake, lambda name: self.dns.get(name, 0), Worker())
+        self.sessions = SessionTable(self.manager, self.names, self.errors.append)
+        self.named_peers = NamedPeers(self.manager, self.names, self.errors.append)
 
     def turn(self, ms=0):
         """One pass of the service's loop."""
@@ -422,6 +429,8 @@ class Slots:
         self.manager.step(self.now)
         if self.manager.reap():
             self.listeners.accept_waiting()
+        self.names.step(self.now)
+        self.sessions.step(self.now)
 
     def next_turn(self):
         """A pass whose wait has to be ended by something that happened."""

@@ -63,6 +63,7 @@ class _Pcb:
         self.window = WINDOW  # what the peer may send
         self.unreported = 0  # read, but recved() has not been called for it
         self.closing = False  # closed by the firmware, still delivering
+        self.linger_s = -1  # as chosen; but no time passes here
 
     def note(self, events):
         if self.handle:
@@ -464,10 +465,19 @@ class StubStack:
         pcb.drop_input()
         return ERR_OK
 
+    def linger(self, h, seconds):
+        pcb = self._object(h)
+        if pcb is None:
+            return ERR_CLSD
+        pcb.linger_s = seconds
+        return ERR_OK
+
     def close(self, h):
         thing = self._object(h)
         if thing is None:
             return ERR_CLSD
+        if isinstance(thing, _Pcb) and thing.linger_s == 0:
+            return self.abort(h)
         self._release(h)
         if isinstance(thing, _Listener):
             for pcb in thing.queue:

@@ -3,6 +3,7 @@
 import pytest
 from fake_board import ON_AIR, Bench
 from raw_controller import listen_or_connect, request
+from slots import wait_until
 
 from spinet import report, wire
 
@@ -43,7 +44,7 @@ def test_table_is_that_of_the_protocol(bench):
 @pytest.mark.parametrize(
     ("command", "good", "bad"),
     [
-        (3, [12], [0, 11, 13, 2048]),
+        (3, [77], [0, 11, 78, 2048]),
         (7, [12], [0, 11, 13]),
         (10, [112], [0, 111, 113, 2048]),
         (11, [32], [0, 31, 33]),
@@ -107,6 +108,142 @@ def test_create_that_the_stack_refuses_is_aborted_and_said(bench):
     assert bench.response(3, data=listen_or_connect(80, LOCALHOST)) == 0
     assert bench.last_error() == "Connection creation failed"
     assert state_of(bench) == wire.ABORTED
+
+
+def settled(bench, condition):
+    """Turns of the loop until the thread that looks names up has answered."""
+    wait_until(condition, bench.turn)
+
+
+def named(bench, **addresses):
+    """The resolver knows these names, dots written as underscores."""
+    known = {name.replace("_", ".").encode(): ip for name, ip in addresses.items()}
+    bench.names.resolve = lambda name: known.get(name, 0)
+
+
+@pytest.mark.behaviour("C11")
+@pytest.mark.parametrize("closing", [b"", b"\0", b"\0noise"])
+def test_create_to_a_name(bench, closing):
+    named(bench, broker_example=LOCALHOST)
+    bench.stack.servers[1883] = []
+    record = listen_or_connect(1883, 0, 4) + b"broker.example" + closing
+    assert bench.response(3, data=record) == 0
+    assert state_of(bench) == wire.CONNECTING
+    settled(bench, lambda: state_of(bench) == wire.CONNECTED)
+    assert len(bench.stack.servers[1883]) == 1
+
+
+def test_create_to_a_name_that_nobody_has(bench):
+    named(bench)
+    assert bench.response(3, data=listen_or_connect(80) + b"no.such.host") == 0
+    settled(bench, lambda: state_of(bench) == wire.ABORTED)
+    assert bench.last_error() == "host not found: no.such.host"
+
+
+def test_create_to_what_is_no_name(bench):
+    assert bench.response(3, data=listen_or_connect(80) + b"no such host") == 0
+    assert state_of(bench) == wire.ABORTED
+    assert bench.last_error() == "bad host name"
+
+
+def test_an_address_needs_no_look_up_whatever_the_name(bench):
+    bench.names.resolve = None
+    bench.stack.servers[80] = []
+    assert bench.response(3, data=listen_or_connect(80, LOCALHOST) + b"broker.example") == 0
+    bench.turn()
+    assert state_of(bench) == wire.CONNECTED
+
+
+def test_create_is_busy_when_the_last_slot_is_promised(bench):
+    bench.stack.servers[80] = None
+    assert bench.response(7, flags=8, data=listen_or_connect(80, LOCALHOST, limit=1)) == 0
+    bench.turn()
+    numbers = [bench.response(3, data=listen_or_connect(80, LOCALHOST)) for _ in range(8)]
+    assert numbers == [0, 1, 2, 3, 4, 5, 6, wire.BUSY]
+
+
+@pytest.mark.behaviour("C10")
+def test_call_home_looks_like_an_accept(bench):
+    bench.stack.servers[8080] = []
+    record = listen_or_connect(8080, LOCALHOST, protocol=2, limit=1)
+    assert bench.response(7, flags=8, data=record) == 0
+    for _ in range(2):
+        bench.turn()
+    data = bench.ask(6, 0)[1]
+    assert data[:3] == bytes([wire.CONNECTED, 0, 2])
+    assert data[4:8] == (8080).to_bytes(2, "little") * 2
+    bench.stack.servers[8080][0].send(b"status?")
+    assert bench.ask(4, 0) == (7, b"status?")
+    assert bench.response(5, 0, flags=wire.FLAG_PUSH, data=b"fine") == 4
+    assert bench.stack.servers[8080][0].received() == b"fine"
+
+
+@pytest.mark.behaviour("C9", "C10")
+def test_call_home_to_a_name_with_so_many_attempts(bench):
+    named(bench)
+    record = listen_or_connect(80, limit=1)[:10] + b"\x01\0" + b"home.example"
+    assert bench.response(7, flags=8, data=record) == 0
+    settled(bench, lambda: not bench.sessions.active)
+    assert bench.last_error() == "call home to home.example:80 given up: host not found"
+    assert state_of(bench) == wire.FREE
+
+
+def test_call_home_stops_with_no_connections(bench):
+    bench.stack.servers[80] = None
+    record = listen_or_connect(80, LOCALHOST, limit=1)
+    bench.response(7, flags=8, data=record)
+    bench.response(7, data=listen_or_connect(80, limit=0))  # a listener's stop is not its own
+    assert bench.sessions.active == 1
+    assert bench.response(7, flags=8, data=listen_or_connect(80, limit=0)) == 0
+    assert bench.sessions.active == 0
+    assert bench.last_error() == ""
+
+
+@pytest.mark.behaviour("D18")
+def test_network_stop_ends_calling_home(bench):
+    bench.stack.servers[80] = None
+    bench.response(7, flags=8, data=listen_or_connect(80, LOCALHOST, limit=1))
+    bench.turn()
+    assert len(bench.stack.open_handles()) == 1
+    assert bench.response(16) == 0
+    bench.turn()
+    assert bench.stack.open_handles() == []
+    assert bench.sessions.active == 0
+
+
+@pytest.mark.parametrize(
+    ("tail", "text"),
+    [(b"no name", "bad host name"), (b"", "Call home failed")],
+)
+def test_call_home_to_nobody_is_said(bench, tail, text):
+    assert bench.response(7, flags=8, data=listen_or_connect(80, limit=1) + tail) == 0
+    assert bench.last_error() == text
+    assert bench.sessions.active == 0
+
+
+def test_call_home_lengths(bench):
+    record = listen_or_connect(80, LOCALHOST, limit=1)
+    for n in (11, 78):
+        assert bench.response(7, flags=8, data=record.ljust(n, b"a")[:n]) == wire.BAD_DATA_LENGTH
+    for n in (13, 77):
+        assert bench.response(7, flags=0, data=record.ljust(n, b"a")) == wire.BAD_DATA_LENGTH
+        assert bench.response(7, flags=8, data=record.ljust(n, b"a")) == 0
+        assert bench.response(7, flags=8, data=listen_or_connect(80, limit=0)) == 0
+
+
+@pytest.mark.parametrize(("n", "active"), [(64, 1), (65, 0)])
+def test_call_home_to_the_longest_name(bench, n, active):
+    named(bench)
+    name = (b"a" * n + b"\0")[:65]
+    assert bench.response(7, flags=8, data=listen_or_connect(80, limit=1) + name) == 0
+    assert bench.sessions.active == active
+    assert bench.last_error() == ("" if active else "bad host name")
+
+
+def test_call_home_over_tls_is_refused(bench):
+    record = listen_or_connect(80, LOCALHOST, limit=1)
+    assert bench.response(7, flags=12, data=record) == wire.WRONG_STATE
+    assert bench.sessions.active == 0
 
 
 @pytest.mark.parametrize(
@@ -289,6 +426,16 @@ def test_clock_is_set_after_the_transaction(bench):
     bench.commands.set_clock = lambda hz: asked.append((hz, bench.rig.cs.value()))
     assert bench.response(23, param=0x1001) == 0
     assert asked == [(40_000_000, 1)]
+
+
+def test_clock_that_the_spi_refuses_is_the_last_error(bench):
+    def refuse(_hz):
+        raise OSError(95, "not with these pins")
+
+    bench.commands.set_clock = refuse
+    assert bench.response(23, param=0x1001) == 0
+    assert bench.last_error() == "SPI clock refused, error 95"
+    assert bench.response(9) == 168
 
 
 def test_diagnostics_report_after_the_transaction(bench):
@@ -728,6 +875,7 @@ class ServiceOf:
         self.manager = bench.manager
         self.listeners = bench.listeners
         self.tls = None
+        self.sessions = bench.sessions
         self.wlan = bench.wlan
         self.networks = bench.networks
         self.link = bench.rig.link

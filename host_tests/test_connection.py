@@ -623,6 +623,57 @@ def test_a_peer_that_still_sends_does_not_hold_a_close_up(slots):
     slots.until_state(slot, wire.FREE)
 
 
+@pytest.mark.behaviour("T3")
+def test_no_time_to_linger_is_a_reset_at_once(slots):
+    slots.manager.linger_s = 0
+    slot, peer = slots.dialled()
+    slots.fill(slot)
+    slot.close()
+    assert slot.state == wire.CLOSE_READY
+    assert slots.manager.unacknowledged_closes == 0  # nobody waited for any
+    assert slots.ended(peer) == "reset"
+
+
+@pytest.mark.behaviour("T3")
+def test_a_time_to_linger_is_for_an_orderly_end(slots):
+    slots.manager.linger_s = 1
+    slot, peer = slots.dialled()
+    assert slots.write(slot, b"last words") == 10
+    slot.close()
+    assert slots.delivered(peer, 10) == b"last words"
+    assert slots.ended(peer) == "fin"
+
+
+@pytest.mark.behaviour("T3", "D7")
+@pytest.mark.parametrize("seconds", [1, 20])
+def test_the_time_to_linger_is_the_time_to_deliver(slots, seconds):
+    slots.manager.linger_s = seconds
+    slot, peer = slots.dialled()
+    slots.fill(slot)
+    slot.close()
+    slots.pass_time(seconds * 1000 - 1)
+    assert slot.state == wire.CLOSE_PENDING
+    slots.pass_time(1)
+    assert slot.state == wire.FREE
+    assert slots.manager.unacknowledged_closes == 1
+    assert slots.ended(peer) == "reset"
+
+
+@only_stub
+@pytest.mark.behaviour("T3")
+def test_acknowledgements_do_not_lengthen_the_time_to_linger(slots):
+    slots.manager.linger_s = 10
+    slot, peer = slots.dialled()
+    peer.freeze()
+    slots.fill(slot)
+    slot.close()
+    slots.pass_time(9000)
+    del slots.stack.connections()[0].sent[:1]
+    slots.turn()
+    slots.pass_time(1000)
+    assert slot.state == wire.FREE
+
+
 @pytest.mark.behaviour("D8")
 def test_closing_an_outgoing_connection_is_safe(slots):
     slot, peer = slots.connected()

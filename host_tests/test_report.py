@@ -3,7 +3,7 @@
 import pytest
 from fake_board import Bench
 
-from spinet import report
+from spinet import report, sessions
 from spinet import service as service_module
 
 
@@ -44,6 +44,23 @@ def test_listeners(shown):
     assert shown(report.listeners) == "port 8080 protocol 0: 1 of 8\n"
 
 
+@pytest.mark.behaviour("C9")
+def test_sessions(shown):
+    assert shown(report.sessions) == ""
+    shown.bench.sessions.call(0x070200C0, 8080, b"", 4, 1, 0)
+    shown.bench.turn()
+    assert shown(report.sessions) == (
+        "home 192.0.2.7:8080 protocol 4: 0 of 1, dialling; "
+        "reconnecting 1, reconnect failed 0, reconnected 0, no more attempts 0\n"
+    )
+    assert shown(report.sessions) in shown(lambda: report.diagnostics(shown.bench))
+
+
+def test_every_state_and_event_of_a_session_has_its_name():
+    assert len(sessions.STATE_NAMES) == sessions._FULL + 1
+    assert len(sessions.EVENT_NAMES) == sessions.GIVEN_UP + 1
+
+
 def test_network(shown):
     shown.bench.wlan.fail("oops")
     assert shown(report.network).splitlines() == [
@@ -67,7 +84,7 @@ def test_diagnostics_is_all_of_it(shown):
         assert shown(part) in text
 
 
-@pytest.mark.parametrize("name", ["slots", "listeners", "network", "counters"])
+@pytest.mark.parametrize("name", ["slots", "listeners", "sessions", "network", "counters"])
 def test_without_a_service(name, monkeypatch, capsys):
     monkeypatch.setattr(service_module, "current", None)
     getattr(report, name)()

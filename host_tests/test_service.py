@@ -1,12 +1,16 @@
 """The loop: what one pass does, how long it sleeps, news, housekeeping, boots."""
 
+import threading
+
 import pytest
 from fake_board import FakeBoard
 from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
+from slots import wait_until
 
+from spinet import names, sessions, wire
 from spinet import service as service_module
-from spinet import wire
+from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT
 from spinet.link import LinkLost
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
 
@@ -159,6 +163,73 @@ def test_shut_gives_everything_back(service):
     assert service.stack.open_handles() == []
 
 
+# --- calling home, and names
+
+
+def test_calling_home_wakes_the_loop_for_its_next_attempt(service, clock):
+    service.run_once()
+    assert ask(service, 7, flags=8, data=listen_or_connect(80, 0x0100007F, limit=1)) == (0, b"")
+    service.run_once()
+    service.run_once()
+    assert service.sessions.entries[0].counts[sessions.RECONNECT_FAILED] == 1
+    clock.now += 600
+    service.run_once()
+    assert service._sleep_ms(clock.now) <= sessions.FIRST_MS - 600
+    service.stack.servers[80] = []
+    clock.now += sessions.FIRST_MS - 600
+    service.run_once()
+    service.run_once()
+    assert ask(service, 6, 0)[1][0] == wire.CONNECTED
+
+
+def test_a_promise_that_is_given_back_is_somebody_elses_at_once(service, clock):
+    service.stack.servers[90] = None
+    ask(service, 7, data=listen_or_connect(80))
+    for _ in range(7):
+        service.stack.dial(80)
+        service.run_once()
+    ask(service, 7, flags=8, data=listen_or_connect(90, 0x0100007F, limit=1))
+    service.run_once()
+    service.stack.dial(80)
+    service.run_once()
+    assert bin(service.manager.connected).count("1") == 7
+    clock.now += CONNECT_TIMEOUT_MS
+    service.run_once()
+    assert service._sleep_ms(clock.now) == 0
+    service.run_once()
+    assert bin(service.manager.connected).count("1") == 8
+
+
+def test_a_name_is_looked_up_beside_the_loop(service, clock):
+    service.names.resolve = lambda _name: 0
+    ask(service, 3, data=listen_or_connect(80) + b"nobody.example")
+    wait_until(lambda: ask(service, 6, 0)[1][0] == wire.ABORTED, service.run_once)
+    assert ask(service, 19)[1] == b"host not found: nobody.example\0"
+
+
+def test_the_loop_wakes_for_a_name_that_takes_too_long(service, clock):
+    answered = threading.Event()
+    service.names.resolve = lambda _name: answered.wait(10) and 0
+    ask(service, 3, data=listen_or_connect(80) + b"slow.example")
+    assert 0 < service.names.due_ms(clock.now) <= names.LOOKUP_MS
+    clock.now += names.LOOKUP_MS - 10
+    assert service._sleep_ms(clock.now) <= 10
+    clock.now += 10
+    service.run_once()
+    assert ask(service, 6, 0)[1][0] == wire.ABORTED
+    answered.set()
+
+
+def test_the_end_of_the_service_forgets_names(service):
+    answered = threading.Event()
+    service.names.resolve = lambda _name: answered.wait(10) and 0
+    ask(service, 3, data=listen_or_connect(80) + b"slow.example")
+    service.shut()
+    assert service.names.asked == []
+    assert not service.names.is_open
+    answered.set()
+
+
 # --- boots
 
 
@@ -204,6 +275,19 @@ def test_every_lost_link_is_said_and_followed_by_a_boot():
     assert not service_module.running()
     assert service_module.current is None
     assert not board.is_crashed
+
+
+@pytest.mark.behaviour("T3", "T4")
+def test_settings_are_made_again_at_every_boot(monkeypatch):
+    lingers = []
+
+    def settings(service):
+        lingers.append(service.manager.linger_s)
+        service.manager.linger_s = 5
+
+    monkeypatch.setattr(service_module, "on_boot", settings)
+    run_to_its_end(Boots(2, LinkLost("power is off")))
+    assert lingers == [LINGER_DEFAULT, LINGER_DEFAULT]
 
 
 def test_a_bug_is_shown_and_the_board_decides(capsys):

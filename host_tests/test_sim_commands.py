@@ -3,8 +3,10 @@
 import socket
 
 import pytest
-from raw_controller import listen_or_connect
-from sim_process import sim, start_sim
+from own_network import own_network
+from raw_controller import PATIENCE, listen_or_connect
+from sim_process import TERMINATE, sim, start_sim
+from test_sim_bus import reset
 
 __all__ = ["sim", "start_sim"]
 
@@ -128,6 +130,120 @@ def test_connection_to_outside(sim):
             with pytest.raises(ConnectionResetError):
                 peer.recv(1)
     until(sim, lambda _response, data: data[0] == 0, 6, 0)
+
+
+@pytest.mark.behaviour("C11")
+def test_connection_to_a_name(sim):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        record = listen_or_connect(server.getsockname()[1], 0, 4) + b"localhost"
+        assert sim.ask(3, data=record)[0] == 0
+        peer, _ = server.accept()
+        with peer:
+            _, data = until(sim, lambda _response, data: data[0] == 2, 6, 0)
+            assert data[8:12] == bytes([127, 0, 0, 1])
+
+
+@pytest.mark.behaviour("C11", "D14")
+def test_connection_to_a_name_that_nobody_has(sim):
+    name = b"x" * 64  # longer than a label may be: nobody is asked
+    assert sim.ask(3, data=listen_or_connect(80) + name)[0] == 0
+    until(sim, lambda _response, data: data[0] == 4, 6, 0)
+    assert news(sim) == "host not found: " + name.decode()
+    sim.ask(1, 0)
+    until(sim, lambda _response, data: data[0] == 0, 6, 0)
+
+
+@pytest.mark.behaviour("C9", "C10")
+def test_calling_home(sim):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        port = server.getsockname()[1]
+        record = listen_or_connect(port, 0, 4, 1) + b"localhost\0"
+        assert sim.ask(7, flags=8, data=record)[0] == 0
+        for text in (b"who is there?", b"you again?"):
+            peer, _ = server.accept()
+            with peer:
+                _, data = until(sim, lambda _response, data: data[0] == 2, 6, 0)
+                assert data[2] == 4
+                assert data[4:8] == port.to_bytes(2, "little") * 2
+                peer.sendall(text)
+                assert until(sim, lambda response, _data: response, 4, 0)[1] == text
+                assert sim.ask(5, 0, flags=3, data=b"the printer")[0] == 11
+                assert peer.makefile("rb").read() == b"the printer"
+        assert sim.ask(7, flags=8, data=listen_or_connect(port, limit=0))[0] == 0
+        assert news(sim) == ""
+
+
+class SilentResolver:
+    """A name server of the network that this test has for itself; it answers when told to."""
+
+    def __init__(self, folder):
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.bind(("127.0.0.1", 53))
+        self._sock.settimeout(PATIENCE)
+        settings = folder / "resolv.conf"
+        settings.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")
+        order = folder / "nsswitch.conf"
+        order.write_text("hosts: dns\n")
+        script = (
+            f"mount --bind {settings} /etc/resolv.conf"
+            f" && mount --bind {order} /etc/nsswitch.conf"
+            ' && exec "$0" "$@"'
+        )
+        self.before = ("unshare", "--mount", "sh", "-c", script)
+
+    def asked(self):
+        """Wait for a query; (the query, who asked)."""
+        return self._sock.recvfrom(512)
+
+    def answer(self, query, asker, address):
+        """One A record."""
+        question = query[12 : query.index(b"\0", 12) + 5]
+        head = query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0"
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(address)
+        self._sock.sendto(head + question + record, asker)
+
+    def close(self):
+        self._sock.close()
+
+
+@pytest.fixture
+def resolver(tmp_path):
+    with own_network():
+        resolver = SilentResolver(tmp_path)
+        yield resolver
+        resolver.close()
+
+
+@pytest.mark.behaviour("C11")
+def test_the_link_is_served_while_the_name_server_is_silent(resolver, start_sim):
+    sim = start_sim("module-clocked", before=resolver.before)
+    sim.power_on()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        record = listen_or_connect(server.getsockname()[1]) + b"broker.example"
+        assert sim.ask(3, data=record)[0] == 0
+        query, asker = resolver.asked()
+        for _ in range(100):
+            assert sim.ask(6, 0)[1][0] == 1  # connecting
+        resolver.answer(query, asker, "127.0.0.1")
+        peer, _ = server.accept()
+        peer.close()
+
+
+@pytest.mark.behaviour("C11", "D18")
+def test_a_module_can_be_reset_and_ended_while_the_name_server_is_silent(resolver, start_sim):
+    sim = start_sim("module-clocked", before=resolver.before)
+    sim.power_on()
+    assert sim.ask(3, data=listen_or_connect(80) + b"broker.example")[0] == 0
+    query, asker = resolver.asked()
+    reset(sim)
+    resolver.answer(query, asker, "127.0.0.1")
+    assert sim.ask(6, 0)[1][0] == 0
+    assert sim.ask(3, data=listen_or_connect(80) + b"broker.example")[0] == 0
+    resolver.asked()
+    sim.signal(TERMINATE)
+    assert sim.wait() != 0
 
 
 def test_passwords_are_nowhere(sim):

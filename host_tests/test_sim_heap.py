@@ -11,7 +11,7 @@ from sim_process import LWIP_BINARY, ROLES, ROOT, SimProcess, start_sim
 __all__ = ["start_sim"]
 
 VM = ROOT / "host_tests" / "vm"
-SCENARIOS = 16
+SCENARIOS = 17
 
 
 def run_script(name, *arguments, **where):

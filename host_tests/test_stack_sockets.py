@@ -419,3 +419,61 @@ def test_more_farewells_than_there_is_room_for_drop_the_oldest(net):
     for peer in peers:
         peer.close()
     slots.until(lambda: net.stack._lingering == 0)
+
+
+def silent_farewell(slots, seconds, data=None):
+    """A peer that reads nothing and has been closed with so much time to linger.
+
+    Without `data` it has been sent as much as this computer takes.
+    """
+    slot, peer = slots.dialled()
+    handle = slot.handle()
+    slots.stack.linger(handle, seconds)
+    if data is None:
+        slots.fill(slot)
+    else:
+        slots.write(slot, data)
+    slots.stack.close(handle)
+    return peer
+
+
+def pass_farewell_time(monkeypatch, net, ms):
+    late = spinet_port.ticks_ms() + ms
+    monkeypatch.setattr(spinet_port, "ticks_ms", lambda: late)
+    net.stack.wait(0)
+
+
+@with_hostnet
+@pytest.mark.behaviour("T3")
+@pytest.mark.parametrize(("seconds", "end"), [(7, "reset"), (-1, "fin")])
+def test_what_is_undelivered_when_the_time_to_linger_is_over_is_reset(
+    net, monkeypatch, seconds, end
+):
+    peer = silent_farewell(Slots(net), seconds)
+    assert net.stack._lingering == 1
+    pass_farewell_time(monkeypatch, net, 7000)
+    assert net.stack._lingering == 0
+    wait_until(lambda: (peer.received(), peer.ended)[1], lambda: None)
+    assert peer.ended == end
+
+
+@with_hostnet
+@pytest.mark.behaviour("T3")
+def test_a_peer_that_has_everything_is_not_reset(net, monkeypatch):
+    slots = Slots(net)
+    peer = silent_farewell(slots, 7, b"all of it")
+    slots.until(lambda: spinet_port.hostnet.outq(net.stack._farewells[0].key) == 0)
+    resets = []
+    net.stack._calls.reset_on_close = resets.append
+    pass_farewell_time(monkeypatch, net, 7000)
+    assert net.stack._lingering == 0
+    assert slots.ended(peer) == "fin"
+    assert (peer.got, resets) == (b"all of it", [])
+
+
+@with_hostnet
+@pytest.mark.behaviour("T3")
+def test_a_long_time_to_linger_is_longer_than_a_farewell(net, monkeypatch):
+    silent_farewell(Slots(net), 7, b"")
+    pass_farewell_time(monkeypatch, net, stack_sockets.FAREWELL_MS)
+    assert net.stack._lingering == 1

@@ -414,7 +414,8 @@ def test_without_memory_for_a_session_going_out_fails(slots, authority, monkeypa
     slot = slots.manager.allocate(4)
     trust = port.tls_session.Trust(authority.pem)
     monkeypatch.setattr(port.tls_session, "Session", nothing)
-    assert slot.connect_tls(slots.tls, 1, server.port, trust, "a") == ERR_MEM
+    slot.secure(slots.tls, trust, "a")
+    assert slot.connect(1, server.port) == ERR_MEM
     assert slot.state == wire.ABORTED
     assert len(slots.stack.released) == 1
 
@@ -646,7 +647,8 @@ def go_out(slots, authority, server_context, name="broker.test"):
     server = slots.net.server()
     slot = slots.manager.allocate(4)
     trust = port.tls_session.Trust(authority.pem)
-    assert slot.connect_tls(slots.tls, 0x0100007F, server.port, trust, name) == 0
+    slot.secure(slots.tls, trust, name)
+    assert slot.connect(0x0100007F, server.port) == 0
     slots.turn()
     return slot, TlsPeer(slots, server.accept(), authority, server_context)
 
@@ -694,7 +696,8 @@ def test_a_connect_that_the_stack_refuses(slots, authority):
     slot = slots.manager.allocate(4)
     slots.net.inject("connect", ERR_RTE)
     trust = port.tls_session.Trust(authority.pem)
-    assert slot.connect_tls(slots.tls, 1, 1, trust, "a") == ERR_RTE
+    slot.secure(slots.tls, trust, "a")
+    assert slot.connect(1, 1) == ERR_RTE
     assert slot.state == wire.ABORTED
     assert slots.nothing_left()
 

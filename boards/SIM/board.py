@@ -1,7 +1,7 @@
 """SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
 
-What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), radio(),
-store(), fill(status), feed(), say(text), crashed().
+What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), buffers
+(once there is a port), radio(), store(), fill(status), feed(), say(text), crashed().
 """
 
 import os
@@ -23,6 +23,7 @@ class Board:
     """One simulated module. `network` is one of sim_stacks."""
 
     DEBUG = True  # a bug raises; the chips count it
+    buffers = None  # of the messages: any memory will do
 
     def __init__(self, bus, state_folder, network):
         self.bus = bus

@@ -14,12 +14,23 @@ from radio import ChipRadio
 from spinet import VERSION, port, wire
 from spinet.networks import Store
 from spinet.spi_master import MachineSpi, SpiMaster
+from spinet.spi_slave import SpiSlave
 from spinet.stack_sockets import SocketStack
 
 try:
     from spinet.stack_netconn import NetconnStack
 except ImportError:
     NetconnStack = None  # this firmware has not our C modules: MicroPython's sockets serve
+
+try:
+    import spi_exchange
+except ImportError:
+    spi_exchange = None  # machine.SPI serves
+
+try:
+    import spi_target
+except ImportError:
+    spi_target = None  # the controller-clocked role cannot be had
 
 MODULE_CLOCKED = "module-clocked"
 CONTROLLER_CLOCKED = "controller-clocked"
@@ -41,7 +52,8 @@ RESET_REASONS = {
 
 
 class Wiring:
-    """GPIO numbers. `spi`: which of MicroPython's SPI the three pins belong to; `led`: or None.
+    """GPIO numbers. `spi`: which SPI of the chip the three pins belong to, 1 or 2, as MicroPython
+    counts them; `led`: or None.
 
     `led_on` is the level that lights the LED.
     """
@@ -80,14 +92,20 @@ class WakingPin:
 
 
 class ChipBoard:
-    """One chip with this wiring. Made once, by the board file; REPL: `from board import BOARD`."""
+    """One chip with this wiring. Made once, by the board file; REPL: `from board import BOARD`.
+
+    `cs_per_phase` is for the controller-clocked role, with a controller that raises CS after each
+    phase and shares SCK and MISO with other targets; see docs/hardware.md.
+    """
 
     DEBUG = False  # a bug is counted, not raised
 
-    def __init__(self, wiring, role=MODULE_CLOCKED):
-        if role != MODULE_CLOCKED:
-            raise ValueError("role: machine.SPI can only be module-clocked")
+    def __init__(self, wiring, role=MODULE_CLOCKED, cs_per_phase=False):
+        _check_role(role)
         self.wiring = wiring
+        self._role = role
+        self._cs_per_phase = cs_per_phase
+        self.buffers = None  # the messages' memory where our C transfers no other; by link_port()
         self._reset_reason = RESET_REASONS.get(machine.reset_cause(), wire.RESET_UNKNOWN)
         self._boots = 0
         self._watchdog = None  # from the first boot on
@@ -113,7 +131,25 @@ class ChipBoard:
         return self._stack
 
     def link_port(self):
-        """The link, SCK and CS driven by this chip."""
+        """The link in this board's role."""
+        return self._target_port() if self._role == CONTROLLER_CLOCKED else self._master_port()
+
+    def _master_port(self):
+        wiring = self.wiring
+        return SpiMaster(
+            self._exchange() if spi_exchange else self._machine_spi(),
+            Pin(wiring.cs, Pin.OUT, value=1),
+            Pin(wiring.data_ready, Pin.OUT, value=0),
+            self._transfer_ready(),
+        )
+
+    def _exchange(self):
+        w = self.wiring
+        spi_exchange.start(w.spi, w.sck, w.mosi, w.miso, START_FREQUENCY, wire.MESSAGE_SIZE)
+        self.buffers = spi_exchange.buffers()
+        return spi_exchange
+
+    def _machine_spi(self):
         wiring = self.wiring
         spi = SPI(
             wiring.spi,
@@ -126,12 +162,22 @@ class ChipBoard:
             mosi=Pin(wiring.mosi),
             miso=Pin(wiring.miso),
         )
-        return SpiMaster(
-            MachineSpi(spi),
-            Pin(wiring.cs, Pin.OUT, value=1),
-            Pin(wiring.data_ready, Pin.OUT, value=0),
-            WakingPin(Pin(wiring.transfer_ready, Pin.IN, Pin.PULL_DOWN), self._stack.wake),
-        )
+        return MachineSpi(spi)
+
+    def _target_port(self):
+        w = self.wiring
+        # Pins first: the SPI's driver then takes CS as it needs it, and its edges still come.
+        cs = WakingPin(Pin(w.cs, Pin.IN, Pin.PULL_UP), self._stack.wake)
+        data_ready = Pin(w.data_ready, Pin.OUT, value=0)
+        transfer_ready = self._transfer_ready()
+        counts = spi_target.COUNTS and not self._cs_per_phase
+        spi_target.start(w.spi, w.sck, w.mosi, w.miso, w.cs, counts, wire.MESSAGE_SIZE)
+        self.buffers = spi_target.buffers()
+        return SpiSlave(spi_target, cs, data_ready, transfer_ready)
+
+    def _transfer_ready(self):
+        pin = Pin(self.wiring.transfer_ready, Pin.IN, Pin.PULL_DOWN)
+        return WakingPin(pin, self._stack.wake)
 
     def radio(self):
         """The chip's own."""
@@ -173,6 +219,13 @@ class ChipBoard:
         """For the REPL after service.stop(): nobody feeds the watchdog, so give it an hour."""
         self._watchdog = WDT(timeout=RELAXED_MS)
         self._light(False)
+
+
+def _check_role(role):
+    if role not in (MODULE_CLOCKED, CONTROLLER_CLOCKED):
+        raise ValueError("role: module-clocked or controller-clocked")
+    if role == CONTROLLER_CLOCKED and spi_target is None:
+        raise ValueError("role: controller-clocked needs an image with the spi_target module")
 
 
 def free_memory():

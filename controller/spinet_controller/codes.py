@@ -152,9 +152,10 @@ class WriteFlag(IntFlag):
 
 
 class ListenFlag(IntFlag):
-    """Flag of networkListen."""
+    """Flags of networkListen."""
 
     TLS = 0x04
+    CALL_HOME = 0x08
 
 
 class EnterpriseStage(IntEnum):

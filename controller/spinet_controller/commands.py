@@ -67,9 +67,12 @@ class Commands:
         """Close a connection in order (connClose); BadParameter for a bad socket."""
         await self._send(Command.CONN_CLOSE, socket)
 
-    async def conn_create(self, remote_ip, port, protocol=0):
-        """Start an outgoing connection (connCreate); give its socket number, or raise Busy."""
-        record = ListenOrConnect(port, remote_ip, protocol)
+    async def conn_create(self, host, port, protocol=0):
+        """Start a connection to an IPv4 address or a name (connCreate).
+
+        Gives its socket number, or raises Busy.
+        """
+        record = ListenOrConnect.to(host, port, protocol)
         return await self._send(Command.CONN_CREATE, data=record.pack())
 
     async def conn_read(self, socket, length=MAX_DATA):
@@ -97,6 +100,15 @@ class Commands:
         """
         record = ListenOrConnect(port, ip, protocol, max_connections)
         flags = ListenFlag.TLS if tls else 0
+        await self._send(Command.NETWORK_LISTEN, flags=flags, data=record.pack())
+
+    async def network_call_home(self, host, port, max_connections=1, *, protocol=0, attempts=0):
+        """Have the module connect to a peer again and again, and serve that (networkListen).
+
+        `max_connections` at a time, 0 stops; `attempts` may fail in a row, 0 for any number.
+        """
+        record = ListenOrConnect.to(host, port, protocol, max_connections, attempts)
+        flags = ListenFlag.CALL_HOME
         await self._send(Command.NETWORK_LISTEN, flags=flags, data=record.pack())
 
     # -- networks ---------------------------------------------------------------------

@@ -39,6 +39,10 @@ class BadReply(LinkError):
     """The module's header or data phase is not what the protocol says."""
 
 
+class HostNotFound(SpinetError, OSError):
+    """The module could not find the address of a name."""
+
+
 class ModuleError(SpinetError):
     """A negative response; each code has its own class."""
 

@@ -4,6 +4,7 @@ The only file that knows an offset. All integers are little-endian; an IPv4 addr
 four bytes of its dotted form, first byte first. Text fields are padded with NUL.
 """
 
+import re
 import struct
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -102,38 +103,58 @@ class ModuleHeader:
         return cls(version, state, response)
 
 
-_LISTEN_OR_CONNECT = struct.Struct("<4sBxHH2x")
+_LISTEN_OR_CONNECT = struct.Struct("<4sBxHHH")
 assert _LISTEN_OR_CONNECT.size == 12
+_PEER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ListenOrConnect:
-    """Data of connCreate and networkListen, 12 bytes.
+    """Data of connCreate and networkListen: 12 bytes, and the name of a peer that has one.
 
-    `remote_ip` is the peer of connCreate; of networkListen it is the address to listen on,
-    0.0.0.0 for any. `max_connections` 0 stops a listener.
+    `remote_ip` is the peer of connCreate and of a call home, 0.0.0.0 when `host_name` tells
+    it; of networkListen it is the address to listen on, 0.0.0.0 for any. `max_connections` 0
+    stops a listener. `attempts` of a call home may fail in a row, 0 for any number.
     """
 
     port: int
     remote_ip: IPv4Address = ANY_ADDRESS
     protocol: int = 0
     max_connections: int = 0
+    attempts: int = 0
+    host_name: str = ""
 
     SIZE = _LISTEN_OR_CONNECT.size
 
+    @classmethod
+    def to(cls, host, port, protocol=0, max_connections=0, attempts=0):
+        """Give the record for a peer by IPv4 address or by name."""
+        try:
+            ip, name = IPv4Address(host), ""
+        except ValueError:
+            ip, name = ANY_ADDRESS, host
+        return cls(port, ip, protocol, max_connections, attempts, name)
+
     def pack(self):
-        """Give the 12 bytes; a port or count out of range raises ValueError."""
-        if not (0 <= self.port <= 0xFFFF and 0 <= self.max_connections <= 0xFFFF):
-            raise ValueError("port and max_connections are 16-bit numbers")
-        return _LISTEN_OR_CONNECT.pack(
-            self.remote_ip.packed, self.protocol, self.port, self.max_connections
+        """Give the bytes; a number out of range, or what can be no name, raises ValueError."""
+        numbers = (self.port, self.max_connections, self.attempts)
+        if not all(0 <= number <= 0xFFFF for number in numbers):
+            raise ValueError("port, max_connections and attempts are 16-bit numbers")
+        if self.host_name and not _PEER_NAME.fullmatch(self.host_name):
+            raise ValueError(f"{self.host_name!r} can be no host name")
+        record = _LISTEN_OR_CONNECT.pack(
+            self.remote_ip.packed,
+            *(self.protocol, self.port, self.max_connections, self.attempts),
         )
+        return record + self.host_name.encode()
 
     @classmethod
     def unpack(cls, raw):
         """Read the record back."""
-        ip, protocol, port, max_connections = _LISTEN_OR_CONNECT.unpack(raw)
-        return cls(port, _address(ip), protocol, max_connections)
+        ip, protocol, *numbers = _LISTEN_OR_CONNECT.unpack_from(raw)
+        port, max_connections, attempts = numbers
+        name = _text(raw[cls.SIZE :])
+        return cls(port, _address(ip), protocol, max_connections, attempts, name)
 
 
 CONN_STATUS = struct.Struct("<BBBbHH4sHHHH")

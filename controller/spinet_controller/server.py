@@ -1,4 +1,4 @@
-"""A listener of the module as an asyncio server."""
+"""A listener of the module as an asyncio server, and calling home as one."""
 
 import asyncio
 
@@ -30,11 +30,17 @@ class Server(asyncio.AbstractServer):
         self._serving = True
         self._module.poller.add_server(self)
         try:
-            await self._module.network_listen(self.port, **options)
-            await self._module.check_listen(self.port)
+            await self._begin(**options)
         except BaseException:
             self.close()
             raise
+
+    async def _begin(self, **options):
+        await self._module.network_listen(self.port, **options)
+        await self._module.check_listen(self.port)
+
+    async def _end(self):
+        await self._module.network_listen(self.port, 0)
 
     def connection_made(self, transport):
         """A transport was accepted (poller)."""
@@ -54,7 +60,7 @@ class Server(asyncio.AbstractServer):
 
     async def _stop(self):
         try:
-            await self._module.network_listen(self.port, 0)
+            await self._end()
         except SpinetError:
             pass
         finally:
@@ -100,3 +106,22 @@ class Server(asyncio.AbstractServer):
     async def __aexit__(self, *_):
         self.close()
         await self.wait_closed()
+
+
+class CallHome(Server):
+    """Serves connections that the module opens to `host`; `port` is the peer's.
+
+    Made by `Module.create_call_home` and `Module.call_home`. Like a listener's its connections
+    come by themselves; when one ends, the module dials again.
+    """
+
+    def __init__(self, module, host, port, new_protocol):
+        super().__init__(module, port, new_protocol)
+        self.host = host
+
+    async def _begin(self, **options):
+        await self._module.network_call_home(self.host, self.port, **options)
+        await self._module.check_call_home(self.host, self.port)
+
+    async def _end(self):
+        await self._module.network_call_home(self.host, self.port, 0)

@@ -47,6 +47,7 @@ class FakeSlot:
         self.fin = False
         self.local_port = self.remote_port = self.protocol = 0
         self.remote_ip = bytes(4)
+        self.name = ""
 
     # the peer's doings
 
@@ -147,6 +148,7 @@ class FakeFirmware:
         self.log = []
         self.slots = [FakeSlot(self, number) for number in range(8)]
         self.listening = {}
+        self.calling = {}
         self.networks = [bytes(112)]
         self.wifi_state = 1
         self.last_error = b""
@@ -207,18 +209,19 @@ class FakeFirmware:
         return Answer(0)
 
     def conn_create(self, _socket, _flags, length, _available):
-        if length != 12:
+        if not 12 <= length <= 77:
             return Answer(BAD_LENGTH)
         free = [slot for slot in self.slots if slot.state == FREE]
         if not free:
             return Answer(BUSY)
         slot = free[0]
-        return Answer(slot.number, take=12, then=lambda data, _param: self._create(slot, data))
+        return Answer(slot.number, take=length, then=lambda data, _param: self._create(slot, data))
 
     def _create(self, slot, data):
-        ip, protocol, port, _most = struct.unpack("<4sBxHH2x", data)
+        ip, protocol, port, _most = struct.unpack_from("<4sBxHH2x", data)
         slot.connect(49152 + slot.number, protocol)
         slot.state = CONNECTING
+        slot.name = data[12:].decode()
         slot.remote_ip, slot.remote_port = ip, port
         self.outgoing(slot)
 
@@ -247,6 +250,8 @@ class FakeFirmware:
         return self._fitting(self.slots[socket].status(), available)
 
     def listen(self, _socket, flags, length, _available):
+        if flags & 8:
+            return Answer(0, take=length, then=lambda data, _param: self._call_home(data))
         if length != 12:
             return Answer(BAD_LENGTH)
         if flags & 4 and not (self.cert and self.key):
@@ -262,6 +267,16 @@ class FakeFirmware:
             self.listening[port] = (ip, protocol, most)
         else:
             self.listening.pop(port, None)
+
+    def _call_home(self, data):
+        ip, protocol, port, most, attempts = struct.unpack_from("<4sBxHHH", data)
+        if self.listen_fails and most:
+            self.last_error = b"Call home failed"
+            self.module.pulse()
+        elif most:
+            self.calling[port] = (ip, protocol, most, attempts, data[12:])
+        else:
+            self.calling.pop(port, None)
 
     # networks
 

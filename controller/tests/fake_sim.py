@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -182,11 +183,13 @@ class Network:
         self._task(self._connect(slot))
 
     async def _connect(self, slot):
-        host = ".".join(str(byte) for byte in slot.remote_ip)
+        host = slot.name or ".".join(str(byte) for byte in slot.remote_ip)
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(lambda: Peer(self, slot=slot), host, slot.remote_port)
-        except OSError:
+        except OSError as error:
+            if isinstance(error, socket.gaierror):
+                self._firmware.tell(b"host not found: " + slot.name.encode())
             if slot.state == CONNECTING:
                 slot.state = ABORTED
 

@@ -123,6 +123,9 @@ def test_every_command_explains_itself(command):
         (["status", "--sim", "/nowhere/sim"], "does not exist"),
         (["bench", "--size", "0"], "--size"),
         (["connect", "127.0.0.1", "70000"], "PORT"),
+        (["connect", "two words", "80"], "'two words' can be no host name"),
+        (["call-home", "two words", "80"], "'two words' can be no host name"),
+        (["call-home", "home.example"], "Missing argument 'PORT'"),
         (["networks", "add", "s" * 32, "--open"], "an SSID is longer than 31 bytes"),
         (["networks", "add", "x", "--open", "--ip", "1.2.3"], "not an IPv4 address"),
         (["listen"], "Missing argument 'PORT'"),
@@ -304,7 +307,7 @@ def test_connect_to_nobody():
 
 
 def test_connect_to_a_name_that_nobody_knows():
-    failed(run("connect", "no.such.host.invalid", "80"), "no IPv4 address is known")
+    failed(run("connect", "no.such.host.invalid", "80"), "host not found: no.such.host.invalid")
 
 
 def test_bench():

@@ -58,6 +58,25 @@ async def test_conn_create(rig):
     await rig.module.conn_abort(number)
 
 
+async def test_conn_create_to_a_name(rig):
+    number = await rig.module.conn_create("broker.example", 1883)
+    slot = rig.slots[number]
+    assert (slot.remote_ip, slot.name) == (bytes(4), "broker.example")
+    await rig.module.conn_abort(number)
+
+
+async def test_network_call_home(rig):
+    call = rig.module.network_call_home
+    await call("192.0.2.1", 80, 2, protocol=4, attempts=5)
+    await call("home.example", 8080)
+    assert rig.firmware.calling == {
+        80: (b"\xc0\0\2\1", 4, 2, 5, b""),
+        8080: (bytes(4), 0, 1, 0, b"home.example"),
+    }
+    await call("192.0.2.1", 80, 0)
+    assert list(rig.firmware.calling) == [8080]
+
+
 async def test_conn_create_with_no_socket_free(rig):
     for slot in rig.slots:
         slot.connect(80)

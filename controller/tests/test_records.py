@@ -40,7 +40,30 @@ def test_listen_or_connect():
     assert records.ListenOrConnect.unpack(packed) == record
 
 
-@pytest.mark.parametrize("wrong", [{"port": 65536}, {"port": -1}, {"max_connections": 65536}])
+def test_listen_or_connect_to_a_name():
+    record = records.ListenOrConnect.to("broker-1.example", 1883, 4, 1, 5)
+    packed = raw("00000000 04 00 5b07 0100 0500") + b"broker-1.example"
+    assert record.pack() == packed
+    assert records.ListenOrConnect.unpack(packed) == record
+    assert records.ListenOrConnect.unpack(packed + b"\0") == record
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", IPv4Address("192.0.2.7")])
+def test_listen_or_connect_to_an_address(host):
+    record = records.ListenOrConnect.to(host, 80)
+    assert record == records.ListenOrConnect(80, IPv4Address("192.0.2.7"))
+    assert len(record.pack()) == 12
+
+
+@pytest.mark.parametrize("name", ["two words", "a/b", "x" * 65, "n\u00e4me", "a\n"])
+def test_listen_or_connect_refuses_what_can_be_no_name(name):
+    with pytest.raises(ValueError, match="can be no host name"):
+        records.ListenOrConnect.to(name, 80).pack()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"port": 65536}, {"port": -1}, {"max_connections": 65536}, {"attempts": 65536}]
+)
 def test_listen_or_connect_refuses_numbers_that_do_not_fit(wrong):
     with pytest.raises(ValueError, match="16-bit"):
         records.ListenOrConnect(**{"port": 80, **wrong}).pack()

@@ -236,3 +236,57 @@ async def test_an_idle_module_without_sockets_is_left_in_peace(rig):
     for _ in range(20):
         await rig.module.null()
     assert rig.commands(Command.CONN_GET_STATUS) <= before + 2
+
+
+# -- calling home -----------------------------------------------------------------------
+
+
+@pytest.mark.behaviour("C10")
+async def test_a_connection_that_the_module_opened_is_served_like_any_other(rig):
+    acceptor = Acceptor()
+    server = await rig.module.create_call_home(acceptor, "home.example", PORT, attempts=3)
+    assert rig.firmware.calling == {PORT: (bytes(4), 0, 1, 3, b"home.example")}
+    slot = rig.slots[0].connect(PORT, remote=("192.0.2.7", PORT))
+    slot.feed(b"status?")
+    peer = await acceptor.first()
+    await eventually(lambda: peer.received == b"status?", "the data")
+    assert server.connections == {peer.transport}
+    server.close()
+    await server.wait_closed()
+    assert rig.firmware.calling == {}
+    assert not peer.transport.is_closing()
+
+
+@pytest.mark.behaviour("C10")
+async def test_calling_home_with_streams(rig):
+    async def ask(reader, writer):
+        writer.write(b"who are you?\n")
+        said.append(await reader.readline())
+        writer.close()
+
+    said = []
+    async with await rig.module.call_home(ask, "192.0.2.7", PORT):
+        slot = rig.slots[0].connect(PORT)
+        slot.feed(b"home\n")
+        await eventually(lambda: said, "the answer")
+    assert said == [b"home\n"]
+
+
+async def test_a_call_home_that_is_refused_is_an_error(rig):
+    rig.firmware.listen_fails = True
+    with pytest.raises(OSError, match=r"cannot call 192\.0\.2\.7:80: Call home failed"):
+        await rig.module.create_call_home(Acceptor(), "192.0.2.7", PORT)
+    await rig.module.null()
+    assert rig.poller.servers == {}
+
+
+async def test_a_port_is_listened_on_or_called_not_both(rig):
+    async with await rig.module.create_server(Acceptor(), PORT):
+        with pytest.raises(OSError, match="is open already"):
+            await rig.module.create_call_home(Acceptor(), "192.0.2.7", PORT)
+
+
+@pytest.mark.parametrize(("port", "most"), [(0, 1), (65536, 1), (80, 0)])
+async def test_calling_home_wants_a_port_and_a_connection(rig, port, most):
+    with pytest.raises(ValueError, match="calling home needs"):
+        await rig.module.create_call_home(Acceptor(), "192.0.2.7", port, max_connections=most)

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
-from fake_module import CLOSE_PENDING, CONNECTED, FREE
+from fake_module import ABORTED, CLOSE_PENDING, CONNECTED, FREE
 from rig import PORT, Acceptor, Recorder, accepted, eventually, rigged
 
 from spinet_controller import sockets
 from spinet_controller.codes import Command, Response
+from spinet_controller.errors import HostNotFound
 
 READ, WRITE = Command.CONN_READ, Command.CONN_WRITE
 PUSH = 2
@@ -705,9 +706,40 @@ async def test_an_outgoing_connection_whose_protocol_cannot_be_made(rig):
     await eventually(lambda: rig.slots[0].state == FREE, "connAbort")
 
 
-async def test_a_name_is_no_address(rig):
-    with pytest.raises(ValueError, match=r"Expected 4 octets"):
+@pytest.mark.behaviour("C11")
+async def test_a_peer_by_name(rig):
+    outcome(rig, CONNECTED)
+    _reader, writer = await rig.module.open_connection("example.test", 80)
+    assert (rig.slots[0].name, rig.slots[0].remote_ip) == ("example.test", bytes(4))
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("as_news", [False, True], ids=["asked", "as news"])
+async def test_a_host_that_is_not_found_is_told_by_its_name(rig, as_news):
+    def outgoing(slot):
+        slot.state = ABORTED
+        rig.firmware.last_error = b"host not found: example.test"
+        if as_news:
+            rig.fake.pulse()
+
+    news = []
+    rig.module.on_news = news.append
+    rig.firmware.outgoing = outgoing
+    with pytest.raises(HostNotFound, match=r"host not found: example\.test"):
         await rig.module.open_connection("example.test", 80)
+    assert "host not found: example.test" in news
+
+
+async def test_a_peer_by_name_that_refuses(rig):
+    outcome(rig, ABORTED)
+    with pytest.raises(ConnectionRefusedError):
+        await rig.module.open_connection("example.test", 80)
+
+
+async def test_what_can_be_no_name_is_no_peer(rig):
+    with pytest.raises(ValueError, match="can be no host name"):
+        await rig.module.open_connection("two words", 80)
 
 
 async def test_a_peer_that_closed_before_we_looked(rig):

@@ -104,9 +104,11 @@ static mp_obj_t netconn_stop(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(netconn_stop_obj, netconn_stop);
 
+/* A soft reset clears no root pointer, so it is forgotten here. */
 static mp_obj_t guard_del(mp_obj_t self) {
     (void)self;
     nc_stop();
+    MP_STATE_VM(netconn_guard) = NULL;
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(guard_del_obj, guard_del);

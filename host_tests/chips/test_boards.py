@@ -215,12 +215,6 @@ def test_our_c_serves_where_it_is(board, monkeypatch):
     assert isinstance(board.stack(), NetconnStack)
 
 
-def test_role_that_it_cannot_play_is_said(board):
-    chip = importlib.import_module("chip")
-    with pytest.raises(ValueError, match="role"):
-        chip.ChipBoard(board.wiring, chip.CONTROLLER_CLOCKED)
-
-
 def test_other_wiring_without_a_led():
     chip = importlib.import_module("chip")
     wiring = chip.Wiring(1, sck=1, mosi=2, miso=3, cs=21, data_ready=22, transfer_ready=25)

@@ -10,6 +10,7 @@ from spinet.stack import (
     ERR_CLSD,
     ERR_CONN,
     ERR_MEM,
+    ERR_OK,
     ERR_RST,
     ERR_USE,
     ERR_WOULDBLOCK,
@@ -364,6 +365,47 @@ def test_abort_resets(user):
     assert user.stack.abort(h) == 0
     user.until(lambda: (peer.received(), peer.ended)[1])
     assert peer.ended == "reset"
+
+
+@pytest.mark.behaviour("T3")
+def test_close_without_time_to_linger_resets(user):
+    h, peer = user.accepted()
+    assert user.stack.linger(h, 0) == ERR_OK
+    user.stack.close(h)
+    user.until(lambda: (peer.received(), peer.ended)[1])
+    assert peer.ended == "reset"
+
+
+@pytest.mark.behaviour("T3")
+@pytest.mark.parametrize("seconds", [-1, 30])
+def test_close_with_time_to_linger_delivers_then_ends(user, seconds):
+    h, peer = user.accepted()
+    can = user.stack.linger(h, 0) == user.stack.linger(h, seconds) == ERR_OK
+    assert can or (user.net.kind == "plain" and seconds > 0)
+    user.stack.linger(h, -1 if not can else seconds)
+    assert user.write(h, b"last words") == 10
+    user.stack.close(h)
+    user.until(lambda: (peer.received(), peer.ended)[1])
+    assert (peer.got, peer.ended) == (b"last words", "fin")
+
+
+@pytest.mark.behaviour("T3", "C4")
+def test_the_time_to_linger_ends_with_its_handle(user):
+    old, _ = user.accepted()
+    user.stack.linger(old, 0)
+    user.stack.abort(old)
+    h, peer = user.accepted()
+    user.stack.close(h)
+    user.until(lambda: (peer.received(), peer.ended)[1])
+    assert peer.ended == "fin"
+
+
+@pytest.mark.behaviour("T4")
+def test_no_silence_is_too_long_when_nobody_is_to_ask(user):
+    h, peer = user.accepted()
+    assert user.stack.keepalive(h, 5, 1, 3) == user.stack.keepalive(h, 0, 0, 0)
+    peer.send(b"alive")
+    assert user.read_all(h, 5) == b"alive"
 
 
 # --- events and waiting

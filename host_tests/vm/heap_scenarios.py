@@ -16,6 +16,8 @@ from spinet.spi_slave import SpiSlave
 from spinet.tcp_buffer import copy
 
 RECEIVED = 16384  # what a bench remembers of what its peer received
+LOOPBACK = 0x0100007F
+NOBODYS_PORT = 9
 UNNAMED = Network(bytes(112))
 EVEN = bytearray(2048)
 for i in range(2048):
@@ -96,6 +98,7 @@ class QuietBoard:
     """The board of this bench; also the controller."""
 
     DEBUG = True
+    buffers = None
 
     def __init__(self, role, network):
         self.role = role
@@ -400,6 +403,26 @@ def housekeeping(bench):
     expect_state(bench, wire.CONNECTED)
 
 
+def calling_home(bench):
+    # An attempt may allocate; the loop that waits for the next one may not.
+    micropython.heap_unlock()
+    sessions = bench.service.sessions
+    sessions.call(LOOPBACK, NOBODYS_PORT, b"", 0, 1, 0)
+    sessions.entries[0]._streak = 6  # the next one is a minute away
+    for _ in range(1000):
+        if sessions.entries[0].failures:
+            break
+        bench.passes(1)
+    micropython.heap_lock()
+    bench.passes(10)
+    expect(sessions.entries[0].failures, 1)
+    bench.send_from_peer(100)
+    bench.readable()
+    expect(bench.transact(4, 0, 0, 2048), 100)
+    sessions.stop(0)
+    bench.passes(1)
+
+
 SCENARIOS = (
     status,
     read,
@@ -417,6 +440,7 @@ SCENARIOS = (
     refused,
     news,
     housekeeping,
+    calling_home,
 )
 
 

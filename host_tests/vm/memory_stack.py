@@ -10,6 +10,7 @@ from spinet.stack import (
     ERR_OK,
     ERR_RST,
     ERR_USE,
+    ERR_VAL,
     ERR_WOULDBLOCK,
     EVENT_ACCEPT,
     EVENT_CLOSED,
@@ -288,6 +289,10 @@ class MemoryStack:
 
     def overlook(self, indexes):
         self._pending &= ~indexes
+
+    def linger(self, _h, _seconds):
+        """No time passes here."""
+        return ERR_VAL
 
     def keepalive(self, _h, _idle, _interval, _count):
         return 0  # a peer in memory is never silent

@@ -14,7 +14,6 @@ from micropython import const
 
 from spinet import wire
 from spinet.networks import EnterpriseEntry, Network
-from spinet.stack import ERR_MEM, ERR_VAL
 from spinet.tls_keys import TlsKeys
 
 _CONN_READ = const(4)
@@ -22,6 +21,8 @@ _CONN_WRITE = const(5)
 _CONN_GET_STATUS = const(6)
 _BAD_PARAMETER = const(-11)
 _SOCKETS = const(8)
+_PEER = const(12)
+_PEER_MOST = const(77)  # with the longest name and its NUL
 _DATA = const(12)
 _CONN_STATUS_SIZE = const(20)
 _MAX_DATA = const(2048)
@@ -53,6 +54,8 @@ class Commands:
         self._keys = TlsKeys(tls)
         self._enterprise = EnterpriseEntry(networks)
         self._host_name = b"spinet"
+        self.sessions = None  # a SessionTable; set by service
+        self.named_peers = None  # NamedPeers; set by service
         self._token = 0  # of the slot that the transaction under way is about, for connCreate
         self.report = None  # called by the diagnostics command; set by service
         self.set_clock = None  # called with a frequency in Hz; set by service
@@ -66,16 +69,15 @@ class Commands:
     def _table(self):
         # Number and name as the protocol's own table has them, so that the two can be compared.
         record = wire.WIRELESS_CONFIG_SIZE
-        longest = wire.LISTEN_OR_CONNECT_SIZE + wire.SERVER_NAME_LENGTH
         return (
             Command(0, "null", self._empty),
             Command(1, "connAbort", self._socket_only, self._abort),
             Command(2, "connClose", self._socket_only, self._close),
-            Command(3, "connCreate", self._create, self._connect, None, 12, longest),
+            Command(3, "connCreate", self._create, self._connect, None, _PEER, _PEER_MOST),
             Command(4, "connRead", self._read),
             Command(5, "connWrite", self._write, self._written),
             Command(6, "connGetStatus", self._conn_status),
-            Command(7, "networkListen", self._may_listen, self._listen, low=12),
+            Command(7, "networkListen", self._may_listen, self._listen, None, _PEER, _PEER_MOST),
             Command(9, "networkGetStatus", self._network_status),
             Command(10, "networkAddSsid", self._take, None, self._add_ssid, record),
             Command(11, "networkDeleteSsid", self._take, None, self._delete_ssid, 32),
@@ -190,9 +192,9 @@ class Commands:
         return slot.number
 
     def _create_refusal(self, request):
-        """0 when the record's length and the flags go together and TLS has what it needs."""
+        """0 unless it is to be TLS, which lacks what it needs."""
         if not request.flags & wire.FLAG_TLS:
-            return wire.BAD_DATA_LENGTH if request.length > wire.LISTEN_OR_CONNECT_SIZE else 0
+            return 0
         verifiable = request.flags & wire.FLAG_UNVERIFIED or self._keys.has_ca()
         return 0 if self._tls and verifiable else wire.WRONG_STATE
 
@@ -202,23 +204,25 @@ class Commands:
             return
         message = request.rx
         slot.set_protocol(wire.peer_protocol(message))
-        dial = self._dial_tls if request.flags & wire.FLAG_TLS else self._dial
-        if dial(slot, request) < 0:
+        name = wire.peer_name(message, request.length)
+        if request.flags & wire.FLAG_TLS and not self._secure(slot, request, name):
+            slot.give_up()
+        elif name and not wire.peer_ip(message):
+            self.named_peers.connect(slot, name, wire.peer_port(message))
+        elif slot.connect(wire.peer_ip(message), wire.peer_port(message)) < 0:
             self._wlan.fail("Connection creation failed")
 
-    def _dial(self, slot, request):
-        return slot.connect(wire.peer_ip(request.rx), wire.peer_port(request.rx))
-
-    def _dial_tls(self, slot, request):
-        message = request.rx
-        name = wire.server_name(message, request.length) or wire.peer_dotted(message)
-        if not wire.is_printable(name):
-            return slot.connecting(ERR_VAL)
+    def _secure(self, slot, request, name):
+        """The slot's connection is to be TLS; False, and a last error, when that cannot be."""
+        if name and not wire.is_peer_name(name):
+            self._wlan.fail("bad host name")
+            return False
         trust = self._keys.trust(not request.flags & wire.FLAG_UNVERIFIED)
         if trust is None:
-            return slot.connecting(ERR_MEM)
-        ip = wire.peer_ip(message)
-        return slot.connect_tls(self._tls, ip, wire.peer_port(message), trust, name.decode())
+            self._wlan.fail("TLS: out of memory")
+            return False
+        slot.secure(self._tls, trust, (name or wire.peer_dotted(request.rx)).decode())
+        return True
 
     def _undo_create(self):
         slot = self._manager.resolve(self._token)
@@ -261,11 +265,19 @@ class Commands:
         return _CONN_STATUS_SIZE
 
     def _may_listen(self, request):
-        if request.flags & wire.FLAG_TLS and not self._keys.enabled():
+        if request.flags & wire.FLAG_TLS and not self._may_listen_tls(request):
             return wire.WRONG_STATE
+        if request.length > _PEER and not request.flags & wire.FLAG_CALL_HOME:
+            return wire.BAD_DATA_LENGTH
         return self._take(request)
 
+    def _may_listen_tls(self, request):
+        return self._keys.enabled() and not request.flags & wire.FLAG_CALL_HOME
+
     def _listen(self, request):
+        if request.flags & wire.FLAG_CALL_HOME:
+            self._call_home(request)
+            return
         message = request.rx
         started = self._listeners.listen(
             wire.peer_ip(message),
@@ -276,6 +288,23 @@ class Commands:
         )
         if not started:
             self._wlan.fail("Listen failed")
+
+    def _call_home(self, request):
+        message = request.rx
+        name = wire.peer_name(message, request.length)
+        if name and not wire.is_peer_name(name):
+            self._wlan.fail("bad host name")
+            return
+        started = self.sessions.call(
+            wire.peer_ip(message),
+            wire.peer_port(message),
+            name,
+            wire.peer_protocol(message),
+            wire.peer_limit(message),
+            wire.peer_attempts(message),
+        )
+        if not started:
+            self._wlan.fail("Call home failed")
 
     def _take(self, request):
         """Accept the whole data phase."""
@@ -323,7 +352,10 @@ class Commands:
 
     def _set_clock(self, request):
         if self.set_clock:
-            self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
+            try:
+                self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
+            except OSError as e:
+                self._wlan.fail("SPI clock refused, error %d" % (e.errno or 0))
 
     # --- remembered networks
 
@@ -445,6 +477,7 @@ class Commands:
     def _stop(self, _request):
         self._manager.terminate_all()
         self._listeners.stop(0)
+        self.sessions.stop(0)
         self._wlan.stop()
 
     def _may_scan(self, _request):

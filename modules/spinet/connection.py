@@ -6,7 +6,7 @@ neither holds it. Which of them holds it can be read from the state:
     state            stack   controller
     free             no      no           waiting for a peer or for connCreate
     allocated        no      yes          taken, nothing opened yet
-    connecting       yes     yes          SYN sent
+    connecting       maybe   yes          SYN sent; or not yet: the peer's name is looked up
     connected        yes     yes          also while unread data of a peer that left is here
     otherEndClosed   maybe   yes          the peer is gone and everything was read
     aborted          no      yes          broken; the controller has yet to notice
@@ -43,6 +43,7 @@ WATCH_MS = const(1000)  # how often that is looked at
 KEEP_IDLE_S = const(60)  # silence of a connection before the stack asks whether the peer lives
 KEEP_INTERVAL_S = const(10)
 KEEP_COUNT = const(3)  # questions without an answer
+LINGER_DEFAULT = const(-1)  # a close takes the times above
 CLOSE_POLL_MS = const(10)  # how often in_flight is asked: no stack reports an acknowledgement
 
 _NO_HANDLE = const(0)
@@ -91,6 +92,7 @@ class Connection:
         self.record = bytearray(wire.CONN_STATUS_SIZE)
         self._manager = manager
         self._stack = manager.stack  # whose handle it is
+        self._secured = None  # what connect() over TLS believes, and whom; by secure() and free()
         self._ring = ring  # accepted from the controller, not yet taken by the stack
         self._handle = _NO_HANDLE
         self._ending = (
@@ -101,6 +103,7 @@ class Connection:
         self._flush_at = 0  # when what has gathered becomes due; meaningful while _gathers()
         self._deadline = 0  # of connecting, or of the next acknowledgement while closing
         self._close_limit = 0
+        self._patience_ms = 0  # of a close, for the next acknowledgement
         self._unacknowledged = 0  # in flight when last asked, while closing
         self._owed = 0  # accepted and, when last asked, not acknowledged; while not closing
         self._moved_at = 0  # when the last acknowledgement was noticed
@@ -152,27 +155,46 @@ class Connection:
             wire.set_local_port(self.record, listener_port)
         self._set_state(_CONNECTED)
 
+    def await_address(self):
+        """allocated -> connecting: connect() or give_up() follow when the name was looked up."""
+        self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
+        self._set_state(_CONNECTING)
+
+    def awaits_address(self):
+        """True from await_address() until it is known where to connect to, or too late."""
+        return self.state == _CONNECTING and self._handle == _NO_HANDLE
+
     def connect(self, ip, port):
-        """allocated -> connecting, or aborted when the stack refuses at once."""
-        return self.connecting(self._stack.connect(ip, port))
+        """-> connecting, or aborted when the stack refuses at once; 0, or its error.
 
-    def connect_tls(self, tls, ip, port, trust, name):
-        """As connect(), over a TlsStack: connected when the handshake is done."""
-        self._stack = tls
-        error = self.connecting(tls.connect(ip, port, trust, name))
-        if not error:
-            tls.serve(self._handle, self)
-        return error
-
-    def connecting(self, handle):
-        """allocated -> connecting, or aborted when the handle is an error, which is returned."""
+        A look-up before it has had its part of the connect time-out.
+        """
+        handle = self._dial(ip, port)
         if handle < 0:
             self._set_state(_ABORTED)
             return handle
         self._attach(handle)
-        self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
-        self._set_state(_CONNECTING)
+        if self._secured:
+            self._stack.serve(handle, self)
+        if self.state == _ALLOCATED:
+            self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
+            self._set_state(_CONNECTING)
         return 0
+
+    def _dial(self, ip, port):
+        if self._secured:
+            trust, name = self._secured
+            return self._stack.connect(ip, port, trust, name)
+        return self._stack.connect(ip, port)
+
+    def secure(self, tls, trust, name):
+        """connect() is to be over this TlsStack: connected when the handshake is done."""
+        self._stack = tls
+        self._secured = (trust, name)
+
+    def give_up(self):
+        """allocated or connecting -> aborted: there is no way to the peer."""
+        self._gone(_ABORTED)
 
     def _attach(self, handle):
         manager = self._manager
@@ -213,6 +235,7 @@ class Connection:
             self.generation += 1
             self.listener = None
             self._stack = self._manager.stack
+            self._secured = None
             wire.status_clear(self.record, self.number)
 
     # --- what the stack reports
@@ -392,12 +415,19 @@ class Connection:
 
     def _begin_close(self):
         manager = self._manager
+        linger_s = manager.linger_s
+        if linger_s == 0:
+            self._gone(_CLOSE_READY)
+            return
+        self._patience_ms = ACKNOWLEDGE_TIMEOUT_MS if linger_s < 0 else linger_s * 1000
+        limit = CLOSE_LIMIT_MS if linger_s < 0 else self._patience_ms
+        self._stack.linger(self._handle, linger_s)
         self._stack.shutdown_rx(self._handle)
         self._ending = 0
         self._pushed = self._due = self._ring.count
         self._unacknowledged = -1
-        self._deadline = ticks_add(manager.now, ACKNOWLEDGE_TIMEOUT_MS)
-        self._close_limit = ticks_add(manager.now, CLOSE_LIMIT_MS)
+        self._deadline = ticks_add(manager.now, self._patience_ms)
+        self._close_limit = ticks_add(manager.now, limit)
         self._set_state(_CLOSE_PENDING)
         self.step_close(manager.now)
 
@@ -432,7 +462,7 @@ class Connection:
     def _acknowledged_in_time(self, left, now):
         if left < self._unacknowledged or self._unacknowledged < 0:
             self._unacknowledged = left
-            self._deadline = ticks_add(now, ACKNOWLEDGE_TIMEOUT_MS)
+            self._deadline = ticks_add(now, self._patience_ms)
         return ticks_diff(now, self._deadline) < 0 and ticks_diff(now, self._close_limit) < 0
 
     def step_connect(self, now):
@@ -472,7 +502,6 @@ class ConnectionManager:
         self.stack = stack
         self.now = 0  # ticks at the start of this pass of the loop; written by service
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
-        self.reserved = 0  # slots for visitors whose TLS handshake is under way; by TlsStack
         self.connected = 0  # bit map of slots, as ConnStatus wants it
         self.closed = 0  # otherEndClosed and aborted
         self.faults = 0  # bugs noticed in a release build
@@ -485,6 +514,11 @@ class ConnectionManager:
         self.keep_idle_s = KEEP_IDLE_S
         self.keep_interval_s = KEEP_INTERVAL_S
         self.keep_count = KEEP_COUNT
+        # What a close does, from the next one on: 0 resets at once, n tries for n seconds in all.
+        self.linger_s = LINGER_DEFAULT
+        self.reserved = 0  # free slots that are promised; written by reserve() and unreserve()
+        self.freed = 0  # slots and promises given back so far; written by reap()
+        self.returned = 0  # promises given back since the last reap()
         self._watched_at = 0  # ticks when writes were last looked at
         self._debug = debug
         self._occupied = 0  # bit map of slots that are not free
@@ -510,7 +544,7 @@ class ConnectionManager:
     # --- slots
 
     def allocate(self, protocol):
-        """A slot that was free, now allocated; None when all are taken."""
+        """A slot that was free, now allocated; None when all are taken or promised."""
         if not self.has_free_slot():
             return None
         for slot in self.slots:
@@ -521,12 +555,28 @@ class ConnectionManager:
 
     def has_free_slot(self):
         """True when allocate() would succeed."""
-        if not self.reserved:
-            return self._occupied != (1 << wire.SOCKETS) - 1
-        free = 0
+        free = -self.reserved
         for slot in self.slots:
-            free += slot.state == _FREE
-        return free > self.reserved
+            if slot.state == _FREE:
+                free += 1
+        return free > 0
+
+    def reserve(self):
+        """Promise a free slot to a connection that is yet to stand; False when there is none."""
+        if not self.has_free_slot():
+            return False
+        self.reserved += 1
+        return True
+
+    def unreserve(self):
+        """As before reserve(); whoever waits for a slot is served after the next reap()."""
+        self.reserved -= 1
+        self.returned += 1
+
+    def living(self, token):
+        """The slot of a token() while that life of it lasts, else None: nobody's fault."""
+        slot = self.slots[token & 7]
+        return slot if slot.generation == token >> 3 and slot.state != _FREE else None
 
     def resolve(self, token):
         """The slot of a token(), or None when that life of it is over."""
@@ -609,14 +659,19 @@ class ConnectionManager:
                 slot.step_write(now)
 
     def reap(self):
-        """Free what nobody holds: the only place where a slot becomes free. Returns how many."""
-        if not self._over:
+        """Free what nobody holds: the only place where a slot becomes free.
+
+        Returns how many are free now that were not: slots, and promises given back.
+        """
+        count = self.returned
+        if not self._over and not count:
             return 0
-        count = 0
+        self.returned = 0
         for slot in self.slots:
             if slot.state == _CLOSE_READY:
                 slot.free()
                 count += 1
+        self.freed += count
         return count
 
     def due_ms(self, now):

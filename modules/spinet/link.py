@@ -23,13 +23,13 @@ class Link:
     """The two message buffers, the request that is being served, and counters.
 
     `commands` has `answer(request)`, `complete(request)`, `deferred(request)` and `cut(request)`;
-    the request is this object. All of it runs in the service thread.
+    the request is this object. All of it runs in the service thread. `buffers`: (tx, rx) of
+    wire.MESSAGE_SIZE bytes, where the SPI can only use memory of its own; None: any will do.
     """
 
-    def __init__(self, commands):
+    def __init__(self, commands, buffers=None):
         self.commands = commands
-        self.tx = bytearray(wire.HEADER_SIZE + wire.MAX_DATA)
-        self.rx = bytearray(wire.HEADER_SIZE + wire.MAX_DATA)
+        self.tx, self.rx = buffers or (bytearray(wire.MESSAGE_SIZE), bytearray(wire.MESSAGE_SIZE))
         self.command = 0  # of the transaction under way; these five are set by answer()
         self.socket = 0
         self.flags = 0

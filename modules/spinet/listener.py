@@ -68,7 +68,6 @@ class ListenerTable:
         self._tls = tls
         if tls:
             tls.on_accepted = self._shaken_hands
-            tls.on_place = self._look_again
         self.entries = [Listener(self) for _ in range(LISTENERS)]
         self.unfinished = False  # some backlog shall be looked at again; cleared by the next turn
         self.refused = 0  # connections that failed before they were ours
@@ -172,10 +171,6 @@ class ListenerTable:
             self._end_if_one_shot(listener)
         elif not self._tls.begin(listener, handle):
             self.refused += 1
-
-    def _look_again(self):
-        """One handshake less: whoever waited for that is taken in the next turn."""
-        self.unfinished = True
 
     def _shaken_hands(self, listener, handle):
         """A visitor's handshake is done; its slot was kept free."""

@@ -3,12 +3,14 @@
     >>> import spinet.report as r
     >>> r.slots()        every slot: state, who holds it, addresses, bytes waiting
     >>> r.listeners()    every port
+    >>> r.sessions()     whom we call home to, and how that goes
     >>> r.network()      WiFi state, last error (never a password)
     >>> r.counters()     what has happened so far, what should not have
 Everything returns nothing and prints; nothing here changes the service.
 """
 
 from spinet import port, wire
+from spinet.sessions import EVENT_NAMES, STATE_NAMES
 
 STATES = (
     "free",
@@ -87,6 +89,18 @@ def _print_listeners(service):
             )
 
 
+def _print_sessions(service):
+    for entry in service.sessions.entries:
+        if entry.port:
+            used = service.manager.accepted_by(entry)
+            state = STATE_NAMES[entry.state]
+            events = ["%s %d" % event for event in zip(EVENT_NAMES, entry.counts)]
+            print(
+                "home %s protocol %d: %d of %d, %s; %s"
+                % (entry.title(), entry.protocol, used, entry.limit, state, ", ".join(events))
+            )
+
+
 def _print_network(service):
     wlan = service.wlan
     print("WiFi %s, rssi %d" % (WIFI_STATES[wlan.state], wlan.rssi))
@@ -107,7 +121,12 @@ def _print_counters(service):
     if service.tls:
         print(
             "TLS sessions %d, handshakes under way %d, failed %d, timed out %d"
-            % (service.tls.sessions(), manager.reserved, service.tls.failures, service.tls.timeouts)
+            % (
+                service.tls.sessions(),
+                service.tls.visitors(),
+                service.tls.failures,
+                service.tls.timeouts,
+            )
         )
     print("faults %d, stale references %d" % (manager.faults, manager.stale))
     print("heap free %d" % port.heap_free())
@@ -121,6 +140,11 @@ def slots():
 def listeners():
     """Print the ports that are listened on."""
     _run(_print_listeners)
+
+
+def sessions():
+    """Print whom we call home to, what is done about it, and what has happened."""
+    _run(_print_sessions)
 
 
 def network():
@@ -137,5 +161,6 @@ def diagnostics(service):
     """Everything, for the diagnostics command: on a chip this goes to the UART."""
     _print_network(service)
     _print_listeners(service)
+    _print_sessions(service)
     _print_slots(service)
     _print_counters(service)

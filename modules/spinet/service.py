@@ -14,9 +14,11 @@ from spinet.commands import Commands
 from spinet.connection import ConnectionManager
 from spinet.link import Link, LinkLost
 from spinet.listener import ListenerTable
+from spinet.names import Names
 from spinet.networks import Networks
 from spinet.port import ticks_diff, ticks_ms
 from spinet.report import diagnostics
+from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack_tls import TlsStack
 from spinet.wlan import Wlan
 
@@ -26,6 +28,7 @@ WATCH_MS = const(20)  # how often WiFi is looked at while something is under way
 GARBAGE = const(65536)  # bytes allocated since the last collection that call for one at idle
 
 current = None  # the Service that runs, for the REPL and for reports
+on_boot = None  # called with each Service before it starts: for settings that outlive a reset
 _running = False  # start() to stop(); the thread ends when it is cleared
 _ended = None  # a lock that the thread holds while it runs
 
@@ -45,9 +48,13 @@ class Service:
         self.commands = Commands(
             self.manager, self.listeners, self.wlan, self.networks, board, self.tls
         )
+        self.names = Names(self.stack.wake)
+        self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
+        self.commands.sessions = self.sessions
+        self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
         self.commands.set_clock = self.port.set_clock
         self.commands.report = self._report
-        self.link = Link(self.commands)
+        self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = 0  # heap in use after the last collection
@@ -77,6 +84,10 @@ class Service:
             self.tls.step(now)
         if manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
+        if self.names.asked:
+            self.names.step(now)
+        if self.sessions.active:
+            self.sessions.step(now)
         self._look_after(now)
         self.passes += 1
 
@@ -94,6 +105,11 @@ class Service:
         due = self.tls.due_ms(now) if self.tls else -1
         if 0 <= due < ms:
             ms = due
+        if self.names.asked:
+            ms = min(ms, self.names.due_ms(now))
+        if self.sessions.active:
+            due = self.sessions.due_ms(now)
+            ms = min(ms, due) if due >= 0 else ms
         if self.wlan.active():
             ms = min(ms, WATCH_MS)
         return min(ms, NEWS_MS) if self.wlan.has_news() else ms
@@ -128,6 +144,7 @@ class Service:
         self.wlan.stop()
         if self.tls:
             self.tls.shut()
+        self.names.stop()
         self.stack.shut()
 
 
@@ -147,6 +164,8 @@ def _live(board):
     global current
     current = Service(board)
     try:
+        if on_boot:
+            on_boot(current)
         current.start()
         while _running:
             current.run_once()

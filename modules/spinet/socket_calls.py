@@ -79,6 +79,8 @@ def err_of(number):
 class HostCalls:
     """Transfers through `hostnet`: counts and negative errno, no exceptions, no allocation."""
 
+    can_linger = True  # one direction can be ended, and it is known what was delivered
+
     def __init__(self):
         self.receive = port.hostnet.recv
         self.send = port.hostnet.send
@@ -102,7 +104,9 @@ class HostCalls:
 
     def keepalive(self, sock, idle, interval, count):
         """See `stack`."""
-        sock.setsockopt(socket.SOL_SOCKET, _SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_KEEPALIVE, 1 if idle else 0)
+        if not idle:
+            return 0
         sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPIDLE, idle)
         sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPINTVL, interval)
         sock.setsockopt(_IPPROTO_TCP, _TCP_KEEPCNT, count)
@@ -117,6 +121,7 @@ class SocketCalls:
     """The same through the methods that every MicroPython socket has."""
 
     backlog = 0  # as many as the listener asks for
+    can_linger = False
 
     def end_sending(self, _sock):
         return -1  # these sockets can only close

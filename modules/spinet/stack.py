@@ -18,8 +18,11 @@ network does, and the methods marked * never allocate.
     in_flight(h)               *   unsent plus unacknowledged, 0 when the PCB is gone, -1 unknown
     shutdown_rx(h)             *   discard what is unread and whatever still arrives
     keepalive(h, idle, interval, count)  seconds of silence before the first probe, between probes,
-                                   and probes without an answer that end it with ERR_ABRT;
-                                   ERR_VAL from a stack that cannot
+                                   and probes without an answer that end it with ERR_ABRT; idle 0:
+                                   no probes; ERR_VAL from a stack that cannot
+    linger(h, seconds)         *   what close() will do: 0 resets at once, n > 0 is orderly and
+                                   resets after n s what was not delivered, < 0 is the stack's own
+                                   way; ERR_VAL from a stack that cannot
     close(h)                       orderly end (FIN); the handle is released
     abort(h)                       reset at once; the handle is released
     error(h)                   *   why the connection broke, 0 while it has not

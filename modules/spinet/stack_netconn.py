@@ -29,6 +29,7 @@ class NetconnStack:
         self.in_flight = netconn.in_flight
         self.shutdown_rx = netconn.shutdown_rx
         self.keepalive = netconn.keepalive
+        self.linger = netconn.linger
         self.close = netconn.close
         self.abort = netconn.abort
         self.error = netconn.error

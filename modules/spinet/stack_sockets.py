@@ -19,6 +19,7 @@ from spinet.stack import (
     ERR_MEM,
     ERR_OK,
     ERR_RST,
+    ERR_VAL,
     ERR_WOULDBLOCK,
     EVENT_ACCEPT,
     EVENT_CLOSED,
@@ -75,6 +76,7 @@ class _Entry:
         self.error = 0  # why the connection broke
         self.at_end = False  # the peer's FIN was read
         self.discard = False  # received bytes are thrown away
+        self.linger_s = -1  # see linger()
         self.addresses = bytearray(8)
 
 
@@ -87,17 +89,24 @@ class _Farewell:
         self.key = None
         self.ready = False  # set by the stack's wait(), cleared by step()
         self._deadline = 0
+        self._resets = False  # at the deadline, if not all is delivered by then
 
-    def begin(self, sock, key):
+    def begin(self, sock, key, linger_s):
+        """linger_s: see SocketStack.linger(), but not 0."""
         self.sock = sock
         self.key = key
         self.ready = True
-        self._deadline = port.ticks_add(port.ticks_ms(), FAREWELL_MS)
+        self._resets = linger_s > 0
+        ms = linger_s * 1000 if self._resets else FAREWELL_MS
+        self._deadline = port.ticks_add(port.ticks_ms(), ms)
         self._stack.poll_farewell(self)
 
     def step(self):
-        late = port.ticks_diff(port.ticks_ms(), self._deadline) >= 0
-        if late or (self.ready and not self._stack.discard(self.key)):
+        if self.ready and not self._stack.discard(self.key):
+            self.end()
+        elif port.ticks_diff(port.ticks_ms(), self._deadline) >= 0:
+            if self._resets:
+                self._stack.reset_undelivered(self.key)
             self.end()
         self.ready = False
 
@@ -157,6 +166,7 @@ class SocketStack:
         entry.error = 0
         entry.at_end = False
         entry.discard = False
+        entry.linger_s = -1
         if entry.ring:
             entry.ring.clear()
         entry.key = self._calls.key(sock)
@@ -397,10 +407,22 @@ class SocketStack:
 
     # --- ending
 
+    def linger(self, h, seconds):
+        """Where the peer's FIN came before our close, the computer goes on by its own times."""
+        entry = self._entry(h)
+        if entry is None:
+            return ERR_CLSD
+        if seconds > 0 and not self._calls.can_linger:
+            return ERR_VAL
+        entry.linger_s = seconds
+        return ERR_OK
+
     def close(self, h):
         entry = self._entry(h)
         if entry is None:
             return ERR_CLSD
+        if entry.linger_s == 0:
+            return self.abort(h)
         if self._peer_may_send(entry):
             self._linger(entry)
         else:
@@ -410,6 +432,11 @@ class SocketStack:
     def _peer_may_send(self, entry):
         """True when closing now could answer the peer's next bytes with a reset."""
         return entry.use == _OPEN and entry.interest >= 0 and not entry.at_end
+
+    def reset_undelivered(self, key):
+        """Its time to linger is over: what the peer has not acknowledged it will not get."""
+        if self._calls.in_flight(key) > 0:
+            self._calls.reset_on_close(key)
 
     def _linger(self, entry):
         """Send FIN and go on discarding until the peer's: unread bytes would make it a reset,
@@ -421,7 +448,7 @@ class SocketStack:
         self._next_farewell = (self._next_farewell + 1) % FAREWELLS
         farewell.end()
         self._want(entry, _IN)
-        farewell.begin(entry.sock, entry.key)
+        farewell.begin(entry.sock, entry.key, entry.linger_s)
         entry.interest = -1  # the registration is the farewell's from here on
         self._vacate(entry)
 

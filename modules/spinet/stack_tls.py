@@ -227,7 +227,6 @@ class TlsStack:
         self.inner = manager.stack
         self.identity = None  # what visitors are shown; written by TlsKeys
         self.on_accepted = None  # called with (listener, handle) for a slot; set by ListenerTable
-        self.on_place = None  # called when another handshake may begin; set by ListenerTable
         self.on_failure = None  # called with the reason when an outgoing handshake failed
         self.noted = False  # some session has something to deliver
         self.failures = 0  # handshakes of visitors that came to nothing
@@ -237,11 +236,16 @@ class TlsStack:
         self._shaking = []  # handshakes under way, those given up while a step runs included
         self._spare = [None] * _SPARES  # boxes of sessions that are over: the first _spares
         self._spares = 0
+        self._visitors = 0  # whose handshakes are under way; each has a slot reserved
         self._thread = HandshakeThread(self.inner.wake)
 
     def sessions(self):
         """How many there are, for reports and tests."""
         return sum(1 for session in self._sessions if session)
+
+    def visitors(self):
+        """How many handshakes of visitors are under way."""
+        return self._visitors
 
     # --- the contract
 
@@ -254,6 +258,9 @@ class TlsStack:
 
     def keepalive(self, h, idle, interval, count):
         return self.inner.keepalive(h, idle, interval, count)
+
+    def linger(self, h, seconds):
+        return self.inner.linger(h, seconds)
 
     def readable(self, h):
         session = self._session(h)
@@ -344,7 +351,7 @@ class TlsStack:
 
     def may_begin(self):
         """True while another visitor's handshake may begin."""
-        return self._manager.reserved < HANDSHAKES
+        return self._visitors < HANDSHAKES
 
     def begin(self, listener, handle):
         """A visitor was accepted: shake hands. False (and a reset) when there is no memory."""
@@ -356,7 +363,8 @@ class TlsStack:
         session.began = self._manager.now
         session.deadline = ticks_add(session.began, SILENT_MS)
         listener.shaking += 1
-        self._manager.reserved += 1
+        self._visitors += 1
+        self._manager.reserve()
         self._manager.attach(handle, session)
         self.shake(session)
         return True
@@ -461,8 +469,8 @@ class TlsStack:
     def _release_place(self, session):
         session.listener.shaking -= 1
         session.listener = None
-        self._manager.reserved -= 1
-        self.on_place()
+        self._visitors -= 1
+        self._manager.unreserve()
 
     def _forget_visitor(self, session, end):
         """It never got a slot: nobody is told."""

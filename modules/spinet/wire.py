@@ -16,10 +16,11 @@ MAX_DATA = const(2048)
 SSID_LENGTH = const(32)
 PASSWORD_LENGTH = const(64)
 HOST_NAME_LENGTH = const(64)
-SERVER_NAME_LENGTH = const(64)
+PEER_NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
 REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
 
 HEADER_SIZE = const(12)
+MESSAGE_SIZE = const(HEADER_SIZE + MAX_DATA)
 FIRST_PHASE = const(8)  # header bytes that both sides exchange before the response is decided
 RESPONSE = const(8)
 DATA = const(12)
@@ -62,6 +63,7 @@ FLAG_PUSH = const(0x02)
 FLAG_TLS = const(0x04)
 FLAG_UNVERIFIED = const(0x08)  # connCreate, beside FLAG_TLS: whatever the server's certificate
 FLAG_CA = const(0x01)  # networkSetTlsCert: what outgoing TLS believes, not what we show
+FLAG_CALL_HOME = const(0x08)  # of networkListen: dial out (docs/link-protocol.md, Extensions)
 
 # Enterprise steps, in the flags of networkAddEnterpriseSsid
 ENTERPRISE_SSID = const(0)
@@ -258,7 +260,8 @@ def put_response(message, response: int):
     header[11] = response >> 24
 
 
-# --- ListenOrConnect (12): remoteIp u32 @0, protocol u8 @4, port u16 @6, maxConnections u16 @8
+# --- ListenOrConnect (12): remoteIp u32 @0, protocol u8 @4, port u16 @6, maxConnections u16 @8;
+# as extensions attempts u16 @10 and the peer's name @12, as long as the data phase
 
 
 def peer_ip(message):
@@ -286,10 +289,23 @@ def peer_dotted(message):
     return ".".join(str(octet) for octet in message[DATA : DATA + 4]).encode()
 
 
-def server_name(message, length):
-    """The name behind the record, as bytes; b"" when that is all of the data phase's length."""
-    at = DATA + LISTEN_OR_CONNECT_SIZE
-    return get_text(message, at, length - LISTEN_OR_CONNECT_SIZE)
+def peer_attempts(message):
+    """attempts of a call home, 0 for ever; of every other record it is padding."""
+    return get_u16(message, DATA + 10)
+
+
+def peer_name(message, length):
+    """The name behind the record in `length` bytes of data, b"" when there is none."""
+    return get_text(message, DATA + LISTEN_OR_CONNECT_SIZE, length - LISTEN_OR_CONNECT_SIZE)
+
+
+def is_peer_name(text):
+    """Valid name of a peer: 1..64 letters, digits, hyphens, dots and underscores."""
+    return 1 <= len(text) <= PEER_NAME_LENGTH and all(_is_of_name(c) for c in text)
+
+
+def _is_of_name(c):
+    return 97 <= c <= 122 or 65 <= c <= 90 or 45 <= c <= 46 or 48 <= c <= 57 or c == 95
 
 
 # --- ConnStatus (20): state u8 @0, socketNumber u8 @1, protocol u8 @2, rssi i8 @3,

@@ -2,26 +2,17 @@
 
 import asyncio
 import os
-import socket
 import sys
 import threading
 
 import click
 
-from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.options import HOST, bus_options
 from spinet_controller.cli.session import note, run_with_module
 from spinet_controller.cli.showing import show_json
 from spinet_controller.wifi import join
 
 PIECE = 64 * 1024
-
-
-def resolved(host):
-    """Give the IPv4 address of a name; the module knows no names, this computer does."""
-    try:
-        return socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
-    except (OSError, UnicodeError) as error:
-        raise click.ClickException(f"no IPv4 address is known for {host}") from error
 
 
 class Pipe:
@@ -85,7 +76,7 @@ class Pipe:
 
 
 @click.command()
-@click.argument("host")
+@click.argument("host", type=HOST)
 @click.argument("port", type=click.IntRange(1, 65535))
 @click.option(
     "--quiet",
@@ -96,13 +87,16 @@ class Pipe:
 )
 @bus_options
 def connect(options, host, port, quiet):
-    """Connect the module to HOST and PORT; standard input is sent, what comes is printed."""
-    address = resolved(host)
+    """Connect the module to HOST and PORT; standard input is sent, what comes is printed.
+
+    HOST is an IPv4 address, or a name that the module looks up.
+    """
 
     async def work(module):
         await join(module)
-        reader, writer = await module.open_connection(address, port, timeout=options.timeout)
+        reader, writer = await module.open_connection(host, port, timeout=options.timeout)
         if options.verbose:
+            address, _port = writer.get_extra_info("peername")
             note(f"connected to {address}:{port}")
         pipe = Pipe(reader, writer, quiet)
         await pipe.run()

@@ -1,14 +1,20 @@
-"""`listen`: accept connections on the module, and show or echo what they send."""
+"""`listen` and `call-home`: connections come to the module, or it goes to them; what they send
+is shown, or echoed."""
 
 import asyncio
 
 import click
 
-from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.options import HOST, bus_options
 from spinet_controller.cli.session import note, run_with_module
 from spinet_controller.cli.showing import show_json
 from spinet_controller.cli.streams import closed
+from spinet_controller.errors import SpinetError
 from spinet_controller.wifi import join
+
+
+class GivenUp(SpinetError):
+    """The module calls home no more."""
 
 
 class Listening:
@@ -19,15 +25,37 @@ class Listening:
         self._echo = echo
         self._left = count
         self._opened = 0
+        self._given_up = None
         self._enough = asyncio.Event()
 
-    async def until_enough(self, module, port):
-        """Serve until `count` connections have ended, or for ever."""
-        network = await join(module)
-        module.poller.local_ip = str(network.ip)
+    async def listen(self, module, port):
+        """Serve who comes until `count` connections have ended, or for ever."""
+        network = await self._joined(module)
         async with await module.start_server(self._connected, port):
             self._tell("listening", f"listening on {network.ip}:{port}", port=port)
             await self._enough.wait()
+
+    async def call_home(self, module, host, port, attempts):
+        """The same for connections that the module opens; GivenUp when it does so no more."""
+        await self._joined(module)
+        module.on_news = self._hear
+        async with await module.call_home(self._connected, host, port, attempts=attempts):
+            self._tell("calling", f"calling {host}:{port}", host=host, port=port)
+            await self._enough.wait()
+        if self._given_up:
+            raise GivenUp(self._given_up)
+
+    def _hear(self, text):
+        if text and " given up: " in text:
+            self._given_up = text
+            self._enough.set()
+        elif text:
+            self._tell("news", f"the module says: {text}", text=text)
+
+    async def _joined(self, module):
+        network = await join(module)
+        module.poller.local_ip = str(network.ip)
+        return network
 
     async def _connected(self, reader, writer):
         self._opened += 1
@@ -62,21 +90,43 @@ class Listening:
         if self._options.json:
             connection = {} if number is None else {"connection": number}
             show_json({"event": event, **connection, **facts})
-        elif event == "listening":
+        elif event in ("listening", "calling", "news"):
             note(line)
         else:
             click.echo(line)
 
 
+_ECHO = click.option("--echo", is_flag=True, help="Send everything back.")
+_COUNT = click.option("--count", type=click.IntRange(1), help="End after so many connections.")
+
+
 @click.command()
 @click.argument("port", type=click.IntRange(1, 65535))
-@click.option("--echo", is_flag=True, help="Send everything back.")
-@click.option("--count", type=click.IntRange(1), help="End after so many connections.")
+@_ECHO
+@_COUNT
 @bus_options
 def listen(options, port, echo, count):
     """Listen on PORT of the module and show what comes."""
+    listening = Listening(options, echo, count)
+    run_with_module(options, lambda module: listening.listen(module, port))
 
-    async def work(module):
-        await Listening(options, echo, count).until_enough(module, port)
 
-    run_with_module(options, work)
+@click.command("call-home")
+@click.argument("host", type=HOST)
+@click.argument("port", type=click.IntRange(1, 65535))
+@_ECHO
+@_COUNT
+@click.option(
+    "--attempts",
+    type=click.IntRange(0, 0xFFFF),
+    default=0,
+    help="Give up when so many in a row have failed.  [default: never]",
+)
+@bus_options
+def call_home(options, host, port, echo, count, attempts):
+    """Have the module connect to HOST and PORT, again and again, and show what comes.
+
+    HOST is an IPv4 address, or a name that the module looks up.
+    """
+    listening = Listening(options, echo, count)
+    run_with_module(options, lambda module: listening.call_home(module, host, port, attempts))

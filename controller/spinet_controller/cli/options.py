@@ -1,4 +1,4 @@
-"""Options that every command has."""
+"""Options that every command has, and a kind of argument that some have."""
 
 import functools
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from spinet_controller.bus import DEFAULT_PORT
+from spinet_controller.records import ListenOrConnect
 from spinet_controller.spi_bus import Role
 
 _ROLES = {role.label: role for role in Role}
@@ -29,6 +30,23 @@ class BusOptions:
     time_scale: float
     json: bool
     verbose: bool
+
+
+class Host(click.ParamType):
+    """An IPv4 address, or a name for the module to look up."""
+
+    name = "host"
+
+    def convert(self, value, param, ctx):
+        """Give the text; what can be neither is wrong usage."""
+        try:
+            ListenOrConnect.to(value, 0).pack()
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+HOST = Host()
 
 
 def _role(_context, _option, value):

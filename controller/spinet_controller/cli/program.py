@@ -5,7 +5,7 @@ import click
 from spinet_controller.cli.bench import bench
 from spinet_controller.cli.churn import churn
 from spinet_controller.cli.connect import connect
-from spinet_controller.cli.listen import listen
+from spinet_controller.cli.listen import call_home, listen
 from spinet_controller.cli.networks import networks
 from spinet_controller.cli.scan import scan
 from spinet_controller.cli.serve import serve
@@ -21,5 +21,5 @@ def program():
     """
 
 
-for command in (serve, status, networks, scan, listen, connect, bench, churn):
+for command in (serve, status, networks, scan, listen, connect, call_home, bench, churn):
     program.add_command(command)

@@ -1,0 +1,129 @@
+/*
+ * The `spi_target` module: target_core.h for Python, as spinet.spi_slave wants its target.
+ *
+ * There is one. Nothing but start() and buffers() takes memory of Python's. A phase that is over ends
+ * the wait of the netconn module. Errors are raised as message_binding.h says.
+ */
+#include "message_binding.h"
+#include "netconn_core.h"
+#include "port.h"
+#include "sck_counter.h"
+#include "target_core.h"
+
+#include "py/runtime.h"
+
+/* Collected only by a soft reset (the root pointer keeps it until then): stops what still runs. */
+typedef struct {
+    mp_obj_base_t base;
+} guard_obj_t;
+
+static const mp_obj_type_t guard_type;
+
+/* ---- module: start and stop ---- */
+
+static void keep_guard(void) {
+    if (MP_STATE_VM(spi_target_guard) == NULL) {
+        MP_STATE_VM(spi_target_guard) = mp_obj_malloc_with_finaliser(guard_obj_t, &guard_type);
+    }
+}
+
+/* A soft reset clears no root pointer, so it is forgotten here. */
+static mp_obj_t guard_del(mp_obj_t self) {
+    (void)self;
+    target_stop();
+    MP_STATE_VM(spi_target_guard) = NULL;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(guard_del_obj, guard_del);
+
+/* start(spi, sck, mosi, miso, cs, counts, size): spi as MicroPython counts them, 1 or 2, which is what
+ * ESP-IDF calls SPI2_HOST and SPI3_HOST; counts: end a phase by counting SCK; size of each message
+ * buffer. The wake-up may be used before netconn.start(), so it is made here as well. */
+static mp_obj_t spi_target_start(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    target_config_t config = {
+        .host = mp_obj_get_int(args[0]),
+        .sck = mp_obj_get_int(args[1]),
+        .mosi = mp_obj_get_int(args[2]),
+        .miso = mp_obj_get_int(args[3]),
+        .cs = mp_obj_get_int(args[4]),
+        .counts = mp_obj_is_true(args[5]),
+        .size = (size_t)mp_obj_get_int(args[6]),
+        .wake = nc_wake_from_isr,
+    };
+    port_start();
+    keep_guard();
+    message_raise(target_start(&config));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(spi_target_start_obj, 7, 7, spi_target_start);
+
+static mp_obj_t spi_target_stop(void) {
+    target_stop();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(spi_target_stop_obj, spi_target_stop);
+
+static mp_obj_t spi_target_buffers(void) {
+    return message_buffers_as_tuple();
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(spi_target_buffers_obj, spi_target_buffers);
+
+/* ---- module: phases ---- */
+
+/* arm(tx, rx, offset, n) */
+static mp_obj_t spi_target_arm(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    message_check_pair(args[0], args[1]);
+    message_raise(target_arm(mp_obj_get_int(args[2]), mp_obj_get_int(args[3])));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(spi_target_arm_obj, 4, 4, spi_target_arm);
+
+static mp_obj_t spi_target_clocked(void) {
+    return MP_OBJ_NEW_SMALL_INT(target_clocked());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(spi_target_clocked_obj, spi_target_clocked);
+
+static mp_obj_t spi_target_disarm(void) {
+    target_disarm();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(spi_target_disarm_obj, spi_target_disarm);
+
+/* ---- types ---- */
+
+static const mp_rom_map_elem_t guard_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&guard_del_obj) },
+};
+static MP_DEFINE_CONST_DICT(guard_locals, guard_locals_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    guard_type,
+    MP_QSTR_Guard,
+    MP_TYPE_FLAG_NONE,
+    locals_dict, &guard_locals
+    );
+
+/* ---- the module ---- */
+
+/* COUNTS: this chip can end a phase by counting SCK. */
+static const mp_rom_map_elem_t spi_target_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_spi_target) },
+    { MP_ROM_QSTR(MP_QSTR_start), MP_ROM_PTR(&spi_target_start_obj) },
+    { MP_ROM_QSTR(MP_QSTR_stop), MP_ROM_PTR(&spi_target_stop_obj) },
+    { MP_ROM_QSTR(MP_QSTR_buffers), MP_ROM_PTR(&spi_target_buffers_obj) },
+    { MP_ROM_QSTR(MP_QSTR_arm), MP_ROM_PTR(&spi_target_arm_obj) },
+    { MP_ROM_QSTR(MP_QSTR_clocked), MP_ROM_PTR(&spi_target_clocked_obj) },
+    { MP_ROM_QSTR(MP_QSTR_disarm), MP_ROM_PTR(&spi_target_disarm_obj) },
+    { MP_ROM_QSTR(MP_QSTR_COUNTS), MP_ROM_INT(SCK_COUNTER_THERE) },
+};
+static MP_DEFINE_CONST_DICT(spi_target_globals, spi_target_globals_table);
+
+const mp_obj_module_t spi_target_user_cmodule = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&spi_target_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_spi_target, spi_target_user_cmodule);
+MP_REGISTER_ROOT_POINTER(void *spi_target_guard);

@@ -1,0 +1,169 @@
+#include "target_core.h"
+
+#include <stdatomic.h>
+
+#include "driver/spi_slave.h"
+#include "esp_attr.h"
+#include "esp_err.h"
+#include "esp_private/spi_slave_internal.h"
+#include "esp_rom_gpio.h"
+#include "message_buffers.h"
+#include "sck_counter.h"
+#include "soc/gpio_pins.h"
+#include "soc/spi_periph.h"
+
+#define UNDER_WAY (-1)
+
+static target_config_t config;        /* set by target_start() */
+static bool running;                  /* the driver is ours */
+static spi_slave_transaction_t phase; /* the armed one; the driver writes trans_len */
+
+/* Bytes of the last phase, UNDER_WAY from target_arm() to its end, which the interrupt sets. 0 once
+ * it was taken back. */
+static atomic_int passed;
+
+/* The peripheral's chip-select is what we say, and no longer the pin. */
+static void IRAM_ATTR select_by(uint32_t level) {
+    esp_rom_gpio_connect_in_signal(level, spi_periph_signal[config.host].spics_in, false);
+}
+
+/* ---- interrupts ---- */
+
+/* A phase that CS cut short is never told as whole, even when all but a bit of it has passed. */
+static int IRAM_ATTR bytes_of(const spi_slave_transaction_t *trans) {
+    int whole = (int)(trans->length / 8);
+    if (trans->trans_len >= trans->length) {
+        return whole;
+    }
+    int bytes = (int)((trans->trans_len + 7) / 8);
+    return bytes < whole ? bytes : whole - 1;
+}
+
+/* The driver has connected CS and started. With a counter the chip-select is low from here on. */
+static void IRAM_ATTR on_ready(spi_slave_transaction_t *trans) {
+    (void)trans;
+    if (config.counts) {
+        select_by(GPIO_MATRIX_CONST_ZERO_INPUT);
+    }
+}
+
+/* The chip-select rose. Without a single bit nothing has begun: the same phase is armed again. */
+static void IRAM_ATTR on_done(spi_slave_transaction_t *trans) {
+    if (trans->trans_len == 0) {
+        spi_slave_queue_trans_isr((spi_host_device_t)config.host, trans);
+        return;
+    }
+    atomic_store(&passed, bytes_of(trans));
+    config.wake();
+}
+
+/* The last bit has passed: let the chip-select rise, which makes the driver call on_done(). */
+static void IRAM_ATTR on_last_edge(void) {
+    select_by(GPIO_MATRIX_CONST_ONE_INPUT);
+}
+
+/* ---- start and stop ---- */
+
+static int start_driver(void) {
+    spi_bus_config_t bus = {
+        .mosi_io_num = config.mosi,
+        .miso_io_num = config.miso,
+        .sclk_io_num = config.sck,
+        .quadwp_io_num = -1,
+        .quadhd_io_num = -1,
+        .max_transfer_sz = (int)config.size,
+        /* The counter needs SCK in the GPIO matrix, and all signals go one way. */
+        .flags = config.counts ? SPICOMMON_BUSFLAG_GPIO_PINS : 0,
+    };
+    spi_slave_interface_config_t slave = {
+        .spics_io_num = config.cs,
+        .flags = SPI_SLAVE_NO_RETURN_RESULT,
+        .queue_size = 1,
+        .mode = 1,
+        .post_setup_cb = on_ready,
+        .post_trans_cb = on_done,
+    };
+    int error = spi_slave_initialize((spi_host_device_t)config.host, &bus, &slave, SPI_DMA_CH_AUTO);
+    running = error == ESP_OK;
+    return error;
+}
+
+int target_start(const target_config_t *wanted) {
+    target_stop();
+    config = *wanted;
+    atomic_store(&passed, 0);
+    int error = message_buffers_take(config.size);
+    if (!error) {
+        error = start_driver();
+    }
+    if (!error && config.counts) {
+        error = sck_counter_start(config.sck, on_last_edge);
+    }
+    if (error) {
+        target_stop();
+    }
+    return error;
+}
+
+void target_stop(void) {
+    if (running) {
+        target_disarm();
+        sck_counter_stop();
+        spi_slave_free((spi_host_device_t)config.host);
+        running = false;
+    }
+}
+
+/* ---- phases ---- */
+
+/* The driver has no cancel. Resetting its queue makes it forget the phase, but leaves hardware
+ * and DMA as they are until the next one: so the chip-select goes high, and nothing is clocked. In
+ * this order, as the reset masks the driver's interrupt, which the rising chip-select would raise. */
+void target_disarm(void) {
+    if (!running) {
+        return;
+    }
+    spi_slave_queue_reset((spi_host_device_t)config.host);
+    select_by(GPIO_MATRIX_CONST_ONE_INPUT);
+    atomic_store(&passed, 0);
+}
+
+static int hand_to_driver(int n) {
+    int error = config.counts ? sck_counter_arm(n * 8) : ESP_OK;
+    return error ? error : spi_slave_queue_trans((spi_host_device_t)config.host, &phase, 0);
+}
+
+int target_arm(int offset, int n) {
+    if (!running) {
+        return ESP_ERR_INVALID_STATE;
+    }
+    if (!message_has_phase(offset, n)) {
+        return ESP_ERR_INVALID_ARG;
+    }
+    if (atomic_load(&passed) == UNDER_WAY) {
+        target_disarm();
+    }
+    phase = (spi_slave_transaction_t){
+        .length = (size_t)n * 8,
+        .tx_buffer = message_tx() + offset,
+        .rx_buffer = message_rx() + offset,
+    };
+    atomic_store(&passed, UNDER_WAY);
+    int error = hand_to_driver(n);
+    if (error) {
+        target_disarm();
+    }
+    return error;
+}
+
+/* While it is under way the counter may be ahead of the interrupt, but rx is not whole before it. */
+static int counted(void) {
+    int bytes = config.counts ? (sck_counter_value() + 7) / 8 : 0;
+    int whole = (int)(phase.length / 8);
+    return bytes < whole ? bytes : whole - 1;
+}
+
+int target_clocked(void) {
+    int bytes = atomic_load(&passed);
+    return bytes == UNDER_WAY ? counted() : bytes;
+}

@@ -1,0 +1,6 @@
+#ifndef ESP_ATTR_H
+#define ESP_ATTR_H
+
+#define IRAM_ATTR
+
+#endif

@@ -1,0 +1,7 @@
+#ifndef GPIO_PINS_H
+#define GPIO_PINS_H
+
+#define GPIO_MATRIX_CONST_ONE_INPUT (0x38)
+#define GPIO_MATRIX_CONST_ZERO_INPUT (0x30)
+
+#endif

@@ -1,0 +1,324 @@
+"""Outgoing connections that take more than a connect: to a name, and calling home.
+
+Calling home is a connection that we open and the controller serves as if it had been accepted. A
+session dials its peer, and again whenever the connection is over, with a wait that doubles from
+FIRST_MS to LONGEST_MS and begins anew after a connection that stood for STEADY_MS. It dials with a
+handle of its own: no slot shows anything of it, but one is promised. Once the peer has answered,
+the slot is in the same state, and the controller's, as after an accept, its local port that of the
+networkListen (docs/link-protocol.md, Extensions).
+
+What happens to an attempt is counted in `session.counts` and told to `table.on_event(session,
+event)`; the controller hears, as the last error, of the first failure in a row and of the end.
+The service thread only. Nothing here waits; an attempt allocates, and nothing else does.
+"""
+
+from micropython import const
+
+from spinet import wire
+from spinet.connection import CONNECT_TIMEOUT_MS
+from spinet.port import ticks_add, ticks_diff
+from spinet.socket_calls import dotted
+from spinet.stack import ERR_RST, EVENT_CONNECTED, EVENT_ERROR
+
+SESSIONS = const(4)
+FIRST_MS = const(1000)  # from the end of a connection or an attempt to the next attempt
+LONGEST_MS = const(60000)
+STEADY_MS = const(10000)  # a connection that stood so long was no accident
+
+# Events
+RECONNECTING = const(0)  # an attempt starts, the first one too
+RECONNECT_FAILED = const(1)
+RECONNECTED = const(2)
+GIVEN_UP = const(3)  # no more attempts
+
+EVENT_NAMES = ("reconnecting", "reconnect failed", "reconnected", "no more attempts")
+
+# What a session does
+_UNUSED = const(0)
+_WAITING = const(1)  # until _due, and for a slot
+_LOOKING_UP = const(2)
+_DIALLING = const(3)
+_FULL = const(4)  # as many connections as were wanted; _due: when the last one is steady
+
+STATE_NAMES = ("unused", "waiting", "looking up", "dialling", "connected")
+
+
+class Session:
+    """One peer. To ConnectionManager it is a listener: port, protocol, and what slots belong to."""
+
+    def __init__(self, table):
+        self.port = 0  # that is dialled, and the local port that the controller sees; 0: unused
+        self.ip = 0
+        self.name = b""  # of the peer, b"" when the controller gave its address
+        self.protocol = 0
+        self.limit = 0  # connections at the same time
+        self.attempts = 0  # that may fail in a row, 0: any number
+        self.state = _UNUSED
+        self.counts = [0, 0, 0, 0]  # of each event
+        self.failures = 0  # in a row
+        self.generation = 0  # counts attempts: the look-up of an older one is not for this one
+        self._table = table
+        self._handle = 0  # of the attempt under way
+        self._streak = 0  # attempts since a connection was steady
+        self._due = 0  # see the states; of an attempt its time-out
+        self._timed = False  # _due means something
+
+    def handle(self):
+        """The stack's handle of the attempt under way, 0 without one."""
+        return self._handle
+
+    def title(self):
+        """Whom it calls, as host:port."""
+        return "%s:%d" % (self.name.decode() if self.name else dotted(self.ip), self.port)
+
+    def is_for(self, ip, name):
+        """True when this is the peer it calls."""
+        return self.name == name and (bool(name) or self.ip == ip)
+
+    def start(self, ip, port, name, protocol, limit, attempts, now):
+        """This entry calls that peer from now on; the first attempt starts with the next step."""
+        self.ip = ip
+        self.port = port
+        self.name = name
+        self.protocol = protocol
+        self.limit = limit
+        self.attempts = attempts
+        self.counts = [0, 0, 0, 0]
+        self.failures = 0
+        self._streak = 0
+        self._wait(now, 0)
+
+    def end(self):
+        """Call no more; connections that stand live on."""
+        self._drop_attempt()
+        self._table.manager.disown(self)
+        self.port = 0
+        self.state = _UNUSED
+        self._timed = False
+        self._table.active -= 1
+
+    def _drop_attempt(self):
+        """No more of the attempt under way: its handle, its look-up, its promised slot."""
+        manager = self._table.manager
+        if self._handle:
+            handle = self._handle
+            self._handle = 0
+            manager.detach(handle)
+            manager.stack.abort(handle)
+        if self.state in (_LOOKING_UP, _DIALLING):
+            manager.unreserve()
+            self.state = _WAITING
+
+    # --- time passes
+
+    def _set_due(self, now, ms):
+        self._due = ticks_add(now, ms)
+        self._timed = True
+
+    def _wait(self, now, ms):
+        self.state = _WAITING
+        self._set_due(now, ms)
+
+    def due_ms(self, now):
+        """How long until step() has something to do; -1: no time is set."""
+        return max(0, ticks_diff(self._due, now)) if self._timed else -1
+
+    def step(self, now):
+        """What is due."""
+        if not self._timed or ticks_diff(now, self._due) < 0:
+            return
+        self._timed = False
+        if self.state == _WAITING:
+            self._attempt(now)
+        elif self.state == _DIALLING:
+            self._failed(now, "timed out")
+        elif self.state == _FULL:
+            self._streak = 0
+
+    def on_slots_freed(self, now):
+        """A connection of ours may be over, or the slot be there that we wait for."""
+        if self.state == _WAITING and not self._timed:
+            self._attempt(now)
+        elif self.state == _FULL and self._table.manager.accepted_by(self) < self.limit:
+            self._wait(now, self._pause_ms())
+
+    def _pause_ms(self):
+        return min(FIRST_MS << min(max(0, self._streak - 1), 6), LONGEST_MS)
+
+    # --- attempts
+
+    def _attempt(self, now):
+        """Start one, unless there is no slot for it: then as soon as one is freed."""
+        manager = self._table.manager
+        if not manager.reserve():
+            return
+        self._streak += 1
+        self.generation += 1
+        self._tell(RECONNECTING)
+        if self.name:
+            self.state = _LOOKING_UP
+            self._table.names.ask(self.name, self, self.generation, self.port, now)
+        else:
+            self._dial(self.ip, now)
+
+    def is_waiting(self, lookup):
+        """See spinet.names; also from its thread."""
+        return self.state == _LOOKING_UP and lookup.key == self.generation
+
+    def found(self, _lookup, ip):
+        """See spinet.names."""
+        now = self._table.manager.now
+        if ip:
+            self._dial(ip, now)
+        else:
+            self._failed(now, "host not found")
+
+    def _dial(self, ip, now):
+        manager = self._table.manager
+        self.state = _DIALLING
+        handle = manager.stack.connect(ip, self.port)
+        if handle < 0:
+            self._failed(now, "no route" if handle != ERR_RST else "refused")
+            return
+        self._handle = handle
+        manager.attach(handle, self)
+        self._set_due(now, CONNECT_TIMEOUT_MS)
+
+    def on_events(self, events):
+        """What became of the attempt; what else the stack reports is the slot's already."""
+        manager = self._table.manager
+        if events & EVENT_CONNECTED:
+            self._answered(manager, events)
+        elif events & EVENT_ERROR:
+            refused = manager.stack.error(self._handle) == ERR_RST
+            self._failed(manager.now, "refused" if refused else "no answer")
+
+    def _answered(self, manager, events):
+        handle = self._handle
+        self._handle = 0
+        self.state = _FULL
+        manager.unreserve()
+        slot = manager.adopt(handle, self)  # in the place that was promised
+        wire.set_local_port(slot.record, self.port)
+        self.failures = 0
+        self._tell(RECONNECTED)
+        if manager.accepted_by(self) < self.limit:
+            self._wait(manager.now, self._pause_ms())
+        else:
+            self._set_due(manager.now, STEADY_MS)
+        slot.on_events(events & ~EVENT_CONNECTED)
+
+    def _failed(self, now, reason):
+        self._drop_attempt()
+        self.failures += 1
+        self._tell(RECONNECT_FAILED)
+        if self.failures == self.attempts:
+            self._table.fail("call home to %s given up: %s" % (self.title(), reason))
+            self._tell(GIVEN_UP)
+            self.end()
+            return
+        if self.failures == 1:
+            self._table.fail("call home to %s failed: %s" % (self.title(), reason))
+        self._wait(now, self._pause_ms())
+
+    def _tell(self, event):
+        self.counts[event] += 1
+        if self._table.on_event:
+            self._table.on_event(self, event)
+
+
+class SessionTable:
+    """All sessions. Used by commands; step() by the loop. `fail(text)` sets the last error."""
+
+    def __init__(self, manager, names, fail):
+        self.manager = manager
+        self.names = names
+        self.fail = fail
+        self.on_event = None  # called as (session, event); set by whoever keeps a trace
+        self.entries = [Session(self) for _ in range(SESSIONS)]
+        self.active = 0  # sessions; step() has nothing to do while it is 0
+        self._freed = 0  # as the manager counts, when we last looked
+
+    def call(self, ip, port, name, protocol, limit, attempts):
+        """Start, or with limit 0 stop, calling a peer; True unless it failed.
+
+        There is one session for a port; the same again is a no-op. Stopping with port 0 stops all.
+        """
+        if limit == 0:
+            self.stop(port)
+            return True
+        present = self._on_port(port)
+        if present:
+            return present.is_for(ip, name)
+        entry = self._on_port(0)
+        if port == 0 or entry is None or not (ip or name):
+            return False
+        limit = min(limit, wire.SOCKETS)
+        entry.start(ip, port, name, protocol, limit, attempts, self.manager.now)
+        self.active += 1
+        return True
+
+    def _on_port(self, port):
+        for entry in self.entries:
+            if entry.port == port:
+                return entry
+        return None
+
+    def stop(self, port):
+        """Stop calling on this port (0: on all)."""
+        for entry in self.entries:
+            if entry.port and (not port or port == entry.port):
+                entry.end()
+
+    def step(self, now):
+        """Time passes, and slots were freed."""
+        freed = self.manager.freed != self._freed
+        self._freed = self.manager.freed
+        for entry in self.entries:
+            if entry.port:
+                if freed:
+                    entry.on_slots_freed(now)
+                entry.step(now)
+
+    def due_ms(self, now):
+        """How long the loop may sleep; -1: as long as it likes."""
+        if self.manager.returned:
+            return 0  # a slot that was promised is somebody else's to have
+        soonest = -1
+        for entry in self.entries:
+            due = entry.due_ms(now) if entry.port else -1
+            if due >= 0 and (soonest < 0 or due < soonest):
+                soonest = due
+        return soonest
+
+
+class NamedPeers:
+    """connCreate with a name: the slot is connecting while the name is looked up."""
+
+    def __init__(self, manager, names, fail):
+        self._manager = manager
+        self._names = names
+        self._fail = fail  # called with the text of the last error
+
+    def connect(self, slot, name, port):
+        """Take a slot that is allocated to the peer of that name; what goes wrong shows in it."""
+        if not wire.is_peer_name(name):
+            self._fail("bad host name")
+            slot.give_up()
+            return
+        slot.await_address()
+        self._names.ask(name, self, slot.token(), port, self._manager.now)
+
+    def is_waiting(self, lookup):
+        """See spinet.names; also from its thread."""
+        slot = self._manager.living(lookup.key)
+        return slot is not None and slot.awaits_address()
+
+    def found(self, lookup, ip):
+        """See spinet.names."""
+        slot = self._manager.living(lookup.key)
+        if not ip:
+            self._fail("host not found: " + lookup.name.decode())
+            slot.give_up()
+        elif slot.connect(ip, lookup.port) < 0:
+            self._fail("Connection creation failed")
