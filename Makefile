@@ -18,6 +18,8 @@ WORKERS ?= 3##                  how many processes share the tests of `make test
 TEST ?=##                       the test that `make capture` records, as pytest names it
 PORT ?= 8765##                  the virtual bus of `make sim`, or a board's serial port: PORT=/dev/ttyUSB0
 BOARD ?=##                      the chip's board: SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3
+IDF_PATH ?=##                   ESP-IDF's folder
+EXTRA_COMPONENTS ?=##           a folder of components that ESP-IDF does not bring (mdns), for `make check-idf`
 
 # A value's comment must not leave its blanks in the value.
 override PYTHON := $(strip $(PYTHON))
@@ -34,7 +36,9 @@ override BENCH_MIB := $(strip $(BENCH_MIB))
 override WORKERS := $(strip $(WORKERS))
 override TEST := $(strip $(TEST))
 override BOARD := $(strip $(BOARD))
-export MICROPY_DIR
+override IDF_PATH := $(strip $(IDF_PATH))
+override EXTRA_COMPONENTS := $(strip $(EXTRA_COMPONENTS))
+export MICROPY_DIR IDF_PATH EXTRA_COMPONENTS
 
 include tools/check_values.mk
 
@@ -56,7 +60,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
     churn interrupt transfer capture bench rig-packages \
-    mpy qemu firmware flash repl deploy monitor \
+    mpy mip check-idf budget qemu firmware flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -74,6 +78,12 @@ mpy-cross: $(MPY_CROSS) ## build MicroPython's cross compiler alone
 mpy: $(BUILD)/venv/ready ## compile the modules for the chips, with every MicroPython release from 1.25 on
 	@echo "Compiling the modules for the chips"
 	@$(BIN)/python tools/compile_modules.py --build $(BUILD)
+
+mip: $(BUILD)/venv/ready ## compile packages for boards with MicroPython's own image, for mpremote mip install
+	@$(BIN)/python tools/make_mip.py --build $(BUILD)
+
+check-idf: $(BUILD)/venv/ready ## check our C and settings against ESP-IDF's sources (IDF_PATH, MICROPY_DIR)
+	@$(BIN)/python tools/check_idf.py --build $(BUILD)
 
 # lwIP's way out of the process: a TAP device that is there for as long as the command.
 WITH_TAP := $(if $(filter lwip,$(STACK)),$(PYTHON) tools/with_tap.py)
@@ -99,6 +109,9 @@ OFFSET_SPINET_ESP32C3 := 0x0
 OFFSET_SPINET_ESP32S3 := 0x0
 IMAGE := $(BUILD)/firmware/$(BOARD)/firmware.bin
 ON_BOARD = $(BIN)/python -m mpremote connect $(PORT)
+
+budget: $(BUILD)/venv/ready ## print what a chip's firmware takes of flash and RAM, from the builds at hand (BOARD)
+	@$(BIN)/python tools/budget.py $(BOARD) --build $(BUILD)
 
 firmware: ## build the image for a chip, with ESP-IDF (BOARD, MICROPY_DIR, IDF_PATH)
 	@$(PYTHON) tools/build_firmware.py $(BOARD) --build $(BUILD)
@@ -162,6 +175,9 @@ bench: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready rig-packages ## compare wh
 	@$(PYTHON) tools/with_tap.py $(BIN)/python tools/bench_stacks.py $(BIN)/spinet-controller \
 	    $(SIM_SOCKETS) $(SIM_LWIP) $(BENCH_MIB)
 
+wifi-table: $(BUILD)/venv/ready ## play the stories of WiFi and write their table into docs/wifi.md
+	@$(BIN)/python host_tests/wifi_stories.py docs/wifi.md
+
 rig-packages:
 	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2
 
@@ -169,12 +185,15 @@ stack-packages:
 	@$(if $(WITH_TAP),tools/need_packages.sh "lwIP" ip=iproute2)
 
 test-packages:
-	@tools/need_packages.sh "the tests" chromium=chromium curl=curl ip=iproute2 \
-	    openssl=openssl qemu-system-riscv32=qemu-system-misc
+	@tools/need_packages.sh "the tests" avahi-browse=avahi-utils avahi-daemon=avahi-daemon \
+	    chromium=chromium cmake=cmake curl=curl dbus-daemon=dbus-daemon dig=bind9-dnsutils \
+	    ip=iproute2 openssl=openssl \
+	    qemu-system-riscv32=qemu-system-misc
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
-	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig spi-rig qemu firmware mpy mpy-cross logs hypothesis) \
+	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig spi-rig qemu firmware check-idf mip mpy mpy-cross \
+	    logs hypothesis) \
 	    $(BUILD)/*_cache
 
 distclean: ## remove everything that is not a source

@@ -7,6 +7,7 @@ from stub_stack import StubStack
 from spinet import wire
 from spinet.commands import Commands
 from spinet.connection import ConnectionManager
+from spinet.discovery import Discovery, Silent
 from spinet.listener import ListenerTable
 from spinet.names import Names, Worker
 from spinet.networks import Networks
@@ -49,16 +50,31 @@ class ScriptedRadio:
         self.outcome_is = None  # None: still connecting
         self.finds = None  # None: still scanning
         self.serve_says = ""
+        self.scan_problem_is = ""
+        self.is_associated = False
+        self.sees = []  # what a scan for one network finds, which is over at once
         self.strength = -55
         self.joined = None
         self.quarter_db = None
 
-    def join(self, network):
-        self.calls.append("join " + network.ssid.decode())
+    def join(self, network, access_point=None):
+        pin = f" on channel {access_point[1]}" if access_point else ""
+        self.calls.append("join " + network.ssid.decode() + pin)
         self.joined = network
 
     def outcome(self):
         return self.outcome_is
+
+    def associated(self):
+        return self.is_associated
+
+    def rejoin(self):
+        self.calls.append("rejoin")
+        self.outcome_is = None
+
+    def pause(self):
+        self.calls.append("pause")
+        self.outcome_is = None
 
     def serve(self, network):
         self.calls.append("serve " + network.ssid.decode())
@@ -68,12 +84,15 @@ class ScriptedRadio:
     def leave(self):
         self.calls.append("leave")
 
-    def scan(self):
-        self.calls.append("scan")
-        self.finds = None
+    def scan(self, ssid):
+        self.calls.append("scan " + ssid.decode() if ssid else "scan")
+        self.finds = self.sees if ssid else None
 
     def found(self):
         return self.finds
+
+    def scan_problem(self):
+        return self.scan_problem_is
 
     def rssi(self):
         return self.strength
@@ -99,6 +118,8 @@ class FakeBoard:
         self.the_stack = StubStack()
         self.the_store = MemoryStore()
         self.the_radio = ScriptedRadio()
+        self.the_announcer = Silent()
+        self.the_captive = Silent()
         self.the_port = None  # set by whoever runs a service on this board
         self.said = []
         self.feeds = 0
@@ -115,6 +136,9 @@ class FakeBoard:
     def link_port(self):
         return self.the_port
 
+    def announcers(self, _stack):
+        return self.the_announcer, self.the_captive
+
     def fill(self, status):
         status.version = b"2.3.0-test"
         status.reset_reason = wire.RESET_BY_CONTROLLER
@@ -130,14 +154,15 @@ class FakeBoard:
 class Bench:
     """The firmware's commands on a FakeBoard, and a controller that asks through a rig."""
 
-    def __init__(self, role, data=b""):
+    def __init__(self, role, data=b"", radio=None):
         self.board = FakeBoard()
+        self.board.the_radio = radio or self.board.the_radio
         self.stack = self.board.the_stack
         self.store = self.board.the_store
         self.store.data = data
         self.radio = self.board.the_radio
         self.networks = Networks(self.store)
-        self.wlan = Wlan(self.radio, self.networks)
+        self.wlan = Wlan(self.radio, self.networks, debug=True)
         self.manager = ConnectionManager(self.stack, debug=True)
         self.listeners = ListenerTable(self.manager)
         self.tls = None
@@ -146,6 +171,8 @@ class Bench:
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
         self.commands.sessions = self.sessions
         self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
+        silent = Silent(), Silent()
+        self.discovery = Discovery(*silent, self.listeners, self.wlan, self.commands.host_name())
         self.rig = make_rig(role, self.commands)
         self.manager.now = self.rig.now
 

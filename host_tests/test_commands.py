@@ -330,8 +330,7 @@ def test_status_bit_maps(bench):
 
 
 def test_status_has_the_stations_rssi(bench):
-    bench.wlan.state = wire.WIFI_CONNECTED
-    bench.wlan.refresh()
+    join(bench)
     assert bench.ask(6, 0)[1][3] == 256 - 55
 
 
@@ -576,6 +575,12 @@ def test_factory_reset_forgets_everything_before_cs_rises(bench):
     assert levels == [0]
     assert bench.networks.remembered() == []
     assert bench.store.data == b""
+
+
+def test_factory_reset_drops_an_enterprise_network_that_was_begun(bench):
+    assert enterprise(bench) == 0
+    assert bench.response(17) == 0
+    assert bench.response(26, flags=2) == wire.WRONG_STATE
 
 
 def test_factory_reset_that_fails_is_said(bench):
@@ -872,6 +877,8 @@ class ServiceOf:
     """What a report looks at."""
 
     def __init__(self, bench):
+        self.board = bench.board
+        self.discovery = bench.discovery
         self.manager = bench.manager
         self.listeners = bench.listeners
         self.tls = None

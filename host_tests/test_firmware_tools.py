@@ -133,6 +133,7 @@ def test_board_that_is_none():
     ("arguments", "text"),
     [
         (["firmware"], "BOARD is one of SPINET_ESP32 SPINET_ESP32C3 SPINET_ESP32S3, not ''"),
+        (["budget"], "which chip?"),
         (["firmware", "BOARD=SIM"], "not 'SIM'"),
         (["flash", "PORT=/dev/null"], "which chip?"),
         (["flash", "BOARD=SPINET_ESP32"], "which serial port? for instance make flash PORT="),

@@ -5,6 +5,10 @@ from fake_board import Bench
 
 from spinet import report, sessions
 from spinet import service as service_module
+from spinet.networks import Network
+
+SECRET = "plant3d-s3cret"
+CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + SECRET.encode().ljust(64, b"\0")
 
 
 @pytest.fixture
@@ -65,9 +69,32 @@ def test_network(shown):
     shown.bench.wlan.fail("oops")
     assert shown(report.network).splitlines() == [
         "WiFi idle, rssi -128",
+        "0 reconnects",
+        "host name spinet, not announced",
         "last error: oops",
         "0 networks remembered",
     ]
+
+
+def test_network_of_a_station_and_of_an_access_point(shown):
+    bench = shown.bench
+    bench.radio.outcome_is = ""
+    bench.networks.remember(Network(CONFIG))
+    bench.wlan.start_client(b"Workshop", 0)
+    text = shown(report.network)
+    assert "WiFi connected" in text
+    assert "network Workshop, channel 0, address 192.168.1.50" in text
+    bench.wlan.stop()
+    bench.networks.set_access_point(Network(CONFIG))
+    bench.wlan.start_access_point()
+    assert "2 stations" in shown(report.network)
+    assert SECRET not in shown(report.all)
+
+
+def test_heap(shown):
+    free, system = shown(report.heap).splitlines()
+    assert free.startswith("heap free ")
+    assert system.startswith("free for the system ")
 
 
 def test_counters(shown):
@@ -80,11 +107,15 @@ def test_counters(shown):
 
 def test_diagnostics_is_all_of_it(shown):
     text = shown(lambda: report.diagnostics(shown.bench))
-    for part in (report.slots, report.listeners, report.network):
+    for part in (report.slots, report.listeners, report.network, report.counters):
         assert shown(part) in text
+    assert "heap free" in text
+    assert shown(report.all) == text
 
 
-@pytest.mark.parametrize("name", ["slots", "listeners", "sessions", "network", "counters"])
+@pytest.mark.parametrize(
+    "name", ["slots", "listeners", "sessions", "network", "counters", "heap", "all"]
+)
 def test_without_a_service(name, monkeypatch, capsys):
     monkeypatch.setattr(service_module, "current", None)
     getattr(report, name)()

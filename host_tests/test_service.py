@@ -96,7 +96,7 @@ def test_sleep_is_bounded_by_what_comes_next(service, clock):
     service.wlan.fail("news")
     service.run_once()
     assert clock.sleeps[-1] <= NEWS_MS
-    service.wlan.scan()
+    service.wlan.scan(0)
     service.run_once()
     assert clock.sleeps[-1] <= service_module.WATCH_MS
 

@@ -1,15 +1,22 @@
 """WiFi's states, refusals and errors over a scripted radio and a clock that tests turn."""
 
+import itertools
+
 import pytest
 from fake_board import ON_AIR, MemoryStore, ScriptedRadio
 
-from spinet import wire
+from spinet import station, wire
 from spinet.networks import Network, Networks
-from spinet.wlan import CONNECT_TIMEOUT_MS, Wlan
+from spinet.station import CONNECT_TIMEOUT_MS, REJOIN_TIMEOUT_MS, SCAN_TIMEOUT_MS
+from spinet.wlan import LEGAL, Wlan
+
+GUEST = (b"Guest", bytes([2, 0, 0, 0, 0, 9]), 4, -40, 0, 2)
 
 
-def network(ssid, ip=0):
-    return Network(ip.to_bytes(4, "little") + bytes(12) + ssid.ljust(32, b"\0") + bytes(64))
+def network(ssid, ip=0, channel=0, password=b""):
+    record = bytearray(ip.to_bytes(4, "little") + bytes(12) + ssid.ljust(32, b"\0"))
+    record[12] = channel
+    return Network(bytes(record) + password.ljust(64, b"\0"))
 
 
 @pytest.fixture
@@ -22,7 +29,7 @@ def wlan(radio):
     networks = Networks(MemoryStore())
     networks.remember(network(b"Guest"))
     networks.remember(network(b"Attic", ip=0x3201A8C0))
-    return Wlan(radio, networks)
+    return Wlan(radio, networks, debug=True)
 
 
 @pytest.fixture
@@ -36,6 +43,25 @@ def connected(connecting, radio):
     radio.outcome_is = ""
     connecting.step(1001)
     return connecting
+
+
+@pytest.fixture
+def lost(connected, radio):
+    """The link was lost at 2000."""
+    connected.told()
+    radio.outcome_is = None
+    connected.refresh(2000)
+    return connected
+
+
+@pytest.fixture
+def reconnecting(lost, radio):
+    """The radio gave up at 3000; a scan for Guest finds nobody, so that an attempt is under way."""
+    radio.outcome_is = "network not found"
+    radio.calls.clear()
+    lost.step(3000)
+    lost.told()
+    return lost
 
 
 def error(wlan):
@@ -66,7 +92,7 @@ def test_unknown_name_is_an_error_and_no_attempt(wlan, radio):
 
 def test_connecting(connecting, radio):
     assert connecting.state == wire.WIFI_CONNECTING
-    assert radio.calls == ["join Guest"]
+    assert radio.calls == ["scan Guest", "join Guest"]  # not seen, but it may be hidden
     assert connecting.active()
     assert connecting.has_news()
     assert not connecting.may_start()
@@ -82,12 +108,17 @@ def test_connected(connected):
     assert error(connected) == ""
 
 
-def test_failure_is_the_radios_reason(connecting, radio):
-    radio.outcome_is = "wrong password"
+@pytest.mark.parametrize(
+    "reason", ["wrong password", "network not found", "refused by the access point"]
+)
+def test_failure_is_the_radios_reason(connecting, radio, reason):
+    radio.outcome_is = reason
     connecting.step(1001)
     assert connecting.state == wire.WIFI_IDLE
-    assert error(connecting) == "wrong password"
+    assert error(connecting) == "Guest: " + reason
     assert radio.calls[-1] == "leave"
+    assert not connecting.active()
+    assert connecting.may_start()
 
 
 def test_attempt_ends_after_its_time(connecting, radio):
@@ -95,8 +126,12 @@ def test_attempt_ends_after_its_time(connecting, radio):
     assert connecting.state == wire.WIFI_CONNECTING
     connecting.step(1000 + CONNECT_TIMEOUT_MS)
     assert connecting.state == wire.WIFI_IDLE
-    assert error(connecting) == "connecting timed out"
+    assert error(connecting) == "Guest: connecting timed out"
     assert radio.calls[-1] == "leave"
+
+
+def test_connect_timeout_is_that_of_the_protocol():
+    assert CONNECT_TIMEOUT_MS == 40000
 
 
 def test_attempt_across_the_clocks_wrap(wlan):
@@ -105,6 +140,21 @@ def test_attempt_across_the_clocks_wrap(wlan):
     assert wlan.state == wire.WIFI_CONNECTING
     wlan.step(CONNECT_TIMEOUT_MS)
     assert wlan.state == wire.WIFI_IDLE
+
+
+@pytest.mark.parametrize(
+    ("ssid", "associated", "why"),
+    [
+        (b"Guest", True, "no address by DHCP"),
+        (b"Guest", False, "connecting timed out"),
+        (b"Attic", True, "connecting timed out"),  # its address is fixed
+    ],
+)
+def test_dhcp_that_never_answers_is_told_apart(wlan, radio, ssid, associated, why):
+    radio.is_associated = associated
+    wlan.start_client(ssid, 0)
+    wlan.step(CONNECT_TIMEOUT_MS)
+    assert error(wlan) == ssid.decode() + ": " + why
 
 
 @pytest.mark.parametrize(("ssid", "dhcp"), [(b"Guest", 1), (b"Attic", 0)])
@@ -116,6 +166,58 @@ def test_dhcp_is_told(wlan, radio, ssid, dhcp):
     assert status.dhcp == dhcp
     assert status.rssi == -55
     assert status.ssid == ssid
+
+
+# --- the access point that the scan chose
+
+
+def test_strongest_of_that_name_is_joined(wlan, radio):
+    radio.sees = [ON_AIR[0], GUEST]
+    wlan.start_client(b"Guest", 0)
+    assert radio.calls == ["scan Guest", "join Guest on channel 4"]
+
+
+def test_other_names_of_a_scan_do_not_count(wlan, radio):
+    radio.sees = [ON_AIR[1], ON_AIR[2]]
+    wlan.start_client(b"Guest", 0)
+    assert radio.calls == ["scan Guest", "join Guest"]
+
+
+def test_retry_lets_go_of_the_access_point(wlan, radio):
+    radio.sees = [GUEST]
+    wlan.start_client(b"Guest", 0)
+    radio.outcome_is = "network not found"
+    radio.calls.clear()
+    wlan.step(10)
+    assert radio.calls == ["join Guest", "leave"]
+    assert error(wlan) == "Guest: network not found"
+
+
+def test_retry_that_works_is_no_error(wlan, radio):
+    radio.sees = [GUEST]
+    wlan.start_client(b"Guest", 0)
+    join = radio.join
+
+    def join_and_work(network, access_point=None):
+        join(network, access_point)
+        radio.outcome_is = ""
+
+    radio.join = join_and_work
+    radio.outcome_is = "refused by the access point"
+    wlan.step(10)
+    assert wlan.state == wire.WIFI_CONNECTED
+    assert error(wlan) == ""
+
+
+def test_all_attempts_together_have_one_time(wlan, radio):
+    radio.sees = [GUEST]
+    wlan.start_client(b"Guest", 0)
+    radio.outcome_is = "refused by the access point"
+    radio.join = lambda network, access_point=None: setattr(radio, "outcome_is", None)
+    wlan.step(CONNECT_TIMEOUT_MS - 1)
+    assert wlan.state == wire.WIFI_CONNECTING
+    wlan.step(CONNECT_TIMEOUT_MS)
+    assert error(wlan) == "Guest: connecting timed out"
 
 
 # --- the strongest
@@ -133,7 +235,7 @@ def test_strongest_that_is_remembered_is_joined(choosing, radio):
     assert radio.calls == ["scan"]
     radio.finds = list(ON_AIR)  # Workshop is stronger, and nobody knows it
     choosing.step(1200)
-    assert radio.calls == ["scan", "join Attic"]
+    assert radio.calls == ["scan", "join Attic on channel 6"]
     radio.outcome_is = ""
     choosing.step(1201)
     assert choosing.state == wire.WIFI_CONNECTED
@@ -150,8 +252,151 @@ def test_nothing_known_in_reach(choosing, radio, finds):
 
 def test_its_scan_is_no_result_for_the_controller(choosing, radio):
     radio.finds = list(ON_AIR)
+    assert not choosing.scanning()
     choosing.step(1100)
     assert choosing.scan_result() is None
+
+
+def test_scan_that_fails_is_the_reason(choosing, radio):
+    radio.finds = []
+    radio.scan_problem_is = "cannot scan: busy"
+    choosing.step(1100)
+    assert error(choosing) == "cannot scan: busy"
+
+
+def test_scan_that_never_ends_is_given_up(choosing, radio):
+    choosing.step(1000 + SCAN_TIMEOUT_MS - 1)
+    assert choosing.state == wire.WIFI_CONNECTING
+    choosing.step(1000 + SCAN_TIMEOUT_MS)
+    assert choosing.state == wire.WIFI_IDLE
+    assert error(choosing) == "network scan failed"
+    assert radio.calls[-1] == "leave"
+
+
+# --- lost links
+
+
+def test_lost_link_is_the_radios_to_mend_first(lost, radio):
+    assert lost.state == wire.WIFI_AUTO_RECONNECTING
+    assert error(lost) == "Guest: connection lost, auto-reconnecting"
+    assert radio.calls[-1] == "rejoin"
+    assert lost.rssi == -128
+    assert lost.active()
+    assert not lost.may_start()
+    assert not lost.may_scan()
+
+
+def test_link_that_comes_back(lost, radio):
+    radio.outcome_is = ""
+    lost.step(2500)
+    assert lost.state == wire.WIFI_CONNECTED
+    assert error(lost) == "Guest: reconnected"
+    assert lost.rssi == -55
+    status = wire.NetworkStatus()
+    lost.fill(status)
+    assert status.reconnects == 1
+
+
+def test_lost_link_is_not_acted_on_during_a_scan(connected, radio):
+    connected.scan(1500)
+    radio.outcome_is = None
+    connected.refresh(2000)
+    assert connected.state == wire.WIFI_CONNECTED
+    radio.finds = []
+    connected.step(2100)
+    connected.refresh(3000)
+    assert connected.state == wire.WIFI_AUTO_RECONNECTING
+
+
+def test_radio_that_fails_to_mend_it_is_followed_by_a_fresh_scan(reconnecting, radio):
+    assert reconnecting.state == wire.WIFI_RECONNECTING
+    assert radio.calls[:2] == ["pause", "scan Guest"]
+    assert "leave" not in radio.calls
+
+
+def test_radio_that_never_mends_it_too(lost, radio):
+    lost.step(2000 + REJOIN_TIMEOUT_MS - 1)
+    assert lost.state == wire.WIFI_AUTO_RECONNECTING
+    lost.step(2000 + REJOIN_TIMEOUT_MS)
+    assert lost.state == wire.WIFI_RECONNECTING
+    assert error(lost) == "Guest: auto-reconnect failed, reconnecting: connecting timed out"
+
+
+def outage(wlan, radio, reason, hours, begins=3000):
+    """Hours in which every attempt fails; the times of the scans, in ms."""
+    scans = []
+    scan = radio.scan
+    radio.scan = lambda ssid: (scans.append(now), scan(ssid))
+    for now in range(begins, begins + hours * 3600000, 500):
+        radio.outcome_is = reason
+        wlan.step(now)
+    return scans
+
+
+def test_it_tries_for_ever_with_growing_pauses(reconnecting, radio):
+    scans = outage(reconnecting, radio, "network not found", hours=3)
+    pauses = [b - a for a, b in itertools.pairwise(scans)]
+    assert pauses[:5] == [4000, 8000, 16000, 32000, 60000]
+    assert set(pauses[5:]) == {60000}
+    assert reconnecting.state == wire.WIFI_RECONNECTING
+    assert reconnecting.station.reconnects == 2 + len(scans)
+
+
+def test_same_reason_is_told_once(reconnecting, radio):
+    outage(reconnecting, radio, "network not found", hours=1)
+    assert not reconnecting.has_news()
+    outage(reconnecting, radio, "wrong password", hours=1, begins=3 * 3600000)
+    assert error(reconnecting) == "Guest: wrong password"
+
+
+def test_first_pause_is_short_again_after_success(reconnecting, radio):
+    outage(reconnecting, radio, "network not found", hours=1)
+    radio.outcome_is = ""
+    reconnecting.step(3 * 3600000)
+    assert reconnecting.state == wire.WIFI_CONNECTED
+    assert error(reconnecting) == "Guest: reconnected"
+    assert reconnecting.station._pause == station.FIRST_PAUSE_MS
+
+
+def test_attempt_of_a_reconnect_has_its_time_too(reconnecting, radio):
+    reconnecting.step(3000 + CONNECT_TIMEOUT_MS - 1)
+    assert error(reconnecting) == ""
+    reconnecting.step(3000 + CONNECT_TIMEOUT_MS)
+    assert error(reconnecting) == "Guest: connecting timed out"
+    assert radio.calls[-1] == "pause"
+    assert reconnecting.state == wire.WIFI_RECONNECTING
+
+
+def test_network_that_was_forgotten_meanwhile_ends_it(reconnecting, radio):
+    reconnecting.networks.forget(b"Guest")
+    radio.outcome_is = "network not found"
+    reconnecting.step(3001)
+    reconnecting.step(3001 + station.FIRST_PAUSE_MS)
+    assert reconnecting.state == wire.WIFI_IDLE
+    assert error(reconnecting) == "no data found for requested SSID"
+    assert radio.calls[-1] == "leave"
+
+
+def test_new_password_is_used_by_the_next_attempt(reconnecting, radio):
+    reconnecting.networks.remember(network(b"Guest", password=b"another-one"))
+    radio.outcome_is = "wrong password"
+    reconnecting.step(3001)
+    reconnecting.step(3001 + station.FIRST_PAUSE_MS)
+    assert wire.config_password(radio.joined.record) == b"another-one"
+
+
+def test_strongest_is_chosen_anew(choosing, radio):
+    radio.finds = [ON_AIR[2]]
+    radio.outcome_is = ""
+    choosing.step(1100)
+    radio.outcome_is = None
+    choosing.refresh(2000)
+    radio.outcome_is = "network not found"
+    choosing.step(2020)
+    radio.calls.clear()
+    radio.finds = [ON_AIR[0]]
+    choosing.step(3000)
+    assert radio.calls[0] == "join Guest on channel 11"
 
 
 # --- access point
@@ -174,6 +419,25 @@ def test_access_point(wlan, radio):
     wlan.fill(status)
     assert status.clients == 2
     assert status.rssi == -128
+    assert status.dhcp == 0
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        network(b"Spinet"),
+        network(b"Spinet", 0xFFFFFFFF),
+        network(b"Spinet", 1, channel=14),
+        network(b"", 1),
+        network(b"Spinet", 1, password=b"short"),
+    ],
+)
+def test_stored_access_point_that_cannot_be(wlan, radio, entry):
+    wlan.networks.set_access_point(entry)
+    wlan.start_access_point()
+    assert error(wlan) == "invalid access point configuration"
+    assert wlan.state == wire.WIFI_IDLE
+    assert radio.calls == []
 
 
 def test_access_point_that_the_radio_refuses(wlan, radio):
@@ -182,12 +446,40 @@ def test_access_point_that_the_radio_refuses(wlan, radio):
     wlan.start_access_point()
     assert wlan.state == wire.WIFI_IDLE
     assert error(wlan) == "no channel"
+    assert radio.calls[-1] == "leave"
 
 
 # --- stop
 
 
-@pytest.mark.parametrize("state", ["wlan", "connecting", "connected", "choosing"])
+@pytest.fixture
+def serving(wlan):
+    wlan.networks.set_access_point(network(b"Spinet", 1))
+    wlan.start_access_point()
+    return wlan
+
+
+@pytest.fixture
+def pausing(reconnecting, radio):
+    radio.outcome_is = "network not found"
+    reconnecting.step(3001)
+    return reconnecting
+
+
+@pytest.fixture
+def scanning(wlan):
+    wlan.scan(0)
+    return wlan
+
+
+STATES = [
+    *("wlan", "scanning", "choosing", "connecting", "connected"),
+    *("lost", "reconnecting", "pausing", "serving"),
+]
+
+
+@pytest.mark.behaviour("D18")
+@pytest.mark.parametrize("state", STATES)
 def test_stop_from_anywhere(state, request, radio):
     wlan = request.getfixturevalue(state)
     wlan.stop()
@@ -195,22 +487,33 @@ def test_stop_from_anywhere(state, request, radio):
     assert wlan.rssi == -128
     assert not wlan.active()
     assert wlan.may_start()
+    assert wlan.station.network is None
+    assert wlan.station.reconnects == 0
     assert radio.calls[-1] == "leave"
-
-
-def test_scan_that_ends_after_stop_starts_nothing(choosing, radio):
-    choosing.stop()
+    radio.calls.clear()
     radio.finds = list(ON_AIR)
-    choosing.step(2000)
-    assert choosing.state == wire.WIFI_IDLE
-    assert radio.calls == ["scan", "leave"]
+    radio.outcome_is = ""
+    for now in (4000, 60000, 3600000):
+        wlan.step(now)
+        wlan.refresh(now)
+    assert radio.calls == []
+    assert wlan.state == wire.WIFI_IDLE
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_start_after_stop_works(state, request, radio):
+    wlan = request.getfixturevalue(state)
+    wlan.stop()
+    radio.outcome_is = ""
+    wlan.start_client(b"Guest", 5000)
+    assert wlan.state == wire.WIFI_CONNECTED
 
 
 # --- scan
 
 
 def test_scan(wlan, radio):
-    wlan.scan()
+    wlan.scan(0)
     assert wlan.scanning()
     assert wlan.active()
     assert not wlan.may_start()
@@ -225,18 +528,69 @@ def test_scan(wlan, radio):
 
 
 def test_new_scan_drops_the_old_result(wlan, radio):
-    wlan.scan()
+    wlan.scan(0)
     radio.finds = list(ON_AIR)
     wlan.step(0)
-    wlan.scan()
+    wlan.scan(0)
     assert wlan.scan_result() is None
 
 
 def test_scan_while_connected_keeps_the_connection(connected, radio):
-    connected.scan()
+    connected.scan(1500)
     radio.finds = []
     connected.step(2000)
     assert connected.state == wire.WIFI_CONNECTED
+
+
+@pytest.mark.parametrize(
+    ("problem", "now", "why"),
+    [
+        ("", SCAN_TIMEOUT_MS, "network scan failed"),
+        ("cannot scan: busy", 200, "cannot scan: busy"),
+    ],
+)
+def test_failed_scan_is_an_error_and_no_result(wlan, radio, problem, now, why):
+    wlan.scan(0)
+    radio.scan_problem_is = problem
+    if problem:
+        radio.finds = []
+    wlan.step(now)
+    assert error(wlan) == why
+    assert not wlan.scanning()
+    assert wlan.scan_result() is None
+    assert wlan.may_start()
+
+
+# --- states
+
+
+def test_every_state_is_left_through_one_function_that_knows_the_legal_ways(radio):
+    for before, after in itertools.product(LEGAL, LEGAL):
+        wlan = Wlan(radio, Networks(MemoryStore()), debug=True)
+        wlan.state = before
+        if after == before or after in LEGAL[before]:
+            wlan.set_state(after)
+            assert wlan.state == after
+        else:
+            with pytest.raises(ValueError, match=f"{after} after {before}"):
+                wlan.set_state(after)
+
+
+def test_release_builds_count_an_illegal_move(radio):
+    wlan = Wlan(radio, Networks(MemoryStore()))
+    wlan.set_state(wire.WIFI_CONNECTED)
+    assert wlan.faults == 1
+    assert wlan.state == wire.WIFI_CONNECTED
+
+
+def test_changes_are_told_to_whoever_asked(wlan, radio):
+    seen = []
+    wlan.on_change = lambda before, after: seen.append((before, after))
+    radio.outcome_is = ""
+    wlan.start_client(b"Guest", 0)
+    wlan.stop()
+    wlan.stop()
+    assert seen == [(1, 3), (3, 4), (4, 1)]
 
 
 # --- news
@@ -266,8 +620,8 @@ def test_forgotten_error_is_no_news(wlan):
 
 def test_rssi_follows_the_radio_while_connected(connected, radio):
     radio.strength = -80
-    connected.refresh()
+    connected.refresh(2000)
     assert connected.rssi == -80
     connected.stop()
-    connected.refresh()
+    connected.refresh(3000)
     assert connected.rssi == -128

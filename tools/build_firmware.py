@@ -75,16 +75,23 @@ def micropython_checkout(name: str) -> Path:
 
 def idf(name: str) -> None:
     """Raises NotReady unless ESP-IDF is there, supported, and set up in this shell."""
-    if not name:
-        raise NotReady(f"IDF_PATH is not set: it names ESP-IDF's folder; {SEE}")
-    text = read(Path(name).expanduser() / "tools/cmake/version.cmake")
-    version = numbers(text, r"set\(IDF_VERSION_MAJOR", r"set\(IDF_VERSION_MINOR")
-    if not text:
-        raise NotReady(f"IDF_PATH={name} is not ESP-IDF: it has no tools/cmake/version.cmake")
-    if version not in IDF_VERSIONS:
-        raise NotReady(f"IDF_PATH={name} is ESP-IDF {dotted(version)}; {SEE}")
+    idf_sources(name)
     if not shutil.which("idf.py"):
         raise NotReady(f"idf.py is not on the path: run . {name}/export.sh in this shell first")
+
+
+def idf_sources(name: str) -> tuple[Path, str]:
+    """ESP-IDF's folder and its whole version. Raises NotReady unless it is supported."""
+    if not name:
+        raise NotReady(f"IDF_PATH is not set: it names ESP-IDF's folder; {SEE}")
+    folder = Path(name).expanduser().resolve()
+    text = read(folder / "tools/cmake/version.cmake")
+    version = numbers(text, *(rf"set\(IDF_VERSION_{part}" for part in ("MAJOR", "MINOR", "PATCH")))
+    if not text:
+        raise NotReady(f"IDF_PATH={name} is not ESP-IDF: it has no tools/cmake/version.cmake")
+    if version[:2] not in IDF_VERSIONS:
+        raise NotReady(f"IDF_PATH={name} is ESP-IDF {dotted(version[:2])}; {SEE}")
+    return folder, dotted(version)
 
 
 def read(path: Path) -> str:

@@ -55,7 +55,7 @@ endif
 
 BOARDS := $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.cmake))))
 
-ifneq ($(filter firmware flash,$(MAKECMDGOALS)),)
+ifneq ($(filter firmware flash budget,$(MAKECMDGOALS)),)
 ifneq ($(words $(BOARD)) $(filter $(BOARD),$(BOARDS)),1 $(BOARD))
 $(error which chip? BOARD is one of $(BOARDS), not '$(BOARD)')
 endif

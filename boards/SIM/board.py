@@ -1,11 +1,13 @@
 """SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
 
 What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), buffers
-(once there is a port), radio(), store(), fill(status), feed(), say(text), crashed().
+(once there is a port), radio(), store(), announcers(stack), fill(status), feed(), say(text),
+crashed().
 """
 
 import os
 
+from air import AirRadio
 from radio import SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, say
 
@@ -20,15 +22,16 @@ BOARD = None  # the one board of this process; set by sim.py before main is impo
 
 
 class Board:
-    """One simulated module. `network` is one of sim_stacks."""
+    """One simulated module. `network` is one of sim_stacks, `air` a scripted one or None."""
 
     DEBUG = True  # a bug raises; the chips count it
     buffers = None  # of the messages: any memory will do
 
-    def __init__(self, bus, state_folder, network):
+    def __init__(self, bus, state_folder, network, air=None):
         self.bus = bus
         self._state_folder = state_folder
         self._network = network
+        self._air = air
         self._reset_reason = wire.RESET_POWER_UP
         self.failed = False  # set by crashed(); read by sim.py
 
@@ -61,11 +64,15 @@ class Board:
 
     def radio(self):
         """That network, as a radio."""
-        return SimRadio(self._network)
+        return AirRadio(self._network, self._air) if self._air else SimRadio(self._network)
 
     def store(self):
         """Remembered networks, kept across restarts."""
         return Store(self._state_folder + "/networks")
+
+    def announcers(self, stack):
+        """Who tells the network of us, and who does so for an access point's clients besides."""
+        return self._network.announcers(stack, say)
 
     def fill(self, status):
         """What a networkGetStatus has from the hardware."""

@@ -30,13 +30,22 @@ class SimRadio:
         self._scan_done = 0
         self.tx_power = wire.MAX_TX_POWER
 
-    def join(self, network):
+    def join(self, network, access_point=None):
         self._network = network
         self._serving = False
 
     def outcome(self):
-        """Connected at once."""
+        """Connected at once, and for ever."""
         return ""
+
+    def associated(self):
+        return True
+
+    def rejoin(self):
+        """Never asked for: no link is lost here."""
+
+    def pause(self):
+        """Never asked for: no attempt fails here."""
 
     def serve(self, network):
         self._network = network
@@ -46,11 +55,15 @@ class SimRadio:
     def leave(self):
         self._network = None
 
-    def scan(self):
-        self._scan_done = ticks_add(ticks_ms(), SCAN_MS)
+    def scan(self, ssid):
+        """A scan for one network is over at once: we are in reach of it, whatever its name."""
+        self._scan_done = ticks_add(ticks_ms(), 0 if ssid else SCAN_MS)
 
     def found(self):
         return ON_AIR if ticks_diff(ticks_ms(), self._scan_done) >= 0 else None
+
+    def scan_problem(self):
+        return ""
 
     def rssi(self):
         return self._access_point()[3]

@@ -6,6 +6,7 @@ import time
 
 import board
 import micropython
+from air import Air, ScriptError
 from sim_stacks import HAS_LWIP, LwipNetwork, SocketNetwork, u32
 from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, VirtualBus, say
 
@@ -27,7 +28,10 @@ usage: micropython -m sim [options]
                   (default $SPINET_FAULTS)
   --seed N        what draws the faults (default 1)
   --warp N        run lwIP's clock so many times faster (default $SPINET_WARP or 1)
+  --dns-port N    where the captive DNS of access point mode listens (default 53)
   --state DIR     where remembered networks are kept (default build/sim-state)
+  --radio FILE    play this script of access points that come and go (default $SPINET_RADIO;
+                  without one every remembered network is in reach, see docs/wifi.md)
   --sck-hz N      model this SPI clock rate (controller-clocked)
   --repl          leave the terminal to the REPL (with -i)
   --help          this text"""
@@ -45,7 +49,9 @@ DEFAULTS = {
     "--faults": "",
     "--seed": "1",
     "--warp": "",
+    "--dns-port": "53",
     "--state": "build/sim-state",
+    "--radio": "",
     "--sck-hz": "0",
 }
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
@@ -87,7 +93,8 @@ def network_of(options):
     """The network of sim_stacks that these options describe. Raises BadOption."""
     stack = options["--stack"]
     if stack == "sockets":
-        return SocketNetwork(dotted_address(options["--address"] or "127.0.0.1"))
+        address = dotted_address(options["--address"] or "127.0.0.1")
+        return SocketNetwork(address, number(options["--dns-port"], 1, 65535))
     if stack != "lwip":
         raise BadOption("'%s' is no stack: sockets or lwip" % stack)
     if not HAS_LWIP:
@@ -153,7 +160,21 @@ def make_board(options):
         board.make_folder(state)
     except OSError as e:
         raise BadOption("cannot keep state in '%s' (error %d)" % (state, e.errno))
-    return board.Board(bus, state, network_of(options))
+    return board.Board(bus, state, network_of(options), air_of(options))
+
+
+def air_of(options):
+    """What --radio says, or None. Raises BadOption."""
+    path = options["--radio"] or os.getenv("SPINET_RADIO")
+    if not path:
+        return None
+    try:
+        with open(path) as file:
+            return Air(file.read())
+    except OSError as e:
+        raise BadOption("cannot read the radio script '%s' (error %d)" % (path, e.errno))
+    except (ScriptError, UnicodeError) as e:
+        raise BadOption("radio script '%s', %s" % (path, e))
 
 
 def announce(options):

@@ -1,9 +1,14 @@
 """SIM's TCP stacks: the computer's sockets, and lwIP in a binary that was built with it.
 
-One of them is the board's `network`: ip, netmask and gateway as u32 of the records, and stack(),
-which makes the TCP stack.
+One of them is the board's `network`: ip, netmask and gateway as u32 of the records, stack(), which
+makes the TCP stack, and announcers(stack, say), who tell its neighbours of us.
 """
 
+from spinet import VERSION
+from spinet.captive_dns import PORT as DNS_PORT
+from spinet.captive_dns import CaptiveDns
+from spinet.discovery import Silent
+from spinet.mdns import Responder
 from spinet.stack_sockets import SocketStack
 
 try:
@@ -13,6 +18,9 @@ try:
 except ImportError:
     simlwip = None
     NetconnStack = object
+
+# What a service's TXT record says (link protocol, networkListen, has the services).
+TXT = (b"product=Spinet", b"version=" + VERSION.encode())
 
 LOOPBACK = 0x0100007F  # 127.0.0.1, first octet lowest
 LOOPBACK_MASK = 0x000000FF
@@ -24,15 +32,21 @@ REORDER_MS = 4  # how long a frame is held back so that others overtake it
 class SocketNetwork:
     """The computer's own network; TCP ports are bound to this address, dotted."""
 
-    ip = LOOPBACK
-    netmask = LOOPBACK_MASK
-    gateway = LOOPBACK
-
-    def __init__(self, address):
+    def __init__(self, address, dns_port=DNS_PORT):
+        on_loopback = address in ("127.0.0.1", "0.0.0.0")
+        self.ip = LOOPBACK if on_loopback else u32(address)
+        self.netmask = LOOPBACK_MASK if on_loopback else mask_of(24)
+        self.gateway = LOOPBACK if on_loopback else 0
         self._address = address
+        self._dns_port = dns_port
 
     def stack(self):
         return SocketStack(self._address)
+
+    def announcers(self, stack, say):
+        """Our own responder, on the interface of that address alone."""
+        captive = CaptiveDns(stack, say, self._address, self._dns_port)
+        return Responder(stack, TXT, say), captive
 
 
 class LwipNetwork:
@@ -51,6 +65,10 @@ class LwipNetwork:
 
     def stack(self):
         return WatchingStack()
+
+    def announcers(self, _stack, _say):
+        """Nobody: the sockets at hand are the computer's, not lwIP's."""
+        return Silent(), Silent()
 
     def spoil(self, chances, seed):
         """A bad wire: per mille of dropped, duplicated, reordered and corrupted frames."""

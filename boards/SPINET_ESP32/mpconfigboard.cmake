@@ -1,11 +1,7 @@
 # Read by MicroPython's ESP32 port, given as MICROPY_BOARD_DIR.
 set(IDF_TARGET esp32)
 
-set(SDKCONFIG_DEFAULTS
-    boards/sdkconfig.base
-    boards/sdkconfig.240mhz
-    ${MICROPY_BOARD_DIR}/../chip/sdkconfig.chip
-    ${MICROPY_BOARD_DIR}/sdkconfig.board
-)
+# The port's own settings; board.cmake adds ours.
+set(SDKCONFIG_DEFAULTS boards/sdkconfig.base boards/sdkconfig.240mhz)
 
 include(${MICROPY_BOARD_DIR}/../chip/board.cmake)

@@ -1,5 +1,16 @@
 # What all Spinet boards set. Included by their mpconfigboard.cmake.
 
+# Files of the port that not every release of MicroPython has, then ours, which have the last word.
+foreach(SPINET_SDKCONFIG ${SPINET_PORT_SDKCONFIG})
+    if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${SPINET_SDKCONFIG}")
+        list(APPEND SDKCONFIG_DEFAULTS ${SPINET_SDKCONFIG})
+    endif()
+endforeach()
+list(APPEND SDKCONFIG_DEFAULTS
+    ${MICROPY_BOARD_DIR}/../chip/sdkconfig.chip
+    ${MICROPY_BOARD_DIR}/sdkconfig.board
+)
+
 # A table of our own. ESP-IDF wants its whole path, which no sdkconfig file can know.
 set(SPINET_PARTITIONS "${CMAKE_BINARY_DIR}/sdkconfig.partitions")
 get_filename_component(SPINET_TABLE "${MICROPY_BOARD_DIR}/../chip/partitions.csv" ABSOLUTE)

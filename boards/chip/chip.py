@@ -8,10 +8,12 @@ import time
 import esp
 import esp32
 import machine
+from announcer import ChipAnnouncer
 from machine import SPI, WDT, Pin
 from radio import ChipRadio
 
 from spinet import VERSION, port, wire
+from spinet.captive_dns import CaptiveDns
 from spinet.networks import Store
 from spinet.spi_master import MachineSpi, SpiMaster
 from spinet.spi_slave import SpiSlave
@@ -186,6 +188,10 @@ class ChipBoard:
     def store(self):
         """Remembered networks, in the flash file system."""
         return Store(NETWORKS)
+
+    def announcers(self, stack):
+        """ESP-IDF's mDNS; our DNS for an access point's clients."""
+        return ChipAnnouncer(self.say), CaptiveDns(stack, self.say)
 
     def fill(self, status):
         """What a networkGetStatus has from the hardware."""

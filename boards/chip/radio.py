@@ -1,7 +1,8 @@
 """The chip's WiFi as a radio: see spinet.wlan for what a radio is.
 
-`network.WLAN` tells neither an access point's MAC nor its PHY mode, and knows no enterprise
-networks. Its scan() takes seconds, so that it runs in a thread of its own.
+`network.WLAN` does not tell on which access point it is, nor a PHY mode, and cannot be given a
+channel to connect on. Its scan() takes seconds, so that it runs in a thread of its own. Enterprise
+networks and the country code need our C modules `eap` and `country`; an image without them says so.
 """
 
 import network
@@ -10,19 +11,43 @@ from spinet import wire
 from spinet.port import start_thread, ticks_add, ticks_diff, ticks_ms
 from spinet.socket_calls import dotted
 
+try:
+    import eap
+except ImportError:
+    eap = None
+try:
+    import country
+except ImportError:
+    country = None
+
 # WLAN.status() goes on giving the last attempt's reason until the new attempt has one: that value
 # is believed only after this time.
 STALE_MS = 4000
 
+# ESP-IDF's reasons of a disconnection. Up to 67 they are those of 802.11, told by the access point;
+# from 200 on they are the driver's own. MicroPython makes 202 of 205.
 FAILURES = {
-    network.STAT_WRONG_PASSWORD: "wrong password",
+    15: "wrong password",  # it shows as a handshake that the access point lets time out
+    23: "enterprise login refused",
+    200: "signal lost",
     network.STAT_NO_AP_FOUND: "network not found",
+    network.STAT_WRONG_PASSWORD: "wrong password",
+    204: "wrong password",  # the same, noticed by the driver
+    210: "network has another kind of security",
+    211: "network has another kind of security",
+    212: "network not found",
 }
+LAST_OF_80211 = 67
 UNDER_WAY = (network.STAT_IDLE, network.STAT_CONNECTING)
 KNOWN_AUTH = 8  # the numbers of ESP-IDF and of the protocol are the same up to here
 
 WPA2 = 3
 OPEN = 0
+CLIENTS = 4  # of our own access point, as controllers expect
+NO_COUNTRY = "XX"  # what network.country() gives until it was told
+
+# What eap.use() answers, less one: which of the credentials the driver did not take.
+CREDENTIALS = ("anonymous identity", "CA certificate", "user", "password or key", "key password")
 
 
 class ChipRadio:
@@ -33,36 +58,78 @@ class ChipRadio:
         self._access_point = network.WLAN(network.AP_IF)
         self._network = None  # the one we joined or serve
         self._serving = False
+        self._pinned_to = bytes(6)  # the access point's MAC, when join() was told it
         self._refusal = ""  # why the attempt could not even begin
         self._stale = None  # the status that an earlier attempt left
         self._stale_until = 0
         self._static = False  # the station's address was set by hand
         self._tx_power = None  # in dBm, once the controller has said
         self._scans = 0  # counts them: a scan that was overtaken is not wanted any more
-        self._found = None  # written by the thread of the scan, last
+        self._scan_problem = ""  # written by the thread of the scan
+        self._found = None  # written by it last
 
     # --- station
 
-    def join(self, remembered):
+    def join(self, remembered, access_point=None):
+        """The channel of the access point is for the driver to find: it takes none."""
         self._leave_access_point()
         self._network = remembered
-        self._refusal = ""
-        if wire.config_eap(remembered.record):
-            self._refusal = "this firmware cannot join enterprise networks"
-            return
         try:
-            self._connect(remembered)
+            self._activate(self._station)
+            self._refusal = self._log_in(remembered)
+            if not self._refusal:
+                self._connect(remembered, access_point)
         except (OSError, RuntimeError) as e:
             self._refusal = "cannot connect: %s" % e
 
-    def _connect(self, remembered):
-        station = self._station
-        station.active(True)
-        self._stale = station.status()
-        self._stale_until = ticks_add(ticks_ms(), STALE_MS)
+    def _activate(self, interface):
+        interface.active(True)
+        if country and network.country() != NO_COUNTRY:
+            country.set(network.country())
+        self._apply_power(interface)
+
+    def _log_in(self, remembered):
+        """Give the driver the credentials of an enterprise network; "" or what is wrong."""
+        protocol = wire.config_eap(remembered.record)
+        if eap is None:
+            return "this firmware cannot join enterprise networks" if protocol else ""
+        if not protocol:
+            eap.clear()  # else a network of the same name would be tried with them
+            return ""
+        refused = eap.use(protocol, [remembered.credential(i) for i in range(wire.CREDENTIALS)])
+        return _refused_login(refused) if refused else ""
+
+    def _connect(self, remembered, access_point):
         self._set_addresses(remembered.record)
-        self._apply_power(station)
-        station.connect(remembered.ssid, wire.config_password(remembered.record) or None)
+        # The port would try for ever and keep most reasons to itself. We try again ourselves.
+        self._station.config(reconnects=0)
+        self._begin()
+        password = b"" if wire.config_eap(remembered.record) else _password(remembered)
+        bssid = access_point[0] if access_point else None
+        self._pinned_to = bssid or bytes(6)
+        self._station.connect(remembered.ssid, password or None, bssid=bssid)
+
+    def _begin(self):
+        """An attempt begins: the reason that status() tells is the last one's for now."""
+        self._refusal = ""
+        self._stale = self._station.status()
+        self._stale_until = ticks_add(ticks_ms(), STALE_MS)
+
+    def rejoin(self):
+        self._begin()
+        try:
+            self._station.connect()  # without a name: as before
+        except (OSError, RuntimeError) as e:
+            self._refusal = "cannot connect: %s" % e
+
+    def pause(self):
+        try:
+            self._station.disconnect()
+        except (OSError, RuntimeError):
+            pass  # it is not even on
+
+    def associated(self):
+        return self.rssi() != wire.NO_RSSI
 
     def _set_addresses(self, record):
         if wire.config_ip(record):
@@ -84,7 +151,7 @@ class ChipRadio:
         if status == self._stale and ticks_diff(self._stale_until, ticks_ms()) > 0:
             return None
         self._stale = None
-        return FAILURES.get(status) or "connecting failed (reason %d)" % status
+        return FAILURES.get(status) or _other_failure(status)
 
     def rssi(self):
         try:
@@ -107,17 +174,18 @@ class ChipRadio:
 
     def _open(self, remembered):
         record = remembered.record
-        password = wire.config_password(record)
+        password = _password(remembered)
         access_point = self._access_point
-        access_point.active(True)
+        self._activate(access_point)
         access_point.config(
             ssid=remembered.ssid,
             key=password,
             security=WPA2 if password else OPEN,
             channel=wire.config_channel(record) or 1,
+            max_clients=CLIENTS,
         )
-        access_point.ifconfig(_addresses(record))
-        self._apply_power(access_point)
+        ip = dotted(wire.config_ip(record))
+        access_point.ifconfig((ip, dotted(wire.config_netmask(record)), ip, ip))
 
     def clients(self):
         return len(self._access_point.status("stations"))
@@ -128,6 +196,8 @@ class ChipRadio:
         self._scans += 1
         self._leave_station()
         self._leave_access_point()
+        if eap:
+            eap.clear()
         self._network = None
 
     def _leave_station(self):
@@ -164,31 +234,60 @@ class ChipRadio:
         status.mac = interface.config("mac")
         status.channel = interface.config("channel")
         status.ssid = self._network.ssid
+        status.ap_mac = status.mac if self._serving else self._pinned_to
         if self._serving:
-            status.ap_mac = status.mac
-            status.auth = wire.AUTH_WPA2 if self._has_password() else wire.AUTH_OPEN
-
-    def _has_password(self):
-        return bool(wire.config_password(self._network.record))
+            status.auth = wire.AUTH_WPA2 if _password(self._network) else wire.AUTH_OPEN
 
     # --- scan
 
-    def scan(self):
+    def scan(self, ssid):
+        """All names, always: the port asks for none in particular."""
         self._found = None
         self._scans += 1
-        start_thread(self._scan, (self._scans,))
+        if not self._station.isconnected():
+            self.pause()  # the driver does not scan while it tries to connect
+        try:
+            start_thread(self._scan, (self._scans,))
+        except (OSError, RuntimeError, MemoryError) as e:
+            self._take_scan(self._scans, [], "cannot scan: %s" % e)
 
     def found(self):
         return self._found
 
+    def scan_problem(self):
+        return self._scan_problem
+
     def _scan(self, number):
+        found = []
+        problem = ""
         try:
-            self._station.active(True)
+            self._activate(self._station)
             found = [_found(entry) for entry in self._station.scan() if entry[0]]
-        except (OSError, RuntimeError):
-            found = []  # the radio is busy connecting
+        except (OSError, RuntimeError, MemoryError) as e:
+            problem = "cannot scan: %s" % e
+        self._take_scan(number, found, problem)
+
+    def _take_scan(self, number, found, problem):
         if number == self._scans:
+            self._scan_problem = problem
             self._found = found
+
+
+def _other_failure(reason):
+    if reason <= LAST_OF_80211:
+        return "refused by the access point (reason %d)" % reason
+    return "connecting failed (reason %d)" % reason
+
+
+def _refused_login(code):
+    """code: of eap.use(), 1..5 the credential, beyond that it is none's fault."""
+    if code <= len(CREDENTIALS):
+        return "enterprise login is unusable: bad " + CREDENTIALS[code - 1]
+    return "enterprise login is unusable (error %d)" % code
+
+
+def _password(remembered):
+    return wire.config_password(remembered.record)
 
 
 def _found(entry):

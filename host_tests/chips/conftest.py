@@ -9,7 +9,7 @@ import network
 import pytest
 from chip_paths import BOARDS, CHIP
 
-MODULES = ("board", "chip", "radio", "spinet.stack_netconn")
+MODULES = ("announcer", "board", "chip", "radio", "spinet.stack_netconn")
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,8 @@ def power_on(monkeypatch, tmp_path):
     monkeypatch.setattr(machine.Pin, "made", {})
     monkeypatch.setattr(time, "sleep_ms", lambda ms: None, raising=False)
     monkeypatch.syspath_prepend(CHIP)
-    monkeypatch.setitem(sys.modules, "netconn", None)  # not in this image; a folder is called so
+    for module in ("netconn", "eap", "country", "mdns"):
+        monkeypatch.setitem(sys.modules, module, None)  # not in this image; folders are called so
     yield
     forget()
 

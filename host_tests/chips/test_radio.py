@@ -78,9 +78,8 @@ def test_why_it_failed(radio, station, entry, why):
 
 def test_reason_that_has_no_name_is_told_by_number(radio, station):
     radio.join(HOME)
-    radio._station._asked = None
-    station.lose(15)
-    assert radio.outcome() == "connecting failed (reason 15)"
+    station.lose(208)
+    assert radio.outcome() == "connecting failed (reason 208)"
 
 
 def test_failure_of_the_last_attempt_is_not_that_of_this_one(radio, station, clock):
@@ -112,12 +111,13 @@ def test_silent_attempt_stays_under_way(radio, clock):
 
 def test_enterprise_network_is_refused(radio, station):
     radio.join(remembered(b"Work", eap=2))
-    assert "enterprise" in radio.outcome()
-    assert not station.active()
+    assert radio.outcome() == "this firmware cannot join enterprise networks"
+    with pytest.raises(TypeError):
+        station.settle()  # nobody was asked
 
 
 def test_refusal_of_the_driver_is_an_outcome(radio, station, monkeypatch):
-    def refuses(ssid, key=None):
+    def refuses(ssid, key=None, bssid=None):
         raise OSError("Wifi Internal Error")
 
     monkeypatch.setattr(station, "connect", refuses)
@@ -144,6 +144,159 @@ def test_link_tells_the_station(radio, station):
     assert (status.ssid, status.channel, status.mac) == (b"Home", 11, station.MAC)
 
 
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (5, "refused by the access point (reason 5)"),
+        (15, "wrong password"),
+        (23, "enterprise login refused"),
+        (200, "signal lost"),
+        (203, "connecting failed (reason 203)"),
+        (204, "wrong password"),
+        (210, "network has another kind of security"),
+    ],
+)
+def test_reasons_are_told_apart(radio, station, clock, reason, why):
+    AIR[b"Home"].refuses = reason
+    radio.join(HOME)
+    assert radio.outcome() is None
+    station.settle()
+    assert radio.outcome() == why
+
+
+def test_access_point_of_the_scan_is_the_only_one_that_is_wanted(radio, station):
+    radio.join(HOME, (b"\2\0\0\0\0\7", 11))
+    station.settle()
+    assert radio.outcome() == "network not found"
+    radio.join(HOME, (AIR[b"Home"].mac, 11))
+    station.settle()
+    assert radio.outcome() == ""
+    status = wire.NetworkStatus()
+    radio.link(status)
+    assert status.ap_mac == AIR[b"Home"].mac
+
+
+def test_access_point_without_dhcp_is_associated_only(radio, station):
+    AIR[b"Home"].has_dhcp = False
+    radio.join(HOME)
+    assert not radio.associated()
+    station.settle()
+    assert radio.outcome() is None
+    assert radio.associated()
+
+
+def test_lost_link_and_the_same_again(radio, station, clock):
+    radio.join(HOME, (AIR[b"Home"].mac, 11))
+    station.settle()
+    station.lose(200)
+    assert radio.outcome() == "signal lost"
+    radio.rejoin()
+    assert radio.outcome() is None
+    station.settle()
+    assert radio.outcome() == ""
+
+
+def test_rejoining_that_the_driver_refuses(radio, station, monkeypatch):
+    radio.join(HOME)
+    radio.rejoin()  # it is connecting still
+    assert radio.outcome() == "cannot connect: Wifi Internal State Error"
+
+
+def test_pause_ends_the_attempt(radio, station, clock):
+    radio.pause()  # not even on
+    radio.join(HOME)
+    radio.pause()
+    assert radio.outcome() is None
+    radio.join(HOME)
+    station.settle()
+    assert radio.outcome() == ""
+
+
+# --- enterprise: what our C module is given
+
+
+class FakeEap:
+    """The C module; `answer` is what use() says."""
+
+    def __init__(self):
+        self.answer = 0
+        self.calls = []
+
+    def use(self, protocol, credentials):
+        self.calls.append((protocol, credentials))
+        return self.answer
+
+    def clear(self):
+        self.calls.append("clear")
+
+
+@pytest.fixture
+def eap(radio, monkeypatch):
+    import radio as module
+
+    fake = FakeEap()
+    monkeypatch.setattr(module, "eap", fake)
+    AIR[b"Work"] = InReach()
+    return fake
+
+
+def enterprise(protocol):
+    record = bytearray(remembered(b"Work", eap=protocol).record)
+    for i, size in enumerate((4, 0, 3, 2, 0)):
+        record[48 + 4 * i] = size
+    return Network(record, b"anonwhopw")
+
+
+def test_credentials_reach_the_driver_and_no_password_does(radio, station, eap):
+    radio.join(enterprise(3))
+    assert eap.calls == [(3, [b"anon", b"", b"who", b"pw", b""])]
+    assert station._asked == (b"Work", None, None)
+    station.settle()
+    assert radio.outcome() == ""
+    radio.leave()
+    assert eap.calls[-1] == "clear"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (2, "enterprise login is unusable: bad CA certificate"),
+        (4, "enterprise login is unusable: bad password or key"),
+        (7, "enterprise login is unusable (error 7)"),
+    ],
+)
+def test_login_that_the_driver_does_not_take(radio, station, eap, answer, why):
+    eap.answer = answer
+    radio.join(enterprise(2))
+    assert radio.outcome() == why
+    assert station._asked is None
+
+
+def test_personal_network_forgets_them(radio, eap):
+    radio.join(HOME)
+    assert eap.calls == ["clear"]
+
+
+# --- country
+
+
+def test_country_reaches_the_driver_once_somebody_has_said_it(radio, monkeypatch):
+    import radio as module
+
+    told = []
+
+    class FakeCountry:
+        set = told.append
+
+    monkeypatch.setattr(module, "country", FakeCountry)
+    radio.join(HOME)
+    assert told == []
+    network.country("DE")
+    radio.join(HOME)
+    assert radio.serve(remembered(b"Spinet", ip=0x0104A8C0)) == ""
+    assert told == ["DE", "DE"]
+
+
 def test_rssi_of_nobody(radio, station):
     radio.join(HOME)
     station.settle()
@@ -160,6 +313,7 @@ def test_access_point(radio, station, access_point):
     assert access_point.settings["key"] == b"a long word"
     assert access_point.settings["security"] == 3
     assert access_point.settings["channel"] == 3
+    assert access_point.settings["max_clients"] == 4
     assert access_point.addresses[:2] == ("192.168.4.1", "255.255.255.0")
     assert radio.is_up()
     access_point.stations.append((b"mac",))
@@ -224,7 +378,7 @@ def threads(monkeypatch, radio):
 def test_scan(radio, threads):
     AIR[b""] = InReach()
     AIR[b"Odd"] = InReach(auth=20, channel=3, rssi=-70)
-    radio.scan()
+    radio.scan(b"")
     assert radio.found() is None
     threads()
     assert radio.found() == [
@@ -233,20 +387,47 @@ def test_scan(radio, threads):
     ]
 
 
-def test_scan_that_the_driver_refuses_finds_nothing(radio, threads, station, monkeypatch):
+def test_scan_that_the_driver_refuses_is_a_problem(radio, threads, station, monkeypatch):
     def refuses():
         raise OSError("Wifi Internal State Error")
 
     monkeypatch.setattr(station, "scan", refuses)
-    radio.scan()
+    radio.scan(b"")
     threads()
     assert radio.found() == []
+    assert radio.scan_problem() == "cannot scan: Wifi Internal State Error"
+    monkeypatch.undo()
+
+
+def test_scan_without_a_thread_is_a_problem(radio, monkeypatch):
+    import radio as module
+
+    def no_thread(_function, _args):
+        raise OSError("can't create thread")
+
+    monkeypatch.setattr(module, "start_thread", no_thread)
+    radio.scan(b"")
+    assert radio.found() == []
+    assert radio.scan_problem() == "cannot scan: can't create thread"
+
+
+def test_scan_gives_up_an_attempt_but_no_connection(radio, station, threads):
+    radio.join(HOME)
+    radio.scan(b"")
+    assert not station._requested
+    radio.join(HOME)
+    station.settle()
+    radio.scan(b"Home")
+    threads()
+    threads()
+    assert station.isconnected()
+    assert radio.scan_problem() == ""
 
 
 def test_scan_that_was_overtaken_is_dropped(radio, threads):
-    radio.scan()
+    radio.scan(b"")
     radio.leave()
-    radio.scan()
+    radio.scan(b"")
     threads()
     assert radio.found() is None
     threads()

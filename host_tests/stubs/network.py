@@ -16,7 +16,18 @@ AIR = {}
 class InReach:
     """An access point that others run."""
 
-    def __init__(self, password="", mac=b"\2\0\0\0\0\1", channel=6, rssi=-60, auth=3):
+    def __init__(
+        self,
+        password="",
+        mac=b"\2\0\0\0\0\1",
+        channel=6,
+        rssi=-60,
+        auth=3,
+        refuses=0,
+        has_dhcp=True,
+    ):
+        self.refuses = refuses  # the reason with which it turns stations away
+        self.has_dhcp = has_dhcp
         self.password = password
         self.mac = mac
         self.channel = channel
@@ -65,42 +76,61 @@ class Station(_Interface):
 
     def __init__(self):
         super().__init__()
-        self._asked = None  # (ssid, key) of the attempt
+        self._asked = None  # (ssid, key, bssid) of the last attempt
+        self._requested = False  # connect() until disconnect()
+        self._tries = 0  # disconnections since connect()
+        self._associated = False
         self._connected = False
         self._reason = 0
 
-    def connect(self, ssid, key=None):
+    def connect(self, ssid=None, key=None, *, bssid=None):
         self._started()
-        self._asked = (bytes(ssid), key)
+        if self._requested and not self._tries and not self._connected:
+            raise OSError("Wifi Internal State Error")  # it is connecting
+        if ssid is not None:
+            self._asked = (bytes(ssid), key, bssid)
+        self._requested = True
+        self._tries = 0
 
     def settle(self):
         """The attempt has its outcome."""
-        ssid, key = self._asked
+        ssid, key, bssid = self._asked
         there = AIR.get(ssid)
-        if there is None:
-            self._reason = STAT_NO_AP_FOUND
+        if there is None or bssid not in (None, there.mac):
+            self.lose(STAT_NO_AP_FOUND)
+        elif there.refuses:
+            self.lose(there.refuses)
         elif there.password.encode() != (key or b""):
-            self._reason = STAT_WRONG_PASSWORD
+            self.lose(STAT_WRONG_PASSWORD)
         else:
-            self._connected = True
-            self._reason = 0
+            self._associated = True
             self.settings["channel"] = there.channel
-            if self.addresses in ("dhcp", ("0.0.0.0",) * 4):
-                self.addresses = ("192.168.1.50", "255.255.255.0", "192.168.1.1", "192.168.1.1")
+            self._address(there)
+
+    def _address(self, there):
+        if self.addresses in ("dhcp", ("0.0.0.0",) * 4):
+            if not there.has_dhcp:
+                return
+            self.addresses = ("192.168.1.50", "255.255.255.0", "192.168.1.1", "192.168.1.1")
+        self._connected = True
+        self._reason = 0
 
     def lose(self, reason):
-        """The access point has gone; the port goes on trying."""
+        """Disconnected; the port tries again as often as `reconnects` says, for ever without."""
+        self._associated = False
         self._connected = False
         self._reason = reason
+        self._tries += 1
 
     def disconnect(self):
         self._started()
-        self._asked = None
-        if self._connected:
+        self._requested = False
+        if self._associated:
             self.lose(ASSOC_LEAVE)
 
     def active(self, on=None):
         if on is not None and not on:
+            self._associated = False
             self._connected = False
         return super().active(on)
 
@@ -109,16 +139,16 @@ class Station(_Interface):
 
     def status(self, what=None):
         if what == "rssi":
-            if not self._connected:
+            if not self._associated:
                 raise OSError("Wifi Not Connected")
             return AIR[self._asked[0]].rssi
         if self._connected:
             return STAT_GOT_IP
-        if self._reason in (STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD):
+        if self._reason in (STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD, 210, 211, 212):
             return self._reason
         if self._reason == ASSOC_LEAVE:
             return STAT_IDLE
-        if self._asked:
+        if self._requested and self._tries <= self.settings.get("reconnects", self._tries):
             return STAT_CONNECTING
         return self._reason or STAT_IDLE
 
@@ -151,13 +181,34 @@ class AccessPoint(_Interface):
 
 
 _interfaces = {}
+_country = "XX"
+_names = {}
+
+
+def hostname(name=None):
+    """The name that DHCP is told; the port refuses more than 32 characters."""
+    if name is not None:
+        if len(name) > 32:
+            raise ValueError
+        _names["host"] = name
+    return _names.get("host", "mpy-esp32")
 
 
 def power_on():
     """A chip that has just been switched on, and nobody in reach."""
     AIR.clear()
+    _names.clear()
     _interfaces.clear()
+    country("XX")
     _interfaces.update({STA_IF: Station(), AP_IF: AccessPoint()})
+
+
+def country(code=None):
+    """As any port has it; this one keeps it to itself."""
+    global _country
+    if code is not None:
+        _country = code
+    return _country
 
 
 def WLAN(interface=STA_IF):  # noqa: N802 -- a class there

@@ -9,6 +9,7 @@ import micropython
 from radio import SimRadio
 
 from spinet import wire
+from spinet.discovery import Silent
 from spinet.networks import Network
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
@@ -120,6 +121,9 @@ class QuietBoard:
 
     def store(self):
         return NoStore()
+
+    def announcers(self, _stack):
+        return Silent(), Silent()
 
     def feed(self):
         """No watchdog."""
@@ -396,6 +400,7 @@ def news(bench):
 def housekeeping(bench):
     bench.service.wlan.radio.join(UNNAMED)
     bench.service.wlan.state = wire.WIFI_CONNECTED
+    bench.service.wlan.station._phase = 3  # up: the link is watched
     bench.service._kept -= 2000
     bench.service._allocated = -100000  # a collection is due
     bench.passes(2)

@@ -13,7 +13,7 @@ Source for numbers, lengths and codes: docs/link-protocol.md.
 from micropython import const
 
 from spinet import wire
-from spinet.networks import EnterpriseEntry, Network
+from spinet.networks import EnterpriseEntry, Network, is_access_point
 from spinet.tls_keys import TlsKeys
 
 _CONN_READ = const(4)
@@ -58,6 +58,8 @@ class Commands:
         self.named_peers = None  # NamedPeers; set by service
         self._token = 0  # of the slot that the transaction under way is about, for connCreate
         self.report = None  # called by the diagnostics command; set by service
+        self.on_host_name = None  # called with the new name; set by service, as is
+        self.on_leaving = None  # called by networkStop, while we are still on the air
         self.set_clock = None  # called with a frequency in Hz; set by service
         self.unknown = 0  # commands that we do not know
         self._rows = [None] * 32
@@ -317,8 +319,7 @@ class Commands:
         status = wire.NetworkStatus()
         self._board.fill(status)
         status.host_name = self._host_name
-        if self._wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):
-            self._wlan.fill(status)
+        self._wlan.fill(status)
         return status.encode(request.tx)
 
     def _last_error(self, request):
@@ -335,6 +336,8 @@ class Commands:
 
     def _set_host_name(self, request):
         self._host_name = wire.get_text(request.rx, _DATA, wire.HOST_NAME_LENGTH)
+        if self.on_host_name:
+            self.on_host_name(self._host_name)
 
     def host_name(self):
         """As the controller set it, bytes."""
@@ -386,11 +389,10 @@ class Commands:
         network = self._personal_network(request)
         if network is None:
             return
-        ip = wire.config_ip(network.record)
-        if ip in (0, 0xFFFFFFFF) or wire.config_channel(network.record) > 13:
-            self._wlan.fail("bad access point configuration")
-        else:
+        if is_access_point(network):
             self._networks.set_access_point(network)
+        else:
+            self._wlan.fail("bad access point configuration")
 
     def _list_ssids(self, request):
         own = self._networks.access_point()
@@ -417,6 +419,7 @@ class Commands:
     def _factory_reset(self, request):
         self._wlan.forget_error()
         self._clear_tls(request)
+        self._enterprise.cancel()
         try:
             self._networks.erase()
         except OSError as e:
@@ -456,7 +459,8 @@ class Commands:
             self._enterprise.refusal = _BAD_PARAMETER
             self._wlan.fail("bad enterprise SSID")
         elif not self._enterprise.begin(record, protocol):
-            self._wlan.fail("SSID table full")
+            full = self._enterprise.refusal == wire.TOO_MANY_SSIDS
+            self._wlan.fail("SSID table full" if full else "enterprise credentials too long")
 
     # --- WiFi
 
@@ -478,6 +482,8 @@ class Commands:
         self._manager.terminate_all()
         self._listeners.stop(0)
         self.sessions.stop(0)
+        if self.on_leaving:
+            self.on_leaving()
         self._wlan.stop()
 
     def _may_scan(self, _request):
@@ -486,7 +492,7 @@ class Commands:
         return wire.SCAN_IN_PROGRESS if self._wlan.scanning() else wire.EMPTY
 
     def _start_scan(self, _request):
-        self._wlan.scan()
+        self._wlan.scan(self._manager.now)
 
     def _scan_result(self, request):
         if self._wlan.scanning():

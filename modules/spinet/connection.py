@@ -18,7 +18,7 @@ Everything here runs in the service thread. Nothing in read, write, status or an
 
 from micropython import const
 
-from spinet import wire
+from spinet import trace, wire
 from spinet.port import ticks_add, ticks_diff
 from spinet.stack import (
     ERR_CLSD,
@@ -255,6 +255,7 @@ class Connection:
     def _on_error(self, error):
         if is_for_now(error):
             return
+        trace.note(trace.ERROR, self.number, -error, self.state)
         if self.state == _CLOSE_PENDING:
             self._gone(_CLOSE_READY)  # nothing is in flight any more
         elif self.state == _CONNECTING or not peer_is_gone(error):
@@ -359,6 +360,7 @@ class Connection:
         return 0
 
     def _on_write_error(self, error):
+        trace.note(trace.ERROR, self.number, -error, self.state)
         if self.state == _CLOSE_PENDING:
             self._gone(_CLOSE_READY)
         elif peer_is_gone(error):
@@ -457,6 +459,7 @@ class Connection:
             return
         else:
             self._manager.unacknowledged_closes += 1
+            trace.note(trace.TIMEOUT, self.number, self.state, 0)
             self._gone(_CLOSE_READY)
 
     def _acknowledged_in_time(self, left, now):
@@ -469,6 +472,7 @@ class Connection:
         """connecting: give up after CONNECT_TIMEOUT_MS."""
         if self.state == _CONNECTING and ticks_diff(now, self._deadline) >= 0:
             self._manager.connect_timeouts += 1
+            trace.note(trace.TIMEOUT, self.number, self.state, 0)
             self._gone(_ABORTED)
 
     def step_write(self, now):
@@ -481,6 +485,7 @@ class Connection:
             self._moved_at = now
         elif ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
             manager.write_timeouts += 1
+            trace.note(trace.TIMEOUT, self.number, self.state, 0)
             self._gone(_ABORTED)
         self._owed = left
 
@@ -493,6 +498,13 @@ class Connection:
         if self._gathers():
             return max(0, ticks_diff(self._flush_at, now))
         return -1
+
+
+def _trace_peer(number, record):
+    ports = wire.status_local_port(record)
+    trace.note(trace.PORTS, number, ports, wire.status_remote_port(record))
+    octets = wire.status_peer_pair(record, 0)
+    trace.note(trace.PEER, number, octets, wire.status_peer_pair(record, 2))
 
 
 class ConnectionManager:
@@ -530,6 +542,7 @@ class ConnectionManager:
     def fault(self, text):
         """A bug of ours: loud in a debug build, counted in a release build."""
         self.faults += 1
+        trace.note(trace.FAULT, trace.NO_SLOT, 0, 0)
         if self._debug:
             raise IllegalMove(text)
 
@@ -540,6 +553,9 @@ class ConnectionManager:
         self.closed = self.closed | bit if _SEEN_AS_CLOSED >> state & 1 else self.closed & ~bit
         self._occupied = self._occupied | bit if state != _FREE else self._occupied & ~bit
         self._over = self._over | bit if state == _CLOSE_READY else self._over & ~bit
+        trace.note(trace.STATE, slot.number, state, slot.generation)
+        if state == _CONNECTED or state == _CONNECTING:
+            _trace_peer(slot.number, slot.record)
 
     # --- slots
 

@@ -12,7 +12,7 @@ The data phase has `data_length` bytes (whole dwords); `tx` holds them when the 
 positive and the command sends, `rx` takes them otherwise, both at wire.DATA.
 """
 
-from spinet import wire
+from spinet import trace, wire
 
 
 class LinkLost(Exception):
@@ -58,6 +58,7 @@ class Link:
         self.refused = error != 0
         if error:
             self.bad_headers += 1
+            trace.note(trace.BAD_HEADER, rx[2], rx[1], -error)
             self._respond(error, 0)
             return
         self.command = rx[1]
@@ -92,5 +93,6 @@ class Link:
     def cut(self):
         """The controller went away after answer(): it got no answer, or not all of it."""
         self.cuts += 1
+        trace.note(trace.CUT, self.socket, self.command, 0)
         if not self.refused:
             self.commands.cut(self)

@@ -6,6 +6,7 @@ allows; what waits is taken as soon as a slot is freed, without polling. The ser
 
 from micropython import const
 
+from spinet import trace
 from spinet.stack import ERR_WOULDBLOCK, EVENT_ACCEPT, is_for_now
 from spinet.wire import PROTOCOL_FTP_DATA, SOCKETS
 
@@ -101,6 +102,7 @@ class ListenerTable:
             return False
         entry.start(ip, port, protocol, min(limit, SOCKETS), handle, tls)
         self._manager.attach(handle, entry)
+        trace.note(trace.LISTEN, trace.NO_SLOT, port, protocol)
         self._changed()
         return True
 
@@ -122,6 +124,7 @@ class ListenerTable:
     def _stop(self, entry):
         if entry.shaking:
             self._tls.give_up(entry)
+        trace.note(trace.UNLISTEN, trace.NO_SLOT, entry.port, entry.protocol)
         handle = entry.end()
         self._manager.detach(handle)
         self._manager.disown(entry)

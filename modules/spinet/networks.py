@@ -2,46 +2,113 @@
 
 The store is one file of entries; it is written anew beside the old one and renamed over it, so
 that at any moment either the old or the new is whole. Each entry has its own check sum: a damaged
-one costs itself, not the others. Passwords and credentials are in here and nowhere else.
+one costs itself, not the others, and never the boot. Passwords and credentials are in here and
+nowhere else.
 """
 
 import binascii
 import os
+
+from micropython import const
 
 from spinet import wire
 
 _ENTRY_HEADER = 4  # index u8, zero u8, length of the credentials u16; record, credentials follow
 _SMALLEST_BODY = _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE  # without credentials
 _CHECK = 4  # crc32 of all that
+_MARK = b"\xffEND"  # no entry begins with it
+_SEAL = 8  # the mark and a crc32
+
+ENOENT = const(2)
+ENOSPC = const(28)
+LARGEST_CREDENTIALS = const(12288)  # of one network: certificates and keys, as PEM
+LARGEST_STORE = const(32768)  # all of it is on the heap while it is read or written
 
 
 class Store:
-    """A file that is replaced whole or not at all. Raises OSError when the disk does."""
+    """A file that is replaced whole or not at all. Raises OSError when the disk does.
+
+    What is written ends in a *seal*, a mark and the check sum of everything before it: a file with
+    a seal that fits was written to its end. docs/wifi.md has what a power cut leaves where.
+    """
 
     def __init__(self, path):
         self.path = path
+        self._fresh = path + ".new"  # being written; counts only when there is nothing else
 
     def load(self):
-        """The contents, empty when nothing was ever saved."""
+        """The contents, empty when nothing was ever saved; what is left of a damaged file."""
+        data = _read(self.path)
+        if _is_sealed(data):
+            _remove(self._fresh)
+            return data[:-_SEAL]
+        fresh = _read(self._fresh)
+        if _is_sealed(fresh):
+            self._take_fresh()
+            return fresh[:-_SEAL]
+        _remove(self._fresh)
+        return data
+
+    def _take_fresh(self):
+        """The power was lost between the removal of the old file and the new one's renaming."""
         try:
-            with open(self.path, "rb") as file:
-                return file.read()
+            os.rename(self._fresh, self.path)
         except OSError:
-            return b""
+            pass  # it is read from where it is, and the next boot tries again
 
     def save(self, data):
         """Replace the contents."""
-        fresh = self.path + ".new"
-        with open(fresh, "wb") as file:
-            file.write(data)
-        os.rename(fresh, self.path)
+        try:
+            with open(self._fresh, "wb") as file:
+                file.write(data)
+                file.write(_seal(data))
+            os.rename(self._fresh, self.path)
+        except OSError:
+            _remove(self._fresh)  # on a full disk it would be in the way
+            raise
 
     def erase(self):
-        """Forget the contents."""
-        try:
-            os.remove(self.path)
-        except OSError:
-            pass  # there was nothing to forget
+        """Forget the contents. The fresh file goes first: nothing may come back from it."""
+        for path in (self._fresh, self.path):
+            try:
+                os.remove(path)
+            except OSError as e:
+                if e.errno != ENOENT:
+                    raise
+
+
+def _read(path):
+    """What is in a file, no more than we ever write; empty when it cannot be read."""
+    try:
+        size = min(
+            os.stat(path)[6], LARGEST_STORE
+        )  # read() takes all that it is given from the heap
+        with open(path, "rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+    except OSError:
+        pass  # it is not there, or it will be tried again
+
+
+def _seal(data):
+    seal = bytearray(_MARK + bytes(4))
+    wire.put_u32(seal, len(_MARK), binascii.crc32(data))
+    return seal
+
+
+def _is_sealed(data):
+    at = len(data) - _SEAL
+    return (
+        at >= 0
+        and data[at : at + len(_MARK)] == _MARK
+        and wire.get_u32(data, at + len(_MARK)) == binascii.crc32(data[:at])
+    )
 
 
 class Network:
@@ -51,6 +118,24 @@ class Network:
         self.record = bytes(record)
         self.credentials = bytes(credentials)
         self.ssid = wire.config_ssid(self.record)
+
+    def credential(self, index):
+        """Enterprise credential `index`, 0..4; empty where there is none."""
+        at = 0
+        for i in range(index):
+            at += wire.config_credential_size(self.record, i)
+        return self.credentials[at : at + wire.config_credential_size(self.record, index)]
+
+
+def is_access_point(network):
+    """True for an entry that we can be the access point of: its name, password, ip, channel."""
+    record = network.record
+    return (
+        wire.is_ssid(network.ssid)
+        and wire.is_password(wire.config_password(record))
+        and wire.config_ip(record) not in (0, 0xFFFFFFFF)
+        and wire.config_channel(record) <= 13
+    )
 
 
 class Networks:
@@ -72,14 +157,6 @@ class Networks:
         """The entry that remembers this name (bytes), or None."""
         index = self._index(ssid)
         return self.entries[index] if index else None
-
-    def strongest(self, found):
-        """The remembered entry that comes first in `found` (ssids, strongest first), or None."""
-        for ssid in found:
-            entry = self.find(ssid)
-            if entry:
-                return entry
-        return None
 
     def remembered(self):
         """The entries to join, in their order."""
@@ -119,11 +196,17 @@ class Networks:
         before = self.entries[index]
         self.entries[index] = network
         try:
-            self._store.save(self._encoded())
+            self._save()
         except OSError:
             self.entries[index] = before
             raise
         return True
+
+    def _save(self):
+        data = self._encoded()
+        if len(data) + _SEAL > LARGEST_STORE:
+            raise OSError(ENOSPC)
+        self._store.save(data)
 
     def erase(self):
         """Factory reset: forget everything."""
@@ -165,16 +248,25 @@ def _next_intact(data, at):
 
 
 def _body_end(data, at):
-    """Where the check sum of the entry at `at` would be, by the lengths that it claims."""
+    """Where the check sum of the entry at `at` would be, by the length that it claims."""
     return at + _SMALLEST_BODY + wire.get_u16(data, at + 2)
 
 
 def _is_intact(data, at):
     """True when a whole entry with a right check sum begins at `at`."""
-    if at + _SMALLEST_BODY + _CHECK > len(data) or data[at] > wire.REMEMBERED_NETWORKS:
+    if not _is_likely(data, at):
         return False
     end = _body_end(data, at)
     return end + _CHECK <= len(data) and wire.get_u32(data, end) == binascii.crc32(data[at:end])
+
+
+def _is_likely(data, at):
+    """Whether a check sum is worth its time: noise must not make the boot last minutes."""
+    if at + _SMALLEST_BODY + _CHECK > len(data) or data[at] > wire.REMEMBERED_NETWORKS:
+        return False
+    record = data[at + _ENTRY_HEADER : at + _SMALLEST_BODY]
+    announced = _announced(record) if wire.config_eap(record) else 0
+    return bool(wire.config_ssid(record)) and wire.get_u16(data, at + 2) == announced
 
 
 def _encode(index, network):
@@ -214,6 +306,9 @@ class EnterpriseEntry:
         if not self._networks.has_room(ssid):
             self.refusal = wire.TOO_MANY_SSIDS
             return False
+        if _announced(record) > LARGEST_CREDENTIALS:
+            self.refusal = wire.BAD_PARAMETER
+            return False
         self.refusal = 0
         self._record = record
         self._chunks = [bytearray() for _ in range(wire.CREDENTIALS)]
@@ -243,3 +338,11 @@ class EnterpriseEntry:
             if len(chunk) != wire.config_credential_size(record, index):
                 return False
         return self._networks.remember(Network(record, b"".join(chunks)))
+
+
+def _announced(record):
+    """Bytes of credentials that are to come."""
+    total = 0
+    for i in range(wire.CREDENTIALS):
+        total += wire.config_credential_size(record, i)
+    return total

@@ -1,36 +1,23 @@
 """What to look at from the REPL while the module serves.
 
     >>> import spinet.report as r
+    >>> r.all()          all of these but the trace
     >>> r.slots()        every slot: state, who holds it, addresses, bytes waiting
     >>> r.listeners()    every port
     >>> r.sessions()     whom we call home to, and how that goes
-    >>> r.network()      WiFi state, last error (never a password)
+    >>> r.network()      WiFi: state, network, address, names, last error (never a password)
     >>> r.counters()     what has happened so far, what should not have
+    >>> r.heap()         memory
+    >>> r.trace()        what happened lately, one line for each event
+    >>> r.trace_dump()   the same for `spinet-controller trace`, which draws it
 Everything returns nothing and prints; nothing here changes the service.
 """
 
-from spinet import port, wire
-from spinet.sessions import EVENT_NAMES, STATE_NAMES
+import gc
 
-STATES = (
-    "free",
-    "connecting",
-    "connected",
-    "otherEndClosed",
-    "aborted",
-    "closePending",
-    "closeReady",
-    "allocated",
-)
-WIFI_STATES = (
-    "disabled",
-    "idle",
-    "running as access point",
-    "connecting",
-    "connected",
-    "auto-reconnecting",
-    "reconnecting",
-)
+from spinet import port, trace_report, wire
+from spinet.sessions import EVENT_NAMES, STATE_NAMES
+from spinet.state_names import STATES, WIFI_STATES
 
 
 def _service():
@@ -47,10 +34,18 @@ def _run(function):
         function(current)
 
 
+def _dotted(octets):
+    return ".".join(str(octet) for octet in octets)
+
+
+def _octets(ip):
+    """Of a record's u32: the first octet is the lowest."""
+    return [ip >> shift & 0xFF for shift in (0, 8, 16, 24)]
+
+
 def _address(record):
-    octets = wire.status_peer_octets(record)
     local, remote = wire.status_ports(record)
-    return "%d <- %s:%d" % (local, ".".join(str(octet) for octet in octets), remote)
+    return "%d <- %s:%d" % (local, _dotted(wire.status_peer_octets(record)), remote)
 
 
 def _print_slot(slot):
@@ -104,8 +99,43 @@ def _print_sessions(service):
 def _print_network(service):
     wlan = service.wlan
     print("WiFi %s, rssi %d" % (WIFI_STATES[wlan.state], wlan.rssi))
+    if wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):
+        _print_link(wlan)
+    print("%d reconnects" % wlan.station.reconnects)
+    _print_names(service)
     print("last error: %s" % (wlan.last_error.decode() or "none"))
     print("%d networks remembered" % len(service.networks.remembered()))
+
+
+def _print_names(service):
+    known = service.discovery.announcer.name()
+    known = "announced as %s.local" % known if known else "not announced"
+    print("host name %s, %s" % (service.commands.host_name().decode(), known))
+
+
+def _print_link(wlan):
+    status = wire.NetworkStatus()
+    wlan.fill(status)
+    print(
+        "network %s, channel %d, address %s, netmask %s, gateway %s"
+        % (
+            bytes(status.ssid).decode(),
+            status.channel,
+            _dotted(_octets(status.ip)),
+            _dotted(_octets(status.netmask)),
+            _dotted(_octets(status.gateway)),
+        )
+    )
+    if wlan.state == wire.WIFI_ACCESS_POINT:
+        print("%d stations" % status.clients)
+
+
+def _print_heap(service):
+    status = wire.NetworkStatus()
+    service.board.fill(status)
+    used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+    print("heap free %d, in use %d" % (port.heap_free(), used))
+    print("free for the system %d" % status.free_heap)
 
 
 def _print_counters(service):
@@ -128,8 +158,8 @@ def _print_counters(service):
                 service.tls.timeouts,
             )
         )
+    print("writes that nobody acknowledged %d" % manager.write_timeouts)
     print("faults %d, stale references %d" % (manager.faults, manager.stale))
-    print("heap free %d" % port.heap_free())
 
 
 def slots():
@@ -148,13 +178,35 @@ def sessions():
 
 
 def network():
-    """Print the WiFi state and the last error."""
+    """Print the WiFi state, our names and the last error."""
     _run(_print_network)
 
 
 def counters():
     """Print what was counted since the last boot."""
     _run(_print_counters)
+
+
+def heap():
+    """Print how much memory is free: Python's, and the board's as the controller is told."""
+    _run(_print_heap)
+
+
+def trace():
+    """Print the event trace: seconds before now, slot, event."""
+    for line in trace_report.lines():
+        print(line)
+
+
+def trace_dump():
+    """Print the event trace for a program."""
+    for line in trace_report.dump_lines():
+        print(line)
+
+
+def all():
+    """Print everything but the trace."""
+    _run(diagnostics)
 
 
 def diagnostics(service):
@@ -164,3 +216,4 @@ def diagnostics(service):
     _print_sessions(service)
     _print_slots(service)
     _print_counters(service)
+    _print_heap(service)

@@ -9,9 +9,10 @@ import sys
 
 from micropython import const
 
-from spinet import port
+from spinet import port, trace
 from spinet.commands import Commands
 from spinet.connection import ConnectionManager
+from spinet.discovery import Discovery
 from spinet.link import Link, LinkLost
 from spinet.listener import ListenerTable
 from spinet.names import Names
@@ -20,6 +21,7 @@ from spinet.port import ticks_diff, ticks_ms
 from spinet.report import diagnostics
 from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack_tls import TlsStack
+from spinet.trace_report import dump_lines
 from spinet.wlan import Wlan
 
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
@@ -41,7 +43,7 @@ class Service:
         self.stack = board.stack()
         self.port = board.link_port()
         self.networks = Networks(board.store())
-        self.wlan = Wlan(board.radio(), self.networks)
+        self.wlan = Wlan(board.radio(), self.networks, board.DEBUG)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
         self.tls = TlsStack(self.manager) if port.tls_session else None
         self.listeners = ListenerTable(self.manager, self.tls)
@@ -50,22 +52,55 @@ class Service:
         )
         self.names = Names(self.stack.wake)
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
+        self.sessions.on_event = self._on_session
         self.commands.sessions = self.sessions
         self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
         self.commands.set_clock = self.port.set_clock
         self.commands.report = self._report
+        self.discovery = self._discovery()
         self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = 0  # heap in use after the last collection
+        self._telling = None  # lines of the trace that are printed one by one; set by _report()
         self.passes = 0
 
+    def _discovery(self):
+        board = self.board
+        announcer, captive = board.announcers(self.stack)
+        name = self.commands.host_name()
+        discovery = Discovery(announcer, captive, self.listeners, self.wlan, name)
+        self.listeners.on_change = discovery.note_listeners
+        self.wlan.on_change = self._on_wifi
+        self.commands.on_host_name = discovery.set_host_name
+        self.commands.on_leaving = discovery.leave
+        return discovery
+
+    def _on_session(self, session, event):
+        trace.note(trace.SESSION, trace.NO_SLOT, event, session.port)
+
+    def _on_wifi(self, before, after):
+        if after != before:
+            trace.note(trace.WIFI, trace.NO_SLOT, after, before)
+            self.discovery.note_wifi()
+
     def _report(self):
+        """The diagnostics command. The trace is long for a UART: a line for each pass of the loop,
+        so that the controller's next request is not kept waiting."""
         diagnostics(self)
+        self._telling = dump_lines()
+
+    def _tell(self):
+        line = next(self._telling, None)
+        if line is None:
+            self._telling = None
+        else:
+            print(line)
 
     def start(self):
         """Signal to the controller that we are up."""
         gc.collect()
+        trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         self._kept = self._told = self.manager.now = ticks_ms()
         self.port.start(self.manager.now)
 
@@ -93,7 +128,7 @@ class Service:
 
     def _sleep_ms(self, now):
         """Until the next thing that has a time; HOUSEKEEPING_MS when nothing has."""
-        if self.listeners.unfinished:
+        if self.listeners.unfinished or self._telling:
             return 0
         ms = HOUSEKEEPING_MS
         due = self.manager.due_ms(now)
@@ -112,21 +147,27 @@ class Service:
             ms = min(ms, due) if due >= 0 else ms
         if self.wlan.active():
             ms = min(ms, WATCH_MS)
+        if self.discovery.active:
+            ms = min(ms, self.discovery.due_ms(now))
         return min(ms, NEWS_MS) if self.wlan.has_news() else ms
 
     def _look_after(self, now):
         wlan = self.wlan
         if wlan.active():
             wlan.step(now)
+        if self.discovery.active:
+            self.discovery.step(now)
         if wlan.has_news() and ticks_diff(now, self._told) >= NEWS_MS and self.port.idle():
             self._told = now
             self.port.signal()
+        if self._telling:
+            self._tell()
         if ticks_diff(now, self._kept) >= HOUSEKEEPING_MS:
             self._kept = now
             self._keep_house()
 
     def _keep_house(self):
-        self.wlan.refresh()
+        self.wlan.refresh(self.manager.now)
         self.listeners.accept_waiting()
         self.board.feed()
         if self.port.idle():
@@ -141,6 +182,7 @@ class Service:
     def shut(self):
         """The end: every connection is reset, every socket given back."""
         self.port.stop()
+        self.discovery.leave()
         self.wlan.stop()
         if self.tls:
             self.tls.shut()

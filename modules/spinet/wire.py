@@ -349,6 +349,21 @@ def status_ports(record):
     return get_u16(record, 4), get_u16(record, 6)
 
 
+def status_local_port(record):
+    """The local port."""
+    return get_u16(record, 4)
+
+
+def status_remote_port(record):
+    """The remote port."""
+    return get_u16(record, 6)
+
+
+def status_peer_pair(record, first):
+    """Two of the remote address's octets, from octet `first` on: the earlier one is the higher."""
+    return record[8 + first] << 8 | record[9 + first]
+
+
 def status_peer_octets(record):
     """The remote address's four octets."""
     return bytes(record[8:12])

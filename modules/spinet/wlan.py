@@ -1,46 +1,82 @@
-"""Station and access point: one state machine over a radio.
+"""WiFi as the controller sees it: one state, one last error; station, access point and scan.
 
-A radio (a board's business) has:
-    join(network)       begin to connect to a remembered Network
-    outcome()           None while it is under way, "" once connected, else why it failed
-    serve(network)      run as this access point; "" or why it failed
-    leave()             off the air
-    scan()              begin a scan;  found(): None while it runs, else a list of tuples
+The station's part is station.py. A radio (a board's business) has:
+    scan(ssid)          begin a scan; with a name, for that network, which may be hidden. An attempt
+                        that is under way is given up, a connection is not
+    found()             None while it runs, else a list of tuples
                         (ssid, mac, channel, rssi, auth, phy mode), in any order
-    link(status)        fill in ip, netmask, gateway, rssi, mac, ssid, ... of a wire.NetworkStatus
+    scan_problem()      "", or why the last scan came to nothing
+    join(network, access_point=None)
+                        begin to connect to a remembered Network; access_point: (mac, channel) of
+                        the only one that is wanted
+    outcome()           None while it is under way, "" as long as it is connected and has an
+                        address, else why it failed
+    associated()        True once an access point has taken us, with or without an address
+    rejoin()            the link was lost: once more the same access point
+    pause()             give the attempt up, but stay ready for a scan and the next one
+    serve(network)      run as this access point; "" or why it failed
+    leave()             off the air, whatever was under way
+    link(status)        fill in ip, netmask, gateway, mac, ssid, ... of a wire.NetworkStatus
+    rssi()              of the access point that we are on
     clients()           stations on our access point
     power(quarter_db)   transmit power
 Nothing in it waits. All of this runs in the service thread; step() is called by the loop.
 """
 
-from spinet import wire
+from spinet import trace, wire
+from spinet.networks import is_access_point
 from spinet.port import ticks_add, ticks_diff
+from spinet.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
 
-CONNECT_TIMEOUT_MS = 40000
+_IDLE = wire.WIFI_IDLE
+
+# state -> the states that may follow
+LEGAL = {
+    wire.WIFI_IDLE: (wire.WIFI_CONNECTING, wire.WIFI_ACCESS_POINT),
+    wire.WIFI_ACCESS_POINT: (_IDLE,),
+    wire.WIFI_CONNECTING: (wire.WIFI_CONNECTED, _IDLE),
+    wire.WIFI_CONNECTED: (wire.WIFI_AUTO_RECONNECTING, _IDLE),
+    wire.WIFI_AUTO_RECONNECTING: (wire.WIFI_CONNECTED, wire.WIFI_RECONNECTING, _IDLE),
+    wire.WIFI_RECONNECTING: (wire.WIFI_CONNECTED, _IDLE),
+}
 
 
 class Wlan:
     """The WiFi state that controllers see, and the last error that they fetch."""
 
-    def __init__(self, radio, networks):
+    def __init__(self, radio, networks, debug=False):
         self.radio = radio
         self.networks = networks
-        self.state = wire.WIFI_IDLE  # written by _set_state only
+        self.state = _IDLE  # written by set_state only
         self.last_error = b""
-        self.rssi = wire.NO_RSSI  # of the connected station; refreshed by step()
-        self.reconnects = 0
-        self.using_dhcp = False
-        self._told_state = wire.WIFI_IDLE  # as the controller last asked for it
+        self.rssi = wire.NO_RSSI  # of the connected station; refreshed by refresh()
+        self.on_change = None  # called as on_change(before, after); set by whoever wants to know
+        self.faults = 0  # illegal moves, in builds that do not raise
+        self.station = Station(self, radio, networks)
+        self._debug = debug
+        self._told_state = _IDLE  # as the controller last asked for it
         self._told_error = True  # False while last_error is news
-        self._deadline = 0  # of a connection attempt
-        self._scanning = False
-        self._scan_for_client = False  # the scan is ours, to choose a network
+        self._scanning = False  # for the controller; the station's own scans are its business
+        self._scan_due = 0  # when that scan is given up
         self._found = None  # what networkGetScanResult will get; None: no scan was started
 
-    def _set_state(self, state):
+    def set_state(self, state):
+        """The one place where the state changes; called by the station and by the commands here."""
+        before = self.state
+        if state == before:
+            return
+        if state not in LEGAL[before]:
+            self._fault(before, state)
         self.state = state
         if state != wire.WIFI_CONNECTED:
             self.rssi = wire.NO_RSSI
+        if self.on_change:
+            self.on_change(before, state)
+
+    def _fault(self, before, state):
+        self.faults += 1
+        if self._debug:
+            raise ValueError("WiFi state %d after %d" % (state, before))
 
     # --- what the controller is told
 
@@ -48,6 +84,7 @@ class Wlan:
         """This is the last error now."""
         self.last_error = text.encode()
         self._told_error = False
+        trace.say(self.last_error)
 
     def forget_error(self):
         """A new command begins: what it does wrong is the last error from now on."""
@@ -67,60 +104,47 @@ class Wlan:
 
     def may_start(self):
         """True when start_client and start_access_point are allowed."""
-        return self.state == wire.WIFI_IDLE and not self._scanning
+        return self.state == _IDLE and not self._scanning
 
     def may_scan(self):
         """True in the states that allow a scan."""
-        return self.state in (wire.WIFI_IDLE, wire.WIFI_CONNECTED)
+        return self.state in (_IDLE, wire.WIFI_CONNECTED)
 
     def start_client(self, ssid, now):
         """Join the network of this name (bytes), or with b"" the strongest one remembered."""
-        if not ssid:
-            self._scan_for_client = True
-            self._scanning = True
-            self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
-            self._set_state(wire.WIFI_CONNECTING)
-            self.radio.scan()
-            return
-        network = self.networks.find(ssid)
-        if network is None:
-            self.fail("no data found for requested SSID")
-            return
-        self._join(network, now)
-
-    def _join(self, network, now):
-        self.using_dhcp = wire.config_ip(network.record) == 0
-        self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
-        self._set_state(wire.WIFI_CONNECTING)
-        self.radio.join(network)
-        self._step_connecting(now)
+        self.station.start(ssid, now)
 
     def start_access_point(self):
         """Be the access point of entry 0."""
         network = self.networks.access_point()
         if network is None:
             self.fail("no data found for access point")
-            return
+        elif not is_access_point(network):
+            self.fail("invalid access point configuration")
+        else:
+            self._serve(network)
+
+    def _serve(self, network):
         problem = self.radio.serve(network)
         if problem:
+            self.radio.leave()
             self.fail(problem)
         else:
-            self._set_state(wire.WIFI_ACCESS_POINT)
+            self.set_state(wire.WIFI_ACCESS_POINT)
 
     def stop(self):
         """Off the air, whatever was going on."""
         self.radio.leave()
-        self.using_dhcp = False
-        self.reconnects = 0
+        self.station.stop()
         self._scanning = False
-        self._scan_for_client = False
-        self._set_state(wire.WIFI_IDLE)
+        self.set_state(_IDLE)
 
-    def scan(self):
+    def scan(self, now):
         """Begin a scan; the result of an earlier one is dropped."""
         self._found = None
         self._scanning = True
-        self.radio.scan()
+        self._scan_due = ticks_add(now, SCAN_TIMEOUT_MS)
+        self.radio.scan(b"")
 
     def scanning(self):
         """True while a scan is under way."""
@@ -138,65 +162,47 @@ class Wlan:
 
     def active(self):
         """True while step() has something to watch."""
-        return self._scanning or self.state == wire.WIFI_CONNECTING
+        return self._scanning or self.station.active()
 
     def step(self, now):
         """Look after whatever is under way."""
         if self._scanning:
             self._step_scan(now)
-        if self.state == wire.WIFI_CONNECTING and not self._scanning:
-            self._step_connecting(now)
+        self.station.step(now)
 
     def _step_scan(self, now):
         found = self.radio.found()
-        if found is None:
-            return
-        self._scanning = False
-        strongest_first = sorted(found, key=_rssi, reverse=True)
-        if self._scan_for_client:
-            self._scan_for_client = False
-            self._join_strongest(strongest_first, now)
+        if found is not None:
+            self._scanning = False
+            self._take_found(found)
+        elif ticks_diff(now, self._scan_due) >= 0:
+            self._scanning = False
+            self.fail(SCAN_FAILED)
+
+    def _take_found(self, found):
+        problem = self.radio.scan_problem()
+        if problem:
+            self.fail(problem)
         else:
-            self._found = strongest_first
+            self._found = strongest_first(found)
 
-    def _join_strongest(self, found, now):
-        network = self.networks.strongest([entry[0] for entry in found])
-        if network is None:
-            self._set_state(wire.WIFI_IDLE)
-            self.fail("no known networks found")
-        else:
-            self._join(network, now)
+    def refresh(self, now):
+        """About once a second: the signal, and whether the link is still there.
 
-    def _step_connecting(self, now):
-        outcome = self.radio.outcome()
-        if outcome is None:
-            if ticks_diff(now, self._deadline) >= 0:
-                self._give_up("connecting timed out")
-        elif outcome:
-            self._give_up(outcome)
-        else:
-            self._set_state(wire.WIFI_CONNECTED)
-            self.refresh()
-
-    def _give_up(self, reason):
-        self.radio.leave()
-        self._set_state(wire.WIFI_IDLE)
-        self.fail(reason)
-
-    def refresh(self):
-        """Ask the radio how strong the signal is; called about once a second."""
+        Not during a scan: the radio is off our channel then, and cannot begin anything anyway.
+        """
         if self.state == wire.WIFI_CONNECTED:
             self.rssi = self.radio.rssi()
+            if not self._scanning:
+                self.station.watch(now)
 
     def fill(self, status):
-        """The radio's part of a wire.NetworkStatus."""
-        status.reconnects = self.reconnects
-        status.dhcp = 1 if self.using_dhcp else 0
+        """The WiFi part of a wire.NetworkStatus."""
+        status.reconnects = self.station.reconnects
+        status.dhcp = 1 if self.station.using_dhcp else 0
         status.rssi = self.rssi
-        self.radio.link(status)
-        if self.state == wire.WIFI_ACCESS_POINT:
+        if self.state == wire.WIFI_CONNECTED:
+            self.radio.link(status)
+        elif self.state == wire.WIFI_ACCESS_POINT:
+            self.radio.link(status)
             status.clients = self.radio.clients()
-
-
-def _rssi(found):
-    return found[3]

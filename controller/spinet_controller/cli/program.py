@@ -10,6 +10,7 @@ from spinet_controller.cli.networks import networks
 from spinet_controller.cli.scan import scan
 from spinet_controller.cli.serve import serve
 from spinet_controller.cli.status import status
+from spinet_controller.cli.trace import trace
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +22,5 @@ def program():
     """
 
 
-for command in (serve, status, networks, scan, listen, connect, call_home, bench, churn):
+for command in (serve, status, networks, scan, listen, connect, call_home, bench, churn, trace):
     program.add_command(command)

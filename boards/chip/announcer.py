@@ -1,0 +1,114 @@
+"""A chip tells the network of itself: see spinet.discovery for what an announcer is.
+
+Names and services are the business of ESP-IDF's mDNS component, through our C module `mdns`. Its
+calls wait for a task of the component's, so they are made in a thread of their own, in order.
+Without the C module (stock firmware) MicroPython announces the host name alone, the one that was
+set before the station joined.
+"""
+
+import _thread
+
+import network
+
+from spinet import VERSION, dns
+from spinet.port import start_thread
+
+try:
+    import mdns
+except ImportError:
+    mdns = None
+
+PRODUCT = "Spinet"
+HOST_NAME_LIMIT = 32  # of network.hostname()
+
+
+class ChipAnnouncer:
+    """The announcer of a chip. `say(text)` tells what the component refuses."""
+
+    def __init__(self, say):
+        self._say = say
+        self.on_active = None  # never called: nothing here has a time
+        self._label = "spinet"
+        self._up = False
+        self._services = {}  # kind -> port
+        self._jobs = []  # (function, arguments); appended by the service thread
+        self._lock = _thread.allocate_lock()  # of the jobs, and of
+        self._working = False  # a thread is doing them
+
+    def named(self, host_name):
+        """For DHCP, and for MicroPython's own mDNS: as long as nobody has joined yet."""
+        self._label = (dns.label(host_name) or b"spinet").decode()
+        network.hostname(self._label[:HOST_NAME_LIMIT].rstrip("-"))
+
+    def start(self, _host_name, _ip, _netmask):
+        """The component learns addresses by itself."""
+        self._up = True
+        if mdns:
+            self._do(mdns.name, (self._label,))
+            for kind, port in self._services.items():
+                self._offer(kind, port)
+
+    def service(self, kind, tcp_port):
+        """See discovery."""
+        kind = kind.decode()
+        if tcp_port:
+            self._services[kind] = tcp_port
+        else:
+            self._services.pop(kind, None)
+        if not self._up or not mdns:
+            return
+        if tcp_port:
+            self._offer(kind, tcp_port)
+        else:
+            self._do(mdns.withdraw, (kind,))
+
+    def stop(self):
+        """See discovery. The name stays with the component, and goes with the address."""
+        self._up = False
+        if mdns:
+            for kind in self._services:
+                self._do(mdns.withdraw, (kind,))
+
+    def name(self):
+        """As we asked for it: the component tells nobody when it had to take another one."""
+        return self._label if self._up else ""
+
+    def step(self, _now):
+        """Nothing has a time."""
+
+    def due_ms(self, _now):
+        """Never."""
+        return -1
+
+    # --- in a thread of its own
+
+    def _offer(self, kind, port):
+        self._do(mdns.offer, (kind, port, PRODUCT, VERSION))
+
+    def _do(self, function, arguments):
+        with self._lock:
+            self._jobs.append((function, arguments))
+            if self._working:
+                return
+            self._working = True
+        try:
+            start_thread(self._work, ())
+        except (OSError, MemoryError):
+            self._working = False  # the jobs are done with the next one
+            self._say("no memory for mDNS")
+
+    def _next(self):
+        with self._lock:
+            if self._jobs:
+                return self._jobs.pop(0)
+            self._working = False
+            return None
+
+    def _work(self):
+        job = self._next()
+        while job:
+            function, arguments = job
+            error = function(*arguments)
+            if error:
+                self._say("mDNS refuses %s: error %d" % (arguments[0], error))
+            job = self._next()

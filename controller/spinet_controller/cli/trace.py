@@ -1,0 +1,106 @@
+"""`trace`: a picture of what happened in the module lately."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from spinet_controller.cli.showing import show_json
+from spinet_controller.errors import SpinetError
+from spinet_controller.event_trace import Kind, TraceError, parse_dump
+from spinet_controller.trace_picture import picture
+
+
+@click.command(epilog="At the REPL: import spinet.report as r; r.trace() shows the same in words.")
+@click.option("--port", help="Ask the REPL on this serial port or pseudo-terminal.")
+@click.option(
+    "--log",
+    type=click.File("r", errors="replace"),
+    help="Take it from a captured console; - is standard input.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("trace.svg"),
+    show_default=True,
+    help="Where the picture goes; - is standard output.",
+)
+@click.option(
+    "--gap",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Cut pauses longer than so many seconds out of the time axis; 0 cuts none.",
+)
+@click.option(
+    "--last", type=click.FloatRange(0, min_open=True), help="Only the last so many seconds."
+)
+@click.option("--json", "as_json", is_flag=True, help="The events as JSON, and no picture.")
+def trace(port, log, output, gap, last, as_json):
+    """Draw the life of each connection.
+
+    The module keeps its latest events: states of its sockets, ports, WiFi, errors. Its REPL prints
+    them with r.trace_dump(), and so does the diagnostics command on the module's console. This
+    reads either and writes an SVG, which any browser shows: time runs to the right, each socket has
+    a lane, the colours are states, and the pointer shows what is what.
+    """
+    if (port is None) == (log is None):
+        raise click.UsageError("say where the trace is: either --port PORT or --log FILE")
+    try:
+        found = parse_dump(_read_port(port) if port else log.read())
+        _keep_last(found, last)
+        if as_json:
+            show_json(_document(found))
+        else:
+            _draw(found, gap, output)
+    except SpinetError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _read_port(port):
+    from spinet_controller.repl import read_dump
+
+    return read_dump(port)
+
+
+def _keep_last(found, last):
+    if last is not None:
+        found.events = [event for event in found.events if event.time >= -last]
+    if not found.events:
+        raise TraceError("nothing has happened in the time that the trace covers")
+
+
+def _document(found):
+    return {
+        "version": found.version,
+        "missing": found.missing,
+        "events": [
+            {
+                "time": event.time,
+                "kind": event.kind.name.lower() if isinstance(event.kind, Kind) else event.kind,
+                "slot": event.slot,
+                "values": [event.a, event.b],
+                **_text_of(found, event),
+            }
+            for event in found.events
+        ],
+    }
+
+
+def _text_of(found, event):
+    said = event.kind == Kind.MESSAGE and event.a in found.texts
+    return {"text": found.texts[event.a]} if said else {}
+
+
+def _draw(found, gap, output):
+    drawn = picture(found, gap)
+    if str(output) == "-":
+        sys.stdout.write(drawn)
+        return
+    try:
+        output.write_text(drawn, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"cannot write {output}: {error.strerror}") from error
+    lost = f", {found.missing} more were lost on the way" if found.missing else ""
+    click.echo(f"{output}: {len(found.events)} events{lost}")

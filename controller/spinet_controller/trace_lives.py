@@ -1,0 +1,218 @@
+"""From single events to what lasted: states of slots, ports that were listened on, WiFi."""
+
+from dataclasses import dataclass, field
+
+from spinet_controller.codes import SOCKETS, ConnState, WiFiState
+from spinet_controller.event_trace import Kind
+
+DUMPED = 0.0  # the time of the dump; what is under way has lasted until then
+LANE_WIFI = "WiFi"
+LANE_LINK = "link"
+SESSION_EVENTS = ("reconnecting", "reconnect failed", "reconnected", "no more attempts")
+
+
+@dataclass
+class Span:
+    """A state that lasted from `start` to `end`, seconds. `look` says how it is drawn."""
+
+    start: float
+    end: float
+    look: str
+    title: str
+
+
+@dataclass
+class Mark:
+    """Something that happened at a moment."""
+
+    time: float
+    look: str  # error or note
+    title: str
+
+
+@dataclass
+class Lane:
+    """A row of the picture. `labels`: (from, to, text), one for each life of a slot."""
+
+    name: str
+    spans: list[Span] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    labels: list[tuple[float, float, str]] = field(default_factory=list)
+
+
+def lanes_of(trace):
+    """Give the lanes of an EventTrace, those in which something happened, top to bottom."""
+    story = _Story(trace)
+    for event in trace.events:
+        story.add(event)
+    return story.finish(DUMPED)
+
+
+def boots_of(trace):
+    """Give the times at which the service started."""
+    return [event.time for event in trace.events if event.kind == Kind.BOOT]
+
+
+def words(kind, number):
+    """Give the name of a state as people write it."""
+    try:
+        name = kind(number).name
+    except ValueError:
+        return str(number)
+    first, *rest = name.lower().split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+@dataclass
+class _Life:
+    """Of a slot, from allocated to free. `dialled`: the module opened it."""
+
+    start: float
+    dialled: bool = False
+    ports: tuple[int, int] = (0, 0)
+    peer: str = ""
+
+    def label(self):
+        """Who is at the other end, as far as it was known."""
+        if not self.peer:
+            return ""
+        local, remote = self.ports
+        if self.dialled:
+            return f"\N{RIGHTWARDS ARROW} {self.peer}:{remote}"
+        return f"{local} \N{LEFTWARDS ARROW} {self.peer}:{remote}"
+
+
+class _Story:
+    def __init__(self, trace):
+        self._texts = trace.texts
+        self._slots = [Lane(f"slot {number}") for number in range(SOCKETS)]
+        self._lives = [None] * SOCKETS  # the _Life that is under way
+        self._wifi = Lane(LANE_WIFI)
+        self._link = Lane(LANE_LINK)
+        self._ports = {}
+        self._open = {}  # lane name -> the Span that is under way
+        self._do = {
+            Kind.BOOT: self._boot,
+            Kind.STATE: self._state,
+            Kind.PORTS: self._local,
+            Kind.PEER: self._peer,
+            Kind.ERROR: self._error,
+            Kind.TIMEOUT: self._timeout,
+            Kind.LISTEN: self._listen,
+            Kind.UNLISTEN: self._unlisten,
+            Kind.WIFI: self._wifi_state,
+            Kind.CUT: self._cut,
+            Kind.BAD_HEADER: self._bad_header,
+            Kind.MESSAGE: self._message,
+            Kind.FAULT: self._fault,
+            Kind.SESSION: self._session,
+        }
+
+    def add(self, event):
+        """Take the next event; what a newer firmware's event means is not known."""
+        do = self._do.get(event.kind)
+        if do and (event.slot is None or event.slot < SOCKETS or event.kind >= Kind.LISTEN):
+            do(event)
+
+    def finish(self, time):
+        """End what is still under way; give the lanes."""
+        self._end_all(time)
+        ports = [self._ports[number] for number in sorted(self._ports)]
+        lanes = [self._wifi, self._link, *ports, *self._slots]
+        return [lane for lane in lanes if lane.spans or lane.marks]
+
+    def _end_all(self, time):
+        for lane in [self._wifi, *self._ports.values(), *self._slots]:
+            self._end(lane, time)
+        for number in range(SOCKETS):
+            self._end_life(number, time)
+
+    def _end(self, lane, time):
+        span = self._open.pop(lane.name, None)
+        if span:
+            span.end = time
+
+    def _begin(self, lane, time, look, title):
+        self._end(lane, time)
+        span = Span(time, time, look, title)
+        self._open[lane.name] = span
+        lane.spans.append(span)
+
+    def _boot(self, event):
+        self._end_all(event.time)  # whatever was, is no more
+
+    # --- slots
+
+    def _state(self, event):
+        lane = self._slots[event.slot]
+        state = words(ConnState, event.a)
+        if event.a == ConnState.FREE:
+            self._end(lane, event.time)
+            self._end_life(event.slot, event.time)
+            return
+        if self._lives[event.slot] is None:
+            self._lives[event.slot] = _Life(event.time)
+        self._lives[event.slot].dialled |= event.a == ConnState.CONNECTING
+        self._begin(lane, event.time, state, state)
+
+    def _end_life(self, number, time):
+        life = self._lives[number]
+        if life:
+            self._slots[number].labels.append((life.start, time, life.label()))
+        self._lives[number] = None
+
+    def _local(self, event):
+        life = self._lives[event.slot]
+        if life:
+            life.ports = (event.a, event.b)
+
+    def _peer(self, event):
+        life = self._lives[event.slot]
+        if life:
+            life.peer = f"{event.a >> 8}.{event.a & 255}.{event.b >> 8}.{event.b & 255}"
+
+    def _error(self, event):
+        title = f"error -{event.a} of the stack while {words(ConnState, event.b)}"
+        self._slots[event.slot].marks.append(Mark(event.time, "error", title))
+
+    def _timeout(self, event):
+        title = f"time-out while {words(ConnState, event.a)}"
+        self._slots[event.slot].marks.append(Mark(event.time, "error", title))
+
+    # --- the rest
+
+    def _port(self, number):
+        return self._ports.setdefault(number, Lane(f"port {number}"))
+
+    def _listen(self, event):
+        title = f"listening, protocol {event.b}"
+        self._begin(self._port(event.a), event.time, "listening", title)
+
+    def _unlisten(self, event):
+        self._end(self._port(event.a), event.time)
+
+    def _wifi_state(self, event):
+        state = words(WiFiState, event.a)
+        self._begin(self._wifi, event.time, "wifi-" + state, state)
+        self._wifi.labels.append((event.time, event.time, state))
+
+    def _note(self, event, look, title):
+        self._link.marks.append(Mark(event.time, look, title))
+
+    def _cut(self, event):
+        self._note(event, "error", f"transaction cut, command {event.a}, socket {event.slot}")
+
+    def _bad_header(self, event):
+        self._note(event, "error", f"header refused with -{event.b}, command {event.a}")
+
+    def _message(self, event):
+        text = self._texts.get(event.a, "(no longer kept)")
+        self._note(event, "note", f"last error: {text}")
+
+    def _session(self, event):
+        known = event.a < len(SESSION_EVENTS)
+        what = SESSION_EVENTS[event.a] if known else str(event.a)
+        self._note(event, "note", f"calling home to port {event.b}: {what}")
+
+    def _fault(self, event):
+        self._note(event, "error", "a fault of the firmware")

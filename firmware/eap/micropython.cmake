@@ -1,0 +1,16 @@
+# The eap module for MicroPython's CMake builds (the chips).
+
+add_library(usermod_eap INTERFACE)
+
+target_sources(usermod_eap INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}/modeap.c
+    ${CMAKE_CURRENT_LIST_DIR}/eap_core.c
+)
+
+target_include_directories(usermod_eap INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+
+# In the image by way of esp_wifi, but not among the components whose headers MicroPython sees.
+idf_component_get_property(SPINET_WPA_SUPPLICANT wpa_supplicant COMPONENT_DIR)
+target_include_directories(usermod_eap INTERFACE ${SPINET_WPA_SUPPLICANT}/esp_supplicant/include)
+
+target_link_libraries(usermod INTERFACE usermod_eap)

@@ -1,0 +1,57 @@
+/*
+ * The `mdns` module: mdns_core.h for Python. Errors are returned, as small integers; the GIL is free
+ * meanwhile, so that a thread may wait here while the service goes on.
+ */
+#include "mdns_core.h"
+
+#include "py/mpthread.h"
+#include "py/runtime.h"
+
+static mp_obj_t mdns_name(mp_obj_t label_in) {
+    const char *label = mp_obj_str_get_str(label_in);
+    MP_THREAD_GIL_EXIT();
+    int error = mdns_core_name(label);
+    MP_THREAD_GIL_ENTER();
+    return MP_OBJ_NEW_SMALL_INT(error);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mdns_name_obj, mdns_name);
+
+/* offer(kind, port, product, version) */
+static mp_obj_t mdns_offer(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    const char *kind = mp_obj_str_get_str(args[0]);
+    mp_int_t port = mp_obj_get_int(args[1]);
+    mdns_core_text_t text = { mp_obj_str_get_str(args[2]), mp_obj_str_get_str(args[3]) };
+    if (port < 1 || port > UINT16_MAX) {
+        mp_raise_ValueError(MP_ERROR_TEXT("port"));
+    }
+    MP_THREAD_GIL_EXIT();
+    int error = mdns_core_offer(kind, (uint16_t)port, &text);
+    MP_THREAD_GIL_ENTER();
+    return MP_OBJ_NEW_SMALL_INT(error);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(mdns_offer_obj, 4, 4, mdns_offer);
+
+static mp_obj_t mdns_withdraw(mp_obj_t kind_in) {
+    const char *kind = mp_obj_str_get_str(kind_in);
+    MP_THREAD_GIL_EXIT();
+    int error = mdns_core_withdraw(kind);
+    MP_THREAD_GIL_ENTER();
+    return MP_OBJ_NEW_SMALL_INT(error);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mdns_withdraw_obj, mdns_withdraw);
+
+static const mp_rom_map_elem_t mdns_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_mdns) },
+    { MP_ROM_QSTR(MP_QSTR_name), MP_ROM_PTR(&mdns_name_obj) },
+    { MP_ROM_QSTR(MP_QSTR_offer), MP_ROM_PTR(&mdns_offer_obj) },
+    { MP_ROM_QSTR(MP_QSTR_withdraw), MP_ROM_PTR(&mdns_withdraw_obj) },
+};
+static MP_DEFINE_CONST_DICT(mdns_globals, mdns_globals_table);
+
+const mp_obj_module_t mdns_user_cmodule = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&mdns_globals,
+};
+
+MP_REGISTER_MODULE(MP_QSTR_mdns, mdns_user_cmodule);

@@ -1,0 +1,67 @@
+"""The packages of `make mip`, installed by mpremote on the emulated core and run there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+# The core has no flash: a file system of this program's memory, as far as mpremote and import go.
+FILES = """
+import io, sys, vfs
+class Written:
+    def __init__(self, name): self.name = name; self.parts = []
+    def write(self, data): self.parts.append(bytes(data)); return len(data)
+    def close(self): files[self.name] = self.parts
+class Memory:
+    def mount(self, readonly, mkfs): pass
+    def umount(self): pass
+    def mkdir(self, path): files[path.strip('/')] = None
+    def open(self, path, mode):
+        path = path.strip('/')
+        if 'w' in mode: return Written(path)
+        if files.get(path) is None: raise OSError(2)
+        return io.BytesIO(b''.join(files[path]))
+    def stat(self, path):
+        path = path.strip('/')
+        if path not in files: raise OSError(2)
+        return (0x4000 if files[path] is None else 0x8000,) + (0,) * 9
+files = {'': None, 'lib': None}
+vfs.mount(Memory(), '/flash')
+sys.path.insert(0, '/flash/lib')
+"""
+
+
+# As many as the core's heap has room for beside what is frozen.
+SOME = ("spinet/__init__.mpy", "spinet/tcp_buffer.mpy", "spinet/port.mpy")
+
+
+@pytest.fixture
+def package():
+    """package.json of the core's instruction set, cut short."""
+    done = subprocess.run([sys.executable, ROOT / "tools/make_mip.py"], check=False, timeout=120)
+    assert done.returncode == 0
+    whole = json.loads((ROOT / "build/mip/rv32imc/package.json").read_text())
+    whole["urls"] = [entry for entry in whole["urls"] if entry[0] in SOME]
+    some = ROOT / "build/mip/rv32imc/some.json"
+    some.write_text(json.dumps(whole))
+    yield some
+    some.unlink()
+
+
+def test_mip_installs_modules_that_run(emulator, package):
+    emulator.mpremote("exec", FILES)
+    out = emulator.mpremote("resume", "mip", "install", "--target=/flash/lib", str(package))
+    assert "Installing: /flash/lib/spinet/tcp_buffer.mpy" in out
+    out = emulator.mpremote(
+        "resume",
+        "exec",
+        "from spinet import tcp_buffer\n"
+        "ring = tcp_buffer.rings(1, 64)[0]\n"
+        "ring.put(b'from flash', 0, 10)\n"
+        "print(tcp_buffer.__file__, ring.count, ring.free())",
+    )
+    assert out == "/flash/lib/spinet/tcp_buffer.mpy 10 54\n"

@@ -1,0 +1,135 @@
+"""`make budget`: sizes out of ELF files and settings, and what is said when builds are missing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import budget  # noqa: E402 -- found through the path above
+import elf  # noqa: E402
+
+CODE = """
+int table[10];
+int start = 7;
+char size_of_tcp_pcb[208];
+char size_of_netconn[52];
+char size_of_tcp_pcb_listen[76];
+int f(int a) { return a + start + table[0]; }
+"""
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    """A BUILD folder with objects of the chips' kind, as make check-idf leaves them."""
+    folder = tmp_path_factory.mktemp("build")
+    into = folder / "check-idf/SPINET_ESP32C3/objects"
+    (into / "usermod_x").mkdir(parents=True)
+    compile_c(CODE, into / "usermod_x/x.o")
+    compile_c(CODE, into / "sizes.o")
+    return folder
+
+
+def compile_c(text, target):
+    command = ["riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "-Os", "-fno-common"]
+    subprocess.run([*command, "-x", "c", "-c", "-", "-o", target], input=text.encode(), check=True)
+
+
+def run(board, build):
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/budget.py", board, "--build", build],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def row(text, start):
+    (line,) = [line for line in text.splitlines() if line.strip().startswith(start)]
+    return line.strip().removeprefix(start).split()
+
+
+def test_what_an_object_takes(objects):
+    path = objects / "check-idf/SPINET_ESP32C3/objects/usermod_x/x.o"
+    said = subprocess.run(["riscv64-unknown-elf-size", path], capture_output=True, check=True)
+    text, data, bss = map(int, said.stdout.split()[6:9])
+    assert elf.taken(elf.sections(path.read_bytes())) == {"text": text, "data": data, "bss": bss}
+    assert (data, bss) == (4, 40 + 208 + 52 + 76)
+
+
+def test_sizes_of_symbols(objects):
+    path = objects / "check-idf/SPINET_ESP32C3/objects/sizes.o"
+    sizes = elf.symbol_sizes(elf.sections(path.read_bytes()))
+    assert (sizes["size_of_tcp_pcb"], sizes["table"]) == (208, 40)
+
+
+@pytest.mark.parametrize("length", [3, 40, 300])
+def test_what_is_no_elf_file(objects, length):
+    whole = (objects / "check-idf/SPINET_ESP32C3/objects/sizes.o").read_bytes()
+    for data in (b"\x7fELF\x02\x01" + whole[6:], whole[:length], b"x" * length):
+        with pytest.raises(elf.BadElf):
+            elf.sections(data)
+
+
+def test_without_any_build_the_commands_are_named(tmp_path):
+    out = run("SPINET_ESP32C3", tmp_path)
+    assert row(out, "firmware image") == ["-", "not", "known", "make", "firmware"]
+    assert row(out, "our modules, before freezing") == ["-", "not", "known", "make", "mpy"]
+    assert row(out, "service: slots, rings, buffers") == ["-", "not", "known", "make", "qemu"]
+    assert row(out, "PCB and netconn") == ["-", "not", "known", "make", "check-idf"]
+
+
+def test_settings_are_computed_with(objects):
+    wanted = budget.settings_of("SPINET_ESP32C3")
+    out = run("SPINET_ESP32C3", objects)
+    pcbs = wanted["LWIP_MAX_ACTIVE_TCP"] * 208
+    assert row(out, "lwIP's connections, at most")[:3] == [*f"{pcbs:,}".split(","), "computed"]
+    assert row(out, "PCB and netconn")[:2] == ["260", "measured"]
+    unread = 8 * wanted["LWIP_TCP_WND_DEFAULT"]
+    assert f"{unread:,}".replace(",", " ") in out
+
+
+def test_another_chip_s_objects_are_not_called_measured(objects):
+    assert row(run("SPINET_ESP32C3", objects), "our C: bss")[:2] == ["376", "measured"]
+    assert row(run("SPINET_ESP32", objects), "our C: bss")[:2] == ["376", "computed"]
+
+
+def test_an_image_is_measured_once_it_is_there(objects, tmp_path):
+    image = tmp_path / "firmware/SPINET_ESP32C3"
+    image.mkdir(parents=True)
+    (image / "micropython.bin").write_bytes(bytes(0x180000))
+    shutil.copy(objects / "check-idf/SPINET_ESP32C3/objects/sizes.o", image / "micropython.elf")
+    out = run("SPINET_ESP32C3", tmp_path)
+    assert row(out, "firmware image")[:4] == ["1", "572", "864", "measured"]
+    assert row(out, "left of its partition")[:3] == ["458", "752", "computed"]
+    assert row(out, "whole image: data and bss")[:2] == ["380", "measured"]
+
+
+def test_the_emulated_core_tells_the_heap(tmp_path):
+    (tmp_path / "qemu").mkdir()
+    image = ROOT / "build/qemu/firmware.elf"
+    assert image.exists(), "the image for the emulated core is not built: make qemu"
+    (tmp_path / "qemu/firmware.elf").symlink_to(image)
+    size = row(run("SPINET_ESP32C3", tmp_path), "service: slots, rings, buffers")
+    rings = 8 * 4096
+    assert size[-6:] == ["measured", "emulated", "core,", "RV32,", "Python", "heap"]
+    assert rings < int("".join(size[:-6])) < 140 * 1024
+
+
+def test_partition_is_the_one_of_the_table():
+    assert budget.partition_size() == 0x1F0000
+
+
+def test_board_that_is_none():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/budget.py", "SIM"], capture_output=True, check=False
+    )
+    assert done.returncode == 2
+    assert b"invalid choice: 'SIM'" in done.stderr

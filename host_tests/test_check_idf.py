@@ -1,0 +1,327 @@
+"""`make check-idf` without ESP-IDF: its parts on made-up sources, the names in sdkconfig files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+from idf_check import kconfig, symbols  # noqa: E402 -- found through the path above
+from idf_check.parts import PartsError, ask  # noqa: E402
+
+SUPPORTED = {"5.4.2", "5.5.1"}
+OURS = sorted((ROOT / "boards").glob("*/sdkconfig.*"))
+FACTS = kconfig.read_facts(kconfig.FACTS.read_text())
+
+
+# --- our sdkconfig files against the facts about ESP-IDF's Kconfig
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_line_is_a_name_of_both_versions_with_a_value_of_its_type(path):
+    known = {name: kind for name, (kind, versions) in FACTS.items() if set(versions) >= SUPPORTED}
+    for name, value in kconfig.settings(path.read_text()).items():
+        assert kconfig.complaint(name, value, known) == ""
+
+
+def test_facts_are_about_names_in_use():
+    used = {name for path in OURS for name in kconfig.settings(path.read_text())}
+    assert used == FACTS.keys()
+
+
+def test_there_are_files_to_check():
+    assert len(OURS) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("LINGERS", "y", "CONFIG_LINGERS is no name of Kconfig"),
+        ("LINGER", "1", "CONFIG_LINGER=1 is not of its type, bool"),
+        ("MSL", "y", "CONFIG_MSL=y is not of its type, int"),
+        ("BASE", "16", "is not of its type, hex"),
+        ("LABEL", "x", "is not of its type, string"),
+    ],
+)
+def test_wrong_lines(name, value, text):
+    known = {"LINGER": "bool", "MSL": "int", "BASE": "hex", "LABEL": "string"}
+    assert text in kconfig.complaint(name, value, known)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("LINGER", "n"), ("MSL", "-5"), ("BASE", "0x1F"), ("LABEL", '"a b"')]
+)
+def test_right_lines(name, value):
+    known = {"LINGER": "bool", "MSL": "int", "BASE": "hex", "LABEL": "string"}
+    assert kconfig.complaint(name, value, known) == ""
+
+
+def test_lines_that_are_none():
+    assert kconfig.settings("# why\n\nCONFIG_A=y\n") == {"A": "y"}
+    with pytest.raises(kconfig.BadLine, match="'A=y' is not CONFIG_NAME=value"):
+        kconfig.settings("A=y\n")
+
+
+def test_a_line_that_kconfig_does_not_take():
+    wanted = {"KEPT": "5", "OFF": "n", "CLAMPED": "900", "DEPENDS": "y"}
+    made = {"KEPT": "5", "CLAMPED": "100"}
+    assert kconfig.without_effect(wanted, made) == [
+        "CONFIG_CLAMPED=900 has no effect: Kconfig makes it 100",
+        "CONFIG_DEPENDS=y has no effect: Kconfig makes it n",
+    ]
+
+
+KCONFIG = """
+menu "lwIP"
+    menuconfig ENABLE
+        bool "Enable"
+        default y
+    config MSL # milliseconds
+        int "config NOT_A_NAME here"
+        help
+            config text of a help
+    choice AFFINITY
+        prompt "Core"
+        config CPU0
+            bool "CPU0"
+    endchoice
+    config NAME
+        string
+endmenu
+"""
+
+
+def test_names_of_a_kconfig_file():
+    found = {"ENABLE": "bool", "MSL": "int", "CPU0": "bool", "NAME": "string"}
+    assert kconfig.names(KCONFIG) == found
+
+
+def test_facts_grow_by_a_version_and_lose_what_is_not_used():
+    old = "# head\nGONE int 5.4.2\nMSL int 5.4.2\n"
+    new = kconfig.merged_facts(
+        old, {"MSL", "NEW", "NOWHERE"}, {"MSL": "int", "NEW": "bool"}, "5.5.1"
+    )
+    assert new == "# head\nMSL int 5.4.2 5.5.1\nNEW bool 5.5.1\n"
+    again = kconfig.merged_facts(new, {"MSL"}, {}, "5.5.1")
+    assert again == "# head\nMSL int 5.4.2\n"
+
+
+# --- who defines what
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("int f(int a) { return g(a); }", {"f"}),
+        ("err_t\nf(void (*call)(int), int a)\n{ if (a) { call(1); } }", {"f"}),
+        ("int f(int a);", set()),
+        ("static int f(void) { return 1; } int v;", {"v"}),
+        ("static inline int f(void) { return 1; }", set()),
+        ("extern int v; extern int w = 3;", {"w"}),
+        ("const struct type v = { .a = { 1 }, .f = g };", {"v"}),
+        ("struct a { int x; }; enum { A, B }; union u;", set()),
+        ("typedef struct { int x; } t; typedef int (*call)(void);", set()),
+        ("struct a { int x; } v[3];", {"v"}),
+        ("__attribute__((weak)) void f(void) { }", {"f"}),
+        ('void f(void) __attribute__((section("x"))); void g(void) { }', {"g"}),
+        ('int f(void) __attribute__((weak, alias("g")));', {"f"}),
+        ('char *v = "int f(void) { }"; // int g(void) { }\n', {"v"}),
+        ("#define F \\\n int f(void) { }\nint v;", {"v"}),
+        ("void *v[] = { f, g }; int (*call)(void) = f;", {"v", "call"}),
+    ],
+)
+def test_what_c_defines(text, names):
+    assert symbols.defined_in_c(text) == names
+
+
+def test_what_assembler_and_linker_scripts_define():
+    assert symbols.defined_in_assembler("  .global f\nf:\n.weak g\nh:\n") == {"f", "g"}
+    script = "/* ROM */\nmemcpy = 0x40000358;\nPROVIDE( f = 0x40000010 );\nPROVIDE ( g = f );\n"
+    script += "PROVIDE ( h = nowhere );\nround = again;\nagain = round;\n"
+    assert symbols.defined_in_linker_script(script) == {"memcpy", "f", "g"}
+
+
+def test_what_nm_says():
+    text = "a.o:\n00000000 T f\n         U memcpy\n00000004 b state\n00000008 D v\n\nb.o:\n  U f\n"
+    assert symbols.of_nm(text) == ({"f", "v"}, {"memcpy"})
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("int lwip_send(void);", True),
+        ("int lwip_sendto(void) { lwip_send_more(); }", False),
+        ("FUNCTIONS(__atomic_exchange)", True),
+        ("int lwip;", False),
+    ],
+)
+def test_where_a_definition_is_looked_for(text, found):
+    assert symbols.mentions(text, {"lwip_send", "__atomic_exchange_4"}) is found
+
+
+# --- the CMake files
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """write({path: text}) below a folder, and what parts.cmake is given for it."""
+
+    def write(files):
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    write(
+        {
+            "idf/tools/cmake/version.cmake": "",
+            "idf/tools/cmake/utilities.cmake": "",
+            "idf/components/lwip/CMakeLists.txt": "set(srcs api.c)\n"
+            "if(CONFIG_PPP)\n  list(APPEND srcs ppp.c)\nendif()\n"
+            'idf_component_register(SRCS ${srcs} INCLUDE_DIRS "port/${target}" REQUIRES vfs)\n'
+            "target_compile_options(nobody PRIVATE -O2)\n",
+            "idf/components/lwip/port/esp32c3/x.h": "",
+            "idf/components/vfs/CMakeLists.txt": "idf_component_register(INCLUDE_DIRS .)\n",
+            "idf/components/mqtt/CMakeLists.txt": 'message(FATAL_ERROR "no\n submodule")\n'
+            "idf_component_register(SRCS never.c)\n",
+            "managed/a__mdns/CMakeLists.txt": "idf_component_register("
+            "SRCS mdns.c INCLUDE_DIRS .)\n",
+            "mp/ports/esp32/esp32_common.cmake": "include(${USER_C_MODULES})\n"
+            "idf_component_register(SRCS ${MICROPY_DIR}/py/obj.c REQUIRES lwip)\n"
+            "target_compile_definitions(${COMPONENT_TARGET} PUBLIC VFS=1)\n",
+            "mp/ports/esp32/boards/sdkconfig.base": "",
+            "config.cmake": 'set(CONFIG_PPP "")\n',
+        }
+    )
+    given = {
+        "IDF_PATH": tmp_path / "idf",
+        "MICROPY_DIR": tmp_path / "mp",
+        "MICROPY_BOARD_DIR": ROOT / "boards/SPINET_ESP32C3",
+        "FIRMWARE": ROOT / "firmware/micropython.cmake",
+        "SDKCONFIG_CMAKE": tmp_path / "config.cmake",
+        "EXTRA_COMPONENTS": tmp_path / "managed",
+    }
+    return write, lambda what: ask(what, tmp_path / "out/answer.txt", **given)
+
+
+def test_parts_are_those_of_this_configuration(sources, tmp_path):
+    write, parts = sources
+    lwip = tmp_path / "idf/components/lwip"
+    assert parts("parts").source["lwip"] == [str(lwip / "api.c")]
+    write({"config.cmake": "set(CONFIG_PPP y)\n"})
+    assert parts("parts").source["lwip"] == [str(lwip / "api.c"), str(lwip / "ppp.c")]
+
+
+def test_folders_follow_what_components_require(sources, tmp_path):
+    parts = sources[1]("parts")
+    assert parts.folders("main") == [
+        str(tmp_path / "managed/a__mdns"),
+        str(tmp_path / "idf/components/lwip/port/esp32c3"),
+        str(tmp_path / "idf/components/vfs"),
+    ]
+    assert parts.folders("vfs") == [str(tmp_path / "idf/components/vfs")]
+
+
+def test_a_module_may_name_the_folder_of_a_component(sources, tmp_path):
+    write, parts = sources
+    common = "idf_component_get_property(VFS vfs COMPONENT_DIR)\n"
+    common += "target_include_directories(usermod_x INTERFACE ${VFS}/private)\n"
+    write({"mp/ports/esp32/esp32_common.cmake": common})
+    assert parts("parts").include["usermod_x"] == [str(tmp_path / "idf/components/vfs/private")]
+
+
+def test_a_component_that_refuses_is_named_and_left_out(sources):
+    parts = sources[1]("parts")
+    assert parts.refused["mqtt"] == ["no submodule"]
+    assert "mqtt" not in parts.source
+    assert "mdns" in parts.source
+
+
+def test_the_port_is_heard_to_its_end(sources, tmp_path):
+    parts = sources[1]("parts")
+    assert parts.source["main"] == [str(tmp_path / "mp/py/obj.c")]
+    assert parts.definition["main"][-1] == "VFS=1"
+
+
+def test_every_c_module_of_ours_is_found(sources):
+    parts = sources[1]("parts")
+    wanted = {path.parent.name for path in (ROOT / "firmware").glob("*/micropython.cmake")}
+    files = [Path(path) for name in parts.ours() for path in parts.source[name]]
+    assert {path.parent.name for path in files} == wanted
+    assert all(path.is_file() for path in files)
+
+
+@pytest.mark.parametrize(
+    ("release", "has"),
+    [
+        ("1.25", ["ESP32_GENERIC_C3/sdkconfig.c3usb"]),
+        ("1.27", ["sdkconfig.riscv", "ESP32_GENERIC_C3/sdkconfig.c3usb"]),
+        ("1.29", ["sdkconfig.riscv", "sdkconfig.c3"]),
+    ],
+)
+def test_a_board_takes_what_this_release_has(sources, tmp_path, release, has):
+    write, parts = sources
+    folder = "mp/ports/esp32/boards"
+    write({f"{folder}/{name}": "" for name in has})
+    defaults = parts("board").sdkconfig["board"]
+    assert defaults[: len(has) + 1] == [
+        str(tmp_path / folder / n) for n in ["sdkconfig.base", *has]
+    ]
+    assert [Path(path).name for path in defaults[len(has) + 1 :]] == [
+        "sdkconfig.chip",
+        "sdkconfig.board",
+        "sdkconfig.partitions",
+    ]
+
+
+def test_cmake_files_that_cannot_be_read(sources):
+    write, parts = sources
+    write({"idf/components/vfs/CMakeLists.txt": "no_such_command()\n"})
+    with pytest.raises(PartsError, match="no_such_command"):
+        parts("parts")
+
+
+# --- what is missing is said in one line
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({}, "MICROPY_DIR is not set"),
+        ({"MICROPY_DIR": "no-such"}, "is not a MicroPython checkout"),
+        ({"MICROPY_DIR": "mp"}, "IDF_PATH is not set"),
+        ({"MICROPY_DIR": "mp", "IDF_PATH": "mp"}, "is not ESP-IDF"),
+        ({"MICROPY_DIR": "mp", "IDF_PATH": "old"}, "is ESP-IDF 5.3; docs/hardware.md names"),
+        ({"MICROPY_DIR": "mp", "IDF_PATH": "idf", "PATH": "/none"}, "elf-gcc is missing: sudo apt"),
+        (
+            {"MICROPY_DIR": "mp", "IDF_PATH": "idf", "EXTRA_COMPONENTS": "no-such"},
+            "EXTRA_COMPONENTS=no-such is no folder",
+        ),
+    ],
+)
+def test_refusals(tmp_path, given, text):
+    for name, minor in (("idf", 4), ("old", 3)):
+        version = tmp_path / name / "tools/cmake/version.cmake"
+        version.parent.mkdir(parents=True)
+        version.write_text(f"set(IDF_VERSION_MAJOR 5)\nset(IDF_VERSION_MINOR {minor})\n")
+    (tmp_path / "mp/ports/esp32").mkdir(parents=True)
+    (tmp_path / "mp/ports/esp32/Makefile").write_text("")
+    (tmp_path / "mp/py").mkdir()
+    (tmp_path / "mp/py/mpconfig.h").write_text(
+        "#define MICROPY_VERSION_MAJOR 1\n#define MICROPY_VERSION_MINOR 25\n"
+    )
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools/check_idf.py", "--build", tmp_path / "build"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"} | given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert text in done.stderr
+    assert len(done.stderr.splitlines()) == 1

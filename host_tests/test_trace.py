@@ -1,0 +1,248 @@
+"""The event trace: what is recorded, and what can be read of it while it is written."""
+
+import re
+
+import pytest
+from fake_board import Bench, FakeBoard
+from fake_pins import MasterRig
+from raw_controller import listen_or_connect
+
+from spinet import report, trace, trace_report, wire
+from spinet import service as service_module
+from spinet.stack import ERR_RST
+from spinet.state_names import STATES, WIFI_STATES
+
+SECRET = "plant3d-s3cret"
+CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + SECRET.encode().ljust(64, b"\0")
+
+
+@pytest.fixture
+def ring(monkeypatch):
+    """An empty trace in the place of the firmware's."""
+    ring = trace.Trace()
+    monkeypatch.setattr(trace, "TRACE", ring)
+    monkeypatch.setattr(trace, "note", ring.note)
+    monkeypatch.setattr(trace, "say", ring.say)
+    return ring
+
+
+@pytest.fixture
+def bench(ring):
+    return Bench("module-clocked")
+
+
+def events(ring):
+    """(kind, slot, a, b) of all events."""
+    taken = ring.snapshot()
+    numbers = range(taken.first, taken.last)
+    return [trace_report._unpacked(taken.event(number))[1:] for number in numbers]
+
+
+def states(ring, slot=0):
+    return [STATES[a] for kind, at, a, _ in events(ring) if (kind, at) == (trace.STATE, slot)]
+
+
+def kinds(ring):
+    return [event[0] for event in events(ring)]
+
+
+def test_every_state_of_a_connection(bench, ring):
+    peer = bench.connected()
+    peer.fin()
+    bench.turn()
+    bench.response(2, 0)
+    bench.turn()
+    assert states(ring) == [
+        *("allocated", "connected", "otherEndClosed", "closePending", "closeReady", "free")
+    ]
+
+
+def test_who_the_peer_is(bench, ring):
+    bench.connected(port=8080)
+    record = bench.manager.slots[0].record
+    local, remote = wire.status_ports(record)
+    assert (trace.PORTS, 0, local, remote) in events(ring)
+    assert local == 8080
+    assert (trace.PEER, 0, 127 << 8, 1) in events(ring)
+
+
+def test_why_a_connection_ended(bench, ring):
+    bench.connected().reset()
+    bench.turn()
+    assert (trace.ERROR, 0, -ERR_RST, wire.CONNECTED) in events(ring)
+
+
+def test_a_connection_attempt_that_times_out(bench, ring):
+    bench.response(3, data=listen_or_connect(80, ip=0x0100007F))
+    bench.manager.step(bench.manager.now + 8000)
+    assert (trace.TIMEOUT, 0, wire.CONNECTING, 0) in events(ring)
+
+
+def test_a_close_that_nobody_acknowledges(bench, ring):
+    bench.connected().freeze()
+    bench.response(5, 0, flags=1, data=b"bye")
+    bench.manager.step(bench.manager.now + 4000)
+    assert (trace.TIMEOUT, 0, wire.CLOSE_PENDING, 0) in events(ring)
+
+
+def test_a_write_that_nobody_acknowledges(bench, ring):
+    bench.connected().freeze()
+    bench.response(5, 0, flags=2, data=b"hello")
+    bench.manager.step(bench.manager.now + 60000)
+    assert (trace.TIMEOUT, 0, wire.CONNECTED, 0) in events(ring)
+
+
+def test_a_write_that_fails(bench, ring):
+    bench.connected()
+    bench.stack.inject("write", ERR_RST)
+    bench.response(5, 0, flags=2, data=b"hello")
+    assert (trace.ERROR, 0, -ERR_RST, wire.CONNECTED) in events(ring)
+
+
+def test_listeners(bench, ring):
+    bench.response(7, data=listen_or_connect(21, protocol=1))
+    bench.response(7, data=listen_or_connect(21, limit=0))
+    listening = (trace.NO_SLOT, 21, 1)
+    assert events(ring) == [(trace.LISTEN, *listening), (trace.UNLISTEN, *listening)]
+
+
+def test_wifi(ring):
+    board = FakeBoard()
+    board.the_port = MasterRig(None).port
+    wlan = service_module.Service(board).wlan
+    wlan.start_client(b"", 0)
+    wlan.stop()
+    wlan.stop()
+    changes = [(wire.WIFI_CONNECTING, wire.WIFI_IDLE), (wire.WIFI_IDLE, wire.WIFI_CONNECTING)]
+    assert events(ring) == [(trace.WIFI, trace.NO_SLOT, *change) for change in changes]
+
+
+def test_a_bad_header_and_a_cut(bench, ring):
+    bench.response(6, 3, version=1)
+    bench.rig.link.cut()
+    assert kinds(ring) == [trace.BAD_HEADER, trace.CUT]
+    assert events(ring)[0] == (trace.BAD_HEADER, 3, 6, -wire.BAD_REQUEST_FORMAT_VERSION)
+
+
+def test_calling_home(ring, capsys):
+    board = FakeBoard()
+    board.the_port = MasterRig(None).port
+    sessions = service_module.Service(board).sessions
+    session = sessions.entries[0]
+    session.port = 1883
+    sessions.on_event(session, 3)
+    assert events(ring) == [(trace.SESSION, trace.NO_SLOT, 3, 1883)]
+    report.trace()
+    assert "calling home to port 1883: no more attempts" in capsys.readouterr().out
+
+
+def test_a_fault(bench, ring):
+    bench.manager._debug = False
+    bench.manager.fault("oops")
+    assert kinds(ring) == [trace.FAULT]
+
+
+def test_last_errors_with_their_text(bench, ring):
+    for number in range(trace.TEXTS + 1):
+        bench.wlan.fail(f"error {number}")
+    lines = list(trace_report.lines())
+    assert lines[0].endswith("last error: (no longer kept)")
+    assert lines[1].endswith("last error: error 1")
+    assert lines[-1].endswith("last error: error 8")
+
+
+def test_values_are_cut_to_their_field(ring):
+    ring.note(trace.CUT, -1, -1, 0x12345)
+    assert events(ring) == [(trace.CUT, 255, 0xFFFF, 0x2345)]
+
+
+def test_the_ring_wraps():
+    ring = trace.Trace(4)
+    for number in range(10):
+        ring.note(trace.STATE, 0, number, 0)
+    # The place of the oldest is where the next event may be half written.
+    assert [event[2] for event in events(ring)] == [7, 8, 9]
+
+
+def test_a_snapshot_has_nothing_that_is_overwritten_meanwhile(monkeypatch):
+    ring = trace.Trace(4)
+    for number in range(4):
+        ring.note(trace.STATE, 0, number, 0)
+
+    def write_on(slab):
+        copy = bytearray(memoryview(slab).cast("B"))
+        copy[2 * 2 * trace.FIELDS :] = copy[: 2 * 2 * trace.FIELDS]  # some of it is new already
+        ring.note(trace.STATE, 0, 100, 0)
+        ring.note(trace.STATE, 0, 101, 0)
+        return bytes(copy)
+
+    monkeypatch.setattr(trace, "bytes", write_on, raising=False)
+    taken = ring.snapshot()
+    assert (taken.first, taken.last) == (3, 4)
+
+
+def test_printed_for_people(bench, ring, capsys):
+    bench.connected(port=8080)
+    report.trace()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[12:].strip() for line in lines[:3]] == [
+        "listening on port 8080, protocol 0",
+        "slot 0  allocated",
+        "slot 0  connected",
+    ]
+    assert "peer 127.0.0.1" in lines[-1]
+
+
+def test_every_kind_has_its_words(ring, capsys):
+    for kind in range(trace.BOOT, trace.SESSION + 1):
+        ring.note(kind, 1, 1, 2)
+        ring.note(kind, 1, 0xFFFF, 0xFFFF)
+    report.trace()
+    assert len(capsys.readouterr().out.splitlines()) == 2 * trace.SESSION
+    assert len(STATES) == 8
+    assert len(WIFI_STATES) == 7
+
+
+def test_printed_for_programs(bench, ring, capsys):
+    bench.connected()
+    bench.wlan.fail("oops")
+    report.trace_dump()
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"~trace begin 1 6 \d+ \S+", lines[0])
+    assert re.fullmatch(r"~trace events 0 [0-9a-f]{120} [0-9a-f]{4}", lines[1])
+    assert lines[2] == "~trace text 0 6f6f7073 01c1"
+    assert lines[3] == "~trace end 6"
+
+
+def test_no_password_is_in_it(bench, ring, capsys):
+    bench.response(10, data=CONFIG)
+    bench.radio.outcome_is = "wrong password"
+    bench.response(14, data=b"Workshop")
+    report.trace()
+    report.trace_dump()
+    text = capsys.readouterr().out
+    assert "wrong password" in text
+    assert SECRET not in text
+    assert SECRET.encode().hex() not in text
+
+
+def test_diagnostics_prints_it_a_line_at_a_time(ring, capsys, monkeypatch):
+    class Here:
+        """As much of a service as telling takes."""
+
+        _report = service_module.Service._report
+        _tell = service_module.Service._tell
+
+    monkeypatch.setattr(service_module, "diagnostics", lambda service: print("reports"))
+    service = Here()
+    for _ in range(20):
+        ring.note(trace.BOOT, trace.NO_SLOT, 0, 0)
+    service._report()
+    shown = [capsys.readouterr().out]
+    while service._telling:
+        service._tell()
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == "reports\n"
+    assert all(text.count("\n") <= 1 for text in shown)
+    assert shown[1].startswith("~trace begin 1 20 ")
+    assert shown[-2:] == ["~trace end 20\n", ""]

@@ -1,0 +1,87 @@
+"""While we are an access point every name is ours: browsers then find the printer by any name.
+
+One DNS server (RFC 1035) on UDP: a question for an address gets our own, any other kind of record
+does not exist. One datagram in, at most one out, nothing is kept. Service thread only.
+"""
+
+from micropython import const
+
+from spinet import dns
+from spinet.datagrams import POLL_MS, DatagramPort
+
+PORT = const(53)
+TTL = const(60)  # seconds: a client that joins another network soon asks again
+REFUSED = const(5)
+NOT_IMPLEMENTED = const(4)
+
+
+class CaptiveDns:
+    """An announcer (see discovery) that is to be started in access point mode only.
+
+    `text`: the dotted address to bind to. `say(text)` tells why there is none.
+    """
+
+    def __init__(self, stack, say, text="0.0.0.0", udp_port=PORT):
+        self._stack = stack
+        self._say = say
+        self._text = text
+        self._udp_port = udp_port
+        self.on_active = None  # as announcers have it; step() has work only where it polls
+        self._port = None  # None while we are no access point
+        self._own = b""
+        self.bad = 0  # datagrams that were no questions
+
+    def start(self, _host_name, ip, _netmask):
+        """Answer with this address (a u32 of the records) from now on."""
+        self._own = bytes([ip >> shift & 0xFF for shift in (0, 8, 16, 24)])
+        try:
+            self._port = DatagramPort(self._stack, self._take, self._text, self._udp_port)
+        except OSError as e:
+            self._say("no DNS for the access point: error %d" % (e.errno or 0))
+
+    def stop(self):
+        """Nobody is answered any more."""
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    def service(self, _kind, _tcp_port):
+        """Names lead here, whatever is offered."""
+
+    def name(self):
+        """None of its own."""
+        return ""
+
+    def step(self, _now):
+        """Answer, where no wait ends for it."""
+        if self._port is not None and self._port.polled():
+            self._port.on_ready()
+
+    def due_ms(self, _now):
+        """See discovery."""
+        return POLL_MS if self._port is not None and self._port.polled() else -1
+
+    def _take(self, data, address):
+        try:
+            message = dns.parse(data)
+        except dns.Malformed:
+            self.bad += 1
+            return
+        if message.flags & dns.RESPONSE or len(message.questions) != 1:
+            self.bad += 1
+            return
+        self._port.send(self._answer(message), address)
+
+    def _answer(self, message):
+        question = message.questions[0]
+        flags = dns.RESPONSE | dns.AUTHORITATIVE | message.flags & dns.RECURSION_DESIRED
+        answers = []
+        if message.flags & dns.OPCODE_MASK:
+            flags |= NOT_IMPLEMENTED | message.flags & dns.OPCODE_MASK
+        elif question.klass not in (dns.IN, dns.ANY):
+            flags |= REFUSED
+        elif question.kind in (dns.A, dns.ANY):
+            record = dns.Record(question.name, dns.A, dns.IN, TTL, self._own)
+            answers = [dns.record_bytes(record, dns.IN, TTL)]
+        questions = [dns.question_bytes(question)]
+        return dns.message_bytes(message.number, flags, questions, answers, [], [])

@@ -1,0 +1,190 @@
+"""DNS messages, read and written (RFC 1035, RFC 6762): for mDNS and for the captive DNS.
+
+A name is bytes as on the wire, uncompressed, with its closing zero; parse() gives names in lower
+case, so that equal names are equal bytes. Whatever comes from the network is bounded: names by
+their length, compression by pointing strictly backwards, a message by MAX_RECORDS.
+"""
+
+import struct
+
+from micropython import const
+
+A = const(1)
+PTR = const(12)
+TXT = const(16)
+SRV = const(33)
+NSEC = const(47)
+ANY = const(255)
+
+IN = const(1)
+CLASS_MASK = const(0x7FFF)
+FLUSH = const(0x8000)  # of a record's class: this is all there is of it
+UNICAST = const(0x8000)  # of a question's class: answer me alone
+
+RESPONSE = const(0x8000)  # flags of a message
+AUTHORITATIVE = const(0x0400)
+TRUNCATED = const(0x0200)
+OPCODE_MASK = const(0x7800)
+RECURSION_DESIRED = const(0x0100)
+
+MAX_RECORDS = const(64)  # questions and records in one message
+HEADER = const(12)
+_MAX_NAME = const(255)
+_MAX_LABEL = const(63)
+
+
+class Malformed(ValueError):
+    """No DNS message, or more of one than we read."""
+
+
+class Question:
+    """`kind` is its type."""
+
+    def __init__(self, name, kind, klass):
+        self.name = name
+        self.kind = kind
+        self.klass = klass
+
+
+class Record:
+    """`data` is uncompressed; `key` is what makes two records the same."""
+
+    def __init__(self, name, kind, klass, ttl, data):
+        self.name = name
+        self.kind = kind
+        self.klass = klass
+        self.ttl = ttl
+        self.data = data
+        self.key = (name.lower(), kind, data.lower() if kind in _NAMED else data)
+
+
+_NAMED = (PTR, SRV)  # the data ends with a name, which has no case
+
+
+class Message:
+    """What parse() found. `additional` is left out: nothing that we do needs it."""
+
+    def __init__(self, number, flags):
+        self.number = number
+        self.flags = flags
+        self.questions = []
+        self.answers = []
+        self.authority = []
+
+
+def name(*labels):
+    """A name of these labels (bytes, at most 63 each)."""
+    return b"".join([bytes((len(label),)) + label for label in labels]) + b"\0"
+
+
+def label(data):
+    """Of any bytes: what is fit to be a host name's label, "" when nothing is."""
+    fit = bytes(octet if _is_fit(octet) else 45 for octet in data)
+    return fit.strip(b"-")[:_MAX_LABEL].strip(b"-")
+
+
+def _is_fit(octet):
+    return 48 <= octet <= 57 or 65 <= octet <= 90 or 97 <= octet <= 122
+
+
+def parse(data):
+    """The message in these bytes. Raises Malformed."""
+    if len(data) < HEADER:
+        raise Malformed("short header")
+    number, flags, questions, answers, authority, _ = struct.unpack_from(">HHHHHH", data)
+    if questions + answers + authority > MAX_RECORDS:
+        raise Malformed("too many records")
+    message = Message(number, flags)
+    at = HEADER
+    for _ in range(questions):
+        at = _read_question(data, at, message.questions)
+    for _ in range(answers):
+        at = _read_record(data, at, message.answers)
+    for _ in range(authority):
+        at = _read_record(data, at, message.authority)
+    return message
+
+
+def _read_question(data, at, into):
+    owner, at = _read_name(data, at)
+    if at + 4 > len(data):
+        raise Malformed("short question")
+    into.append(Question(owner, *struct.unpack_from(">HH", data, at)))
+    return at + 4
+
+
+def _read_record(data, at, into):
+    owner, at = _read_name(data, at)
+    if at + 10 > len(data):
+        raise Malformed("short record")
+    kind, klass, ttl, length = struct.unpack_from(">HHIH", data, at)
+    end = at + 10 + length
+    if end > len(data):
+        raise Malformed("short record data")
+    into.append(Record(owner, kind, klass, ttl, _read_data(data, at + 10, end, kind)))
+    return end
+
+
+def _read_data(data, at, end, kind):
+    """A record's data, a name at its end uncompressed."""
+    fixed = 6 if kind == SRV else 0
+    if kind not in _NAMED:
+        return bytes(data[at:end])
+    if at + fixed >= end:
+        raise Malformed("short record data")
+    return bytes(data[at : at + fixed]) + _read_name(data, at + fixed)[0]
+
+
+def _read_name(data, at):
+    """(the name, where what follows it begins). Raises Malformed."""
+    labels = []
+    length = 1
+    limit = at  # a pointer must go before where this run of labels began
+    after = 0  # behind the first pointer, where the caller reads on
+    while True:
+        if at >= len(data):
+            raise Malformed("short name")
+        size = data[at]
+        if size >= 0xC0:
+            target = _pointer(data, at, limit)
+            after = after or at + 2
+            at = limit = target
+        elif size:
+            length += size + 1
+            labels.append(_label_at(data, at, size, length))
+            at += size + 1
+        else:
+            return b"".join(labels).lower() + b"\0", after or at + 1
+
+
+def _pointer(data, at, limit):
+    if at + 2 > len(data):
+        raise Malformed("short pointer")
+    target = (data[at] & 0x3F) << 8 | data[at + 1]
+    if target >= limit:
+        raise Malformed("a pointer that does not go back")
+    return target
+
+
+def _label_at(data, at, size, length):
+    if size > _MAX_LABEL or length > _MAX_NAME or at + size >= len(data):
+        raise Malformed("bad label")
+    return bytes(data[at : at + size + 1])
+
+
+def question_bytes(question):
+    """On the wire."""
+    return question.name + struct.pack(">HH", question.kind, question.klass)
+
+
+def record_bytes(record, klass, ttl):
+    """On the wire, with this class and time to live."""
+    fixed = struct.pack(">HHIH", record.kind, klass, ttl, len(record.data))
+    return record.name + fixed + record.data
+
+
+def message_bytes(number, flags, questions, answers, authority, additional):
+    """A whole message; the sections are lists of bytes."""
+    counts = (len(questions), len(answers), len(authority), len(additional))
+    header = struct.pack(">HHHHHH", number, flags, *counts)
+    return b"".join([header] + questions + answers + authority + additional)

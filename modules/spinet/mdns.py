@@ -1,0 +1,439 @@
+"""A multicast DNS responder: one host name, and the services that hang on it (RFC 6762, 6763).
+
+An announcer (see discovery) for boards whose system has none. Every name that is to be ours alone
+is a claim: it is probed three times, then announced twice, then answered for. Whoever has it
+already wins, and all names get a number: spinet-2. Service thread only.
+"""
+
+from random import getrandbits
+
+from micropython import const
+
+from spinet import dns, port
+from spinet.datagrams import POLL_MS, MulticastPort, address_of
+from spinet.port import ticks_add, ticks_diff, ticks_ms
+
+GROUP = bytes((224, 0, 0, 251))
+GROUP_TEXT = "224.0.0.251"
+PORT = const(5353)
+
+PROBES = const(3)
+PROBE_MS = const(250)
+ANNOUNCEMENTS = const(2)
+ANNOUNCE_MS = const(1000)
+DEFER_MS = const(1000)  # who loses to another's probe asks again after this
+CROWDED = const(15)  # so many renamings make us patient
+PATIENCE_MS = const(5000)
+AGAIN_MS = const(1000)  # a record is not multicast more often than this
+HOST_TTL = const(120)  # seconds; of what changes with the address
+OTHER_TTL = const(4500)
+LEGACY_TTL = const(10)  # for askers that only know plain DNS
+_PACKET = const(1300)  # bytes of records in one message
+_GOODBYE = const(0)
+_PAST = const(16)
+
+_PROBING = const(0)
+_ANNOUNCING = const(1)
+_ESTABLISHED = const(2)
+
+_LOCAL = b"local"
+_ANSWER = dns.RESPONSE | dns.AUTHORITATIVE
+
+
+class OwnRecord(dns.Record):
+    """One of ours. `last`: ticks when it was last multicast; None: never, or long ago."""
+
+    def __init__(self, owner, kind, ttl, data, unique=True, goodbye=True):
+        klass = dns.IN | dns.FLUSH if unique else dns.IN
+        super().__init__(owner, kind, klass, ttl, data)
+        self.unique = unique
+        self.goodbye = goodbye  # others may have the same one: it does not end with us
+        self.last = None
+
+    def is_fresh(self, now):
+        """True when it was multicast a moment ago."""
+        return self.last is not None and 0 <= ticks_diff(now, self.last) < AGAIN_MS
+
+
+class Claim:
+    """A name that is to be ours alone, with its records, and others that hang on it."""
+
+    def __init__(self, owner, records, due):
+        self.key = owner.lower()
+        self.records = records
+        self.own = [record for record in records if record.key[0] == self.key]
+        self.denial = OwnRecord(owner, dns.NSEC, HOST_TTL, owner + _bit_map(self.own))
+        self.state = _PROBING
+        self.sent = 0  # probes, then announcements
+        self.due = due  # ticks of the next; meaningful until the state is established
+
+    def restart(self, due):
+        """Ask again, from then on, whether the name is free."""
+        self.state = _PROBING
+        self.sent = 0
+        self.due = due
+
+    def answers(self, question):
+        """Our records for a question; that there is no other kind when the name is ours."""
+        if self.state == _PROBING or question.klass & dns.CLASS_MASK not in (dns.IN, dns.ANY):
+            return []
+        named = [record for record in self.records if record.key[0] == question.name]
+        found = [record for record in named if question.kind in (record.kind, dns.ANY)]
+        return found or ([self.denial] if question.name == self.key else [])
+
+    def disputed_by(self, record):
+        """True when somebody else's record means that the name is not ours alone."""
+        if record.name != self.key or not record.ttl:
+            return False
+        if any(own.key == record.key for own in self.own):
+            return False
+        return self.state == _PROBING or any(own.kind == record.kind for own in self.own)
+
+    def loses_to(self, theirs):
+        """Both are probing: the later record, in the order of the alphabet, wins."""
+        return sorted(map(_rank, self.own)) < sorted(map(_rank, theirs))
+
+
+def _rank(record):
+    return (record.klass & dns.CLASS_MASK, record.kind, record.key[2])
+
+
+def _bit_map(records):
+    """Of an NSEC: which kinds there are. All of ours are below 64."""
+    octets = bytearray(8)
+    for record in records:
+        octets[record.kind >> 3] |= 0x80 >> (record.kind & 7)
+    return bytes((0, len(octets))) + octets
+
+
+class Responder:
+    """An announcer over a UDP port. `txt`: the strings (bytes) of every service's TXT record.
+
+    `say(text)` tells which name it came to, and why there is none. `open_port(stack, take, group,
+    own)` is a MulticastPort, or a test's.
+    """
+
+    def __init__(self, stack, txt, say, open_port=None):
+        self._stack = stack
+        self._txt = b"".join([bytes((len(text),)) + text for text in txt]) or b"\0"
+        self._say = say
+        self._open = open_port or _open_port
+        self.on_active = None  # called when step() has something to do; set by discovery
+        self._port = None  # None while we are not on the network
+        self._base = b""  # the name that was asked for
+        self._number = 1  # and how often it was taken already
+        self._own = b""  # our address, 4 octets, and
+        self._mask = b""
+        self._host = b""
+        self._services = {}  # type, as b"_http" -> port
+        self._claims = {}  # type, b"" for the host -> Claim
+        self._queue = []  # records that are due at
+        self._queue_due = 0
+        self._past = []  # keys of what we lately stood for: our own echo may come late
+        self.bad = 0  # datagrams that were no DNS messages
+
+    # --- an announcer
+
+    def named(self, _host_name):
+        """start() says it again."""
+
+    def start(self, host_name, ip, netmask):
+        """On the network: claim this name (any bytes) for this address (u32s of the records)."""
+        self._own = _octets(ip)
+        self._mask = _octets(netmask)
+        self._base = dns.label(host_name) or b"spinet"
+        self._number = 1
+        try:
+            self._port = self._open(self._stack, self._take, GROUP, self._own)
+        except OSError as e:
+            self._say("no mDNS: error %d" % (e.errno or 0))
+            return
+        self._claim_all(self._soon(PROBE_MS))
+
+    def stop(self):
+        """Off the network: say goodbye as far as it can still be heard."""
+        if self._port is None:
+            return
+        for claim in self._claims.values():
+            self._take_leave(claim)
+        self._claims = {}
+        self._past = []
+        self._queue = []
+        self._port.close()
+        self._port = None
+
+    def service(self, kind, tcp_port):
+        """Offer this service, as b"_http", on that port from now on; 0: no longer."""
+        if tcp_port:
+            self._services[kind] = tcp_port
+        else:
+            self._services.pop(kind, None)
+        if self._port is None:
+            return
+        if kind in self._claims:
+            self._take_leave(self._claims.pop(kind))
+        if tcp_port:
+            self._claim_service(kind, ticks_ms())
+        self._wake()
+
+    def name(self):
+        """Our host name without its .local, "" while there is none."""
+        return self._label().decode() if self._port else ""
+
+    def step(self, now):
+        """Probe, announce and answer what is due."""
+        if self._port is None:
+            return
+        if self._port.polled():
+            self._port.on_ready()
+        for claim in list(self._claims.values()):
+            if claim.state != _ESTABLISHED and ticks_diff(now, claim.due) >= 0:
+                self._advance(claim, now)
+        if self._queue and ticks_diff(now, self._queue_due) >= 0:
+            self._flush(now)
+
+    def due_ms(self, now):
+        """How long until step() has something to do; -1: it has nothing."""
+        if self._port is None:
+            return -1
+        dues = [claim.due for claim in self._claims.values() if claim.state != _ESTABLISHED]
+        if self._queue:
+            dues.append(self._queue_due)
+        waits = [max(0, ticks_diff(due, now)) for due in dues]
+        if self._port.polled():
+            waits.append(POLL_MS)
+        return min(waits) if waits else -1
+
+    def _wake(self):
+        if self.on_active:
+            self.on_active()
+
+    # --- what we are called
+
+    def _label(self):
+        if self._number == 1:
+            return self._base
+        suffix = b"-%d" % self._number
+        return self._base[: 63 - len(suffix)] + suffix
+
+    def _claim_all(self, due):
+        self._claims = {}
+        self._host = dns.name(self._label(), _LOCAL)
+        reverse = [str(octet).encode() for octet in reversed(self._own)]
+        reverse = dns.name(*(reverse + [b"in-addr", b"arpa"]))
+        records = [
+            OwnRecord(self._host, dns.A, HOST_TTL, self._own),
+            OwnRecord(reverse, dns.PTR, HOST_TTL, self._host),
+        ]
+        self._claims[b""] = Claim(self._host, records, due)
+        for kind in self._services:
+            self._claim_service(kind, due)
+        self._wake()
+
+    def _claim_service(self, kind, due):
+        offered = dns.name(kind, b"_tcp", _LOCAL)
+        instance = dns.name(self._label())[:-1] + offered
+        place = bytes(4) + self._services[kind].to_bytes(2, "big") + self._host
+        all_kinds = dns.name(b"_services", b"_dns-sd", b"_udp", _LOCAL)
+        records = [
+            OwnRecord(offered, dns.PTR, OTHER_TTL, instance, unique=False),
+            OwnRecord(instance, dns.SRV, HOST_TTL, place),
+            OwnRecord(instance, dns.TXT, OTHER_TTL, self._txt),
+            OwnRecord(all_kinds, dns.PTR, OTHER_TTL, offered, unique=False, goodbye=False),
+        ]
+        self._claims[kind] = Claim(instance, records, due)
+
+    def _advance(self, claim, now):
+        if claim.state == _PROBING and claim.sent < PROBES:
+            self._probe(claim)
+            claim.due = ticks_add(now, PROBE_MS)
+        else:
+            if claim.state == _PROBING:
+                self._settled(claim)
+            self._multicast(claim.records, now)
+            claim.due = ticks_add(now, ANNOUNCE_MS)
+        claim.sent += 1
+        if claim.state == _ANNOUNCING and claim.sent == ANNOUNCEMENTS:
+            claim.state = _ESTABLISHED
+
+    def _settled(self, claim):
+        claim.state = _ANNOUNCING
+        claim.sent = 0
+        if claim.key == self._host.lower():
+            self._say("known as %s.local" % self.name())
+
+    def _probe(self, claim):
+        question = dns.Question(claim.own[0].name, dns.ANY, dns.IN | dns.UNICAST)
+        proposed = [dns.record_bytes(own, dns.IN, own.ttl) for own in claim.own]
+        self._send(dns.message_bytes(0, 0, [dns.question_bytes(question)], [], proposed, []))
+
+    def _taken(self, claim, now):
+        """Somebody else has this name: look again who was first, or take another one."""
+        if claim.state != _PROBING:
+            claim.restart(now)
+            self._wake()
+            return
+        for other in self._claims.values():
+            if other is not claim:
+                self._take_leave(other)
+        self._number += 1
+        self._claim_all(ticks_add(now, PATIENCE_MS if self._number > CROWDED else 0))
+
+    def _take_leave(self, claim):
+        self._past = (self._past + [own.key for own in claim.own])[-_PAST:]
+        if claim.state != _PROBING:
+            known = [record for record in claim.records if record.goodbye]
+            self._send_records(known, _GOODBYE)
+
+    # --- what others say
+
+    def _take(self, data, address):
+        if not self._is_near(port.address_octets(address)):
+            return
+        try:
+            message = dns.parse(data)
+        except dns.Malformed:
+            self.bad += 1
+            return
+        if message.flags & dns.OPCODE_MASK:
+            return
+        if message.flags & dns.RESPONSE:
+            self._on_response(message, ticks_ms())
+        else:
+            self._on_query(message, address, ticks_ms())
+
+    def _is_near(self, octets):
+        """Only neighbours are answered: others could make us flood a third."""
+        for i in range(4):
+            if (octets[i] ^ self._own[i]) & self._mask[i]:
+                return False
+        return True
+
+    def _on_response(self, message, now):
+        for record in message.answers:
+            for claim in self._claims.values():
+                if claim.disputed_by(record) and record.key not in self._past:
+                    self._taken(claim, now)
+                    return  # the claims are others now
+
+    def _on_query(self, message, address, now):
+        self._yield_to(message.authority, now)
+        if not message.questions:  # more of an earlier question's known answers
+            self._queue = _unknown(self._queue, message.answers)
+            return
+        answers = _unknown(self._answers(message.questions), message.answers)
+        if not answers:
+            return
+        if port.address_port(address) != PORT:
+            self._answer_legacy(message, answers, address)
+        elif message.authority:
+            self._multicast(answers, now)  # somebody claims a name of ours: at once
+        elif all(question.klass & dns.UNICAST for question in message.questions):
+            self._send_records(answers, None, address)
+        else:
+            self._answer_all(answers, message.flags & dns.TRUNCATED, now)
+
+    def _yield_to(self, theirs, now):
+        for claim in self._claims.values():
+            rivals = [record for record in theirs if record.name == claim.key]
+            if rivals and claim.state == _PROBING and claim.loses_to(rivals):
+                claim.restart(ticks_add(now, DEFER_MS))
+
+    def _answers(self, questions):
+        found = []
+        for question in questions:
+            for claim in self._claims.values():
+                found += [one for one in claim.answers(question) if one not in found]
+        return found
+
+    def _answer_all(self, answers, more_is_coming, now):
+        fresh = [record for record in answers if not record.is_fresh(now)]
+        if all(record.unique for record in fresh) and not more_is_coming:
+            self._multicast(fresh, now)
+            return
+        if not self._queue:
+            self._queue_due = self._soon(100, 400 if more_is_coming else 20)
+        self._queue += [record for record in fresh if record not in self._queue]
+        self._wake()
+
+    def _answer_legacy(self, message, answers, address):
+        questions = [dns.question_bytes(question) for question in message.questions]
+        ttl = LEGACY_TTL
+        records = [dns.record_bytes(one, dns.IN, min(one.ttl, ttl)) for one in answers]
+        data = dns.message_bytes(message.number, _ANSWER, questions, records, [], [])
+        self._port.send(data, address)
+
+    # --- what we say
+
+    def _soon(self, span, least=0):
+        """Ticks of some moment from `least` ms on, within `span` ms."""
+        return ticks_add(ticks_ms(), least + getrandbits(16) % span)
+
+    def _flush(self, now):
+        records = self._queue
+        self._queue = []
+        self._multicast(records, now)
+
+    def _multicast(self, records, now):
+        for record in records:
+            record.last = now
+        self._send_records(records, None)
+
+    def _send_records(self, records, ttl, address=None):
+        """In as many messages as it takes; the first carries what will be asked for next."""
+        extra = [] if ttl == _GOODBYE else self._additional(records)
+        while records:
+            n = _fitting(records)
+            answers = [_bytes_of(record, ttl) for record in records[:n]]
+            additional = [_bytes_of(record, ttl) for record in extra]
+            self._send(dns.message_bytes(0, _ANSWER, [], answers, [], additional), address)
+            records = records[n:]
+            extra = []
+
+    def _additional(self, records):
+        """What whoever learns of a service wants next: its place, and where that is."""
+        wanted = []
+        for claim in self._claims.values():
+            if any(one in records for one in claim.records):
+                wanted += claim.own
+        if wanted:
+            wanted += self._claims[b""].own
+        extra = []
+        for record in wanted:
+            if record not in records and record not in extra:
+                extra.append(record)
+        return extra if _fitting(records + extra) == len(records + extra) else []
+
+    def _send(self, data, address=None):
+        self._port.send(data, address or address_of(GROUP_TEXT, PORT))
+
+
+def _open_port(stack, take, group, own):
+    return MulticastPort(stack, take, group, own, PORT)
+
+
+def _octets(ip):
+    return bytes([ip >> shift & 0xFF for shift in (0, 8, 16, 24)])
+
+
+def _bytes_of(record, ttl):
+    return dns.record_bytes(record, record.klass, record.ttl if ttl is None else ttl)
+
+
+def _unknown(records, known):
+    """Less those that the asker has, and will have for half of their time."""
+    return [one for one in records if not any(_is_known(one, record) for record in known)]
+
+
+def _is_known(own, record):
+    return own.key == record.key and 2 * record.ttl >= own.ttl
+
+
+def _fitting(records):
+    """How many of the first records go into one message; at least one."""
+    size = 0
+    for i, record in enumerate(records):
+        size += len(record.name) + 10 + len(record.data)
+        if size > _PACKET and i:
+            return i
+    return len(records)

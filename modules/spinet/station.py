@@ -1,0 +1,247 @@
+"""The station: from networkStartClient to networkStop, through lost links and back, for ever.
+
+What is under way is one *phase*, and every phase has one function that looks after it:
+    off         nobody asked for a connection, or the first attempt failed
+    scanning    to choose the access point
+    joining     the radio tries to connect
+    up          connected; watch() notices when it is not any more
+    rejoining   the link was lost: the radio tries the same access point again
+    pausing     after a failed attempt to reconnect, until the next scan
+
+The scan chooses an access point, and the first attempt is *pinned* to it; when that fails the next
+one lets the radio choose. What the controller sees of all this is Wlan's: its state, and the last
+error, in which a reason that repeats itself is told once. All of it runs in the service thread.
+"""
+
+from micropython import const
+
+from spinet import wire
+from spinet.port import ticks_add, ticks_diff
+
+CONNECT_TIMEOUT_MS = const(40000)  # scan included
+SCAN_TIMEOUT_MS = const(15000)  # a scan takes three; one that lasts longer never ends
+REJOIN_TIMEOUT_MS = const(15000)  # for the same access point to come back
+FIRST_PAUSE_MS = const(2000)  # between attempts to reconnect: twice as long each time ...
+LONGEST_PAUSE_MS = const(60000)  # ... up to this
+
+_OFF = const(0)
+_SCANNING = const(1)
+_JOINING = const(2)
+_UP = const(3)
+_REJOINING = const(4)
+_PAUSING = const(5)
+
+UNKNOWN_NAME = "no data found for requested SSID"
+NOTHING_KNOWN = "no known networks found"
+SCAN_FAILED = "network scan failed"
+TIMED_OUT = "connecting timed out"
+NO_ADDRESS = "no address by DHCP"
+LOST = "connection lost, auto-reconnecting"
+RECONNECTED = "reconnected"
+
+
+def strongest_first(found):
+    """What a radio found, in the order that controllers get it."""
+    return sorted(found, key=_rssi, reverse=True)
+
+
+def _rssi(found):
+    return found[3]
+
+
+class Station:
+    """One connection to an access point, or the search for one."""
+
+    def __init__(self, wlan, radio, networks):
+        self._wlan = wlan
+        self._radio = radio
+        self._networks = networks
+        self.network = None  # that we join or are on; set by _join()
+        self.using_dhcp = False  # set by _join()
+        self.reconnects = 0  # attempts after lost links, since networkStop
+        self._wanted = b""  # the name that start() was given, b"": the strongest known
+        self._phase = _OFF  # written by what begins a phase
+        self._deadline = 0  # of the attempt, scan included
+        self._due = 0  # when the scan, or the pause, is over
+        self._pause = FIRST_PAUSE_MS  # the next one
+        self._pinned = False  # the attempt is for the access point of the scan only
+        self._told = ""  # the last reason that the controller was told, since we were up
+
+    # --- commands
+
+    def start(self, ssid, now):
+        """Join the network of this name (bytes), or with b"" the strongest one remembered."""
+        if ssid and self._networks.find(ssid) is None:
+            self._wlan.fail(UNKNOWN_NAME)
+            return
+        self._wanted = ssid
+        self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
+        self._pause = FIRST_PAUSE_MS
+        self._told = ""
+        self._wlan.set_state(wire.WIFI_CONNECTING)
+        self._seek(now)
+
+    def stop(self):
+        """Forget what is under way; the radio is the caller's business."""
+        self._phase = _OFF
+        self.network = None
+        self.using_dhcp = False
+        self.reconnects = 0
+
+    # --- time passes
+
+    def active(self):
+        """True while step() has something to look after."""
+        return self._phase != _OFF and self._phase != _UP
+
+    def step(self, now):
+        """Look after the phase."""
+        phase = self._phase
+        if phase == _SCANNING:
+            self._step_scanning(now)
+        elif phase == _JOINING:
+            self._step_joining(now)
+        elif phase == _REJOINING:
+            self._step_rejoining(now)
+        elif phase == _PAUSING and ticks_diff(now, self._due) >= 0:
+            self._reconnect(now)
+
+    def watch(self, now):
+        """About once a second while connected: is the link still there?"""
+        if self._phase == _UP and self._radio.outcome() != "":
+            self._lose(now)
+
+    # --- scanning
+
+    def _seek(self, now):
+        self._phase = _SCANNING
+        self._due = ticks_add(now, SCAN_TIMEOUT_MS)
+        self._radio.scan(self._wanted)
+        self._step_scanning(now)
+
+    def _step_scanning(self, now):
+        found = self._radio.found()
+        if found is not None:
+            self._choose(strongest_first(found), now)
+        elif ticks_diff(now, self._due) >= 0:
+            self._fail(SCAN_FAILED, now)
+
+    def _choose(self, found, now):
+        if self._wanted:
+            self._choose_by_name(found, now)
+        else:
+            self._choose_strongest(found, now)
+
+    def _choose_by_name(self, found, now):
+        network = self._networks.find(self._wanted)
+        if network is None:
+            self._end(UNKNOWN_NAME)  # it was forgotten while we were looking for it
+            return
+        for entry in found:
+            if entry[0] == self._wanted:
+                self._join(network, entry, now)
+                return
+        self._join(network, None, now)  # it may be hidden: the radio will know
+
+    def _choose_strongest(self, found, now):
+        for entry in found:
+            network = self._networks.find(entry[0])
+            if network is not None:
+                self._join(network, entry, now)
+                return
+        self._fail(self._radio.scan_problem() or NOTHING_KNOWN, now)
+
+    # --- joining
+
+    def _join(self, network, entry, now):
+        """Begin an attempt; entry: the access point of the scan, None: let the radio choose."""
+        self.network = network
+        self.using_dhcp = wire.config_ip(network.record) == 0
+        self._pinned = entry is not None
+        self._phase = _JOINING
+        self._radio.join(network, (entry[1], entry[2]) if entry else None)
+        self._step_joining(now)
+
+    def _step_joining(self, now):
+        outcome = self._radio.outcome()
+        if outcome == "":
+            self._arrive(now)
+        elif outcome and self._pinned:
+            self._join(self.network, None, now)
+        elif outcome:
+            self._fail(outcome, now)
+        elif ticks_diff(now, self._deadline) >= 0:
+            self._fail(self._silence(), now)
+
+    def _silence(self):
+        """What it means that nothing came of the attempt."""
+        return NO_ADDRESS if self.using_dhcp and self._radio.associated() else TIMED_OUT
+
+    def _arrive(self, now):
+        again = self._wlan.state != wire.WIFI_CONNECTING
+        self._phase = _UP
+        self._pause = FIRST_PAUSE_MS
+        self._told = ""
+        self._wlan.set_state(wire.WIFI_CONNECTED)
+        self._wlan.refresh(now)
+        if again:
+            self._wlan.fail(self._named(RECONNECTED))
+
+    # --- when it does not work
+
+    def _fail(self, reason, now):
+        """The attempt is over: so is the first one's whole undertaking, later ones go on."""
+        if self._wlan.state == wire.WIFI_CONNECTING:
+            self._end(reason)
+            return
+        self._tell(reason)
+        self._radio.pause()
+        self._phase = _PAUSING
+        self._due = ticks_add(now, self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_MS)
+
+    def _end(self, reason):
+        self._radio.leave()
+        self._wlan.set_state(wire.WIFI_IDLE)
+        self._wlan.fail(self._named(reason))
+        self._phase = _OFF
+        self.network = None
+        self.using_dhcp = False
+
+    def _tell(self, reason):
+        if reason != self._told:
+            self._told = reason
+            self._wlan.fail(self._named(reason))
+
+    def _named(self, reason):
+        """With the network that it is about; some reasons are about none."""
+        if self.network is None or reason in (UNKNOWN_NAME, NOTHING_KNOWN):
+            return reason
+        return "%s: %s" % (self.network.ssid.decode(), reason)
+
+    # --- lost links
+
+    def _lose(self, now):
+        self.reconnects += 1
+        self._phase = _REJOINING
+        self._deadline = ticks_add(now, REJOIN_TIMEOUT_MS)
+        self._wlan.set_state(wire.WIFI_AUTO_RECONNECTING)
+        self._tell(LOST)
+        self._radio.rejoin()
+
+    def _step_rejoining(self, now):
+        outcome = self._radio.outcome()
+        if outcome == "":
+            self._arrive(now)
+        elif outcome or ticks_diff(now, self._deadline) >= 0:
+            reason = outcome or TIMED_OUT
+            self._radio.pause()
+            self._wlan.set_state(wire.WIFI_RECONNECTING)
+            self._tell("auto-reconnect failed, reconnecting: " + reason)
+            self._told = reason
+            self._reconnect(now)
+
+    def _reconnect(self, now):
+        self.reconnects += 1
+        self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
+        self._seek(now)

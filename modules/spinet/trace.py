@@ -1,0 +1,117 @@
+"""The event trace: what happened lately, in a ring of fixed size. Writing it never allocates.
+
+An event is five 16-bit numbers: ticks_ms (two of them), kind and slot, and two values:
+
+    kind        slot   a                    b
+    BOOT        -      -                    -            the service started
+    STATE       slot   the new state        its generation
+    PORTS       slot   local port           remote port
+    PEER        slot   remote octets 1, 2   octets 3, 4
+    ERROR       slot   -(lwIP's error)      the state it came in
+    TIMEOUT     slot   the state            -
+    LISTEN      -      port                 protocol
+    UNLISTEN    -      port                 protocol
+    WIFI        -      the new state        the old one
+    CUT         socket the command          -            a transaction was abandoned
+    BAD_HEADER  socket the command          -(response)
+    MESSAGE     -      its number           -            a last error, see say()
+    FAULT       -      -                    -            a bug of ours
+    SESSION     -      what happened        port         calling home, see sessions
+
+Only the service thread writes. Anyone may take a snapshot() meanwhile, from any thread. The ring
+outlives the service, so that it tells what came before a reset of the link.
+"""
+
+from array import array
+
+from micropython import const
+
+from spinet.port import ticks_ms
+
+BOOT = const(1)
+STATE = const(2)
+PORTS = const(3)
+PEER = const(4)
+ERROR = const(5)
+TIMEOUT = const(6)
+LISTEN = const(7)
+UNLISTEN = const(8)
+WIFI = const(9)
+CUT = const(10)
+BAD_HEADER = const(11)
+MESSAGE = const(12)
+FAULT = const(13)
+SESSION = const(14)
+
+NO_SLOT = const(255)
+EVENTS = const(512)  # 5 KB: the lives of about eighty connections
+TEXTS = const(8)  # last errors that are kept
+FIELDS = const(5)
+
+
+class Trace:
+    """A ring of events. `count` is how many were ever written."""
+
+    def __init__(self, size=EVENTS):
+        self.size = size
+        self.count = 0  # written by note() only, after the event itself
+        self._slab = array("H", bytes(2 * FIELDS * size))
+        self._texts = [b""] * TEXTS
+        self._said = 0  # how many texts were ever kept
+
+    def note(self, kind, slot, a, b):
+        """Write an event; a and b are cut to 16 bits. Service thread only; allocates nothing."""
+        now = ticks_ms()
+        slab = self._slab
+        at = self.count % self.size * FIELDS
+        slab[at] = now & 0xFFFF
+        slab[at + 1] = now >> 16
+        slab[at + 2] = kind << 8 | slot & 0xFF
+        slab[at + 3] = a & 0xFFFF
+        slab[at + 4] = b & 0xFFFF
+        self.count += 1
+
+    def say(self, text):
+        """Write that this (bytes, kept as they are) became the last error."""
+        number = self._said
+        self._texts[number % TEXTS] = text
+        self._said = number + 1
+        self.note(MESSAGE, NO_SLOT, number, 0)
+
+    def snapshot(self):
+        """What is in the ring now, while the service goes on writing."""
+        last = self.count
+        copy = bytes(self._slab)  # one step of C: nobody writes in the middle of it
+        texts = list(self._texts)
+        said = self._said
+        # What was written since `last` may have overwritten the oldest, the event that is being
+        # written now included.
+        first = max(0, self.count + 1 - self.size)
+        return Snapshot(self.size, first, last, copy, _numbered(texts, said))
+
+
+def _numbered(texts, said):
+    """The kept texts by number, as they are in MESSAGE events."""
+    return {number & 0xFFFF: texts[number % TEXTS] for number in range(max(0, said - TEXTS), said)}
+
+
+class Snapshot:
+    """Events `first` to `last` (not included) of a ring, and the texts that were kept."""
+
+    def __init__(self, size, first, last, slab, texts):
+        self.first = min(first, last)
+        self.last = last
+        self.texts = texts  # number -> bytes
+        self.now = ticks_ms()
+        self._size = size
+        self._slab = slab
+
+    def event(self, number):
+        """One event's 10 bytes, as they were in the ring."""
+        at = number % self._size * FIELDS * 2
+        return self._slab[at : at + FIELDS * 2]
+
+
+TRACE = Trace()
+note = TRACE.note
+say = TRACE.say

@@ -1,0 +1,94 @@
+"""The event trace for people, and in the form that `spinet-controller trace` draws.
+
+The latter is lines that find themselves again in whatever else a console printed:
+
+    ~trace begin 1 NUMBER-OF-EVENTS NOW-MS VERSION
+    ~trace events FIRST HEX SUM       up to EVENTS_PER_LINE of them, 10 bytes each
+    ~trace text NUMBER HEX SUM        a last error
+    ~trace end NUMBER-OF-EVENTS
+SUM is the sum of the bytes, modulo 65536, in hexadecimal.
+"""
+
+from binascii import hexlify
+
+from micropython import const
+
+from spinet import VERSION, trace
+from spinet.port import ticks_diff
+from spinet.sessions import EVENT_NAMES
+from spinet.state_names import STATES, WIFI_STATES
+
+EVENTS_PER_LINE = const(8)
+FORMAT = const(1)
+
+_NAMES = {
+    trace.BOOT: "the service starts",
+    trace.STATE: "%s",
+    trace.PORTS: "port %d, peer's port %d",
+    trace.PEER: "peer %d.%d.%d.%d",
+    trace.ERROR: "error -%d of the stack while %s",
+    trace.TIMEOUT: "time-out while %s",
+    trace.LISTEN: "listening on port %d, protocol %d",
+    trace.UNLISTEN: "port %d is closed, protocol %d",
+    trace.WIFI: "WiFi %s, was %s",
+    trace.CUT: "transaction cut, command %d",
+    trace.BAD_HEADER: "refused header, command %d, response -%d",
+    trace.MESSAGE: "last error: %s",
+    trace.FAULT: "a fault of the firmware",
+    trace.SESSION: "calling home to port %d: %s",
+}
+
+
+def _name(names, number):
+    return names[number] if number < len(names) else str(number)
+
+
+def _values(kind, a, b, texts):
+    """What goes into the placeholders of _NAMES."""
+    if kind == trace.STATE or kind == trace.TIMEOUT:
+        return (_name(STATES, a),)
+    if kind == trace.ERROR:
+        return (a, _name(STATES, b))
+    if kind == trace.WIFI:
+        return (_name(WIFI_STATES, a), _name(WIFI_STATES, b))
+    if kind == trace.PEER:
+        return (a >> 8, a & 255, b >> 8, b & 255)
+    if kind == trace.MESSAGE:
+        return (texts.get(a, b"(no longer kept)").decode(),)
+    if kind == trace.SESSION:
+        return (b, _name(EVENT_NAMES, a))
+    return (a, b)[: _NAMES[kind].count("%d")]
+
+
+def _unpacked(event):
+    """(ticks, kind, slot, a, b) of an event's 10 bytes."""
+    ticks = event[0] | event[1] << 8 | event[2] << 16 | event[3] << 24
+    return ticks, event[5], event[4], event[6] | event[7] << 8, event[8] | event[9] << 8
+
+
+def lines():
+    """One line for each event, oldest first; times are seconds before now."""
+    taken = trace.TRACE.snapshot()
+    for number in range(taken.first, taken.last):
+        ticks, kind, slot, a, b = _unpacked(taken.event(number))
+        where = "      " if slot == trace.NO_SLOT else "slot %d" % slot
+        text = _NAMES[kind] % _values(kind, a, b, taken.texts)
+        yield "%10.3f  %s  %s" % (ticks_diff(ticks, taken.now) / 1000, where, text)
+
+
+def _sealed(data):
+    return "%s %04x" % (hexlify(data).decode(), sum(data) & 0xFFFF)
+
+
+def dump_lines():
+    """The trace as lines for a program."""
+    taken = trace.TRACE.snapshot()
+    total = taken.last - taken.first
+    yield "~trace begin %d %d %d %s" % (FORMAT, total, taken.now, VERSION)
+    for first in range(taken.first, taken.last, EVENTS_PER_LINE):
+        last = min(first + EVENTS_PER_LINE, taken.last)
+        data = b"".join([taken.event(number) for number in range(first, last)])
+        yield "~trace events %d %s" % (first - taken.first, _sealed(data))
+    for number in sorted(taken.texts):
+        yield "~trace text %d %s" % (number, _sealed(taken.texts[number]))
+    yield "~trace end %d" % total

@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""Print what a board takes of flash and RAM, from what the builds at hand say.
+
+Measured is what was read off an image, an object, a compiled module or a running firmware; computed
+is what follows from settings, or from another chip's objects. A build that is not there is named.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import elf
+from idf_check import kconfig
+
+PROJECT = Path(__file__).resolve().parent.parent
+ARCHITECTURES = {
+    "SPINET_ESP32": "xtensawin",
+    "SPINET_ESP32C3": "rv32imc",
+    "SPINET_ESP32S3": "xtensawin",
+}
+COMPILED = "SPINET_ESP32C3"
+PARTITION = "factory"
+CONNECTIONS = 8
+POINTER = 4  # bytes
+PATIENCE = 60.0
+QEMU = ["qemu-system-riscv32", "-machine", "virt", "-bios", "none", "-semihosting"]
+QEMU += ["-nographic", "-monitor", "null", "-serial", "pty", "-kernel"]
+# Runs on the emulated core: the heap that the modules take, and the service with all its buffers.
+BOOT = """
+import gc
+def used():
+    gc.collect()
+    return gc.mem_alloc()
+before = used()
+from spinet import networks, service, spi_master
+modules = used() - before
+from heap_scenarios import QuietBoard
+from memory_stack import MemoryStack
+class Network:
+    ip = netmask = gateway = 0
+    kept = MemoryStack(1, 64)
+    def stack(self):
+        return self.kept
+board = QuietBoard("module-clocked", Network())
+before = used()
+running = service.Service(board)
+running.start()
+print("budget", modules, used() - before)
+"""
+
+
+class Row:
+    """One line of the table. `size` is None where nothing at hand says it; `source` then does."""
+
+    def __init__(self, what: str, size: int | None, how: str, source: str) -> None:
+        self.what = what
+        self.size = size
+        self.how = how
+        self.source = source
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("board", choices=sorted(ARCHITECTURES))
+    parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where builds are")
+    options = parser.parse_args()
+    try:
+        table = Budget(options.board, options.build.resolve()).table()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    print(rendered(options.board, table))
+    return 0
+
+
+class Budget:
+    """The rows of one board, in the table's order."""
+
+    def __init__(self, board: str, build: Path) -> None:
+        self._board = board
+        self._build = build
+        self._settings = settings_of(board)
+        self._sizes = sizes_of(build / "check-idf" / COMPILED / "objects")
+        self._heap = heap_at_boot(build / "qemu/firmware.elf")
+
+    def table(self) -> dict[str, list[Row]]:
+        """{heading: rows}."""
+        return {
+            "flash": self._flash(),
+            "static RAM": self._static(),
+            "heap at boot": self._boot(),
+            "for each connection": self._connection(),
+            "all connections at once": self._crowd(),
+        }
+
+    def _flash(self) -> list[Row]:
+        image = self._build / "firmware" / self._board / "micropython.bin"
+        rows = [measured("firmware image", size_of(image), image.name, "make firmware")]
+        if image.is_file():
+            left = partition_size() - size_of(image)
+            rows.append(
+                Row("left of its partition", left, "computed", "boards/chip/partitions.csv")
+            )
+        rows.append(Row("partition", partition_size(), "computed", "boards/chip/partitions.csv"))
+        architecture = ARCHITECTURES[self._board]
+        folders = sorted((self._build / "mpy").glob(f"*/{architecture}"), key=release_of)
+        modules = sum(p.stat().st_size for p in folders[-1].rglob("*.mpy")) if folders else None
+        source = f".mpy of {folders[-1].parent.name}" if folders else ""
+        rows.append(measured("our modules, before freezing", modules, source, "make mpy"))
+        rows.append(self._object_row("our C: code and constants", "text"))
+        return rows
+
+    def _object_row(self, what: str, kind: str) -> Row:
+        """Our C is compiled for one chip; for the others the numbers are near, and marked."""
+        size = self._sizes.get(kind)
+        if size is None or self._board == COMPILED:
+            return measured(what, size, "objects of make check-idf", "make check-idf")
+        return Row(what, size, "computed", "as compiled for the ESP32-C3")
+
+    def _static(self) -> list[Row]:
+        image = self._build / "firmware" / self._board / "micropython.elf"
+        found = elf_sums(image)
+        whole = found["data"] + found["bss"] if found else None
+        return [
+            measured("whole image: data and bss", whole, image.name, "make firmware"),
+            self._object_row("our C: data", "data"),
+            self._object_row("our C: bss", "bss"),
+        ]
+
+    def _boot(self) -> list[Row]:
+        modules, service = self._heap or (None, None)
+        where = "emulated core, RV32, Python heap"
+        return [
+            measured("names and code of the modules", modules, where, "make qemu"),
+            measured("service: slots, rings, buffers", service, where, "make qemu"),
+            self._pool("lwIP's connections", "LWIP_MAX_ACTIVE_TCP", "tcp_pcb"),
+            self._pool("lwIP's listeners", "LWIP_MAX_LISTENING_TCP", "tcp_pcb_listen"),
+        ]
+
+    def _pool(self, what: str, setting: str, structure: str) -> Row:
+        """lwIP takes them one by one from the chip's heap, up to this many."""
+        one = self._sizes.get(f"size_of_{structure}")
+        if one is None:
+            return measured(what, None, "", "make check-idf")
+        number = self._settings[setting]
+        return Row(f"{what}, at most", one * number, "computed", f"{number} x {one}, {setting}")
+
+    def _connection(self) -> list[Row]:
+        pcb = self._sizes.get("size_of_tcp_pcb")
+        netconn = self._sizes.get("size_of_netconn")
+        known = None if pcb is None else pcb + netconn
+        mailbox = self._settings["LWIP_TCP_RECVMBOX_SIZE"]
+        return [
+            measured("PCB and netconn", known, "lwIP's headers", "make check-idf"),
+            Row("its mailbox", mailbox * POINTER, "computed", "LWIP_TCP_RECVMBOX_SIZE pointers"),
+            *self._full(1),
+        ]
+
+    def _full(self, connections: int) -> list[Row]:
+        both = (
+            ("LWIP_TCP_SND_BUF_DEFAULT", "sent, unacknowledged"),
+            ("LWIP_TCP_WND_DEFAULT", "unread"),
+        )
+        return [
+            Row(f"{what}, at most", connections * self._settings[name], "computed", name)
+            for name, what in both
+        ]
+
+    def _crowd(self) -> list[Row]:
+        return self._full(CONNECTIONS)
+
+
+def measured(what: str, size: int | None, source: str, otherwise: str) -> Row:
+    """A row of something read off; `otherwise` is the command that would make it."""
+    if size is None:
+        return Row(what, None, "not known", otherwise)
+    return Row(what, size, "measured", source)
+
+
+# ---- where the numbers come from
+
+
+def settings_of(board: str) -> dict[str, int]:
+    """The numbers of our sdkconfig files."""
+    found = {}
+    for path in (
+        PROJECT / "boards/chip/sdkconfig.chip",
+        PROJECT / "boards" / board / "sdkconfig.board",
+    ):
+        found |= kconfig.settings(path.read_text())
+    return {name: int(value) for name, value in found.items() if value.isdigit()}
+
+
+def partition_size() -> int:
+    """Of the firmware's partition."""
+    for line in (PROJECT / "boards/chip/partitions.csv").read_text().splitlines():
+        fields = [field.strip() for field in line.split(",")]
+        if fields[0] == PARTITION:
+            return int(fields[4], 0)
+    raise ValueError(f"partitions.csv has no {PARTITION}")
+
+
+def size_of(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def release_of(folder: Path) -> tuple[int, ...]:
+    """Of BUILD/mpy/RELEASE/ARCHITECTURE."""
+    return tuple(int(part) for part in folder.parent.name.split("."))
+
+
+def elf_sums(path: Path) -> dict[str, int] | None:
+    return elf.taken(elf.sections(path.read_bytes())) if path.is_file() else None
+
+
+def sizes_of(folder: Path) -> dict[str, int]:
+    """Sums of our objects, and the sizes of lwIP's structures beside them; {} without objects."""
+    sums = {}
+    for path in sorted(folder.glob("usermod_*/*.o")):
+        for kind, size in elf_sums(path).items():
+            sums[kind] = sums.get(kind, 0) + size
+    if (folder / "sizes.o").is_file():
+        sums |= elf.symbol_sizes(elf.sections((folder / "sizes.o").read_bytes()))
+    return sums
+
+
+def heap_at_boot(image: Path) -> tuple[int, int] | None:
+    """(modules, service) as the emulated core counts them; None without its image or emulator."""
+    if not image.is_file() or not shutil.which(QEMU[0]):
+        return None
+    core = subprocess.Popen(
+        [*QEMU, image], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    guard = threading.Timer(PATIENCE, core.kill)
+    guard.start()
+    try:
+        port = re.search(r"redirected to (\S+)", core.stdout.readline())
+        said = on_core(port[1]) if port else ""
+    finally:
+        guard.cancel()
+        core.kill()
+        core.wait()
+        core.stdout.close()
+    found = re.search(r"budget (\d+) (\d+)", said)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def on_core(port: str) -> str:
+    """What the program of the measurement prints there; it ends with the core at the latest."""
+    command = [sys.executable, "-m", "mpremote", "connect", port, "exec", BOOT]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+# ---- the table
+
+
+def rendered(board: str, table: dict[str, list[Row]]) -> str:
+    lines = [f"{board}: bytes"]
+    for heading, rows in table.items():
+        lines.append(heading)
+        for row in rows:
+            size = "-" if row.size is None else f"{row.size:,}".replace(",", " ")
+            lines.append(f"  {row.what:<33}{size:>11}  {row.how:<10} {row.source}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

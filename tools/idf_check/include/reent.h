@@ -1,0 +1,2 @@
+/* newlib has this name for it too. */
+#include <sys/reent.h>

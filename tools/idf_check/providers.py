@@ -1,0 +1,95 @@
+"""Who defines a symbol that our objects need: ESP-IDF, MicroPython, the ROM or the compiler."""
+
+from pathlib import Path
+
+from idf_check import symbols
+from idf_check.compiling import GCC, MACHINE, NM, CompileError, Compiler, run
+from idf_check.parts import Parts
+
+LIBRARIES = ("libgcc.a", "libc.a", "libm.a")
+TARGET = "esp32c3"
+
+
+class Providers:
+    """look_up() asks the cheap ones first."""
+
+    def __init__(self, idf: Path, parts: Parts, compiler: Compiler) -> None:
+        self._idf = idf
+        self._parts = parts
+        self._compiler = compiler
+
+    def look_up(self, needed: set[str]) -> dict[str, str]:
+        """{symbol: who defines it}, without those that nobody does."""
+        found = {}
+        passes = (
+            self._rom,
+            self._sources,
+            self._archives,
+            self._toolchain,
+            self._headers,
+            self._every_source,
+        )
+        for ask in passes:
+            found |= ask(needed - found.keys())
+        return found
+
+    def _sources(self, needed: set[str], mentions=None) -> dict[str, str]:
+        """Sources that the board's build has, as the preprocessor leaves them."""
+        found = {}
+        for component, files in self._parts.source.items():
+            if component.startswith("usermod"):
+                continue
+            who = "MicroPython" if component == "main" else "ESP-IDF"
+            for path in map(Path, files):
+                wanted = needed - found.keys()
+                text = path.read_text("latin-1") if path.is_file() else ""  # or the build makes it
+                if wanted and (mentions or symbols.mentions)(text, wanted):
+                    for name in wanted & self._defined(component, path, text):
+                        found[name] = who
+        return found
+
+    def _every_source(self, needed: set[str]) -> dict[str, str]:
+        """The same for names that macros make, so that no text has them: takes a minute."""
+        return self._sources(needed, lambda text, wanted: bool(text)) if needed else {}
+
+    def _defined(self, component: str, path: Path, text: str) -> set[str]:
+        """What this file defines."""
+        if path.suffix == ".S":
+            return symbols.defined_in_assembler(text)
+        seen = self._compiler.preprocessed(component, str(path))
+        return symbols.defined_in_c(text if seen is None else seen)
+
+    def _rom(self, needed: set[str]) -> dict[str, str]:
+        # One file has the addresses, another the names that ESP-IDF gives them.
+        scripts = (self._idf / "components/esp_rom" / TARGET / "ld").glob("*.ld")
+        defined = symbols.defined_in_linker_script("".join(path.read_text() for path in scripts))
+        return dict.fromkeys(needed & defined, "the ROM")
+
+    def _archives(self, needed: set[str]) -> dict[str, str]:
+        """Libraries that ESP-IDF brings without their sources, where their submodule is there."""
+        archives = (self._idf / "components").glob(f"*/lib*/{TARGET}/*.a")
+        return self._in_archives(needed, list(archives), "ESP-IDF's libraries")
+
+    def _headers(self, needed: set[str]) -> dict[str, str]:
+        """Without the submodule of the WiFi libraries, what their headers promise has to do."""
+        folder = self._idf / "components/esp_wifi"
+        if any((folder / "lib").glob("**/*.a")):
+            return {}
+        text = "".join(path.read_text() for path in sorted((folder / "include").glob("*.h")))
+        promised = needed & set(symbols.WORD.findall(symbols.NOISE.sub("", text)))
+        return dict.fromkeys(promised, "esp_wifi's headers, its libraries were not fetched")
+
+    def _toolchain(self, needed: set[str]) -> dict[str, str]:
+        """Debian's stand in for those of Espressif's toolchain."""
+        asked = (run([GCC, *MACHINE, f"-print-file-name={name}"]) for name in LIBRARIES)
+        archives = [Path(path.strip()) for path in asked]
+        return self._in_archives(needed, archives, "the compiler's libraries")
+
+    def _in_archives(self, needed: set[str], archives: list[Path], who: str) -> dict[str, str]:
+        defined = set()
+        for path in archives:
+            try:
+                defined |= symbols.of_nm(run([NM, path]))[0]
+            except CompileError:
+                continue  # not an archive of this instruction set
+        return dict.fromkeys(needed & defined, who)

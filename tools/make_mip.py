@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Packages of compiled modules for boards with MicroPython's own image: mpremote mip install.
+
+package.json at the top lists the modules; each goes to BUILD/mip/ARCHITECTURE as .mpy, beside a
+package.json of its own. The newest release compiles them, which all from 1.25 on read: what PyPI
+has of 1.25 makes machine code for rv32imc that never returns.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from compile_modules import (
+    ARCHITECTURES,
+    PROJECT,
+    CompileError,
+    compile_one,
+    cross_compiler,
+    releases,
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where they go")
+    build = parser.parse_args().build.resolve()
+    try:
+        for architecture in ARCHITECTURES:
+            print(f"The package for {architecture} is ready: {make(architecture, build)}")
+    except CompileError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def make(architecture: str, build: Path) -> Path:
+    """Compile and list; the package.json. Raises CompileError."""
+    package = json.loads((PROJECT / "package.json").read_text())
+    compiler = cross_compiler(releases()[-1], build)
+    folder = build / "mip" / architecture
+    shutil.rmtree(folder, ignore_errors=True)
+    names = []
+    for name, source in package["urls"]:
+        target = Path(name).with_suffix(".mpy")
+        compile_one(compiler, architecture, PROJECT / source, folder / target, Path(name))
+        names.append(target.as_posix())
+    package["urls"] = [[name, name] for name in names]
+    listing = folder / "package.json"
+    listing.write_text(json.dumps(package, indent=4) + "\n")
+    return listing
+
+
+if __name__ == "__main__":
+    sys.exit(main())
