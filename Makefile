@@ -90,7 +90,8 @@ WITH_TAP := $(if $(filter lwip,$(STACK)),$(PYTHON) tools/with_tap.py)
 
 run: $(SIM) $(BUILD)/venv/ready stack-packages ## start the virtual printer, with SIM as its module (STACK, ROLE, HTTP_PORT)
 	@exec $(WITH_TAP) $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
-	    --files $(BUILD)/printer-files --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
+	    --files $(BUILD)/printer-files --tls-folder $(BUILD)/printer-tls \
+	    --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
 
 sim: $(SIM) stack-packages ## start SIM alone, in a terminal with its REPL (STACK, ROLE, PORT)
 	@echo "Starting SIM, $(ROLE), on the virtual bus at port $(PORT)"
@@ -187,8 +188,8 @@ stack-packages:
 test-packages:
 	@tools/need_packages.sh "the tests" avahi-browse=avahi-utils avahi-daemon=avahi-daemon \
 	    chromium=chromium cmake=cmake curl=curl dbus-daemon=dbus-daemon dig=bind9-dnsutils \
-	    ip=iproute2 openssl=openssl \
-	    qemu-system-riscv32=qemu-system-misc
+	    ip=iproute2 openssl=openssl lftp=lftp mosquitto=mosquitto qemu-system-riscv32=qemu-system-misc \
+	    telnet=inetutils-telnet
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"

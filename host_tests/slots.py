@@ -134,6 +134,9 @@ class SocketPeer:
             self.ended = "reset"
             return 0
 
+    def send_urgent(self, byte):
+        self._sock.send(byte, socket.MSG_OOB)
+
     def fin(self):
         self._sock.shutdown(socket.SHUT_WR)
 

@@ -189,13 +189,18 @@ def test_the_name_it_came_to_is_in_the_report(service, board, capsys):
     assert "announced as spinet-2.local" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("state", [wire.WIFI_AUTO_RECONNECTING, wire.WIFI_RECONNECTING])
-def test_a_lost_link(service, board, state):
+@pytest.mark.parametrize(
+    "states",
+    [[wire.WIFI_AUTO_RECONNECTING], [wire.WIFI_AUTO_RECONNECTING, wire.WIFI_RECONNECTING]],
+    ids=["for a moment", "for longer"],
+)
+def test_a_lost_link(service, board, states):
     ask(service, 14, data=b"Workshop")
     told(board.the_announcer)
-    service.wlan._set_state(state)
+    for state in states:
+        service.wlan.set_state(state)
     service.run_once()
     assert told(board.the_announcer) == ["stop"]
-    service.wlan._set_state(wire.WIFI_CONNECTED)
+    service.wlan.set_state(wire.WIFI_CONNECTED)
     service.run_once()
     assert told(board.the_announcer) == [("start", b"spinet", ADDRESS)]

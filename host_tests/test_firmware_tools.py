@@ -162,6 +162,7 @@ def test_package_has_every_module_and_nothing_that_is_not_there():
         for p in (ROOT / "modules/spinet").iterdir()
         if p.suffix == ".py"
     }
-    wanted |= {f"{name}.py": f"boards/chip/{name}.py" for name in ("chip", "radio")}
+    names = ("announcer", "chip", "radio")
+    wanted |= {f"{name}.py": f"boards/chip/{name}.py" for name in names}
     assert dict(urls) == wanted
     assert all((ROOT / source).is_file() for source in wanted.values())

@@ -262,6 +262,21 @@ def test_an_unwatched_source_is_left_alone(net, source):
     net.stack.watch(source)
 
 
+# --- data
+
+
+@with_hostnet
+@pytest.mark.behaviour("D5", stack="sockets")
+def test_an_urgent_byte_is_a_byte_like_any_other(net):
+    """FTP clients send the last one of ABOR so; lwIP's stream has it in its place."""
+    slots = Slots(net)
+    slot, peer = slots.dialled()
+    peer.send(b"ABOR\r")
+    peer.send_urgent(b"\n")
+    peer.send(b"NOOP\r\n")
+    assert slots.read_all(slot, 12) == b"ABOR\r\nNOOP\r\n"
+
+
 # --- addresses and the end
 
 

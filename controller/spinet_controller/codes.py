@@ -158,6 +158,18 @@ class ListenFlag(IntFlag):
     CALL_HOME = 0x08
 
 
+class ConnectFlag(IntFlag):
+    """Flag of connCreate, an extension: the module speaks TLS to the peer."""
+
+    TLS = 0x04
+
+
+class CertFlag(IntFlag):
+    """Flag of networkSetTlsCert, an extension: whom outgoing TLS trusts."""
+
+    CA = 0x01
+
+
 class EnterpriseStage(IntEnum):
     """Stages of networkAddEnterpriseSsid, sent in the flags field."""
 

@@ -9,7 +9,9 @@ import struct
 
 from spinet_controller.codes import (
     MAX_DATA,
+    CertFlag,
     Command,
+    ConnectFlag,
     EnterpriseStage,
     ListenFlag,
     WriteFlag,
@@ -67,13 +69,17 @@ class Commands:
         """Close a connection in order (connClose); BadParameter for a bad socket."""
         await self._send(Command.CONN_CLOSE, socket)
 
-    async def conn_create(self, host, port, protocol=0):
+    async def conn_create(self, host, port, protocol=0, *, tls=False, server_name=""):
         """Start a connection to an IPv4 address or a name (connCreate).
 
-        Gives its socket number, or raises Busy.
+        With `tls` (an extension) the module speaks TLS to the peer, whose certificate must be
+        from a CA of `network_set_tls_ca` (without one: WrongState) and for the peer's name,
+        which is `server_name` where `host` is an address. Gives its socket number, or raises
+        Busy.
         """
-        record = ListenOrConnect.to(host, port, protocol)
-        return await self._send(Command.CONN_CREATE, data=record.pack())
+        record = ListenOrConnect.to(host, port, protocol, server_name=server_name)
+        flags = ConnectFlag.TLS if tls else 0
+        return await self._send(Command.CONN_CREATE, flags=flags, data=record.pack())
 
     async def conn_read(self, socket, length=MAX_DATA):
         """Give up to `length` bytes that arrived, b"" when there are none (connRead)."""
@@ -229,10 +235,18 @@ class Commands:
         """Store a certificate, 1..2048 bytes of PEM (networkSetTlsCert)."""
         await self._send(Command.NETWORK_SET_TLS_CERT, data=pem, timeout=STORAGE)
 
+    async def network_set_tls_ca(self, pem):
+        """Store the CA that outgoing TLS trusts, 1..2048 bytes of PEM (networkSetTlsCert).
+
+        An extension of the protocol, with a flag of its own.
+        """
+        command, flags = Command.NETWORK_SET_TLS_CERT, CertFlag.CA
+        await self._send(command, flags=flags, data=pem, timeout=STORAGE)
+
     async def network_set_tls_key(self, pem):
         """Store the private key, 1..2048 bytes of PEM (networkSetTlsKey)."""
         await self._send(Command.NETWORK_SET_TLS_KEY, data=pem, timeout=STORAGE)
 
     async def network_clear_tls(self):
-        """Forget certificate and key (networkClearTls)."""
+        """Forget certificate, key and CA (networkClearTls)."""
         await self._send(Command.NETWORK_CLEAR_TLS, timeout=STORAGE)

@@ -31,6 +31,9 @@ class Module(Commands):
         self._latest_news = None
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
+        self._watching = asyncio.Lock()
+        self._watched = None  # the last error of the command that outcome() awaits
+        self._trusted = None  # the CA that the module was given since it started
         self.link.on_news = self._news
         self.link.on_lost = self._lost
 
@@ -56,6 +59,7 @@ class Module(Commands):
 
     async def reset(self):
         """Reset the module by its pin and wait until it has started again."""
+        self._trusted = None
         await self.link.reset()
         if self._gone.done():
             self._gone = self._loop.create_future()
@@ -82,11 +86,22 @@ class Module(Commands):
             self.poller.lost(LinkTimeout("the module does not answer", False))
 
     def _news(self, text):
+        if text and self._watching.locked():
+            self._watched = text
+        else:
+            self._pass_on(text)
+
+    def _tell(self, text):
+        if text:
+            self._pass_on(text)
+
+    def _pass_on(self, text):
         self._latest_news = text or self._latest_news
         if self.on_news:
             self.on_news(text)
 
     def _lost(self, error):
+        self._trusted = None
         self.poller.lost(error)
         if not self._gone.done():
             self._gone.set_result(error)
@@ -130,16 +145,28 @@ class Module(Commands):
 
         return factory
 
-    async def check_listen(self, port):
-        """Raise OSError when the last error says that a listen failed.
+    async def start_listening(self, port, **options):
+        """Send networkListen; OSError when the last error says that it failed.
 
         networkListen answers 0 even then (link protocol); other news is passed on.
         """
-        text = await self.network_get_last_error()
+        text = await self.outcome(self.network_listen(port, **options))
         if text and "listen" in text.lower():
             raise OSError(f"the module cannot listen on port {port}: {text}")
-        if text:
-            self._news(text)
+        self._tell(text)
+
+    async def outcome(self, command):
+        """Await a command that answers before its work is done; give the last error it left.
+
+        None when it left none. One at a time, so that an error is told to whom it belongs,
+        whether it was asked for or came as news.
+        """
+        async with self._watching:
+            self._watched = None
+            self._tell(await self.network_get_last_error() or self._watched)
+            self._watched = None
+            await command
+            return await self.network_get_last_error() or self._watched
 
     # -- calling home -----------------------------------------------------------------
 
@@ -172,27 +199,40 @@ class Module(Commands):
         factory = self._stream_factory(client_connected_cb, limit)
         return await self.create_call_home(factory, host, port, **options)
 
-    async def check_call_home(self, host, port):
-        """Raise OSError when the last error says that it was refused; other news is passed on."""
-        text = await self.network_get_last_error()
+    async def start_calling(self, host, port, **options):
+        """Send networkListen to call home; OSError when the last error says that it is refused."""
+        text = await self.outcome(self.network_call_home(host, port, **options))
         if text in ("Call home failed", "bad host name"):
             raise OSError(f"the module cannot call {host}:{port}: {text}")
-        if text:
-            self._news(text)
+        self._tell(text)
 
     # -- outgoing connections ---------------------------------------------------------
 
     async def create_connection(
-        self, protocol_factory, host, port, *, protocol=Protocol.HTTP, timeout=None
+        self,
+        protocol_factory,
+        host,
+        port,
+        *,
+        protocol=Protocol.HTTP,
+        timeout=None,
+        tls=False,
+        server_name="",
+        ca=None,
     ):
         """Connect the module to a peer by IPv4 address or name; give `(transport, protocol)`.
 
+        With `tls` the module speaks TLS to the peer, whose certificate must be from the CA `ca`
+        (PEM; None: the one the module has already) and for the peer's name, which is
+        `server_name` where `host` is an address.
         TimeoutError after `timeout` seconds, ConnectionError when it fails or when no socket
         is free, HostNotFound for a name that the module cannot find the address of.
         """
-        record = ListenOrConnect.to(host, port, protocol)
+        if ca is not None:
+            await self._trust(ca)
+        record = ListenOrConnect.to(host, port, protocol, server_name=server_name)
         opened = self._loop.create_future()
-        self.poller.connect(record, protocol_factory, opened)
+        self.poller.connect(record, protocol_factory, opened, tls=tls)
         try:
             async with asyncio.timeout(timeout):
                 return await opened
@@ -206,11 +246,21 @@ class Module(Commands):
 
     async def _raise_host_not_found(self, name, error):
         """What the slot does not tell is in the last error, or was told as news just now."""
-        text = await self.network_get_last_error()
-        if text:
-            self._news(text)
+        self._tell(await self.network_get_last_error())
         if self._latest_news == f"host not found: {name}":
             raise HostNotFound(self._latest_news) from error
+
+    async def _trust(self, ca):
+        """Give the module the CA, unless it has had it since it started."""
+        if ca != self._trusted:
+            self._trusted = None
+            await self.network_set_tls_ca(ca)
+            self._trusted = ca
+
+    async def network_clear_tls(self):
+        """Forget certificate, key and CA (networkClearTls)."""
+        self._trusted = None
+        await super().network_clear_tls()
 
     async def open_connection(self, host, port, *, limit=STREAM_LIMIT, **options):
         """As `create_connection`, giving `(StreamReader, StreamWriter)`."""

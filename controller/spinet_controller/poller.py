@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 
-from spinet_controller.codes import SOCKETS, Command, ConnState
+from spinet_controller.codes import SOCKETS, Command, ConnectFlag, ConnState
 from spinet_controller.errors import SpinetError
 from spinet_controller.link import Request
 from spinet_controller.records import CONN_STATUS, ConnStatus
@@ -273,7 +273,7 @@ class Poller:
 
     # -- outgoing connections ---------------------------------------------------------
 
-    def connect(self, record, factory, opened):
+    def connect(self, record, factory, opened, *, tls=False):
         """Send connCreate; `opened` is a future for (transport, protocol).
 
         The slot is held before the next transaction, so the new connection is never taken
@@ -291,7 +291,13 @@ class Poller:
                 opened.set_exception(_as_connection_error(error))
 
         self.link.submit(
-            Request(Command.CONN_CREATE, data=record.pack(), done=created, failed=failed)
+            Request(
+                Command.CONN_CREATE,
+                flags=ConnectFlag.TLS if tls else 0,
+                data=record.pack(),
+                done=created,
+                failed=failed,
+            )
         )
 
 

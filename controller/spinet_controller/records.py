@@ -127,10 +127,13 @@ class ListenOrConnect:
     SIZE = _LISTEN_OR_CONNECT.size
 
     @classmethod
-    def to(cls, host, port, protocol=0, max_connections=0, attempts=0):
-        """Give the record for a peer by IPv4 address or by name."""
+    def to(cls, host, port, protocol=0, max_connections=0, attempts=0, server_name=""):
+        """Give the record for a peer by IPv4 address or by name.
+
+        A peer by address may have a `server_name`, which its certificate is for.
+        """
         try:
-            ip, name = IPv4Address(host), ""
+            ip, name = IPv4Address(host), server_name
         except ValueError:
             ip, name = ANY_ADDRESS, host
         return cls(port, ip, protocol, max_connections, attempts, name)

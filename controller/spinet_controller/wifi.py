@@ -56,9 +56,7 @@ async def _sim_only(module):
 
 async def checked(module, command):
     """Run a deferred command; what went wrong after its answer raises Refused."""
-    await module.network_get_last_error()
-    await command
-    text = await module.network_get_last_error()
+    text = await module.outcome(command)
     if text:
         raise Refused(f"the module says: {text}")
 
@@ -94,3 +92,24 @@ async def scan(module):
                 return await module.network_get_scan_result()
             except ScanInProgress:
                 await asyncio.sleep(_LOOK)
+
+
+async def switch(module, ssid):
+    """Leave the present network for the remembered `ssid`; give its NetworkStatus.
+
+    Every connection and listener ends (link protocol, networkStop). Refused when the network
+    cannot be joined.
+    """
+    await module.network_stop()
+    await _settled(module)
+    await checked(module, module.network_start_client(ssid))
+    await _connected(module, ssid)
+    return await module.network_get_status()
+
+
+async def _settled(module):
+    """Wait until WiFi is idle, as networkStartClient wants it."""
+    async with asyncio.timeout(JOIN_TIMEOUT):
+        while module.wifi_state is not WiFiState.IDLE:
+            await asyncio.sleep(_LOOK)
+            await module.null()

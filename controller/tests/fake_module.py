@@ -48,6 +48,7 @@ class FakeSlot:
         self.local_port = self.remote_port = self.protocol = 0
         self.remote_ip = bytes(4)
         self.name = ""
+        self.tls = False
 
     # the peer's doings
 
@@ -153,7 +154,9 @@ class FakeFirmware:
         self.wifi_state = 1
         self.last_error = b""
         self.host_name = b""
-        self.cert = self.key = None
+        self.cert = self.key = self.ca = None
+        self.tls_enabled = False
+        self.tls_ports = set()
         self.scan = None
         self.enterprise = []
         self.refuse = {}
@@ -208,21 +211,30 @@ class FakeFirmware:
         self._own(socket, "connClose").close()
         return Answer(0)
 
-    def conn_create(self, _socket, _flags, length, _available):
+    def conn_create(self, _socket, flags, length, _available):
         if not 12 <= length <= 77:
             return Answer(BAD_LENGTH)
+        if flags & ~4:
+            return Answer(BAD_PARAMETER)
+        if flags & 4 and not self.ca:
+            return Answer(WRONG_STATE)
         free = [slot for slot in self.slots if slot.state == FREE]
         if not free:
             return Answer(BUSY)
         slot = free[0]
-        return Answer(slot.number, take=length, then=lambda data, _param: self._create(slot, data))
 
-    def _create(self, slot, data):
+        def create(data, _param):
+            self._create(slot, data, bool(flags & 4))
+
+        return Answer(slot.number, take=length, then=create)
+
+    def _create(self, slot, data, tls):
         ip, protocol, port, _most = struct.unpack_from("<4sBxHH2x", data)
         slot.connect(49152 + slot.number, protocol)
         slot.state = CONNECTING
         slot.name = data[12:].decode()
         slot.remote_ip, slot.remote_port = ip, port
+        slot.tls = tls
         self.outgoing(slot)
 
     def outgoing(self, slot):
@@ -254,9 +266,15 @@ class FakeFirmware:
             return Answer(0, take=length, then=lambda data, _param: self._call_home(data))
         if length != 12:
             return Answer(BAD_LENGTH)
-        if flags & 4 and not (self.cert and self.key):
+        if flags & 4 and not (self.tls_enabled and self.cert and self.key):
             return Answer(WRONG_STATE)
-        return Answer(0, take=12, then=lambda data, _param: self._listen(data))
+
+        def listen(data, _param):
+            if flags & 4:
+                self.tls_ports.add(struct.unpack_from("<H", data, 6)[0])
+            self._listen(data)
+
+        return Answer(0, take=12, then=listen)
 
     def _listen(self, data):
         ip, protocol, port, most = struct.unpack("<4sBxHH2x", data)
@@ -368,7 +386,11 @@ class FakeFirmware:
             slot.dropped()
             slot.free()
         self.wifi_state = 1
+        self.stopped()
         return Answer(0)
+
+    def stopped(self):
+        """The network was stopped, and every listener with it; for those who watch."""
 
     def factory_reset(self, *_):
         self.networks = [bytes(112)]
@@ -430,22 +452,35 @@ class FakeFirmware:
         return Answer(0, take=length, then=lambda data, param: note((flags, param, data)))
 
     def enable_tls(self, *_):
-        return Answer(0 if self.cert and self.key else NO_CERT)
+        self.tls_enabled = bool(self.cert and self.key)
+        return Answer(0 if self.tls_enabled else NO_CERT)
 
-    def set_cert(self, _socket, _flags, length, _available):
-        return self._exactly(length, length, self._keep_cert) if length else Answer(BAD_LENGTH)
+    def set_cert(self, _socket, flags, length, _available):
+        keep = self._keep_ca if flags & 1 else self._keep_cert
+        return self._exactly(length, length, keep) if length else Answer(BAD_LENGTH)
 
     def _keep_cert(self, data):
-        self.cert = data
+        self.cert = self._pem(data)
+
+    def _keep_ca(self, data):
+        self.ca = self._pem(data)
+
+    def _pem(self, data):
+        """What is no PEM is told when it is set, not when it is used."""
+        if data.startswith(b"-----BEGIN "):
+            return data
+        self.tell(b"TLS: not in PEM")
+        return None
 
     def set_key(self, _socket, _flags, length, _available):
         return self._exactly(length, length, self._keep_key) if length else Answer(BAD_LENGTH)
 
     def _keep_key(self, data):
-        self.key = data
+        self.key = self._pem(data)
 
     def clear_tls(self, *_):
-        self.cert = self.key = None
+        self.cert = self.key = self.ca = None
+        self.tls_enabled = False
         return Answer(0)
 
     HANDLERS = {  # noqa: RUF012 - a constant table

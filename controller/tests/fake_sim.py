@@ -11,7 +11,9 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -115,6 +117,7 @@ class Network:
         firmware._listen = self._listen
         firmware.outgoing = self._outgoing
         firmware._join = self._joined
+        firmware.stopped = self._stopped
         for slot in firmware.slots:
             slot.peer = None
             self._watch(slot)
@@ -145,6 +148,12 @@ class Network:
     def _joined(self, _ssid):
         self._firmware.tell(b"", state=4)
 
+    def _stopped(self):
+        for server in self._servers.values():
+            if server:
+                server.close()
+        self._servers.clear()
+
     def _listen(self, data):
         port = int.from_bytes(data[6:8], "little")
         most = int.from_bytes(data[8:10], "little")
@@ -157,7 +166,8 @@ class Network:
     async def _open(self, port):
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(lambda: Peer(self, port), "127.0.0.1", port)
+            tls = self._server_tls() if port in self._firmware.tls_ports else None
+            server = await loop.create_server(lambda: Peer(self, port), "127.0.0.1", port, ssl=tls)
         except OSError:
             self._servers.pop(port, None)
             self._firmware.tell(b"Listen failed")
@@ -179,17 +189,36 @@ class Network:
             if slot.state == FREE and self._backlog:
                 self._backlog.pop(0).accept(slot)
 
+    def _server_tls(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(self._firmware.cert + self._firmware.key)
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
+
+    def _client_tls(self, slot, host):
+        if not slot.tls:
+            return {}
+        context = ssl.create_default_context(cadata=self._firmware.ca.decode())
+        return {"ssl": context, "server_hostname": slot.name or host}
+
     def _outgoing(self, slot):
         self._task(self._connect(slot))
 
     async def _connect(self, slot):
-        host = slot.name or ".".join(str(byte) for byte in slot.remote_ip)
+        host = ".".join(str(byte) for byte in slot.remote_ip) if any(slot.remote_ip) else slot.name
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: Peer(self, slot=slot), host, slot.remote_port)
+            await loop.create_connection(
+                *(lambda: Peer(self, slot=slot), host, slot.remote_port),
+                **self._client_tls(slot, host),
+            )
         except OSError as error:
             if isinstance(error, socket.gaierror):
                 self._firmware.tell(b"host not found: " + slot.name.encode())
+            elif slot.tls:
+                self._firmware.tell(f"TLS: {error}".encode()[:120])
             if slot.state == CONNECTING:
                 slot.state = ABORTED
 

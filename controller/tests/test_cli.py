@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -342,11 +343,98 @@ def test_churn_for_a_person():
 
 # -- serve ------------------------------------------------------------------------------
 
+ALONE = ("--https-port", "none", "--ftp-port", "0", "--telnet-port", "none")
+"""Nothing is served but the site."""
+
+
+def test_serve_lists_what_it_serves_and_leaves_nothing(tmp_path):
+    ports = {name: free_port() for name in ("port", "https-port", "ftp-port", "telnet-port")}
+    options = [part for name, port in ports.items() for part in (f"--{name}", port)]
+    running = Run(
+        *("serve", *options, "--files", tmp_path / "files", "--tls-folder", tmp_path / "tls"),
+        *("--mqtt-broker", f"127.0.0.1:{free_port()}", "--host-name", "p7"),
+    )
+    running.until("the printer is at")
+    lines = [running.process.stdout.readline().split() for _ in range(4)]
+    assert lines[:3] == [
+        ["HTTPS", f"https://127.0.0.1:{ports['https-port']}/"],
+        ["FTP", f"ftp://127.0.0.1:{ports['ftp-port']}/"],
+        ["Telnet", f"telnet://127.0.0.1:{ports['telnet-port']}/"],
+    ]
+    assert lines[3][0] == "MQTT"
+    assert lines[3][1].startswith("mqtt://127.0.0.1:")
+    wait_for_listener(ports["ftp-port"])
+    with socket.create_connection(("127.0.0.1", ports["ftp-port"]), timeout=PATIENCE) as peer:
+        assert peer.recv(100).startswith(b"220 ")
+        code, _out, err = running.end(signal.SIGINT)
+    assert code == 130
+    assert "Traceback" not in err
+    for port in ports.values():
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--ftp-port", "ftp"), "not a valid integer"),
+        (("--telnet-port", "65536"), "65536 is not in the range"),
+        (("--tls-cert", __file__), "--tls-cert and --tls-key go together"),
+        (("--mqtt-user", "me"), "there is no --mqtt-broker to use this for"),
+        (("--mqtt-broker", "b", "--mqtt-tls"), "--mqtt-tls and --mqtt-ca go together"),
+        (("--mqtt-broker", ":1"), "is no HOST or HOST:PORT"),
+        (("--mqtt-broker", "b:99999"), "99999 is not in the range"),
+    ],
+)
+def test_serve_with_options_that_make_no_sense(options, reason):
+    result = CliRunner().invoke(program, ["serve", *options])
+    assert result.exit_code == 2
+    assert reason in result.output
+
+
+def test_serve_shows_no_password(tmp_path):
+    secrets = {"SPINET_MQTT_PASSWORD": "mqtt-secret-word", "SPINET_PASSWORD": "wifi-secret-word"}
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        running = Run(
+            *("serve", "-v", "--port", free_port(), "--files", tmp_path / "files", *ALONE),
+            *("--ssid", "Workshop", "--mqtt-user", "me"),
+            *("--mqtt-broker", f"127.0.0.1:{broker.getsockname()[1]}"),
+            env=secrets,
+        )
+        running.until("the printer is at")
+        peer, _ = broker.accept()
+        with peer:
+            assert b"mqtt-secret-word" in peer.recv(1000)
+        _code, out, err = running.end(signal.SIGINT)
+    assert "secret-word" not in out + err
+
+
+def test_serve_joins_another_network_and_is_there_again(tmp_path):
+    port = free_port()
+    running = Run("serve", "--port", port, "--files", tmp_path / "files", *ALONE)
+    running.until("the printer is at")
+
+    def post(path, body):
+        wait_for_listener(port)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{path}",
+            data=body.encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return answer.status
+
+    assert post("/api/networks", '{"ssid": "Attic", "password": "long-enough"}') == 204
+    assert post("/api/join", '{"ssid": "Attic"}') == 202
+    running.until("the printer is at")
+    assert post("/api/scan", "{}") == 200
+    assert running.end(signal.SIGINT) == (130, "", "")
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_until_it_is_ended(number, tmp_path):
     port = free_port()
-    running = Run("serve", "--port", port, "--files", tmp_path / "files")
+    running = Run("serve", "--port", port, "--files", tmp_path / "files", *ALONE)
     url = running.until(r"the printer is at (http://\S+) \(network Workshop\)").group(1)
     assert url == f"http://127.0.0.1:{port}/"
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
@@ -357,7 +445,7 @@ def test_serve_until_it_is_ended(number, tmp_path):
 
 
 def test_files_go_when_no_folder_is_given(tmp_path):
-    running = Run("serve", "--port", free_port())
+    running = Run("serve", "--port", free_port(), *ALONE)
     folder = running.until(r"files are kept in (\S+)", "stderr").group(1)
     running.until("the printer is at")
     assert Path(folder).is_dir()
@@ -366,7 +454,7 @@ def test_files_go_when_no_folder_is_given(tmp_path):
 
 
 def test_serve_for_a_script(tmp_path):
-    running = Run("serve", "--port", free_port(), "--json", "--files", tmp_path / "files")
+    running = Run("serve", "--port", free_port(), "--json", "--files", tmp_path / "files", *ALONE)
     line = running.process.stdout.readline()
     assert json.loads(line)["url"].startswith("http://127.0.0.1:")
     assert running.end(signal.SIGINT)[0] == 130
@@ -375,12 +463,12 @@ def test_serve_for_a_script(tmp_path):
 def test_serve_on_a_port_that_is_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = run("serve", "--port", port, "--files", tmp_path / "files")
+        result = run("serve", "--port", port, "--files", tmp_path / "files", *ALONE)
         failed(result, f"the module cannot listen on port {port}")
 
 
 def test_serve_with_a_program_that_dies(tmp_path):
-    running = Run("serve", "--port", free_port(), "--files", tmp_path / "files")
+    running = Run("serve", "--port", free_port(), "--files", tmp_path / "files", *ALONE)
     running.until("the printer is at")
     (module,) = left_over()
     os.kill(int(module), signal.SIGKILL)
@@ -389,7 +477,8 @@ def test_serve_with_a_program_that_dies(tmp_path):
 
 def test_serve_with_a_module_that_hangs(tmp_path):
     running = Run(
-        *("serve", "--port", free_port(), "--files", tmp_path / "files", "--time-scale", "0.2"),
+        *("serve", "--port", free_port(), "--files", tmp_path / "files", *ALONE),
+        *("--time-scale", "0.2"),
         mood="hangs",
     )
     failed(running.end(), "not answered within")
@@ -404,7 +493,7 @@ def module_program(port):
 def test_serve_goes_on_when_the_module_comes_back(tmp_path):
     bus, port = free_port(), free_port()
     running = Run(
-        *("serve", "--bus-port", bus, "--port", port, "--files", tmp_path / "files", "-v"),
+        *("serve", "--bus-port", bus, "--port", port, "--files", tmp_path / "files", "-v", *ALONE),
         sim=False,
     )
     wait_for_listener(bus)

@@ -77,6 +77,10 @@ async def test_network_call_home(rig):
     assert list(rig.firmware.calling) == [8080]
 
 
+PEM = b"-----BEGIN "
+"""As much of a certificate as the fake looks at."""
+
+
 async def test_conn_create_with_no_socket_free(rig):
     for slot in rig.slots:
         slot.connect(80)
@@ -130,10 +134,14 @@ async def test_network_listen_and_stop(rig):
 async def test_network_listen_with_tls(rig):
     with pytest.raises(errors.WrongState):
         await rig.module.network_listen(443, 8, tls=True)
-    await rig.module.network_set_tls_cert(b"cert")
-    await rig.module.network_set_tls_key(b"key")
+    await rig.module.network_set_tls_cert(PEM)
+    await rig.module.network_set_tls_key(PEM)
+    with pytest.raises(errors.WrongState):
+        await rig.module.network_listen(443, 8, tls=True)
+    await rig.module.network_enable_tls()
     await rig.module.network_listen(443, 8, tls=True)
-    assert 443 in rig.firmware.listening
+    await rig.module.network_listen(80, 8)
+    assert rig.firmware.tls_ports == {443}
 
 
 async def test_network_get_status(rig):
@@ -282,12 +290,35 @@ async def test_an_enterprise_network_that_is_refused_is_cancelled(rig):
 async def test_tls_credentials(rig):
     with pytest.raises(errors.NoTlsCert):
         await rig.module.network_enable_tls()
-    await rig.module.network_set_tls_cert(b"c" * 2048)
-    await rig.module.network_set_tls_key(b"k")
+    longest = PEM.ljust(2048, b"c")
+    await rig.module.network_set_tls_cert(longest)
+    await rig.module.network_set_tls_key(PEM)
+    await rig.module.network_set_tls_ca(PEM + b"ca")
     await rig.module.network_enable_tls()
-    assert (rig.firmware.cert, rig.firmware.key) == (b"c" * 2048, b"k")
+    assert (rig.firmware.cert, rig.firmware.key) == (longest, PEM)
+    assert rig.firmware.ca == PEM + b"ca"
     await rig.module.network_clear_tls()
-    assert rig.firmware.cert is None
+    assert (rig.firmware.cert, rig.firmware.ca) == (None, None)
+
+
+async def test_conn_create_with_tls(rig):
+    peer = (IPv4Address("192.0.2.1"), 8883)
+    with pytest.raises(errors.WrongState):
+        await rig.module.conn_create(*peer, tls=True, server_name="broker.example")
+    await rig.module.network_set_tls_ca(PEM)
+    socket = await rig.module.conn_create(*peer, tls=True, server_name="broker.example")
+    slot = rig.slots[socket]
+    assert (slot.tls, slot.name) == (True, "broker.example")
+    assert (slot.remote_port, slot.remote_ip) == (8883, bytes([192, 0, 2, 1]))
+    plain = await rig.module.conn_create(*peer)
+    assert (rig.slots[plain].tls, rig.slots[plain].name) == (False, "")
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "two words", "m\u00fcnchen", "a\0b"])
+async def test_conn_create_with_a_name_that_is_none(rig, name):
+    with pytest.raises(ValueError, match="name"):
+        await rig.module.conn_create(IPv4Address("192.0.2.1"), 1, tls=True, server_name=name)
+    assert rig.commands(3) == 0
 
 
 async def test_an_unknown_command(rig):

@@ -8,28 +8,28 @@ import aiohttp
 import pytest
 from fake_sim import Network
 from rig import eventually, rigged
+from served import free_port
 
-from spinet_controller.printer.serving import printer_site
-from spinet_controller.printer.status import Rate, label
+from spinet_controller.printer.plan import Naming, Ports
+from spinet_controller.printer.serving import Printer
+from spinet_controller.printer.status import ModuleReport, Rate, label
 from spinet_controller.printer.store import FileStore
 from spinet_controller.wifi import join
 
 
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Site:
-    """A printer that is being served, and a client of it over real TCP."""
+    """A printer that is being served, and a client of it over real TCP.
 
-    def __init__(self, rig, store, session):
+    `notes` are what the printer said, `joins` the networks that the page asked for.
+    """
+
+    def __init__(self, rig, store, session, report):
         self.rig = rig
         self.store = store
         self.session = session
+        self.report = report
+        self.notes = []
+        self.joins = []
 
     async def ask(self, method, path, **options):
         """Give (status, headers, body) of a request."""
@@ -44,12 +44,15 @@ async def site(request, tmp_path):
     async with rigged(request.param) as rig:
         Network(rig.firmware)
         await join(rig.module)
-        async with (
-            printer_site(rig.module, store, port),
-            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
-        ):
-            yield Site(rig, store, session)
-        await asyncio.sleep(0)
+        report = ModuleReport(rig.module)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            site = Site(rig, store, session, report)
+            async with Printer(
+                *(rig.module, store, report, Ports(port), Naming()),
+                note=site.notes.append,
+                join=site.joins.append,
+            ):
+                yield site
 
 
 BIG = bytes(n * 31 % 256 for n in range(700_001))
@@ -60,6 +63,7 @@ async def test_the_page_and_its_parts(site):
         ("/", "text/html"),
         ("/style.css", "text/css"),
         ("/page.js", "text/javascript"),
+        ("/networks.js", "text/javascript"),
         ("/icon.svg", "image/svg+xml"),
     ):
         status, headers, body = await site.ask("GET", path)
@@ -215,6 +219,100 @@ async def test_a_status_that_the_module_does_not_give(site):
     site.rig.firmware.refuse[9] = -14
     _, _, body = await site.ask("GET", "/api/status")
     assert "unknown error" in json.loads(body)["module"]["error"]
+
+
+async def test_the_status_has_the_last_error_and_what_is_served(site):
+    _, _, body = await site.ask("GET", "/api/status")
+    status = json.loads(body)
+    assert status["lastError"] is None
+    assert list(status["services"]) == ["HTTP"]
+    site.report.heard("lost Workshop")
+    _, _, body = await site.ask("GET", "/api/status")
+    assert json.loads(body)["lastError"] == {"text": "lost Workshop", "secondsAgo": 0}
+
+
+# -- networks ---------------------------------------------------------------------------
+
+
+async def networks(site):
+    _, _, body = await site.ask("GET", "/api/networks")
+    return [network["ssid"] for network in json.loads(body)["networks"]]
+
+
+async def test_networks_are_remembered_and_forgotten(site):
+    before = await networks(site)
+    network = {"ssid": "Café / 5", "password": "a-good-word"}
+    assert (await site.ask("POST", "/api/networks", json=network))[0] == 204
+    assert await networks(site) == [*before, "Café / 5"]
+    assert (await site.ask("DELETE", "/api/networks/Café %2F 5"))[0] == 204
+    assert await networks(site) == before
+    assert (await site.ask("DELETE", "/api/networks/Café"))[0] == 404
+
+
+async def test_a_password_is_in_no_answer_and_no_log(site, caplog):
+    caplog.set_level("DEBUG")
+    secret = "tell-nobody-of-it"
+    answers = []
+    for ssid, password in (("Attic", secret), ("Attic" * 20, secret), ("Attic", secret * 9)):
+        document = {"ssid": ssid, "password": password}
+        answers.append(await site.ask("POST", "/api/networks", json=document))
+        answers.append(await site.ask("POST", "/api/networks", data=json.dumps(document)))
+    answers += [await site.ask("GET", path) for path in ("/api/networks", "/api/status")]
+    assert [status for status, _, _ in answers] == [204, 415, 400, 415, 400, 415, 200, 200]
+    told = [str(answer) for answer in answers] + site.notes + [caplog.text]
+    assert not [text for text in told if secret in text]
+    assert secret.encode() in bytes(site.rig.firmware.networks[-1])
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("[", "this is no JSON"),
+        ("[]", "a JSON object is wanted"),
+        ("{}", "ssid must be a text"),
+        ('{"ssid": "A", "password": 7}', "password must be a text"),
+        ('{"ssid": "\\ud800"}', "this is no text"),
+    ],
+)
+async def test_what_is_no_network_is_refused_in_words(site, body, reason):
+    headers = {"Content-Type": "application/json"}
+    status, _, answer = await site.ask("POST", "/api/networks", data=body, headers=headers)
+    assert (status, json.loads(answer)["error"]) == (400, reason)
+    assert site.rig.commands(10) <= 1  # the one that the rig joined
+
+
+async def test_what_the_module_refuses_is_told(site):
+    site.rig.firmware._remember = lambda _data: site.rig.firmware.tell(b"no room for another")
+    status, _, body = await site.ask("POST", "/api/networks", json={"ssid": "Attic"})
+    assert status == 400
+    assert json.loads(body)["error"] == "the module says: no room for another"
+
+
+async def test_a_scan(site):
+    _, _, body = await site.ask("POST", "/api/scan", json={})
+    found = json.loads(body)["networks"]
+    assert [network["ssid"] for network in found] == ["Workshop", "Café"]
+    assert found[0] == {"ssid": "Workshop", "rssi": -40, "channel": 6, "auth": "wpa2"}
+
+
+async def test_two_scans_at_once_wait_for_each_other(site):
+    answers = await asyncio.gather(*(site.ask("POST", "/api/scan", json={}) for _ in range(2)))
+    assert [status for status, _, _ in answers] == [200, 200]
+
+
+async def test_only_a_remembered_network_is_joined(site):
+    status, _, body = await site.ask("POST", "/api/join", json={"ssid": "Attic"})
+    assert (status, json.loads(body)["error"]) == (404, "this network is not remembered")
+    await site.ask("POST", "/api/networks", json={"ssid": "Attic"})
+    assert (await site.ask("POST", "/api/join", json={"ssid": "Attic"}))[0] == 202
+    assert site.joins == ["Attic"]
+
+
+async def test_a_link_that_fails_is_told_as_what_it_is(site):
+    site.rig.firmware.refuse[21] = -10
+    status, _, body = await site.ask("GET", "/api/networks")
+    assert status == 503
+    assert "version" in json.loads(body)["error"]
 
 
 async def test_many_clients_at_once(site):

@@ -180,6 +180,39 @@ async def test_a_connection_being_opened_is_no_stranger(rig):
     reader_writer[1].close()
 
 
+async def test_a_connection_with_tls_and_the_ca_it_trusts(rig):
+    rig.firmware.outgoing = lambda slot: setattr(slot, "state", CONNECTED)
+    options = {"tls": True, "server_name": "broker.example", "ca": b"-----BEGIN ca"}
+    for _ in range(2):
+        _reader, writer = await rig.module.open_connection("192.0.2.1", 8883, **options)
+        assert rig.slots[0].tls
+        assert rig.slots[0].name == "broker.example"
+        writer.close()
+        await writer.wait_closed()
+    assert rig.firmware.ca == b"-----BEGIN ca"
+    assert rig.commands(28) == 1  # what is stored wears the flash
+    await rig.module.network_clear_tls()
+    await rig.module.open_connection("192.0.2.1", 8883, **options)
+    assert rig.commands(28) == 2
+
+
+async def test_a_listen_failure_that_came_as_news_is_still_its_servers(rig):
+    heard = []
+    rig.module.on_news = heard.append
+    rig.firmware.listen_fails = True
+    listen = rig.firmware._listen
+
+    def fail_and_tell_at_once(data):
+        listen(data)
+        text, rig.firmware.last_error = rig.firmware.last_error, b""
+        asyncio.get_running_loop().call_soon(rig.module._news, text.decode())
+
+    rig.firmware._listen = fail_and_tell_at_once
+    with pytest.raises(OSError, match="port 80: Listen failed"):
+        await rig.module.create_server(Acceptor(), PORT)
+    assert "Listen failed" not in heard
+
+
 async def test_new_connections_are_seen_while_another_is_busy(rig):
     acceptor = Acceptor()
     await rig.module.create_server(acceptor, PORT)

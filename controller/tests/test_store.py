@@ -1,14 +1,16 @@
 """The printer's files: names, atomic uploads, ranges, pieces."""
 
 import asyncio
+import contextlib
 import io
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spinet_controller.printer import transfer
-from spinet_controller.printer.store import BadName, FileStore, checked_name
+from spinet_controller.printer.store import BadName, BadOffset, FileStore, checked_name
 from spinet_controller.printer.transfer import BadRange, Span, receive, requested_span, send
 
 
@@ -143,16 +145,50 @@ def test_a_content_range():
 # -- pieces -----------------------------------------------------------------------------
 
 
-class Body:
-    """A request body in chunks, as aiohttp's StreamReader gives it."""
+def interrupted(upload, data):
+    """Write, and fail."""
+    with contextlib.suppress(ConnectionError), upload as file:
+        file.write(data)
+        raise ConnectionError
 
-    def __init__(self, *chunks):
-        self._chunks = chunks
 
-    async def iter_any(self):
-        for chunk in self._chunks:
-            await asyncio.sleep(0)
-            yield chunk
+def test_a_part_is_kept_for_who_wants_to_resume(store):
+    interrupted(store.upload("x", keep_part=True), b"half")
+    assert (store.path / "x").read_bytes() == b"half"
+    with store.resume("x") as file:
+        file.write(b" and half")
+    assert (store.path / "x").read_bytes() == b"half and half"
+    interrupted(store.upload("x", keep_part=True), b"")
+    assert (store.path / "x").read_bytes() == b"half and half"
+    assert [path.name for path in store.path.iterdir()] == ["x"]
+
+
+def test_resuming_from_an_offset_cuts_what_is_behind(store):
+    put(store, "x", b"0123456789")
+    with store.resume("x", 4) as file:
+        file.write(b"ab")
+    assert (store.path / "x").read_bytes() == b"0123ab"
+    with pytest.raises(BadOffset), store.resume("x", 7):
+        pass
+    with pytest.raises(FileNotFoundError), store.resume("y", 1):
+        pass
+    assert (store.path / "x").read_bytes() == b"0123ab"
+
+
+def test_a_file_is_renamed(store):
+    put(store, "x", b"1")
+    put(store, "y", b"2")
+    store.rename("x", "y")
+    assert [(file.name, file.size) for file in store.list()] == [("y", 1)]
+    with pytest.raises(BadName):
+        store.rename("y", "../z")
+
+
+async def pieces(*chunks):
+    """What arrives, as a StreamReader's iterators give it."""
+    for chunk in chunks:
+        await asyncio.sleep(0)
+        yield chunk
 
 
 class Sink:
@@ -173,15 +209,50 @@ class Sink:
 async def test_a_body_is_written_in_pieces(monkeypatch):
     monkeypatch.setattr(transfer, "PIECE", 10)
     sink = Sink()
-    assert await receive(Body(b"abcd", b"efgh", b"ijkl", b"mn"), sink) == 14
+    assert await receive(pieces(b"abcd", b"efgh", b"ijkl", b"mn"), sink) == 14
     assert bytes(sink.data) == b"abcdefghijklmn"
     assert sink.sizes == [12, 2]
 
 
 async def test_a_disk_that_takes_little_at_once():
     sink = Sink(most=3)
-    await receive(Body(b"abcdefgh"), sink)
+    await receive(pieces(b"abcdefgh"), sink)
     assert bytes(sink.data) == b"abcdefgh"
+
+
+async def test_what_came_before_the_end_is_written_too():
+    async def broken():
+        yield b"abc"
+        yield b"de"
+        raise ConnectionResetError
+
+    sink = Sink()
+    with pytest.raises(ConnectionResetError):
+        await receive(broken(), sink)
+    assert bytes(sink.data) == b"abcde"
+
+
+async def test_who_is_cancelled_waits_for_the_disk(monkeypatch):
+    started, may_end = threading.Event(), threading.Event()
+
+    class Slow(Sink):
+        def write(self, data):
+            started.set()
+            assert may_end.wait(10)
+            return super().write(data)
+
+    monkeypatch.setattr(transfer, "PIECE", 1)
+    sink = Slow()
+    receiving = asyncio.create_task(receive(pieces(b"abc"), sink))
+    await asyncio.to_thread(started.wait, 10)
+    receiving.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not receiving.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    assert bytes(sink.data) == b"abc"
 
 
 class Response:
@@ -195,10 +266,10 @@ class Response:
 async def test_a_file_is_sent_in_pieces(monkeypatch):
     monkeypatch.setattr(transfer, "PIECE", 4)
     response = Response()
-    await send(io.BytesIO(b"0123456789"), Span(1, 10, 10), response)
+    await send(io.BytesIO(b"0123456789"), Span(1, 10, 10), response.write)
     assert response.pieces == [b"1234", b"5678", b"9"]
 
 
 async def test_a_file_that_shrinks_while_it_is_sent():
     with pytest.raises(EOFError):
-        await send(io.BytesIO(b"0123"), Span(0, 10, 10), Response())
+        await send(io.BytesIO(b"0123"), Span(0, 10, 10), Response().write)

@@ -21,6 +21,7 @@ SIMS = {
 }
 COMMAND = Path(sys.executable).parent / "spinet-controller"
 PATIENCE = 60.0
+SERVICES = ("https", "ftp", "telnet")
 
 
 def free_port():
@@ -42,12 +43,18 @@ def eventually(condition, what):
 
 
 class Printer:
-    """One running system; `url` is the page's address, `files` the printer's folder."""
+    """One running system; `url` is the page's address, `files` the printer's folder.
 
-    def __init__(self, stack, role, folder, **environment):
+    `options` are more of `serve`'s. `ports` has where each service is, by name; `serves` names
+    those that are wanted, besides the site.
+    """
+
+    def __init__(self, stack, role, folder, *, serves=(), options=(), **environment):
         self.files = folder / "files"
         self.files.mkdir()
         self.port = free_port()
+        self.ports = {name: free_port() if name in serves else 0 for name in SERVICES}
+        self._options = [*options, "--tls-folder", str(folder / "tls")]
         self.output = []
         self._process = subprocess.Popen(
             self._command(stack, role),
@@ -71,6 +78,8 @@ class Printer:
             *("--role", role),
             *("--port", str(self.port)),
             *("--files", str(self.files)),
+            *(part for name in SERVICES for part in (f"--{name}-port", str(self.ports[name]))),
+            *self._options,
         ]
 
     def _read(self):
@@ -81,6 +90,15 @@ class Printer:
         assert self._process.poll() is None, "".join(self.output)
         found = re.search(r"http://\S+", "".join(self.output))
         return found.group(0).rstrip("/.") if found else None
+
+    @property
+    def host(self):
+        """The module's address."""
+        return self._host
+
+    def said(self, text):
+        """True once it has printed this."""
+        return text in "".join(self.output)
 
     def status(self):
         """What /api/status says."""
@@ -106,6 +124,14 @@ class Printer:
         code = self._process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return code
+
+
+def ended_in_order(printer):
+    """Ctrl-C ends a printer at once and without a trace of trouble."""
+    code = printer.stop()
+    text = "".join(printer.output)
+    assert "Traceback" not in text, text
+    assert code == 130, text
 
 
 def pattern(size):

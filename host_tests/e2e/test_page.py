@@ -44,3 +44,40 @@ def test_the_page_uploads_with_progress_and_downloads_the_same_bytes(printer, pa
         link.click()
     assert (tmp_path / "part.gcode").read_bytes() == download.value.path().read_bytes()
     assert problems == []
+
+
+def test_the_page_shows_the_module_and_its_networks(full_printer, page):
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(full_printer.url + "/")
+    remembered, found = page.locator("#networks"), page.locator("#found")
+    expect(remembered.get_by_text("Workshop")).to_be_visible()
+    expect(remembered.get_by_text("joined")).to_be_visible()
+    expect(page.locator("#services")).to_contain_text(f":{full_printer.ports['ftp']}/")
+    expect(page.locator("#connections")).to_contain_text("http")
+    expect(page.locator("#last-error")).to_have_text("none")
+
+    page.get_by_role("button", name="Scan").click()
+    expect(found.get_by_role("listitem")).to_have_count(3)
+    found.get_by_role("button", name="Choose Attic").click()
+    expect(page.get_by_label("Network")).to_have_value("Attic")
+    page.get_by_label("Password").fill("never-to-be-seen")
+    page.get_by_role("button", name="Remember").click()
+    expect(remembered.get_by_text("Attic")).to_be_visible()
+    expect(page.get_by_label("Password")).to_have_value("")
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    remembered.get_by_role("button", name="Join Attic").click()
+    row = remembered.get_by_role("listitem").filter(has_text="Attic")
+    expect(row.get_by_text("joined")).to_be_visible(timeout=60_000)
+    assert full_printer.status()["module"]["ssid"] == "Attic"
+
+    remembered.get_by_role("button", name="Join Workshop").click()
+    row = remembered.get_by_role("listitem").filter(has_text="Workshop")
+    expect(row.get_by_text("joined")).to_be_visible(timeout=60_000)
+    remembered.get_by_role("button", name="Forget Attic").click()
+    expect(remembered.get_by_role("listitem")).to_have_count(1)
+    expect(page.locator("#chart-out")).to_have_attribute("d", re.compile("^M.*L"))
+    assert problems == []
+    assert "never-to-be-seen" not in page.content()
+    assert not full_printer.said("never-to-be-seen")

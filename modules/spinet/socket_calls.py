@@ -36,6 +36,7 @@ _STREAM_POLL = const(3)  # MP_STREAM_POLL
 _SO_SNDBUF = const(7)
 _SHUT_WR = const(1)
 _SO_KEEPALIVE = const(9)  # Linux's numbers, as those below
+_SO_OOBINLINE = const(10)
 _IPPROTO_TCP = const(6)
 _TCP_KEEPIDLE = const(4)
 _TCP_KEEPINTVL = const(5)
@@ -101,6 +102,8 @@ class HostCalls:
         """Options of a fresh connection."""
         port.hostnet.nodelay(sock.fileno())
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUF, SEND_BUFFER)
+        # As in lwIP, which knows no urgent byte: else the last one that FTP's ABOR sends is lost.
+        sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
 
     def keepalive(self, sock, idle, interval, count):
         """See `stack`."""

@@ -2,19 +2,22 @@
 
 import asyncio
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
 from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.serve_options import service_options
 from spinet_controller.cli.session import note, run
-from spinet_controller.cli.showing import show_json
+from spinet_controller.cli.showing import show_json, show_pairs
 from spinet_controller.errors import LinkError, ModuleLost, SpinetError
+from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
-from spinet_controller.wifi import join
+from spinet_controller.wifi import Refused, join, switch
 
-HTTP_PORT = 8080
+FLUSH = 1.0
+"""Seconds for what was answered to reach its peers before the network is left."""
 
 
 class NotServing(SpinetError):
@@ -22,14 +25,6 @@ class NotServing(SpinetError):
 
 
 @click.command()
-@click.option(
-    "--port",
-    "http_port",
-    type=click.IntRange(1, 65535),
-    default=HTTP_PORT,
-    show_default=True,
-    help="TCP port of the site, on the module.",
-)
 @click.option(
     "--files",
     type=click.Path(file_okay=False, path_type=Path),
@@ -42,14 +37,16 @@ class NotServing(SpinetError):
     default="",
     help="Its password; better in the environment variable SPINET_PASSWORD.",
 )
-@click.option("--host-name", default="spinet-printer", show_default=True, help="The module's name.")
+@service_options
 @bus_options
-def serve(options, http_port, files, ssid, password, host_name):
+def serve(options, ports, naming, files, ssid, password):
     """Serve the virtual printer through the module, until Ctrl-C.
 
     A module that loses its power, or is started again, is served again when it comes back.
+    What cannot be served, because its port is taken or the module has no TLS, is told and left
+    out; only the site must be served.
     """
-    printer = Printer(options, http_port, host_name, (ssid, password))
+    printer = Serving(options, ports, naming, (ssid, password))
     with _folder(files) as folder:
         run(options, lambda session: printer.serve(session, FileStore(folder)))
 
@@ -64,13 +61,13 @@ def _folder(wanted):
         yield temporary
 
 
-class Printer:
+class Serving:
     """The start-up sequence of a printer's main board, and what follows it."""
 
-    def __init__(self, options, port, host_name, network):
+    def __init__(self, options, ports, naming, network):
         self._options = options
-        self._port = port
-        self._host_name = host_name
+        self._ports = ports
+        self._naming = naming
         self._network = network
 
     async def serve(self, session, store):
@@ -78,40 +75,70 @@ class Printer:
         await session.boot(self._options.timeout)
         while True:
             try:
-                await session.attend(self._serve_once(session.module, store))
+                await session.attend(self._serve_module(session.module, store))
             except (ModuleLost, LinkError) as lost:
                 if session.sim:
                     raise
                 note(f"{lost}; waiting for the module to come back")
                 await session.boot()
 
-    async def _serve_once(self, module, store):
+    async def _serve_module(self, module, store):
         await module.network_get_status()
-        await module.network_set_host_name(self._host_name)
+        await module.network_set_host_name(self._naming.host_name)
         network = await join(module, *self._network)
+        report = ModuleReport(module)
+        while True:
+            wanted = await self._serve_network(module, store, report, network)
+            network = await _switched(module, wanted, network.ssid, report)
+
+    async def _serve_network(self, module, store, report, network):
+        """Serve on one network; give the name of the one that the page wants instead."""
         module.poller.local_ip = str(network.ip)
-        broken = asyncio.get_running_loop().create_future()
-        module.on_news = lambda text: _hear(text, broken)
+        wanted = asyncio.get_running_loop().create_future()
+        module.on_news = lambda text: _hear(text, report, wanted)
         # Here, as aiohttp takes longer to import than most commands take to run.
-        from spinet_controller.printer.serving import printer_site
+        from spinet_controller.printer.serving import Printer
 
-        async with printer_site(module, store, self._port):
-            self._announce(network)
-            await broken
+        printer = Printer(
+            *(module, store, report, self._ports, self._naming),
+            note=note,
+            join=lambda ssid: wanted.done() or wanted.set_result(ssid),
+        )
+        async with printer:
+            self._announce(network, report.services)
+            return await wanted
 
-    def _announce(self, network):
-        url = f"http://{network.ip}:{self._port}/"
+    def _announce(self, network, services):
+        others = {name: where for name, where in services.items() if name != "HTTP"}
         if self._options.json:
-            show_json({"url": url, "network": network.ssid})
-        else:
-            click.echo(f"the printer is at {url} (network {network.ssid or 'unnamed'})")
+            document = {"url": services["HTTP"], "network": network.ssid, "services": services}
+            show_json(document)
+            return
+        click.echo(f"the printer is at {services['HTTP']} (network {network.ssid or 'unnamed'})")
+        if others:
+            show_pairs([(f"  {name}", where) for name, where in others.items()])
 
 
-def _hear(text, broken):
-    """Take the module's news: a failed listen ends the service, the rest is told."""
+async def _switched(module, wanted, present, report):
+    """Have the module on the wanted network, or on the present one again; give its status."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FLUSH):
+            await module.poller.slots_released()
+    module.on_news = None
+    try:
+        return await switch(module, wanted)
+    except Refused as error:
+        note(str(error))
+        report.heard(str(error))
+        return await switch(module, present)
+
+
+def _hear(text, report, wanted):
+    """Take the module's news: a failed listen ends the service, the rest is told and shown."""
     if not text:
         return
-    if "listen" in text.lower() and not broken.done():
-        broken.set_exception(NotServing(f"the module says: {text}"))
+    report.heard(text)
+    if "listen" in text.lower() and not wanted.done():
+        wanted.set_exception(NotServing(f"the module says: {text}"))
     else:
         note(f"the module says: {text}")

@@ -1,15 +1,19 @@
-"""The printer's site on a port of the module."""
+"""What the printer serves, each on a port of the module: one context manager for all of it."""
 
+import asyncio
 import logging
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
 from spinet_controller.codes import Protocol
+from spinet_controller.errors import SpinetError
+from spinet_controller.printer.console import Console
+from spinet_controller.printer.networks import Networks
 from spinet_controller.printer.site import Site
-from spinet_controller.printer.status import ModuleReport
+from spinet_controller.wifi import checked
 
 KEEP_ALIVE = 10.0
 """Seconds an idle connection may hold one of the module's few sockets."""
@@ -28,9 +32,9 @@ class BadRequests(logging.Filter):
 
 
 @asynccontextmanager
-async def printer_site(module, store, port):
-    """Serve the site while the block runs; give the Server."""
-    application = Site(store, ModuleReport(module)).application()
+async def printer_site(module, store, report, join):
+    """Give the aiohttp server of the site, for listeners; it is cleaned up in the end."""
+    application = Site(store, report, Networks(module, join)).application()
     quiet = BadRequests()
     server_logger.addFilter(quiet)
     runner = web.AppRunner(
@@ -41,10 +45,122 @@ async def printer_site(module, store, port):
     )
     await runner.setup()
     try:
-        async with await module.create_server(
-            runner.server, port, protocol=Protocol.HTTP
-        ) as server:
-            yield server
+        yield runner.server
     finally:
         await runner.cleanup()
         server_logger.removeFilter(quiet)
+
+
+class Printer:
+    """Everything that is served through one module, until the block ends.
+
+    `note(text)` is told what is not served, and why: only the site must be. `join(ssid)` is
+    called when the page asks for another network. `report.services` says what is served.
+    """
+
+    def __init__(self, module, store, report, ports, naming, *, note, join):
+        self._module = module
+        self._store = store
+        self._report = report
+        self._ports = ports
+        self._naming = naming
+        self._note = note
+        self._join = join
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self):
+        async with AsyncExitStack() as stack:
+            self._report.services = {}
+            await self._serve(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_):
+        await self._stack.aclose()
+
+    async def _serve(self, stack):
+        module, ports = self._module, self._ports
+        site = await stack.enter_async_context(
+            printer_site(module, self._store, self._report, self._join)
+        )
+        server = await module.create_server(site, ports.http, protocol=Protocol.HTTP)
+        await stack.enter_async_context(server)
+        self._is_served("HTTP", "http", ports.http)
+        for name, port, serve in (
+            ("HTTPS", ports.https, lambda: self._https(stack, site)),
+            ("FTP", ports.ftp, lambda: self._ftp(stack)),
+            ("Telnet", ports.telnet, lambda: self._telnet(stack)),
+        ):
+            if port:
+                await self._tried(name, port, serve)
+        if ports.broker:
+            await self._mqtt(stack)
+
+    def _is_served(self, name, scheme, port):
+        self._report.services[name] = f"{scheme}://{self._module.poller.local_ip}:{port}/"
+
+    async def _tried(self, name, port, serve):
+        """Serve something that the printer can do without."""
+        try:
+            await serve()
+        except (OSError, SpinetError, ValueError) as error:
+            if not self._module.bus.present:
+                raise
+            self._note(f"{name} is not served: {error}")
+        else:
+            self._is_served(name, name.lower(), port)
+
+    async def _https(self, stack, site):
+        identity = await asyncio.to_thread(self._identity)
+        module = self._module
+        await checked(module, module.network_set_tls_cert(identity.cert))
+        await checked(module, module.network_set_tls_key(identity.key))
+        await checked(module, module.network_enable_tls())
+        server = await module.create_server(
+            site, self._ports.https, protocol=Protocol.HTTP, tls=True
+        )
+        await stack.enter_async_context(server)
+        self._note(f"the certificate of HTTPS is {identity.path}")
+
+    def _identity(self):
+        from spinet_controller.printer import certificate
+
+        if self._naming.files:
+            return certificate.given(*self._naming.files)
+        return certificate.kept(
+            *(self._naming.folder, self._naming.host_name, self._module.poller.local_ip)
+        )
+
+    async def _ftp(self, stack):
+        from spinet_controller.printer.ftp import ftp_server
+
+        await stack.enter_async_context(ftp_server(self._module, self._store, self._ports.ftp))
+
+    def _console(self):
+        return Console(self._module, self._report, self._store)
+
+    async def _telnet(self, stack):
+        from spinet_controller.printer.telnet import telnet_server
+
+        await stack.enter_async_context(
+            telnet_server(self._module, self._console(), self._ports.telnet)
+        )
+
+    async def _mqtt(self, stack):
+        from spinet_controller.printer.mqtt import MqttLink
+
+        broker, name = self._ports.broker, self._naming.host_name
+        link = MqttLink(
+            *(self._module, broker, name, self._console(), self._report), note=self._note
+        )
+        task = asyncio.create_task(link.run())
+        stack.push_async_callback(_ended, task)
+        scheme = "mqtts" if broker.tls else "mqtt"
+        self._report.services["MQTT"] = f"{scheme}://{broker.host}:{broker.port}/{name}"
+
+
+async def _ended(task):
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()  # it ends in no other way, unless there is a mistake in it

@@ -1,6 +1,7 @@
 """The printer's web application (aiohttp): one page, and a REST interface to files and status.
 
     GET /                   the page
+    /api/networks, /api/scan, /api/join     printer/networks.py
     GET /api/status         module, sockets, traffic, storage (JSON)
     GET /api/files          the files (JSON)
     GET|HEAD /files/NAME    a file; one Range is understood
@@ -20,6 +21,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from spinet_controller.errors import SpinetError
+from spinet_controller.printer.networks import BadRequest
 from spinet_controller.printer.store import BadName
 from spinet_controller.printer.transfer import BadRange, Span, receive, requested_span, send
 
@@ -29,6 +32,7 @@ _PAGE = {
     "/": ("index.html", "text/html"),
     "/style.css": ("style.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/networks.js": ("networks.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
@@ -51,7 +55,7 @@ async def errors_as_json(request, handler):
     """Answer every error in the same form, and never with a trace."""
     try:
         response = await handler(request)
-    except BadName as error:
+    except (BadName, BadRequest) as error:
         return refusal(400, str(error))
     except FileNotFoundError:
         return refusal(404, "there is no such file")
@@ -63,6 +67,8 @@ async def errors_as_json(request, handler):
         return refusal(400, "the connection was lost")
     except OSError as error:
         return _disk_refusal(error)
+    except SpinetError as error:
+        return refusal(503, str(error))
     return response
 
 
@@ -78,11 +84,12 @@ def _disk_refusal(error):
 
 
 class Site:
-    """The handlers over one FileStore and one ModuleReport."""
+    """The handlers over one FileStore, one ModuleReport and one Networks."""
 
-    def __init__(self, store, report):
+    def __init__(self, store, report, networks):
         self._store = store
         self._report = report
+        self._networks = networks
 
     def application(self):
         """Give the aiohttp application."""
@@ -109,6 +116,7 @@ class Site:
             web.get(name, self.download),
             web.put(name, self.upload),
             web.delete(name, self.delete),
+            *self._networks.routes(),
         ]
 
     async def status(self, _request):
@@ -138,7 +146,7 @@ class Site:
         if (request.content_length or 0) > self._store.free():
             return refusal(507, "the disk has no room for this file", Connection="close")
         with self._store.upload(name) as file:
-            received = await receive(request.content, file)
+            received = await receive(request.content.iter_any(), file)
         log.info("stored %s, %d bytes", name, received)
         location = {"Location": f"/files/{quote(name)}"}
         return web.Response(status=204 if existed else 201, headers=location)
@@ -157,7 +165,7 @@ class Site:
             response.last_modified = os.fstat(file.fileno()).st_mtime
             await response.prepare(request)
             if request.method != "HEAD":
-                await send(file, span, response)
+                await send(file, span, response.write)
         await response.write_eof()
         return response
 

@@ -2,7 +2,7 @@
 
 import time
 
-from spinet_controller.codes import SOCKETS
+from spinet_controller.codes import SOCKETS, Protocol, named
 from spinet_controller.errors import SpinetError
 
 CROWDED = SOCKETS - 2
@@ -37,7 +37,10 @@ class Rate:
 
 
 class ModuleReport:
-    """Gathers the document for /api/status from one module and one store."""
+    """Gathers the document for /api/status from one module.
+
+    `services` maps what is served, by name, to where; whoever serves it sets it.
+    """
 
     def __init__(self, module, clock=time.monotonic):
         self._module = module
@@ -47,6 +50,12 @@ class ModuleReport:
         self._rate_in = Rate(clock)
         self._rate_out = Rate(clock)
         self._started_at = clock()
+        self._last_error = None
+        self.services = {}
+
+    def heard(self, text):
+        """Keep a last error of the module, to be shown."""
+        self._last_error = (text, self._clock())
 
     def crowded(self):
         """True when few of the module's sockets are free."""
@@ -58,6 +67,8 @@ class ModuleReport:
             "module": await self._module_part(),
             "sockets": self._sockets_part(),
             "traffic": self._traffic_part(),
+            "services": dict(self.services),
+            "lastError": self._error_part(),
             "uptimeSeconds": round(self._clock() - self._started_at),
         }
 
@@ -74,6 +85,12 @@ class ModuleReport:
             self._network = await self._module.network_get_status()
             self._asked_at = self._clock()
         return self._network
+
+    def _error_part(self):
+        if self._last_error is None:
+            return None
+        text, at = self._last_error
+        return {"text": text, "secondsAgo": round(self._clock() - at)}
 
     def _sockets_part(self):
         transports = [transport for transport in self._module.poller.slots if transport]
@@ -99,6 +116,8 @@ def _socket_document(transport):
     host, port = transport.get_extra_info("peername", ("", 0))
     return {
         "number": transport.get_extra_info("socket_number"),
+        "protocol": label(named(Protocol, transport.get_extra_info("protocol_number", 0))),
+        "localPort": transport.get_extra_info("sockname", ("", 0))[1],
         "peer": f"{host}:{port}",
         "closing": transport.is_closing(),
         "waiting": transport.get_write_buffer_size(),

@@ -17,6 +17,10 @@ class BadName(ValueError):
     """A name that no file may have; the text says why."""
 
 
+class BadOffset(ValueError):
+    """A place in a file that it does not have."""
+
+
 def checked_name(name):
     """Give `name` back when a file may have it, else raise BadName."""
     if not name or name.startswith("."):
@@ -69,6 +73,14 @@ class FileStore:
         """Delete a file; FileNotFoundError when it is not there."""
         self._place(name).unlink()
 
+    def rename(self, name, new_name):
+        """Give a file another name, which may be another file's."""
+        os.replace(self._place(name), self._place(new_name))
+
+    def stat(self, name):
+        """Give os.stat's result; FileNotFoundError when it is not there."""
+        return self._place(name).stat()
+
     def exists(self, name):
         """True when there is a file of that name."""
         return self._place(name).is_file()
@@ -77,15 +89,44 @@ class FileStore:
         return self.path / checked_name(name)
 
     @contextmanager
-    def upload(self, name):
-        """Give a file to write into, which gets its name only when the block ends well."""
+    def upload(self, name, *, keep_part=False):
+        """Give a file to write into, which gets its name only when the block ends well.
+
+        With `keep_part` it gets its name in any case, unless nothing was written: whoever was
+        interrupted may then go on with `resume`.
+        """
         place = self._place(name)
         handle, temporary = tempfile.mkstemp(prefix=_UPLOAD, dir=self.path)
         try:
             with open(handle, "wb", buffering=0) as file:
                 yield file
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, place)
+            _named(temporary, place)
         except BaseException:
-            os.unlink(temporary)
+            if keep_part and os.path.getsize(temporary):
+                _named(temporary, place)
+            else:
+                os.unlink(temporary)
             raise
+
+    @contextmanager
+    def resume(self, name, offset=None):
+        """Give a file to go on writing into, from `offset` (None: its end) on.
+
+        What was behind is cut off; BadOffset when the file is shorter.
+        """
+        place = self._place(name)
+        if offset is None:
+            with open(place, "ab", buffering=0) as file:
+                yield file
+            return
+        with open(place, "r+b", buffering=0) as file:
+            if file.seek(0, 2) < offset:
+                raise BadOffset("the file is shorter than that")
+            file.seek(offset)
+            file.truncate()
+            yield file
+
+
+def _named(temporary, place):
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, place)

@@ -52,19 +52,34 @@ def requested_span(header, size):
     return span
 
 
-async def receive(content, file):
-    """Write a request body into `file`; give the number of bytes."""
+async def receive(chunks, file):
+    """Write what an asynchronous iterator gives into `file`; give the number of bytes.
+
+    All that came is written, also when the iterator raises or we are cancelled.
+    """
     received = 0
     pending = bytearray()
-    async for chunk in content.iter_any():
-        pending += chunk
-        received += len(chunk)
-        if len(pending) >= PIECE:
-            await asyncio.to_thread(_write_all, file, pending)
-            pending = bytearray()
-    if pending:
-        await asyncio.to_thread(_write_all, file, pending)
+    try:
+        async for chunk in chunks:
+            pending += chunk
+            received += len(chunk)
+            if len(pending) >= PIECE:
+                piece, pending = pending, bytearray()
+                await _in_thread(_write_all, file, piece)
+    finally:
+        if pending:
+            await _in_thread(_write_all, file, pending)
     return received
+
+
+async def _in_thread(work, *arguments):
+    """Run `work` in a thread; who is cancelled waits for it, as it has the file in its hands."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def _write_all(file, data):
@@ -73,8 +88,8 @@ def _write_all(file, data):
         view = view[file.write(view) :]
 
 
-async def send(file, span, response):
-    """Write the bytes of `span` to a prepared StreamResponse.
+async def send(file, span, write):
+    """Hand the bytes of `span` in pieces to the coroutine function `write`.
 
     A file that shrank meanwhile raises EOFError: the length was promised already.
     """
@@ -84,5 +99,5 @@ async def send(file, span, response):
         piece = await asyncio.to_thread(file.read, min(left, PIECE))
         if not piece:
             raise EOFError("the file became shorter while it was sent")
-        await response.write(piece)
+        await write(piece)
         left -= len(piece)

@@ -1,6 +1,7 @@
 "use strict";
 
-const STATUS_EVERY = 2000;
+const STATUS_EVERY = 1000;
+const CHART_POINTS = 120;
 const SHOW_DONE = 4000;
 
 const byId = (id) => document.getElementById(id);
@@ -76,6 +77,80 @@ function showTraffic(traffic) {
   byId("transactions").textContent = traffic.transactions.toLocaleString() + failures;
 }
 
+function showLastError(error) {
+  byId("last-error").textContent =
+    error ? `${error.text} (${duration(error.secondsAgo)} ago)` : "none";
+}
+
+function duration(seconds) {
+  if (seconds < 90) {
+    return `${seconds} s`;
+  }
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
+function showList(id, pairs, otherwise) {
+  const parts = pairs.flatMap(([term, text]) => {
+    const name = document.createElement("dt");
+    name.textContent = term;
+    const value = document.createElement("dd");
+    value.append(text);
+    return [name, value];
+  });
+  if (parts.length === 0) {
+    const none = document.createElement("dd");
+    none.textContent = otherwise;
+    parts.push(none);
+  }
+  byId(id).replaceChildren(...parts);
+}
+
+function showServices(services) {
+  const pairs = Object.entries(services).map(([name, where]) => {
+    if (!where.startsWith("http")) {
+      return [name, where];
+    }
+    const link = document.createElement("a");
+    link.href = where;
+    link.textContent = where;
+    return [name, link];
+  });
+  showList("services", pairs, "nothing");
+}
+
+function showConnections(open) {
+  const pairs = open.map((socket) => {
+    const waiting = socket.waiting ? `, ${bytes(socket.waiting)} to send` : "";
+    const closing = socket.closing ? ", closing" : "";
+    return [`${socket.number}  ${socket.protocol}`, socket.peer + waiting + closing];
+  });
+  showList("connections", pairs, "none");
+}
+
+/* ---- throughput ---- */
+
+const rates = { in: [], out: [] };
+
+function keepRate(name, rate) {
+  rates[name].push(rate);
+  rates[name].splice(0, rates[name].length - CHART_POINTS);
+}
+
+function line(values, peak) {
+  const first = CHART_POINTS - values.length;
+  const points = values.map((value, at) => `${first + at} ${(39 - (38 * value) / peak).toFixed(2)}`);
+  return points.length ? `M${points.join("L")}` : "";
+}
+
+function drawChart(traffic) {
+  keepRate("in", traffic.bytesInPerSecond);
+  keepRate("out", traffic.bytesOutPerSecond);
+  const peak = Math.max(1024, ...rates.in, ...rates.out);
+  byId("chart-in").setAttribute("d", line(rates.in, peak));
+  byId("chart-out").setAttribute("d", line(rates.out, peak));
+  byId("peak").textContent = `${bytes(peak)}/s`;
+}
+
 function setState(text, bad) {
   byId("state").textContent = text;
   byId("state").classList.toggle("bad", bad);
@@ -87,8 +162,13 @@ async function pollStatus() {
     showModule(status.module);
     showSockets(status.sockets);
     showTraffic(status.traffic);
+    drawChart(status.traffic);
+    showServices(status.services);
+    showConnections(status.sockets.open);
+    showLastError(status.lastError);
     byId("summary").textContent =
       `${bytes(status.storage.bytes)} used, ${bytes(status.storage.free)} free`;
+    noticeFiles(status.storage);
   } catch {
     setState("not reachable", true);
   }
@@ -135,6 +215,17 @@ function row(file) {
     cell(deleteButton(file.name)),
   );
   return element;
+}
+
+let storedBefore = "";
+
+/* Files come and go by FTP, and through other people's pages. */
+function noticeFiles(storage) {
+  const stored = `${storage.files} ${storage.bytes}`;
+  if (storedBefore && stored !== storedBefore) {
+    showFiles();
+  }
+  storedBefore = stored;
 }
 
 async function showFiles() {

@@ -1,0 +1,89 @@
+"""The printer's console: a line in, text out; the same over Telnet and MQTT."""
+
+import asyncio
+
+from spinet_controller.errors import SpinetError
+from spinet_controller.printer.store import BadName
+
+HELP = """\
+help            this text
+status   M552   the module and its network
+files    M20    the stored files
+delete   M30 NAME
+firmware M115   what runs on the module
+report   M122   have the module print its report on its own console
+quit            end the session"""
+
+
+class Console:
+    """Commands over one ModuleReport, one module and one FileStore."""
+
+    def __init__(self, module, report, store):
+        self._module = module
+        self._report = report
+        self._store = store
+        self._commands = {
+            **dict.fromkeys(("help", "?"), self._help),
+            **dict.fromkeys(("status", "m552"), self._status),
+            **dict.fromkeys(("files", "m20"), self._files),
+            **dict.fromkeys(("delete", "m30"), self._delete),
+            **dict.fromkeys(("firmware", "m115"), self._firmware),
+            **dict.fromkeys(("report", "m122"), self._print_report),
+        }
+
+    async def answer(self, line):
+        """Give the answer to a line, without a line end; "" for an empty line.
+
+        Its last line is "ok", or begins with "Error:" as a printer's does.
+        """
+        word, _, rest = line.strip().partition(" ")
+        if not word:
+            return ""
+        command = self._commands.get(word.lower())
+        if command is None:
+            return f"Error: {_shown(word)} is not known here; try help"
+        try:
+            return "\n".join([*await command(rest.strip()), "ok"])
+        except BadName as error:
+            return f"Error: {error}"
+        except FileNotFoundError:
+            return "Error: there is no such file"
+        except (SpinetError, OSError) as error:
+            return f"Error: {error}"
+
+    async def _help(self, _rest):
+        return [HELP]
+
+    async def _status(self, _rest):
+        document = await self._report.document()
+        module, sockets = document["module"], document["sockets"]
+        lines = [f"WiFi is {module['state']}"]
+        if "error" in module:
+            lines.append(module["error"])
+        else:
+            signal = f", {module['rssi']} dBm" if module["rssi"] > -128 else ""
+            lines.append(f"network {module['ssid'] or 'unnamed'}, address {module['ip']}{signal}")
+        lines.append(f"{sockets['used']} of {sockets['limit']} sockets are in use")
+        return lines
+
+    async def _files(self, _rest):
+        stored = await asyncio.to_thread(self._store.list)
+        return [f"{file.size:>12}  {file.name}" for file in stored] or ["no files"]
+
+    async def _delete(self, name):
+        await asyncio.to_thread(self._store.delete, name)
+        return [f"deleted {name}"]
+
+    async def _firmware(self, _rest):
+        network = await self._module.network_get_status()
+        return [f"FIRMWARE_NAME: Spinet virtual printer MODULE_FIRMWARE: {network.version_text}"]
+
+    async def _print_report(self, _rest):
+        await self._module.diagnostics()
+        return ["the module prints its report on its own console"]
+
+
+def _shown(word):
+    """Give a word as it may be shown on any terminal."""
+    kept = "".join(letter for letter in word if letter.isprintable())
+    return kept[:40]

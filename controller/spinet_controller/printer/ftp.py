@@ -1,0 +1,359 @@
+"""The printer's files over FTP: aioftp's sessions on sockets of the module.
+
+aioftp keeps the session: log-in, folder, one command after the other. What moves bytes is here,
+as the module makes data connections in its own way (printer/ftp_data.py).
+
+There is one folder, the root. Beyond aioftp's commands there are EPRT, FEAT, MDTM, NLST, NOOP,
+OPTS, PORT and SIZE. TYPE A is taken, and changes nothing of the bytes. Anybody may log in.
+"""
+
+import asyncio
+import errno
+import functools
+import logging
+import re
+import time
+from contextlib import asynccontextmanager, suppress
+
+import aioftp
+
+from spinet_controller.codes import Protocol
+from spinet_controller.errors import SpinetError
+from spinet_controller.printer.ftp_data import ActivePort, BadAddress, PassivePort, flowing
+from spinet_controller.printer.ftp_files import ROOT, StoreFiles
+from spinet_controller.printer.store import BadName, BadOffset, checked_name
+from spinet_controller.printer.transfer import Span, receive, send
+
+IDLE = 300.0
+"""Seconds after which a session without a command is ended."""
+
+SESSIONS = 3
+"""At the same time; each has up to two of the module's sockets."""
+
+FEATURES = ("EPRT", "EPSV", "MDTM", "MLST size*;modify*;type*;", "REST STREAM", "SIZE", "UTF8")
+
+_TELNET = re.compile(rb"\xff[\xf0-\xfa]?")
+"""What a client sends before ABOR, in Telnet's language; the urgent byte may be missing."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+needs_login = aioftp.ConnectionConditions(aioftp.ConnectionConditions.login_required)
+
+
+class PeersLeft(logging.Filter):
+    """Keeps peers that went without a word out of the log."""
+
+    def filter(self, record):
+        """False for a record that only says that a peer left, or slept."""
+        raised = record.exc_info[1] if record.exc_info else None
+        return not isinstance(raised, (ConnectionError, TimeoutError))
+
+
+@asynccontextmanager
+async def ftp_server(module, store, port):
+    """Serve the store over FTP while the block runs."""
+    logger, quiet = logging.getLogger("aioftp.server"), PeersLeft()
+    logger.addFilter(quiet)
+    server = FtpServer(module, store, port)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.close()
+        logger.removeFilter(quiet)
+
+
+class FtpServer(aioftp.Server):
+    """The FTP server on a port of the module. Folders there are none but the root."""
+
+    def __init__(self, module, store, port):
+        super().__init__(
+            [aioftp.User(base_path=ROOT)],
+            idle_timeout=IDLE,
+            maximum_connections=SESSIONS,
+            path_io_factory=functools.partial(StoreFiles, store),
+            welcome_message="the virtual printer's files",
+        )
+        self._module = module
+        self._store = store
+        self.server_port = port
+        self.connections = {}
+        for name in ("pbsz", "prot"):
+            del self.commands_mapping[name]
+        for name in ("eprt", "feat", "mdtm", "nlst", "noop", "opts", "port", "size"):
+            self.commands_mapping[name] = getattr(self, name)
+
+    async def start(self):
+        """Listen; OSError when the module cannot."""
+        self.server = await self._module.start_server(
+            self._session, self.server_port, protocol=Protocol.FTP
+        )
+
+    async def _session(self, reader, writer):
+        """Run aioftp's session; close() cancels it, which asyncio 3.11 would report."""
+        with suppress(asyncio.CancelledError):
+            await self.dispatcher(reader, writer)
+
+    async def parse_command(self, stream, censor_commands=("pass",)):
+        """Give (command, rest); a line without an end is taken for QUIT."""
+        try:
+            line = await stream.readline()
+        except ValueError:
+            return "quit", ""
+        if not line:
+            raise ConnectionResetError
+        text = _TELNET.sub(b"", line).decode("utf-8", "surrogateescape").rstrip("\r\n")
+        command, _, rest = text.partition(" ")
+        return command.lower(), rest
+
+    async def response_writer(self, stream, response_queue):
+        """Send answers; those that nobody reads any more are done as well.
+
+        aioftp waits for all of them before it ends a session.
+        """
+        with suppress(ConnectionError):
+            await super().response_writer(stream, response_queue)
+        while True:
+            await response_queue.get()
+            response_queue.task_done()
+
+    # -- data connections: where the next one comes from --------------------------------
+
+    @needs_login
+    async def pasv(self, connection, _rest):
+        """PASV: a fresh listener for one connection."""
+        port = await self._passive(connection)
+        if port:
+            numbers = [*connection.server_host.split("."), str(port >> 8), str(port & 0xFF)]
+            connection.response("227", f"Entering Passive Mode ({','.join(numbers)})")
+        return True
+
+    @needs_login
+    async def epsv(self, connection, rest):
+        """EPSV: as PASV, without an address."""
+        if rest not in ("", "1", "ALL"):
+            connection.response("522", "only IPv4 is spoken here: (1)")
+        elif rest == "ALL":
+            connection.response("200", "EPSV ALL")
+        elif port := await self._passive(connection):
+            connection.response("229", f"Entering Extended Passive Mode (|||{port}|)")
+        return True
+
+    async def _passive(self, connection):
+        """Give the number of a listening port, or answer that there is none."""
+        self._forget_port(connection)
+        try:
+            connection.passive_server = await PassivePort.opened(self._module)
+        except (OSError, SpinetError):
+            connection.response("425", "the module listens on no more ports")
+            return None
+        return connection.passive_server.number
+
+    @needs_login
+    async def port(self, connection, rest):
+        """PORT: the module will connect to where the client says."""
+        return self._active(connection, rest, ActivePort.of_port)
+
+    @needs_login
+    async def eprt(self, connection, rest):
+        """EPRT: as PORT."""
+        return self._active(connection, rest, ActivePort.of_eprt)
+
+    def _active(self, connection, rest, parsed):
+        self._forget_port(connection)
+        try:
+            connection.passive_server = parsed(self._module, rest, connection.client_host)
+        except BadAddress as error:
+            connection.response("501", str(error))
+        else:
+            connection.response("200", "the module will connect")
+        return True
+
+    @staticmethod
+    def _forget_port(connection):
+        # The name is aioftp's: what is there when a session ends, it closes.
+        if connection.future.passive_server.done():
+            connection.passive_server.close()
+            del connection.passive_server
+
+    # -- transfers ----------------------------------------------------------------------
+
+    @needs_login
+    async def retr(self, connection, rest):
+        """RETR: send a file, from the offset of REST on."""
+        offset = _taken_offset(connection)
+
+        async def work(reader, writer, name):
+            with await asyncio.to_thread(self._store.open, name) as file:
+                size = file.seek(0, 2)
+                await send(file, Span(min(offset, size), size, size), flowing(writer))
+
+        return await self._with_name(connection, rest, work, must_exist=True)
+
+    @needs_login
+    async def stor(self, connection, rest, mode="wb"):
+        """STOR: take a file; what came of an interrupted one stays, to be resumed."""
+        offset = _taken_offset(connection)
+
+        async def work(reader, writer, name):
+            with self._opened(name, mode, offset) as file:
+                await receive(flowing(reader), file)
+
+        return await self._with_name(connection, rest, work)
+
+    def _opened(self, name, mode, offset):
+        if mode == "ab":
+            return self._store.resume(name)
+        if offset:
+            return self._store.resume(name, offset)
+        return self._store.upload(name, keep_part=True)
+
+    async def _with_name(self, connection, rest, work, must_exist=False):
+        try:
+            name = self._name(connection, rest)
+        except BadName as error:
+            connection.response("553", str(error))
+            return True
+        if must_exist and not self._store.exists(name):
+            connection.response("550", "there is no such file")
+            return True
+        return self._transfer(connection, functools.partial(work, name=name))
+
+    def _name(self, connection, rest):
+        _real, path = self.get_paths(connection, rest)
+        return checked_name(str(path)[1:])
+
+    @needs_login
+    async def list(self, connection, rest):
+        """LIST: as `ls -l` shows it."""
+        return self._listing(connection, rest, self.build_list_string)
+
+    @needs_login
+    async def mlsd(self, connection, rest):
+        """MLSD: for programs."""
+        return self._listing(connection, rest, self.build_mlsx_string)
+
+    @needs_login
+    async def nlst(self, connection, rest):
+        """NLST: names alone."""
+
+        async def name_alone(_connection, path):
+            return path.name
+
+        return self._listing(connection, rest, name_alone)
+
+    def _listing(self, connection, rest, line_of):
+        # Programs ask for `LIST -la` as they would on a computer of their own.
+        words = [word for word in rest.split() if not word.startswith("-")]
+        path, _virtual = self.get_paths(connection, " ".join(words))
+
+        async def work(_reader, writer):
+            lines = []
+            async for found in connection.path_io.list(path):
+                lines.append(await line_of(connection, found) + "\r\n")
+            await flowing(writer)("".join(lines).encode("utf-8", "surrogateescape"))
+
+        return self._transfer(connection, work)
+
+    def _transfer(self, connection, work):
+        """Start a task of the session that opens the data connection and runs `work` on it."""
+        if not connection.future.passive_server.done():
+            connection.response("425", "PASV or PORT must come first")
+            return True
+        port = connection.passive_server
+        del connection.passive_server
+        connection.response("150", "here it comes")
+        task = asyncio.create_task(_transferred(connection, port, work))
+        connection.extra_workers.add(task)
+        return True
+
+    # -- small commands -----------------------------------------------------------------
+
+    @needs_login
+    async def mkd(self, connection, _rest):
+        """MKD: no. Some clients ask for the root as well, and go on when they hear this."""
+        connection.response("550", "there are no folders")
+        return True
+
+    rmd = mkd
+
+    async def noop(self, connection, _rest):
+        """NOOP"""
+        connection.response("200", "done")
+        return True
+
+    async def opts(self, connection, rest):
+        """OPTS: UTF-8 is on."""
+        known = rest.upper().startswith(("UTF8", "MLST"))
+        connection.response("200" if known else "501", "as it is" if known else "no such option")
+        return True
+
+    async def feat(self, connection, _rest):
+        """FEAT"""
+        connection.response("211", ("Features:", *FEATURES, "End"), True)
+        return True
+
+    @needs_login
+    async def size(self, connection, rest):
+        """SIZE: bytes of a file."""
+        return self._fact(connection, rest, lambda status: str(status.st_size))
+
+    @needs_login
+    async def mdtm(self, connection, rest):
+        """MDTM: when a file was changed."""
+        return self._fact(connection, rest, lambda status: _time(status.st_mtime))
+
+    def _fact(self, connection, rest, fact):
+        try:
+            connection.response("213", fact(self._store.stat(self._name(connection, rest))))
+        except (BadName, FileNotFoundError):
+            connection.response("550", "there is no such file")
+        return True
+
+
+async def _transferred(connection, port, work):
+    """Answer what becomes of a transfer; cancelled by ABOR, and at the end of the session."""
+    try:
+        connection.response(*await _outcome(port, work))
+    except asyncio.CancelledError:
+        connection.response("426", "transfer aborted")
+        connection.response("226", "abort successful")
+
+
+async def _outcome(port, work):
+    """Give the code and text to answer."""
+    try:
+        reader, writer = await port.connection()
+    except (OSError, TimeoutError, SpinetError):
+        return "425", "the data connection was not opened"
+    finally:
+        port.close()
+    try:
+        await work(reader, writer)
+        writer.close()
+        await writer.wait_closed()
+    except (ConnectionError, TimeoutError):
+        return "426", "the data connection was lost"
+    except BadOffset as error:
+        return "554", str(error)
+    except (OSError, EOFError) as error:
+        return _disk_trouble(error)
+    finally:
+        writer.transport.abort()
+    return "226", "done"
+
+
+def _disk_trouble(error):
+    if getattr(error, "errno", None) in _FULL:
+        return "452", "the disk is full"
+    return "451", "the file could not be read or written"
+
+
+def _taken_offset(connection):
+    offset = connection.restart_offset
+    connection.restart_offset = 0
+    return offset
+
+
+def _time(seconds):
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds))

@@ -1,0 +1,156 @@
+"""Where FTP's data connections come from: the module listens for one, or opens one."""
+
+import asyncio
+import itertools
+import random
+import re
+from ipaddress import AddressValueError, IPv4Address
+
+from spinet_controller.codes import Protocol
+from spinet_controller.printer.transfer import PIECE
+
+CONNECT = 10.0
+"""Seconds for a data connection to be made."""
+
+STALLED = 60.0
+"""Seconds without one byte after which a transfer is given up."""
+
+FIRST, LAST = 49152, 65535
+"""Ports for passive transfers (IANA's dynamic ones)."""
+
+_TRIES = 8
+_order = itertools.cycle(range(FIRST, LAST + 1))
+for _ in range(random.randrange(LAST - FIRST)):
+    next(_order)
+
+
+class BadAddress(ValueError):
+    """Nowhere to connect to; the text says why."""
+
+
+class PassivePort:
+    """A listener of the module for one connection (link protocol: protocol 3, one at most)."""
+
+    def __init__(self, module):
+        self._module = module
+        self._came = asyncio.get_running_loop().create_future()
+        self._server = None
+
+    @classmethod
+    async def opened(cls, module):
+        """Listen on a fresh port; OSError when none of several can be had."""
+        port = cls(module)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                await port._listen(next(_order))
+                return port
+            except OSError:
+                if not tries_left:
+                    raise
+        return port
+
+    async def _listen(self, number):
+        self._server = await self._module.start_server(
+            self._accepted, number, protocol=Protocol.FTP_DATA, max_connections=1
+        )
+
+    @property
+    def number(self):
+        """The port."""
+        return self._server.port
+
+    def _accepted(self, reader, writer):
+        if self._came.done():
+            writer.transport.abort()
+        else:
+            self._came.set_result((reader, writer))
+
+    async def connection(self):
+        """Give the (reader, writer) of the connection; TimeoutError when none comes."""
+        async with asyncio.timeout(CONNECT):
+            came = await asyncio.shield(self._came)
+        self._came = None
+        return came
+
+    def close(self):
+        """Listen no more; a connection that nobody asked for is aborted."""
+        self._server.close()
+        if self._came is None:
+            return
+        if self._came.done() and not self._came.cancelled():
+            self._came.result()[1].transport.abort()
+        self._came.cancel()
+
+
+class ActivePort:
+    """A peer's address, which the module connects to when a transfer begins."""
+
+    def __init__(self, module, host, port):
+        self._module = module
+        self._host = host
+        self._port = port
+
+    @classmethod
+    def of_port(cls, module, text, peer):
+        """From what PORT says: six numbers. Only `peer` itself is connected to."""
+        numbers = text.split(",")
+        if len(numbers) != 6 or not all(re.fullmatch(r"\d{1,3}", number) for number in numbers):
+            raise BadAddress("PORT wants six numbers")
+        high, low = map(int, numbers[4:])
+        return cls._checked(module, ".".join(numbers[:4]), high << 8 | low, peer)
+
+    @classmethod
+    def of_eprt(cls, module, text, peer):
+        """From what EPRT says: |1|address|port|."""
+        parts = text.split(text[:1]) if text else []
+        if len(parts) != 5 or parts[1] != "1" or not parts[3].isdecimal():
+            raise BadAddress("EPRT wants |1|address|port|")
+        return cls._checked(module, parts[2], int(parts[3]), peer)
+
+    @classmethod
+    def _checked(cls, module, host, port, peer):
+        try:
+            address = IPv4Address(host)
+        except AddressValueError as error:
+            raise BadAddress("that is no IPv4 address") from error
+        if str(address) != peer:
+            # Else anybody could have the module connect to anywhere.
+            raise BadAddress("the module connects to the client only")
+        if not 1024 <= port <= 0xFFFF:
+            raise BadAddress("the module connects to ports from 1024 on")
+        return cls(module, host, port)
+
+    async def connection(self):
+        """Open it; give (reader, writer)."""
+        return await self._module.open_connection(
+            *(self._host, self._port), protocol=Protocol.FTP_DATA, timeout=CONNECT
+        )
+
+    def close(self):
+        """There is nothing to close."""
+
+
+def flowing(stream):
+    """Give a StreamReader as an iterator of pieces, a StreamWriter as a coroutine function.
+
+    Both raise TimeoutError when nothing moves for long.
+    """
+    return _pieces(stream) if isinstance(stream, asyncio.StreamReader) else _into(stream)
+
+
+async def _pieces(reader):
+    while True:
+        async with asyncio.timeout(STALLED):
+            piece = await reader.read(PIECE)
+        if not piece:
+            return
+        yield piece
+
+
+def _into(writer):
+    async def write(piece):
+        writer.write(piece)
+        async with asyncio.timeout(STALLED):
+            await writer.drain()
+
+    return write

@@ -1,0 +1,70 @@
+"""The store as aioftp sees files: one folder, with nothing in it but files."""
+
+import asyncio
+import os
+import stat
+from pathlib import Path
+
+import aioftp
+from aioftp.pathio import universal_exception
+
+ROOT = Path("/")
+
+_FOLDER = os.stat_result((stat.S_IFDIR | 0o755, 0, 0, 1, 0, 0, 0, 0, 0, 0))
+
+
+class StoreFiles(aioftp.AbstractPathIO):
+    """A FileStore behind aioftp's paths. Bytes of files do not come this way (printer/ftp.py)."""
+
+    def __init__(self, store, timeout=None, connection=None, state=None):
+        super().__init__(timeout, connection, state)
+        self._store = store
+
+    @staticmethod
+    def _name(path):
+        return str(path)[1:]
+
+    async def exists(self, path):
+        """True for the root and for each file."""
+        return path == ROOT or await self.is_file(path)
+
+    async def is_dir(self, path):
+        """True for the root."""
+        return path == ROOT
+
+    async def is_file(self, path):
+        """True for each file."""
+        try:
+            return self._store.exists(self._name(path))
+        except ValueError:
+            return False
+
+    @universal_exception
+    async def unlink(self, path):
+        """Delete a file."""
+        await asyncio.to_thread(self._store.delete, self._name(path))
+
+    @universal_exception
+    async def rename(self, source, destination):
+        """Rename a file."""
+        await asyncio.to_thread(self._store.rename, self._name(source), self._name(destination))
+
+    @universal_exception
+    async def stat(self, path):
+        """Give what os.stat would."""
+        return _FOLDER if path == ROOT else self._store.stat(self._name(path))
+
+    async def list(self, path):
+        """Give the paths of all files, or of the one."""
+        if path != ROOT:
+            if await self.is_file(path):
+                yield path
+            return
+        for stored in await asyncio.to_thread(self._store.list):
+            yield ROOT / stored.name
+
+    async def _none(self, *_arguments, **_options):
+        """Refuse what a flat store, or this way to it, does not have."""
+        raise NotImplementedError("there are no folders")
+
+    mkdir = rmdir = _open = seek = write = read = close = _none

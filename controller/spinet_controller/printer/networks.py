@@ -1,0 +1,129 @@
+"""The networks of the module in the REST interface: what is remembered, in reach, joined.
+
+    GET /api/networks           what is remembered, never a password
+    POST /api/networks          {"ssid", "password"}: remember a network, 204
+    DELETE /api/networks/SSID   204
+    POST /api/scan              what is in reach, strongest first
+    POST /api/join              {"ssid"}: leave this network for that one, 202
+
+Joining ends every connection of the module, this one too; the printer is served again on the
+other network, or on the old one when the other cannot be joined.
+"""
+
+import asyncio
+import json
+
+from aiohttp import web
+
+from spinet_controller.errors import ModuleError
+from spinet_controller.printer.status import label
+from spinet_controller.records import ANY_ADDRESS, WirelessConfig
+from spinet_controller.wifi import Refused, checked, scan
+
+
+class BadRequest(ValueError):
+    """A request whose content makes no sense; the text says why, and quotes none of it."""
+
+
+class Networks:
+    """The handlers over one module; `join(ssid)` is called for a network that is remembered."""
+
+    def __init__(self, module, join):
+        self._module = module
+        self._join = join
+        self._scanning = asyncio.Lock()
+
+    def routes(self):
+        """Give the routes of the application."""
+        return [
+            web.get("/api/networks", self.list),
+            web.post("/api/networks", self.add),
+            web.delete("/api/networks/{ssid:(?s:.+)}", self.remove),
+            web.post("/api/scan", self.scan),
+            web.post("/api/join", self.join),
+        ]
+
+    async def _remembered(self):
+        _own, *known = await self._module.network_retrieve_ssid_data()
+        return known
+
+    async def list(self, _request):
+        """GET /api/networks"""
+        networks = [
+            {"ssid": known.ssid, "address": "dhcp" if known.ip == ANY_ADDRESS else str(known.ip)}
+            for known in await self._remembered()
+        ]
+        return web.json_response({"networks": networks})
+
+    async def add(self, request):
+        """POST /api/networks"""
+        document = await _document(request)
+        config = WirelessConfig(_text(document, "ssid"), _text(document, "password", ""))
+        try:
+            config.pack()
+        except UnicodeEncodeError:
+            raise BadRequest("this is no text") from None
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+        await _done(checked(self._module, self._module.network_add_ssid(config)))
+        return web.Response(status=204)
+
+    async def remove(self, request):
+        """DELETE /api/networks/SSID"""
+        ssid = request.match_info["ssid"]
+        if ssid not in [known.ssid for known in await self._remembered()]:
+            raise web.HTTPNotFound(reason="this network is not remembered")
+        await _done(checked(self._module, self._module.network_delete_ssid(ssid)))
+        return web.Response(status=204)
+
+    async def scan(self, request):
+        """POST /api/scan"""
+        await _document(request)
+        async with self._scanning:
+            found = await _done(scan(self._module))
+        networks = [
+            {"ssid": one.ssid, "rssi": one.rssi, "channel": one.channel, "auth": label(one.auth)}
+            for one in found
+        ]
+        return web.json_response({"networks": networks})
+
+    async def join(self, request):
+        """POST /api/join"""
+        ssid = _text(await _document(request), "ssid")
+        if ssid not in [known.ssid for known in await self._remembered()]:
+            raise web.HTTPNotFound(reason="this network is not remembered")
+        self._join(ssid)
+        return web.Response(status=202)
+
+
+async def _document(request):
+    """Give the JSON object of a request.
+
+    Another content type is refused: a page of another site can send a form, but no JSON.
+    """
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(reason="the content type must be application/json")
+    try:
+        document = await request.json()
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise BadRequest("this is no JSON") from None
+    if not isinstance(document, dict):
+        raise BadRequest("a JSON object is wanted")
+    return document
+
+
+def _text(document, name, default=None):
+    value = document.get(name, default)
+    if not isinstance(value, str):
+        raise BadRequest(f"{name} must be a text")
+    return value
+
+
+async def _done(work):
+    """Await `work`; what the module refuses is the request's fault."""
+    try:
+        return await work
+    except (Refused, ModuleError) as error:
+        raise BadRequest(str(error)) from None
+    except TimeoutError:
+        raise BadRequest("the module did not answer in time") from None

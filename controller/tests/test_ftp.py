@@ -1,0 +1,389 @@
+"""FTP through the module: Python's own client, and lines that no good client sends."""
+
+import asyncio
+import errno
+import ftplib
+import io
+import socket
+import struct
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from fake_module import FREE
+from rig import PATIENCE, eventually
+from served import free_port, served
+
+from spinet_controller.printer import ftp, ftp_data
+from spinet_controller.printer.plan import Ports
+
+BIG = bytes(n * 31 % 251 for n in range(300_001))
+
+
+@pytest.fixture
+async def printer(tmp_path):
+    """A printer with FTP; `printer.ftp_port` is where."""
+    port = free_port()
+    async with served(tmp_path / "files", Ports(free_port(), ftp=port)) as made:
+        made.ftp_port = port
+        yield made
+
+
+@contextmanager
+def logged_in(port, passive=True):
+    """A session of ftplib's, for a thread."""
+    with ftplib.FTP(timeout=PATIENCE) as session:
+        session.connect("127.0.0.1", port)
+        session.login("anybody", "anything")
+        session.set_pasv(passive)
+        yield session
+
+
+async def ask(printer, work, **options):
+    """Run `work(session)` in a thread; give what it gave."""
+
+    def run():
+        with logged_in(printer.ftp_port, **options) as session:
+            return work(session)
+
+    return await asyncio.to_thread(run)
+
+
+def fetched(session, name, **options):
+    parts = []
+    session.retrbinary(f"RETR {name}", parts.append, **options)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("passive", [True, False])
+async def test_a_file_goes_up_and_comes_down(printer, passive):
+    def work(session):
+        session.storbinary("STOR part one.gcode", io.BytesIO(BIG))
+        return fetched(session, "part one.gcode")
+
+    assert await ask(printer, work, passive=passive) == BIG
+    assert (printer.store.path / "part one.gcode").read_bytes() == BIG
+
+
+async def test_each_passive_transfer_has_a_listener_of_its_own_for_one(printer, monkeypatch):
+    listened = []
+    listen = printer.rig.module.start_server
+
+    async def noted(callback, port, **options):
+        server = await listen(callback, port, **options)
+        listened.append((port, options))
+        return server
+
+    monkeypatch.setattr(printer.rig.module, "start_server", noted)
+    await ask(printer, lambda session: [session.nlst() for _ in range(3)])
+    ports = {port for port, _options in listened}
+    assert len(ports) == 3
+    assert all(options == {"protocol": 3, "max_connections": 1} for _port, options in listened)
+    assert ports.isdisjoint(printer.rig.module.poller.servers)
+
+
+async def test_a_listing_in_every_form(printer):
+    for name in ("b", "a.gcode"):
+        (printer.store.path / name).write_bytes(b"12345")
+
+    def work(session):
+        lines = []
+        session.retrlines("LIST -la", lines.append)
+        facts = dict(session.mlsd())
+        return lines, session.nlst(), facts, session.size("b"), session.sendcmd("MDTM b")
+
+    lines, names, facts, size, changed = await ask(printer, work)
+    assert [line.split()[0] for line in lines] == ["-rw-r--r--"] * 2
+    assert [line.split()[4] for line in lines] == ["5", "5"]
+    assert names == ["a.gcode", "b"]
+    assert {name: fact["type"] for name, fact in facts.items()} == {"a.gcode": "file", "b": "file"}
+    assert (size, len(changed)) == (5, len("213 20261121120000"))
+
+
+async def test_files_are_renamed_and_deleted(printer):
+    (printer.store.path / "old").write_bytes(b"x")
+
+    def work(session):
+        session.rename("old", "new")
+        names = session.nlst()
+        session.delete("new")
+        return names, session.nlst(), session.pwd()
+
+    assert await ask(printer, work) == (["new"], [], "/")
+
+
+async def test_transfers_go_on_where_they_were_interrupted(printer):
+    (printer.store.path / "half").write_bytes(BIG[:100_000])
+
+    def work(session):
+        session.storbinary("STOR half", io.BytesIO(BIG[100_000:]), rest=100_000)
+        rest = fetched(session, "half", rest=299_000)
+        session.storbinary("APPE half", io.BytesIO(b"more"))
+        return rest
+
+    assert await ask(printer, work) == BIG[299_000:]
+    assert (printer.store.path / "half").read_bytes() == BIG + b"more"
+
+
+async def test_an_offset_that_the_file_does_not_have(printer):
+    (printer.store.path / "short").write_bytes(b"12")
+
+    def work(session):
+        with pytest.raises(ftplib.error_perm, match="554 the file is shorter"):
+            session.storbinary("STOR short", io.BytesIO(b"x"), rest=9)
+        return fetched(session, "short", rest=9)
+
+    assert await ask(printer, work) == b""
+    assert (printer.store.path / "short").read_bytes() == b"12"
+
+
+@pytest.mark.parametrize("name", [".hidden", "../up", "a/b", "x" * 201, "a\\b"])
+async def test_a_bad_name_is_refused_in_words(printer, name):
+    def work(session):
+        with pytest.raises(ftplib.error_perm, match=r"553 a file name|550"):
+            session.storbinary(f"STOR {name}", io.BytesIO(b"x"))
+        session.nlst()
+
+    if name == "../up":  # the root has nothing above it
+        await ask(printer, lambda session: session.storbinary("STOR ../up", io.BytesIO(b"x")))
+        assert [file.name for file in printer.store.list()] == ["up"]
+    else:
+        await ask(printer, work)
+        assert printer.store.list() == []
+
+
+async def test_a_full_disk_is_told(printer, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("spinet_controller.printer.transfer._write_all", full)
+
+    def work(session):
+        with pytest.raises(ftplib.error_temp, match="452 the disk is full"):
+            session.storbinary("STOR x", io.BytesIO(BIG))
+        return session.nlst()
+
+    assert await ask(printer, work) == []
+
+
+async def test_what_is_not_there(printer):
+    def work(session):
+        for command in ("RETR none", "SIZE none", "MDTM none", "DELE none", "CWD none"):
+            session.sendcmd("PASV")
+            with pytest.raises(ftplib.error_perm, match="550"):
+                session.sendcmd(command)
+        with pytest.raises(ftplib.error_perm, match="550 there are no folders"):
+            session.mkd("folder")
+
+    await ask(printer, work)
+
+
+# -- line by line -------------------------------------------------------------------------
+
+
+class Lines:
+    """A control connection, typed by hand."""
+
+    def __init__(self, reader, writer):
+        self.reader = reader
+        self.writer = writer
+
+    async def answer(self):
+        async with asyncio.timeout(PATIENCE):
+            return (await self.reader.readline()).decode().rstrip()
+
+    async def ask(self, line):
+        self.writer.write(line if isinstance(line, bytes) else line.encode() + b"\r\n")
+        return await self.answer()
+
+
+@asynccontextmanager
+async def typed(printer):
+    """Give Lines that have been greeted and let in."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", printer.ftp_port)
+    lines = Lines(reader, writer)
+    assert (await lines.answer()).startswith("220 ")
+    assert (await lines.ask("USER me")).startswith("230 ")
+    yield lines
+    writer.close()
+
+
+async def data_connection(answer):
+    """Connect to where the answer to EPSV says."""
+    port = int(answer.split("|")[3])
+    return await asyncio.open_connection("127.0.0.1", port)
+
+
+def reset(writer):
+    """End a connection as a killed client does."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def idle(printer, sockets=1):
+    """True when no more than so many sockets are held."""
+    return sum(1 for slot in printer.rig.slots if slot.state != FREE) <= sockets
+
+
+async def test_nothing_works_before_the_log_in(printer):
+    reader, writer = await asyncio.open_connection("127.0.0.1", printer.ftp_port)
+    lines = Lines(reader, writer)
+    await lines.answer()
+    for command in ("PASV", "EPSV", "PORT 127,0,0,1,9,9", "STOR x", "LIST", "SIZE x", "DELE x"):
+        assert (await lines.ask(command)).startswith("503 "), command
+    writer.close()
+
+
+async def test_an_abort_ends_the_transfer_and_not_the_session(printer):
+    async with typed(printer) as lines:
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("STOR part")).startswith("150 ")
+        writer.write(BIG[:50_000])
+        part = printer.store.path
+        arrived = lambda: [f for f in part.iterdir() if f.stat().st_size]  # noqa: E731
+        writer.write(BIG[50_000:])
+        await eventually(arrived, "bytes in the temporary file")
+        assert (await lines.ask(b"\xff\xf4\xff\xf2ABOR\r\n")).startswith("426 ")
+        assert (await lines.answer()).startswith("226 ")
+        assert (await lines.ask("NOOP")).startswith("200 ")
+        assert (await lines.ask("ABOR")).startswith("226 ")
+        assert (printer.store.path / "part").stat().st_size > 0
+        await eventually(lambda: idle(printer), "the data connection's end")
+        writer.close()
+        del reader
+
+
+async def test_a_data_connection_that_is_reset_ends_the_transfer_only(printer):
+    async with typed(printer) as lines:
+        _reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("STOR x")).startswith("150 ")
+        writer.write(BIG[:1000])
+        await writer.drain()
+        reset(writer)
+        assert (await lines.answer()).startswith("426 ")
+        assert (await lines.ask("NOOP")).startswith("200 ")
+    assert "Traceback" not in "".join(printer.notes)
+
+
+async def test_a_data_connection_that_nobody_opens(printer, monkeypatch):
+    monkeypatch.setattr(ftp_data, "CONNECT", 0.05)
+    async with typed(printer) as lines:
+        await lines.ask("EPSV")
+        assert (await lines.ask("LIST")).startswith("150 ")
+        assert (await lines.answer()).startswith("425 ")
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            port = nobody.getsockname()[1]
+        await lines.ask(f"EPRT |1|127.0.0.1|{port}|")
+        assert (await lines.ask("LIST")).startswith("150 ")
+        assert (await lines.answer()).startswith("425 ")
+        assert (await lines.ask("LIST")).startswith("425 PASV")
+
+
+async def test_a_transfer_that_stalls_is_given_up(printer, monkeypatch):
+    monkeypatch.setattr(ftp_data, "STALLED", 0.05)
+    async with typed(printer) as lines:
+        _reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("STOR x")).startswith("150 ")
+        assert (await lines.answer()).startswith("426 ")
+        await eventually(lambda: idle(printer), "the data connection's end")
+        writer.close()
+
+
+async def test_a_port_that_was_not_used_is_closed(printer):
+    async with typed(printer) as lines:
+        first = await lines.ask("EPSV")
+        _reader, writer = await data_connection(first)
+        await eventually(lambda: not idle(printer), "the connection's acceptance")
+        second = await lines.ask("EPSV")
+        assert first != second
+        await eventually(lambda: idle(printer), "the end of the first")
+        assert (await lines.ask("QUIT")).startswith("221 ")
+        await eventually(lambda: idle(printer, 0), "the session's end")
+        writer.close()
+    ports = {int(answer.split("|")[3]) for answer in (first, second)}
+    assert ports.isdisjoint(printer.rig.module.poller.servers)
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("PORT 127,0,0,2,200,1", "501 the module connects to the client only"),
+        ("PORT 127,0,0,1,0,22", "501 the module connects to ports from 1024 on"),
+        ("PORT 127,0,0,1,200", "501 PORT wants six numbers"),
+        ("PORT 127,0,0,999,200,1", "501 that is no IPv4 address"),
+        ("EPRT |2|::1|2000|", "501 EPRT wants |1|address|port|"),
+        ("EPRT", "501 EPRT wants |1|address|port|"),
+        ("EPRT |1|10.0.0.1|2000|", "501 the module connects to the client only"),
+        ("EPSV 2", "522 only IPv4 is spoken here: (1)"),
+        ("OPTS NONSENSE", "501 no such option"),
+        ("NONSENSE", "502 'nonsense' not implemented"),
+    ],
+)
+async def test_what_is_refused_in_a_line(printer, command, answer):
+    async with typed(printer) as lines:
+        assert await lines.ask(command) == answer
+        assert (await lines.ask("NOOP")).startswith("200 ")
+    assert printer.rig.commands(3) == 0
+
+
+@pytest.mark.parametrize("words", [b"\xff\xfe\xfd\r\n", b"STOR \xff\xc3(\r\n", b"\r\n", b"\0\r\n"])
+async def test_bytes_that_are_no_text_cost_no_session(printer, words, caplog):
+    async with typed(printer) as lines:
+        assert (await lines.ask(words))[:1] in ("5", "4")
+        assert (await lines.ask("NOOP")).startswith("200 ")
+    assert "exception" not in caplog.text
+
+
+async def test_a_line_without_an_end_ends_the_session(printer, caplog):
+    async with typed(printer) as lines:
+        lines.writer.write(b"x" * 200_000)
+        assert (await lines.answer()).startswith("221 ")
+    assert "exception" not in caplog.text
+
+
+async def test_who_leaves_without_a_word_leaves_no_trace(printer, caplog):
+    for _ in range(5):
+        async with typed(printer) as lines:
+            await lines.ask("EPSV")
+            lines.writer.transport.abort()
+    await eventually(lambda: idle(printer, 0), "free sockets")
+    assert "exception" not in caplog.text
+
+
+async def test_answers_that_nobody_reads_hold_up_no_end(printer):
+    class Gone:
+        async def write(self, _data):
+            raise ConnectionResetError
+
+    server = ftp.FtpServer(printer.rig.module, printer.store, 21)
+    answers = asyncio.Queue()
+    for text in ("one", "two", "three"):
+        answers.put_nowait(("200", text))
+    writing = asyncio.create_task(server.response_writer(Gone(), answers))
+    async with asyncio.timeout(PATIENCE):
+        await answers.join()
+    writing.cancel()
+
+
+async def test_a_fourth_session_is_refused(printer):
+    async with typed(printer), typed(printer), typed(printer) as third:
+        reader, writer = await asyncio.open_connection("127.0.0.1", printer.ftp_port)
+        assert (await Lines(reader, writer).answer()).startswith("421 ")
+        assert (await third.ask("NOOP")).startswith("200 ")
+        writer.close()
+    assert ftp.SESSIONS == 3
+
+
+async def test_a_module_without_a_port_to_listen_on(printer, monkeypatch):
+    async with typed(printer) as lines:
+        printer.rig.firmware._listen = lambda _data: printer.rig.firmware.tell(b"Listen failed")
+        assert (await lines.ask("PASV")).startswith("425 ")
+        assert printer.rig.commands(7) == 2 + 2 * ftp_data._TRIES  # each is stopped as well
+
+
+async def test_a_port_that_is_taken_leaves_ftp_out(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = Ports(free_port(), ftp=taken.getsockname()[1])
+        async with served(tmp_path, ports) as made:
+            assert made.said("FTP is not served: the module cannot listen on port")
+            assert list(made.report.services) == ["HTTP"]

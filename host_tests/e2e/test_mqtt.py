@@ -1,0 +1,99 @@
+"""MQTT with mosquitto as the broker: its log, its own clients, and its restart."""
+
+import re
+import subprocess
+
+import pytest
+from printer_process import PATIENCE, Printer, ended_in_order, eventually, free_port
+
+PASSWORD = "broker-secret-word"
+USER = "printer"
+
+
+class Mosquitto:
+    """A broker that wants a password; `log()` is what it has logged so far."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        self._folder = folder
+        self._log = folder / "log"
+        self._write_files()
+        self.start()
+
+    def _write_files(self):
+        passwords = self._folder / "passwords"
+        passwords.touch(mode=0o600)
+        subprocess.run(["mosquitto_passwd", "-b", passwords, USER, PASSWORD], check=True)
+        (self._folder / "config").write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous false\nuser root\n"
+            f"password_file {passwords}\nlog_type all\nlog_dest file {self._log}\n"
+        )
+
+    def start(self):
+        self._process = subprocess.Popen(
+            ["mosquitto", "-c", self._folder / "config"], stderr=subprocess.DEVNULL
+        )
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+    def log(self):
+        return self._log.read_text() if self._log.exists() else ""
+
+    def logged(self, pattern):
+        return re.findall(pattern, self.log())
+
+    def client(self, program, *arguments):
+        """Start mosquitto_pub or mosquitto_sub."""
+        account = ("-p", str(self.port), "-u", USER, "-P", PASSWORD)
+        return subprocess.Popen([program, *account, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def broker(tmp_path):
+    running = Mosquitto(tmp_path)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def printer(broker, tmp_path_factory):
+    """A printer that knows the broker and its password."""
+    running = Printer(
+        *("sockets", "module-clocked", tmp_path_factory.mktemp("mqtt")),
+        options=("-v", "--mqtt-broker", f"127.0.0.1:{broker.port}", "--mqtt-user", USER),
+        SPINET_MQTT_PASSWORD=PASSWORD,
+    )
+    yield running
+    ended_in_order(running)
+    assert PASSWORD not in "".join(running.output)
+
+
+def test_a_printer_at_a_real_broker(broker, printer):
+    printer.make_file("part.gcode", 77)
+    eventually(lambda: broker.logged(r"Received SUBSCRIBE from spinet-printer"), "a subscription")
+    assert broker.logged(r"connected from \S+ as spinet-printer \(p5, c1, k20, u'printer'\)")
+
+    listener = broker.client("mosquitto_sub", "-t", "spinet-printer/reply", "-C", "1")
+    eventually(lambda: broker.logged(r"spinet-printer/reply \(QoS 0\)"), "the listener")
+    broker.client("mosquitto_pub", "-t", "spinet-printer/command", "-m", "M20").communicate()
+    reply, _ = listener.communicate(timeout=PATIENCE)
+    assert reply.split() == ["77", "part.gcode", "ok"]
+
+    status = broker.client("mosquitto_sub", "-t", "spinet-printer/status", "-C", "1")
+    assert '"ssid": "Workshop"' in status.communicate(timeout=PATIENCE)[0]
+
+    broker.stop()
+    eventually(lambda: printer.said("MQTT: the broker is gone"), "the loss")
+    broker.start()
+    connected = r"New client connected from \S+ as spinet-printer"
+    eventually(lambda: len(broker.logged(connected)) == 2, "the second session")
+    listener = broker.client("mosquitto_sub", "-t", "spinet-printer/state", "-C", "1")
+    assert listener.communicate(timeout=PATIENCE)[0] == "online\n"
+    assert PASSWORD not in str(printer.status())
+    ended = broker.client("mosquitto_sub", "-t", "spinet-printer/state", "-C", "2")
+    assert ended.stdout.readline() == "online\n"
+    assert printer.stop() == 130
+    assert ended.communicate(timeout=PATIENCE)[0] == "offline\n"
+    assert broker.logged(r"Received DISCONNECT from spinet-printer")
