@@ -574,6 +574,7 @@ def test_transfers_and_ends_allocate_nothing(start_sim, own, authority, binary):
         module = Controller(sim)
         module.install(*own)
         address = module.address()
+        assert sim.ask(16)[0] == 0  # off the air: announcing a name allocates
         port = module.listen(Echo)
         peers = [served_result(module, dialling(port, authority, address)) for _ in range(3)]
         lock = sim.ask(20)
