@@ -48,6 +48,7 @@ SIM_SOCKETS := $(BUILD)/sim/micropython
 SIM_LWIP := $(BUILD)/sim-lwip/micropython
 SIM := $(if $(filter lwip,$(STACK)),$(SIM_LWIP),$(SIM_SOCKETS))
 LWIP_READY := $(BUILD)/lwip-2.1.3/.ready
+MBEDTLS_READY := $(BUILD)/mbedtls/.ready
 QEMU := $(BUILD)/qemu/firmware.elf
 MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
 STEP := tools/run_step.sh
@@ -194,7 +195,7 @@ stack-packages:
 test-packages:
 	@tools/need_packages.sh "the tests" avahi-browse=avahi-utils avahi-daemon=avahi-daemon \
 	    chromium=chromium cmake=cmake curl=curl dbus-daemon=dbus-daemon dig=bind9-dnsutils \
-	    ip=iproute2 lftp=lftp mosquitto=mosquitto qemu-system-riscv32=qemu-system-misc \
+	    ip=iproute2 openssl=openssl lftp=lftp mosquitto=mosquitto qemu-system-riscv32=qemu-system-misc \
 	    telnet=inetutils-telnet
 
 clean: ## remove what was built, but keep what was downloaded
@@ -219,10 +220,14 @@ $(BUILD)/micropython.source: FORCE
 $(LWIP_READY): FORCE
 	@$(PYTHON) tools/fetch_lwip.py --build $(BUILD)
 
+$(MBEDTLS_READY): FORCE
+	@$(PYTHON) tools/fetch_mbedtls.py --build $(BUILD)
+
 # Which files SIM is made of, so that one that was removed is noticed too.
 SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
-    $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*'))
-LWIP_SOURCES := $(sort $(shell find firmware boards/SIM/lwip -type f))
+    $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*') \
+    $(shell find firmware/tls_session -type f))
+LWIP_SOURCES := $(sort $(shell find firmware/netconn boards/SIM/lwip -type f))
 
 $(BUILD)/sim.sources: FORCE
 	@mkdir -p $(@D)
@@ -241,12 +246,12 @@ $(MPY_CROSS): $(BUILD)/micropython.source $(OWN_SOURCES) tools/build_micropython
 	@$(STEP) "Building mpy-cross" $(BUILD)/logs/mpy-cross.log \
 	    tools/build_micropython.sh mpy-cross $(BUILD)
 
-$(SIM_SOCKETS): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES)
+$(SIM_SOCKETS): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) $(MBEDTLS_READY)
 	@$(STEP) "Building SIM, MicroPython with the firmware frozen in" $(BUILD)/logs/sim.log \
 	    tools/build_micropython.sh sim $(BUILD)
 
 $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
-    $(LWIP_READY) $(BUILD)/sim-lwip.sources $(LWIP_SOURCES)
+    $(LWIP_READY) $(MBEDTLS_READY) $(BUILD)/sim-lwip.sources $(LWIP_SOURCES)
 	@$(STEP) "Building SIM with lwIP" $(BUILD)/logs/sim-lwip.log \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
 PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs

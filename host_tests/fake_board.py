@@ -165,6 +165,7 @@ class Bench:
         self.wlan = Wlan(self.radio, self.networks, debug=True)
         self.manager = ConnectionManager(self.stack, debug=True)
         self.listeners = ListenerTable(self.manager)
+        self.tls = None
         self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, self.board)
         self.names = Names(self.stack.wake, worker=Worker())
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)

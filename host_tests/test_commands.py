@@ -603,6 +603,9 @@ DEFERRED = [
     (23, b"", 0),
     (24, b"", 0),
     (26, b"", 3),
+    (28, b"-", 0),
+    (29, b"-", 0),
+    (30, b"", 0),
 ]
 
 
@@ -835,7 +838,7 @@ def test_enterprise_commit_of_something_incomplete(bench):
 # --- TLS
 
 
-def test_tls_is_refused_and_said(bench):
+def test_a_firmware_without_tls_says_so(bench):
     assert bench.response(27) == wire.NO_TLS_CERT
     assert bench.last_error() == "TLS is not in this firmware"
     for command in (28, 29):
@@ -878,6 +881,7 @@ class ServiceOf:
         self.discovery = bench.discovery
         self.manager = bench.manager
         self.listeners = bench.listeners
+        self.tls = None
         self.sessions = bench.sessions
         self.wlan = bench.wlan
         self.networks = bench.networks

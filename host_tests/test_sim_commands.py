@@ -86,7 +86,7 @@ def test_refusals(sim):
     assert sim.ask(6, 8)[0] == -11
     assert sim.ask(7, flags=4, data=listen_or_connect(443))[0] == -4
     assert sim.ask(27)[0] == -15
-    assert news(sim) == "TLS is not in this firmware"
+    assert news(sim) == "TLS has no certificate and key"
     assert sim.ask(9)[0] == 168
 
 

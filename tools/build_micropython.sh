@@ -48,10 +48,12 @@ sim | sim-lwip)
     program=micropython
     lwip=
     [ "$target" = sim ] || lwip=$build/lwip-2.1.3
+    mbedtls=$build/mbedtls
     make -C "$source/ports/unix" -j"$jobs" BUILD="$into" \
         VARIANT_DIR="$project/boards/SIM" \
         FROZEN_MANIFEST="$project/boards/SIM/manifest.py" \
         USER_C_MODULES="$project/boards/SIM" LWIP_SOURCE="$lwip" \
+        MBEDTLS_SOURCE="$mbedtls" \
         MICROPY_MPYCROSS="$build/mpy-cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= \
         MPY_LIB_DIR="$build/no-micropython-lib" || status=$?
     ;;

@@ -189,7 +189,7 @@ def unpack(package: Package, archive: Path, source: Path, prepare: Callable[[Pat
     print(f"Unpacking {package.label}", file=sys.stderr)
     half = source.with_name(f"{source.name}.part")
     shutil.rmtree(half, ignore_errors=True)
-    with tarfile.open(archive, "r:xz") as tar:
+    with tarfile.open(archive) as tar:
         # Early releases of Python 3.11 have no filters; the checksum vouches for the content.
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
         tar.extractall(half)

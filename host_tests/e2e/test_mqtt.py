@@ -6,16 +6,22 @@ import subprocess
 import pytest
 from printer_process import PATIENCE, Printer, ended_in_order, eventually, free_port
 
+from spinet_controller.printer import certificate
+
 PASSWORD = "broker-secret-word"
 USER = "printer"
 
 
 class Mosquitto:
-    """A broker that wants a password; `log()` is what it has logged so far."""
+    """A broker that wants a password; `log()` is what it has logged so far.
 
-    def __init__(self, folder):
+    `identity` is a spinet_controller certificate, for TLS.
+    """
+
+    def __init__(self, folder, identity=None):
         self.port = free_port()
         self._folder = folder
+        self.identity = identity
         self._log = folder / "log"
         self._write_files()
         self.start()
@@ -26,8 +32,14 @@ class Mosquitto:
         subprocess.run(["mosquitto_passwd", "-b", passwords, USER, PASSWORD], check=True)
         (self._folder / "config").write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous false\nuser root\n"
-            f"password_file {passwords}\nlog_type all\nlog_dest file {self._log}\n"
+            f"password_file {passwords}\nlog_type all\nlog_dest file {self._log}\n" + self._tls()
         )
+
+    def _tls(self):
+        if self.identity is None:
+            return ""
+        cert = self.identity.path
+        return f"certfile {cert}\nkeyfile {cert.with_name('key.pem')}\n"
 
     def start(self):
         self._process = subprocess.Popen(
@@ -97,3 +109,41 @@ def test_a_printer_at_a_real_broker(broker, printer):
     assert printer.stop() == 130
     assert ended.communicate(timeout=PATIENCE)[0] == "offline\n"
     assert broker.logged(r"Received DISCONNECT from spinet-printer")
+
+
+# -- TLS ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secure_broker(tmp_path):
+    """A broker with a certificate for localhost."""
+    running = Mosquitto(tmp_path, certificate.kept(tmp_path / "tls", "localhost", "127.0.0.1"))
+    yield running
+    running.stop()
+
+
+def secure_printer(folder, broker, ca):
+    """A printer that trusts `ca` alone."""
+    folder.mkdir()
+    return Printer(
+        *("sockets", "module-clocked", folder),
+        options=(
+            *("--mqtt-broker", f"localhost:{broker.port}", "--mqtt-user", USER),
+            *("--mqtt-tls", "--mqtt-ca", str(ca.path)),
+        ),
+        SPINET_MQTT_PASSWORD=PASSWORD,
+    )
+
+
+def test_a_printer_at_a_broker_over_tls(secure_broker, tmp_path):
+    printer = secure_printer(tmp_path / "right", secure_broker, secure_broker.identity)
+    eventually(lambda: printer.said("MQTT: connected"), "the session")
+    eventually(lambda: secure_broker.logged("Received SUBSCRIBE from spinet-printer"), "its log")
+    ended_in_order(printer)
+
+    other = certificate.kept(tmp_path / "other", "localhost", "127.0.0.1")
+    printer = secure_printer(tmp_path / "wrong", secure_broker, other)
+    eventually(lambda: printer.said("the module says: TLS: "), "the reason")
+    assert not printer.said("MQTT: connected")
+    ended_in_order(printer)
+    assert PASSWORD not in "".join(printer.output)

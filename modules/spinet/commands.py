@@ -14,6 +14,7 @@ from micropython import const
 
 from spinet import wire
 from spinet.networks import EnterpriseEntry, Network, is_access_point
+from spinet.tls_keys import TlsKeys
 
 _CONN_READ = const(4)
 _CONN_WRITE = const(5)
@@ -43,12 +44,14 @@ class Command:
 class Commands:
     """Serves requests. `board` has what only the hardware knows: see boards/SIM/board.py."""
 
-    def __init__(self, manager, listeners, wlan, networks, board):
+    def __init__(self, manager, listeners, wlan, networks, board, tls=None):
         self._manager = manager
         self._listeners = listeners
         self._wlan = wlan
         self._networks = networks
         self._board = board
+        self._tls = tls  # the TlsStack; None in a firmware without TLS
+        self._keys = TlsKeys(tls)
         self._enterprise = EnterpriseEntry(networks)
         self._host_name = b"spinet"
         self.sessions = None  # a SessionTable; set by service
@@ -60,6 +63,8 @@ class Commands:
         self.set_clock = None  # called with a frequency in Hz; set by service
         self.unknown = 0  # commands that we do not know
         self._rows = [None] * 32
+        if tls:
+            tls.on_failure = wlan.fail
         for row in self._table():
             self._rows[row.number] = row
 
@@ -95,10 +100,10 @@ class Commands:
             Command(
                 26, "networkAddEnterpriseSsid", self._may_enterprise, None, self._add_enterprise
             ),
-            Command(27, "networkEnableTls", self._no_tls),
-            Command(28, "networkSetTlsCert", self._take, self._tls_unavailable, low=1, high=2048),
-            Command(29, "networkSetTlsKey", self._take, self._tls_unavailable, low=1, high=2048),
-            Command(30, "networkClearTls", self._empty),
+            Command(27, "networkEnableTls", self._enable_tls),
+            Command(28, "networkSetTlsCert", self._take, None, self._set_tls_cert, 1, 2048),
+            Command(29, "networkSetTlsKey", self._take, None, self._set_tls_key, 1, 2048),
+            Command(30, "networkClearTls", self._empty, None, self._clear_tls),
         )
 
     def rows(self):
@@ -178,6 +183,9 @@ class Commands:
         self._slot(request).close()
 
     def _create(self, request):
+        refusal = self._create_refusal(request)
+        if refusal:
+            return refusal
         slot = self._manager.allocate(0)
         if slot is None:
             return wire.BUSY
@@ -185,18 +193,38 @@ class Commands:
         request.accepted = request.length
         return slot.number
 
+    def _create_refusal(self, request):
+        """0 unless it is to be TLS, which lacks what it needs."""
+        if not request.flags & wire.FLAG_TLS:
+            return 0
+        verifiable = request.flags & wire.FLAG_UNVERIFIED or self._keys.has_ca()
+        return 0 if self._tls and verifiable else wire.WRONG_STATE
+
     def _connect(self, request):
         slot = self._manager.resolve(self._token)
         if slot is None:
             return
         message = request.rx
         slot.set_protocol(wire.peer_protocol(message))
-        ip = wire.peer_ip(message)
         name = wire.peer_name(message, request.length)
-        if name and not ip:
+        if request.flags & wire.FLAG_TLS and not self._secure(slot, request, name):
+            slot.give_up()
+        elif name and not wire.peer_ip(message):
             self.named_peers.connect(slot, name, wire.peer_port(message))
-        elif slot.connect(ip, wire.peer_port(message)) < 0:
+        elif slot.connect(wire.peer_ip(message), wire.peer_port(message)) < 0:
             self._wlan.fail("Connection creation failed")
+
+    def _secure(self, slot, request, name):
+        """The slot's connection is to be TLS; False, and a last error, when that cannot be."""
+        if name and not wire.is_peer_name(name):
+            self._wlan.fail("bad host name")
+            return False
+        trust = self._keys.trust(not request.flags & wire.FLAG_UNVERIFIED)
+        if trust is None:
+            self._wlan.fail("TLS: out of memory")
+            return False
+        slot.secure(self._tls, trust, (name or wire.peer_dotted(request.rx)).decode())
+        return True
 
     def _undo_create(self):
         slot = self._manager.resolve(self._token)
@@ -239,11 +267,14 @@ class Commands:
         return _CONN_STATUS_SIZE
 
     def _may_listen(self, request):
-        if request.flags & wire.FLAG_TLS:
-            return wire.WRONG_STATE  # no certificate can be set
+        if request.flags & wire.FLAG_TLS and not self._may_listen_tls(request):
+            return wire.WRONG_STATE
         if request.length > _PEER and not request.flags & wire.FLAG_CALL_HOME:
             return wire.BAD_DATA_LENGTH
         return self._take(request)
+
+    def _may_listen_tls(self, request):
+        return self._keys.enabled() and not request.flags & wire.FLAG_CALL_HOME
 
     def _listen(self, request):
         if request.flags & wire.FLAG_CALL_HOME:
@@ -255,6 +286,7 @@ class Commands:
             wire.peer_port(message),
             wire.peer_protocol(message),
             wire.peer_limit(message),
+            request.flags & wire.FLAG_TLS != 0,
         )
         if not started:
             self._wlan.fail("Listen failed")
@@ -384,8 +416,9 @@ class Commands:
             wire.put_bytes(request.tx, _DATA + i * size, record[:size], size)
         return len(fitting) * size
 
-    def _factory_reset(self, _request):
+    def _factory_reset(self, request):
         self._wlan.forget_error()
+        self._clear_tls(request)
         self._enterprise.cancel()
         try:
             self._networks.erase()
@@ -473,11 +506,28 @@ class Commands:
         self._wlan.drop_scan_result()
         return len(fitting) * wire.SCAN_DATA_SIZE
 
-    # --- TLS: this firmware has none, and says so rather than pretending
+    # --- TLS
 
-    def _no_tls(self, _request):
-        self._tls_unavailable(None)
-        return wire.NO_TLS_CERT
+    def _enable_tls(self, _request):
+        wrong = self._keys.enable()
+        self._tell(wrong)
+        return wire.NO_TLS_CERT if wrong else wire.EMPTY
 
-    def _tls_unavailable(self, _request):
-        self._wlan.fail("TLS is not in this firmware")
+    def _tell(self, wrong):
+        if wrong:
+            self._wlan.fail(wrong)
+
+    def _sent_text(self, request):
+        return bytes(memoryview(request.rx)[_DATA : _DATA + request.length])
+
+    def _set_tls_cert(self, request):
+        ca = request.flags & wire.FLAG_CA
+        take = self._keys.set_ca if ca else self._keys.set_certificate
+        self._tell(take(self._sent_text(request)))
+
+    def _set_tls_key(self, request):
+        self._tell(self._keys.set_key(self._sent_text(request)))
+
+    def _clear_tls(self, _request):
+        self._listeners.stop_tls()
+        self._keys.clear()

@@ -115,6 +115,7 @@ class Connection:
         self._manager = manager
         self._rows = manager.rows
         self._stack = manager.stack  # whose handle it is
+        self._secured = None  # what connect() over TLS believes, and whom; by secure() and free()
         self._ring = ring  # accepted from the controller, not yet taken by the stack
         self._handle = _NO_HANDLE
         self._ending = (
@@ -164,7 +165,8 @@ class Connection:
                 space = _MAX_DATA
         if state == _CONNECTED and handle and not self._ending:
             may |= _MAY_READ
-        rows[_MAY + self.number] = may
+        # Another stack (TLS) may have something to tell after each call: the loop has to look.
+        rows[_MAY + self.number] = may if self._stack is manager.stack else 0
         wire.status_space(self.record, space)
         if count > self._due or 1 << state & _TIMED:
             manager.timed |= bit
@@ -201,8 +203,9 @@ class Connection:
         """The application protocol, once connCreate's data says which."""
         wire.status_owner(self.record, self.number, protocol)
 
-    def opened(self, handle, listener, listener_port):
-        """allocated -> connected: accept() gave us this handle."""
+    def opened(self, handle, listener, listener_port, stack):
+        """allocated -> connected: accept() gave us this handle of that stack."""
+        self._stack = stack
         self._attach(handle)
         self.listener = listener
         if not wire.address_local_port(self._manager.addresses):
@@ -224,16 +227,29 @@ class Connection:
 
         A look-up before it has had its part of the connect time-out.
         """
-        handle = self._stack.connect(ip, port)
+        handle = self._dial(ip, port)
         if handle < 0:
             self._set_state(_ABORTED)
             return handle
         self._attach(handle)
+        if self._secured:
+            self._stack.serve(handle, self)
         if self.state == _ALLOCATED:
             self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
             self._manager.hasten(self._deadline)
             self._set_state(_CONNECTING)
         return 0
+
+    def _dial(self, ip, port):
+        if self._secured:
+            trust, name = self._secured
+            return self._stack.connect(ip, port, trust, name)
+        return self._stack.connect(ip, port)
+
+    def secure(self, tls, trust, name):
+        """connect() is to be over this TlsStack: connected when the handshake is done."""
+        self._stack = tls
+        self._secured = (trust, name)
 
     def give_up(self):
         """allocated or connecting -> aborted: there is no way to the peer."""
@@ -281,6 +297,8 @@ class Connection:
         if self._set_state(_FREE):
             self.generation += 1
             self.listener = None
+            self._stack = self._manager.stack
+            self._secured = None
             wire.status_clear(self.record, self.number)
 
     # --- what the stack reports
@@ -704,13 +722,14 @@ class ConnectionManager:
         self.fault("stale reference to slot %d" % slot.number)
         return None
 
-    def adopt(self, handle, listener):
+    def adopt(self, handle, listener, tls=None):
         """A freshly accepted handle becomes a connection; None (and a reset) without a slot."""
+        stack = tls or self.stack
         slot = self.allocate(listener.protocol)
         if slot is None:
-            self.stack.abort(handle)
+            stack.abort(handle)
             return None
-        slot.opened(handle, listener, listener.port)
+        slot.opened(handle, listener, listener.port, stack)
         return slot
 
     def accepted_by(self, listener):

@@ -23,6 +23,8 @@ class Listener:
         self.ip = 0
         self.protocol = 0
         self.limit = 0  # connections at the same time
+        self.tls = False
+        self.shaking = 0  # visitors whose handshake is under way; counted by TlsStack
         self._table = table
         self._handle = 0
         self.waiting = False  # set by an accept event, cleared when the backlog was drained
@@ -31,12 +33,13 @@ class Listener:
         """The stack's handle, 0 when not listening."""
         return self._handle
 
-    def start(self, ip, port, protocol, limit, handle):
+    def start(self, ip, port, protocol, limit, handle, tls):
         """This entry listens from now on, on a handle of the stack's."""
         self.ip = ip
         self.port = port
         self.protocol = protocol
         self.limit = limit
+        self.tls = tls
         self.waiting = False
         self._handle = handle
 
@@ -56,42 +59,48 @@ class Listener:
 
 
 class ListenerTable:
-    """All listeners. Used by commands; accept_waiting() by the loop after slots were freed."""
+    """All listeners. Used by commands; accept_waiting() by the loop after slots were freed.
 
-    def __init__(self, manager):
+    `tls` is the TlsStack of listeners with TLS; None in a firmware without it.
+    """
+
+    def __init__(self, manager, tls=None):
         self._manager = manager
+        self._tls = tls
+        if tls:
+            tls.on_accepted = self._shaken_hands
         self.entries = [Listener(self) for _ in range(LISTENERS)]
-        self.unfinished = False  # a backlog had more than one turn takes; cleared by the next turn
+        self.unfinished = False  # some backlog shall be looked at again; cleared by the next turn
         self.refused = 0  # connections that failed before they were ours
         self.on_change = None  # called as ports come and go; set by whoever announces services
 
-    def listen(self, ip, port, protocol, limit):
+    def listen(self, ip, port, protocol, limit, tls=False):
         """Start, or with limit 0 stop, listening; True unless it failed. Port 0 stops all."""
         if limit == 0:
             self.stop(port)
             return True
         if port == 0:
             return False
-        if self._covered(ip, port):
+        if self._covered(ip, port, tls):
             return True
-        if ip == 0:
-            self.stop(port)  # all interfaces replace a narrower one
-        return self._start(ip, port, protocol, limit)
+        if ip == 0 or self._covered(ip, port, not tls):
+            self.stop(port)  # all interfaces replace a narrower one, and TLS none
+        return self._start(ip, port, protocol, limit, tls)
 
-    def _covered(self, ip, port):
+    def _covered(self, ip, port, tls):
         for entry in self.entries:
-            if entry.port == port and (entry.ip in (0, ip)):
+            if entry.port == port and entry.ip in (0, ip) and entry.tls == tls:
                 return True
         return False
 
-    def _start(self, ip, port, protocol, limit):
+    def _start(self, ip, port, protocol, limit, tls):
         entry = self._unused()
         if entry is None:
             return False
         handle = self._manager.stack.listen(ip, port, BACKLOG)
         if handle < 0:
             return False
-        entry.start(ip, port, protocol, min(limit, SOCKETS), handle)
+        entry.start(ip, port, protocol, min(limit, SOCKETS), handle, tls)
         self._manager.attach(handle, entry)
         trace.note(trace.LISTEN, trace.NO_SLOT, port, protocol)
         self._changed()
@@ -113,12 +122,20 @@ class ListenerTable:
         return stopped
 
     def _stop(self, entry):
+        if entry.shaking:
+            self._tls.give_up(entry)
         trace.note(trace.UNLISTEN, trace.NO_SLOT, entry.port, entry.protocol)
         handle = entry.end()
         self._manager.detach(handle)
         self._manager.disown(entry)
         self._manager.stack.close(handle)
         self._changed()
+
+    def stop_tls(self):
+        """Stop listening wherever TLS is; connections live on."""
+        for entry in self.entries:
+            if entry.port and entry.tls:
+                self._stop(entry)
 
     def _changed(self):
         if self.on_change:
@@ -147,11 +164,25 @@ class ListenerTable:
         return (
             listener.waiting
             and self._manager.has_free_slot()
-            and self._manager.accepted_by(listener) < listener.limit
+            and self._manager.accepted_by(listener) + listener.shaking < listener.limit
+            and (not listener.tls or self._tls.may_begin())
         )
 
     def _accepted(self, listener, handle):
-        self._manager.adopt(handle, listener)
+        if not listener.tls:
+            self._manager.adopt(handle, listener)
+            self._end_if_one_shot(listener)
+        elif not self._tls.begin(listener, handle):
+            self.refused += 1
+
+    def _shaken_hands(self, listener, handle):
+        """A visitor's handshake is done; its slot was kept free."""
+        slot = self._manager.adopt(handle, listener, self._tls)
+        if slot:
+            self._tls.serve(handle, slot)
+        self._end_if_one_shot(listener)
+
+    def _end_if_one_shot(self, listener):
         if listener.protocol == PROTOCOL_FTP_DATA:
             self._stop(listener)  # a new port for every transfer: the connection outlives it
 

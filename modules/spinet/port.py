@@ -1,8 +1,8 @@
 """Where the Pythons differ, settled once, at import.
 
 MicroPython on a chip, MicroPython on the SIM board and CPython (host tests) get the same names:
-a millisecond clock that wraps, a poller whose results allocate nothing, threads, and `hostnet`,
-the computer's socket calls, where the board has them.
+a millisecond clock that wraps, a poller whose results allocate nothing, threads, and where the
+board has them `hostnet`, the computer's socket calls, and `tls_session`, TLS.
 """
 
 import select
@@ -14,6 +14,11 @@ try:
     import hostnet
 except ImportError:
     hostnet = None  # stock firmware: stack_sockets falls back to the methods of socket objects
+
+try:
+    import tls_session
+except ImportError:
+    tls_session = None  # an image without our C
 
 try:
     from time import ticks_add, ticks_diff, ticks_ms
@@ -36,6 +41,10 @@ except ImportError:
 
 
 MICROPYTHON = sys.implementation.name == "micropython"
+
+# Of the thread that shakes hands, in bytes: mbedTLS needs about two thirds of it. Computers have
+# enough for every thread.
+HANDSHAKE_STACK = 12288 if sys.platform.startswith("esp") else 0
 
 # Socket objects of a stock firmware may have no file descriptor; they are polled as objects.
 POLL_BY_DESCRIPTOR = hostnet is not None
@@ -73,11 +82,20 @@ def address_port(address):
     return address[1]
 
 
-def start_thread(function, args):
-    """Run `function(*args)` in a thread of its own."""
+def start_thread(function, args, stack_bytes=0):
+    """Run `function(*args)` in a thread of its own, with a stack of that size (0: the port's own).
+
+    Raises OSError or RuntimeError when there is no memory for one.
+    """
     import _thread
 
-    _thread.start_new_thread(function, args)
+    if stack_bytes:
+        _thread.stack_size(stack_bytes)
+    try:
+        _thread.start_new_thread(function, args)
+    finally:
+        if stack_bytes:
+            _thread.stack_size(0)
 
 
 def heap_free():

@@ -148,6 +148,16 @@ def _print_counters(service):
     print("connect time-outs %d" % manager.connect_timeouts)
     print("closes that nobody acknowledged %d" % manager.unacknowledged_closes)
     print("connections lost before accept %d" % service.listeners.refused)
+    if service.tls:
+        print(
+            "TLS sessions %d, handshakes under way %d, failed %d, timed out %d"
+            % (
+                service.tls.sessions(),
+                service.tls.visitors(),
+                service.tls.failures,
+                service.tls.timeouts,
+            )
+        )
     print("writes that nobody acknowledged %d" % manager.write_timeouts)
     print("faults %d, stale references %d" % (manager.faults, manager.stale))
 

@@ -21,6 +21,7 @@ from spinet.networks import Networks
 from spinet.port import ticks_add, ticks_diff, ticks_ms
 from spinet.report import diagnostics
 from spinet.sessions import NamedPeers, SessionTable
+from spinet.stack_tls import TlsStack
 from spinet.trace_report import dump_lines
 from spinet.wlan import Wlan
 
@@ -67,8 +68,11 @@ class Service:
         self.networks = Networks(board.store())
         self.wlan = Wlan(board.radio(), self.networks, board.DEBUG)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
-        self.listeners = ListenerTable(self.manager)
-        self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, board)
+        self.tls = TlsStack(self.manager) if port.tls_session else None
+        self.listeners = ListenerTable(self.manager, self.tls)
+        self.commands = Commands(
+            self.manager, self.listeners, self.wlan, self.networks, board, self.tls
+        )
         self.names = Names(self.stack.wake)
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
         self.sessions.on_event = self._on_session
@@ -227,6 +231,8 @@ class Service:
         manager = self.manager
         self._loop[_STALE] = 0
         manager.step_if_due(now)
+        if self.tls:
+            self.tls.step(now)
         if manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
         if self.names.asked:
@@ -251,6 +257,9 @@ class Service:
         if 0 <= due < ms:
             ms = due
         due = self.port.due_ms(now)
+        if 0 <= due < ms:
+            ms = due
+        due = self.tls.due_ms(now) if self.tls else -1
         if 0 <= due < ms:
             ms = due
         if self.names.asked:
@@ -306,6 +315,8 @@ class Service:
         self.port.stop()
         self.discovery.leave()
         self.wlan.stop()
+        if self.tls:
+            self.tls.shut()
         self.names.stop()
         self.stack.shut()
 

@@ -61,6 +61,8 @@ NETWORK_CLEAR_TLS = const(30)
 FLAG_CLOSE_AFTER_WRITE = const(0x01)
 FLAG_PUSH = const(0x02)
 FLAG_TLS = const(0x04)
+FLAG_UNVERIFIED = const(0x08)  # connCreate, beside FLAG_TLS: whatever the server's certificate
+FLAG_CA = const(0x01)  # networkSetTlsCert: what outgoing TLS believes, not what we show
 FLAG_CALL_HOME = const(0x08)  # of networkListen: dial out (docs/link-protocol.md, Extensions)
 
 # Enterprise steps, in the flags of networkAddEnterpriseSsid
@@ -304,6 +306,11 @@ def peer_port(message):
 def peer_limit(message):
     """maxConnections."""
     return get_u16(message, DATA + 8)
+
+
+def peer_dotted(message):
+    """remoteIp as text, in bytes."""
+    return ".".join(str(octet) for octet in message[DATA : DATA + 4]).encode()
 
 
 def peer_attempts(message):

@@ -1,0 +1,13 @@
+# The tls_session module for MicroPython's CMake builds (the chips); mbedTLS is ESP-IDF's component.
+
+add_library(usermod_tls_session INTERFACE)
+
+target_sources(usermod_tls_session INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}/modtls_session.c
+    ${CMAKE_CURRENT_LIST_DIR}/tls_context.c
+    ${CMAKE_CURRENT_LIST_DIR}/tls_core.c
+)
+
+target_include_directories(usermod_tls_session INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+
+target_link_libraries(usermod INTERFACE usermod_tls_session)

@@ -1,0 +1,8 @@
+# The tls_session module for MicroPython's make builds (SIM). mbedTLS itself comes from the board:
+# boards/SIM/mbedtls/micropython.mk.
+
+TLS_SESSION_DIR := $(USERMOD_DIR)
+
+SRC_USERMOD_C += $(TLS_SESSION_DIR)/modtls_session.c
+SRC_USERMOD_LIB_C += $(addprefix $(TLS_SESSION_DIR)/, tls_context.c tls_core.c)
+CFLAGS_USERMOD += -I$(TLS_SESSION_DIR)

@@ -1,0 +1,194 @@
+#include "tls_context.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mbedtls/ctr_drbg.h"
+#include "mbedtls/entropy.h"
+
+/* ---- random numbers: for handshakes in their thread and for records in the service's ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static mbedtls_entropy_context entropy; /* under the lock, as all below */
+static mbedtls_ctr_drbg_context generator;
+static bool seeded;
+
+static int seed(void) {
+    if (seeded) {
+        return 0;
+    }
+    mbedtls_entropy_init(&entropy);
+    mbedtls_ctr_drbg_init(&generator);
+    int error = mbedtls_ctr_drbg_seed(&generator, mbedtls_entropy_func, &entropy, NULL, 0);
+    seeded = error == 0;
+    return error;
+}
+
+static int draw(void *unused, unsigned char *into, size_t size) {
+    (void)unused;
+    pthread_mutex_lock(&lock);
+    int error = seed();
+    if (!error) {
+        error = mbedtls_ctr_drbg_random(&generator, into, size);
+    }
+    pthread_mutex_unlock(&lock);
+    return error;
+}
+
+/* ---- PEM: mbedTLS wants its closing NUL ---- */
+
+static uint8_t *with_nul(const uint8_t *pem, size_t size) {
+    uint8_t *text = malloc(size + 1);
+    if (text) {
+        memcpy(text, pem, size);
+        text[size] = 0;
+    }
+    return text;
+}
+
+static void wipe(uint8_t *text, size_t size) {
+    mbedtls_platform_zeroize(text, size);
+    free(text);
+}
+
+static int parse_certificates(mbedtls_x509_crt *chain, const uint8_t *pem, size_t size) {
+    uint8_t *text = with_nul(pem, size);
+    if (!text) {
+        return MBEDTLS_ERR_X509_ALLOC_FAILED;
+    }
+    int error = mbedtls_x509_crt_parse(chain, text, size + 1);
+    free(text);
+    /* A positive answer counts those that it could not read: not all of them will not do. */
+    return error > 0 ? MBEDTLS_ERR_X509_INVALID_FORMAT : error;
+}
+
+static int parse_key(mbedtls_pk_context *key, const uint8_t *pem, size_t size) {
+    uint8_t *text = with_nul(pem, size);
+    if (!text) {
+        return MBEDTLS_ERR_PK_ALLOC_FAILED;
+    }
+    int error = mbedtls_pk_parse_key(key, text, size + 1, NULL, 0, draw, NULL);
+    wipe(text, size + 1);
+    return error;
+}
+
+int tls_check_certificate(const uint8_t *pem, size_t size) {
+    mbedtls_x509_crt chain;
+    mbedtls_x509_crt_init(&chain);
+    int error = parse_certificates(&chain, pem, size);
+    mbedtls_x509_crt_free(&chain);
+    return error;
+}
+
+int tls_check_key(const uint8_t *pem, size_t size) {
+    mbedtls_pk_context key;
+    mbedtls_pk_init(&key);
+    int error = parse_key(&key, pem, size);
+    mbedtls_pk_free(&key);
+    return error;
+}
+
+/* ---- contexts ---- */
+
+static tls_context_t *new_context(void) {
+    tls_context_t *context = calloc(1, sizeof(*context));
+    if (context) {
+        context->holders = 1;
+        mbedtls_ssl_config_init(&context->configuration);
+        mbedtls_x509_crt_init(&context->certificates);
+        mbedtls_pk_init(&context->key);
+    }
+    return context;
+}
+
+void tls_hold(tls_context_t *context) {
+    context->holders++;
+}
+
+void tls_let_go(tls_context_t *context) {
+    if (--context->holders) {
+        return;
+    }
+    mbedtls_ssl_config_free(&context->configuration);
+    mbedtls_x509_crt_free(&context->certificates);
+    mbedtls_pk_free(&context->key);
+    free(context);
+}
+
+/* A module has no clock that outlives its power: it starts in the year 2000, when no certificate was
+ * valid yet. So dates count for nothing; all else that mbedTLS found stays. */
+static int disregard_dates(void *unused, mbedtls_x509_crt *certificate, int depth, uint32_t *flags) {
+    (void)unused;
+    (void)certificate;
+    (void)depth;
+    *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
+    return 0;
+}
+
+static int configure(tls_context_t *context, int endpoint, int verify) {
+    mbedtls_ssl_config *configuration = &context->configuration;
+    int error = mbedtls_ssl_config_defaults(
+        configuration, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    mbedtls_ssl_conf_authmode(configuration, verify);
+    mbedtls_ssl_conf_verify(configuration, disregard_dates, NULL);
+    mbedtls_ssl_conf_rng(configuration, draw, NULL);
+    return error;
+}
+
+static int fill_identity(tls_context_t *context, const uint8_t *certificate, size_t certificate_size,
+    const uint8_t *key, size_t key_size) {
+    int error = parse_certificates(&context->certificates, certificate, certificate_size);
+    if (!error) {
+        error = parse_key(&context->key, key, key_size);
+    }
+    if (!error) {
+        error = mbedtls_pk_check_pair(&context->certificates.pk, &context->key, draw, NULL);
+    }
+    if (!error) {
+        error = configure(context, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_VERIFY_NONE);
+    }
+    if (!error) {
+        error = mbedtls_ssl_conf_own_cert(
+            &context->configuration, &context->certificates, &context->key);
+    }
+    return error;
+}
+
+static int fill_trust(tls_context_t *context, const uint8_t *ca, size_t size) {
+    int error = ca ? parse_certificates(&context->certificates, ca, size) : 0;
+    if (!error) {
+        error = configure(context, MBEDTLS_SSL_IS_CLIENT,
+            ca ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_NONE);
+    }
+    if (ca) {
+        mbedtls_ssl_conf_ca_chain(&context->configuration, &context->certificates, NULL);
+    }
+    return error;
+}
+
+static int filled(tls_context_t *made, int error, tls_context_t **context) {
+    if (error) {
+        tls_let_go(made);
+    } else {
+        *context = made;
+    }
+    return error;
+}
+
+int tls_new_identity(const uint8_t *certificate, size_t certificate_size,
+    const uint8_t *key, size_t key_size, tls_context_t **context) {
+    tls_context_t *made = new_context();
+    if (!made) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    return filled(made, fill_identity(made, certificate, certificate_size, key, key_size), context);
+}
+
+int tls_new_trust(const uint8_t *ca, size_t size, tls_context_t **context) {
+    tls_context_t *made = new_context();
+    if (!made) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    return filled(made, fill_trust(made, ca, size), context);
+}
