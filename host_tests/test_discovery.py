@@ -114,6 +114,15 @@ def test_protocols_without_a_name_are_not_announced(service, board):
     assert told(board.the_announcer) == []
 
 
+def test_a_port_with_tls_is_no_plain_one(service, board):
+    table = service.listeners
+    table.listen(0, 443, 0, 8)
+    table.entries[0].tls = True  # as if its certificate had been there
+    table.listen(0, 8080, 0, 8)
+    service.run_once()
+    assert told(board.the_announcer) == [(b"_http", 8080)]
+
+
 def test_the_first_of_two_ports_stands_for_its_protocol(service, board):
     ask(service, 7, data=listen_or_connect(80))
     ask(service, 7, data=listen_or_connect(8080))

@@ -158,23 +158,28 @@ class Network:
         port = int.from_bytes(data[6:8], "little")
         most = int.from_bytes(data[8:10], "little")
         if most and port not in self._servers:
-            self._servers[port] = None
-            self._task(self._open(port))
+            self._open(port)
         elif not most and self._servers.get(port):
             self._servers.pop(port).close()
 
-    async def _open(self, port):
-        loop = asyncio.get_running_loop()
+    def _open(self, port):
+        """As the firmware does, before the next request: it has failed or succeeded then."""
         try:
-            tls = self._server_tls() if port in self._firmware.tls_ports else None
-            server = await loop.create_server(lambda: Peer(self, port), "127.0.0.1", port, ssl=tls)
+            listening = socket.create_server(("127.0.0.1", port))
         except OSError:
-            self._servers.pop(port, None)
             self._firmware.tell(b"Listen failed")
             return
-        self._servers[port] = server
+        self._servers[port] = None
+        self._task(self._serve(port, listening))
         if os.environ.get("FAKE_SIM") == "hangs":
             self._firmware.module.silent = True
+
+    async def _serve(self, port, listening):
+        loop = asyncio.get_running_loop()
+        tls = self._server_tls() if port in self._firmware.tls_ports else None
+        self._servers[port] = await loop.create_server(
+            lambda: Peer(self, port), sock=listening, ssl=tls
+        )
 
     def arrived(self, peer):
         self._backlog.append(peer)

@@ -33,9 +33,12 @@ def printer(request, tmp_path_factory):
         ended_in_order(running)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def full_printer(tmp_path_factory):
-    """A printer on this computer's sockets that serves FTP, Telnet and HTTPS as well."""
+    """A printer on this computer's sockets that serves FTP, Telnet and HTTPS as well.
+
+    One for each module: between two of them the network may become another (see `printer`).
+    """
     running = Printer(
         *("sockets", "module-clocked", tmp_path_factory.mktemp("full")),
         serves=("https", "ftp", "telnet"),

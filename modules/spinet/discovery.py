@@ -149,8 +149,8 @@ class Discovery:
                 self.announcer.service(KINDS[protocol], port)
 
     def _port_of(self, protocol):
-        """The first port that is listened on for it, 0 for none."""
+        """The first port without TLS that is listened on for it, 0 for none."""
         for entry in self._listeners.entries:
-            if entry.port and entry.protocol == protocol:
+            if entry.port and entry.protocol == protocol and not entry.tls:
                 return entry.port
         return 0
