@@ -76,9 +76,9 @@ class SimProcess:
 class Sim(SimProcess):
     """A serving module and its controller; transactions are the controller's."""
 
-    def __init__(self, role, folder, *options, script=("-m", "sim"), **popen):
+    def __init__(self, role, folder, *options, script=("-m", "sim"), controller=None, **popen):
         self.role = role
-        self.controller = RawController()
+        self.controller = controller or RawController()
         self.state = folder / "state"
         super().__init__(
             [

@@ -1,32 +1,71 @@
 """The command line of the long runs. Ends with 1 when anything is not as it has to be."""
 
 import argparse
+import contextlib
 import json
 import sys
 import time
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
 HERE = Path(__file__).resolve().parent.parent
 for folder in ("netconn", "stubs", "../modules"):
     sys.path.insert(0, str((HERE / folder).resolve()))
 
-from endurance import churn, interrupt, transfer  # noqa: E402  (found through the path above)
+from endurance import churn, interrupt, soak, transfer  # noqa: E402  (found through the path above)
 
 SHOW_EVERY_S = 5
 
 
-class Progress:
-    """A line now and then, for whoever watches."""
+class Lines:
+    """A line now and then, for a log."""
 
-    def __init__(self, total, unit):
+    def __init__(self, total):
         self._total = total
-        self._unit = unit
         self._shown = time.monotonic()
 
     def __call__(self, done):
         if time.monotonic() - self._shown > SHOW_EVERY_S:
             self._shown = time.monotonic()
-            print(f"{done} of {self._total} {self._unit}", file=sys.stderr)
+            print(f"{done} of {self._total} done", file=sys.stderr)
+
+
+BAR_EVERY_S = 0.2
+
+
+class Bar:
+    """A bar, for whoever watches. It is drawn between two steps of the run, by no thread."""
+
+    def __init__(self, total, progress):
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
+        self._shown = time.monotonic()
+
+    def __call__(self, done):
+        if time.monotonic() - self._shown > BAR_EVERY_S:
+            self._shown = time.monotonic()
+            self._progress.update(self._task, completed=done)
+            self._progress.refresh()
+
+
+@contextlib.contextmanager
+def progress_of(total):
+    """What to call with how much is done."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines(total)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
+        yield Bar(total, progress)
 
 
 def positive(text):
@@ -42,9 +81,17 @@ def arguments():
     for name, (_, defaults, text) in RUNS.items():
         command = commands.add_parser(name, help=text, description=text)
         for option, value in defaults.items():
-            command.add_argument(f"--{option}", type=positive, default=value)
+            add_option(command, option, value)
         command.add_argument("--json", action="store_true", help="the report for a program")
     return parser.parse_args()
+
+
+def add_option(command, option, value):
+    """A number and its default; or words, of which the first is the default."""
+    if isinstance(value, int):
+        command.add_argument(f"--{option}", type=positive, default=value)
+    else:
+        command.add_argument(f"--{option}", choices=value, default=value[0])
 
 
 RUNS = {
@@ -63,15 +110,29 @@ RUNS = {
         {"mib": 64, "loss": 50, "duplication": 20, "reordering": 20, "seed": 1},
         "MiB each way over a wire with faults, in per mille of the frames",
     ),
+    "soak": (
+        soak.run,
+        {"transactions": 1000000, "seed": 1, "role": tuple(soak.ROLES), "patience": 1},
+        "transactions with SIM against the controller's time-outs, times a patience",
+    ),
 }
 
 
 def show(report):
     for name, value in report.items():
-        if name != "failures":
+        if name == "commands":
+            show_commands(value)
+        elif name != "failures":
             print(f"{name:<22}{value}")
     for line in report["failures"]:
         print(f"FAILED: {line}")
+
+
+def show_commands(commands):
+    """A table: milliseconds until the pins were high, and from there to the end."""
+    print(f"{'command':<30}" + "".join(f"{name:>11}" for name in next(iter(commands.values()), {})))
+    for name, row in commands.items():
+        print(f"{name:<30}" + "".join(f"{value:>11}" for value in row.values()))
 
 
 def main():
@@ -79,7 +140,8 @@ def main():
     command, as_json = options.pop("command"), options.pop("json")
     run, _, _ = RUNS[command]
     began = time.monotonic()
-    report = run(**options, advance=Progress(next(iter(options.values())), "done"))
+    with progress_of(next(iter(options.values()))) as advance:
+        report = run(**options, advance=advance)
     report["seconds"] = round(time.monotonic() - began, 1)
     if as_json:
         print(json.dumps(report, indent=2))

@@ -1,0 +1,338 @@
+"""A long run against the controller's time-outs (behaviour L3).
+
+SIM with the sockets stack, over the virtual bus. A strict controller has traffic on all eight sockets
+and does a controller's other work now and then, a REPL beside the serving module allocates and prints,
+scans go on. Controller and peers are one thread: nothing of theirs happens within a transaction, so
+what is measured is the module, the bus, and what the computer takes from either. Nothing of it is
+forgiven.
+"""
+
+import contextlib
+import random
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+from raw_controller import RawController, listen_or_connect, request
+from sim_process import ROLES, Sim
+
+from endurance.console import EXPRESSIONS, Console
+from endurance.conversation import Conversation, Endings
+from endurance.limits import Stopwatch
+from endurance.peers import Broken
+from spinet import wire
+
+PEERS = 10  # two more than there are slots: somebody always waits to be accepted
+SLOTS = 8
+PATIENCE_S = 60
+MAX_DATA = 2048
+NETWORK = b"Workshop"
+SPARE = b"Spare"
+SCAN_RECORD = 45
+EMPTY = 0
+SCAN_IN_PROGRESS = -13
+
+# How often a turn is something else than traffic, of a thousand.
+CHORES = {
+    "null": 10,
+    "network_status": 2,
+    "scan": 4,
+    "names": 2,
+    "last_error": 2,
+    "store": 2,
+}
+TRAFFIC = 1000 - sum(CHORES.values())
+
+
+class TimedController(RawController):
+    """A controller with a stopwatch, which keeps no frames: there will be millions."""
+
+    def __init__(self, patience):
+        super().__init__()
+        self.stopwatch = Stopwatch(patience)
+
+    def transact(self, message, take=MAX_DATA):
+        """One transaction, timed as a controller does: first the pins, then the rest."""
+        self.frames.clear()
+        began = time.monotonic()
+        self.until(self.idle)
+        offered = time.monotonic()
+        answer = super().transact(message, take)
+        self.stopwatch.note(message[1], offered - began, time.monotonic() - offered)
+        return answer
+
+
+class Soak:
+    """One run. `transactions` is a least: what is under way at the end is brought to its end."""
+
+    def __init__(self, sim, console, transactions, seed, advance):
+        self._sim = sim
+        self._console = console
+        self._transactions = transactions
+        self._draw = random.Random(seed)
+        self._advance = advance
+        self._port = 0
+        self._slots = [None] * SLOTS  # the conversation that the controller knows there
+        self._by_port = {}  # the peer's port -> conversation
+        self._peers = []
+        self._scanning = False
+        self.endings = Endings()
+        self.scans = 0
+        self.errors = set()
+        self.free_heap = []
+
+    def ask(self, command, *args, **fields):
+        """One transaction; the answer's response and data. Raises Broken for a refusal."""
+        response, data = self._sim.ask(command, *args, **fields)
+        if response < 0:
+            raise Broken(f"{Stopwatch.name(command)} was refused: {response}")
+        return response, data
+
+    def count(self):
+        """Transactions so far."""
+        return self._sim.controller.stopwatch.count
+
+    # --- from start to end
+
+    def run(self):
+        """All of it, on a module that has booted."""
+        self._join()
+        self._listen()
+        while self.count() < self._transactions:
+            self._turn()
+            self._keep_peers()
+            self._advance(min(self.count(), self._transactions))
+        self._wind_up()
+
+    def _join(self):
+        self.ask(wire.NETWORK_ADD_SSID, data=config(NETWORK))
+        self.ask(wire.NETWORK_START_CLIENT, data=NETWORK)
+        self._until(lambda: self.ask(wire.NETWORK_GET_STATUS)[1][0], "WiFi to connect")
+
+    def _listen(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self._port = probe.getsockname()[1]
+        self.ask(wire.NETWORK_LISTEN, data=listen_or_connect(self._port))
+        if self._fetch_error():
+            raise Broken(f"the module does not listen: {self.errors}")
+
+    def _wind_up(self):
+        """No new connections and no chores; those under way come to their end."""
+        self._until(self._is_wound_up, "the last connections and the REPL to end")
+
+    def _is_wound_up(self):
+        self._traffic()
+        for peer in self._peers:
+            peer.step()
+        self._drop_ended()
+        self._console.step(idle=True)
+        return not self._peers and not self._console.busy and not any(self._slots)
+
+    def _until(self, condition, what):
+        limit = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > limit:
+                raise Broken(f"waited {PATIENCE_S} s for {what}")
+
+    # --- peers
+
+    def _keep_peers(self):
+        """A step of one of them, so that transactions are not far between."""
+        if len(self._peers) < PEERS:
+            peer = Conversation(self._port, self._draw, self.endings)
+            self._peers.append(peer)
+            self._by_port[peer.port] = peer
+        self._draw.choice(self._peers).step()
+        self._drop_ended()
+
+    def _drop_ended(self):
+        self._peers = [peer for peer in self._peers if not peer.ended]
+
+    def close(self):
+        """Whatever is left of them."""
+        for peer in self._peers:
+            peer.close()
+
+    # --- the controller
+
+    def _turn(self):
+        self._console.step()
+        kind = self._draw.choices(("traffic", *CHORES), (TRAFFIC, *CHORES.values()))[0]
+        getattr(self, f"_{kind}")()
+
+    def _traffic(self):
+        slot = self._draw.randrange(SLOTS)
+        _, data = self.ask(wire.CONN_GET_STATUS, slot)
+        state, port = data[0], int.from_bytes(data[6:8], "little")
+        available, space = (int.from_bytes(data[at : at + 2], "little") for at in (12, 14))
+        if state in (wire.CONNECTED, wire.OTHER_END_CLOSED, wire.ABORTED):
+            self._serve(slot, self._known(slot, port), state, available, space)
+        elif state == wire.FREE and self._slots[slot]:
+            self._forget(slot)
+
+    def _known(self, slot, port):
+        known = self._slots[slot]
+        if known and known.port != port:
+            self._forget(slot)
+            known = None
+        if not known:
+            known = self._slots[slot] = self._by_port.get(port)
+            if not known:
+                raise Broken(f"slot {slot} has a peer that never dialled, at port {port}")
+            known.accepted = True
+        return known
+
+    def _forget(self, slot):
+        known, self._slots[slot] = self._slots[slot], None
+        if not known.released:
+            raise Broken(f"slot {slot} became free by itself")
+        self._by_port.pop(known.port, None)
+
+    def _serve(self, slot, talk, state, available, space):
+        if talk.released:
+            return
+        if state == wire.ABORTED:
+            talk.check_aborted()
+            self._release(slot, talk, wire.CONN_ABORT)
+        elif talk.wants_abort():
+            self._release(slot, talk, wire.CONN_ABORT)
+        elif available and self._draw.random() < 0.7:
+            self._read(slot, talk, available)
+        elif talk.unwritten() and space and state == wire.CONNECTED:
+            self._write(slot, talk, space)
+        elif state == wire.OTHER_END_CLOSED and not available:
+            talk.check_finished()
+            self._release(slot, talk, wire.CONN_CLOSE)
+        elif talk.wants_close():
+            self._release(slot, talk, wire.CONN_CLOSE)
+
+    def _release(self, slot, talk, command):
+        talk.released = True
+        self.ask(command, slot)
+
+    def _read(self, slot, talk, available):
+        most = min(MAX_DATA, self._draw.randint(1, 2 * available))
+        count, data = self._sim.ask(wire.CONN_READ, slot, available=most)
+        if count < 0:
+            return  # its peer reset it meanwhile; the next status tells
+        talk.heard(data)
+
+    def _write(self, slot, talk, space):
+        data, flags = talk.next_piece(self._draw.randint(1, min(space, MAX_DATA)))
+        count, _ = self._sim.ask(wire.CONN_WRITE, slot, flags=flags, data=data)
+        if count >= 0:
+            talk.wrote(count, flags)
+        elif not talk.may_break():
+            raise Broken(f"connWrite was refused: {count}")
+
+    # --- a controller's other work
+
+    def _null(self):
+        self.ask(wire.NULL)
+
+    def _network_status(self):
+        _, data = self.ask(wire.NETWORK_GET_STATUS)
+        self.free_heap.append(int.from_bytes(data[4:8], "little"))
+
+    def _names(self):
+        self.ask(wire.NETWORK_LIST_SSIDS)
+
+    def _last_error(self):
+        self._fetch_error()
+
+    def _fetch_error(self):
+        response, data = self.ask(wire.NETWORK_GET_LAST_ERROR)
+        text = data[: max(0, response - 1)].decode()
+        if text:
+            self.errors.add(text)
+        return text
+
+    def _scan(self):
+        if not self._scanning:
+            self.ask(wire.NETWORK_START_SCAN)
+            self._scanning = True
+            return
+        count, _ = self._sim.ask(wire.NETWORK_GET_SCAN_RESULT)
+        if count == SCAN_IN_PROGRESS:
+            return
+        if count <= EMPTY or count % SCAN_RECORD:
+            raise Broken(f"a scan's result of {count} bytes")
+        self._scanning = False
+        self.scans += 1
+
+    def _store(self):
+        """Commands that store something, for which the controller waits longer."""
+        kind = self._draw.randrange(4)
+        if kind == 0:
+            self.ask(wire.NETWORK_ADD_SSID, data=config(SPARE))
+        elif kind == 1:
+            self.ask(wire.NETWORK_ADD_SSID, data=config(SPARE, b"another-one"))
+        elif kind == 2:
+            self.ask(wire.NETWORK_CONFIGURE_ACCESS_POINT, data=config(b"Own", ip=bytes([10, 0, 0, 1])))
+        else:
+            self.ask(wire.NETWORK_RETRIEVE_SSID_DATA)
+
+
+def config(ssid, password=b"long enough", ip=bytes(4)):
+    """A WirelessConfig."""
+    return ip + bytes(12) + ssid.ljust(32, b"\0") + password.ljust(64, b"\0")
+
+
+def run(transactions, seed, role, patience, advance=lambda done: None, expressions=EXPRESSIONS):
+    """The whole run; a dictionary with what happened and, in `failures`, what should not have.
+
+    `patience` multiplies the controller's limits, `expressions` are what the REPL is told.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        console = stack.enter_context(contextlib.closing(Console(expressions)))
+        sim = start(role, folder, console, patience)
+        stack.callback(sim.end)
+        soak = Soak(sim, console, transactions, seed, advance)
+        stack.callback(soak.close)
+        broken = attempt(sim, soak)
+        return report_of(sim, soak, console, role, seed, broken)
+
+
+def start(role, folder, console, patience):
+    """SIM with a REPL; a Ctrl-C in our terminal is ours alone."""
+    return Sim(
+        *(role, folder, "--repl"),
+        controller=TimedController(patience),
+        script=("-i", "-m", "sim"),
+        stdin=console.slave,
+        stdout=console.slave,
+        start_new_session=True,
+    )
+
+
+def attempt(sim, soak):
+    """Run it; what ended it too early, as lines."""
+    try:
+        sim.power_on()
+        soak.run()
+    except (Broken, AssertionError, OSError, EOFError) as error:
+        return [f"after {soak.count()} transactions: {type(error).__name__}: {error}"]
+    return []
+
+
+def report_of(sim, soak, console, role, seed, broken):
+    stopwatch = sim.controller.stopwatch
+    report = {
+        "transactions": stopwatch.count,
+        "role": role,
+        "seed": seed,
+        "limits": stopwatch.limits(),
+        "commands": stopwatch.commands(),
+        "missed": stopwatch.missed,
+        "connections": dict(sorted(soak.endings.count.items())),
+        "bytesToThePeers": soak.endings.to_peers,
+        "bytesToTheController": soak.endings.to_controller,
+        "scans": soak.scans,
+        "lastErrors": sorted(soak.errors),
+        "repl": console.result(),
+        "freeForTheSystem": [min(soak.free_heap), max(soak.free_heap)] if soak.free_heap else [],
+    }
+    printed = console.tracebacks + [line for line in sim.lines if "Traceback" in line]
+    return {**report, "failures": broken + stopwatch.failures() + printed}
