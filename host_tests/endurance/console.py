@@ -35,7 +35,7 @@ class Console:
         tty.setraw(self.slave)
         os.set_blocking(self._master, False)
         self._lines = itertools.chain((SETUP,), itertools.cycle(expressions))
-        self._line = ""
+        self.line = ""  # the latest expression
         self._text = b""
         self._steps = 0
         self._used = 0  # bytes of the heap at the latest look
@@ -64,8 +64,8 @@ class Console:
         """In one line: what is typed before there is a prompt would be lost."""
         self.busy = True
         self._text = b""
-        self._line = next(self._lines)
-        os.write(self._master, f"{self._line}; {ASK_HEAP}\r".encode())
+        self.line = next(self._lines)
+        os.write(self._master, f"{self.line}; {ASK_HEAP}\r".encode())
 
     def _read(self):
         try:
@@ -84,12 +84,12 @@ class Console:
         if answer:
             self._evaluated += 1
             self._note_heap(int(answer[1]))
-        elif self._line:
+        elif self.line:
             self.tracebacks.append(f"REPL: {self._text.decode(errors='replace')}")
 
     def _note_heap(self, used):
         """There was a collection of the module's own when less is in use than before."""
-        if self._line == COLLECT:
+        if self.line == COLLECT:
             self._collected.append(used)
         elif used < self._used:
             self._collections += 1

@@ -54,16 +54,23 @@ class Stopwatch:
         return NAMES.get(command, f"command {command}")
 
     def note(self, command, ready, taken):
-        """One transaction is over."""
+        """One transaction is over; how many limits it missed."""
         if command not in self._ready:
             self._ready[command], self._taken[command] = array("d"), array("d")
         self._ready[command].append(ready)
         self._taken[command].append(taken)
         self.count += 1
+        before = self.missed
         if ready >= READY_S * self._patience:
             self._miss(command, "DATA_READY and CS were high", ready)
         if taken >= self._limit(command) * self._patience:
             self._miss(command, "CS rose", taken)
+        return self.missed - before
+
+    def explain(self, text):
+        """What else is known of the latest limit that was missed."""
+        if self.missed <= SHOWN:
+            self._told[-1] += f"; {text}"
 
     def _limit(self, command):
         return STORAGE_S if command in STORING else FAST_S

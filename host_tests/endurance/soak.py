@@ -8,6 +8,7 @@ forgiven.
 """
 
 import contextlib
+import os
 import random
 import socket
 import tempfile
@@ -21,6 +22,7 @@ from endurance.console import EXPRESSIONS, Console
 from endurance.conversation import Conversation, Endings
 from endurance.limits import Stopwatch
 from endurance.peers import Broken
+from endurance.processor import Threads
 from spinet import wire
 
 PEERS = 10  # two more than there are slots: somebody always waits to be accepted
@@ -48,19 +50,40 @@ TRAFFIC = 1000 - sum(CHORES.values())
 class TimedController(RawController):
     """A controller with a stopwatch, which keeps no frames: there will be millions."""
 
-    def __init__(self, patience):
+    def __init__(self, patience, console):
         super().__init__()
         self.stopwatch = Stopwatch(patience)
+        self._console = console
+        self._module = self._own = Threads(os.devnull)
+
+    def watch(self, pid):
+        """The module has started all its threads."""
+        self._module = Threads(f"/proc/{pid}/task")
+        self._own = Threads("/proc/self/task")
+
+    def close(self):
+        super().close()
+        self._module.close()
+        self._own.close()
 
     def transact(self, message, take=MAX_DATA):
         """One transaction, timed as a controller does: first the pins, then the rest."""
         self.frames.clear()
+        before = self._module.read(), self._own.read()
         began = time.monotonic()
         self.until(self.idle)
         offered = time.monotonic()
         answer = super().transact(message, take)
-        self.stopwatch.note(message[1], offered - began, time.monotonic() - offered)
+        if self.stopwatch.note(message[1], offered - began, time.monotonic() - offered):
+            self._explain(*before)
         return answer
+
+    def _explain(self, module, own):
+        self.stopwatch.explain(
+            "(computed, waited for a processor) in ms: "
+            f"the module's threads {Threads.between(module, self._module.read())}, "
+            f"ours {Threads.between(own, self._own.read())}; the REPL: {self._console.line}"
+        )
 
 
 class Soak:
@@ -269,7 +292,9 @@ class Soak:
         elif kind == 1:
             self.ask(wire.NETWORK_ADD_SSID, data=config(SPARE, b"another-one"))
         elif kind == 2:
-            self.ask(wire.NETWORK_CONFIGURE_ACCESS_POINT, data=config(b"Own", ip=bytes([10, 0, 0, 1])))
+            self.ask(
+                wire.NETWORK_CONFIGURE_ACCESS_POINT, data=config(b"Own", ip=bytes([10, 0, 0, 1]))
+            )
         else:
             self.ask(wire.NETWORK_RETRIEVE_SSID_DATA)
 
@@ -299,7 +324,7 @@ def start(role, folder, console, patience):
     """SIM with a REPL; a Ctrl-C in our terminal is ours alone."""
     return Sim(
         *(role, folder, "--repl"),
-        controller=TimedController(patience),
+        controller=TimedController(patience, console),
         script=("-i", "-m", "sim"),
         stdin=console.slave,
         stdout=console.slave,
@@ -311,6 +336,7 @@ def attempt(sim, soak):
     """Run it; what ended it too early, as lines."""
     try:
         sim.power_on()
+        sim.controller.watch(sim.process.pid)
         soak.run()
     except (Broken, AssertionError, OSError, EOFError) as error:
         return [f"after {soak.count()} transactions: {type(error).__name__}: {error}"]
