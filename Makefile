@@ -11,8 +11,9 @@ ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clo
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
 CYCLES ?=##                     how many connections `make churn` and `make interrupt` make
 PARALLEL ?=##                   how many of them at the same time
-SEED ?= 1##                     what draws their kinds and ends, and the faults of `make transfer`
+SEED ?= 1##                     what draws their kinds and ends, the faults of `make transfer`, the traffic of `make soak`
 MIB ?= 64##                     how much `make transfer` sends each way
+TRANSACTIONS ?= 1000000##       how many `make soak` makes
 BENCH_MIB ?= 8##                how much `make bench` moves in each direction
 WORKERS ?= 3##                  how many processes share the tests of `make test`; 0: one after the other
 TEST ?=##                       the test that `make capture` records, as pytest names it
@@ -32,6 +33,7 @@ override CYCLES := $(strip $(CYCLES))
 override PARALLEL := $(strip $(PARALLEL))
 override SEED := $(strip $(SEED))
 override MIB := $(strip $(MIB))
+override TRANSACTIONS := $(strip $(TRANSACTIONS))
 override BENCH_MIB := $(strip $(BENCH_MIB))
 override WORKERS := $(strip $(WORKERS))
 override TEST := $(strip $(TEST))
@@ -59,7 +61,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
-    churn interrupt transfer capture bench rig-packages \
+    churn interrupt transfer soak capture bench rig-packages \
     mpy mip check-idf budget qemu firmware flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
 
@@ -155,7 +157,7 @@ behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run 
 	@echo "Running the tests of the behaviours"
 	@$(BIN)/python -m pytest host_tests controller/tests --behaviours
 
-# Long runs over lwIP: each is part of `make test` with smaller numbers.
+# Long runs: each is part of `make test` with smaller numbers.
 ENDURANCE := PYTHONPATH=host_tests $(BIN)/python -m endurance
 CROWD := $(if $(CYCLES),--cycles $(CYCLES)) $(if $(PARALLEL),--parallel $(PARALLEL)) --seed $(SEED)
 
@@ -167,6 +169,10 @@ interrupt: $(BUILD)/venv/ready rig-packages ## interrupt transfers of 200 KB any
 
 transfer: $(BUILD)/venv/ready rig-packages ## send both ways over a bad wire (MIB, SEED)
 	@$(ENDURANCE) transfer --mib $(MIB) --seed $(SEED)
+
+# Over this computer's own sockets; it needs no root.
+soak: $(SIM_SOCKETS) $(BUILD)/venv/ready ## see whether SIM misses a time-out of the controller's (TRANSACTIONS, SEED, ROLE)
+	@$(ENDURANCE) soak --transactions $(TRANSACTIONS) --seed $(SEED) --role $(ROLE)
 
 capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on the wire, as a pcap file (TEST)
 	@mkdir -p $(BUILD)/captures

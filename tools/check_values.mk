@@ -15,7 +15,7 @@ $(error STACK is sockets or lwip, not '$(STACK)')
 endif
 endif
 
-ifneq ($(filter run sim,$(MAKECMDGOALS)),)
+ifneq ($(filter run sim soak,$(MAKECMDGOALS)),)
 ifneq ($(words $(ROLE)) $(filter $(ROLE),$(ROLES)),1 $(ROLE))
 $(error ROLE is module-clocked or controller-clocked, not '$(ROLE)')
 endif
@@ -33,6 +33,10 @@ endif
 ifneq ($(filter churn interrupt,$(MAKECMDGOALS)),)
 $(if $(CYCLES),$(call check_number,CYCLES))
 $(if $(PARALLEL),$(call check_number,PARALLEL))
+endif
+ifneq ($(filter soak,$(MAKECMDGOALS)),)
+$(call check_number,SEED)
+$(call check_number,TRANSACTIONS)
 endif
 ifneq ($(filter churn interrupt transfer,$(MAKECMDGOALS)),)
 $(call check_number,SEED)

@@ -20,7 +20,9 @@ HERE = Path(__file__).resolve().parent.parent
 for folder in ("netconn", "stubs", "../modules"):
     sys.path.insert(0, str((HERE / folder).resolve()))
 
-from endurance import churn, interrupt, soak, transfer  # noqa: E402  (found through the path above)
+from sim_process import ROLES  # noqa: E402  (found through the path above)
+
+from endurance import churn, interrupt, soak, transfer  # noqa: E402
 
 SHOW_EVERY_S = 5
 
@@ -112,7 +114,7 @@ RUNS = {
     ),
     "soak": (
         soak.run,
-        {"transactions": 1000000, "seed": 1, "role": tuple(soak.ROLES), "patience": 1},
+        {"transactions": 1000000, "seed": 1, "role": tuple(ROLES), "patience": 1},
         "transactions with SIM against the controller's time-outs, times a patience",
     ),
 }

@@ -153,7 +153,7 @@ class Conversation:
             raise Broken(f"aborted, and it ends by {self._way}: {self._told()}")
 
     def check_finished(self):
-        """The module says that the peer is gone, by FIN or reset, and that nothing is left to read."""
+        """The module says that the peer is gone, by FIN or reset, and nothing is left to read."""
         if self.may_break():
             return
         if self._way != "peer" or not self._is_complete():

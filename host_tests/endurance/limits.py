@@ -78,9 +78,8 @@ class Stopwatch:
     def _miss(self, command, what, seconds):
         self.missed += 1
         if len(self._told) < SHOWN:
-            self._told.append(
-                f"transaction {self.count}, {self.name(command)}: {what} after {1000 * seconds:.0f} ms"
-            )
+            name = f"transaction {self.count}, {self.name(command)}"
+            self._told.append(f"{name}: {what} after {1000 * seconds:.0f} ms")
 
     def limits(self):
         """In milliseconds, as they were applied."""

@@ -1,7 +1,7 @@
 """What the threads of a process had of the processor, as Linux counts it.
 
-When the computer had no processor for the module, that is not the module's fault; it can be told from
-the module's own time here. It excuses nothing, it explains.
+When the computer had no processor for the module, that is not the module's fault; here it can be
+told from the module's own time. It excuses nothing, it explains.
 """
 
 import contextlib

@@ -1,10 +1,10 @@
 """A long run against the controller's time-outs (behaviour L3).
 
-SIM with the sockets stack, over the virtual bus. A strict controller has traffic on all eight sockets
-and does a controller's other work now and then, a REPL beside the serving module allocates and prints,
-scans go on. Controller and peers are one thread: nothing of theirs happens within a transaction, so
-what is measured is the module, the bus, and what the computer takes from either. Nothing of it is
-forgiven.
+SIM with the sockets stack, over the virtual bus. A strict controller has traffic on all eight
+sockets and does a controller's other work now and then, a REPL beside the serving module allocates
+and prints, scans go on. Controller and peers are one thread: nothing of theirs happens within a
+transaction, so what is measured is the module, the bus, and what the computer takes from either.
+Nothing of it is forgiven.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from raw_controller import RawController, listen_or_connect, request
-from sim_process import ROLES, Sim
+from raw_controller import RawController, listen_or_connect
+from sim_process import Sim
 
 from endurance.console import EXPRESSIONS, Console
 from endurance.conversation import Conversation, Endings
