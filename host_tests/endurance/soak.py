@@ -195,12 +195,13 @@ class Soak:
             self._forget(slot)
 
     def _known(self, slot, port):
-        known = self._slots[slot]
-        if known and known.port != port:
+        """The conversation of that peer's port, which a later peer may have had again."""
+        known, latest = self._slots[slot], self._by_port.get(port)
+        if known and (known.port != port or (known.released and known is not latest)):
             self._forget(slot)
             known = None
         if not known:
-            known = self._slots[slot] = self._by_port.get(port)
+            known = self._slots[slot] = latest
             if not known:
                 raise Broken(f"slot {slot} has a peer that never dialled, at port {port}")
             known.accepted = True
@@ -210,7 +211,8 @@ class Soak:
         known, self._slots[slot] = self._slots[slot], None
         if not known.released:
             raise Broken(f"slot {slot} became free by itself")
-        self._by_port.pop(known.port, None)
+        if self._by_port.get(known.port) is known:
+            del self._by_port[known.port]
 
     def _serve(self, slot, talk, state, available, space):
         if talk.released:
