@@ -7,8 +7,8 @@ import re
 import tty
 
 PROMPT = b">>> "
-ANSWER = re.compile(rb"~heap (\d+) (\d+)\r?\n")
-ASK_HEAP = "print('~heap', gc.mem_alloc(), gc.mem_free())"
+ANSWER = re.compile(rb"~heap (\d+)\r?\n")
+ASK_HEAP = "print('~heap', gc.mem_alloc())"
 BUFFER = 65536
 EVERY = 64  # steps between two expressions
 LOOK = 4  # and between two looks at what is printed
@@ -79,13 +79,13 @@ class Console:
             self._finish()
 
     def _finish(self):
-        """An expression is done, or the boot is."""
+        """An expression is done, or the boot is. The service would print a traceback here too."""
         answer = ANSWER.search(self._text)
         if answer:
             self._evaluated += 1
             self._note_heap(int(answer[1]))
-        elif self.line:
-            self.tracebacks.append(f"REPL: {self._text.decode(errors='replace')}")
+        if b"Traceback" in self._text or (self.line and not answer):
+            self.tracebacks.append(f"printed: {self._text.decode(errors='replace')}")
 
     def _note_heap(self, used):
         """There was a collection of the module's own when less is in use than before."""

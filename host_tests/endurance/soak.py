@@ -362,5 +362,6 @@ def report_of(sim, soak, console, role, seed, broken):
         "repl": console.result(),
         "freeForTheSystem": [min(soak.free_heap), max(soak.free_heap)] if soak.free_heap else [],
     }
+    told = [f"last error: {text}" for text in report["lastErrors"]]
     printed = console.tracebacks + [line for line in sim.lines if "Traceback" in line]
-    return {**report, "failures": broken + stopwatch.failures() + printed}
+    return {**report, "failures": broken + stopwatch.failures() + told + printed}
