@@ -115,3 +115,13 @@ def test_patience_multiplies_the_limits():
     assert stopwatch.missed == 0
     stopwatch.note(wire.CONN_READ, 2, 0)
     assert stopwatch.missed == 1
+
+
+def test_a_miss_is_explained_when_the_wait_for_a_processor_was_longer_than_what_it_was_over():
+    stopwatch = Stopwatch(1)
+    stopwatch.note(wire.CONN_READ, 0, 0.15)
+    stopwatch.explain(0.051, "busy")
+    assert (stopwatch.missed, stopwatch.unexplained) == (1, 0)
+    stopwatch.note(wire.CONN_READ, 0, 0.15)
+    stopwatch.explain(0.049, "slow")
+    assert (stopwatch.missed, stopwatch.unexplained) == (2, 1)

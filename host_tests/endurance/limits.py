@@ -45,8 +45,10 @@ class Stopwatch:
         self._ready = {}  # command -> seconds until DATA_READY and CS were high
         self._taken = {}  # command -> seconds from TRANSFER_READY to CS high
         self._told = []
+        self._over = 0.0  # seconds that the latest transaction was over a limit
         self.count = 0
         self.missed = 0
+        self.unexplained = 0  # missed even without the time that a thread waited for a processor
 
     @staticmethod
     def name(command):
@@ -61,14 +63,19 @@ class Stopwatch:
         self._taken[command].append(taken)
         self.count += 1
         before = self.missed
+        self._over = max(
+            ready - READY_S * self._patience, taken - self._limit(command) * self._patience
+        )
         if ready >= READY_S * self._patience:
             self._miss(command, "DATA_READY and CS were high", ready)
         if taken >= self._limit(command) * self._patience:
             self._miss(command, "CS rose", taken)
         return self.missed - before
 
-    def explain(self, text):
-        """What else is known of the latest limit that was missed."""
+    def explain(self, waited, text):
+        """What is known of the latest limit that was missed; seconds of waiting for a processor."""
+        if waited <= self._over:
+            self.unexplained += 1
         if self.missed <= SHOWN:
             self._told[-1] += f"; {text}"
 

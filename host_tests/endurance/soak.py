@@ -79,10 +79,12 @@ class TimedController(RawController):
         return answer
 
     def _explain(self, module, own):
+        module = Threads.between(module, self._module.read())
+        own = Threads.between(own, self._own.read())
         self.stopwatch.explain(
+            sum(waited for _, waited in module + own) / 1000,
             "(computed, waited for a processor) in ms: "
-            f"the module's threads {Threads.between(module, self._module.read())}, "
-            f"ours {Threads.between(own, self._own.read())}; the REPL: {self._console.line}"
+            f"the module's threads {module}, ours {own}; the REPL: {self._console.line}",
         )
 
 
@@ -354,6 +356,7 @@ def report_of(sim, soak, console, role, seed, broken):
         "limits": stopwatch.limits(),
         "commands": stopwatch.commands(),
         "missed": stopwatch.missed,
+        "missedUnexplained": stopwatch.unexplained,
         "connections": dict(sorted(soak.endings.count.items())),
         "bytesToThePeers": soak.endings.to_peers,
         "bytesToTheController": soak.endings.to_controller,
