@@ -22,6 +22,7 @@ from spinet.port import ticks_add, ticks_diff, ticks_ms
 from spinet.report import diagnostics
 from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack_tls import TlsStack
+from spinet.tcp_buffer import copy
 from spinet.trace_report import dump_lines
 from spinet.wlan import Wlan
 
@@ -44,13 +45,12 @@ _STOP = const(2)
 _TAKEN = const(5)
 _TAKEN_ZERO = const(32)
 _WITHDRAWN = const(5)
-_GATHER = const(6)
+_BROKEN = const(6)
 _FAILED = const(7)
 _RSSI = const(27)
 _LOOP = const(6)
 
 PASSES = const(1000)  # between two looks at whether stop() was called
-_PUSH = const(0x02)
 
 current = None  # the Service that runs, for the REPL and for reports
 on_boot = None  # called with each Service before it starts: for settings that outlive a reset
@@ -149,6 +149,9 @@ class Service:
         kit[hot.RX] = self.link.rx
         kit[hot.RECORDS] = [slot.record for slot in manager.slots]
         kit[hot.READABLE : hot.WRITE + 1] = manager.calls
+        kit[hot.MARKS_OF] = [slot.marks() for slot in manager.slots]
+        kit[hot.MEMORY_OF] = [slot.memory() for slot in manager.slots]
+        kit[hot.COPY] = copy
         kit[hot.KIT_SIGNALS] = array("I", [0] * hot.SIGNALS)
         kit[hot.FAST] = 0
         self.port.bind(kit)
@@ -182,8 +185,7 @@ class Service:
             else:
                 resumed = 0
                 self._serve(why)
-                if why != _GATHER or loop[_STALE]:
-                    self._tidy(loop[_NOW])
+                self._tidy(loop[_NOW])
 
     def stop(self):
         """From any thread: run() returns soon."""
@@ -194,34 +196,22 @@ class Service:
         """What the hot path left of this pass's transaction, or all of it."""
         if why == _PLAIN:
             self.port.conclude(self.link)
-        elif why == _GATHER:
-            self._write()
         elif why == _SHORT:
             self._finish_write()
         elif why == _FAILED:
             slot = self.manager.slots[wire.request_socket(self.link.rx)]
             slot.read_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
+        elif why == _BROKEN:
+            slot = self.manager.slots[wire.request_socket(self.link.rx)]
+            slot.write_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
         elif why == _WITHDRAWN:
             self.port.withdraw()
         else:
             self.port.serve(self.link, self._loop[_NOW])
 
-    def _write(self):
-        """A connWrite whose bytes gather; they have to leave in time, and nothing else is new."""
-        message = self.link.rx
-        manager = self.manager
-        push = message[3] & _PUSH != 0
-        slot = manager.slots[message[2]]
-        slot.write(message, wire.DATA, wire.request_length(message), push)
-        loop = self._loop
-        if not slot.held_by_stack():
-            loop[_STALE] = 1  # it broke
-        elif manager.timed and ticks_diff(manager.soonest, loop[_DUE]) < 0:
-            loop[_DUE] = manager.soonest
-
     def _finish_write(self):
         message = self.link.rx
-        push = wire.request_flags(message) & _PUSH != 0
+        push = wire.request_flags(message) & wire.FLAG_PUSH != 0
         taken = self._loop[_TAKEN] - _TAKEN_ZERO
         slot = self.manager.slots[wire.request_socket(message)]
         slot.finish_write(message, wire.DATA, wire.request_length(message), push, taken)
