@@ -18,41 +18,47 @@ _MARKS = const(5)
 
 
 @micropython.viper
-def copy(into, data, at: int, n: int):
+def copy(into: ptr32, data: ptr32, at: int, n: int):
     """data[at & 0xFFFF : + n] -> into[at >> 16 : + n], word by word where both are aligned.
 
-    Viper takes four arguments, hence `at`. Bounds are the caller's.
+    Viper takes four arguments, hence `at`, and has the first two in registers. A fixed index is
+    part of the load and of the store, so the pointers move. Bounds are the caller's.
     """
     i = at >> 16
     j = at & 0xFFFF
-    last = i + n
-    if (i | j) & 3 == 0:
-        # Pointers that move: a fixed index is part of the load and the store.
-        target4 = ptr32(uint(ptr32(into)) + i)
-        source4 = ptr32(uint(ptr32(data)) + j)
-        while n >= 32:
-            target4[0] = source4[0]
-            target4[1] = source4[1]
-            target4[2] = source4[2]
-            target4[3] = source4[3]
-            target4[4] = source4[4]
-            target4[5] = source4[5]
-            target4[6] = source4[6]
-            target4[7] = source4[7]
-            target4 = ptr32(uint(target4) + 32)
-            source4 = ptr32(uint(source4) + 32)
-            n -= 32
-            i += 32
-            j += 32
-        while n >= 4:
-            target4[0] = source4[0]
-            target4 = ptr32(uint(target4) + 4)
-            source4 = ptr32(uint(source4) + 4)
-            n -= 4
-            i += 4
-            j += 4
     target = ptr8(into)
     source = ptr8(data)
+    last = i + n
+    if (i | j) & 3 == 0:
+        into = ptr32(uint(ptr32(into)) + i)
+        data = ptr32(uint(ptr32(data)) + j)
+        while n >= 64:
+            into[0] = data[0]
+            into[1] = data[1]
+            into[2] = data[2]
+            into[3] = data[3]
+            into[4] = data[4]
+            into[5] = data[5]
+            into[6] = data[6]
+            into[7] = data[7]
+            into[8] = data[8]
+            into[9] = data[9]
+            into[10] = data[10]
+            into[11] = data[11]
+            into[12] = data[12]
+            into[13] = data[13]
+            into[14] = data[14]
+            into[15] = data[15]
+            into = ptr32(uint(into) + 64)
+            data = ptr32(uint(data) + 64)
+            n -= 64
+        while n >= 4:
+            into[0] = data[0]
+            into = ptr32(uint(into) + 4)
+            data = ptr32(uint(data) + 4)
+            n -= 4
+        j += last - n - i
+        i = last - n
     while i < last:
         target[i] = source[j]
         i += 1
