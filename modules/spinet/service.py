@@ -127,6 +127,8 @@ class Service:
     def start(self):
         """Signal to the controller that we are up."""
         gc.collect()
+        if port.MICROPYTHON:
+            self._allocated = gc.mem_alloc()
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         now = ticks_ms()
         self._kept = self._told = self.manager.now = self._loop[_NOW] = now
