@@ -101,6 +101,79 @@ def test_sleep_is_bounded_by_what_comes_next(service, clock):
     assert clock.sleeps[-1] <= service_module.WATCH_MS
 
 
+class Heap:
+    """`gc` of a VM: what is allocated, and in which pass it was collected."""
+
+    def __init__(self):
+        self.used = 80000
+        self.collected = 0
+        self.asked = 0
+
+    def mem_alloc(self):
+        self.asked += 1
+        return self.used
+
+    def collect(self):
+        self.collected += 1
+        self.used = 80000
+
+
+@pytest.fixture
+def heap(service, clock, monkeypatch):
+    """A heap whose use after a collection is known; a pass of housekeeping each second."""
+    heap = Heap()
+    monkeypatch.setattr(service_module, "gc", heap)
+    monkeypatch.setattr(service_module.port, "MICROPYTHON", True)
+    second(service, clock)
+    return heap
+
+
+def second(service, clock):
+    clock.now += HOUSEKEEPING_MS
+    service.run_once()
+
+
+def test_garbage_is_collected_in_a_pass_of_its_own(service, clock, heap):
+    heap.used += service_module.GARBAGE - 1
+    second(service, clock)
+    service.run_once()
+    assert heap.collected == 0
+    heap.used += 1
+    second(service, clock)
+    assert heap.collected == 0  # to ask was enough for that pass
+    feeds, asked = service.board.feeds, heap.asked
+    clock.now += 5
+    service.port.idle = lambda: True
+    service.run_once()
+    assert heap.collected == 1
+    assert (service.board.feeds, heap.asked) == (feeds, asked)
+    service.run_once()
+    assert (heap.collected, heap.asked) == (1, asked + 1)  # counting begins anew
+
+
+def test_a_request_or_an_event_comes_before_a_collection(service, clock, heap):
+    ask(service, 7, data=listen_or_connect(80))
+    heap.used += service_module.GARBAGE
+    second(service, clock)
+    service.stack.dial(80)
+    service.run_once()
+    assert service.manager.connected == 1
+    assert heap.collected == 0
+
+
+@pytest.mark.parametrize("garbage", [service_module.GARBAGE, service_module.HEADROOM])
+def test_a_link_that_is_never_idle_puts_a_collection_off_until_headroom_is_used_up(
+    service, clock, heap, garbage
+):
+    service.port.idle = lambda: False
+    heap.used += garbage
+    second(service, clock)
+    for _ in range(5):
+        clock.now += 20
+        service.run_once()
+    assert heap.collected == (garbage == service_module.HEADROOM)
+
+
 def test_close_is_watched_closely(service, clock):
     ask(service, 7, data=listen_or_connect(80))
     peer = service.stack.dial(80)

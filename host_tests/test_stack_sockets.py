@@ -298,7 +298,7 @@ def test_a_narrower_address_is_bound(net):
 
 
 def test_an_ip_is_written_first_octet_lowest():
-    assert socket_calls.dotted(0x0100007F) == "127.0.0.1"
+    assert wire.dotted(0x0100007F) == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import sys
 from struct import pack
 
 import memchip
-from heap_scenarios import QuietBoard
+from radio import SimRadio
 
 from spinet import wire
+from spinet.discovery import Silent
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
 
@@ -64,14 +65,21 @@ class Spi:
         """No clock here."""
 
 
-class Board(QuietBoard):
+class Store:
+    """Nothing was ever remembered."""
+
+    def load(self):
+        return b""
+
+
+class Board:
     """What the service asks of a board; the other ends are memchip's."""
 
     DEBUG = False
     ip = netmask = gateway = 0
 
     def __init__(self):
-        super().__init__("module-clocked", self)
+        self.buffers = memchip.buffers()  # C has them on a chip, too
         self.cs = memchip.Pin(1)
         self.data_ready = memchip.Pin(0)
         self.transfer_ready = memchip.Pin(0)
@@ -81,6 +89,18 @@ class Board(QuietBoard):
 
     def link_port(self):
         return SpiMaster(Spi(), self.cs, self.data_ready, self.transfer_ready)
+
+    def radio(self):
+        return SimRadio(self)
+
+    def store(self):
+        return Store()
+
+    def announcers(self, _stack):
+        return Silent(), Silent()
+
+    def feed(self):
+        """No watchdog."""
 
     def fill(self, status):
         """Nothing of this hardware's."""

@@ -9,7 +9,6 @@ import network
 
 from spinet import wire
 from spinet.port import start_thread, ticks_add, ticks_diff, ticks_ms
-from spinet.socket_calls import dotted
 
 try:
     import eap
@@ -184,8 +183,8 @@ class ChipRadio:
             channel=wire.config_channel(record) or 1,
             max_clients=CLIENTS,
         )
-        ip = dotted(wire.config_ip(record))
-        access_point.ifconfig((ip, dotted(wire.config_netmask(record)), ip, ip))
+        ip = wire.dotted(wire.config_ip(record))
+        access_point.ifconfig((ip, wire.dotted(wire.config_netmask(record)), ip, ip))
 
     def clients(self):
         return len(self._access_point.status("stations"))
@@ -297,10 +296,10 @@ def _found(entry):
 
 def _addresses(record):
     """What ifconfig() takes: address, netmask, gateway, name server."""
-    gateway = dotted(wire.config_gateway(record))
+    gateway = wire.dotted(wire.config_gateway(record))
     return (
-        dotted(wire.config_ip(record)),
-        dotted(wire.config_netmask(record)),
+        wire.dotted(wire.config_ip(record)),
+        wire.dotted(wire.config_netmask(record)),
         gateway,
         gateway,
     )

@@ -20,9 +20,23 @@ def native(function):
 viper = native
 
 
+class _Address:
+    """What `uint(pointer)` is: add bytes, and cast it again."""
+
+    def __init__(self, view):
+        self.view = view
+
+    def __add__(self, n):
+        return _Address(self.view[n:])
+
+
+def _uint(value):
+    return _Address(value.cast("B")) if isinstance(value, memoryview) else int(value)
+
+
 def _pointer(code, width):
     def cast(buf):
-        view = memoryview(buf).cast("B")
+        view = buf.view if isinstance(buf, _Address) else memoryview(buf).cast("B")
         return view[: len(view) // width * width].cast(code)
 
     return cast
@@ -44,7 +58,7 @@ class _Bytes:
 builtins.ptr8 = _Bytes
 builtins.ptr16 = _pointer("H", 2)
 builtins.ptr32 = _pointer("I", 4)
-builtins.uint = int
+builtins.uint = _uint
 
 
 def heap_lock():

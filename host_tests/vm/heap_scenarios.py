@@ -138,13 +138,13 @@ class Bench:
     """
 
     def __init__(self, role):
+        self.received = bytearray(RECEIVED)  # the largest first: the core's heap is small
         self.board = QuietBoard(role, self.network)
         self.spi = self.board.spi
         self.service = Service(self.board)
         self.service.start()
         self.passes(2)
         self.tcp_port = self._listen()
-        self.received = bytearray(RECEIVED)
         self.received_count = 0
         self.response = 0
 

@@ -64,7 +64,15 @@ _OWED = const(16)
 _OWNED = const(32)
 _ROWS = const(128)
 _SEEN = const(96)
+_SOONEST = const(30)
+_TIMED_SLOTS = const(29)
 _WRITING = const(24)
+# and of a slot's `marks`
+_COUNT = const(0)
+_START = const(1)
+_PUSHED = const(2)
+_URGENT = const(3)
+_FLUSH_AT = const(4)
 
 _NO_HANDLE = const(0)
 
@@ -121,9 +129,7 @@ class Connection:
         self._ending = (
             0  # why the peer is gone, while there is still data to read; 0 while it is not
         )
-        self._pushed = 0  # of the ring's bytes: up to here with PSH, the controller asked for it
-        self._due = 0  # of the ring's bytes: up to here at once, full segments or not
-        self._flush_at = 0  # when what has gathered becomes due; meaningful while _gathers()
+        self._marks = ring.marks  # of the ring, and how its bytes are to leave
         self._deadline = 0  # of connecting, or of the next acknowledgement while closing
         self._close_limit = 0
         self._patience_ms = 0  # of a close, for the next acknowledgement
@@ -152,7 +158,8 @@ class Connection:
         """
         state = self.state
         handle = self._handle
-        count = self._ring.count
+        marks = self._marks
+        count = marks[_COUNT]
         manager = self._manager
         rows = self._rows
         bit = 1 << self.number
@@ -168,14 +175,15 @@ class Connection:
         # Another stack (TLS) may have something to tell after each call: the loop has to look.
         rows[_MAY + self.number] = may if self._stack is manager.stack else 0
         wire.status_space(self.record, space)
-        if count > self._due or 1 << state & _TIMED:
-            manager.timed |= bit
+        if count > marks[_URGENT] or 1 << state & _TIMED:
+            rows[_TIMED_SLOTS] |= bit
         else:
-            manager.timed &= ~bit
+            rows[_TIMED_SLOTS] &= ~bit
         if handle:
             index = handle & INDEX_MASK
             if manager.owners[index] is self:
-                wants_room = count or state == _CLOSE_PENDING
+                # What gathers waits for more bytes or its time, not for room.
+                wants_room = marks[_URGENT] or count >= SEGMENT or state == _CLOSE_PENDING
                 rows[_INTEREST + index] = _ALWAYS | EVENT_ROOM if wants_room else _ALWAYS
 
     def held_by_controller(self):
@@ -280,8 +288,6 @@ class Connection:
         self._rows[_HANDLE + self.number] = _NO_HANDLE
         self._manager.detach(handle)
         self._ring.clear()
-        self._pushed = 0
-        self._due = 0
         self._ending = 0
         self._publish()
         return handle
@@ -319,7 +325,7 @@ class Connection:
         """Something was acknowledged."""
         if self.state == _CLOSE_PENDING:
             self.step_close(self._manager.now)
-        elif self._ring.count:
+        elif self._marks[_COUNT]:
             self._drain()
             self._publish()
 
@@ -400,14 +406,15 @@ class Connection:
         if not self._may_send():
             return False
         ring = self._ring
-        if n > ring.size - ring.count:
+        count = self._marks[_COUNT]
+        if n > ring.size - count:
             self._manager.fault("slot %d: write beyond its space" % self.number)
             return False
         self._rows[_OWED + self.number] += n
         self._rows[_WRITING] |= 1 << self.number
         taken = 0
         whole = n if push else n - n % SEGMENT
-        if whole and not ring.count:
+        if whole and not count:
             taken = self._send(buf, offset, whole, not push)
         return self._keep(buf, offset, n, push, taken)
 
@@ -415,24 +422,37 @@ class Connection:
         """The rest of a write(): the stack took `taken` of its n bytes, or that is an error."""
         self._keep(buf, offset, n, push, self._taken(taken))
 
+    def write_failed(self, error):
+        """The hot path met this as it wrote from the ring."""
+        self._taken(error)
+        self._publish()
+
     def _keep(self, buf, offset, n, push, taken):
         if not self._may_send():
             return False
-        ring = self._ring
+        marks = self._marks
         if taken < n:
-            if ring.count <= self._due:  # the first of what gathers now
-                self._flush_at = ticks_add(self._manager.now, FLUSH_MS)
-                self._manager.hasten(self._flush_at)
-            ring.put(buf, offset + taken, n - taken)
+            if marks[_COUNT] <= marks[_URGENT]:  # the first of what gathers now
+                marks[_FLUSH_AT] = ticks_add(self._manager.now, FLUSH_MS)
+                self._manager.hasten(marks[_FLUSH_AT])
+            self._ring.put(buf, offset + taken, n - taken)
         if push:
-            self._pushed = self._due = ring.count
+            marks[_PUSHED] = marks[_URGENT] = marks[_COUNT]
         self._drain()
         self._publish()
         return self._may_send()
 
+    def marks(self):
+        """How much waits in the ring, and how it is to leave: for the hot path."""
+        return self._marks
+
+    def memory(self):
+        """The ring's bytes, for the hot path."""
+        return self._ring.memory
+
     def _gathers(self):
         """True while bytes wait that nobody asked to push."""
-        return self._ring.count > self._due
+        return self._marks[_COUNT] > self._marks[_URGENT]
 
     def _send(self, buf, offset, n, more):
         """Hand n bytes to the stack; returns how many it took."""
@@ -459,15 +479,17 @@ class Connection:
     def _drain(self):
         """Move what may leave from the ring to the stack, as far as it has room."""
         ring = self._ring
-        while self._handle and ring.count:
+        marks = self._marks
+        while self._handle and marks[_COUNT]:
             run = self._sendable()
             if not run:
                 return
-            straight = ring.size - ring.start
+            start = marks[_START]
+            straight = ring.size - start
             if run > straight:
                 run = straight
             # PSH on the last byte that was pushed, on none before it and on none that was not.
-            taken = self._send(ring.memory, ring.start, run, run != self._pushed)
+            taken = self._send(ring.memory, start, run, run != marks[_PUSHED])
             if not self._handle:
                 return
             self._sent(taken)
@@ -476,22 +498,22 @@ class Connection:
 
     def _sendable(self):
         """How many of the ring's bytes may leave in one write: never across the push mark."""
-        if self._pushed:
-            return self._pushed
-        if self._due:
-            return self._due
-        return self._ring.count - self._ring.count % SEGMENT
+        marks = self._marks
+        count = marks[_COUNT]
+        return marks[_PUSHED] or marks[_URGENT] or count - count % SEGMENT
 
     def _sent(self, n):
         self._ring.drop(n)
-        if self._due:  # else nothing was pushed either
-            self._pushed = max(0, self._pushed - n)
-            self._due = max(0, self._due - n)
+        marks = self._marks
+        if marks[_URGENT]:  # else nothing was pushed either
+            marks[_PUSHED] = max(0, marks[_PUSHED] - n)
+            marks[_URGENT] = max(0, marks[_URGENT] - n)
 
     def step_flush(self, now):
         """What has gathered for FLUSH_MS leaves, full segment or not."""
-        if self._handle and self._gathers() and ticks_diff(now, self._flush_at) >= 0:
-            self._due = self._ring.count
+        marks = self._marks
+        if self._handle and self._gathers() and ticks_diff(now, marks[_FLUSH_AT]) >= 0:
+            marks[_URGENT] = marks[_COUNT]
             self._drain()
             self._publish()
 
@@ -516,7 +538,8 @@ class Connection:
         self._stack.linger(self._handle, linger_s)
         self._stack.shutdown_rx(self._handle)
         self._ending = 0
-        self._pushed = self._due = self._ring.count
+        marks = self._marks
+        marks[_PUSHED] = marks[_URGENT] = marks[_COUNT]
         self._unacknowledged = -1
         self._deadline = ticks_add(manager.now, self._patience_ms)
         self._close_limit = ticks_add(manager.now, limit)
@@ -542,7 +565,7 @@ class Connection:
         if self.state != _CLOSE_PENDING:
             return  # the drain found it broken
         # -1: this stack cannot know, and finishes the delivery of what it took by itself.
-        left = self._ring.count + max(0, self._stack.in_flight(self._handle))
+        left = self._marks[_COUNT] + max(0, self._stack.in_flight(self._handle))
         if not left:
             self._stack.close(self._detach())
             self._set_state(_CLOSE_READY)
@@ -573,7 +596,7 @@ class Connection:
         owed = _OWED + self.number
         left = 0
         if self._may_send():
-            left = self._ring.count + max(0, self._stack.in_flight(self._handle))
+            left = self._marks[_COUNT] + max(0, self._stack.in_flight(self._handle))
         if not self._watched or left < rows[owed]:
             self._moved_at = now
         elif left and ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
@@ -593,7 +616,7 @@ class Connection:
         if self.state == _CONNECTING:
             return max(0, ticks_diff(self._deadline, now))
         if self._gathers():
-            return max(0, ticks_diff(self._flush_at, now))
+            return max(0, ticks_diff(self._marks[_FLUSH_AT], now))
         return -1
 
 
@@ -634,8 +657,6 @@ class ConnectionManager:
         self._occupied = 0  # bit map of slots that are not free
         self._over = 0  # bit map of slots in closeReady
         self.owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
-        self.timed = 0  # bit map of slots that have a deadline; kept by Connection._publish
-        self.soonest = 0  # of their deadlines, or earlier; meaningful while `timed`
         self._plain = (stack.readable, stack.read, stack.recved, stack.write)
         # Of each slot's stack, for the hot path; see use().
         self.calls = [[call] * wire.SOCKETS for call in self._plain]
@@ -664,8 +685,9 @@ class ConnectionManager:
 
     def hasten(self, when):
         """Somebody has a deadline then; step() is called in time for it."""
-        if not self.timed or ticks_diff(when, self.soonest) < 0:
-            self.soonest = when
+        rows = self.rows
+        if not rows[_TIMED_SLOTS] or ticks_diff(when, rows[_SOONEST]) < 0:
+            rows[_SOONEST] = when
 
     def use(self, number, stack):
         """The hot path calls this stack for that slot."""
@@ -797,7 +819,7 @@ class ConnectionManager:
 
     def step(self, now):
         """Time passes: flush, give up, finish closing."""
-        if self.timed:
+        if self.rows[_TIMED_SLOTS]:
             self._step_timed(now)
         if ticks_diff(now, self._watched_at) >= WATCH_MS:
             self._watched_at = now
@@ -807,16 +829,17 @@ class ConnectionManager:
 
     def _step_timed(self, now):
         for slot in self.slots:
-            if self.timed >> slot.number & 1:
+            if self.rows[_TIMED_SLOTS] >> slot.number & 1:
                 slot.step_connect(now)
                 slot.step_flush(now)
                 slot.step_close(now)
-        self.soonest = ticks_add(now, max(0, self.due_ms(now)))
+        self.rows[_SOONEST] = ticks_add(now, max(0, self.due_ms(now)))
 
     def step_if_due(self, now):
         """step(), when there is something for it to do."""
-        if (self.timed and ticks_diff(now, self.soonest) >= 0) or (
-            self.rows[_WRITING] and ticks_diff(now, self._watched_at) >= WATCH_MS
+        rows = self.rows
+        if (rows[_TIMED_SLOTS] and ticks_diff(now, rows[_SOONEST]) >= 0) or (
+            rows[_WRITING] and ticks_diff(now, self._watched_at) >= WATCH_MS
         ):
             self.step(now)
 
@@ -839,16 +862,18 @@ class ConnectionManager:
     def due_ms(self, now):
         """How long the loop may sleep; -1: as long as it likes."""
         soonest = -1
-        if self.timed:
+        timed = self.rows[_TIMED_SLOTS]
+        if timed:
             for slot in self.slots:
-                due = slot.due_ms(now) if self.timed >> slot.number & 1 else -1
+                due = slot.due_ms(now) if timed >> slot.number & 1 else -1
                 if due >= 0 and (soonest < 0 or due < soonest):
                     soonest = due
         return soonest
 
     def sleep_ms(self, now):
         """As due_ms(), but asks no slot: it may be too short."""
-        return max(0, ticks_diff(self.soonest, now)) if self.timed else -1
+        rows = self.rows
+        return max(0, ticks_diff(rows[_SOONEST], now)) if rows[_TIMED_SLOTS] else -1
 
     def summary(self):
         """Both bit maps, as wire.put_conn_status() takes them."""

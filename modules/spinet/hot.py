@@ -8,8 +8,9 @@ Whatever is out of the ordinary it leaves undone and hands to Service.run(), whi
 way: Link, Commands and Connection do the same for every request, and the tests compare the two.
 
 What both ways share are arrays of words, none of them negative: `rows` of the ConnectionManager,
-`signals` of a SpiMaster, `loop` of the Service, `count` of the Link. All in the service thread
-but EDGE. Offsets of the records are repeated from wire.py, and a test compares them.
+`marks` of each slot's ring, `signals` of a SpiMaster, `loop` of the Service, `count` of the Link.
+All in the service thread but EDGE. Offsets of the records are repeated from wire.py, and a test
+compares them.
 """
 
 import micropython
@@ -25,6 +26,8 @@ CONNECTED_SLOTS = const(25)
 CLOSED_SLOTS = const(26)
 RSSI = const(27)  # as a byte; set by the service
 DELIVER = const(28)  # stack indexes whose SEEN events nobody has been told of
+TIMED_SLOTS = const(29)  # slots that have a deadline; kept by Connection._publish, and here
+SOONEST = const(30)  # of their deadlines, or earlier; meaningful while there are any
 # of each index of the stack:
 OWNED = const(32)  # + index: the handle as it was attached, 0 when nobody cares
 INTEREST = const(64)  # + index: events that its owner wants to hear of
@@ -34,6 +37,14 @@ ROWS = const(128)
 MAY_READ = const(1)  # connected, and the peer has not ended it
 MAY_WRITE = const(2)  # the peer listens, and nothing waits in the ring
 MAY_GATHER = const(4)  # the peer listens
+
+# Words of `marks`, of each slot: its ring, what was accepted and not yet taken by the stack
+COUNT = const(0)  # bytes held
+START = const(1)  # where the oldest is
+PUSHED = const(2)  # of these bytes: up to here with PSH, the controller asked for it
+URGENT = const(3)  # up to here at once, full segments or not
+FLUSH_AT = const(4)  # when the others become urgent; meaningful while there are others
+MARKS = const(5)
 
 # Words of `signals`
 EDGE = const(0)  # TRANSFER_READY rose; set by the pin interrupt, cleared as a transaction starts
@@ -59,8 +70,8 @@ EVENTS = const(2)  # deliver, then go on with this pass
 PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
 SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
 WITHDRAWN = const(5)  # an edge whose request is gone
+BROKEN = const(6)  # a connWrite was kept, and the stack, asked to take from it, said what TAKEN has
 FAILED = const(7)  # a connRead, answered with nothing, found the error that TAKEN has
-GATHER = const(6)  # a connWrite's data is in rx, and is the Connection's to keep or to send
 
 # Places in `kit`, which Service.bind() makes
 WAIT = const(0)  # of the stack, as are the next three
@@ -82,7 +93,10 @@ FAST = const(15)  # 1: the module drives the clock, and turn() serves; 0: the po
 EXCHANGE = const(16)
 CS = const(17)
 REQUESTED = const(18)  # TRANSFER_READY's level
-KIT = const(19)
+MARKS_OF = const(19)  # of each slot
+MEMORY_OF = const(20)  # of each slot: its ring's
+COPY = const(21)
+KIT = const(22)
 
 _MASK = const(0x3FFFFFFF)  # of ticks and counts
 _HALF = const(0x20000000)
@@ -104,6 +118,10 @@ _DATA = const(12)
 _STATUS_SIZE = const(20)
 _AMOUNT = const(12)  # of a ConnStatus: bytesAvailable
 _SEGMENT = const(1440)
+_FLUSH_MS = const(20)
+_RING_SIZE = const(4096)
+_ALWAYS = const(50)  # events that are delivered whatever there is to write
+_ROOM = const(8)
 _WOULDBLOCK = const(-7)
 
 
@@ -135,6 +153,9 @@ def turn(kit, passes: int, resumed: int) -> int:
     exchange = kit[EXCHANGE]
     cs = kit[CS]
     requested = kit[REQUESTED]
+    marks = kit[MARKS_OF]
+    memory = kit[MEMORY_OF]
+    copy = kit[COPY]
     now = loop[NOW]
     while True:
         if resumed:
@@ -229,26 +250,98 @@ def turn(kit, passes: int, resumed: int) -> int:
             sent_words[_RESPONSE_WORD] = size
             exchange(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
             taken = size
+            wanted = size
             if command == _WRITE:
-                if not may & MAY_WRITE or not (flags & _PUSH or length % _SEGMENT == 0):
-                    cs(1)
-                    signals[LEVEL_COUNTS] = 1
-                    count[0] = count[0] + 1 & _MASK
-                    return GATHER
-                # Straight into the stack: full segments, or what is to be pushed.
+                handle = rows[HANDLE + socket]
                 rows[OWED + socket] = rows[OWED + socket] + size
                 rows[WRITING] = rows[WRITING] | 1 << socket
-                more = 0 if flags & _PUSH else 1
-                taken = int(write[socket](rows[HANDLE + socket], rx, _DATA, size, more))
+                # Straight into the stack: full segments, or what is to be pushed.
+                taken = 0
+                wanted = 0
+                if may & MAY_WRITE:
+                    wanted = size if flags & _PUSH else size - size % _SEGMENT
+                    if wanted:
+                        more = 0 if flags & _PUSH else 1
+                        taken = int(write[socket](handle, rx, _DATA, wanted, more))
             cs(1)
             signals[LEVEL_COUNTS] = 1
             count[0] = count[0] + 1 & _MASK
-            if taken != size:
+            if taken != wanted:
                 loop[TAKEN] = taken + TAKEN_ZERO
                 return SHORT
             if amount < 0 and amount != _WOULDBLOCK:
                 loop[TAKEN] = amount + TAKEN_ZERO
                 return FAILED
+            if taken < size:
+                # The rest into the ring, and from there what may leave.
+                mark = ptr32(marks[socket])
+                held = mark[COUNT]
+                start = mark[START]
+                pushed = mark[PUSHED]
+                urgent = mark[URGENT]
+                if held <= urgent:  # the first of what gathers now
+                    due = now + _FLUSH_MS & _MASK
+                    mark[FLUSH_AT] = due
+                    if rows[TIMED_SLOTS] == 0 or (due - rows[SOONEST] & _MASK) >= _HALF:
+                        rows[SOONEST] = due
+                size -= taken
+                index = start + held & _RING_SIZE - 1
+                run = _RING_SIZE - index
+                if run > size:
+                    run = size
+                copy(memory[socket], rx, index << 16 | _DATA + taken, run)
+                if run < size:
+                    copy(memory[socket], rx, _DATA + taken + run, size - run)
+                held += size
+                if flags & _PUSH:
+                    pushed = held
+                    urgent = held
+                taken = 0
+                while held:
+                    run = pushed
+                    if run == 0:
+                        run = urgent
+                    if run == 0:
+                        run = held - held % _SEGMENT
+                    if run == 0:
+                        break
+                    if run > _RING_SIZE - start:
+                        run = _RING_SIZE - start
+                    # PSH on the last byte that was pushed, and on no other.
+                    more = 0 if run == pushed else 1
+                    taken = int(write[socket](handle, memory[socket], start, run, more))
+                    if taken > 0:
+                        held -= taken
+                        start = start + taken & _RING_SIZE - 1 if held else 0
+                        pushed = pushed - taken if pushed > taken else 0
+                        urgent = urgent - taken if urgent > taken else 0
+                    if taken < run:
+                        break
+                mark[COUNT] = held
+                mark[START] = start
+                mark[PUSHED] = pushed
+                mark[URGENT] = urgent
+                if taken < 0 and taken != _WOULDBLOCK:
+                    loop[TAKEN] = taken + TAKEN_ZERO
+                    return BROKEN
+                # As Connection._publish() has it.
+                may &= MAY_READ | MAY_GATHER
+                rows[MAY + socket] = may if held else may | MAY_WRITE
+                run = _RING_SIZE - held
+                if run > _MAX_DATA:
+                    run = _MAX_DATA
+                record = ptr8(records[socket])
+                record[14] = run
+                record[15] = run >> 8
+                index = 1 << socket
+                if held > urgent:
+                    rows[TIMED_SLOTS] = rows[TIMED_SLOTS] | index
+                else:
+                    rows[TIMED_SLOTS] = rows[TIMED_SLOTS] & (0xFF ^ index)
+                index = INTEREST + (handle & 31)
+                rows[index] = _ALWAYS | _ROOM if urgent or held >= _SEGMENT else _ALWAYS
+                if rows[TIMED_SLOTS] and (rows[SOONEST] - loop[DUE] & _MASK) >= _HALF:
+                    loop[DUE] = rows[SOONEST]
 
         if not fast or loop[STALE] or (now - loop[DUE] & _MASK) < _HALF:
             return TIDY

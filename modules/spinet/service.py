@@ -22,14 +22,15 @@ from spinet.port import ticks_add, ticks_diff, ticks_ms
 from spinet.report import diagnostics
 from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack_tls import TlsStack
+from spinet.tcp_buffer import copy
 from spinet.trace_report import dump_lines
 from spinet.wlan import Wlan
 
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
 HOUSEKEEPING_MS = const(1000)
 WATCH_MS = const(20)  # how often WiFi is looked at while something is under way there
-GARBAGE = const(32768)  # bytes allocated since the last collection that call for one at idle
-HEADROOM = const(65536)  # and so many for one at once, idle or not, whoever allocates
+GARBAGE = const(16384)  # bytes allocated since the last collection that call for one at idle
+HEADROOM = const(65536)  # and so many for one, idle or not
 
 # Words and reasons, as hot.py has them
 _DONE = const(0)
@@ -43,14 +44,14 @@ _STALE = const(3)
 _STOP = const(2)
 _TAKEN = const(5)
 _TAKEN_ZERO = const(32)
+_TIDY = const(1)
 _WITHDRAWN = const(5)
-_GATHER = const(6)
+_BROKEN = const(6)
 _FAILED = const(7)
 _RSSI = const(27)
 _LOOP = const(6)
 
 PASSES = const(1000)  # between two looks at whether stop() was called
-_PUSH = const(0x02)
 
 current = None  # the Service that runs, for the REPL and for reports
 on_boot = None  # called with each Service before it starts: for settings that outlive a reset
@@ -86,6 +87,7 @@ class Service:
         self._kept = 0  # when housekeeping was last done
         self._allocated = -1  # heap in use soon after the last collection; -1: not known yet
         self._littered = False  # there is enough garbage for a collection at idle
+        self._crowded = False  # there is so much that it does not wait for that
         self._loop = array("I", [0] * _LOOP)  # what the hot path goes by
         self._kit = [None] * hot.KIT
         self._telling = None  # lines of the trace that are printed one by one; set by _report()
@@ -126,7 +128,7 @@ class Service:
         """Signal to the controller that we are up."""
         gc.collect()
         if port.MICROPYTHON:
-            gc.threshold(HEADROOM)
+            self._allocated = gc.mem_alloc()
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         now = ticks_ms()
         self._kept = self._told = self.manager.now = self._loop[_NOW] = now
@@ -149,6 +151,9 @@ class Service:
         kit[hot.RX] = self.link.rx
         kit[hot.RECORDS] = [slot.record for slot in manager.slots]
         kit[hot.READABLE : hot.WRITE + 1] = manager.calls
+        kit[hot.MARKS_OF] = [slot.marks() for slot in manager.slots]
+        kit[hot.MEMORY_OF] = [slot.memory() for slot in manager.slots]
+        kit[hot.COPY] = copy
         kit[hot.KIT_SIGNALS] = array("I", [0] * hot.SIGNALS)
         kit[hot.FAST] = 0
         self.port.bind(kit)
@@ -167,6 +172,7 @@ class Service:
         manager = self.manager
         turn = hot.turn
         resumed = 0
+        calm = True  # nothing was handed out in this pass
         loop[_STALE] = 1  # who knows what was done since the last run
         self._plan(loop[_NOW])
         while True:
@@ -179,11 +185,15 @@ class Service:
                 loop[_STALE] = 1
                 manager.deliver()
                 resumed = 1
+                calm = False
             else:
                 resumed = 0
                 self._serve(why)
-                if why != _GATHER or loop[_STALE]:
+                if why == _TIDY and calm and self._may_collect():
+                    self._collect()
+                else:
                     self._tidy(loop[_NOW])
+                calm = True
 
     def stop(self):
         """From any thread: run() returns soon."""
@@ -194,34 +204,22 @@ class Service:
         """What the hot path left of this pass's transaction, or all of it."""
         if why == _PLAIN:
             self.port.conclude(self.link)
-        elif why == _GATHER:
-            self._write()
         elif why == _SHORT:
             self._finish_write()
         elif why == _FAILED:
             slot = self.manager.slots[wire.request_socket(self.link.rx)]
             slot.read_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
+        elif why == _BROKEN:
+            slot = self.manager.slots[wire.request_socket(self.link.rx)]
+            slot.write_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
         elif why == _WITHDRAWN:
             self.port.withdraw()
         else:
             self.port.serve(self.link, self._loop[_NOW])
 
-    def _write(self):
-        """A connWrite whose bytes gather; they have to leave in time, and nothing else is new."""
-        message = self.link.rx
-        manager = self.manager
-        push = message[3] & _PUSH != 0
-        slot = manager.slots[message[2]]
-        slot.write(message, wire.DATA, wire.request_length(message), push)
-        loop = self._loop
-        if not slot.held_by_stack():
-            loop[_STALE] = 1  # it broke
-        elif manager.timed and ticks_diff(manager.soonest, loop[_DUE]) < 0:
-            loop[_DUE] = manager.soonest
-
     def _finish_write(self):
         message = self.link.rx
-        push = wire.request_flags(message) & _PUSH != 0
+        push = wire.request_flags(message) & wire.FLAG_PUSH != 0
         taken = self._loop[_TAKEN] - _TAKEN_ZERO
         slot = self.manager.slots[wire.request_socket(message)]
         slot.finish_write(message, wire.DATA, wire.request_length(message), push, taken)
@@ -287,8 +285,6 @@ class Service:
         if ticks_diff(now, self._kept) >= HOUSEKEEPING_MS:
             self._kept = now
             self._keep_house()
-        elif self._littered and self.port.idle():
-            self._collect()
 
     def _keep_house(self):
         self.wlan.refresh(self.manager.now)
@@ -299,16 +295,26 @@ class Service:
             if self._allocated < 0:
                 self._allocated = used
             self._littered = used - self._allocated >= GARBAGE
+            self._crowded = used - self._allocated >= HEADROOM
+
+    def _may_collect(self):
+        """There is garbage, and nobody waits, or it cannot wait."""
+        return self._littered and (self._crowded or self.port.idle())
 
     def _collect(self):
-        """Collect garbage while the link is idle, in a pass that does nothing else that is long.
+        """Collect garbage in a pass that does nothing else: what is due has the next one.
 
-        To ask how much there is takes a while as well, so that was another pass. HEADROOM is the
-        bound on how long a link that is never idle can put this off.
+        To ask how much there is takes a while as well, so that was another pass, and is the next
+        one, where counting begins anew. HEADROOM is the
+        bound on how long a link that is never idle can put this off; gc.threshold() would not do,
+        as it counts what was given back at once, and collects in whichever pass that is exceeded.
         """
         self._littered = False
+        self._crowded = False
         gc.collect()
         self._allocated = -1
+        self._kept = ticks_add(self._kept, -HOUSEKEEPING_MS)
+        self._loop[_DUE] = self._loop[_NOW]
 
     def shut(self):
         """The end: every connection is reset, every socket given back."""

@@ -17,7 +17,6 @@ from micropython import const
 from spinet import wire
 from spinet.connection import CONNECT_TIMEOUT_MS
 from spinet.port import ticks_add, ticks_diff
-from spinet.socket_calls import dotted
 from spinet.stack import ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 
 SESSIONS = const(4)
@@ -69,7 +68,7 @@ class Session:
 
     def title(self):
         """Whom it calls, as host:port."""
-        return "%s:%d" % (self.name.decode() if self.name else dotted(self.ip), self.port)
+        return "%s:%d" % (self.name.decode() if self.name else wire.dotted(self.ip), self.port)
 
     def is_for(self, ip, name):
         """True when this is the peer it calls."""

@@ -234,8 +234,3 @@ def default_calls():
 def new_wake():
     """A source of the stack's wait() whose ring() ends it, from any thread."""
     return EventWake() if port.hostnet else FlagWake()
-
-
-def dotted(ip):
-    """The u32 of a record as text, first octet lowest: 0x0100007F is 127.0.0.1."""
-    return ".".join(str(ip >> shift & 0xFF) for shift in (0, 8, 16, 24))

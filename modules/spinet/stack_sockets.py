@@ -12,7 +12,7 @@ import socket
 from micropython import const
 
 from spinet import port
-from spinet.socket_calls import default_calls, dotted, err_of, new_wake
+from spinet.socket_calls import default_calls, err_of, new_wake
 from spinet.stack import (
     ERR_CLSD,
     ERR_CONN,
@@ -32,6 +32,7 @@ from spinet.stack import (
     is_for_now,
 )
 from spinet.tcp_buffer import rings
+from spinet.wire import dotted
 
 CONNECTIONS = const(8)
 FAREWELLS = const(16)  # closed sockets that wait for the peer's FIN; beyond, the oldest is dropped

@@ -308,6 +308,11 @@ def peer_limit(message):
     return get_u16(message, DATA + 8)
 
 
+def dotted(ip):
+    """The u32 of a record as text, first octet lowest: 0x0100007F is 127.0.0.1."""
+    return ".".join(str(ip >> shift & 0xFF) for shift in (0, 8, 16, 24))
+
+
 def peer_dotted(message):
     """remoteIp as text, in bytes."""
     return ".".join(str(octet) for octet in message[DATA : DATA + 4]).encode()

@@ -548,6 +548,17 @@ static mp_obj_t memchip_shifted(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(memchip_shifted_obj, memchip_shifted);
 
+/* buffers(): tx and rx of the link, in memory of C's, as those that DMA reaches on a chip. */
+static mp_obj_t memchip_buffers(void) {
+    _Alignas(4) static uint8_t buffers[2][MESSAGE_SIZE];
+    mp_obj_t items[2] = {
+        mp_obj_new_bytearray_by_ref(MESSAGE_SIZE, buffers[0]),
+        mp_obj_new_bytearray_by_ref(MESSAGE_SIZE, buffers[1]),
+    };
+    return mp_obj_new_tuple(2, items);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_buffers_obj, memchip_buffers);
+
 #define FUNCTION(name) { MP_ROM_QSTR(MP_QSTR_##name), MP_ROM_PTR(&memchip_##name##_obj) }
 
 static const mp_rom_map_elem_t memchip_globals_table[] = {
@@ -555,6 +566,7 @@ static const mp_rom_map_elem_t memchip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&pin_type) },
     { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&memchip_close_obj) },
     FUNCTION(init), FUNCTION(message), FUNCTION(shifted), FUNCTION(exchange),
+    FUNCTION(buffers),
     FUNCTION(instructions), FUNCTION(pace),
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
     FUNCTION(listen), FUNCTION(accept), FUNCTION(connect), FUNCTION(addresses),
