@@ -15,7 +15,6 @@ from micropython import const
 
 from spinet import port
 from spinet.link import LinkLost
-from spinet.port import ticks_add, ticks_diff, ticks_ms
 from spinet.tcp_buffer import copy
 
 MODULE_CLOCKED = const(0)
@@ -240,7 +239,7 @@ class VirtualBus:
 
     def has_news(self):
         """True while a whole frame is here that was not handled."""
-        return self._start != self._end and self._frame_length() >= 0
+        return self._start != self._end and self._next_length() != _NOT_YET
 
     def on_ready(self):
         """The stack's wait() saw that something came."""
@@ -271,31 +270,29 @@ class VirtualBus:
         self._end -= self._start
         self._start = 0
 
-    def _await_frames(self, limit):
-        """Sleep in the system call that receives, for _PATIENCE_MS and not far beyond limit."""
+    def _await_frames(self):
+        """Sleep in the system call that receives, one less than to poll before it."""
         self._make_room()
         n = hostnet.await_recv(self.key, self._buffer, self._end, _BUFFER - self._end)
-        if n == _EAGAIN or ticks_diff(limit, ticks_ms()) < 0:
+        if n == _EAGAIN:
             self._lost("the controller does not clock any more")
         self._received(n)
 
-    def _frame_length(self):
-        """Payload of the next frame if it is whole, else _NOT_YET."""
-        length = frame_length(self._buffer, self._start, self._end)
-        if length == _TOO_LONG:
-            self._broken("a payload has at most 4096 bytes")
-        return length
+    def _next_length(self):
+        return frame_length(self._buffer, self._start, self._end)
 
     def _handle_frames(self, all_of_them):
         """Handle whole frames in their order, up to the first edge that somebody waits for."""
         while True:
-            length = self._frame_length()
-            if length < 0:
+            length = self._next_length()
+            if length == _NOT_YET:
                 return
             if self._handle(length) and not all_of_them:
                 return  # the loop acts on the edge before it sees what came after it
 
     def _handle(self, length):
+        if length == _TOO_LONG:
+            self._broken("a payload has at most 4096 bytes")
         at = self._start
         kind = self._buffer[at]
         arg = self._buffer[at + 1]
@@ -342,11 +339,10 @@ class VirtualBus:
         self._into_at = offset
         self._expected = n
         self._send(_CLOCK, n)
-        limit = ticks_add(ticks_ms(), _PATIENCE_MS)
         while self._expected:
-            length = self._frame_length()
-            if length < 0:
-                self._await_frames(limit)
+            length = frame_length(self._buffer, self._start, self._end)
+            if length == _NOT_YET:
+                self._await_frames()
             else:
                 self._handle(length)
 

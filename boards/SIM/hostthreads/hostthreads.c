@@ -17,8 +17,7 @@
 // whenever the REPL's thread sleeps.
 void sim_delay_ms(unsigned long ms) {
     mp_uint_t start = mp_hal_ticks_ms();
-    mp_uint_t passed = 0;
-    for (; passed < ms; passed = mp_hal_ticks_ms() - start) {
+    for (mp_uint_t passed = 0; passed < ms; passed = mp_hal_ticks_ms() - start) {
         mp_uint_t left = ms - passed;
         mp_event_handle_nowait();
         MP_THREAD_GIL_EXIT();
