@@ -195,8 +195,8 @@ stack-packages:
 test-packages:
 	@tools/need_packages.sh "the tests" avahi-browse=avahi-utils avahi-daemon=avahi-daemon \
 	    chromium=chromium cmake=cmake curl=curl dbus-daemon=dbus-daemon dig=bind9-dnsutils \
-	    ip=iproute2 openssl=openssl lftp=lftp mosquitto=mosquitto qemu-system-riscv32=qemu-system-misc \
-	    telnet=inetutils-telnet
+	    ip=iproute2 lftp=lftp mosquitto=mosquitto mosquitto_sub=mosquitto-clients \
+	    openssl=openssl qemu-system-riscv32=qemu-system-misc telnet=inetutils-telnet
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"

@@ -554,7 +554,7 @@ async def test_busy_sockets_share_the_link_evenly(rig):
             slot.feed(bytes(10 * 65536))
         await eventually(lambda: len(acceptor.made[0].received) > 5 * 65536, "half of it")
         shares = [len(peer.received) for peer in acceptor.made]
-        assert max(shares) - min(shares) <= 4 * 2048
+        assert min(shares) >= 0.9 * max(shares)
 
 
 async def test_a_socket_reads_and_writes_in_turns(rig):

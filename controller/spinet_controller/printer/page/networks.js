@@ -4,6 +4,8 @@
 
 const REJOIN_EVERY = 500;
 
+let shownOn; // the network that the list shows as joined
+
 function button(text, name, className, action) {
   const element = document.createElement("button");
   element.type = "button";
@@ -71,7 +73,8 @@ async function showNetworks() {
   try {
     const { networks } = await (await ask("/api/networks")).json();
     const { module } = await (await ask("/api/status")).json();
-    const rows = networks.map((network) => rememberedRow(network, module.ssid));
+    shownOn = module.ssid;
+    const rows = networks.map((network) => rememberedRow(network, shownOn));
     byId("networks").replaceChildren(...(rows.length ? rows : [networkRow("none")]));
   } catch (error) {
     showAlert(error.message);
@@ -129,6 +132,13 @@ byId("add").addEventListener("submit", (event) => {
     await sendJson("/api/networks", { ssid, password });
     byId("ssid").value = "";
   });
+});
+
+/* The printer may still have been on the old network when we asked, or somebody else moved it. */
+document.addEventListener("network", (event) => {
+  if (shownOn !== undefined && event.detail !== shownOn) {
+    showNetworks();
+  }
 });
 
 showNetworks();

@@ -169,6 +169,7 @@ async function pollStatus() {
     byId("summary").textContent =
       `${bytes(status.storage.bytes)} used, ${bytes(status.storage.free)} free`;
     noticeFiles(status.storage);
+    document.dispatchEvent(new CustomEvent("network", { detail: status.module.ssid }));
   } catch {
     setState("not reachable", true);
   }
