@@ -18,6 +18,9 @@ MICROPY_PY_BTREE = 0
 MICROPY_PY_BLUETOOTH = 0
 MICROPY_STANDALONE = 0
 
+# The port builds for size, in which SIM has no interest.
+COPT = -O2
+
 # Line editing and history at the REPL.
 MICROPY_USE_READLINE = 1
 

@@ -10,11 +10,11 @@ import sys
 import time
 
 import hostnet
+import micropython
 from micropython import const
 
 from spinet import port
 from spinet.link import LinkLost
-from spinet.port import ticks_add, ticks_diff, ticks_ms
 from spinet.tcp_buffer import copy
 
 MODULE_CLOCKED = const(0)
@@ -36,6 +36,33 @@ _BUFFER = const(16384)  # received frames; three of the largest
 _RETRY_MS = const(100)
 _PATIENCE_MS = const(5000)  # a controller that takes or gives nothing for so long has died
 _EAGAIN = const(-11)
+_PIN_FRAME = const(5)
+
+# What frame_length() says besides a length.
+_NOT_YET = const(-1)
+_TOO_LONG = const(-2)
+
+
+@micropython.viper
+def frame_length(buffer, start: int, end: int) -> int:
+    """Payload of the frame at start if all of it is there, else _NOT_YET; or _TOO_LONG."""
+    if end - start < _HEADER:
+        return _NOT_YET
+    bytes_of = ptr8(buffer)
+    length = bytes_of[start + 2] | bytes_of[start + 3] << 8
+    if length > _MAX_SHIFT:
+        return _TOO_LONG
+    return length if end - start >= _HEADER + length else _NOT_YET
+
+
+@micropython.viper
+def put_header(frame, at: int, kind_and_arg: int, length: int):
+    """A frame's first four bytes."""
+    bytes_of = ptr8(frame)
+    bytes_of[at] = kind_and_arg
+    bytes_of[at + 1] = kind_and_arg >> 8
+    bytes_of[at + 2] = length
+    bytes_of[at + 3] = length >> 8
 
 
 class BusPin:
@@ -94,7 +121,8 @@ class VirtualBus:
         self.key = -1  # descriptor of the connection
         self._sock = None
         self._poll = port.poller()
-        self._frame = bytearray(_HEADER + _MAX_SHIFT)  # what is sent
+        self._frame = bytearray(_PIN_FRAME + _HEADER + _MAX_SHIFT)  # what is sent
+        self._held = 0  # bytes of it that are to go out with the next frame
         self._buffer = bytearray(_BUFFER)  # what was received and not handled: start to end
         self._start = 0
         self._end = 0
@@ -117,6 +145,7 @@ class VirtualBus:
             time.sleep_ms(_RETRY_MS)
         self.key = self._sock.fileno()
         hostnet.nodelay(self.key)
+        hostnet.patience(self.key, _PATIENCE_MS)
         self._poll.register(self.key, 1)
         self._start = self._end = 0
         self.reset.forget(1)
@@ -135,7 +164,6 @@ class VirtualBus:
         except OSError:
             sock.close()
             return False
-        sock.setblocking(False)
         self._sock = sock
         return True
 
@@ -145,6 +173,7 @@ class VirtualBus:
         self.data_ready.forget(None)
         self.cs.forget(None if self.role == MODULE_CLOCKED else self.cs.value())
         self._expected = 0
+        self._held = 0
         self.disarm()
 
     def drop(self):
@@ -158,7 +187,8 @@ class VirtualBus:
         """Held in reset: sleep until the controller lets go. Raises LinkLost with the power."""
         self._handle_frames(True)  # the end of it may have come along with its beginning
         while not self.reset.value():
-            self._receive_within(-1)
+            for _ in self._poll.ipoll(-1):
+                self._receive()
             self._handle_frames(True)
 
     def _lost(self, why):
@@ -170,21 +200,25 @@ class VirtualBus:
     def _send_hello(self):
         text = self._version.encode()
         self._frame[_HEADER : _HEADER + len(text)] = text
-        self._send(_HELLO, self.role, len(text))
+        self._send(self.role << 8 | _HELLO, len(text))
 
     def send_pin(self, number, level):
-        """A pin of ours changed."""
-        self._frame[_HEADER] = level
-        self._send(_PIN, number, 1)
+        """A pin of ours changed. CS, where it falls by us, goes out with the CLOCK that follows."""
+        at = self._held
+        self._frame[at + _HEADER] = level
+        if number == CS and not level:
+            put_header(self._frame, at, number << 8 | _PIN, 1)
+            self._held = at + _PIN_FRAME
+        else:
+            self._send(number << 8 | _PIN, 1)
 
-    def _send(self, kind, arg, length):
+    def _send(self, kind_and_arg, length):
+        """Send what was held and a frame whose payload is in _frame already, behind its header."""
         frame = self._frame
-        frame[0] = kind
-        frame[1] = arg
-        frame[2] = length & 0xFF
-        frame[3] = length >> 8
+        put_header(frame, self._held, kind_and_arg, length)
+        total = self._held + _HEADER + length
+        self._held = 0
         sent = 0
-        total = _HEADER + length
         while sent < total:
             n = hostnet.send(self.key, frame, sent, total - sent)
             if n == _EAGAIN:
@@ -205,7 +239,7 @@ class VirtualBus:
 
     def has_news(self):
         """True while a whole frame is here that was not handled."""
-        return self._frame_length() > 0
+        return self._start != self._end and self._next_length() != _NOT_YET
 
     def on_ready(self):
         """The stack's wait() saw that something came."""
@@ -213,18 +247,22 @@ class VirtualBus:
         self._handle_frames(False)
 
     def _receive(self):
-        """Take what is there; True if anything was."""
+        """Take what is there, if anything is."""
+        self._make_room()
+        n = hostnet.recv(self.key, self._buffer, self._end, _BUFFER - self._end)
+        if n != _EAGAIN:
+            self._received(n)
+
+    def _make_room(self):
         if self._start == self._end:
             self._start = self._end = 0
         elif self._end == _BUFFER:
             self._move_down()
-        n = hostnet.recv(self.key, self._buffer, self._end, _BUFFER - self._end)
-        if n == _EAGAIN:
-            return False
+
+    def _received(self, n):
         if n <= 0:
             self._lost("the controller has closed the bus: power is off")
         self._end += n
-        return True
 
     def _move_down(self):
         # One frame is at most a quarter of the buffer: this makes room for a whole one.
@@ -232,34 +270,29 @@ class VirtualBus:
         self._end -= self._start
         self._start = 0
 
-    def _receive_within(self, ms):
-        """Sleep until something came, at most ms (-1: for ever)."""
-        for _ in self._poll.ipoll(ms):
-            self._receive()
-            return
-        self._lost("the controller does not clock any more")
+    def _await_frames(self):
+        """Sleep in the system call that receives, one less than to poll before it."""
+        self._make_room()
+        n = hostnet.await_recv(self.key, self._buffer, self._end, _BUFFER - self._end)
+        if n == _EAGAIN:
+            self._lost("the controller does not clock any more")
+        self._received(n)
 
-    def _frame_length(self):
-        """Payload of the next frame plus 1 if it is whole, else 0."""
-        at = self._start
-        if self._end - at < _HEADER:
-            return 0
-        buffer = self._buffer
-        length = buffer[at + 2] | buffer[at + 3] << 8
-        if length > _MAX_SHIFT:
-            self._broken("a payload has at most 4096 bytes")
-        return length + 1 if self._end - at >= _HEADER + length else 0
+    def _next_length(self):
+        return frame_length(self._buffer, self._start, self._end)
 
     def _handle_frames(self, all_of_them):
         """Handle whole frames in their order, up to the first edge that somebody waits for."""
         while True:
-            length = self._frame_length() - 1
-            if length < 0:
+            length = self._next_length()
+            if length == _NOT_YET:
                 return
             if self._handle(length) and not all_of_them:
                 return  # the loop acts on the edge before it sees what came after it
 
     def _handle(self, length):
+        if length == _TOO_LONG:
+            self._broken("a payload has at most 4096 bytes")
         at = self._start
         kind = self._buffer[at]
         arg = self._buffer[at + 1]
@@ -301,16 +334,17 @@ class VirtualBus:
 
     def exchange(self, tx, rx, offset, n):
         """Clock n bytes out of tx[offset:] and into rx[offset:]."""
-        copy(self._frame, tx, _HEADER << 16 | offset, n)
+        copy(self._frame, tx, self._held + _HEADER << 16 | offset, n)
         self._into = rx
         self._into_at = offset
         self._expected = n
-        self._send(_CLOCK, 0, n)
-        limit = ticks_add(ticks_ms(), _PATIENCE_MS)
+        self._send(_CLOCK, n)
         while self._expected:
-            self._receive_within(max(0, ticks_diff(limit, ticks_ms())))
-            while self._expected and self._frame_length():
-                self._handle(self._frame_length() - 1)
+            length = frame_length(self._buffer, self._start, self._end)
+            if length == _NOT_YET:
+                self._await_frames()
+            else:
+                self._handle(length)
 
     def _on_shift(self, length, at):
         if not self._expected:
@@ -355,7 +389,7 @@ class VirtualBus:
             self._frame[i] = 0
         if self._sck_hz:
             time.sleep_us(length * 8000000 // self._sck_hz)
-        self._send(_SHIFT, 0, length)
+        self._send(_SHIFT, length)
 
 
 def say(text):

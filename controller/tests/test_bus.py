@@ -326,6 +326,37 @@ def test_a_pacer_adds_up_what_is_too_short_to_sleep():
     assert len(clock.slept) < 20
 
 
+class LateClock(Clock):
+    """Its sleeps end later than they should."""
+
+    def __init__(self, late):
+        super().__init__()
+        self.late = late
+
+    def sleep(self, seconds):
+        super().sleep(seconds + self.late)
+
+
+def held_for(clock, holds, between):
+    """Seconds that so many holds of one millisecond last, with work between them."""
+    pacer = Pacer(8_000_000, clock, clock.sleep)
+    start = clock.now
+    for _ in range(holds):
+        pacer.hold(1000)
+        clock.now += between
+    return clock.now - start
+
+
+@pytest.mark.parametrize("between", [0, 0.0001, 0.0005])
+def test_sleeps_that_last_too_long_do_not_slow_the_wire(between):
+    lasted = held_for(LateClock(0.0001), 100, between)
+    assert lasted == pytest.approx(100 * (0.001 + between), abs=0.0002)
+
+
+def test_a_computer_that_stood_still_is_not_made_up_for():
+    assert held_for(LateClock(0.05), 100, 0) > 2
+
+
 @pytest.mark.parametrize("wiring", ["module-clocked", "controller-clocked"])
 async def test_every_clocked_byte_is_held_for(wiring):
     async with rigged(wiring) as rig:

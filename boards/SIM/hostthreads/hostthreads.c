@@ -9,17 +9,19 @@
 #include "py/mpthread.h"
 #include "py/runtime.h"
 
-// Scheduled functions and Ctrl-C are seen to at least this often by a thread that sleeps.
-#define SLICE_MS (1)
+// Scheduled functions and Ctrl-C are seen to at least this often by a thread that sleeps. Each time
+// it takes the GIL from the service, for which one millisecond would be too often.
+#define SLICE_MS (10)
 
 // time.sleep_ms(). The port's own holds the GIL all the while, and the service would stand still
 // whenever the REPL's thread sleeps.
 void sim_delay_ms(unsigned long ms) {
     mp_uint_t start = mp_hal_ticks_ms();
-    while (mp_hal_ticks_ms() - start < ms) {
+    for (mp_uint_t passed = 0; passed < ms; passed = mp_hal_ticks_ms() - start) {
+        mp_uint_t left = ms - passed;
         mp_event_handle_nowait();
         MP_THREAD_GIL_EXIT();
-        usleep(SLICE_MS * 1000);
+        usleep((left < SLICE_MS ? left : SLICE_MS) * 1000);
         MP_THREAD_GIL_ENTER();
     }
 }
