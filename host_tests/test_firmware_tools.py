@@ -43,7 +43,7 @@ def write(path, text):
 def micropython(tmp_path):
     """make_checkout(minor): a checkout as far as it is looked at; its build fails with 7."""
 
-    def make(minor=25):
+    def make(minor=26):
         folder = tmp_path / "micropython"
         write(
             folder / "ports/esp32/Makefile",
@@ -89,6 +89,17 @@ def test_what_is_no_checkout(tmp_path):
 
 def test_old_micropython(micropython):
     says(build(MICROPY_DIR=micropython(24)), f"is MicroPython 1.24; {HARDWARE}")
+
+
+@pytest.mark.parametrize("board", ["SPINET_ESP32", "SPINET_ESP32S3"])
+def test_micropython_that_compiles_viper_wrongly_for_xtensa(micropython, board):
+    done = build(board, MICROPY_DIR=micropython(25))
+    says(done, "MicroPython 1.25 compiles viper wrongly for esp32")
+    assert HARDWARE in done.stderr
+
+
+def test_the_same_micropython_for_risc_v(micropython):
+    says(build("SPINET_ESP32C3", MICROPY_DIR=micropython(25)), "IDF_PATH is not set")
 
 
 def test_idf_is_asked_for(micropython):

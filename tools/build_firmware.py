@@ -15,6 +15,9 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 OLDEST_MICROPYTHON = (1, 25)
+# 1.25's viper stores another register than the value's at a constant index on Xtensa.
+OLDEST_FOR_XTENSA = (1, 26)
+XTENSA = ("esp32", "esp32s3")
 IDF_VERSIONS = ((5, 4), (5, 5))
 SEE = "docs/hardware.md names the supported versions"
 
@@ -43,6 +46,7 @@ def build(board: str, folder: Path) -> int:
     if not (board_dir / "mpconfigboard.cmake").is_file():
         raise NotReady(f"there is no board {board}: boards/ has {', '.join(boards())}")
     micropython = micropython_checkout(os.environ.get("MICROPY_DIR", ""))
+    check_viper(board, micropython)
     idf(os.environ.get("IDF_PATH", ""))
     into = folder / "firmware" / board
     command = ["make", "-C", micropython / "ports" / "esp32", f"BOARD={board}"]
@@ -66,11 +70,28 @@ def micropython_checkout(name: str) -> Path:
     folder = Path(name).expanduser().resolve()
     if not (folder / "ports/esp32/Makefile").is_file():
         raise NotReady(f"MICROPY_DIR={name} is not a MicroPython checkout: it has no ports/esp32")
-    text = read(folder / "py/mpconfig.h")
-    version = numbers(text, "#define MICROPY_VERSION_MAJOR", "#define MICROPY_VERSION_MINOR")
+    version = micropython_version(folder)
     if version < OLDEST_MICROPYTHON:
         raise NotReady(f"MICROPY_DIR={name} is MicroPython {dotted(version)}; {SEE}")
     return folder
+
+
+def micropython_version(folder: Path) -> tuple[int, ...]:
+    """(major, minor) of a checkout."""
+    text = read(folder / "py/mpconfig.h")
+    return numbers(text, "#define MICROPY_VERSION_MAJOR", "#define MICROPY_VERSION_MINOR")
+
+
+def check_viper(board: str, micropython: Path) -> None:
+    """Raises NotReady when this release compiles viper wrongly for the board's processor."""
+    target = re.search(
+        r"IDF_TARGET (\w+)", read(PROJECT / "boards" / board / "mpconfigboard.cmake")
+    )
+    version = micropython_version(micropython)
+    if target[1] in XTENSA and version < OLDEST_FOR_XTENSA:
+        raise NotReady(
+            f"MicroPython {dotted(version)} compiles viper wrongly for {target[1]}; {SEE}"
+        )
 
 
 def idf(name: str) -> None:
