@@ -164,6 +164,7 @@ def test_stopping_what_never_began(service, board):
 def test_sleep_ends_when_an_announcer_is_due(service, board, monkeypatch):
     now = service.manager.now
     monkeypatch.setattr(service_module, "ticks_ms", lambda: now)
+    service.bind()  # the clock is another
     service.port.due_ms = lambda now: -1
     service.run_once()
     assert service.sleeps[-1] == HOUSEKEEPING_MS
