@@ -9,6 +9,7 @@ asserts that everything has come back: handles, PCBs, netconns, segments, and a 
 import atexit
 import contextlib
 import ctypes
+import fcntl
 import functools
 import os
 import select
@@ -63,8 +64,11 @@ def program(locking="0", sanitize=SANITIZE):
     build = ROOT / "build" / "netconn-rig" / f"{locking}{sanitize}"
     options = [f"LOCKING={locking}", f"SANITIZE={sanitize}", f"BUILD={build}"]
     fetch = [sys.executable, ROOT / "tools" / "fetch_lwip.py", "--build", ROOT / "build"]
-    for command in (fetch, ["make", "-s", "-j2", *options]):
-        subprocess.run(command, check=True, cwd=NETCONN)
+    build.mkdir(parents=True, exist_ok=True)
+    with open(build / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another of pytest's workers may be building the same
+        for command in (fetch, ["make", "-s", "-j2", *options]):
+            subprocess.run(command, check=True, cwd=NETCONN)
     return build / "rig"
 
 

@@ -1,8 +1,6 @@
 """Builds the rig, once per way of locking, and gives each test its own namespace and stack."""
 
-import fcntl
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 
+import lwip_net  # noqa: E402  (the folders are put on the path just above)
 from capture import Capture  # noqa: E402  (the folder is put on the path just above)
 from namespace import MODULE, NETMASK, Namespace, as_int  # noqa: E402
 from netconn_rig import Rig  # noqa: E402
@@ -36,23 +35,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(scope="session")
 def program(request):
     """The rig, built without or with core locking (and with sanitizers unless told otherwise)."""
-    locking = LOCKING[request.param]
-    build = ROOT / "build" / "netconn-rig" / f"{locking}{SANITIZE}"
-    build.mkdir(parents=True, exist_ok=True)
-    with open(build / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be building the same
-        build_rig(build, locking)
-    return build / "rig"
-
-
-def build_rig(build, locking):
-    """Fetch lwIP's source, compile; nothing happens when all is there."""
-    variables = (f"LOCKING={locking}", f"SANITIZE={SANITIZE}", f"BUILD={build}")
-    for command in (
-        [sys.executable, ROOT / "tools" / "fetch_lwip.py", "--build", ROOT / "build"],
-        ["make", "-s", "-j2", *variables],
-    ):
-        subprocess.run(command, check=True, cwd=HERE)
+    return lwip_net.program(LOCKING[request.param], SANITIZE)
 
 
 @pytest.fixture
