@@ -1,22 +1,16 @@
-"""Builds the rig, once per way of locking, and gives each test its own namespace and stack."""
+"""Has the rig built, once per way of locking, and gives each test its own namespace and stack."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import lwip_net  # noqa: E402  (the folders are put on the path just above)
-from capture import Capture  # noqa: E402  (the folder is put on the path just above)
-from namespace import MODULE, NETMASK, Namespace, as_int  # noqa: E402
-from netconn_rig import Rig  # noqa: E402
-
-SANITIZE = os.environ.get("NETCONN_SANITIZE", "1")
-
+import lwip_net
+from capture import Capture
+from namespace import MODULE, NETMASK, Namespace, as_int
+from netconn_rig import Rig
 
 # What differs with the locking is who runs what and when: the handles' lives and their events. How
 # bytes travel is the same code in the same thread's hands, and runs with core locking on alone.
@@ -35,7 +29,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(scope="session")
 def program(request):
     """The rig, built without or with core locking (and with sanitizers unless told otherwise)."""
-    return lwip_net.program(LOCKING[request.param], SANITIZE)
+    return lwip_net.program(LOCKING[request.param])
 
 
 @pytest.fixture
