@@ -6,6 +6,7 @@ run leaves nothing that a later one takes for whole.
 Needs nothing but Python's standard library, because it runs before the virtual environment.
 """
 
+import argparse
 import fcntl
 import hashlib
 import os
@@ -66,6 +67,14 @@ class Progress:
         """Wipe the line, whatever ended the transfer."""
         if self.live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def program(doc: str, fetch: Callable[[Path], None]) -> int:
+    """A fetching program that is told its build folder and no more; returns its exit code."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--build", type=Path, default=Path("build"), help="where to unpack")
+    build = parser.parse_args().build.resolve()
+    return run(lambda: fetch(build))
 
 
 def run(fetch: Callable[[], None]) -> int:

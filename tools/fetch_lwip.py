@@ -5,12 +5,11 @@ A few lines of lwIP are changed, each only where its surroundings are exactly as
 reasons are with the patches. Nothing happens when the folder is up to date already.
 """
 
-import argparse
 import hashlib
 import sys
 from pathlib import Path
 
-from debian_source import FetchError, Package, run, unpacked
+from debian_source import FetchError, Package, program, unpacked
 
 VERSION = "2.1.3"
 PACKAGE = Package(
@@ -47,13 +46,6 @@ PATCHES = (
 )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=Path, default=Path("build"), help="where to unpack")
-    build = parser.parse_args().build.resolve()
-    return run(lambda: fetch(build))
-
-
 def fetch(build: Path) -> None:
     """The patched source in its folder under `build`; raises FetchError."""
     unpacked(PACKAGE, build, build / f"lwip-{VERSION}", finish, is_ready)
@@ -86,4 +78,4 @@ def patch(tree: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(__doc__, fetch))

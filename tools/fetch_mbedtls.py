@@ -5,12 +5,11 @@ Where the release that is pinned here was replaced by a security update, the upd
 suite's signed index names it. Nothing happens when the folder is there already.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 from debian_index import current
-from debian_source import FetchError, Package, run, unpacked
+from debian_source import FetchError, Package, program, unpacked
 
 VERSION = "3.6.6"
 SUITE = "trixie"
@@ -23,13 +22,6 @@ PACKAGE = Package(
     advice="",
 )
 STAMP = ".ready"  # written last; names the archive that is pinned
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=Path, default=Path("build"), help="where to unpack")
-    build = parser.parse_args().build.resolve()
-    return run(lambda: fetch(build))
 
 
 def fetch(build: Path) -> None:
@@ -58,4 +50,4 @@ def finish(tree: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(__doc__, fetch))
