@@ -199,6 +199,58 @@ def test_module_clocked_transaction_frame_by_frame(start_sim):
     ]
 
 
+def to_last_clock(sim, message):
+    """A transaction up to the CLOCK that brings the response, which is not answered yet."""
+    controller = sim.controller
+    controller.until(controller.idle)
+    controller.pin(TRANSFER_READY, 1)
+    controller.until(lambda: controller.frames[-1][0] == CLOCK)
+    controller.pin(TRANSFER_READY, 0)
+    controller.send(frame(SHIFT, 0, message[:8]))
+    controller.receive()
+    return controller.frames[-1]
+
+
+def test_cs_rises_with_the_last_byte(start_sim):
+    """Behind the CLOCK, not behind the SHIFT that answers it: the bytes pass at the same time."""
+    sim = start_sim("module-clocked")
+    sim.power_on()
+    assert to_last_clock(sim, request(0)) == (CLOCK, 0, bytes(4))
+    assert sim.controller.receive() == (PIN, CS, UP)
+    sim.controller.send(frame(SHIFT, 0, bytes(4)))
+    status_works(sim)
+
+
+def test_cs_stays_low_until_what_came_is_kept(start_sim):
+    sim = start_sim("module-clocked")
+    sim.power_on()
+    data = b"spare".ljust(64, b"\0")
+    assert to_last_clock(sim, request(18, data=data))[0] == CLOCK
+    sim.controller.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        sim.controller.receive()
+    sim.controller.sock.settimeout(PATIENCE)
+    sim.controller.send(frame(SHIFT, 0, bytes(4) + data))
+    assert sim.controller.receive() == (PIN, CS, UP)
+    assert sim.ask(9)[1][76:82] == b"spare\0"
+
+
+@pytest.mark.behaviour("L2")
+def test_request_of_before_is_forgotten_with_the_power(start_sim):
+    """A new connection begins with the levels of a board without power."""
+    sim = start_sim("module-clocked")
+    sim.power_on()
+    assert to_last_clock(sim, request(0))[0] == CLOCK
+    sim.controller.pin(TRANSFER_READY, 1)
+    sim.controller.power_off()
+    sim.power_on()
+    sim.controller.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        sim.controller.receive()
+    sim.controller.sock.settimeout(PATIENCE)
+    status_works(sim)
+
+
 def test_controller_clocked_transaction_frame_by_frame(start_sim):
     sim = start_sim("controller-clocked")
     sim.power_on()

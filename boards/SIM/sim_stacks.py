@@ -94,6 +94,7 @@ class WatchingStack(NetconnStack):
         self._wait = self.wait
         self.wait = self._wait_and_attend
         self._sources = []
+        self._keepers = []
 
     def watch(self, source):
         """As SocketStack.watch(), but on_ready() is called after every wait."""
@@ -101,14 +102,18 @@ class WatchingStack(NetconnStack):
         if error:
             raise OSError(-error)
         self._sources.append(source)
+        if hasattr(source, "has_news"):
+            self._keepers.append(source)
 
     def unwatch(self, source):
         """As before watch()."""
         self._sources.remove(source)
+        if source in self._keepers:
+            self._keepers.remove(source)
         simlwip.unwatch(source.key)
 
     def _wait_and_attend(self, ms):
-        for source in self._sources:
+        for source in self._keepers:
             if source.has_news():
                 ms = 0
         woken = self._wait(ms)

@@ -57,12 +57,8 @@ class DatagramPort:
         """True when poll() has to be called: no wait ends for this port."""
         return self._stack is None
 
-    def has_news(self):
-        """What is left after a burst is reported by the next wait."""
-        return False
-
     def on_ready(self):
-        """Hand out what came."""
+        """Hand out what came; what is left after a burst is reported by the next wait."""
         for _ in range(BURST):
             try:
                 data, address = self.sock.recvfrom(_SIZE)

@@ -96,7 +96,8 @@ REQUESTED = const(18)  # TRANSFER_READY's level
 MARKS_OF = const(19)  # of each slot
 MEMORY_OF = const(20)  # of each slot: its ring's
 COPY = const(21)
-KIT = const(22)
+EXCHANGE_LAST = const(22)  # as EXCHANGE, and CS may rise at its end, before it is told to
+KIT = const(23)
 
 _MASK = const(0x3FFFFFFF)  # of ticks and counts
 _HALF = const(0x20000000)
@@ -151,6 +152,7 @@ def turn(kit, passes: int, resumed: int) -> int:
     write = kit[WRITE]
     fast = int(kit[FAST])
     exchange = kit[EXCHANGE]
+    exchange_last = kit[EXCHANGE_LAST]
     cs = kit[CS]
     requested = kit[REQUESTED]
     marks = kit[MARKS_OF]
@@ -248,7 +250,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                 return PLAIN
 
             sent_words[_RESPONSE_WORD] = size
-            exchange(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
+            exchange_last(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
             taken = size
             wanted = size
             if command == _WRITE:

@@ -188,9 +188,6 @@ class EventWake:
         """From any thread."""
         port.hostnet.event_set(self.key)
 
-    def has_news(self):
-        return False
-
     def on_ready(self):
         port.hostnet.event_clear(self.key)
 
@@ -209,9 +206,6 @@ class FlagWake(io.IOBase):
     def ring(self):
         """From any thread, also from a pin interrupt."""
         self._rung = True
-
-    def has_news(self):
-        return False
 
     def ioctl(self, request, flags):
         """MicroPython's stream protocol; only polling is of use here."""

@@ -28,7 +28,9 @@ class SpiMaster:
     """SPI, CS, DATA_READY, TRANSFER_READY as arguments, shaped as `machine.Pin`'s.
 
     `spi.exchange(tx, rx, offset, n)` clocks n bytes (a multiple of 4) of both buffers, from
-    `offset` on, without allocating; it returns when they have passed.
+    `offset` on, without allocating; it returns when they have passed. Where there is also
+    `spi.exchange_last`, with the same arguments, CS rises by itself as they have: for transactions
+    that owe the controller nothing but bytes.
     """
 
     def __init__(self, spi, cs, data_ready, transfer_ready):
@@ -70,6 +72,7 @@ class SpiMaster:
         kit[hot.FAST] = 1
         kit[hot.KIT_SIGNALS] = self._signals
         kit[hot.EXCHANGE] = self._spi.exchange
+        kit[hot.EXCHANGE_LAST] = getattr(self._spi, "exchange_last", self._spi.exchange)
         kit[hot.CS] = self._cs.value
         kit[hot.REQUESTED] = self._transfer_ready.value
 

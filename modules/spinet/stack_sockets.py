@@ -133,6 +133,7 @@ class SocketStack:
         self._next_farewell = 0
         self._lingering = 0  # farewells that hold a socket
         self._sources = []  # objects that end a wait besides sockets: pins, the virtual bus
+        self._keepers = []  # those of them that may keep something back
         self._scratch = bytearray(512)  # what is discarded goes here
         self._pending = 0
         self._woken = False
@@ -489,31 +490,36 @@ class SocketStack:
         self._pending &= ~indexes
 
     def wait(self, ms):
-        if self._pending or self._source_is_waiting():
+        attend = self._something_is_kept_back()
+        if attend or self._pending:
             ms = 0
         for key, flags in self._poll.ipoll(ms):
             entry = self._by_key[key]
             if isinstance(entry, _Entry):
                 self._on_poll(entry, flags)
             else:
-                entry.ready = True  # a source, or a farewell
+                entry.ready = attend = True  # a source, or a farewell
         # Sources come last: what they start may open and close sockets.
-        self._attend_sources()
+        if attend:
+            self._attend_sources()
         if self._lingering:
             self._attend_farewells()
         woken = self._woken or self._pending != 0
         self._woken = False
         return 1 if woken else 0
 
-    def _source_is_waiting(self):
-        for source in self._sources:
+    def _something_is_kept_back(self):
+        for source in self._keepers:
             if source.has_news():
                 return True
         return False
 
     def _attend_sources(self):
+        for source in self._keepers:
+            if source.has_news():
+                source.ready = True
         for source in self._sources:
-            if source.ready or source.has_news():
+            if source.ready:
                 source.ready = False
                 self._woken = True
                 source.on_ready()
@@ -580,14 +586,19 @@ class SocketStack:
 
     def watch(self, source):
         """End waits for `source` too. `source.key` is polled for input and `source.ready` set;
-        on_ready() is then called once for each wait, and also while has_news() is true."""
+        on_ready() is then called once for each wait. One that may keep back what it has received
+        has has_news() as well, and on_ready() is also called while that is true."""
         self._sources.append(source)
+        if hasattr(source, "has_news"):
+            self._keepers.append(source)
         self._by_key[source.key] = source
         self._poll.register(source.key, _IN)
 
     def unwatch(self, source):
         """As before watch()."""
         self._sources.remove(source)
+        if source in self._keepers:
+            self._keepers.remove(source)
         del self._by_key[source.key]
         self._poll.unregister(source.key)
 

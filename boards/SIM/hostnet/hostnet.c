@@ -8,7 +8,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <linux/sockios.h>
@@ -41,14 +40,6 @@ static void put_u16_le(uint8_t *into, uint16_t value) {
 
 int hostnet_recv(int fd, uint8_t *buf, size_t n) {
     return answer(recv(fd, buf, n, NEVER_BLOCK_NOR_SIGNAL));
-}
-
-int hostnet_await_recv(int fd, uint8_t *buf, size_t n) {
-    ssize_t got;
-    do {
-        got = recv(fd, buf, n, MSG_NOSIGNAL);
-    } while (got < 0 && errno == EINTR);
-    return answer(got);
 }
 
 int hostnet_send(int fd, const uint8_t *buf, size_t n, bool more) {
@@ -94,11 +85,6 @@ int hostnet_addresses(int fd, uint8_t *into) {
 int hostnet_nodelay(int fd) {
     int on = 1;
     return set_option(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-}
-
-int hostnet_patience(int fd, int ms) {
-    struct timeval limit = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-    return set_option(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
 int hostnet_reset_on_close(int fd) {

@@ -1,8 +1,7 @@
 // What the computer's TCP sockets can do and MicroPython's socket class does not offer.
 //
-// Every function works on a file descriptor, never blocks (but for hostnet_await_recv), never
-// signals, allocates nothing and answers a small integer: 0 or a count, or an errno value made
-// negative.
+// Every function works on a file descriptor, never blocks, never signals, allocates nothing
+// and answers a small integer: 0 or a count, or an errno value made negative.
 
 #ifndef HOSTNET_H
 #define HOSTNET_H
@@ -16,10 +15,6 @@
 
 // Bytes read, 0 at the end of the stream. n is at least 1, else 0 would mean two things.
 int hostnet_recv(int fd, uint8_t *buf, size_t n);
-
-// As hostnet_recv, on a blocking socket: sleeps until there is something, and for as long as
-// hostnet_patience said; then -EAGAIN.
-int hostnet_await_recv(int fd, uint8_t *buf, size_t n);
 
 // Bytes taken. more: the caller has further bytes at hand, so a part-filled segment may wait
 // for them; without it what was taken goes out at once, the last segment with PSH.
@@ -43,9 +38,6 @@ int hostnet_addresses(int fd, uint8_t *into);
 
 // Segments leave as they are written, without waiting for earlier ones to be acknowledged.
 int hostnet_nodelay(int fd);
-
-// How long hostnet_await_recv waits.
-int hostnet_patience(int fd, int ms);
 
 // Closing this socket resets the connection and drops what was not sent.
 int hostnet_reset_on_close(int fd);

@@ -2,7 +2,6 @@
 // system is an answer; only a wrong argument raises.
 
 #include "hostnet.h"
-#include "py/mpthread.h"
 #include "py/obj.h"
 #include "py/runtime.h"
 
@@ -34,20 +33,6 @@ static mp_obj_t hostnet_mod_recv(size_t n_args, const mp_obj_t *args) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_recv(mp_obj_get_int(args[0]), at, n));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hostnet_mod_recv_obj, 4, 4, hostnet_mod_recv);
-
-// await_recv(fd, buf, offset, n): as recv, after sleeping until something came; -EAGAIN when
-// nothing did within patience(). Other threads run meanwhile.
-static mp_obj_t hostnet_mod_await_recv(size_t n_args, const mp_obj_t *args) {
-    (void)n_args;
-    mp_int_t n = count_of(args[3]);
-    uint8_t *at = span(args[1], MP_BUFFER_WRITE, mp_obj_get_int(args[2]), n);
-    int fd = mp_obj_get_int(args[0]);
-    MP_THREAD_GIL_EXIT();
-    int got = hostnet_await_recv(fd, at, n);
-    MP_THREAD_GIL_ENTER();
-    return MP_OBJ_NEW_SMALL_INT(got);
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hostnet_mod_await_recv_obj, 4, 4, hostnet_mod_await_recv);
 
 // send(fd, buf, offset, n, more=False): bytes taken, or -errno
 static mp_obj_t hostnet_mod_send(size_t n_args, const mp_obj_t *args) {
@@ -96,12 +81,6 @@ static mp_obj_t hostnet_mod_nodelay(mp_obj_t fd) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_nodelay_obj, hostnet_mod_nodelay);
 
-// patience(fd, ms): 0 or -errno
-static mp_obj_t hostnet_mod_patience(mp_obj_t fd, mp_obj_t ms) {
-    return MP_OBJ_NEW_SMALL_INT(hostnet_patience(mp_obj_get_int(fd), mp_obj_get_int(ms)));
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(hostnet_mod_patience_obj, hostnet_mod_patience);
-
 // reset_on_close(fd): 0 or -errno
 static mp_obj_t hostnet_mod_reset_on_close(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_reset_on_close(mp_obj_get_int(fd)));
@@ -135,8 +114,6 @@ static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_event_close_obj, hostnet_mod_event_
 static const mp_rom_map_elem_t hostnet_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hostnet) },
     { MP_ROM_QSTR(MP_QSTR_recv), MP_ROM_PTR(&hostnet_mod_recv_obj) },
-    { MP_ROM_QSTR(MP_QSTR_await_recv), MP_ROM_PTR(&hostnet_mod_await_recv_obj) },
-    { MP_ROM_QSTR(MP_QSTR_patience), MP_ROM_PTR(&hostnet_mod_patience_obj) },
     { MP_ROM_QSTR(MP_QSTR_send), MP_ROM_PTR(&hostnet_mod_send_obj) },
     { MP_ROM_QSTR(MP_QSTR_outq), MP_ROM_PTR(&hostnet_mod_outq_obj) },
     { MP_ROM_QSTR(MP_QSTR_inq), MP_ROM_PTR(&hostnet_mod_inq_obj) },

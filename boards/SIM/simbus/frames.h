@@ -1,0 +1,102 @@
+// The virtual bus as frames on a TCP connection, module's side: what comes in is cut into frames
+// and judged, what goes out is gathered into as few system calls as possible. See
+// docs/virtual-bus.md.
+//
+// All of it runs in the service thread and allocates nothing. Nothing blocks but frames_await()
+// and a frames_send() whose peer takes nothing.
+
+#ifndef SIMBUS_FRAMES_H
+#define SIMBUS_FRAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MODULE_CLOCKED, CONTROLLER_CLOCKED };
+enum { TRANSFER_READY, DATA_READY, CS, RESET, PINS };
+
+// A level that nobody has driven yet: neither 0 nor 1.
+#define UNDRIVEN (-1)
+
+#define FRAME_HEADER (4)
+#define LONGEST_SHIFT (4096)
+#define PIN_FRAME (FRAME_HEADER + 1)
+
+// What frames_next() says. A pin whose level changed is EDGE + its number.
+enum {
+    NO_FRAME, // none that is whole
+    HANDLED,
+    CLOCKED, // the SHIFT that answers it is ready for frames_send()
+    EDGE,
+};
+
+// What ends the connection, negative: the power is off, or somebody broke a rule.
+enum {
+    POWER_OFF = -1,
+    NOT_TAKEN = -2, // the controller takes nothing any more
+    NOT_CLOCKED = -3, // nothing came for as long as it may take
+    TOO_LONG = -4,
+    BAD_PIN = -5,
+    FOREIGN_PIN = -6,
+    UNASKED_SHIFT = -7,
+    SHIFT_LENGTH = -8,
+    BAD_CLOCK = -9,
+    FOREIGN_HELLO = -10,
+    UNKNOWN_KIND = -11,
+};
+
+// A transfer that is expected or armed: `length` bytes of both buffers from where they point.
+typedef struct {
+    const uint8_t *tx;
+    uint8_t *rx;
+    size_t length;
+    size_t passed;
+} transfer_t;
+
+typedef struct {
+    int fd;
+    int role;
+    int8_t levels[PINS]; // of the controller's pins as heard, of ours as driven
+    transfer_t transfer; // clocked by us: expected; by the controller: armed
+    size_t out_length; // of out: held until something goes out
+    size_t in_start, in_end; // of in: received and not handled
+    uint8_t out[3 * PIN_FRAME + FRAME_HEADER + LONGEST_SHIFT];
+    uint8_t in[4 * (FRAME_HEADER + LONGEST_SHIFT)];
+} frames_t;
+
+// A connection has been made: a blocking socket, which waits at most patience_ms.
+void frames_connected(frames_t *frames, int fd, int patience_ms);
+
+// Nothing is under way, held or armed, and our pins are not driven.
+void frames_power_cycle(frames_t *frames);
+
+// Our first frame. The text is cut at LONGEST_SHIFT bytes.
+int frames_hello(frames_t *frames, const uint8_t *text, size_t length);
+
+// Drive a pin of ours, which is a frame when its level changes. CS, where it falls by us, is held
+// and goes out with the CLOCK that follows.
+int frames_drive(frames_t *frames, int pin, int level);
+
+// Clock n bytes, 1 to LONGEST_SHIFT. With `last`, CS rises as they have passed: it goes out in the
+// same segment. The SHIFT fills rx; until it has come, frames->transfer.length is not 0.
+int frames_clock(frames_t *frames, const uint8_t *tx, uint8_t *rx, size_t n, bool last);
+
+// The next n bytes that the controller clocks come from tx and go to rx.
+void frames_arm(frames_t *frames, const uint8_t *tx, uint8_t *rx, size_t n);
+
+// Send what is held. 0, POWER_OFF or NOT_TAKEN.
+int frames_send(frames_t *frames);
+
+// Take what has come, if anything has. 0 or POWER_OFF.
+int frames_receive(frames_t *frames);
+
+// As frames_receive(), after sleeping until something came; NOT_CLOCKED when that took too long.
+int frames_await(frames_t *frames);
+
+// True while a whole frame is here that was not handled.
+bool frames_waiting(const frames_t *frames);
+
+// Handle the next whole frame.
+int frames_next(frames_t *frames);
+
+#endif
