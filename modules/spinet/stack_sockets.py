@@ -328,6 +328,7 @@ class SocketStack:
     def _fill(self, entry):
         """Take from the socket what the ring has room for; note what that showed."""
         ring = entry.ring
+        came = False
         for _ in range(_FILL_ROUNDS):
             room = ring.room()
             if entry.at_end or not room:
@@ -338,9 +339,11 @@ class SocketStack:
                 break
             if not entry.discard:
                 ring.filled(got)
-                self._note(entry, EVENT_DATA)
+                came = True
             if got < room:
                 break
+        if came:
+            self._note(entry, EVENT_DATA)
         self._want_input(entry)
 
     def _ended_or_empty(self, entry, got):
@@ -355,7 +358,7 @@ class SocketStack:
 
     def _want_input(self, entry):
         if entry.interest >= 0:
-            want = _IN if entry.ring.room() and not entry.at_end else 0
+            want = _IN if entry.ring.free() and not entry.at_end else 0
             self._want(entry, entry.interest & _OUT | want)
 
     def shutdown_rx(self, h):

@@ -146,7 +146,10 @@ class Ring:
 
     def room(self):
         """How many bytes can be filled in one piece, from memory[head()] on."""
-        return min(self.free(), self.size - self.head())
+        size = self.size
+        marks = self.marks
+        count = marks[_COUNT]
+        return size - max(count, (marks[_START] + count) & (size - 1))
 
     def filled(self, n):
         """n bytes were put in place at head()."""
