@@ -233,7 +233,7 @@ $(MBEDTLS_READY): FORCE
 SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
     $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*') \
     $(shell find firmware/tls_session -type f))
-LWIP_SOURCES := $(sort $(shell find firmware/netconn boards/SIM/lwip -type f))
+LWIP_SOURCES := $(sort $(shell find firmware/netconn firmware/soft_reset boards/SIM/lwip -type f))
 
 $(BUILD)/sim.sources: FORCE
 	@mkdir -p $(@D)
@@ -262,7 +262,7 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
 PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
 QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 -name '*.py') \
-    $(wildcard boards/QEMU_RV32/memchip/*) $(wildcard host_tests/vm/*.py) \
+    $(wildcard boards/QEMU_RV32/memchip/* firmware/soft_reset/*) $(wildcard host_tests/vm/*.py) \
     host_tests/fake_pins.py host_tests/raw_controller.py)
 
 $(BUILD)/qemu.sources: FORCE

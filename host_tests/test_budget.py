@@ -39,14 +39,18 @@ def compile_c(text, target):
     subprocess.run([*command, "-x", "c", "-c", "-", "-o", target], input=text.encode(), check=True)
 
 
-def run(board, build):
-    done = subprocess.run(
+def ended(board, build):
+    return subprocess.run(
         [sys.executable, ROOT / "tools/budget.py", board, "--build", build],
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
+
+
+def run(board, build):
+    done = ended(board, build)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -121,6 +125,16 @@ def test_the_emulated_core_tells_the_heap(tmp_path):
     rings = 8 * 4096
     assert size[-6:] == ["measured", "emulated", "core,", "RV32,", "Python", "heap"]
     assert rings < int("".join(size[:-6])) < 140 * 1024
+
+
+@pytest.mark.parametrize("name", ["usermod_x/x.o", "sizes.o"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
+    path = tmp_path / "check-idf/SPINET_ESP32C3/objects" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half")
+    done = ended("SPINET_ESP32C3", tmp_path)
+    assert done.returncode == 1
+    assert (done.stdout, done.stderr) == ("", f"{path}: not a 32-bit ELF file\n")
 
 
 def test_partition_is_the_one_of_the_table():

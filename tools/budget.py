@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 import elf
+from exit_code import exit_code
 from idf_check import kconfig
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -68,13 +69,11 @@ def main() -> int:
     parser.add_argument("board", choices=sorted(ARCHITECTURES))
     parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where builds are")
     options = parser.parse_args()
-    try:
-        table = Budget(options.board, options.build.resolve()).table()
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    print(rendered(options.board, table))
-    return 0
+    return exit_code(lambda: tell(options.board, options.build.resolve()), elf.BadElf)
+
+
+def tell(board: str, build: Path) -> None:
+    print(rendered(board, Budget(board, build).table()))
 
 
 class Budget:
@@ -214,7 +213,15 @@ def release_of(folder: Path) -> tuple[int, ...]:
 
 
 def elf_sums(path: Path) -> dict[str, int] | None:
-    return elf.taken(elf.sections(path.read_bytes())) if path.is_file() else None
+    return elf.taken(elf_sections(path)) if path.is_file() else None
+
+
+def elf_sections(path: Path) -> list[elf.Section]:
+    """Raises BadElf with the file's name."""
+    try:
+        return elf.sections(path.read_bytes())
+    except elf.BadElf as error:
+        raise elf.BadElf(f"{path}: {error}") from error
 
 
 def sizes_of(folder: Path) -> dict[str, int]:
@@ -224,7 +231,7 @@ def sizes_of(folder: Path) -> dict[str, int]:
         for kind, size in elf_sums(path).items():
             sums[kind] = sums.get(kind, 0) + size
     if (folder / "sizes.o").is_file():
-        sums |= elf.symbol_sizes(elf.sections((folder / "sizes.o").read_bytes()))
+        sums |= elf.symbol_sizes(elf_sections(folder / "sizes.o"))
     return sums
 
 

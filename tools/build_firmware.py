@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from exit_code import exit_code
+
 PROJECT = Path(__file__).resolve().parent.parent
 OLDEST_MICROPYTHON = (1, 25)
 # 1.25's viper stores another register than the value's at a constant index on Xtensa.
@@ -31,14 +33,7 @@ def main() -> int:
     parser.add_argument("board", help="SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3")
     parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where it goes")
     options = parser.parse_args()
-    try:
-        return build(options.board, options.build.resolve())
-    except NotReady as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    return exit_code(lambda: build(options.board, options.build.resolve()), NotReady)
 
 
 def build(board: str, folder: Path) -> int:

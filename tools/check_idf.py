@@ -16,6 +16,7 @@ from pathlib import Path
 
 import build_firmware
 from build_firmware import NotReady
+from exit_code import exit_code
 from idf_check import kconfig, symbols
 from idf_check.compiling import GCC, NM, CompileError, Compiler, run
 from idf_check.parts import Parts, PartsError, ask
@@ -29,14 +30,8 @@ PIP = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-c
 
 def main() -> int:
     options = parse_arguments()
-    try:
-        return Check(options).run()
-    except (NotReady, PartsError, CompileError, kconfig.BadLine) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    failures = (NotReady, PartsError, CompileError, kconfig.BadLine)
+    return exit_code(lambda: Check(options).run(), *failures)
 
 
 def parse_arguments() -> argparse.Namespace:

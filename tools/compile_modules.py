@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from exit_code import exit_code
+
 PROJECT = Path(__file__).resolve().parent.parent
 RELEASES = PROJECT / "tools" / "mpy_cross_releases.txt"
 FOLDERS = [PROJECT / "modules", PROJECT / "boards" / "chip"]
@@ -25,17 +27,13 @@ class CompileError(Exception):
 
 def main() -> int:
     options = parse_arguments()
-    try:
-        sources = sources_of(options.modules)
-        compile_all(sources, options.build.resolve(), options.into)
-    except CompileError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    return exit_code(lambda: compile_folders(options), CompileError)
+
+
+def compile_folders(options: argparse.Namespace) -> None:
+    sources = sources_of(options.modules)
+    compile_all(sources, options.build.resolve(), options.into)
     print(f"{len(sources)} modules compile for {' and '.join(ARCHITECTURES)}")
-    return 0
 
 
 def parse_arguments() -> argparse.Namespace:

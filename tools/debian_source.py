@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from exit_code import exit_code
+
 TIMEOUT_S = 60
 CHUNK = 1 << 16
 
@@ -79,15 +81,7 @@ def program(doc: str, fetch: Callable[[Path], None]) -> int:
 
 def run(fetch: Callable[[], None]) -> int:
     """Run a fetching program's work; returns its exit code."""
-    try:
-        fetch()
-    except FetchError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the next run starts the download again", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(fetch, FetchError, stopped="stopped; the next run starts the download again")
 
 
 def unpacked(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from esptool.bin_image import LoadFirmwareImage
 from esptool.util import FatalError
+from exit_code import exit_code
 
 # As Duet boards look for it on their SD card.
 NAMES = {
@@ -45,12 +46,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where ESP-IDF built: has flasher_args.json")
     options = parser.parse_args()
-    try:
-        print(f"The image for M997 S1 is ready: {make(options.folder)}")
-    except BadParts as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: tell(options.folder), BadParts)
+
+
+def tell(folder: Path) -> None:
+    print(f"The image for M997 S1 is ready: {make(folder)}")
 
 
 def make(folder: Path) -> Path:

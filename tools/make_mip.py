@@ -20,22 +20,19 @@ from compile_modules import (
     cross_compiler,
     releases,
 )
+from exit_code import exit_code
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where they go")
     build = parser.parse_args().build.resolve()
-    try:
-        for architecture in ARCHITECTURES:
-            print(f"The package for {architecture} is ready: {make(architecture, build)}")
-    except CompileError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(lambda: make_all(build), CompileError)
+
+
+def make_all(build: Path) -> None:
+    for architecture in ARCHITECTURES:
+        print(f"The package for {architecture} is ready: {make(architecture, build)}")
 
 
 def make(architecture: str, build: Path) -> Path:

@@ -14,6 +14,9 @@ target_sources(usermod_netconn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/port_freertos.c
 )
 
-target_include_directories(usermod_netconn INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+target_include_directories(usermod_netconn INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}
+    ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
+)
 
 target_link_libraries(usermod INTERFACE usermod_netconn)

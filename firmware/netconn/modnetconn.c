@@ -7,6 +7,7 @@
  */
 #include "netconn_core.h"
 #include "port.h"
+#include "soft_reset.h"
 
 #include "py/mperrno.h"
 #include "py/mphal.h"
@@ -23,19 +24,6 @@ typedef struct {
     mp_obj_base_t base;
     int handle; /* 0: closed */
 } stream_obj_t;
-
-/* 0 where Python ends only with the process: then there is nothing left to stop, and the threads of
- * Python that were cancelled may hold locks that stopping would wait for. */
-#ifndef NETCONN_STOP_AT_SOFT_RESET
-#define NETCONN_STOP_AT_SOFT_RESET 1
-#endif
-
-/* Collected only by a soft reset (the root pointer keeps it until then): stops what still runs. */
-typedef struct {
-    mp_obj_base_t base;
-} guard_obj_t;
-
-static const mp_obj_type_t guard_type;
 
 /* ---- arguments ---- */
 
@@ -79,6 +67,8 @@ static uint8_t *get_span(mp_obj_t buffer, mp_int_t offset, mp_int_t count, mp_ui
 
 /* ---- module: start and stop ---- */
 
+static stop_t soft_reset_stop = { .function = nc_stop };
+
 /* start(close_ms=0, connect_ms=0, half_open_ms=0): 0 takes the core's default. Call it once before
  * anything else; again only changes the times. */
 static mp_obj_t netconn_start(size_t n_args, const mp_obj_t *args) {
@@ -91,9 +81,7 @@ static mp_obj_t netconn_start(size_t n_args, const mp_obj_t *args) {
     if (error) {
         mp_raise_OSError(error);
     }
-    if (NETCONN_STOP_AT_SOFT_RESET && MP_STATE_VM(netconn_guard) == NULL) {
-        MP_STATE_VM(netconn_guard) = mp_obj_malloc_with_finaliser(guard_obj_t, &guard_type);
-    }
+    at_soft_reset(&soft_reset_stop);
     return small(nc_start(&times));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_start_obj, 0, 3, netconn_start);
@@ -103,15 +91,6 @@ static mp_obj_t netconn_stop(void) {
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(netconn_stop_obj, netconn_stop);
-
-/* A soft reset clears no root pointer, so it is forgotten here. */
-static mp_obj_t guard_del(mp_obj_t self) {
-    (void)self;
-    nc_stop();
-    MP_STATE_VM(netconn_guard) = NULL;
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(guard_del_obj, guard_del);
 
 /* ---- module: opening and ending ---- */
 
@@ -383,18 +362,6 @@ static MP_DEFINE_CONST_OBJ_TYPE(
     locals_dict, &stream_locals
     );
 
-static const mp_rom_map_elem_t guard_locals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&guard_del_obj) },
-};
-static MP_DEFINE_CONST_DICT(guard_locals, guard_locals_table);
-
-static MP_DEFINE_CONST_OBJ_TYPE(
-    guard_type,
-    MP_QSTR_Guard,
-    MP_TYPE_FLAG_NONE,
-    locals_dict, &guard_locals
-    );
-
 /* ---- the module ---- */
 
 static const mp_rom_map_elem_t netconn_globals_table[] = {
@@ -440,4 +407,3 @@ const mp_obj_module_t netconn_user_cmodule = {
 };
 
 MP_REGISTER_MODULE(MP_QSTR_netconn, netconn_user_cmodule);
-MP_REGISTER_ROOT_POINTER(void *netconn_guard);

@@ -9,6 +9,9 @@ target_sources(usermod_spi_exchange INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/message_buffers.c
 )
 
-target_include_directories(usermod_spi_exchange INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+target_include_directories(usermod_spi_exchange INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}
+    ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
+)
 
 target_link_libraries(usermod INTERFACE usermod_spi_exchange)

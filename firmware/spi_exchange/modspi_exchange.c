@@ -6,33 +6,14 @@
  */
 #include "exchange_core.h"
 #include "message_binding.h"
+#include "soft_reset.h"
 
 #include "py/mpthread.h"
 #include "py/runtime.h"
 
-/* Collected only by a soft reset (the root pointer keeps it until then): stops what still runs. */
-typedef struct {
-    mp_obj_base_t base;
-} guard_obj_t;
-
-static const mp_obj_type_t guard_type;
-
 /* ---- module: start and stop ---- */
 
-static void keep_guard(void) {
-    if (MP_STATE_VM(spi_exchange_guard) == NULL) {
-        MP_STATE_VM(spi_exchange_guard) = mp_obj_malloc_with_finaliser(guard_obj_t, &guard_type);
-    }
-}
-
-/* A soft reset clears no root pointer, so they are forgotten here. */
-static mp_obj_t guard_del(mp_obj_t self) {
-    (void)self;
-    exchange_stop();
-    MP_STATE_VM(spi_exchange_guard) = NULL;
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(guard_del_obj, guard_del);
+static stop_t soft_reset_stop = { .function = exchange_stop };
 
 /* start(spi, sck, mosi, miso, frequency, size): spi as MicroPython counts them, 1 or 2, which is what
  * ESP-IDF calls SPI2_HOST and SPI3_HOST; size of each message buffer. */
@@ -46,7 +27,7 @@ static mp_obj_t spi_exchange_start(size_t n_args, const mp_obj_t *args) {
         .frequency = mp_obj_get_int(args[4]),
         .size = (size_t)mp_obj_get_int(args[5]),
     };
-    keep_guard();
+    at_soft_reset(&soft_reset_stop);
     message_raise(exchange_start(&config));
     return mp_const_none;
 }
@@ -89,20 +70,6 @@ static mp_obj_t spi_exchange_set_clock(mp_obj_t frequency) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(spi_exchange_set_clock_obj, spi_exchange_set_clock);
 
-/* ---- types ---- */
-
-static const mp_rom_map_elem_t guard_locals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&guard_del_obj) },
-};
-static MP_DEFINE_CONST_DICT(guard_locals, guard_locals_table);
-
-static MP_DEFINE_CONST_OBJ_TYPE(
-    guard_type,
-    MP_QSTR_Guard,
-    MP_TYPE_FLAG_NONE,
-    locals_dict, &guard_locals
-    );
-
 /* ---- the module ---- */
 
 static const mp_rom_map_elem_t spi_exchange_globals_table[] = {
@@ -121,4 +88,3 @@ const mp_obj_module_t spi_exchange_user_cmodule = {
 };
 
 MP_REGISTER_MODULE(MP_QSTR_spi_exchange, spi_exchange_user_cmodule);
-MP_REGISTER_ROOT_POINTER(void *spi_exchange_guard);

@@ -13,6 +13,7 @@ target_include_directories(usermod_spi_target INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}
     ${CMAKE_CURRENT_LIST_DIR}/../spi_exchange
     ${CMAKE_CURRENT_LIST_DIR}/../netconn
+    ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
 )
 
 target_link_libraries(usermod INTERFACE usermod_spi_target)

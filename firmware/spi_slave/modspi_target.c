@@ -8,33 +8,14 @@
 #include "netconn_core.h"
 #include "port.h"
 #include "sck_counter.h"
+#include "soft_reset.h"
 #include "target_core.h"
 
 #include "py/runtime.h"
 
-/* Collected only by a soft reset (the root pointer keeps it until then): stops what still runs. */
-typedef struct {
-    mp_obj_base_t base;
-} guard_obj_t;
-
-static const mp_obj_type_t guard_type;
-
 /* ---- module: start and stop ---- */
 
-static void keep_guard(void) {
-    if (MP_STATE_VM(spi_target_guard) == NULL) {
-        MP_STATE_VM(spi_target_guard) = mp_obj_malloc_with_finaliser(guard_obj_t, &guard_type);
-    }
-}
-
-/* A soft reset clears no root pointer, so it is forgotten here. */
-static mp_obj_t guard_del(mp_obj_t self) {
-    (void)self;
-    target_stop();
-    MP_STATE_VM(spi_target_guard) = NULL;
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(guard_del_obj, guard_del);
+static stop_t soft_reset_stop = { .function = target_stop };
 
 /* start(spi, sck, mosi, miso, cs, counts, size): spi as MicroPython counts them, 1 or 2, which is what
  * ESP-IDF calls SPI2_HOST and SPI3_HOST; counts: end a phase by counting SCK; size of each message
@@ -52,7 +33,7 @@ static mp_obj_t spi_target_start(size_t n_args, const mp_obj_t *args) {
         .wake = nc_wake_from_isr,
     };
     port_start();
-    keep_guard();
+    at_soft_reset(&soft_reset_stop);
     message_raise(target_start(&config));
     return mp_const_none;
 }
@@ -91,20 +72,6 @@ static mp_obj_t spi_target_disarm(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(spi_target_disarm_obj, spi_target_disarm);
 
-/* ---- types ---- */
-
-static const mp_rom_map_elem_t guard_locals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&guard_del_obj) },
-};
-static MP_DEFINE_CONST_DICT(guard_locals, guard_locals_table);
-
-static MP_DEFINE_CONST_OBJ_TYPE(
-    guard_type,
-    MP_QSTR_Guard,
-    MP_TYPE_FLAG_NONE,
-    locals_dict, &guard_locals
-    );
-
 /* ---- the module ---- */
 
 /* COUNTS: this chip can end a phase by counting SCK. */
@@ -126,4 +93,3 @@ const mp_obj_module_t spi_target_user_cmodule = {
 };
 
 MP_REGISTER_MODULE(MP_QSTR_spi_target, spi_target_user_cmodule);
-MP_REGISTER_ROOT_POINTER(void *spi_target_guard);

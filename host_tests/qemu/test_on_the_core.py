@@ -78,5 +78,11 @@ def test_a_module_is_changed_live_and_put_back(emulator):
     assert "0 free" in out
 
 
+def test_each_soft_reset_stops_what_runs_in_c(emulator):
+    start = "import memchip; print(memchip.wait(0)); memchip.init(); memchip.wake()"
+    said = [emulator.mpremote("exec", start) for _ in range(4)]  # each begins with a soft reset
+    assert said == ["0\n"] * 4
+
+
 def test_the_core_outlives_it_all(emulator):
     assert emulator.is_running()

@@ -6,6 +6,8 @@
  * instructions() counts what a chip's processor would execute: what stands for DMA and for the other
  * ends of wires is left out.
  */
+#include "soft_reset.h"
+
 #include "py/mphal.h"
 #include "py/objarray.h"
 #include "py/runtime.h"
@@ -528,12 +530,21 @@ static MP_DEFINE_CONST_FUN_OBJ_1(memchip_spent_obj, memchip_spent);
 
 /* ---- the module ---- */
 
-static mp_obj_t memchip_init(void) {
-    MP_STATE_VM(memchip_message) = mp_obj_new_bytearray_by_ref(sizeof(message), message);
-    MP_STATE_VM(memchip_shifted) = mp_obj_new_bytearray_by_ref(sizeof(shifted), shifted);
+/* What of the wires and the network is over when Python starts afresh. */
+static void end_all(void) {
     memset(entries, 0, sizeof(entries));
     pending = 0;
+    woken = false;
     step_count = 0;
+}
+
+static stop_t soft_reset_stop = { .function = end_all };
+
+static mp_obj_t memchip_init(void) {
+    at_soft_reset(&soft_reset_stop);
+    MP_STATE_VM(memchip_message) = mp_obj_new_bytearray_by_ref(sizeof(message), message);
+    MP_STATE_VM(memchip_shifted) = mp_obj_new_bytearray_by_ref(sizeof(shifted), shifted);
+    end_all();
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(memchip_init_obj, memchip_init);

@@ -1,3 +1,8 @@
 # What a chip has in C, in memory: for the emulated core, whose instructions are counted.
 
-SRC_USERMOD_C += $(USERMOD_DIR)/memchip.c
+MEMCHIP_DIR := $(USERMOD_DIR)
+SRC_USERMOD_C += $(MEMCHIP_DIR)/memchip.c
+
+# MicroPython looks for modules one level below one folder only.
+USERMOD_DIR := $(abspath $(MEMCHIP_DIR)/../../../firmware/soft_reset)
+include $(USERMOD_DIR)/micropython.mk

@@ -1,4 +1,4 @@
-# lwIP, its port and firmware/netconn as a user module of MicroPython's unix port: SIM with lwIP.
+# lwIP, its port, firmware/netconn and what that needs as a user module of MicroPython's unix port: SIM with lwIP.
 #
 # Takes part only when LWIP_SOURCE (what tools/fetch_lwip.py made) is given. lwIP is other people's
 # code: it is compiled without MicroPython's stricter warnings.
@@ -15,7 +15,9 @@ LDFLAGS_USERMOD += $(LWIP_LDFLAGS)
 # MicroPython looks for modules one level below one folder only.
 USERMOD_DIR := $(abspath $(SIM_LWIP_DIR)/../../../firmware/netconn)
 include $(USERMOD_DIR)/micropython.mk
+USERMOD_DIR := $(abspath $(SIM_LWIP_DIR)/../../../firmware/soft_reset)
+include $(USERMOD_DIR)/micropython.mk
 
 # Python never starts afresh within a process here: its end is the end of lwIP as well.
-CFLAGS_USERMOD += -DNETCONN_STOP_AT_SOFT_RESET=0
+CFLAGS_USERMOD += -DSTOP_AT_SOFT_RESET=0
 endif

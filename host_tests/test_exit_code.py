@@ -1,0 +1,54 @@
+"""How the programs of tools/ end."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+from exit_code import exit_code  # noqa: E402 -- found through the path above
+
+
+class TooOldError(Exception):
+    """One failure."""
+
+
+class TooNewError(Exception):
+    """Another."""
+
+
+def raising(error):
+    """Work that ends so."""
+
+    def work():
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(("answer", "code"), [(None, 0), (0, 0), (7, 7)])
+def test_work_may_have_a_code_of_its_own(capsys, answer, code):
+    assert exit_code(lambda: answer, TooOldError) == code
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("failure", [TooOldError, TooNewError])
+def test_failure_is_one_line(capsys, failure):
+    assert exit_code(raising(failure("it is 1.24")), TooOldError, TooNewError) == 1
+    assert capsys.readouterr() == ("", "it is 1.24\n")
+
+
+def test_what_is_no_failure_is_a_bug():
+    with pytest.raises(TooNewError):
+        exit_code(raising(TooNewError()), TooOldError)
+
+
+@pytest.mark.parametrize(
+    ("named", "line"),
+    [({}, "stopped\n"), ({"stopped": "half is there"}, "half is there\n")],
+)
+def test_ctrl_c(capsys, named, line):
+    assert exit_code(raising(KeyboardInterrupt()), TooOldError, **named) == 130
+    assert capsys.readouterr() == ("", line)

@@ -1,0 +1,24 @@
+"""How a program here ends: a failure in one line and exit code 1, Ctrl-C with 130, no traceback.
+
+Needs nothing but Python's standard library, because some run before the virtual environment.
+"""
+
+import sys
+from collections.abc import Callable
+
+
+def exit_code(
+    work: Callable[[], int | None], *failures: type[Exception], stopped: str = "stopped"
+) -> int:
+    """Run a program's work; its exit code, which the work may return itself (None: 0).
+
+    `failures` are exceptions whose text can be shown as it is; any other is a bug, and raised.
+    """
+    try:
+        return work() or 0
+    except failures as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(stopped, file=sys.stderr)
+        return 130
