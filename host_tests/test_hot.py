@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from fake_board import FakeBoard
-from fake_pins import MasterRig
+from fake_pins import RIGS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 
-from spinet import connection, hot, service, spi_master, stack, tcp_buffer, wire
+from spinet import connection, hot, link, service, spi_master, spi_slave, stack, tcp_buffer, wire
 from spinet.service import Service
 from spinet.stack import ERR_ABRT, ERR_MEM, ERR_RST
 
@@ -32,9 +32,9 @@ class Clock:
 class Firmware:
     """One service with its peers and its controller; `plain`: turn() serves nothing itself."""
 
-    def __init__(self, plain):
+    def __init__(self, plain, role="module-clocked"):
         board = FakeBoard()
-        self.rig = MasterRig(None)
+        self.rig = RIGS[role](None)
         board.the_port = self.rig.port
         wait = board.the_stack.wait
         board.the_stack.wait = lambda _ms: wait(0)
@@ -68,8 +68,24 @@ class Firmware:
         ]
         windows = [(peer._pcb.window, peer._pcb.unreported) for peer in self.peers]
         written = list(self.service.stack.writes)
-        counted = self.service.link.transactions
-        return slots, list(manager.rows), windows, written, counted
+        link = self.service.link
+        counted = link.transactions, link.cuts, getattr(self.rig.port, "restarts", 0)
+        return slots, list(manager.rows), windows, written, counted, self.rig.trace
+
+    def abandon(self, message, n):
+        """The controller goes away after n bytes, and then begins anew."""
+        rig = self.rig
+        if rig.role == "module-clocked":
+            return rig.die_after(message, n)
+        rig.transfer_ready.drive(1)
+        for first, last in ((0, 8), (8, 12), (12, len(message))):
+            if message[first : min(last, n)] and rig.data_ready.value():
+                rig.phase(message[first : min(last, n)])
+        for level in (0, 1, 0):
+            rig.transfer_ready.drive(level)
+            rig.serve()
+        rig.cs.drive(1)
+        return rig.serve()
 
     def received(self):
         """What each peer has got so far."""
@@ -80,6 +96,7 @@ ERRORS = [ERR_MEM, ERR_MEM, ERR_MEM, ERR_RST, ERR_ABRT]
 COMMANDS = [0, 1, 2, 9, 40] + [4] * 8 + [5] * 14 + [6] * 7
 KINDS = ["ask"] * 24 + ["send"] * 6 + ["read"] * 3 + ["pass"] * 3 + ["dial"] * 2
 RARE = ["fin", "reset", "read fails", "write fails", "write fails", "freeze", "thaw", "thaw"]
+RARE += ["abandon"] * 3
 SIZES = [0, 1, 7, 608, 1440, 1440, 2048, 2048, 2048, 2880 - 1440]
 
 
@@ -88,6 +105,8 @@ def draw(dice):
     what = dice.choice(KINDS if dice.random() < 0.93 else RARE)
     if what == "ask":
         return what, draw_request(dice)
+    if what == "abandon":
+        return what, (draw_request(dice), dice.choice([3, 8, 10, 12, 40, 1000]))
     if what == "pass":
         return what, dice.choice([0, 5, 25, 1100])
     if what.endswith("fails"):
@@ -113,6 +132,8 @@ def play(firmware, what, detail):
     """One step; what the controller or the peer saw of it."""
     if what == "ask":
         return firmware.rig.transact(detail)
+    if what == "abandon":
+        return firmware.abandon(*detail)
     if what == "pass":
         firmware.service.run_once()
     elif what == "send":
@@ -139,12 +160,13 @@ def play(firmware, what, detail):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.reuse, Phase.generate],  # a seed has nothing to shrink
 )
+@pytest.mark.parametrize("role", [role for role in RIGS if "pieces" not in role])
 @given(seed=st.integers(0, 1 << 32))
-def test_both_ways_do_the_same(monkeypatch, seed):
+def test_both_ways_do_the_same(monkeypatch, role, seed):
     clock = Clock()
     monkeypatch.setattr(service, "ticks_ms", clock)
     dice = random.Random(seed)
-    both = Firmware(plain=False), Firmware(plain=True)
+    both = Firmware(plain=False, role=role), Firmware(plain=True, role=role)
     for number in range(150):
         what, detail = draw(dice)
         if what == "pass":
@@ -169,12 +191,13 @@ def draw_write(dice):
 
 
 @pytest.mark.behaviour("D1", "D4", "D5")
+@pytest.mark.parametrize("role", ["module-clocked", "controller-clocked"])
 @pytest.mark.parametrize("seed", range(12))
-def test_both_ways_gather_the_same(monkeypatch, seed):
+def test_both_ways_gather_the_same(monkeypatch, role, seed):
     clock = Clock()
     monkeypatch.setattr(service, "ticks_ms", clock)
     dice = random.Random(seed)
-    both = Firmware(plain=False), Firmware(plain=True)
+    both = Firmware(plain=False, role=role), Firmware(plain=True, role=role)
     for number in range(120):
         what, detail = draw_write(dice)
         if what == "pass":
@@ -184,19 +207,25 @@ def test_both_ways_gather_the_same(monkeypatch, seed):
         assert both[0].seen() == both[1].seen(), (number, what)
 
 
-def gathering(monkeypatch):
+@pytest.fixture(params=["module-clocked", "controller-clocked"])
+def role(request):
+    """Who drives SCK."""
+    return request.param
+
+
+def gathering(monkeypatch, role="module-clocked"):
     """The hot path with a clock that stands; a write that it leaves to Python is an error."""
     clock = Clock()
     monkeypatch.setattr(service, "ticks_ms", clock)
-    firmware = Firmware(plain=False)
+    firmware = Firmware(plain=False, role=role)
     monkeypatch.delattr(connection.Connection, "write")
     monkeypatch.delattr(connection.Connection, "finish_write")
     return firmware, clock
 
 
 @pytest.mark.behaviour("D1")
-def test_a_file_is_sent_by_the_hot_path_alone(monkeypatch):
-    firmware, _ = gathering(monkeypatch)
+def test_a_file_is_sent_by_the_hot_path_alone(monkeypatch, role):
+    firmware, _ = gathering(monkeypatch, role)
     sent = bytes(range(256)) * 8 * 10
     for at in range(0, len(sent), 2048):
         assert firmware.rig.ask(request(5, 0, 0, sent[at : at + 2048]))[0] == 2048
@@ -206,6 +235,60 @@ def test_a_file_is_sent_by_the_hot_path_alone(monkeypatch):
     *writes, last = firmware.service.stack.writes
     assert all(more for _, _, more in writes)
     assert not last[2]
+
+
+@pytest.mark.behaviour("D1")
+def test_a_file_is_received_by_the_hot_path_alone(monkeypatch, role):
+    firmware = Firmware(plain=False, role=role)
+    monkeypatch.delattr(connection.Connection, "read")
+    monkeypatch.delattr(link.Link, "answer")
+    sent = bytes(range(256)) * 16
+    firmware.peers[0].send(sent)
+    received = b""
+    while len(received) < len(sent):
+        status = firmware.rig.ask(request(6, 0))[1]
+        assert status[12:14] != b"\0\0"
+        received += firmware.rig.ask(request(4, 0))[1]
+    assert received == sent
+    assert firmware.rig.ask(request(0)) == (0, b"")
+
+
+@pytest.mark.behaviour("D4", "L4")
+@pytest.mark.parametrize("plain", [False, True])
+def test_data_on_its_way_to_a_connection_that_ends(plain):
+    """Controller-clocked: the peer resets between the response and the data phase."""
+    firmware = Firmware(plain, "controller-clocked")
+    rig = firmware.rig
+    message = request(5, 0, 2, b"never seen")
+    rig.transfer_ready.drive(1)
+    rig.phase(message[:8])
+    rig.phase(message[8:12])
+    firmware.peers[0].reset()
+    rig.phase(message[12:])
+    rig.cs.drive(1)
+    rig.transfer_ready.drive(0)
+    rig.serve()
+    assert rig.ask(request(6, 0))[1][0] == wire.OTHER_END_CLOSED
+    assert rig.port.restarts == 0
+
+
+@pytest.mark.behaviour("L2", "D1")
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(("command", "n"), [(4, 8), (4, 12), (5, 12), (5, 14)])
+def test_transfer_that_is_cut_short_breaks_its_connection(monkeypatch, plain, command, n):
+    clock = Clock()
+    monkeypatch.setattr(service, "ticks_ms", clock)
+    firmware = Firmware(plain, "controller-clocked")
+    firmware.peers[0].send(b"lost")
+    firmware.service.run_once()
+    firmware.rig.die_after(request(command, 0, 2, b"half a file" if command == 5 else b""), n)
+    assert firmware.service.link.cuts == 0
+    clock.now += spi_slave.PHASE_TIMEOUT_MS
+    firmware.service.run_once()
+    assert firmware.service.link.cuts == 1
+    firmware.rig.cs.drive(1)
+    firmware.rig.transfer_ready.drive(0)
+    assert firmware.rig.ask(request(6, 0))[1][0] == wire.ABORTED
 
 
 @pytest.mark.behaviour("D5")
@@ -268,6 +351,7 @@ def test_a_read_for_which_the_controller_has_no_room_ends_nothing():
 
 OFFSETS = {
     "_VERSION": wire.FORMAT_VERSION,
+    "_INVALID_VERSION": wire.INVALID_VERSION,
     "_NULL": wire.NULL,
     "_READ": wire.CONN_READ,
     "_WRITE": wire.CONN_WRITE,
@@ -283,6 +367,7 @@ OFFSETS = {
     "_STATUS_SIZE": wire.CONN_STATUS_SIZE,
     "_SEGMENT": connection.SEGMENT,
     "_FLUSH_MS": connection.FLUSH_MS,
+    "_PHASE_TIMEOUT_MS": spi_slave.PHASE_TIMEOUT_MS,
     "_RING_SIZE": tcp_buffer.RING_SIZE,
     "_ALWAYS": stack.EVENT_CONNECTED | stack.EVENT_CLOSED | stack.EVENT_ERROR,
     "_ROOM": stack.EVENT_ROOM,
@@ -301,7 +386,7 @@ def constants(module):
     return dict(re.findall(r"^_?([A-Z_]+) = const\((\d+)\)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("module", [connection, service, spi_master, tcp_buffer])
+@pytest.mark.parametrize("module", [connection, service, spi_master, spi_slave, tcp_buffer])
 def test_words_are_the_same_wherever_they_are_named(module):
     theirs = re.findall(
         r"as hot\.py has them\n((?:_[A-Z_]+ = const\(\d+\)\n)+)", Path(module.__file__).read_text()

@@ -196,7 +196,7 @@ class Source:
         self.calls = []
         self.then = None
 
-    def has_news(self):
+    def before_wait(self):
         return self.news
 
     def on_ready(self):

@@ -102,7 +102,7 @@ class WatchingStack(NetconnStack):
         if error:
             raise OSError(-error)
         self._sources.append(source)
-        if hasattr(source, "has_news"):
+        if hasattr(source, "before_wait"):
             self._keepers.append(source)
 
     def unwatch(self, source):
@@ -114,7 +114,7 @@ class WatchingStack(NetconnStack):
 
     def _wait_and_attend(self, ms):
         for source in self._keepers:
-            if source.has_news():
+            if source.before_wait():
                 ms = 0
         woken = self._wait(ms)
         for source in self._sources:

@@ -41,7 +41,7 @@ class VirtualBus:
     """The bus in one of its two roles. Raises LinkLost when the controller goes or breaks a rule.
 
     Pins: transfer_ready, data_ready, cs, reset. As a source of the stack's wait(): key, ready,
-    has_news(), on_ready(). As SPI master: exchange(), exchange_last(), set_clock(). As SPI target:
+    before_wait(), on_ready(). As SPI master: exchange(), exchange_last(), set_clock(). As SPI target:
     arm(), clocked(), disarm(). See simbus/modsimbus.c for those that are not here.
     """
 
@@ -58,7 +58,7 @@ class VirtualBus:
         self.transfer_ready, self.data_ready, self.cs, self.reset = bus.pins()
         self.reset.irq(self._on_reset)
         self.power_cycle = bus.power_cycle
-        self.has_news = bus.has_news
+        self.before_wait = bus.before_wait
         self.on_ready = bus.on_ready
         self.exchange = bus.exchange
         self.exchange_last = bus.exchange_last

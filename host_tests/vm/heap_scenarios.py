@@ -8,7 +8,7 @@ allocating too. Anything that asks for memory raises MemoryError, and the trace 
 import micropython
 from radio import SimRadio
 
-from spinet import wire
+from spinet import hot, wire
 from spinet.discovery import Silent
 from spinet.networks import Network
 from spinet.service import Service
@@ -198,7 +198,7 @@ class Bench:
             self.passes(1)
             self.spi.clock()
             self.passes(1)
-            if self.spi._armed and self.service.port._phase == 2:
+            if self.spi._armed and self.service.port._signals[hot.PHASE] == hot.PAYLOAD:
                 self.spi.clock()
                 self.passes(1)
             self.board.cs.drive(1)

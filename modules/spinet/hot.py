@@ -8,9 +8,9 @@ Whatever is out of the ordinary it leaves undone and hands to Service.run(), whi
 way: Link, Commands and Connection do the same for every request, and the tests compare the two.
 
 What both ways share are arrays of words, none of them negative: `rows` of the ConnectionManager,
-`marks` of each slot's ring, `signals` of a SpiMaster, `loop` of the Service, `count` of the Link.
-All in the service thread but EDGE. Offsets of the records are repeated from wire.py, and a test
-compares them.
+`marks` of each slot's ring, `signals` of a SpiMaster or a SpiSlave, `loop` of the Service, `count`
+of the Link. All in the service thread but EDGE and RELEASED. Offsets of the records are
+repeated from wire.py, and a test compares them.
 """
 
 import micropython
@@ -46,11 +46,28 @@ URGENT = const(3)  # up to here at once, full segments or not
 FLUSH_AT = const(4)  # when the others become urgent; meaningful while there are others
 MARKS = const(5)
 
-# Words of `signals`
+# Words of `signals`, of a SpiMaster
 EDGE = const(0)  # TRANSFER_READY rose; set by the pin interrupt, cleared as a transaction starts
 LOOKED = const(1)  # when the last transaction began or the level was last looked at
 LEVEL_COUNTS = const(2)  # a level may stand for a missed edge
 SIGNALS = const(3)
+
+# and of a SpiSlave, whose EDGE is one in mid-transaction
+PHASE = const(1)  # HEADER and those that follow it
+ARMED = const(2)  # bytes of the phase that is armed; 0: none is
+SINCE = const(3)  # when it was armed, or when the last phase ended
+RELEASED = const(4)  # CS rose within the phase; set by the pin interrupt
+SERVED_HOT = const(5)  # ONGOING: turn() has answered this request, and the Link knows nothing of it
+SIZE = const(6)  # of that: bytes of the data phase
+PHASES = const(7)
+
+ONGOING = const(1)
+LEFT = const(2)  # turn() cannot bring it to its end
+
+HEADER = const(0)  # armed, waiting for a request
+ANSWER = const(1)
+PAYLOAD = const(2)
+ENDING = const(3)  # all phases have passed, CS is still low
 
 # Words of `loop`
 NOW = const(0)  # ticks at the start of this pass
@@ -72,6 +89,7 @@ SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
 WITHDRAWN = const(5)  # an edge whose request is gone
 BROKEN = const(6)  # a connWrite was kept, and the stack, asked to take from it, said what TAKEN has
 FAILED = const(7)  # a connRead, answered with nothing, found the error that TAKEN has
+PORT = const(8)  # the SpiSlave has to look
 
 # Places in `kit`, which Service.bind() makes
 WAIT = const(0)  # of the stack, as are the next three
@@ -89,21 +107,28 @@ READABLE = const(11)
 READ = const(12)
 RECVED = const(13)
 WRITE = const(14)
-FAST = const(15)  # 1: the module drives the clock, and turn() serves; 0: the port does
+FAST = const(15)  # who is served by turn(): MASTER, TARGET; 0: nobody, the port serves all
 EXCHANGE = const(16)
-CS = const(17)
+CS = const(17)  # a SpiMaster's to drive, a SpiSlave's to look at
 REQUESTED = const(18)  # TRANSFER_READY's level
 MARKS_OF = const(19)  # of each slot
 MEMORY_OF = const(20)  # of each slot: its ring's
 COPY = const(21)
 EXCHANGE_LAST = const(22)  # as EXCHANGE, and CS may rise at its end, before it is told to
-KIT = const(23)
+ARM = const(23)
+CLOCKED = const(24)
+DATA_READY = const(25)
+KIT = const(26)
+
+MASTER = const(1)  # the module drives the clock
+TARGET = const(2)  # the controller does
 
 _MASK = const(0x3FFFFFFF)  # of ticks and counts
 _HALF = const(0x20000000)
 
 # As wire.py, connection.py and stack.py have them
 _VERSION = const(0x3E)
+_INVALID_VERSION = const(0xC9)
 _NULL = const(0)
 _READ = const(4)
 _WRITE = const(5)
@@ -120,6 +145,7 @@ _STATUS_SIZE = const(20)
 _AMOUNT = const(12)  # of a ConnStatus: bytesAvailable
 _SEGMENT = const(1440)
 _FLUSH_MS = const(20)
+_PHASE_TIMEOUT_MS = const(500)
 _RING_SIZE = const(4096)
 _ALWAYS = const(50)  # events that are delivered whatever there is to write
 _ROOM = const(8)
@@ -158,6 +184,9 @@ def turn(kit, passes: int, resumed: int) -> int:
     marks = kit[MARKS_OF]
     memory = kit[MEMORY_OF]
     copy = kit[COPY]
+    arm = kit[ARM]
+    clocked = kit[CLOCKED]
+    data_ready = kit[DATA_READY]
     now = loop[NOW]
     while True:
         if resumed:
@@ -193,19 +222,58 @@ def turn(kit, passes: int, resumed: int) -> int:
                     rows[DELIVER] = found
                     return EVENTS
 
-        if fast and signals[EDGE]:
-            signals[EDGE] = 0
-            if not int(requested()):
-                return WITHDRAWN
-            signals[LOOKED] = now
-            cs(0)
-            exchange(tx, rx, 0, _FIRST_PHASE)
-            command = header[1]
-            socket = header[2]
-            flags = header[3]
+        # Where is the transaction? `asked`: a header is in rx. `over`: all its bytes have passed.
+        # `armed`: so many bytes of the next phase are to be armed, from `offset` on.
+        asked = 0
+        over = 0
+        armed = 0
+        offset = 0
+        size = 0
+        amount = 0
+        if fast == MASTER:
+            if signals[EDGE]:
+                signals[EDGE] = 0
+                if not int(requested()):
+                    return WITHDRAWN
+                signals[LOOKED] = now
+                cs(0)
+                exchange(tx, rx, 0, _FIRST_PHASE)
+                asked = 1
+        elif fast == TARGET:
+            phase = signals[PHASE]
+            passed = int(clocked())
+            if signals[EDGE] or signals[ARMED] == 0:
+                return PORT
+            if phase == ENDING:
+                if int(cs()):
+                    if signals[SERVED_HOT] == 0:
+                        return PORT
+                    signals[SERVED_HOT] = 0
+                    header[0] = _INVALID_VERSION
+                    phase = HEADER
+                    armed = _FIRST_PHASE
+            elif passed < signals[ARMED]:
+                if passed and signals[RELEASED]:
+                    return PORT
+            elif phase == HEADER:
+                asked = 1
+            elif signals[SERVED_HOT] == 0:
+                return PORT
+            else:
+                size = signals[SIZE]
+                if phase == ANSWER and size:
+                    phase = PAYLOAD
+                    armed = size + 3 & 0xFFC
+                    offset = _DATA
+                else:
+                    over = 1
+
+        command = header[1]
+        socket = header[2]
+        flags = header[3]
+        may = 0
+        if asked:
             length = header[4] | header[5] << 8
-            amount = 0
-            may = 0
             size = -1  # bytes of the data phase; -1: this one goes the plain way
             if header[0] == _VERSION and length <= _MAX_DATA:
                 if command == _NULL:
@@ -247,13 +315,41 @@ def turn(kit, passes: int, resumed: int) -> int:
                         if may & MAY_GATHER and length <= record[14] | record[15] << 8:
                             size = length
             if size < 0:
-                return PLAIN
-
+                return PLAIN if fast == MASTER else PORT
             sent_words[_RESPONSE_WORD] = size
-            exchange_last(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
+            if fast == MASTER:
+                exchange_last(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
+                over = 1
+            else:
+                signals[SERVED_HOT] = ONGOING
+                signals[SIZE] = size
+                phase = ANSWER
+                armed = 4
+                offset = _RESPONSE
+
+        if armed:
+            data_ready(0)
+            signals[PHASE] = phase
+            signals[ARMED] = armed
+            signals[SINCE] = now
+            signals[RELEASED] = 0
+            arm(tx, rx, offset, armed)
+            data_ready(1)
+            due = now + _PHASE_TIMEOUT_MS & _MASK
+            if phase != HEADER and (due - loop[DUE] & _MASK) >= _HALF:
+                loop[DUE] = due
+            if amount < 0 and amount != _WOULDBLOCK:
+                loop[TAKEN] = amount + TAKEN_ZERO
+                return FAILED
+
+        if over:
             taken = size
             wanted = size
             if command == _WRITE:
+                may = rows[MAY + socket]
+                if fast == TARGET and not may & MAY_GATHER:
+                    signals[SERVED_HOT] = LEFT  # it ended while the data was on its way
+                    return PORT
                 handle = rows[HANDLE + socket]
                 rows[OWED + socket] = rows[OWED + socket] + size
                 rows[WRITING] = rows[WRITING] | 1 << socket
@@ -265,8 +361,13 @@ def turn(kit, passes: int, resumed: int) -> int:
                     if wanted:
                         more = 0 if flags & _PUSH else 1
                         taken = int(write[socket](handle, rx, _DATA, wanted, more))
-            cs(1)
-            signals[LEVEL_COUNTS] = 1
+            if fast == MASTER:
+                cs(1)
+                signals[LEVEL_COUNTS] = 1
+            else:
+                data_ready(0)
+                signals[PHASE] = ENDING
+                signals[SINCE] = now
             count[0] = count[0] + 1 & _MASK
             if taken != wanted:
                 loop[TAKEN] = taken + TAKEN_ZERO
@@ -345,5 +446,5 @@ def turn(kit, passes: int, resumed: int) -> int:
                 if rows[TIMED_SLOTS] and (rows[SOONEST] - loop[DUE] & _MASK) >= _HALF:
                     loop[DUE] = rows[SOONEST]
 
-        if not fast or loop[STALE] or (now - loop[DUE] & _MASK) < _HALF:
+        if fast == 0 or loop[STALE] or (now - loop[DUE] & _MASK) < _HALF:
             return TIDY

@@ -72,14 +72,28 @@ class Link:
             trace.note(trace.BAD_HEADER, rx[2], rx[1], -error)
             self._respond(error, 0)
             return
+        self._read_request()
+        response = self.commands.answer(self)
+        # A command that takes data says how much in `accepted`; every other sends its response.
+        self._respond(response, self.accepted or (response if response > 0 else 0))
+
+    def _read_request(self):
+        rx = self.rx
         self.command = rx[1]
         self.socket = rx[2]
         self.flags = rx[3]
         self.length = wire.request_length(rx)
         self.available = wire.request_available(rx)
-        response = self.commands.answer(self)
-        # A command that takes data says how much in `accepted`; every other sends its response.
-        self._respond(response, self.accepted or (response if response > 0 else 0))
+
+    def recall(self, response, answered):
+        """The hot path has answered the request in rx, with this response (0 or more): the fields
+        are as answer() and responded() would have left them."""
+        self._read_request()
+        self.refused = False
+        self.accepted = response if self.command == wire.CONN_WRITE else 0
+        self.response = response
+        self.data_length = response + 3 & ~3
+        self.answered = answered
 
     def _respond(self, response, data_length):
         self.response = response

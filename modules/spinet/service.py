@@ -39,6 +39,7 @@ _EVENTS = const(2)
 _NOW = const(0)
 _PASSES = const(4)
 _PLAIN = const(3)
+_PORT = const(8)
 _SHORT = const(4)
 _STALE = const(3)
 _STOP = const(2)
@@ -186,6 +187,10 @@ class Service:
                 manager.deliver()
                 resumed = 1
                 calm = False
+            elif why == _PORT:
+                resumed = 0
+                self._serve_port(loop[_NOW])
+                calm = True
             else:
                 resumed = 0
                 self._serve(why)
@@ -217,6 +222,13 @@ class Service:
         else:
             self.port.serve(self.link, self._loop[_NOW])
 
+    def _serve_port(self, now):
+        """A phase of the controller-clocked link that the hot path left; most need no tidying."""
+        if self.port.serve(self.link, now):
+            self._tidy(now)
+        else:
+            self._look_sooner(now)
+
     def _finish_write(self):
         message = self.link.rx
         push = wire.request_flags(message) & wire.FLAG_PUSH != 0
@@ -245,6 +257,12 @@ class Service:
         self._loop[_DUE] = ticks_add(now, self._sleep_ms(now))
         self.manager.rows[_RSSI] = self.wlan.rssi & 0xFF
         self.link.refresh()
+
+    def _look_sooner(self, now):
+        """A phase of the link has a time-out, which may be earlier than what was planned."""
+        ms = self.port.due_ms(now)
+        if 0 <= ms < ticks_diff(self._loop[_DUE], now):
+            self._loop[_DUE] = ticks_add(now, ms)
 
     def _sleep_ms(self, now):
         """Until the next thing that has a time; HOUSEKEEPING_MS when nothing has."""

@@ -62,14 +62,16 @@ class SpiMaster:
         signals = self._signals
 
         def on_transfer_ready(pin):
-            if pin.value():
-                signals[_EDGE] = 1  # in interrupt context: a flag and nothing else
+            if not pin.value():
+                return False
+            signals[_EDGE] = 1  # in interrupt context: a flag and nothing else
+            return True  # the loop has to look; who calls this may not care
 
         return on_transfer_ready
 
     def bind(self, kit):
         """Give the hot path what it serves this link with."""
-        kit[hot.FAST] = 1
+        kit[hot.FAST] = hot.MASTER
         kit[hot.KIT_SIGNALS] = self._signals
         kit[hot.EXCHANGE] = self._spi.exchange
         kit[hot.EXCHANGE_LAST] = getattr(self._spi, "exchange_last", self._spi.exchange)

@@ -6,18 +6,31 @@ whole transaction or toggle for each phase. A rising edge of TRANSFER_READY begi
 transaction wherever the last one was left.
 """
 
+from array import array
+
 from micropython import const
 
+from spinet import hot
 from spinet.port import ticks_diff
 from spinet.wire import DATA, FIRST_PHASE, RESPONSE
 
 PHASE_TIMEOUT_MS = const(500)  # a controller that stops clocking for so long has died
 BURST = const(16)  # transactions in a row before the loop looks at the network again
 
-_HEADER = const(0)  # armed, waiting for a request
-_RESPONSE = const(1)
-_DATA = const(2)
-_ENDING = const(3)  # all phases have passed, CS is still low
+# Words and phases, as hot.py has them
+_EDGE = const(0)
+_PHASE = const(1)
+_ARMED = const(2)
+_SINCE = const(3)
+_RELEASED = const(4)
+_SERVED_HOT = const(5)
+_ONGOING = const(1)
+_SIZE = const(6)
+_PHASES = const(7)
+_HEADER = const(0)
+_ANSWER = const(1)
+_PAYLOAD = const(2)
+_ENDING = const(3)
 
 
 class SpiSlave:
@@ -32,103 +45,137 @@ class SpiSlave:
         self._cs = cs
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
-        self._phase = _HEADER
-        self._armed = 0  # bytes of the phase that is armed
-        self._since = 0  # when it was armed, or when the last phase ended
-        self._edge = False  # TRANSFER_READY rose in mid-transaction; set by the pin interrupt
-        self._released = False  # CS rose within the phase; set by the pin interrupt
+        # Which phase, what is armed since when, and what the pins did: shared with the hot path.
+        self._signals = array("I", [0] * _PHASES)
+        self._acted = False  # serve() did more than to go on to the next phase
         self.restarts = 0  # transactions begun over because the controller did
 
     def start(self, now):
         """Start-up signalling, then the first header is armed."""
+        signals = self._signals
         self._cs.irq(self._on_cs)
         self._transfer_ready.irq(self._on_transfer_ready)
-        self._edge = False
+        for i in range(_PHASES):
+            signals[i] = 0
         self._data_ready.value(0)
         self._data_ready.value(1)
         self._data_ready.value(0)
-        self._phase = _HEADER
-        self._since = now
-        self._armed = 0
+        signals[_SINCE] = now
 
     def stop(self):
         """Nothing is asked of us any more."""
         self._cs.irq(None)
         self._transfer_ready.irq(None)
         self._target.disarm()
-        self._armed = 0
+        self._signals[_ARMED] = 0
+
+    # Both interrupt handlers say whether the loop has to look: who calls them may not care.
 
     def _on_cs(self, pin):
         # Where CS toggles, it may rise when the next phase is armed already: that ends nothing.
-        if pin.value() and self._target.clocked():
-            self._released = True
+        if not (pin.value() and self._target.clocked()):
+            return False
+        self._signals[_RELEASED] = 1
+        return True
 
     def _on_transfer_ready(self, pin):
         # Decided here and not when the loop looks: by then a request's own header is under way.
-        if pin.value() and self._abandoned():
-            self._edge = True
+        if not (pin.value() and self._abandoned()):
+            return False
+        self._signals[_EDGE] = 1
+        return True
 
-    def bind(self, _kit):
-        """The hot path is the other role's: here every phase is a pass of its own."""
+    def bind(self, kit):
+        """Give the hot path what it serves this link with."""
+        kit[hot.FAST] = hot.TARGET
+        kit[hot.KIT_SIGNALS] = self._signals
+        kit[hot.ARM] = self._target.arm
+        kit[hot.CLOCKED] = self._target.clocked
+        kit[hot.CS] = self._cs.value
+        kit[hot.DATA_READY] = self._data_ready.value
 
     def due_ms(self, _now):
         """How long the loop may sleep before it has to look here again; -1: no limit."""
-        if self._phase == _HEADER:
-            return -1 if self._armed else 0  # the first header is armed by serve()
+        if self._signals[_PHASE] == _HEADER:
+            return -1 if self._signals[_ARMED] else 0  # the first header is armed by serve()
         return PHASE_TIMEOUT_MS
 
     def idle(self):
         """True between transactions."""
-        return self._phase == _HEADER and self._cs.value() == 1 and self._target.clocked() == 0
+        between = self._signals[_PHASE] == _HEADER and self._cs.value() == 1
+        return between and self._target.clocked() == 0
 
     def serve(self, link, now):
-        """Take every phase that has passed one step on; True if a transaction ended."""
-        before = link.transactions
-        if not self._armed and self._phase == _HEADER:
+        """Take every phase that has passed one step on; True if any work was done beyond that."""
+        signals = self._signals
+        self._acted = False
+        if signals[_SERVED_HOT]:
+            if signals[_SERVED_HOT] == _ONGOING and not self._disturbed(now):
+                return False
+            self._take_over(link)
+        if not signals[_ARMED] and signals[_PHASE] == _HEADER:
             self._next_header(link, now)
         for _ in range(4 * BURST):
             if not self._step(link, now):
                 break
-        return link.transactions != before
+        return self._acted
+
+    def _disturbed(self, now):
+        """True when the transaction that is under way does not go on as it should."""
+        edge = self._signals[_EDGE] != 0
+        return edge or self._released_too_soon() or self._late(now)
+
+    def _take_over(self, link):
+        """The hot path has begun this transaction, and we shall end it."""
+        signals = self._signals
+        signals[_SERVED_HOT] = 0
+        link.recall(signals[_SIZE], signals[_PHASE] != _ANSWER)
 
     def _step(self, link, now):
         """One move of the state machine; False when there is nothing to do yet."""
-        if self._edge:
-            self._edge = False
+        signals = self._signals
+        if signals[_EDGE]:
+            signals[_EDGE] = 0
             return self._restart(link, now)
-        if self._phase == _ENDING:
+        if signals[_PHASE] == _ENDING:
             return self._end_if_released(link, now)
-        if self._target.clocked() >= self._armed:
+        if self._target.clocked() >= signals[_ARMED]:
             self._phase_ended(link, now)
             return True
-        if self._partly_clocked() and self._released:
-            return self._restart(link, now)  # CS rose in the middle of a phase
-        if self._phase != _HEADER and ticks_diff(now, self._since) >= PHASE_TIMEOUT_MS:
+        if self._released_too_soon() or (signals[_PHASE] != _HEADER and self._late(now)):
             return self._restart(link, now)
         return False
 
+    def _released_too_soon(self):
+        """CS rose in the middle of a phase."""
+        return self._signals[_RELEASED] != 0 and self._partly_clocked()
+
+    def _late(self, now):
+        return ticks_diff(now, self._signals[_SINCE]) >= PHASE_TIMEOUT_MS
+
     def _partly_clocked(self):
-        return 0 < self._target.clocked() < self._armed
+        return 0 < self._target.clocked() < self._signals[_ARMED]
 
     def _abandoned(self):
         # An edge comes before the first byte of its request: with a whole header clocked it is
         # that header's own, and so it is while nothing has been clocked yet.
-        return self._phase != _HEADER or self._partly_clocked()
+        return self._signals[_PHASE] != _HEADER or self._partly_clocked()
 
     def _end_if_released(self, link, now):
-        late = ticks_diff(now, self._since) >= PHASE_TIMEOUT_MS
-        if not (self._cs.value() or late):
+        if not (self._cs.value() or self._late(now)):
             return False
         link.finish()
+        self._acted = True
         self._next_header(link, now)
         return True
 
     def _restart(self, link, now):
         self.restarts += 1
+        self._acted = True
         self._target.disarm()
-        if self._phase == _ENDING:
+        if self._signals[_PHASE] == _ENDING:
             link.finish()  # the controller has its answer; it only never raised CS
-        elif self._phase != _HEADER:
+        elif self._signals[_PHASE] != _HEADER:
             link.cut()
         self._next_header(link, now)
         return True
@@ -139,27 +186,30 @@ class SpiSlave:
         self._arm(link, _HEADER, 0, FIRST_PHASE, now)
 
     def _arm(self, link, phase, offset, n, now):
-        self._phase = phase
-        self._armed = n
-        self._since = now
-        self._released = False
+        signals = self._signals
+        signals[_PHASE] = phase
+        signals[_ARMED] = n
+        signals[_SINCE] = now
+        signals[_RELEASED] = 0
         self._target.arm(link.tx, link.rx, offset, n)
         self._data_ready.value(1)
 
     def _phase_ended(self, link, now):
-        if self._phase == _HEADER:
+        phase = self._signals[_PHASE]
+        if phase == _HEADER:
             self._data_ready.value(0)
             link.answer()
-            self._arm(link, _RESPONSE, RESPONSE, 4, now)
-        elif self._phase == _RESPONSE and link.data_length:
+            self._arm(link, _ANSWER, RESPONSE, 4, now)
+        elif phase == _ANSWER and link.data_length:
             self._data_ready.value(0)
             link.responded()
-            self._arm(link, _DATA, DATA, link.data_length, now)
+            self._arm(link, _PAYLOAD, DATA, link.data_length, now)
         else:
             link.complete()  # before DATA_READY falls: what was asked for is done by then
             self._data_ready.value(0)
-            self._phase = _ENDING
-            self._since = now
+            self._acted = True
+            self._signals[_PHASE] = _ENDING
+            self._signals[_SINCE] = now
 
     def signal(self):
         """Tell the controller that there is news: DATA_READY falls for about 2 us and rises."""

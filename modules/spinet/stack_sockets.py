@@ -493,7 +493,7 @@ class SocketStack:
         self._pending &= ~indexes
 
     def wait(self, ms):
-        attend = self._something_is_kept_back()
+        attend = self._keepers_have_something()
         if attend or self._pending:
             ms = 0
         for key, flags in self._poll.ipoll(ms):
@@ -511,16 +511,14 @@ class SocketStack:
         self._woken = False
         return 1 if woken else 0
 
-    def _something_is_kept_back(self):
+    def _keepers_have_something(self):
+        have = False
         for source in self._keepers:
-            if source.has_news():
-                return True
-        return False
+            if source.before_wait():
+                source.ready = have = True
+        return have
 
     def _attend_sources(self):
-        for source in self._keepers:
-            if source.has_news():
-                source.ready = True
         for source in self._sources:
             if source.ready:
                 source.ready = False
@@ -590,9 +588,9 @@ class SocketStack:
     def watch(self, source):
         """End waits for `source` too. `source.key` is polled for input and `source.ready` set;
         on_ready() is then called once for each wait. One that may keep back what it has received
-        has has_news() as well, and on_ready() is also called while that is true."""
+        has before_wait() as well, which says whether it does: on_ready() is called then too."""
         self._sources.append(source)
-        if hasattr(source, "has_news"):
+        if hasattr(source, "before_wait"):
             self._keepers.append(source)
         self._by_key[source.key] = source
         self._poll.register(source.key, _IN)

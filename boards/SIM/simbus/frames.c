@@ -68,7 +68,8 @@ int frames_drive(frames_t *frames, int pin, int level) {
     }
     frames->levels[pin] = (int8_t)level;
     put_pin(frames, pin, level);
-    return pin == CS && level == 0 ? 0 : frames_send(frames);
+    bool held = level == 0 && pin == (frames->role == MODULE_CLOCKED ? CS : DATA_READY);
+    return held ? 0 : frames_send(frames);
 }
 
 int frames_clock(frames_t *frames, const uint8_t *tx, uint8_t *rx, size_t n, bool last) {
@@ -197,6 +198,7 @@ static int on_clock(frames_t *frames, const uint8_t *payload, size_t length) {
         n = length;
     }
     uint8_t *out = put_header(frames, SHIFT, 0, length);
+    frames->shifting = length;
     memset(out + n, 0, length - n); // whoever clocks on gets zeros
     if (n) {
         memcpy(transfer->rx + transfer->passed, payload, n);

@@ -58,6 +58,7 @@ typedef struct {
     int role;
     int8_t levels[PINS]; // of the controller's pins as heard, of ours as driven
     transfer_t transfer; // clocked by us: expected; by the controller: armed
+    size_t shifting; // bytes of the SHIFT that answers a CLOCK
     size_t out_length; // of out: held until something goes out
     size_t in_start, in_end; // of in: received and not handled
     uint8_t out[3 * PIN_FRAME + FRAME_HEADER + LONGEST_SHIFT];
@@ -73,8 +74,9 @@ void frames_power_cycle(frames_t *frames);
 // Our first frame. The text is cut at LONGEST_SHIFT bytes.
 int frames_hello(frames_t *frames, const uint8_t *text, size_t length);
 
-// Drive a pin of ours, which is a frame when its level changes. CS, where it falls by us, is held
-// and goes out with the CLOCK that follows.
+// Drive a pin of ours, which is a frame when its level changes. A fall of CS is held and goes out with
+// the CLOCK that follows, one of DATA_READY where the controller clocks with the rise, unless
+// frames_send() comes first.
 int frames_drive(frames_t *frames, int pin, int level);
 
 // Clock n bytes, 1 to LONGEST_SHIFT. With `last`, CS rises as they have passed: it goes out in the

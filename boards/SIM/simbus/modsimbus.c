@@ -45,9 +45,9 @@ static void check(bus_obj_t *self, int code) {
 /* ---- frames that came ---- */
 
 // Whoever clocks has to wait for as long as the bytes take.
-static void shift(bus_obj_t *self, size_t length) {
+static void shift(bus_obj_t *self) {
     if (self->sck_hz) {
-        useconds_t us = (useconds_t)(length * 8000000 / (size_t)self->sck_hz);
+        useconds_t us = (useconds_t)(self->frames.shifting * 8000000 / (size_t)self->sck_hz);
         MP_THREAD_GIL_EXIT();
         usleep(us);
         MP_THREAD_GIL_ENTER();
@@ -55,21 +55,18 @@ static void shift(bus_obj_t *self, size_t length) {
     check(self, frames_send(&self->frames));
 }
 
-// True when somebody was told of an edge.
+// True when somebody was told of an edge, and says that the loop has to look.
 static bool tell(pin_obj_t *pin) {
-    if (pin->handler == mp_const_none) {
-        return false;
-    }
-    mp_call_function_1(pin->handler, MP_OBJ_FROM_PTR(pin));
-    return true;
+    return pin->handler != mp_const_none
+        && mp_obj_is_true(mp_call_function_1(pin->handler, MP_OBJ_FROM_PTR(pin)));
 }
 
-// Handle the next whole frame: NO_FRAME, HANDLED, or EDGE when somebody was told of one.
+// Handle the next whole frame: NO_FRAME, HANDLED, or EDGE when the loop has to look at one.
 static int handle(bus_obj_t *self) {
     int what = frames_next(&self->frames);
     check(self, what);
     if (what == CLOCKED) {
-        shift(self, self->frames.out_length - FRAME_HEADER);
+        shift(self);
     }
     if (what < EDGE) {
         return what;
@@ -77,7 +74,6 @@ static int handle(bus_obj_t *self) {
     return tell(&self->pins[what - EDGE]) ? EDGE : HANDLED;
 }
 
-// The loop acts on an edge before it sees what came after it.
 static void handle_to_edge(bus_obj_t *self) {
     while (handle(self) == HANDLED) {
     }
@@ -103,7 +99,8 @@ static mp_obj_t pin_value(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(pin_value_obj, 1, 2, pin_value);
 
-// irq(handler): call handler(pin) at every edge that the other side makes; None: nobody is told
+// irq(handler): call handler(pin) at every edge that the other side makes; None: nobody is told.
+// It returns True when the loop has to act on this edge before it sees what came after it.
 static mp_obj_t pin_irq(mp_obj_t self_in, mp_obj_t handler) {
     pin_obj_t *self = MP_OBJ_TO_PTR(self_in);
     self->handler = handler;
@@ -190,14 +187,15 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_power_cycle_obj, bus_power_cycle);
 
 /* ---- Bus: a source of the stack's wait() ---- */
 
-// has_news(): True while a whole frame is here that was not handled
-static mp_obj_t bus_has_news(mp_obj_t self_in) {
+// before_wait(): send what was held; True while a whole frame is here that was not handled
+static mp_obj_t bus_before_wait(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    check(self, frames_send(&self->frames));
     return mp_obj_new_bool(frames_waiting(&self->frames));
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(bus_has_news_obj, bus_has_news);
+static MP_DEFINE_CONST_FUN_OBJ_1(bus_before_wait_obj, bus_before_wait);
 
-// on_ready(): take what came, and handle it up to the first edge that somebody is told of
+// on_ready(): take what came, and handle it up to the first edge that the loop has to look at
 static mp_obj_t bus_on_ready(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     if (!frames_waiting(&self->frames)) {
@@ -297,7 +295,7 @@ static const mp_rom_map_elem_t bus_locals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_connected), MP_ROM_PTR(&bus_connected_obj) },
     { MP_ROM_QSTR(MP_QSTR_disconnected), MP_ROM_PTR(&bus_disconnected_obj) },
     { MP_ROM_QSTR(MP_QSTR_power_cycle), MP_ROM_PTR(&bus_power_cycle_obj) },
-    { MP_ROM_QSTR(MP_QSTR_has_news), MP_ROM_PTR(&bus_has_news_obj) },
+    { MP_ROM_QSTR(MP_QSTR_before_wait), MP_ROM_PTR(&bus_before_wait_obj) },
     { MP_ROM_QSTR(MP_QSTR_on_ready), MP_ROM_PTR(&bus_on_ready_obj) },
     { MP_ROM_QSTR(MP_QSTR_settle), MP_ROM_PTR(&bus_settle_obj) },
     { MP_ROM_QSTR(MP_QSTR_exchange), MP_ROM_PTR(&bus_exchange_obj) },
