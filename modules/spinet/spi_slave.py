@@ -47,7 +47,7 @@ class SpiSlave:
         self._transfer_ready = transfer_ready
         # Which phase, what is armed since when, and what the pins did: shared with the hot path.
         self._signals = array("I", [0] * _PHASES)
-        self._acted = False  # serve() did more than to go on to the next phase
+        self._ended = False  # serve() has brought a transaction to its end, good or bad
         self.restarts = 0  # transactions begun over because the controller did
 
     def start(self, now):
@@ -106,9 +106,9 @@ class SpiSlave:
         return between and self._target.clocked() == 0
 
     def serve(self, link, now):
-        """Take every phase that has passed one step on; True if any work was done beyond that."""
+        """Take every phase that has passed one step on; True if a transaction has ended."""
         signals = self._signals
-        self._acted = False
+        self._ended = False
         if signals[_SERVED_HOT]:
             if signals[_SERVED_HOT] == _ONGOING and not self._disturbed(now):
                 return False
@@ -118,7 +118,7 @@ class SpiSlave:
         for _ in range(4 * BURST):
             if not self._step(link, now):
                 break
-        return self._acted
+        return self._ended
 
     def _disturbed(self, now):
         """True when the transaction that is under way does not go on as it should."""
@@ -165,13 +165,13 @@ class SpiSlave:
         if not (self._cs.value() or self._late(now)):
             return False
         link.finish()
-        self._acted = True
+        self._ended = True
         self._next_header(link, now)
         return True
 
     def _restart(self, link, now):
         self.restarts += 1
-        self._acted = True
+        self._ended = True
         self._target.disarm()
         if self._signals[_PHASE] == _ENDING:
             link.finish()  # the controller has its answer; it only never raised CS
@@ -207,7 +207,6 @@ class SpiSlave:
         else:
             link.complete()  # before DATA_READY falls: what was asked for is done by then
             self._data_ready.value(0)
-            self._acted = True
             self._signals[_PHASE] = _ENDING
             self._signals[_SINCE] = now
 
