@@ -42,9 +42,11 @@ class Board:
     def wait(self, ms):
         """The stack's wait(), in which the controller has its turn."""
         try:
-            self.now += min(ms, next(self._script))
+            nap = min(ms, next(self._script))
         except StopIteration:
+            nap = 0
             self.service.stop()
+        self.now += nap
         return self._wait(0)
 
     def run(self, script):
@@ -123,12 +125,10 @@ def test_header_of_before_is_nobodys_request(monkeypatch):
     board.service.start()
 
     def script():
-        yield 0
-        yield 0
+        assert (yield from board.ask(request(9), 168))[0] == 168
 
     board.run(script())
-    assert board.service.link.transactions == 0
-    assert board.rig.is_ready()
+    assert board.service.link.transactions == 1
 
 
 @pytest.mark.parametrize("n", [3, 10, 14])
