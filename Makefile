@@ -232,7 +232,7 @@ $(MBEDTLS_READY): FORCE
 # Which files SIM is made of, so that one that was removed is noticed too.
 SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
     $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*') \
-    $(shell find firmware/tls_session -type f))
+    $(shell find firmware/tls_session firmware/buffer_span -type f))
 LWIP_SOURCES := $(sort $(shell find firmware/netconn firmware/soft_reset boards/SIM/lwip -type f))
 
 $(BUILD)/sim.sources: FORCE
@@ -262,7 +262,7 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
 PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
 QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 -name '*.py') \
-    $(wildcard boards/QEMU_RV32/memchip/* firmware/soft_reset/*) $(wildcard host_tests/vm/*.py) \
+    $(wildcard boards/QEMU_RV32/memchip/* firmware/buffer_span/* firmware/soft_reset/*) $(wildcard host_tests/vm/*.py) \
     host_tests/fake_pins.py host_tests/raw_controller.py)
 
 $(BUILD)/qemu.sources: FORCE

@@ -199,10 +199,14 @@ class SlaveRig(Rig):
         self.target.phases = self.target.phases[-1:]  # the header that is armed
         self.transfer_ready.drive(1)
         shifted = self._phases(message)
+        self.let_go()
+        return shifted
+
+    def let_go(self):
+        """The controller asks for nothing more."""
         self.cs.drive(1)
         self.transfer_ready.drive(0)
         self.serve()
-        return shifted
 
     def _phases(self, message):
         shifted = self.phase(message[:FIRST_PHASE]) + self.phase(message[RESPONSE:DATA])
@@ -231,6 +235,27 @@ class SlaveRig(Rig):
             out = message[first : min(last, n)]
             if out:
                 self.phase(out)
+
+    def begin_anew(self):
+        """The controller was started again, and asks for a transaction."""
+        self.transfer_ready.drive(0)
+        self.transfer_ready.drive(1)
+        self.serve()
+
+    def cut_short(self, out):
+        """CS rises before the phase is whole."""
+        self.cs.drive(0)
+        self.target.clock(out)
+        self.serve()
+        self.cs.drive(1)
+        self.serve()
+
+    def over_clock(self, message, more):
+        """A transaction whose data phase the controller clocks too far."""
+        self.transfer_ready.drive(1)
+        for out in (message[:FIRST_PHASE], message[RESPONSE:DATA], message[DATA:] + more):
+            self.phase(out)
+        self.let_go()
 
 
 RIGS = {

@@ -1,5 +1,7 @@
 """How the programs of tools/ end."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,3 +54,23 @@ def test_what_is_no_failure_is_a_bug():
 def test_ctrl_c(capsys, named, line):
     assert exit_code(raising(KeyboardInterrupt()), TooOldError, **named) == 130
     assert capsys.readouterr() == ("", line)
+
+
+@pytest.mark.parametrize("length", [1, 100_000])
+def test_a_reader_that_has_gone_is_told_nothing(length):
+    work = f"exit_code(lambda: print('x' * {length}))"
+    program = f"import sys; from exit_code import exit_code; sys.exit({work})"
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT / "tools",
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # else nothing is left to print at the end
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -216,9 +216,7 @@ def test_controller_dies_and_comes_back_with_an_edge(role, command, n):
     message = request(command, data=data)
     bench.rig.die_after(message + bytes(2060 - len(message)), n)
     bench.rig.cs.drive(1)
-    bench.rig.transfer_ready.drive(0)
-    bench.rig.transfer_ready.drive(1)  # the controller has booted
-    bench.rig.serve()
+    bench.rig.begin_anew()
     bench.rig.transfer_ready.drive(0)
     bench.turn()
     works(bench)

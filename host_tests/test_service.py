@@ -174,6 +174,31 @@ def test_a_link_that_is_never_idle_puts_a_collection_off_until_headroom_is_used_
     assert heap.collected == (garbage == service_module.HEADROOM)
 
 
+def test_garbage_is_collected_soon_after_the_link_is_idle(service, clock, heap):
+    service.port.idle = lambda: False
+    heap.used += service_module.GARBAGE
+    second(service, clock)
+    service.run_once()
+    assert clock.sleeps[-1] <= service_module.WATCH_MS
+
+
+def test_sleep_ends_when_a_handshake_has_taken_too_long(service, clock):
+    service.tls.due_ms = lambda _now: 3
+    service.bind()
+    service.run_once()
+    assert clock.sleeps[-1] == 3
+
+
+def test_lines_of_the_trace_follow_each_other_without_a_wait(service, clock):
+    service.run_once()
+    assert clock.sleeps[-1] > 0
+    service.commands.report()
+    service.run_once()
+    service.run_once()
+    assert clock.sleeps[-2:] == [0, 0]
+    wait_until(lambda: clock.sleeps[-1] > 0, service.run_once)
+
+
 def test_close_is_watched_closely(service, clock):
     ask(service, 7, data=listen_or_connect(80))
     peer = service.stack.dial(80)

@@ -62,24 +62,14 @@ def test_over_clocked_header_reads_zeros(rig):
     assert rig.target.clock(request(0)[:8] + b"\xaa" * 8)[8:] == bytes(8)
     rig.serve()
     rig.cs.drive(1)
-    rig.transfer_ready.drive(1)  # it begins anew
-    rig.serve()
+    rig.begin_anew()
     rig.transfer_ready.drive(0)
     assert rig.ask(request(9))[0] == 168
 
 
 def test_over_clocked_data_is_dropped(bench):
     peer = bench.connected()
-    rig = bench.rig
-    message = request(5, flags=2, data=b"abcd")
-    rig.transfer_ready.drive(1)
-    rig.phase(message[:8])
-    rig.phase(message[8:12])
-    rig.target.clock(b"abcd" + b"more")
-    rig.serve()
-    rig.cs.drive(1)
-    rig.transfer_ready.drive(0)
-    rig.serve()
+    bench.rig.over_clock(request(5, flags=2, data=b"abcd"), b"more")
     bench.turn()
     assert peer.received() == b"abcd"
 
@@ -90,11 +80,7 @@ def test_nothing_armed_shifts_zeros(rig):
 
 
 def test_partial_header_is_dropped_as_cs_rises(rig):
-    rig.cs.drive(0)
-    rig.target.clock(request(0)[:3])
-    rig.serve()
-    rig.cs.drive(1)
-    rig.serve()
+    rig.cut_short(request(0)[:3])
     assert rig.port.restarts == 1
     assert rig.ask(request(9))[0] == 168
 
@@ -132,13 +118,9 @@ def test_cs_pulse_inside_a_phase_is_the_end_of_it(rig):
 def test_edge_of_transfer_ready_begins_anew(bench, n):
     rig = bench.rig
     rig.die_after(request(18, data=b"n" * 64), n)
-    rig.transfer_ready.drive(0)
-    rig.transfer_ready.drive(1)
-    rig.serve()
+    rig.begin_anew()
     assert rig.port.restarts == 1
-    rig.transfer_ready.drive(0)
-    rig.cs.drive(1)
-    rig.serve()
+    rig.let_go()
     assert rig.ask(request(9))[0] == 168
     assert bench.commands.host_name() == b"spinet"
 

@@ -3,6 +3,7 @@
 Needs nothing but Python's standard library, because some run before the virtual environment.
 """
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -15,10 +16,20 @@ def exit_code(
     `failures` are exceptions whose text can be shown as it is; any other is a bug, and raised.
     """
     try:
-        return work() or 0
+        code = work() or 0
+        sys.stdout.flush()
+        return code
     except failures as error:
         print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        silence()
         return 1
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
         return 130
+
+
+def silence() -> None:
+    """Whoever read what we print has gone: Python would try to print the rest as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,7 @@ target_sources(usermod_netconn INTERFACE
 
 target_include_directories(usermod_netconn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}
+    ${CMAKE_CURRENT_LIST_DIR}/../buffer_span
     ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
 )
 

@@ -3,8 +3,9 @@
  *
  * The functions take and give small integers and buffers of the caller's and allocate nothing: they
  * are the TCP stack's contract (modules/spinet/stack.py) but for shut(). Errors are returned, not
- * raised; only a buffer that is too short raises ValueError.
+ * raised; only bytes that are not inside a buffer raise ValueError.
  */
+#include "buffer_span.h"
 #include "netconn_core.h"
 #include "port.h"
 #include "soft_reset.h"
@@ -55,16 +56,6 @@ static uint32_t get_ip(mp_obj_t address) {
     return ip;
 }
 
-/* Start of the `count` bytes at `offset` of a buffer. */
-static uint8_t *get_span(mp_obj_t buffer, mp_int_t offset, mp_int_t count, mp_uint_t flags) {
-    mp_buffer_info_t info;
-    mp_get_buffer_raise(buffer, &info, flags);
-    if (offset < 0 || count < 0 || (size_t)offset > info.len || (size_t)count > info.len - (size_t)offset) {
-        mp_raise_ValueError(MP_ERROR_TEXT("buffer too small"));
-    }
-    return (uint8_t *)info.buf + offset;
-}
-
 /* ---- module: start and stop ---- */
 
 static stop_t soft_reset_stop = { .function = nc_stop };
@@ -110,7 +101,7 @@ static mp_obj_t netconn_connect(mp_obj_t ip, mp_obj_t port) {
 static MP_DEFINE_CONST_FUN_OBJ_2(netconn_connect_obj, netconn_connect);
 
 static mp_obj_t netconn_addresses(mp_obj_t handle, mp_obj_t into) {
-    return result(nc_addresses(mp_obj_get_int(handle), get_span(into, 0, 8, MP_BUFFER_WRITE)));
+    return result(nc_addresses(mp_obj_get_int(handle), buffer_span(into, MP_BUFFER_WRITE, 0, 8)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(netconn_addresses_obj, netconn_addresses);
 
@@ -155,7 +146,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(netconn_readable_obj, netconn_readable);
 static mp_obj_t netconn_read(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
-    uint8_t *into = get_span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_WRITE);
+    uint8_t *into = buffer_span(args[1], MP_BUFFER_WRITE, mp_obj_get_int(args[2]), n);
     return result(nc_read(mp_obj_get_int(args[0]), into, n));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_read_obj, 4, 4, netconn_read);
@@ -179,7 +170,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(netconn_writable_obj, netconn_writable);
 static mp_obj_t netconn_write(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
-    const uint8_t *from = get_span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_READ);
+    const uint8_t *from = buffer_span(args[1], MP_BUFFER_READ, mp_obj_get_int(args[2]), n);
     return result(nc_write(mp_obj_get_int(args[0]), from, n, mp_obj_get_int(args[4])));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_write_obj, 5, 5, netconn_write);

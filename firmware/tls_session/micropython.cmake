@@ -8,6 +8,9 @@ target_sources(usermod_tls_session INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/tls_core.c
 )
 
-target_include_directories(usermod_tls_session INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+target_include_directories(usermod_tls_session INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}
+    ${CMAKE_CURRENT_LIST_DIR}/../buffer_span
+)
 
 target_link_libraries(usermod INTERFACE usermod_tls_session)

@@ -18,6 +18,7 @@
  * All calls but the constructors, check_* and reason() take and give small integers, allocate nothing
  * on Python's heap and raise only for arguments that are outside of a buffer, or after end().
  */
+#include "buffer_span.h"
 #include "tls_core.h"
 
 #include <string.h>
@@ -47,17 +48,6 @@ static const mp_obj_type_t session_type;
 
 static mp_obj_t small(mp_int_t value) {
     return MP_OBJ_NEW_SMALL_INT(value);
-}
-
-/* The n bytes at an offset of a buffer object. */
-static uint8_t *span(mp_obj_t object, mp_uint_t access, mp_int_t offset, mp_int_t n) {
-    mp_buffer_info_t buffer;
-    mp_get_buffer_raise(object, &buffer, access);
-    mp_int_t size = buffer.len;
-    if (offset < 0 || n < 0 || offset > size || n > size - offset) {
-        mp_raise_ValueError(MP_ERROR_TEXT("offset and count outside the buffer"));
-    }
-    return (uint8_t *)buffer.buf + offset;
 }
 
 static mp_obj_t words(const tls_session_t *session, int error) {
@@ -205,7 +195,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(session_look_obj, session_look);
 static mp_obj_t session_open(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
-    uint8_t *into = span(args[1], MP_BUFFER_WRITE, mp_obj_get_int(args[2]), n);
+    uint8_t *into = buffer_span(args[1], MP_BUFFER_WRITE, mp_obj_get_int(args[2]), n);
     return small(tls_open(session_of(args[0]), into, n));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(session_open_obj, 4, 4, session_open);
@@ -213,7 +203,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(session_open_obj, 4, 4, session_open)
 static mp_obj_t session_seal(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
-    const uint8_t *from = span(args[1], MP_BUFFER_READ, mp_obj_get_int(args[2]), n);
+    const uint8_t *from = buffer_span(args[1], MP_BUFFER_READ, mp_obj_get_int(args[2]), n);
     return small(tls_seal(session_of(args[0]), from, n));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(session_seal_obj, 4, 4, session_seal);

@@ -51,6 +51,10 @@ class Churn:
         """No cycle is under way any more."""
         self._raw.close()
 
+    def result(self):
+        """For a report."""
+        return {"turnedAway": dict(self.turned_away)}
+
     def dial(self, peer=PEERS[0], receive_buffer=0):
         """A connected socket of a peer. Who is turned away tries again, and is counted."""
         limit = time.monotonic() + CONNECT_PATIENCE_S
@@ -152,29 +156,27 @@ class Churn:
 
 def run(cycles, parallel, seed, advance=lambda done: None, program=None):
     """The whole run; a dictionary with what happened and, in `failures`, what should not have."""
+    report = run_crowd(lambda churn: churn, cycles, parallel, seed, advance, program)
+    return {**report, "failures": failures_of(report) + _too_many(report)}
+
+
+def run_crowd(kind_of, cycles, parallel, seed, advance, program):
+    """So many cycles against a module that serves; the report, without `failures`.
+
+    `kind_of(churn)` gives what has Crowd's `cycle`, and a result() for the report.
+    """
     module = ServingModule(SPEED, program)
     try:
-        return _run(module, cycles, parallel, seed, advance)
+        churn = Churn(module.net.wire, module.port)
+        kind = kind_of(churn)
+        probe = Probe(churn.dial)
+        crowd = Crowd(cycles, parallel, seed, kind.cycle)
+        module.serve(crowd, probe, advance)
+        churn.close()
+        counts = {"cycles": cycles, "parallel": parallel, "seed": seed}
+        return counts | crowd.result() | kind.result() | probe.result() | module.result()
     finally:
         module.net.close()
-
-
-def _run(module, cycles, parallel, seed, advance):
-    churn = Churn(module.net.wire, module.port)
-    probe = Probe(churn.dial)
-    crowd = Crowd(cycles, parallel, seed, churn.cycle)
-    module.serve(crowd, probe, advance)
-    churn.close()
-    report = {
-        "cycles": cycles,
-        "parallel": parallel,
-        "seed": seed,
-        **crowd.result(),
-        "turnedAway": dict(churn.turned_away),
-        **probe.result(),
-        **module.result(),
-    }
-    return {**report, "failures": failures_of(report) + _too_many(report)}
 
 
 def _too_many(report):

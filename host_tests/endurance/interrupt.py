@@ -7,11 +7,10 @@ import threading
 from lwip_net import LwipPeer
 from slots import pattern
 
-from endurance.churn import Churn
-from endurance.peers import Broken, Crowd, Probe, receive
-from endurance.serving import ServingModule, failures_of
+from endurance.churn import run_crowd
+from endurance.peers import Broken, receive
+from endurance.serving import failures_of
 
-SPEED = 10
 SIZE = 200 * 1024
 HOLD_S = 0.5
 WAYS = ("reset", "close", "half-close", "vanish")
@@ -63,35 +62,15 @@ class Interruptions:
                 sock.shutdown(socket.SHUT_WR)
             peer.close()
 
-    def digest(self):
-        """The same for the same seed: what was interrupted, how and where."""
+    def result(self):
+        """For a report. The same for the same seed: what was interrupted, how and where."""
         text = repr(sorted(self.points.items()))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return {"points": hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
 def run(cycles, parallel, seed, advance=lambda done: None, program=None):
     """The whole run; a dictionary with what happened and, in `failures`, what should not have."""
-    module = ServingModule(SPEED, program)
-    try:
-        return _run(module, cycles, parallel, seed, advance)
-    finally:
-        module.net.close()
-
-
-def _run(module, cycles, parallel, seed, advance):
-    peers = Churn(module.net.wire, module.port)
-    interruptions = Interruptions(peers.dial)
-    probe = Probe(peers.dial)
-    crowd = Crowd(cycles, parallel, seed, interruptions.cycle)
-    module.serve(crowd, probe, advance)
-    peers.close()
-    report = {
-        "cycles": cycles,
-        "parallel": parallel,
-        "seed": seed,
-        "points": interruptions.digest(),
-        **crowd.result(),
-        **probe.result(),
-        **module.result(),
-    }
+    report = run_crowd(
+        lambda churn: Interruptions(churn.dial), cycles, parallel, seed, advance, program
+    )
     return {**report, "failures": failures_of(report)}

@@ -64,13 +64,9 @@ def test_answer_is_in_the_buffer_before_the_phase_is_armed(bench):
 def test_controller_that_died_and_begins_anew(bench, chip, n):
     rig = bench.rig
     rig.die_after(request(18, data=b"n" * 64), n)
-    rig.transfer_ready.drive(0)
-    rig.transfer_ready.drive(1)
-    rig.serve()
+    rig.begin_anew()
     assert rig.port.restarts == 1
-    rig.transfer_ready.drive(0)
-    rig.cs.drive(1)
-    rig.serve()
+    rig.let_go()
     assert rig.ask(request(9))[0] == 168
     assert bench.commands.host_name() == b"spinet"
 
@@ -81,19 +77,13 @@ def test_controller_that_died_and_is_given_up(bench, n):
     rig.die_after(request(18, data=b"n" * 64), n)
     rig.serve(500)
     assert rig.port.restarts == 1
-    rig.transfer_ready.drive(0)
-    rig.cs.drive(1)
-    rig.serve()
+    rig.let_go()
     assert rig.ask(request(9))[0] == 168
     assert bench.commands.host_name() == b"spinet"
 
 
 def test_header_that_cs_cut_short(rig):
-    rig.cs.drive(0)
-    rig.target.clock(request(0)[:3])
-    rig.serve()
-    rig.cs.drive(1)
-    rig.serve()
+    rig.cut_short(request(0)[:3])
     assert rig.port.restarts == 1
     assert rig.ask(request(9))[0] == 168
 
@@ -109,15 +99,7 @@ def test_chip_select_that_only_twitches(rig):
 
 def test_over_clocked_data_is_dropped(bench):
     peer = bench.connected()
-    rig = bench.rig
-    message = request(5, flags=2, data=b"abcd")
-    rig.transfer_ready.drive(1)
-    rig.phase(message[:8])
-    rig.phase(message[8:12])
-    rig.phase(b"abcdmore")
-    rig.cs.drive(1)
-    rig.transfer_ready.drive(0)
-    rig.serve()
+    bench.rig.over_clock(request(5, flags=2, data=b"abcd"), b"more")
     bench.turn()
     assert peer.received() == b"abcd"
 

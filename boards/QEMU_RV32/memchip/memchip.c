@@ -6,6 +6,7 @@
  * instructions() counts what a chip's processor would execute: what stands for DMA and for the other
  * ends of wires is left out.
  */
+#include "buffer_span.h"
 #include "soft_reset.h"
 
 #include "py/mphal.h"
@@ -167,15 +168,6 @@ static MP_DEFINE_CONST_OBJ_TYPE(
 static uint8_t message[MESSAGE_SIZE]; /* the controller's */
 static uint8_t shifted[MESSAGE_SIZE]; /* what the module sent */
 
-static uint8_t *span(mp_obj_t buffer, mp_int_t offset, mp_int_t count, mp_uint_t flags) {
-    mp_buffer_info_t info;
-    mp_get_buffer_raise(buffer, &info, flags);
-    if (offset < 0 || count < 0 || (size_t)offset + (size_t)count > info.len) {
-        mp_raise_ValueError(MP_ERROR_TEXT("buffer too small"));
-    }
-    return (uint8_t *)info.buf + offset;
-}
-
 /* What hardware does beside the processor; a function of its own, to be told apart from copies. */
 __attribute__((noinline, optimize("no-tree-loop-distribute-patterns")))
 static void dma(uint8_t *into, const uint8_t *from, mp_int_t n) {
@@ -189,8 +181,8 @@ static mp_obj_t memchip_exchange(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t offset = mp_obj_get_int(args[2]);
     mp_int_t n = mp_obj_get_int(args[3]);
-    const uint8_t *tx = span(args[0], offset, n, MP_BUFFER_READ);
-    uint8_t *rx = span(args[1], offset, n, MP_BUFFER_WRITE);
+    const uint8_t *tx = buffer_span(args[0], MP_BUFFER_READ, offset, n);
+    uint8_t *rx = buffer_span(args[1], MP_BUFFER_WRITE, offset, n);
     uint32_t start = now();
     dma(rx, message + offset, n);
     dma(shifted + offset, tx, n);
@@ -271,7 +263,7 @@ static mp_obj_t memchip_addresses(mp_obj_t handle, mp_obj_t into) {
     if (find(handle) == NULL) {
         return small(ERR_CLSD);
     }
-    memcpy(span(into, 0, 8, MP_BUFFER_WRITE), addresses, 8);
+    memcpy(buffer_span(into, MP_BUFFER_WRITE, 0, 8), addresses, 8);
     return small(0);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(memchip_addresses_obj, memchip_addresses);
@@ -292,7 +284,7 @@ static void copy(uint8_t *into, const uint8_t *from, size_t n) {
 static mp_obj_t memchip_read(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
-    uint8_t *into = span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_WRITE);
+    uint8_t *into = buffer_span(args[1], MP_BUFFER_WRITE, mp_obj_get_int(args[2]), n);
     entry_t *entry = find(args[0]);
     if (entry == NULL) {
         return small(ERR_CLSD);
@@ -324,7 +316,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(memchip_writable_obj, memchip_writable);
 static mp_obj_t memchip_write(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
-    const uint8_t *from = span(args[1], mp_obj_get_int(args[2]), n, MP_BUFFER_READ);
+    const uint8_t *from = buffer_span(args[1], MP_BUFFER_READ, mp_obj_get_int(args[2]), n);
     entry_t *entry = find(args[0]);
     if (entry == NULL) {
         return small(ERR_CLSD);

@@ -1,20 +1,11 @@
 // Binding of hostnet: Python's arguments in, small integers out. An error of the operating
 // system is an answer; only a wrong argument raises.
 
+#include "buffer_span.h"
 #include "hostnet.h"
+
 #include "py/obj.h"
 #include "py/runtime.h"
-
-// The n bytes at offset in a buffer object; ValueError when they are not all inside it.
-static uint8_t *span(mp_obj_t object, mp_uint_t access, mp_int_t offset, mp_int_t n) {
-    mp_buffer_info_t buffer;
-    mp_get_buffer_raise(object, &buffer, access);
-    mp_int_t size = buffer.len;
-    if (offset < 0 || n < 0 || offset > size || n > size - offset) {
-        mp_raise_ValueError(MP_ERROR_TEXT("offset and count outside the buffer"));
-    }
-    return (uint8_t *)buffer.buf + offset;
-}
 
 // The count to receive, which is at least 1.
 static mp_int_t count_of(mp_obj_t object) {
@@ -29,7 +20,7 @@ static mp_int_t count_of(mp_obj_t object) {
 static mp_obj_t hostnet_mod_recv(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = count_of(args[3]);
-    uint8_t *at = span(args[1], MP_BUFFER_WRITE, mp_obj_get_int(args[2]), n);
+    uint8_t *at = buffer_span(args[1], MP_BUFFER_WRITE, mp_obj_get_int(args[2]), n);
     return MP_OBJ_NEW_SMALL_INT(hostnet_recv(mp_obj_get_int(args[0]), at, n));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hostnet_mod_recv_obj, 4, 4, hostnet_mod_recv);
@@ -37,7 +28,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hostnet_mod_recv_obj, 4, 4, hostnet_m
 // send(fd, buf, offset, n, more=False): bytes taken, or -errno
 static mp_obj_t hostnet_mod_send(size_t n_args, const mp_obj_t *args) {
     mp_int_t n = mp_obj_get_int(args[3]);
-    const uint8_t *at = span(args[1], MP_BUFFER_READ, mp_obj_get_int(args[2]), n);
+    const uint8_t *at = buffer_span(args[1], MP_BUFFER_READ, mp_obj_get_int(args[2]), n);
     bool more = n_args > 4 && mp_obj_is_true(args[4]);
     return MP_OBJ_NEW_SMALL_INT(hostnet_send(mp_obj_get_int(args[0]), at, n, more));
 }
@@ -70,7 +61,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_error_obj, hostnet_mod_error);
 // addresses(fd, into): 0 and 8 bytes (local port u16 LE, remote port u16 LE, remote IPv4 address
 // in network order), or -errno with into untouched
 static mp_obj_t hostnet_mod_addresses(mp_obj_t fd, mp_obj_t into) {
-    uint8_t *at = span(into, MP_BUFFER_WRITE, 0, HOSTNET_ADDRESSES_SIZE);
+    uint8_t *at = buffer_span(into, MP_BUFFER_WRITE, 0, HOSTNET_ADDRESSES_SIZE);
     return MP_OBJ_NEW_SMALL_INT(hostnet_addresses(mp_obj_get_int(fd), at));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(hostnet_mod_addresses_obj, hostnet_mod_addresses);
