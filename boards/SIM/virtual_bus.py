@@ -41,8 +41,8 @@ class VirtualBus:
     """The bus in one of its two roles. Raises LinkLost when the controller goes or breaks a rule.
 
     Pins: transfer_ready, data_ready, cs, reset. As a source of the stack's wait(): key, ready,
-    before_wait(), on_ready(). As SPI master: exchange(), exchange_last(), set_clock(). As SPI target:
-    arm(), clocked(), disarm(). See simbus/modsimbus.c for those that are not here.
+    before_wait(), on_ready(). As SPI master: exchange(), exchange_last(), set_clock(). As SPI
+    target: arm(), clocked(), disarm(). See simbus/modsimbus.c for those that are not here.
     """
 
     def __init__(self, host, tcp_port, role, version, sck_hz=0):
