@@ -76,10 +76,11 @@ int main(int argc, char **argv) {
     frames.role = atoi(argv[1]);
     frames_connected(&frames, ends[0], PATIENCE_MS);
     frames_power_cycle(&frames);
+    transfer_t transfer = { .tx = tx, .rx = rx, .length = length };
     if (frames.role == CONTROLLER_CLOCKED) {
-        frames_arm(&frames, tx, rx, length);
+        frames_arm(&frames, transfer);
     } else if (length) {
-        frames_clock(&frames, tx, rx, length, true);
+        frames_clock(&frames, transfer, true);
     }
     uint8_t size[2], piece[1 << 16];
     while (fread(size, 1, 2, stdin) == 2) {

@@ -72,9 +72,9 @@ int frames_drive(frames_t *frames, int pin, int level) {
     return held ? 0 : frames_send(frames);
 }
 
-int frames_clock(frames_t *frames, const uint8_t *tx, uint8_t *rx, size_t n, bool last) {
-    frames_arm(frames, tx, rx, n);
-    memcpy(put_header(frames, CLOCK, 0, n), tx, n);
+int frames_clock(frames_t *frames, transfer_t transfer, bool last) {
+    frames->transfer = transfer;
+    memcpy(put_header(frames, CLOCK, 0, transfer.length), transfer.tx, transfer.length);
     if (last) {
         frames->levels[CS] = 1;
         put_pin(frames, CS, 1);
@@ -82,8 +82,8 @@ int frames_clock(frames_t *frames, const uint8_t *tx, uint8_t *rx, size_t n, boo
     return frames_send(frames);
 }
 
-void frames_arm(frames_t *frames, const uint8_t *tx, uint8_t *rx, size_t n) {
-    frames->transfer = (transfer_t) { .tx = tx, .rx = rx, .length = n, .passed = 0 };
+void frames_arm(frames_t *frames, transfer_t transfer) {
+    frames->transfer = transfer;
 }
 
 // --- power
@@ -107,7 +107,7 @@ void frames_power_cycle(frames_t *frames) {
         frames->levels[CS] = UNDRIVEN;
     }
     frames->out_length = 0;
-    frames_arm(frames, NULL, NULL, 0);
+    frames_arm(frames, (transfer_t) { .length = 0 });
 }
 
 // --- in

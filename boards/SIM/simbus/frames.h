@@ -45,7 +45,7 @@ enum {
     UNKNOWN_KIND = -11,
 };
 
-// A transfer that is expected or armed: `length` bytes of both buffers from where they point.
+// A transfer: `length` bytes out of tx and into rx, of which so many have `passed`.
 typedef struct {
     const uint8_t *tx;
     uint8_t *rx;
@@ -79,12 +79,12 @@ int frames_hello(frames_t *frames, const uint8_t *text, size_t length);
 // frames_send() comes first.
 int frames_drive(frames_t *frames, int pin, int level);
 
-// Clock n bytes, 1 to LONGEST_SHIFT. With `last`, CS rises as they have passed: it goes out in the
+// Clock a transfer of 1 to LONGEST_SHIFT bytes. With `last`, CS rises as they have passed: it goes out in the
 // same segment. The SHIFT fills rx; until it has come, frames->transfer.length is not 0.
-int frames_clock(frames_t *frames, const uint8_t *tx, uint8_t *rx, size_t n, bool last);
+int frames_clock(frames_t *frames, transfer_t transfer, bool last);
 
-// The next n bytes that the controller clocks come from tx and go to rx.
-void frames_arm(frames_t *frames, const uint8_t *tx, uint8_t *rx, size_t n);
+// What the controller clocks next.
+void frames_arm(frames_t *frames, transfer_t transfer);
 
 // Send what is held. 0, POWER_OFF or NOT_TAKEN.
 int frames_send(frames_t *frames);

@@ -4,6 +4,7 @@
 // Everything runs in the service thread and allocates nothing once the bus is made. What ends the
 // connection is told to on_lost(code), which has to raise.
 
+#include "buffer_span.h"
 #include "frames.h"
 #include "py/mphal.h"
 #include "py/mpthread.h"
@@ -217,24 +218,23 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_settle_obj, bus_settle);
 
 /* ---- Bus: transfers ---- */
 
-// The n bytes at offset of a buffer; ValueError when they are not all inside it.
-static uint8_t *span(mp_obj_t object, mp_uint_t access, mp_int_t offset, mp_int_t n) {
-    mp_buffer_info_t buffer;
-    mp_get_buffer_raise(object, &buffer, access);
-    mp_int_t size = (mp_int_t)buffer.len;
-    if (offset < 0 || n < 1 || n > LONGEST_SHIFT || offset > size || n > size - offset) {
-        mp_raise_ValueError(MP_ERROR_TEXT("a transfer has 1 to 4096 bytes, inside its buffers"));
+// The arguments self, tx, rx, offset, n of a transfer.
+static transfer_t transfer_of(const mp_obj_t *args) {
+    mp_int_t offset = mp_obj_get_int(args[3]);
+    mp_int_t n = mp_obj_get_int(args[4]);
+    if (n < 1 || n > LONGEST_SHIFT) {
+        mp_raise_ValueError(MP_ERROR_TEXT("a transfer has 1 to 4096 bytes"));
     }
-    return (uint8_t *)buffer.buf + offset;
+    return (transfer_t) {
+        .tx = buffer_span(args[1], MP_BUFFER_READ, offset, n),
+        .rx = buffer_span(args[2], MP_BUFFER_WRITE, offset, n),
+        .length = (size_t)n,
+    };
 }
 
 static mp_obj_t exchange(const mp_obj_t *args, bool last) {
     bus_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    mp_int_t offset = mp_obj_get_int(args[3]);
-    mp_int_t n = mp_obj_get_int(args[4]);
-    const uint8_t *tx = span(args[1], MP_BUFFER_READ, offset, n);
-    uint8_t *rx = span(args[2], MP_BUFFER_WRITE, offset, n);
-    check(self, frames_clock(&self->frames, tx, rx, (size_t)n, last));
+    check(self, frames_clock(&self->frames, transfer_of(args), last));
     while (self->frames.transfer.length) {
         if (handle(self) == NO_FRAME) {
             await(self);
@@ -264,13 +264,9 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(bus_exchange_last_obj, 5, 5, bus_exch
 static mp_obj_t bus_arm(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     bus_obj_t *self = MP_OBJ_TO_PTR(args[0]);
-    mp_int_t offset = mp_obj_get_int(args[3]);
-    mp_int_t n = mp_obj_get_int(args[4]);
-    const uint8_t *tx = span(args[1], MP_BUFFER_READ, offset, n);
-    uint8_t *rx = span(args[2], MP_BUFFER_WRITE, offset, n);
+    frames_arm(&self->frames, transfer_of(args));
     self->armed[0] = args[1];
     self->armed[1] = args[2];
-    frames_arm(&self->frames, tx, rx, (size_t)n);
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(bus_arm_obj, 5, 5, bus_arm);
@@ -285,7 +281,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_clocked_obj, bus_clocked);
 // disarm(): nothing is armed, and whoever clocks gets zeros
 static mp_obj_t bus_disarm(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    frames_arm(&self->frames, NULL, NULL, 0);
+    frames_arm(&self->frames, (transfer_t) { .length = 0 });
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(bus_disarm_obj, bus_disarm);
