@@ -262,7 +262,8 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
 PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
 QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 -name '*.py') \
-    $(wildcard boards/QEMU_RV32/memchip/* firmware/buffer_span/* firmware/soft_reset/*) $(wildcard host_tests/vm/*.py) \
+    $(wildcard boards/QEMU_RV32/memchip/* boards/QEMU_RV32/slabs/* firmware/slabs/*) \
+    $(wildcard firmware/buffer_span/* firmware/soft_reset/*) $(wildcard host_tests/vm/*.py) \
     host_tests/fake_pins.py host_tests/raw_controller.py)
 
 $(BUILD)/qemu.sources: FORCE

@@ -171,8 +171,9 @@ def test_a_snapshot_has_nothing_that_is_overwritten_meanwhile(monkeypatch):
         ring.note(trace.STATE, 0, number, 0)
 
     def write_on(slab):
-        copy = bytearray(memoryview(slab).cast("B"))
-        copy[2 * 2 * trace.FIELDS :] = copy[: 2 * 2 * trace.FIELDS]  # some of it is new already
+        copy = bytearray(slab)
+        half = 2 * trace.EVENT_SIZE
+        copy[trace.HEADER + half :] = copy[trace.HEADER : -half]  # some of it is new already
         ring.note(trace.STATE, 0, 100, 0)
         ring.note(trace.STATE, 0, 101, 0)
         return bytes(copy)

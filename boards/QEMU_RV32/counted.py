@@ -203,6 +203,7 @@ def count(name, sockets, steps, response):
     free = gc.mem_free()
     controller.service.run(TIMES * len(steps))
     print("allocated", name, free - gc.mem_free(), sep="\t")
+    controller.service.shut()
 
 
 def mixed():

@@ -20,7 +20,7 @@ from array import array
 
 from micropython import const
 
-from spinet import trace, wire
+from spinet import port, trace, wire
 from spinet.port import ticks_add, ticks_diff
 from spinet.stack import (
     ERR_CLSD,
@@ -34,7 +34,7 @@ from spinet.stack import (
     is_for_now,
     peer_is_gone,
 )
-from spinet.tcp_buffer import rings
+from spinet.tcp_buffer import RING_SIZE, rings
 
 SEGMENT = const(1440)  # payload of a full segment: TCP_MSS of lwIP as ESP-IDF sets it
 _MAX_DATA = const(2048)
@@ -660,7 +660,8 @@ class ConnectionManager:
         self._plain = (stack.readable, stack.read, stack.recved, stack.write)
         # Of each slot's stack, for the hot path; see use().
         self.calls = [[call] * wire.SOCKETS for call in self._plain]
-        buffers = buffers or rings(wire.SOCKETS)
+        self._slab = None if buffers else port.slab(port.RINGS, wire.SOCKETS * RING_SIZE)
+        buffers = buffers or rings(wire.SOCKETS, RING_SIZE, self._slab)
         self.slots = [Connection(i, self, buffers[i]) for i in range(wire.SOCKETS)]
 
     def fault(self, text):
@@ -767,6 +768,12 @@ class ConnectionManager:
         for slot in self.slots:
             if slot.listener is listener:
                 slot.listener = None
+
+    def shut(self):
+        """The end: nobody uses the slots any more, nor what the rings are in."""
+        if self._slab:
+            port.give_back(self._slab)
+            self._slab = None
 
     def terminate_all(self):
         """networkStop: every connection is reset; the loop frees the slots."""

@@ -1,8 +1,8 @@
 """Where the Pythons differ, settled once, at import.
 
 MicroPython on a chip, MicroPython on the SIM board and CPython (host tests) get the same names:
-a millisecond clock that wraps, a poller whose results allocate nothing, threads, and where the
-board has them `hostnet`, the computer's socket calls, and `tls_session`, TLS.
+a millisecond clock that wraps, a poller whose results allocate nothing, threads, slabs of memory, and
+where the board has them `hostnet`, the computer's socket calls, and `tls_session`, TLS.
 """
 
 import select
@@ -19,6 +19,11 @@ try:
     import tls_session
 except ImportError:
     tls_session = None  # an image without our C
+
+try:
+    import slabs
+except ImportError:
+    slabs = None  # the same
 
 try:
     from time import ticks_add, ticks_diff, ticks_ms
@@ -96,6 +101,23 @@ def start_thread(function, args, stack_bytes=0):
     finally:
         if stack_bytes:
             _thread.stack_size(0)
+
+
+# What slabs are for; firmware/slabs has each once.
+RINGS = micropython.const(0)
+TRACE = micropython.const(1)
+
+
+def slab(kind, size):
+    """`size` bytes of zeros that last, as a bytearray. Where it can be, they are in memory of C's,
+    and a collection spends no time on them; else, and while that kind is in use, on the heap."""
+    return slabs and slabs.take(kind, size) or bytearray(size)
+
+
+def give_back(slab):
+    """Nobody uses it any more: the next slab() of its kind may be the same memory."""
+    if slabs:
+        slabs.give_back(slab)
 
 
 def heap_free():

@@ -343,6 +343,7 @@ class Service:
             self.tls.shut()
         self.names.stop()
         self.stack.shut()
+        self.manager.shut()
 
 
 def run(board):

@@ -156,7 +156,7 @@ class Ring:
         self.marks[_COUNT] += n
 
 
-def rings(count, size=RING_SIZE):
-    """`count` rings over one slab: a list of Ring."""
-    slab = memoryview(bytearray(count * size))
+def rings(count, size=RING_SIZE, slab=None):
+    """`count` rings over one slab (a bytearray; None: of their own): a list of Ring."""
+    slab = memoryview(slab or bytearray(count * size))
     return [Ring(slab[i * size : (i + 1) * size]) for i in range(count)]

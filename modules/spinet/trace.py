@@ -22,10 +22,10 @@ Only the service thread writes. Anyone may take a snapshot() meanwhile, from any
 outlives the service, so that it tells what came before a reset of the link.
 """
 
-from array import array
-
+import micropython
 from micropython import const
 
+from spinet import port
 from spinet.port import ticks_ms
 
 BOOT = const(1)
@@ -46,30 +46,50 @@ SESSION = const(14)
 NO_SLOT = const(255)
 EVENTS = const(512)  # 5 KB: the lives of about eighty connections
 TEXTS = const(8)  # last errors that are kept
-FIELDS = const(5)
+EVENT_SIZE = const(10)  # bytes
+
+# In front of the events are two words: how many were ever written, and for how many there is room.
+HEADER = const(8)  # bytes
+_COUNT = const(0)
+_SIZE = const(1)
+
+
+@micropython.viper
+def _write(slab, what: int, a: int, b: int):
+    """what: kind << 8 | slot."""
+    words = ptr32(slab)
+    count = words[_COUNT]
+    now = int(ticks_ms())
+    event = ptr16(slab)
+    at = 4 + count % words[_SIZE] * 5
+    event[at] = now & 0xFFFF
+    event[at + 1] = now >> 16
+    event[at + 2] = what
+    event[at + 3] = a & 0xFFFF
+    event[at + 4] = b & 0xFFFF
+    words[_COUNT] = count + 1  # after the event itself
+
+
+@micropython.viper
+def _begin(slab, size: int):
+    words = ptr32(slab)
+    words[_COUNT] = 0
+    words[_SIZE] = size
 
 
 class Trace:
-    """A ring of events. `count` is how many were ever written."""
+    """A ring of events. `slab` is for them and HEADER bytes more; None: memory of its own."""
 
-    def __init__(self, size=EVENTS):
+    def __init__(self, size=EVENTS, slab=None):
         self.size = size
-        self.count = 0  # written by note() only, after the event itself
-        self._slab = array("H", bytes(2 * FIELDS * size))
+        self._slab = slab or bytearray(HEADER + EVENT_SIZE * size)
+        _begin(self._slab, size)
         self._texts = [b""] * TEXTS
         self._said = 0  # how many texts were ever kept
 
     def note(self, kind, slot, a, b):
         """Write an event; a and b are cut to 16 bits. Service thread only; allocates nothing."""
-        now = ticks_ms()
-        slab = self._slab
-        at = self.count % self.size * FIELDS
-        slab[at] = now & 0xFFFF
-        slab[at + 1] = now >> 16
-        slab[at + 2] = kind << 8 | slot & 0xFF
-        slab[at + 3] = a & 0xFFFF
-        slab[at + 4] = b & 0xFFFF
-        self.count += 1
+        _write(self._slab, kind << 8 | slot & 0xFF, a, b)
 
     def say(self, text):
         """Write that this (bytes, kept as they are) became the last error."""
@@ -78,15 +98,19 @@ class Trace:
         self._said = number + 1
         self.note(MESSAGE, NO_SLOT, number, 0)
 
+    def count(self):
+        """How many were ever written."""
+        return int.from_bytes(self._slab[:4], "little")
+
     def snapshot(self):
         """What is in the ring now, while the service goes on writing."""
-        last = self.count
+        last = self.count()
         copy = bytes(self._slab)  # one step of C: nobody writes in the middle of it
         texts = list(self._texts)
         said = self._said
         # What was written since `last` may have overwritten the oldest, the event that is being
         # written now included.
-        first = max(0, self.count + 1 - self.size)
+        first = max(0, self.count() + 1 - self.size)
         return Snapshot(self.size, first, last, copy, _numbered(texts, said))
 
 
@@ -108,10 +132,10 @@ class Snapshot:
 
     def event(self, number):
         """One event's 10 bytes, as they were in the ring."""
-        at = number % self._size * FIELDS * 2
-        return self._slab[at : at + FIELDS * 2]
+        at = HEADER + number % self._size * EVENT_SIZE
+        return self._slab[at : at + EVENT_SIZE]
 
 
-TRACE = Trace()
+TRACE = Trace(EVENTS, port.slab(port.TRACE, HEADER + EVENT_SIZE * EVENTS))
 note = TRACE.note
 say = TRACE.say
