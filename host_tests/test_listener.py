@@ -444,7 +444,7 @@ def test_the_loop_wakes_listeners_only_for_a_freed_slot(serving):
     serving.stack.dial(80)
     serving.run_once()
     woken = []
-    serving.listeners.accept_waiting = lambda: woken.append(serving.manager._occupied)
+    serving.listeners.accept_waiting = lambda: woken.append(serving.manager.occupied)
     serving.run_once()
     assert woken == []
     serving.manager.slots[0].abort()

@@ -201,8 +201,8 @@ class SlotsMachine(RuleBasedStateMachine):
         manager = self.slots.manager
         assert manager.connected == self.bits(wire.CONNECTED)
         assert manager.closed == self.bits(wire.OTHER_END_CLOSED, wire.ABORTED)
-        assert manager._over == self.bits(wire.CLOSE_READY)
-        assert manager._occupied == 0xFF & ~self.bits(wire.FREE)
+        assert manager.over == self.bits(wire.CLOSE_READY)
+        assert manager.occupied == 0xFF & ~self.bits(wire.FREE)
         for slot in self.slots.slots:
             assert slot.record[0] == slot.state
 

@@ -18,6 +18,7 @@ Everything here runs in the service thread. Nothing in read, write, status or an
 
 from array import array
 
+import micropython
 from micropython import const
 
 from spinet import port, trace, wire
@@ -67,12 +68,20 @@ _SEEN = const(96)
 _SOONEST = const(30)
 _TIMED_SLOTS = const(29)
 _WRITING = const(24)
-# and of a slot's `marks`
+# and of a slot's `marks`, as hot.py has them
 _COUNT = const(0)
 _START = const(1)
 _PUSHED = const(2)
 _URGENT = const(3)
 _FLUSH_AT = const(4)
+
+# Words behind those of hot.py, bit maps of slots
+_OCCUPIED = const(128)  # not free
+_OVER = const(129)  # in closeReady
+_ALL_ROWS = const(130)
+
+_ALL_SLOTS = const(0xFF)
+_RING_SIZE = const(4096)  # as tcp_buffer.py has it
 
 _NO_HANDLE = const(0)
 
@@ -104,11 +113,65 @@ _HELD_BY_CONTROLLER = const(
 )
 _TIMED = const(1 << _CONNECTING | 1 << _CLOSE_PENDING)  # these states have a deadline
 _ALWAYS = const(2 | 16 | 32)  # EVENT_CONNECTED, EVENT_CLOSED, EVENT_ERROR
+_ROOM = const(8)  # EVENT_ROOM
 _SEEN_AS_CLOSED = const(1 << _OTHER_END_CLOSED | 1 << _ABORTED)
+
+# What _settle() is told: the slot's number, its state, and
+_STATE_SHIFT = const(3)
+_ENDING = const(64)  # the peer is gone; maybe its last bytes are still here
+_BROKEN = const(128)  # and nothing can be sent to it
+_FOREIGN = const(256)  # its stack is not the manager's
 
 
 class IllegalMove(Exception):
     """A state change or a reference that only a bug of ours can cause (debug builds)."""
+
+
+@micropython.viper
+def _settle(all_rows, its_marks, its_record, facts: int):
+    """Keep what the hot path goes by, and the bit maps, as one slot moves on. `facts`: see above.
+
+    Runs for nearly everything that is not just bytes, and so is one function for what would be ten.
+    """
+    rows = ptr32(all_rows)
+    marks = ptr32(its_marks)
+    record = ptr8(its_record)
+    number = facts & 7
+    state = facts >> _STATE_SHIFT & 7
+    bit = 1 << number
+    others = _ALL_SLOTS ^ bit
+    is_state = 1 << state
+    record[0] = state
+    rows[_OCCUPIED] = rows[_OCCUPIED] & others | (0 if state == _FREE else bit)
+    rows[_OVER] = rows[_OVER] & others | (bit if state == _CLOSE_READY else 0)
+    rows[_CONNECTED_SLOTS] = rows[_CONNECTED_SLOTS] & others | (bit if state == _CONNECTED else 0)
+    rows[_CLOSED_SLOTS] = rows[_CLOSED_SLOTS] & others | (bit if _SEEN_AS_CLOSED & is_state else 0)
+    count = marks[_COUNT]
+    if count > marks[_URGENT] or _TIMED & is_state:
+        rows[_TIMED_SLOTS] = rows[_TIMED_SLOTS] | bit
+    else:
+        rows[_TIMED_SLOTS] = rows[_TIMED_SLOTS] & others
+    handle = rows[_HANDLE + number]
+    may = 0
+    space = 0
+    if handle and state == _CONNECTED and not facts & _ENDING:
+        may = _MAY_READ
+    if handle and (state == _CONNECTED or state == _OTHER_END_CLOSED) and not facts & _BROKEN:
+        may |= _MAY_GATHER if count else _MAY_GATHER | _MAY_WRITE
+        space = _RING_SIZE - count
+        if space > _MAX_DATA:
+            space = _MAX_DATA
+    record[14] = space
+    record[15] = space >> 8
+    if facts & _FOREIGN:
+        may = 0  # TLS may have something to tell after each call: the loop has to look
+    elif handle:
+        wanted = _ALWAYS
+        # What gathers waits for more bytes or its time, not for room.
+        if marks[_URGENT] or count >= SEGMENT or state == _CLOSE_PENDING:
+            wanted = _ALWAYS | _ROOM
+        rows[_INTEREST + (handle & 31)] = wanted
+    rows[_MAY + number] = may
 
 
 class Connection:
@@ -122,7 +185,8 @@ class Connection:
         self.record = bytearray(wire.CONN_STATUS_SIZE)
         self._manager = manager
         self._rows = manager.rows
-        self._stack = manager.stack  # whose handle it is
+        self._stack = manager.stack  # whose handle it is; there is one other, TLS
+        self._facts = number  # what _settle() is told besides the state
         self._secured = None  # what connect() over TLS believes, and whom; by secure() and free()
         self._ring = ring  # accepted from the controller, not yet taken by the stack
         self._handle = _NO_HANDLE
@@ -146,45 +210,29 @@ class Connection:
             self._manager.fault("slot %d: %d -> %d" % (self.number, self.state, state))
             return False
         self.state = state
-        wire.status_state(self.record, state)
-        self._manager.note_state(self, state)
         self._publish()
+        trace.note(trace.STATE, self.number, state, self.generation)
+        if state == _CONNECTED or state == _CONNECTING:
+            _trace_peer(self.number, self.record)
         return True
 
-    def _publish(self):
-        """Tell what the hot path goes by; called wherever one of these has changed.
+    def _end_with(self, reason):
+        """The only writer of `_ending`."""
+        self._ending = reason
+        self._facts &= ~(_ENDING | _BROKEN)
+        if reason:
+            self._facts |= _ENDING if reason == ERR_CLSD else _ENDING | _BROKEN
 
-        Called for nearly everything that is not just bytes: one function for what would be six.
-        """
-        state = self.state
-        handle = self._handle
-        marks = self._marks
-        count = marks[_COUNT]
-        manager = self._manager
-        rows = self._rows
-        bit = 1 << self.number
-        may = 0
-        space = 0
-        if self._may_send():
-            may = _MAY_GATHER if count else _MAY_GATHER | _MAY_WRITE
-            space = self._ring.size - count
-            if space > _MAX_DATA:
-                space = _MAX_DATA
-        if state == _CONNECTED and handle and not self._ending:
-            may |= _MAY_READ
-        # Another stack (TLS) may have something to tell after each call: the loop has to look.
-        rows[_MAY + self.number] = may if self._stack is manager.stack else 0
-        wire.status_space(self.record, space)
-        if count > marks[_URGENT] or 1 << state & _TIMED:
-            rows[_TIMED_SLOTS] |= bit
-        else:
-            rows[_TIMED_SLOTS] &= ~bit
-        if handle:
-            index = handle & INDEX_MASK
-            if manager.owners[index] is self:
-                # What gathers waits for more bytes or its time, not for room.
-                wants_room = marks[_URGENT] or count >= SEGMENT or state == _CLOSE_PENDING
-                rows[_INTEREST + index] = _ALWAYS | EVENT_ROOM if wants_room else _ALWAYS
+    def _serve_by(self, stack):
+        """The only writer of `_stack`: what the slot is asked for goes to that one."""
+        if stack is not self._stack:
+            self._stack = stack
+            self._facts ^= _FOREIGN
+            self._manager.use(self.number, stack)
+
+    def _publish(self):
+        """Tell what the hot path goes by; called wherever one of these has changed."""
+        _settle(self._rows, self._marks, self.record, self._facts | self.state << _STATE_SHIFT)
 
     def held_by_controller(self):
         """True while the controller has to let go before the slot can be free."""
@@ -213,7 +261,7 @@ class Connection:
 
     def opened(self, handle, listener, listener_port, stack):
         """allocated -> connected: accept() gave us this handle of that stack."""
-        self._stack = stack
+        self._serve_by(stack)
         self._attach(handle)
         self.listener = listener
         if not wire.address_local_port(self._manager.addresses):
@@ -256,7 +304,7 @@ class Connection:
 
     def secure(self, tls, trust, name):
         """connect() is to be over this TlsStack: connected when the handshake is done."""
-        self._stack = tls
+        self._serve_by(tls)
         self._secured = (trust, name)
 
     def give_up(self):
@@ -270,7 +318,6 @@ class Connection:
         self._rows[_OWED + self.number] = 0
         self._moved_at = manager.now
         manager.attach(handle, self)
-        manager.use(self.number, self._stack)
         self._stack.keepalive(
             handle, manager.keep_idle_s, manager.keep_interval_s, manager.keep_count
         )
@@ -288,7 +335,7 @@ class Connection:
         self._rows[_HANDLE + self.number] = _NO_HANDLE
         self._manager.detach(handle)
         self._ring.clear()
-        self._ending = 0
+        self._end_with(0)
         self._publish()
         return handle
 
@@ -303,7 +350,7 @@ class Connection:
         if self._set_state(_FREE):
             self.generation += 1
             self.listener = None
-            self._stack = self._manager.stack
+            self._serve_by(self._manager.stack)
             self._secured = None
             wire.status_clear(self.record, self.number)
 
@@ -344,7 +391,7 @@ class Connection:
         """FIN or reset: the controller sees it when the last byte was read, not before."""
         if self.state == _CONNECTED:
             if self._ending == 0 or self._ending == ERR_CLSD:
-                self._ending = reason  # a FIN that is noticed after a reset brings nothing back
+                self._end_with(reason)  # a FIN that is noticed after a reset brings nothing back
                 self._publish()
             self._end_if_read()
         elif self.state == _OTHER_END_CLOSED and reason != ERR_CLSD and self._handle:
@@ -537,7 +584,7 @@ class Connection:
         limit = CLOSE_LIMIT_MS if linger_s < 0 else self._patience_ms
         self._stack.linger(self._handle, linger_s)
         self._stack.shutdown_rx(self._handle)
-        self._ending = 0
+        self._end_with(0)
         marks = self._marks
         marks[_PUSHED] = marks[_URGENT] = marks[_COUNT]
         self._unacknowledged = -1
@@ -627,16 +674,34 @@ def _trace_peer(number, record):
     trace.note(trace.PEER, number, octets, wire.status_peer_pair(record, 2))
 
 
+@micropython.viper
+def _lowest_clear(map: int) -> int:
+    """The number of the lowest bit that is 0."""
+    number = 0
+    while map >> number & 1:
+        number += 1
+    return number
+
+
+@micropython.viper
+def _clear_bits(map: int) -> int:
+    """How many slots have no bit there."""
+    count = 0
+    number = 0
+    while number < 8:
+        count += 1 - (map >> number & 1)
+        number += 1
+    return count
+
+
 class ConnectionManager:
     """The eight slots over one stack. `debug`: a bug raises; else it is counted and ignored."""
 
     def __init__(self, stack, debug=False, buffers=None):
         self.stack = stack
-        self.rows = array("I", [0] * _ROWS)  # what the hot path goes by
+        self.rows = array("I", [0] * _ALL_ROWS)  # what the hot path goes by
         self.now = 0  # ticks at the start of this pass of the loop; written by service
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
-        self.connected = 0  # bit map of slots, as ConnStatus wants it
-        self.closed = 0  # otherEndClosed and aborted
         self.faults = 0  # bugs noticed in a release build
         self.stale = 0  # references to a life of a slot that is over
         self.connect_timeouts = 0
@@ -654,8 +719,6 @@ class ConnectionManager:
         self.returned = 0  # promises given back since the last reap()
         self._watched_at = 0  # ticks when writes were last looked at
         self._debug = debug
-        self._occupied = 0  # bit map of slots that are not free
-        self._over = 0  # bit map of slots in closeReady
         self.owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
         self._plain = (stack.readable, stack.read, stack.recved, stack.write)
         # Of each slot's stack, for the hot path; see use().
@@ -671,18 +734,25 @@ class ConnectionManager:
         if self._debug:
             raise IllegalMove(text)
 
-    def note_state(self, slot, state):
-        """Keep the bit maps; called by Connection._set_state only."""
-        bit = 1 << slot.number
-        self.connected = self.connected | bit if state == _CONNECTED else self.connected & ~bit
-        self.closed = self.closed | bit if _SEEN_AS_CLOSED >> state & 1 else self.closed & ~bit
-        self._occupied = self._occupied | bit if state != _FREE else self._occupied & ~bit
-        self._over = self._over | bit if state == _CLOSE_READY else self._over & ~bit
-        self.rows[_CONNECTED_SLOTS] = self.connected
-        self.rows[_CLOSED_SLOTS] = self.closed
-        trace.note(trace.STATE, slot.number, state, slot.generation)
-        if state == _CONNECTED or state == _CONNECTING:
-            _trace_peer(slot.number, slot.record)
+    @property
+    def connected(self):
+        """Bit map of the slots that are connected, as ConnStatus wants it."""
+        return self.rows[_CONNECTED_SLOTS]
+
+    @property
+    def closed(self):
+        """Bit map of those in otherEndClosed or aborted."""
+        return self.rows[_CLOSED_SLOTS]
+
+    @property
+    def occupied(self):
+        """Bit map of those that are not free."""
+        return self.rows[_OCCUPIED]
+
+    @property
+    def over(self):
+        """Bit map of those that reap() will free."""
+        return self.rows[_OVER]
 
     def hasten(self, when):
         """Somebody has a deadline then; step() is called in time for it."""
@@ -705,19 +775,16 @@ class ConnectionManager:
         """A slot that was free, now allocated; None when all are taken or promised."""
         if not self.has_free_slot():
             return None
-        for slot in self.slots:
-            if slot.state == _FREE:
-                slot.allocate(protocol)
-                return slot
-        return None
+        slot = self.slots[_lowest_clear(self.rows[_OCCUPIED])]
+        slot.allocate(protocol)
+        return slot
 
     def has_free_slot(self):
         """True when allocate() would succeed."""
-        free = -self.reserved
-        for slot in self.slots:
-            if slot.state == _FREE:
-                free += 1
-        return free > 0
+        occupied = self.rows[_OCCUPIED]
+        if not self.reserved:
+            return occupied != _ALL_SLOTS
+        return _clear_bits(occupied) > self.reserved
 
     def reserve(self):
         """Promise a free slot to a connection that is yet to stand; False when there is none."""
@@ -856,13 +923,17 @@ class ConnectionManager:
         Returns how many are free now that were not: slots, and promises given back.
         """
         count = self.returned
-        if not self._over and not count:
+        over = self.rows[_OVER]
+        if not over and not count:
             return 0
         self.returned = 0
-        for slot in self.slots:
-            if slot.state == _CLOSE_READY:
-                slot.free()
+        number = 0
+        while over:
+            if over & 1:
+                self.slots[number].free()
                 count += 1
+            over >>= 1
+            number += 1
         self.freed += count
         return count
 
