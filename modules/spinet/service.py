@@ -86,6 +86,7 @@ class Service:
         self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
+        self._far = 0  # when _look_around() has something to do, unless it is restless before
         self._allocated = -1  # heap in use soon after the last collection; -1: not known yet
         self._littered = False  # there is enough garbage for a collection at idle
         self._crowded = False  # there is so much that it does not wait for that
@@ -175,6 +176,7 @@ class Service:
         resumed = 0
         calm = True  # nothing was handed out in this pass
         loop[_STALE] = 1  # who knows what was done since the last run
+        self._look_ahead(loop[_NOW])
         self._plan(loop[_NOW])
         while True:
             why = turn(kit, passes, resumed)
@@ -245,18 +247,13 @@ class Service:
             self.tls.step(now)
         if manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
-        if self.names.asked:
-            self.names.step(now)
-        if self.sessions.active:
-            self.sessions.step(now)
-        self._look_after(now)
+        if self._restless() or ticks_diff(now, self._far) >= 0:
+            self._look_around(now)
         self._plan(now)
 
     def _plan(self, now):
-        """When Python has to look next; and what the hot path tells of WiFi until then."""
+        """When Python has to look next."""
         self._loop[_DUE] = ticks_add(now, self._sleep_ms(now))
-        self.manager.rows[_RSSI] = self.wlan.rssi & 0xFF
-        self.link.refresh()
 
     def _look_sooner(self, now):
         """A phase of the link has a time-out, which may be earlier than what was planned."""
@@ -265,10 +262,10 @@ class Service:
             self._loop[_DUE] = ticks_add(now, ms)
 
     def _sleep_ms(self, now):
-        """Until the next thing that has a time; HOUSEKEEPING_MS when nothing has."""
-        if self.listeners.unfinished or self._telling:
+        """Until the next thing that has a time."""
+        if self.listeners.unfinished:
             return 0
-        ms = WATCH_MS if self._littered else HOUSEKEEPING_MS
+        ms = max(0, ticks_diff(self._far, now))
         due = self.manager.sleep_ms(now)
         if 0 <= due < ms:
             ms = due
@@ -276,15 +273,49 @@ class Service:
         if 0 <= due < ms:
             ms = due
         due = self.tls.due_ms(now) if self.tls else -1
-        if 0 <= due < ms:
-            ms = due
+        return due if 0 <= due < ms else ms
+
+    # What has nothing to do with the slots is looked at when its time has come, and after whatever
+    # may have brought that forward; not whenever a connection comes or goes.
+
+    def _restless(self):
+        """What _look_around() looks after is not as it was left."""
+        return (
+            self.wlan.stirred
+            or self.discovery.active
+            or self.sessions.active
+            or self.names.asked
+            or self._telling
+        )
+
+    def _look_around(self, now):
+        """Names, sessions, WiFi, announcements and the house."""
+        self.wlan.stirred = False
+        if self.names.asked:
+            self.names.step(now)
+        if self.sessions.active:
+            self.sessions.step(now)
+        self._look_after(now)
+        self._look_ahead(now)
+
+    def _look_ahead(self, now):
+        """When the next time is; and what the hot path tells of WiFi until then."""
+        self._far = ticks_add(now, self._far_ms(now))
+        self.manager.rows[_RSSI] = self.wlan.rssi & 0xFF
+        self.link.refresh()
+
+    def _far_ms(self, now):
+        """Until the next of these things that has a time, of which housekeeping is one."""
+        if self._telling:
+            return 0
+        ms = max(0, HOUSEKEEPING_MS - ticks_diff(now, self._kept))
+        if self._littered or self.wlan.active():
+            ms = min(ms, WATCH_MS)
         if self.names.asked:
             ms = min(ms, self.names.due_ms(now))
         if self.sessions.active:
             due = self.sessions.due_ms(now)
             ms = min(ms, due) if due >= 0 else ms
-        if self.wlan.active():
-            ms = min(ms, WATCH_MS)
         if self.discovery.active:
             ms = min(ms, self.discovery.due_ms(now))
         return min(ms, NEWS_MS) if self.wlan.has_news() else ms
@@ -295,14 +326,21 @@ class Service:
             wlan.step(now)
         if self.discovery.active:
             self.discovery.step(now)
-        if wlan.has_news() and ticks_diff(now, self._told) >= NEWS_MS and self.port.idle():
-            self._told = now
-            self.port.signal()
+        if wlan.has_news() and ticks_diff(now, self._told) >= NEWS_MS:
+            self._announce(now)
         if self._telling:
             self._tell()
         if ticks_diff(now, self._kept) >= HOUSEKEEPING_MS:
             self._kept = now
             self._keep_house()
+
+    def _announce(self, now):
+        """Tell the controller that there is news, as soon as no request is under way."""
+        if self.port.idle():
+            self._told = now
+            self.port.signal()
+        else:
+            self.wlan.stirred = True
 
     def _keep_house(self):
         self.wlan.refresh(self.manager.now)
@@ -332,7 +370,7 @@ class Service:
         gc.collect()
         self._allocated = -1
         self._kept = ticks_add(self._kept, -HOUSEKEEPING_MS)
-        self._loop[_DUE] = self._loop[_NOW]
+        self._far = self._loop[_DUE] = self._loop[_NOW]
 
     def shut(self):
         """The end: every connection is reset, every socket given back."""

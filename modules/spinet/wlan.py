@@ -52,6 +52,7 @@ class Wlan:
         self.rssi = wire.NO_RSSI  # of the connected station; refreshed by refresh()
         self.on_change = None  # called as on_change(before, after); set by whoever wants to know
         self.faults = 0  # illegal moves, in builds that do not raise
+        self.stirred = False  # there may be something to watch, or news; cleared by the service
         self.station = Station(self, radio, networks)
         self._debug = debug
         self._told_state = _IDLE  # as the controller last asked for it
@@ -68,6 +69,7 @@ class Wlan:
         if state not in LEGAL[before]:
             self._fault(before, state)
         self.state = state
+        self.stirred = True
         if state != wire.WIFI_CONNECTED:
             self.rssi = wire.NO_RSSI
         if self.on_change:
@@ -84,6 +86,7 @@ class Wlan:
         """This is the last error now."""
         self.last_error = text.encode()
         self._told_error = False
+        self.stirred = True
         trace.say(self.last_error)
 
     def forget_error(self):
@@ -112,6 +115,7 @@ class Wlan:
 
     def start_client(self, ssid, now):
         """Join the network of this name (bytes), or with b"" the strongest one remembered."""
+        self.stirred = True
         self.station.start(ssid, now)
 
     def start_access_point(self):
@@ -143,6 +147,7 @@ class Wlan:
         """Begin a scan; the result of an earlier one is dropped."""
         self._found = None
         self._scanning = True
+        self.stirred = True
         self._scan_due = ticks_add(now, SCAN_TIMEOUT_MS)
         self.radio.scan(b"")
 
