@@ -440,7 +440,8 @@ def serving(monkeypatch):
 
 @pytest.mark.behaviour("D9")
 def test_the_loop_wakes_listeners_only_for_a_freed_slot(serving):
-    serving.listeners.listen(0, 80, 0, 8)
+    serving.listeners.listen(0, 80, 0, 1)
+    serving.stack.dial(80)
     serving.stack.dial(80)
     serving.run_once()
     woken = []

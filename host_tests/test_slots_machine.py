@@ -222,7 +222,9 @@ class SlotsMachine(RuleBasedStateMachine):
     @invariant()
     def the_limit_is_kept(self):
         for entry in self.slots.listeners.entries:
-            assert not entry.port or self.slots.manager.accepted_by(entry) <= entry.limit
+            used = sum(slot.listener is entry for slot in self.slots.slots)
+            assert entry.connections == used
+            assert not entry.port or used <= entry.limit
 
     @invariant()
     def accepted_bytes_arrive_in_order_or_the_end_is_visible(self):

@@ -21,8 +21,14 @@ def ring(monkeypatch):
     """An empty trace in the place of the firmware's."""
     ring = trace.Trace()
     monkeypatch.setattr(trace, "TRACE", ring)
-    monkeypatch.setattr(trace, "note", ring.note)
-    monkeypatch.setattr(trace, "say", ring.say)
+    return ring
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The same, with room for four events."""
+    ring = trace.Trace(4)
+    monkeypatch.setattr(trace, "TRACE", ring)
     return ring
 
 
@@ -153,33 +159,31 @@ def test_last_errors_with_their_text(bench, ring):
 
 
 def test_values_are_cut_to_their_field(ring):
-    ring.note(trace.CUT, -1, -1, 0x12345)
+    trace.note(trace.CUT, -1, -1, 0x12345)
     assert events(ring) == [(trace.CUT, 255, 0xFFFF, 0x2345)]
 
 
-def test_the_ring_wraps():
-    ring = trace.Trace(4)
+def test_the_ring_wraps(small):
     for number in range(10):
-        ring.note(trace.STATE, 0, number, 0)
+        trace.note(trace.STATE, 0, number, 0)
     # The place of the oldest is where the next event may be half written.
-    assert [event[2] for event in events(ring)] == [7, 8, 9]
+    assert [event[2] for event in events(small)] == [7, 8, 9]
 
 
-def test_a_snapshot_has_nothing_that_is_overwritten_meanwhile(monkeypatch):
-    ring = trace.Trace(4)
+def test_a_snapshot_has_nothing_that_is_overwritten_meanwhile(small, monkeypatch):
     for number in range(4):
-        ring.note(trace.STATE, 0, number, 0)
+        trace.note(trace.STATE, 0, number, 0)
 
     def write_on(slab):
         copy = bytearray(slab)
         half = 2 * trace.EVENT_SIZE
         copy[trace.HEADER + half :] = copy[trace.HEADER : -half]  # some of it is new already
-        ring.note(trace.STATE, 0, 100, 0)
-        ring.note(trace.STATE, 0, 101, 0)
+        trace.note(trace.STATE, 0, 100, 0)
+        trace.note(trace.STATE, 0, 101, 0)
         return bytes(copy)
 
     monkeypatch.setattr(trace, "bytes", write_on, raising=False)
-    taken = ring.snapshot()
+    taken = small.snapshot()
     assert (taken.first, taken.last) == (3, 4)
 
 
@@ -197,8 +201,8 @@ def test_printed_for_people(bench, ring, capsys):
 
 def test_every_kind_has_its_words(ring, capsys):
     for kind in range(trace.BOOT, trace.SESSION + 1):
-        ring.note(kind, 1, 1, 2)
-        ring.note(kind, 1, 0xFFFF, 0xFFFF)
+        trace.note(kind, 1, 1, 2)
+        trace.note(kind, 1, 0xFFFF, 0xFFFF)
     report.trace()
     assert len(capsys.readouterr().out.splitlines()) == 2 * trace.SESSION
     assert len(STATES) == 8
@@ -238,7 +242,7 @@ def test_diagnostics_prints_it_a_line_at_a_time(ring, capsys, monkeypatch):
     monkeypatch.setattr(service_module, "diagnostics", lambda service: print("reports"))
     service = Here()
     for _ in range(20):
-        ring.note(trace.BOOT, trace.NO_SLOT, 0, 0)
+        trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
     service._report()
     shown = [capsys.readouterr().out]
     while service._telling:

@@ -163,7 +163,7 @@ def test_watchdog_is_started_at_boot_and_fed_by_the_loop(service, monkeypatch):
     now = service.manager.now
     monkeypatch.setattr(service_module, "ticks_ms", lambda: now + HOUSEKEEPING_MS)
     service.bind()
-    monkeypatch.setattr(service, "_sleep_ms", lambda now: 0)
+    monkeypatch.setattr(service, "_plan", lambda now: None)
     service.run_once()
     assert machine.WDT.the_one.feeds == 1
 

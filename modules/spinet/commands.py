@@ -142,11 +142,14 @@ class Commands:
         """CS is high again."""
         deferred = self._rows[request.command].deferred
         if deferred is not None:
-            self._wlan.forget_error()
-            try:
-                deferred(request)
-            except OSError as e:
-                self._wlan.fail("storage failed, error %d" % (e.errno or 0))
+            self._do(deferred, request)
+
+    def _do(self, deferred, request):
+        self._wlan.forget_error()
+        try:
+            deferred(request)
+        except OSError as e:
+            self._wlan.fail("storage failed, error %d" % (e.errno or 0))
 
     def cut(self, request):
         """The controller left in the middle: what it may take for done must not look sound."""
@@ -170,17 +173,14 @@ class Commands:
     def _empty(self, _request):
         return wire.EMPTY
 
-    def _slot(self, request):
-        return self._manager.slots[request.socket] if request.socket < _SOCKETS else None
-
     def _socket_only(self, request):
-        return wire.EMPTY if self._slot(request) else _BAD_PARAMETER
+        return wire.EMPTY if request.socket < _SOCKETS else _BAD_PARAMETER
 
     def _abort(self, request):
-        self._slot(request).abort()
+        self._manager.slots[request.socket].abort()
 
     def _close(self, request):
-        self._slot(request).close()
+        self._manager.slots[request.socket].close()
 
     def _create(self, request):
         refusal = self._create_refusal(request)

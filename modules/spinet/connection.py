@@ -181,7 +181,7 @@ class Connection:
         self.number = number
         self.state = wire.FREE  # written by _set_state only
         self.generation = 0  # counts the lives of this slot; written by _free only
-        self.listener = None  # whose accept made it; cleared as that listener stops
+        self.listener = None  # whose accept made it; until that listener stops
         self.record = bytearray(wire.CONN_STATUS_SIZE)
         self._manager = manager
         self._rows = manager.rows
@@ -210,7 +210,7 @@ class Connection:
             self._manager.fault("slot %d: %d -> %d" % (self.number, self.state, state))
             return False
         self.state = state
-        self._publish()
+        _settle(self._rows, self._marks, self.record, self._facts | state << _STATE_SHIFT)
         trace.note(trace.STATE, self.number, state, self.generation)
         if state == _CONNECTED or state == _CONNECTING:
             _trace_peer(self.number, self.record)
@@ -218,6 +218,8 @@ class Connection:
 
     def _end_with(self, reason):
         """The only writer of `_ending`."""
+        if reason == self._ending:
+            return
         self._ending = reason
         self._facts &= ~(_ENDING | _BROKEN)
         if reason:
@@ -264,6 +266,7 @@ class Connection:
         self._serve_by(stack)
         self._attach(handle)
         self.listener = listener
+        listener.connections += 1
         if not wire.address_local_port(self._manager.addresses):
             wire.set_local_port(self.record, listener_port)
         self._set_state(_CONNECTED)
@@ -349,10 +352,16 @@ class Connection:
         """closeReady -> free. Called by ConnectionManager.reap() only."""
         if self._set_state(_FREE):
             self.generation += 1
-            self.listener = None
+            self.disowned()
             self._serve_by(self._manager.stack)
             self._secured = None
             wire.status_clear(self.record, self.number)
+
+    def disowned(self):
+        """It counts for no listener any more."""
+        if self.listener:
+            self.listener.connections -= 1
+            self.listener = None
 
     # --- what the stack reports
 
@@ -587,12 +596,13 @@ class Connection:
         self._end_with(0)
         marks = self._marks
         marks[_PUSHED] = marks[_URGENT] = marks[_COUNT]
-        self._unacknowledged = -1
-        self._deadline = ticks_add(manager.now, self._patience_ms)
-        self._close_limit = ticks_add(manager.now, limit)
-        manager.hasten(ticks_add(manager.now, CLOSE_POLL_MS))
+        self._unacknowledged = -1  # the first look sets the deadline
+        now = manager.now
+        self._close_limit = ticks_add(now, limit)
         self._set_state(_CLOSE_PENDING)
-        self.step_close(manager.now)
+        self.step_close(now)
+        if self.state == _CLOSE_PENDING:
+            manager.hasten(ticks_add(now, CLOSE_POLL_MS))
 
     def abort(self):
         """connAbort: both let go at once, the peer gets a reset."""
@@ -608,9 +618,10 @@ class Connection:
         """closePending: over when nothing is in flight, or when nobody acknowledges."""
         if self.state != _CLOSE_PENDING:
             return
-        self._drain()
-        if self.state != _CLOSE_PENDING:
-            return  # the drain found it broken
+        if self._marks[_COUNT]:
+            self._drain()
+            if self.state != _CLOSE_PENDING:
+                return  # the drain found it broken
         # -1: this stack cannot know, and finishes the delivery of what it took by itself.
         left = self._marks[_COUNT] + max(0, self._stack.in_flight(self._handle))
         if not left:
@@ -668,10 +679,10 @@ class Connection:
 
 
 def _trace_peer(number, record):
-    ports = wire.status_local_port(record)
-    trace.note(trace.PORTS, number, ports, wire.status_remote_port(record))
-    octets = wire.status_peer_pair(record, 0)
-    trace.note(trace.PEER, number, octets, wire.status_peer_pair(record, 2))
+    port = wire.status_local_port(record)
+    trace.note(trace.PORTS, number, port, wire.status_remote_port(record))
+    pair = wire.status_peer_pair
+    trace.note(trace.PEER, number, pair(record, 0), pair(record, 2))
 
 
 @micropython.viper
@@ -822,19 +833,11 @@ class ConnectionManager:
         slot.opened(handle, listener, listener.port, stack)
         return slot
 
-    def accepted_by(self, listener):
-        """How many slots this listener's connections occupy."""
-        count = 0
-        for slot in self.slots:
-            if slot.listener is listener:
-                count += 1
-        return count
-
     def disown(self, listener):
         """This listener is gone; its connections live on without it."""
         for slot in self.slots:
             if slot.listener is listener:
-                slot.listener = None
+                slot.disowned()
 
     def shut(self):
         """The end: nobody uses the slots any more, nor what the rings are in."""
@@ -947,11 +950,6 @@ class ConnectionManager:
                 if due >= 0 and (soonest < 0 or due < soonest):
                     soonest = due
         return soonest
-
-    def sleep_ms(self, now):
-        """As due_ms(), but asks no slot: it may be too short."""
-        rows = self.rows
-        return max(0, ticks_diff(rows[_SOONEST], now)) if rows[_TIMED_SLOTS] else -1
 
     def summary(self):
         """Both bit maps, as wire.put_conn_status() takes them."""

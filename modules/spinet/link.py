@@ -32,11 +32,10 @@ class Link:
     def __init__(self, commands, buffers=None):
         self.commands = commands
         self.tx, self.rx = buffers or (bytearray(wire.MESSAGE_SIZE), bytearray(wire.MESSAGE_SIZE))
-        self.command = 0  # of the transaction under way; these five are set by answer()
+        self.command = 0  # of the transaction under way; these four are set by answer()
         self.socket = 0
         self.flags = 0
         self.length = 0  # bytes the controller offers
-        self.available = 0  # bytes the controller can take
         self.accepted = 0  # bytes of the controller's data that the data phase brings
         self.response = 0
         self.data_length = 0  # of the data phase, in whole dwords
@@ -45,6 +44,11 @@ class Link:
         self.count = array("I", (0,))  # of transactions, modulo 2**30; the hot path counts here too
         self.bad_headers = 0
         self.cuts = 0
+
+    @property
+    def available(self):
+        """Bytes the controller can take."""
+        return wire.request_available(self.rx)
 
     @property
     def transactions(self):
@@ -66,16 +70,16 @@ class Link:
         rx = self.rx
         self.accepted = 0
         error = wire.request_error(rx)
-        self.refused = error != 0
         if error:
-            self.bad_headers += 1
-            trace.note(trace.BAD_HEADER, rx[2], rx[1], -error)
-            self._respond(error, 0)
+            self._refuse(error)
             return
+        self.refused = False
         self._read_request()
         response = self.commands.answer(self)
         # A command that takes data says how much in `accepted`; every other sends its response.
-        self._respond(response, self.accepted or (response if response > 0 else 0))
+        self.response = response
+        self.data_length = (self.accepted or (response if response > 0 else 0)) + 3 & ~3
+        wire.put_response(self.tx, response)
 
     def _read_request(self):
         rx = self.rx
@@ -83,7 +87,6 @@ class Link:
         self.socket = rx[2]
         self.flags = rx[3]
         self.length = wire.request_length(rx)
-        self.available = wire.request_available(rx)
 
     def recall(self, response, answered):
         """The hot path has answered the request in rx, with this response (0 or more): the fields
@@ -95,10 +98,14 @@ class Link:
         self.data_length = response + 3 & ~3
         self.answered = answered
 
-    def _respond(self, response, data_length):
-        self.response = response
-        self.data_length = data_length + 3 & ~3
-        wire.put_response(self.tx, response)
+    def _refuse(self, error):
+        """A header that cannot be served; that is all there is to this transaction."""
+        self.refused = True
+        self.bad_headers += 1
+        trace.note(trace.BAD_HEADER, wire.request_socket(self.rx), self.rx[1], -error)
+        self.response = error
+        self.data_length = 0
+        wire.put_response(self.tx, error)
 
     def responded(self):
         """The response has crossed the wire: the controller goes by it from now on."""

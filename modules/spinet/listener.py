@@ -23,6 +23,7 @@ class Listener:
         self.ip = 0
         self.protocol = 0
         self.limit = 0  # connections at the same time
+        self.connections = 0  # slots that count for it; counted by those
         self.tls = False
         self.shaking = 0  # visitors whose handshake is under way; counted by TlsStack
         self._table = table
@@ -70,7 +71,9 @@ class ListenerTable:
         if tls:
             tls.on_accepted = self._shaken_hands
         self.entries = [Listener(self) for _ in range(LISTENERS)]
-        self.unfinished = False  # some backlog shall be looked at again; cleared by the next turn
+        # Set by accept(), cleared by accept_waiting():
+        self.unfinished = False  # some backlog shall be looked at again, at once
+        self.crowded = False  # somebody may wait for a slot
         self.refused = 0  # connections that failed before they were ours
         self.on_change = None  # called as ports come and go; set by whoever announces services
 
@@ -147,7 +150,7 @@ class ListenerTable:
         """Take from this listener's backlog what slots and limit allow."""
         for _ in range(_DRAIN):
             if not self._may_accept(listener):
-                return
+                break
             handle = self._manager.stack.accept(listener.handle())
             if handle > 0:
                 self._accepted(listener, handle)
@@ -155,23 +158,26 @@ class ListenerTable:
                 listener.waiting = False
                 return
             elif is_for_now(handle):
-                return  # no memory or descriptor left: accept_waiting() tries again
+                break  # no memory or descriptor left: accept_waiting() tries again
             else:
                 self.refused += 1
-        self.unfinished = True
+        else:
+            self.unfinished = True
+        self.crowded = True
 
     def _may_accept(self, listener):
         return (
             listener.waiting
             and self._manager.has_free_slot()
-            and self._manager.accepted_by(listener) + listener.shaking < listener.limit
+            and listener.connections + listener.shaking < listener.limit
             and (not listener.tls or self._tls.may_begin())
         )
 
     def _accepted(self, listener, handle):
         if not listener.tls:
             self._manager.adopt(handle, listener)
-            self._end_if_one_shot(listener)
+            if listener.protocol == PROTOCOL_FTP_DATA:
+                self._end_one_shot(listener)
         elif not self._tls.begin(listener, handle):
             self.refused += 1
 
@@ -180,15 +186,15 @@ class ListenerTable:
         slot = self._manager.adopt(handle, listener, self._tls)
         if slot:
             self._tls.serve(handle, slot)
-        self._end_if_one_shot(listener)
-
-    def _end_if_one_shot(self, listener):
         if listener.protocol == PROTOCOL_FTP_DATA:
-            self._stop(listener)  # a new port for every transfer: the connection outlives it
+            self._end_one_shot(listener)
+
+    def _end_one_shot(self, listener):
+        self._stop(listener)  # a new port for every transfer: the connection outlives it
 
     def accept_waiting(self):
         """Slots were freed, or a turn was too short: take what waited."""
-        self.unfinished = False
+        self.unfinished = self.crowded = False
         for entry in self.entries:
             if entry.waiting:
                 self.accept(entry)

@@ -1,8 +1,8 @@
 """Where the Pythons differ, settled once, at import.
 
 MicroPython on a chip, MicroPython on the SIM board and CPython (host tests) get the same names:
-a millisecond clock that wraps, a poller whose results allocate nothing, threads, slabs of memory, and
-where the board has them `hostnet`, the computer's socket calls, and `tls_session`, TLS.
+a millisecond clock that wraps, a poller whose results allocate nothing, threads, slabs of memory,
+and where the board has them `hostnet`, the computer's socket calls, and `tls_session`, TLS.
 """
 
 import select
@@ -111,7 +111,7 @@ TRACE = micropython.const(1)
 def slab(kind, size):
     """`size` bytes of zeros that last, as a bytearray. Where it can be, they are in memory of C's,
     and a collection spends no time on them; else, and while that kind is in use, on the heap."""
-    return slabs and slabs.take(kind, size) or bytearray(size)
+    return (slabs and slabs.take(kind, size)) or bytearray(size)
 
 
 def give_back(slab):

@@ -73,10 +73,9 @@ def _print_slots(service):
 
 
 def _print_listeners(service):
-    manager = service.manager
     for entry in service.listeners.entries:
         if entry.port:
-            used = manager.accepted_by(entry)
+            used = entry.connections
             waiting = ", more are waiting" if entry.waiting else ""
             print(
                 "port %d protocol %d: %d of %d%s"
@@ -87,7 +86,7 @@ def _print_listeners(service):
 def _print_sessions(service):
     for entry in service.sessions.entries:
         if entry.port:
-            used = service.manager.accepted_by(entry)
+            used = entry.connections
             state = STATE_NAMES[entry.state]
             events = ["%s %d" % event for event in zip(EVENT_NAMES, entry.counts)]
             print(

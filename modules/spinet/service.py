@@ -8,6 +8,7 @@ import gc
 import sys
 from array import array
 
+import micropython
 from micropython import const
 
 from spinet import hot, port, trace, wire
@@ -51,6 +52,13 @@ _BROKEN = const(6)
 _FAILED = const(7)
 _RSSI = const(27)
 _LOOP = const(6)
+_SOONEST = const(30)
+_TIMED_SLOTS = const(29)
+# behind the words of `loop`
+_FAR = const(6)  # when _look_around() has something to do, unless something is restless before
+
+_MASK = const(0x3FFFFFFF)  # of ticks
+_HALF = const(0x20000000)
 
 PASSES = const(1000)  # between two looks at whether stop() was called
 
@@ -58,6 +66,25 @@ current = None  # the Service that runs, for the REPL and for reports
 on_boot = None  # called with each Service before it starts: for settings that outlive a reset
 _running = False  # start() to stop(); the thread ends when it is cleared
 _ended = None  # a lock that the thread holds while it runs
+
+
+@micropython.viper
+def _soonest(its_loop, slots_rows, now: int, ms: int):
+    """DUE is when the slots or FAR are, but in `ms` at the latest; -1: whenever these are."""
+    loop = ptr32(its_loop)
+    rows = ptr32(slots_rows)
+    least = loop[_FAR] - now & _MASK
+    if least >= _HALF:
+        least = 0
+    if ms >= 0 and ms < least:
+        least = ms
+    if rows[_TIMED_SLOTS]:
+        due = rows[_SOONEST] - now & _MASK
+        if due >= _HALF:
+            least = 0
+        elif due < least:
+            least = due
+    loop[_DUE] = now + least & _MASK
 
 
 class Service:
@@ -86,11 +113,10 @@ class Service:
         self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
-        self._far = 0  # when _look_around() has something to do, unless it is restless before
         self._allocated = -1  # heap in use soon after the last collection; -1: not known yet
         self._littered = False  # there is enough garbage for a collection at idle
         self._crowded = False  # there is so much that it does not wait for that
-        self._loop = array("I", [0] * _LOOP)  # what the hot path goes by
+        self._loop = array("I", [0] * (_LOOP + 1))  # what the hot path goes by, and FAR
         self._kit = [None] * hot.KIT
         self._telling = None  # lines of the trace that are printed one by one; set by _report()
 
@@ -245,35 +271,29 @@ class Service:
         manager.step_if_due(now)
         if self.tls:
             self.tls.step(now)
-        if manager.reap() or self.listeners.unfinished:
+        freed = manager.reap()
+        if self.listeners.crowded and (freed or self.listeners.unfinished):
             self.listeners.accept_waiting()
-        if self._restless() or ticks_diff(now, self._far) >= 0:
+        if self._restless() or ticks_diff(now, self._loop[_FAR]) >= 0:
             self._look_around(now)
         self._plan(now)
 
     def _plan(self, now):
         """When Python has to look next."""
-        self._loop[_DUE] = ticks_add(now, self._sleep_ms(now))
+        ms = self.port.due_ms(now)
+        if self.tls:
+            due = self.tls.due_ms(now)
+            if 0 <= due < ms or ms < 0:
+                ms = due
+        if self.listeners.unfinished:
+            ms = 0
+        _soonest(self._loop, self.manager.rows, now, ms)
 
     def _look_sooner(self, now):
         """A phase of the link has a time-out, which may be earlier than what was planned."""
         ms = self.port.due_ms(now)
         if 0 <= ms < ticks_diff(self._loop[_DUE], now):
             self._loop[_DUE] = ticks_add(now, ms)
-
-    def _sleep_ms(self, now):
-        """Until the next thing that has a time."""
-        if self.listeners.unfinished:
-            return 0
-        ms = max(0, ticks_diff(self._far, now))
-        due = self.manager.sleep_ms(now)
-        if 0 <= due < ms:
-            ms = due
-        due = self.port.due_ms(now)
-        if 0 <= due < ms:
-            ms = due
-        due = self.tls.due_ms(now) if self.tls else -1
-        return due if 0 <= due < ms else ms
 
     # What has nothing to do with the slots is looked at when its time has come, and after whatever
     # may have brought that forward; not whenever a connection comes or goes.
@@ -300,7 +320,7 @@ class Service:
 
     def _look_ahead(self, now):
         """When the next time is; and what the hot path tells of WiFi until then."""
-        self._far = ticks_add(now, self._far_ms(now))
+        self._loop[_FAR] = ticks_add(now, self._far_ms(now))
         self.manager.rows[_RSSI] = self.wlan.rssi & 0xFF
         self.link.refresh()
 
@@ -370,7 +390,7 @@ class Service:
         gc.collect()
         self._allocated = -1
         self._kept = ticks_add(self._kept, -HOUSEKEEPING_MS)
-        self._far = self._loop[_DUE] = self._loop[_NOW]
+        self._loop[_FAR] = self._loop[_DUE] = self._loop[_NOW]
 
     def shut(self):
         """The end: every connection is reset, every socket given back."""

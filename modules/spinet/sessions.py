@@ -51,6 +51,7 @@ class Session:
         self.name = b""  # of the peer, b"" when the controller gave its address
         self.protocol = 0
         self.limit = 0  # connections at the same time
+        self.connections = 0  # slots that count for it; counted by those
         self.attempts = 0  # that may fail in a row, 0: any number
         self.state = _UNUSED
         self.counts = [0, 0, 0, 0]  # of each event
@@ -138,7 +139,7 @@ class Session:
         """A connection of ours may be over, or the slot be there that we wait for."""
         if self.state == _WAITING and not self._timed:
             self._attempt(now)
-        elif self.state == _FULL and self._table.manager.accepted_by(self) < self.limit:
+        elif self.state == _FULL and self.connections < self.limit:
             self._wait(now, self._pause_ms())
 
     def _pause_ms(self):
@@ -201,7 +202,7 @@ class Session:
         wire.set_local_port(slot.record, self.port)
         self.failures = 0
         self._tell(RECONNECTED)
-        if manager.accepted_by(self) < self.limit:
+        if self.connections < self.limit:
             self._wait(manager.now, self._pause_ms())
         else:
             self._set_due(manager.now, STEADY_MS)

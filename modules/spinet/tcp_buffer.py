@@ -65,6 +65,15 @@ def copy(into: ptr32, data: ptr32, at: int, n: int):
         j += 1
 
 
+@micropython.viper
+def _clear(marks):
+    words = ptr32(marks)
+    i = 0
+    while i < _MARKS:
+        words[i] = 0
+        i += 1
+
+
 class Ring:
     """Bytes waiting in order, in a fixed piece of memory whose length is a power of two.
 
@@ -93,8 +102,7 @@ class Ring:
 
     def clear(self):
         """Forget everything."""
-        for i in range(_MARKS):
-            self.marks[i] = 0
+        _clear(self.marks)
 
     def free(self):
         """Bytes that put() takes now."""

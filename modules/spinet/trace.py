@@ -55,8 +55,9 @@ _SIZE = const(1)
 
 
 @micropython.viper
-def _write(slab, what: int, a: int, b: int):
-    """what: kind << 8 | slot."""
+def note(kind: int, slot: int, a: int, b: int):
+    """Write an event; a and b are cut to 16 bits. Service thread only; allocates nothing."""
+    slab = TRACE.slab
     words = ptr32(slab)
     count = words[_COUNT]
     now = int(ticks_ms())
@@ -64,10 +65,15 @@ def _write(slab, what: int, a: int, b: int):
     at = 4 + count % words[_SIZE] * 5
     event[at] = now & 0xFFFF
     event[at + 1] = now >> 16
-    event[at + 2] = what
+    event[at + 2] = kind << 8 | slot & 0xFF
     event[at + 3] = a & 0xFFFF
     event[at + 4] = b & 0xFFFF
     words[_COUNT] = count + 1  # after the event itself
+
+
+def say(text):
+    """Write that this (bytes, kept as they are) became the last error."""
+    note(MESSAGE, NO_SLOT, TRACE.keep(text), 0)
 
 
 @micropython.viper
@@ -82,30 +88,26 @@ class Trace:
 
     def __init__(self, size=EVENTS, slab=None):
         self.size = size
-        self._slab = slab or bytearray(HEADER + EVENT_SIZE * size)
-        _begin(self._slab, size)
+        self.slab = slab or bytearray(HEADER + EVENT_SIZE * size)
+        _begin(self.slab, size)
         self._texts = [b""] * TEXTS
         self._said = 0  # how many texts were ever kept
 
-    def note(self, kind, slot, a, b):
-        """Write an event; a and b are cut to 16 bits. Service thread only; allocates nothing."""
-        _write(self._slab, kind << 8 | slot & 0xFF, a, b)
-
-    def say(self, text):
-        """Write that this (bytes, kept as they are) became the last error."""
+    def keep(self, text):
+        """Remember a last error; its number."""
         number = self._said
         self._texts[number % TEXTS] = text
         self._said = number + 1
-        self.note(MESSAGE, NO_SLOT, number, 0)
+        return number
 
     def count(self):
         """How many were ever written."""
-        return int.from_bytes(self._slab[:4], "little")
+        return int.from_bytes(self.slab[:4], "little")
 
     def snapshot(self):
         """What is in the ring now, while the service goes on writing."""
         last = self.count()
-        copy = bytes(self._slab)  # one step of C: nobody writes in the middle of it
+        copy = bytes(self.slab)  # one step of C: nobody writes in the middle of it
         texts = list(self._texts)
         said = self._said
         # What was written since `last` may have overwritten the oldest, the event that is being
@@ -137,5 +139,3 @@ class Snapshot:
 
 
 TRACE = Trace(EVENTS, port.slab(port.TRACE, HEADER + EVENT_SIZE * EVENTS))
-note = TRACE.note
-say = TRACE.say

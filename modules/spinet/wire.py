@@ -392,19 +392,25 @@ def status_ports(record):
     return get_u16(record, 4), get_u16(record, 6)
 
 
-def status_local_port(record):
+@micropython.viper
+def status_local_port(record) -> int:
     """The local port."""
-    return get_u16(record, 4)
+    source = ptr8(record)
+    return source[4] | source[5] << 8
 
 
-def status_remote_port(record):
+@micropython.viper
+def status_remote_port(record) -> int:
     """The remote port."""
-    return get_u16(record, 6)
+    source = ptr8(record)
+    return source[6] | source[7] << 8
 
 
-def status_peer_pair(record, first):
+@micropython.viper
+def status_peer_pair(record, first: int) -> int:
     """Two of the remote address's octets, from octet `first` on: the earlier one is the higher."""
-    return record[8 + first] << 8 | record[9 + first]
+    source = ptr8(record)
+    return source[8 + first] << 8 | source[9 + first]
 
 
 def status_peer_octets(record):
@@ -436,9 +442,11 @@ def put_conn_status(message, record, amounts: int, summary: int):
     target[31] = 0
 
 
-def address_local_port(addresses):
+@micropython.viper
+def address_local_port(addresses) -> int:
     """The local port in the 8 bytes of stack.addresses()."""
-    return get_u16(addresses, 0)
+    source = ptr8(addresses)
+    return source[0] | source[1] << 8
 
 
 # --- NetworkStatus (168)
