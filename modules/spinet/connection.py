@@ -261,14 +261,14 @@ class Connection:
         """The application protocol, once connCreate's data says which."""
         wire.status_owner(self.record, self.number, protocol)
 
-    def opened(self, handle, listener, listener_port, stack):
+    def opened(self, handle, listener, stack):
         """allocated -> connected: accept() gave us this handle of that stack."""
         self._serve_by(stack)
         self._attach(handle)
         self.listener = listener
         listener.connections += 1
         if not wire.address_local_port(self._manager.addresses):
-            wire.set_local_port(self.record, listener_port)
+            wire.set_local_port(self.record, listener.port)
         self._set_state(_CONNECTED)
 
     def await_address(self):
@@ -679,10 +679,13 @@ class Connection:
 
 
 def _trace_peer(number, record):
-    port = wire.status_local_port(record)
-    trace.note(trace.PORTS, number, port, wire.status_remote_port(record))
-    pair = wire.status_peer_pair
-    trace.note(trace.PEER, number, pair(record, 0), pair(record, 2))
+    # Each value by itself: so the frame is small enough not to come from the heap.
+    a = wire.status_local_port(record)
+    b = wire.status_remote_port(record)
+    trace.note(trace.PORTS, number, a, b)
+    a = wire.status_peer_pair(record, 0)
+    b = wire.status_peer_pair(record, 2)
+    trace.note(trace.PEER, number, a, b)
 
 
 @micropython.viper
@@ -830,7 +833,7 @@ class ConnectionManager:
         if slot is None:
             stack.abort(handle)
             return None
-        slot.opened(handle, listener, listener.port, stack)
+        slot.opened(handle, listener, stack)
         return slot
 
     def disown(self, listener):
