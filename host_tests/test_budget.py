@@ -86,7 +86,8 @@ def test_without_any_build_the_commands_are_named(tmp_path):
     out = run("SPINET_ESP32C3", tmp_path)
     assert row(out, "firmware image") == ["-", "not", "known", "make", "firmware"]
     assert row(out, "our modules, before freezing") == ["-", "not", "known", "make", "mpy"]
-    assert row(out, "service: slots, rings, buffers") == ["-", "not", "known", "make", "qemu"]
+    assert row(out, "service: slots, tables, buffers") == ["-", "not", "known", "make", "qemu"]
+    assert row(out, "rings, trace") == ["-", "not", "known", "make", "qemu"]
     assert row(out, "PCB and netconn") == ["-", "not", "known", "make", "check-idf"]
 
 
@@ -121,10 +122,13 @@ def test_the_emulated_core_tells_the_heap(tmp_path):
     image = ROOT / "build/qemu/firmware.elf"
     assert image.exists(), "the image for the emulated core is not built: make qemu"
     (tmp_path / "qemu/firmware.elf").symlink_to(image)
-    size = row(run("SPINET_ESP32C3", tmp_path), "service: slots, rings, buffers")
-    rings = 8 * 4096
+    out = run("SPINET_ESP32C3", tmp_path)
+    size = row(out, "service: slots, tables, buffers")
     assert size[-6:] == ["measured", "emulated", "core,", "RV32,", "Python", "heap"]
-    assert rings < int("".join(size[:-6])) < 140 * 1024
+    assert 4096 < int("".join(size[:-6])) < 32 * 1024
+    slabs = row(out, "rings, trace")
+    assert slabs[-6:] == ["measured", "emulated", "core,", "the", "chip's", "heap"]
+    assert int("".join(slabs[:-6])) == 8 * 4096 + 8 + 10 * 512
 
 
 @pytest.mark.parametrize("name", ["usermod_x/x.o", "sizes.o"])

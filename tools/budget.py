@@ -50,7 +50,8 @@ board = QuietBoard("module-clocked", Network())
 before = used()
 running = service.Service(board)
 running.start()
-print("budget", modules, used() - before)
+import slabs
+print("budget", modules, used() - before, slabs.taken())
 """
 
 
@@ -131,11 +132,12 @@ class Budget:
         ]
 
     def _boot(self) -> list[Row]:
-        modules, service = self._heap or (None, None)
+        modules, service, slabs = self._heap or (None, None, None)
         where = "emulated core, RV32, Python heap"
         return [
             measured("names and code of the modules", modules, where, "make qemu"),
-            measured("service: slots, rings, buffers", service, where, "make qemu"),
+            measured("service: slots, tables, buffers", service, where, "make qemu"),
+            measured("rings, trace", slabs, "emulated core, the chip's heap", "make qemu"),
             self._pool("lwIP's connections", "LWIP_MAX_ACTIVE_TCP", "tcp_pcb"),
             self._pool("lwIP's listeners", "LWIP_MAX_LISTENING_TCP", "tcp_pcb_listen"),
         ]
@@ -235,8 +237,9 @@ def sizes_of(folder: Path) -> dict[str, int]:
     return sums
 
 
-def heap_at_boot(image: Path) -> tuple[int, int] | None:
-    """(modules, service) as the emulated core counts them; None without its image or emulator."""
+def heap_at_boot(image: Path) -> tuple[int, int, int] | None:
+    """(modules, service, slabs) as the emulated core counts them; None without its image or
+    emulator."""
     if not image.is_file() or not shutil.which(QEMU[0]):
         return None
     core = subprocess.Popen(
@@ -252,8 +255,8 @@ def heap_at_boot(image: Path) -> tuple[int, int] | None:
         core.kill()
         core.wait()
         core.stdout.close()
-    found = re.search(r"budget (\d+) (\d+)", said)
-    return (int(found[1]), int(found[2])) if found else None
+    found = re.search(r"budget (\d+) (\d+) (\d+)", said)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 def on_core(port: str) -> str:

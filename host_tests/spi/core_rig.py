@@ -64,8 +64,12 @@ class CoreChip:
         copy = folder / f"spi{next(_copies)}.so"  # a library is loaded once, a copy of it anew
         shutil.copy(library, copy)
         self.c = ctypes.CDLL(str(copy))
-        for name in ("message_tx", "message_rx", "fake_controller_received"):
+        for name in ("message_tx", "message_rx", "fake_controller_received", "slab_take"):
             getattr(self.c, name).restype = ctypes.c_void_p
+        self.c.slab_take.argtypes = (ctypes.c_int, ctypes.c_size_t)
+        self.c.slab_give_back.argtypes = (ctypes.c_void_p,)
+        self.c.slab_give_back.restype = ctypes.c_bool
+        self.c.slabs_taken.restype = ctypes.c_size_t
         self.c.fake_first_violation.restype = ctypes.c_char_p
         self.wakes = 0
         self._wake = WAKE(self._on_wake)

@@ -110,6 +110,9 @@ bool fake_dma_reaches(const void *memory, size_t n) {
 /* ---- ESP-IDF ---- */
 
 void *heap_caps_malloc(size_t size, uint32_t caps) {
+    if (!(caps & (MALLOC_CAP_DMA | MALLOC_CAP_8BIT))) {
+        fake_violation("memory that a chip may read and write by words only");
+    }
     bool full = fake_runs_out();
     for (int i = 0; !full && i < BLOCKS; i++) {
         if (blocks[i].base == NULL) {

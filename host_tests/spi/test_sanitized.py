@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-CORES = ("test_exchange_core.py", "test_target_core.py", "test_core_link.py")
+CORES = (
+    "test_exchange_core.py",
+    "test_target_core.py",
+    "test_core_link.py",
+    "test_slabs_core.py",
+)
 
 
 def test_no_address_outside(request):

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MALLOC_CAP_8BIT (1 << 2)
 #define MALLOC_CAP_DMA (1 << 3)
 #define MALLOC_CAP_INTERNAL (1 << 11)
 
