@@ -185,7 +185,6 @@ COUNTED = (
 TIMES = 200
 GARBAGE = 200  # bytes for each ten rounds of the mixture
 PER_MS = 123000  # a C3 executes so many in a millisecond: 160 MHz, 1.3 cycles each
-TRACED = 10
 MIXED = 100000
 
 
@@ -241,16 +240,15 @@ def longest():
     print("longest", passes, most, collecting, gc.mem_alloc(), sep="\t")
 
 
-def trace(number):
-    """For an emulator that records: play one of COUNTED, between two lines of input, twice."""
+def trace(number, times):
+    """For an emulator that records after a line of input: play one of COUNTED so often."""
     _, sockets, steps, _ = COUNTED[number]
     controller = Controller(sockets)
-    controller.play(steps, TRACED)
-    for times in (TRACED, 2 * TRACED):
-        print("traced ready")
-        sys.stdin.readline()
-        controller.play(steps, times)
-        print("traced done")
+    controller.play(steps, times)  # what happens once has happened
+    print("traced ready")
+    sys.stdin.readline()
+    controller.play(steps, times)
+    print("traced done")
 
 
 def main():

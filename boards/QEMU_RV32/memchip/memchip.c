@@ -469,8 +469,9 @@ static void happen(const step_t *what) {
     }
 }
 
-/* Called by every wait. The pin's handler is what a chip's interrupt would have called, and counts. */
-static void next_step(void) {
+/* Called by every wait. The pin's handler is what a chip's interrupt would have called, and counts.
+ * A function of its own, as it is where a trace of what is executed is cut into passes. */
+__attribute__((noinline)) static void next_step(void) {
     uint32_t start = now();
     if (step_count == 0) {
         return;
@@ -481,7 +482,7 @@ static void next_step(void) {
     step = (step + 1) % step_count;
     const step_t *what = &steps[step];
     happen(what);
-    memcpy(message, what->header, sizeof(what->header));
+    dma(message, what->header, sizeof(what->header));
     copied = copying;
     left_out += now() - start;
     began = now() - left_out;
