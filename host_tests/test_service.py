@@ -252,6 +252,105 @@ def test_news_is_not_told_more_often_than_every_200_ms(service, clock):
     assert NEWS_MS == 200
 
 
+# --- what has nothing to do with the slots is looked at when something may have changed it
+
+
+class Busy:
+    """Names, sessions or discovery with something to do every 50 ms."""
+
+    asked = active = True
+
+    def __init__(self):
+        self.steps = 0
+
+    def step(self, _now):
+        self.steps += 1
+
+    def due_ms(self, _now):
+        return 50
+
+
+def run_with(service, *hooks):
+    """One run; in each pass somebody connects, and then that happens. The clock stands still."""
+    left = list(hooks)
+
+    def wait(ms):
+        service.stack.dial(80)
+        left.pop(0)()
+        return 1
+
+    service.listeners.listen(0, 80, 0, 8)
+    service.run_once()  # it is announced
+    service.stack.wait = wait
+    service.bind()
+    service.run(len(hooks))
+
+
+def far_ms(service, clock):
+    return ticks_diff(service._loop[service_module._FAR], clock.now)
+
+
+def nothing():
+    pass
+
+
+def test_connections_bring_nothing_else_forward(service, clock):
+    looked = []
+
+    def watch():
+        service._look_after = looked.append
+
+    run_with(service, watch, nothing, nothing)
+    assert bin(service.manager.connected).count("1") == 3
+    assert looked == []
+    assert 0 < far_ms(service, clock) <= HOUSEKEEPING_MS
+
+
+@pytest.mark.parametrize(
+    ("what", "limit"),
+    [
+        (lambda wlan: wlan.fail("news"), NEWS_MS),
+        (lambda wlan: wlan.set_state(wire.WIFI_CONNECTING), NEWS_MS),
+        (lambda wlan: wlan.scan(0), service_module.WATCH_MS),
+        (lambda wlan: wlan.start_client(b"", 0), service_module.WATCH_MS),
+    ],
+    ids=["error", "state", "scan", "client"],
+)
+def test_what_changes_in_wifi_is_looked_at_in_that_pass(service, clock, what, limit):
+    run_with(service, nothing, lambda: what(service.wlan))
+    assert far_ms(service, clock) <= limit
+    assert service.link.tx[1] == service.wlan.state
+
+
+@pytest.mark.parametrize("what", ["names", "sessions", "discovery"])
+def test_who_has_something_to_do_does_it_in_that_pass(service, clock, what):
+    busy = Busy()
+    run_with(service, nothing, lambda: setattr(service, what, busy))
+    assert busy.steps == 1
+    assert far_ms(service, clock) <= 50
+
+
+def test_the_trace_is_told_in_the_passes_that_follow(service, capsys):
+    def begin():
+        service._telling = iter(["one", "two", "three"])
+
+    run_with(service, begin, nothing, nothing)
+    assert capsys.readouterr().out.split() == ["one", "two", "three"]
+
+
+def test_news_wait_for_the_end_of_a_transaction(service, clock):
+    clock.now += NEWS_MS
+    before = rises(service)
+    idle = service.port.idle
+    service.port.idle = lambda: False
+    run_with(
+        service,
+        lambda: service.wlan.fail("news"),
+        lambda: setattr(service.port, "idle", idle),
+    )
+    assert rises(service) == before + 1
+
+
 def test_housekeeping_feeds_and_refreshes(service, clock):
     feeds = service.board.feeds
     clock.now += HOUSEKEEPING_MS
