@@ -159,6 +159,17 @@ def test_garbage_is_collected_in_a_pass_of_its_own(service, clock, heap):
     assert (heap.collected, heap.asked) == (1, asked + 1)  # counting begins anew
 
 
+def test_counting_begins_anew_at_once(service, clock, heap):
+    heap.used += service_module.GARBAGE
+    second(service, clock)
+    service.port.idle = lambda: True
+    clock.now += 5  # the time of something else
+    service.port.due_ms = lambda _now: 5
+    asked = heap.asked
+    service.run(2)  # collect, and in the next pass, with the clock where it was, ask
+    assert (heap.collected, heap.asked) == (1, asked + 1)
+
+
 def test_a_request_or_an_event_comes_before_a_collection(service, clock, heap):
     ask(service, 7, data=listen_or_connect(80))
     heap.used += service_module.GARBAGE
@@ -215,6 +226,25 @@ def test_close_is_watched_closely(service, clock):
     ask(service, 5, 0, flags=1, data=b"bye")
     service.run_once()
     assert clock.sleeps[-1] <= 10
+
+
+def test_close_is_watched_closely_after_somebody_had_more_time(service, clock):
+    service.port.due_ms = lambda _now: -1
+    ask(service, 7, data=listen_or_connect(80))
+    peer = service.stack.dial(80)
+    service.run_once()
+    peer.freeze()
+    service.stack.servers[90] = None
+    assert ask(service, 3, data=listen_or_connect(90, 0x0100007F))[0] == 1
+    ask(service, 1, 1)  # connecting had eight seconds
+    service.manager._watched_at = clock.now  # nor is anything else looked at meanwhile
+    ask(service, 5, 0, flags=1, data=b"bye")
+    assert sleep_ms(service, clock) <= 10
+
+
+def test_a_backlog_that_is_not_done_with_puts_an_end_to_sleep(service, clock):
+    service.listeners.unfinished = True
+    assert sleep_ms(service, clock) == 0
 
 
 def test_first_pass_does_not_sleep_before_the_link_is_armed(clock):
@@ -300,6 +330,8 @@ def test_connections_bring_nothing_else_forward(service, clock):
     def watch():
         service._look_after = looked.append
 
+    service.wlan.fail("told already")
+    service.wlan.told()
     run_with(service, watch, nothing, nothing)
     assert bin(service.manager.connected).count("1") == 3
     assert looked == []
@@ -317,6 +349,7 @@ def test_connections_bring_nothing_else_forward(service, clock):
     ids=["error", "state", "scan", "client"],
 )
 def test_what_changes_in_wifi_is_looked_at_in_that_pass(service, clock, what, limit):
+    service.wlan.on_change = None  # whoever else looks after that
     run_with(service, nothing, lambda: what(service.wlan))
     assert far_ms(service, clock) <= limit
     assert service.link.tx[1] == service.wlan.state

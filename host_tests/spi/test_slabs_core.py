@@ -52,7 +52,7 @@ def test_what_is_no_slab_cannot_be_given_back(slabs):
 
 
 @pytest.mark.parametrize(
-    ("kind", "size"), [(-1, SIZE), (2, SIZE), (RINGS, 0), (RINGS, SIZE - 4), (RINGS, SIZE + 4)]
+    ("kind", "size"), [(-1, SIZE), (2, SIZE), (TRACE, 0), (RINGS, SIZE - 4), (RINGS, SIZE + 4)]
 )
 def test_what_is_not_to_be_had(slabs, kind, size):
     memory = slabs.slab_take(RINGS, SIZE)

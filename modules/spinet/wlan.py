@@ -115,7 +115,6 @@ class Wlan:
 
     def start_client(self, ssid, now):
         """Join the network of this name (bytes), or with b"" the strongest one remembered."""
-        self.stirred = True
         self.station.start(ssid, now)
 
     def start_access_point(self):
