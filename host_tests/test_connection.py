@@ -4,7 +4,7 @@ import pytest
 from fake_board import Bench
 from slots import MAX_DATA, PATIENCE_MS, Slots, pattern
 
-from spinet import wire
+from spinet import connection, stack, tcp_buffer, wire
 from spinet.connection import (
     ACKNOWLEDGE_TIMEOUT_MS,
     CLOSE_LIMIT_MS,
@@ -50,6 +50,12 @@ only_stub = pytest.mark.parametrize("stack", ["stub"], indirect=True)
 def gather(slot, data):
     """connWrite without push."""
     slot.write(data, 0, len(data), False)
+
+
+def test_numbers_are_those_of_their_owners():
+    assert connection._RING_SIZE == tcp_buffer.RING_SIZE
+    assert connection._ROOM == stack.EVENT_ROOM
+    assert connection._ALL_SLOTS == (1 << wire.SOCKETS) - 1
 
 
 # --- writing: push and the flush time-out

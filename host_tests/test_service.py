@@ -242,6 +242,14 @@ def test_close_is_watched_closely_after_somebody_had_more_time(service, clock):
     assert sleep_ms(service, clock) <= 10
 
 
+@pytest.mark.parametrize(("link_due", "expected"), [(-1, 50), (10, 10), (80, 50)])
+def test_tls_ends_sleep_in_time(service, clock, link_due, expected):
+    service.run_once()
+    service.tls = Busy()
+    service.port.due_ms = lambda _now: link_due
+    assert sleep_ms(service, clock) == expected
+
+
 def test_a_backlog_that_is_not_done_with_puts_an_end_to_sleep(service, clock):
     service.listeners.unfinished = True
     assert sleep_ms(service, clock) == 0

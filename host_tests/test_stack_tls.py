@@ -9,7 +9,7 @@ from slots import Slots, StubNet
 from stub_stack import SEND_BUFFER
 from tls_rig import NAME, Authority
 
-from spinet import handshake_thread, port, wire
+from spinet import handshake_thread, hot, port, wire
 from spinet.listener import ListenerTable
 from spinet.stack import ERR_CLSD, ERR_MEM, ERR_RTE
 from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, OUTBOX, SILENT_MS, TlsStack
@@ -189,6 +189,22 @@ def test_bytes_both_ways(slots, authority):
     assert slots.read(slot) == b"question"
     assert slots.write(slot, b"answer") == 6
     assert peer.read() == b"answer"
+
+
+def test_the_hot_path_asks_tls_for_a_slot_of_tls_and_moves_nothing_itself(slots, authority):
+    slot, _ = slots.connection(authority)
+    manager = slots.manager
+    assert manager.rows[hot.MAY + slot.number] == 0
+    assert [calls[slot.number] for calls in manager.calls] == [
+        *(slots.tls.readable, slots.tls.read, slots.tls.recved, slots.tls.write)
+    ]
+    slot.abort()
+    slots.turns()
+    assert slot.state == wire.FREE
+    inner = manager.stack
+    assert [calls[slot.number] for calls in manager.calls] == [
+        *(inner.readable, inner.read, inner.recved, inner.write)
+    ]
 
 
 def test_early_data_is_there_as_the_slot_is(slots, authority):

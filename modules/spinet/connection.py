@@ -76,9 +76,9 @@ _URGENT = const(3)
 _FLUSH_AT = const(4)
 
 # Words behind those of hot.py, bit maps of slots
-_OCCUPIED = const(128)  # not free
-_OVER = const(129)  # in closeReady
-_ALL_ROWS = const(130)
+_OCCUPIED = const(_ROWS)  # not free
+_OVER = const(_ROWS + 1)  # in closeReady
+_ALL_ROWS = const(_ROWS + 2)
 
 _ALL_SLOTS = const(0xFF)
 _RING_SIZE = const(4096)  # as tcp_buffer.py has it

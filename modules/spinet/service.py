@@ -55,7 +55,7 @@ _LOOP = const(6)
 _SOONEST = const(30)
 _TIMED_SLOTS = const(29)
 # behind the words of `loop`
-_FAR = const(6)  # when _look_around() has something to do, unless something is restless before
+_FAR = const(_LOOP)  # when _look_around() has something to do, unless something is restless before
 
 _MASK = const(0x3FFFFFFF)  # of ticks
 _HALF = const(0x20000000)
