@@ -7,6 +7,9 @@ target_sources(usermod_slabs INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/slabs.c
 )
 
-target_include_directories(usermod_slabs INTERFACE ${CMAKE_CURRENT_LIST_DIR})
+target_include_directories(usermod_slabs INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}
+    ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
+)
 
 target_link_libraries(usermod INTERFACE usermod_slabs)

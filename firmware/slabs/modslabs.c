@@ -5,47 +5,16 @@
  * they hold no references.
  */
 #include "slabs_core.h"
+#include "soft_reset.h"
 
 #include "py/runtime.h"
 
-/* Collected only by a soft reset (the root pointer keeps it until then). */
-typedef struct {
-    mp_obj_base_t base;
-} guard_obj_t;
-
-static const mp_obj_type_t guard_type;
-
-static void keep_guard(void) {
-    if (MP_STATE_VM(slabs_guard) == NULL) {
-        MP_STATE_VM(slabs_guard) = mp_obj_malloc_with_finaliser(guard_obj_t, &guard_type);
-    }
-}
-
-/* A soft reset clears no root pointer, so they are forgotten here. */
-static mp_obj_t guard_del(mp_obj_t self) {
-    (void)self;
-    slabs_forget();
-    MP_STATE_VM(slabs_guard) = NULL;
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(guard_del_obj, guard_del);
-
-static const mp_rom_map_elem_t guard_locals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&guard_del_obj) },
-};
-static MP_DEFINE_CONST_DICT(guard_locals, guard_locals_table);
-
-static MP_DEFINE_CONST_OBJ_TYPE(
-    guard_type,
-    MP_QSTR_Guard,
-    MP_TYPE_FLAG_NONE,
-    locals_dict, &guard_locals
-    );
+static stop_t soft_reset_stop = { .function = slabs_forget };
 
 /* take(kind, size): a bytearray of zeros, or None when this cannot be had. Allocates the object. */
 static mp_obj_t slabs_take(mp_obj_t kind, mp_obj_t size_in) {
     mp_int_t size = mp_obj_get_int(size_in);
-    keep_guard();
+    at_soft_reset(&soft_reset_stop);
     uint8_t *memory = size > 0 ? slab_take((int)mp_obj_get_int(kind), (size_t)size) : NULL;
     return memory ? mp_obj_new_bytearray_by_ref((size_t)size, memory) : mp_const_none;
 }
@@ -80,4 +49,3 @@ const mp_obj_module_t slabs_user_cmodule = {
 };
 
 MP_REGISTER_MODULE(MP_QSTR_slabs, slabs_user_cmodule);
-MP_REGISTER_ROOT_POINTER(void *slabs_guard);
