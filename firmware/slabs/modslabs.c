@@ -13,10 +13,10 @@ static stop_t soft_reset_stop = { .function = slabs_forget };
 
 /* take(kind, size): a bytearray of zeros, or None when this cannot be had. Allocates the object. */
 static mp_obj_t slabs_take(mp_obj_t kind, mp_obj_t size_in) {
-    mp_int_t size = mp_obj_get_int(size_in);
+    size_t size = (size_t)mp_obj_get_int(size_in);
     at_soft_reset(&soft_reset_stop);
-    uint8_t *memory = size > 0 ? slab_take((int)mp_obj_get_int(kind), (size_t)size) : NULL;
-    return memory ? mp_obj_new_bytearray_by_ref((size_t)size, memory) : mp_const_none;
+    uint8_t *memory = slab_take((int)mp_obj_get_int(kind), size);
+    return memory ? mp_obj_new_bytearray_by_ref(size, memory) : mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(slabs_take_obj, slabs_take);
 
