@@ -48,6 +48,9 @@ FIGURES = (
     ("accept", "accept, end, close", 0, 1),
     ("the peer's FIN", "accept, end, close", 1, 1),
     ("connClose", "accept, end, close", 2, 1),
+    ("controller-clocked: null", "controller-clocked: null", None, 3),
+    ("controller-clocked: the pair", "controller-clocked: pair", None, 8),
+    ("controller-clocked: connWrite 2048, push", "controller-clocked: write", None, 4),
 )
 ONE_BUSY = "connGetStatus + connRead 2048, data arriving"
 EIGHT_BUSY = "the same, 8 sockets busy"

@@ -1,8 +1,8 @@
 """The transactions that `make bench` counts, on the emulated core: see tools/bench_core.py.
 
 A service with its link and its TCP stack in memchip, in C as on a chip, and a controller that asks
-one thing for each pass of the loop. Each figure is what one pass costs, from the wait that a
-request or an event ends to the next one, in instructions.
+one thing for each pass of the loop, or clocks one phase. Each figure is what one pass costs, from
+the wait that a request or an event ends to the next one, in instructions.
 """
 
 import gc
@@ -16,6 +16,7 @@ from spinet import wire
 from spinet.discovery import Silent
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
+from spinet.spi_slave import SpiSlave
 
 PORT = 80
 CALLS = (
@@ -65,6 +66,15 @@ class Spi:
         """No clock here."""
 
 
+class Target:
+    """memchip as the SPI that the controller clocks."""
+
+    def __init__(self):
+        self.arm = memchip.arm
+        self.clocked = memchip.clocked
+        self.disarm = memchip.disarm
+
+
 class Store:
     """Nothing was ever remembered."""
 
@@ -78,7 +88,8 @@ class Board:
     DEBUG = False
     ip = netmask = gateway = 0
 
-    def __init__(self):
+    def __init__(self, is_target):
+        self._is_target = is_target
         self.buffers = memchip.buffers()  # C has them on a chip, too
         self.cs = memchip.Pin(1)
         self.data_ready = memchip.Pin(0)
@@ -88,7 +99,8 @@ class Board:
         return Stack()
 
     def link_port(self):
-        return SpiMaster(Spi(), self.cs, self.data_ready, self.transfer_ready)
+        pins = self.cs, self.data_ready, self.transfer_ready
+        return SpiSlave(Target(), *pins) if self._is_target else SpiMaster(Spi(), *pins)
 
     def radio(self):
         return SimRadio(self)
@@ -109,8 +121,8 @@ class Board:
 class Controller:
     """Plays steps to a service with so many connections, in slots 0 to n - 1."""
 
-    def __init__(self, sockets):
-        self.board = Board()
+    def __init__(self, sockets, is_target=False):
+        self.board = Board(is_target)
         self.service = Service(self.board)
         self.service.start()
         self.service.listeners.listen(0, PORT, 0, wire.SOCKETS)
@@ -120,8 +132,12 @@ class Controller:
 
     def play(self, steps, times):
         """So often. A pass is accounted for as the next one begins."""
-        memchip.play(self.board.transfer_ready, b"".join(steps))
+        self.prepare(steps)
         self.service.run(times * len(steps))
+
+    def prepare(self, steps):
+        """What the passes to come will be."""
+        memchip.play(self.board.transfer_ready, self.board.cs, b"".join(steps))
 
     def response(self):
         """What the module last answered."""
@@ -129,9 +145,9 @@ class Controller:
         return shifted[8] | shifted[9] << 8
 
 
-def step(command=-1, socket=0, flags=0, length=0, happens=" ", to=0):
+def step(command=-1, socket=0, flags=0, length=0, happens=" ", to=0, asks=1):
     """One step of memchip's: a request (-1: none), and what happens in the network before it."""
-    asks = 0 if command < 0 else 1
+    asks = 0 if command < 0 else asks
     header = pack("<BBBBHH", 0x3E, command & 0xFF, socket, flags, length, 2048)
     return header + bytes((asks, ord(happens), to, 0))
 
@@ -167,6 +183,25 @@ def opening():
     return [step(happens="d"), step(STATUS, 0, happens="f", to=0), step(CLOSE), step()]
 
 
+CLOCKS = 2  # asks: what memchip's controller does
+LETS_GO = 3
+BY_PHASES = "controller-clocked: "  # how names begin of what a controller clocks
+
+
+def phases(count, *request, **happens):
+    """A transaction of so many phases, and CS that rises: each is a pass."""
+    yield step(*request, asks=CLOCKS, **happens)
+    for _ in range(count - 1):
+        yield step(0, asks=CLOCKS)
+    yield step(0, asks=LETS_GO)
+
+
+def phased_pair():
+    """As pairs(1)."""
+    yield from phases(3, STATUS, happens="a")
+    yield from phases(3, READ)
+
+
 COUNTED = (
     ("null", 1, [step(0)], 0),
     ("connGetStatus", 1, [step(STATUS)], 20),
@@ -181,6 +216,9 @@ COUNTED = (
     ("writes, 1 socket busy", 1, list(writes(1, PUSH, 2048)), 2048),
     ("writes, 8 sockets busy", 8, list(writes(8, PUSH, 2048)), 2048),
     ("accept, end, close", 0, opening(), 0),
+    ("controller-clocked: null", 1, list(phases(2, 0)), 0),
+    ("controller-clocked: pair", 1, list(phased_pair()), 2048),
+    ("controller-clocked: write", 1, list(phases(3, WRITE, 0, PUSH, 2048, happens="r")), 2048),
 )
 TIMES = 200
 GARBAGE = 200  # bytes for each ten rounds of the mixture
@@ -192,13 +230,13 @@ def count(name, sockets, steps, response):
     """One line for each step: passes, instructions, of them copying, the most; and what was
     allocated in all of them."""
     gc.collect()
-    controller = Controller(sockets)
+    controller = Controller(sockets, name.startswith(BY_PHASES))
     controller.play(steps, TIMES)
     expect(controller.response(), response)
     controller.service.run(1)
     for i in range(len(steps)):
         print("counted", name, i, *memchip.spent(i), sep="\t")
-    memchip.play(controller.board.transfer_ready, b"".join(steps))
+    controller.prepare(steps)
     free = gc.mem_free()
     controller.service.run(TIMES * len(steps))
     print("allocated", name, free - gc.mem_free(), sep="\t")
@@ -228,7 +266,7 @@ def longest():
     controller = Controller(8)
     steps = mixed()
     controller.play(steps, 2)
-    memchip.play(controller.board.transfer_ready, b"".join(steps))
+    controller.prepare(steps)
     for _ in range(MIXED // len(steps) // 10):
         controller.service.run(10 * len(steps))
         bytearray(GARBAGE)  # as somebody at the REPL would
@@ -242,8 +280,8 @@ def longest():
 
 def trace(number, times):
     """For an emulator that records after a line of input: play one of COUNTED so often."""
-    _, sockets, steps, _ = COUNTED[number]
-    controller = Controller(sockets)
+    name, sockets, steps, _ = COUNTED[number]
+    controller = Controller(sockets, name.startswith(BY_PHASES))
     controller.play(steps, times)  # what happens once has happened
     print("traced ready")
     sys.stdin.readline()

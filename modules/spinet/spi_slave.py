@@ -53,8 +53,8 @@ class SpiSlave:
     def start(self, now):
         """Start-up signalling, then the first header is armed."""
         signals = self._signals
-        self._cs.irq(self._on_cs)
-        self._transfer_ready.irq(self._on_transfer_ready)
+        self._cs.irq(self._cs_handler())
+        self._transfer_ready.irq(self._edge_handler())
         for i in range(_PHASES):
             signals[i] = 0
         self._data_ready.value(0)
@@ -69,21 +69,38 @@ class SpiSlave:
         self._target.disarm()
         self._signals[_ARMED] = 0
 
-    # Both interrupt handlers say whether the loop has to look: who calls them may not care.
+    # Both interrupt handlers say whether the loop has to look: who calls them may not care. They
+    # run twice in each transaction, and have what they need without looking it up.
 
-    def _on_cs(self, pin):
-        # Where CS toggles, it may rise when the next phase is armed already: that ends nothing.
-        if not (pin.value() and self._target.clocked()):
-            return False
-        self._signals[_RELEASED] = 1
-        return True
+    def _cs_handler(self):
+        signals = self._signals
+        clocked = self._target.clocked
 
-    def _on_transfer_ready(self, pin):
-        # Decided here and not when the loop looks: by then a request's own header is under way.
-        if not (pin.value() and self._abandoned()):
-            return False
-        self._signals[_EDGE] = 1
-        return True
+        def on_cs(pin):
+            # Where CS toggles, it may rise when the next phase is armed already: that ends nothing.
+            if not (pin.value() and clocked()):
+                return False
+            signals[_RELEASED] = 1
+            return True
+
+        return on_cs
+
+    def _edge_handler(self):
+        signals = self._signals
+        clocked = self._target.clocked
+
+        def on_transfer_ready(pin):
+            # Decided here and not when the loop looks: by then its own header is under way. An
+            # edge comes before the first byte of its request: with a whole header clocked it is
+            # that header's own, and so it is while nothing has been clocked yet.
+            if not pin.value():
+                return False
+            if signals[_PHASE] == _HEADER and not 0 < clocked() < signals[_ARMED]:
+                return False
+            signals[_EDGE] = 1
+            return True
+
+        return on_transfer_ready
 
     def bind(self, kit):
         """Give the hot path what it serves this link with."""
@@ -155,11 +172,6 @@ class SpiSlave:
 
     def _partly_clocked(self):
         return 0 < self._target.clocked() < self._signals[_ARMED]
-
-    def _abandoned(self):
-        # An edge comes before the first byte of its request: with a whole header clocked it is
-        # that header's own, and so it is while nothing has been clocked yet.
-        return self._signals[_PHASE] != _HEADER or self._partly_clocked()
 
     def _end_if_released(self, link, now):
         if not (self._cs.value() or self._late(now)):

@@ -191,6 +191,44 @@ static mp_obj_t memchip_exchange(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(memchip_exchange_obj, 4, 4, memchip_exchange);
 
+/* ---- the SPI, controller-clocked ---- */
+
+static struct {
+    const uint8_t *tx;
+    uint8_t *rx;
+    mp_int_t offset, length, passed;
+} armed;
+
+/* arm(tx, rx, offset, n) */
+static mp_obj_t memchip_arm(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    armed.offset = mp_obj_get_int(args[2]);
+    armed.length = mp_obj_get_int(args[3]);
+    armed.tx = buffer_span(args[0], MP_BUFFER_READ, armed.offset, armed.length);
+    armed.rx = buffer_span(args[1], MP_BUFFER_WRITE, armed.offset, armed.length);
+    armed.passed = 0;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(memchip_arm_obj, 4, 4, memchip_arm);
+
+static mp_obj_t memchip_clocked(void) {
+    return small(armed.passed);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_clocked_obj, memchip_clocked);
+
+static mp_obj_t memchip_disarm(void) {
+    armed.length = armed.passed = 0;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_disarm_obj, memchip_disarm);
+
+/* The controller clocks all that is armed. */
+static void clock_phase(void) {
+    dma(armed.rx, message + armed.offset, armed.length);
+    dma(shifted + armed.offset, armed.tx, armed.length);
+    armed.passed = armed.length;
+}
+
 /* ---- the stack ---- */
 
 typedef struct {
@@ -419,11 +457,17 @@ static MP_DEFINE_CONST_FUN_OBJ_0(memchip_wake_obj, memchip_wake);
 /* What happens before a wait ends: something in the network, and a request of the controller's. */
 typedef struct {
     uint8_t header[8]; /* of the request */
-    uint8_t asks;      /* 0: no request */
+    uint8_t asks;      /* what the controller does: ASKS, CLOCKS, LETS_GO; 0: nothing */
     uint8_t happens;   /* 'a' bytes arrive, 'r' room: all is acknowledged, 'd' dial, 'f' FIN */
     uint8_t index;     /* of which connection */
     uint8_t spare;
 } step_t;
+
+enum {
+    ASKS = 1, /* it raises TRANSFER_READY, for the module to clock */
+    CLOCKS,   /* it clocks the phase that is armed; a header begins with TRANSFER_READY and CS */
+    LETS_GO,  /* CS rises, TRANSFER_READY falls */
+};
 
 typedef struct {
     uint32_t passes;
@@ -442,6 +486,7 @@ static int step;        /* the one that this pass serves, -1 before the first */
 static uint32_t began;  /* instructions() at its beginning */
 static uint32_t copied; /* copying at its beginning */
 static pin_obj_t *asking;
+static pin_obj_t *selecting; /* CS, where it is the controller's */
 
 static void account(void) {
     uint32_t sum = now() - left_out - began;
@@ -469,7 +514,33 @@ static void happen(const step_t *what) {
     }
 }
 
-/* Called by every wait. The pin's handler is what a chip's interrupt would have called, and counts.
+/* What a chip's interrupt does: it calls the pin's handler. */
+static void interrupt(pin_obj_t *pin, bool level) {
+    bool changes = pin->level != level;
+    pin->level = level;
+    if (changes && pin->handler != mp_const_none) {
+        mp_call_function_1(pin->handler, MP_OBJ_FROM_PTR(pin));
+    }
+}
+
+static void ask(void) {
+    woken = true;
+    asking->level = false;
+    interrupt(asking, true);
+}
+
+static void drive_clock(bool clocks) {
+    woken = true;
+    if (!clocks) {
+        interrupt(selecting, true);
+        interrupt(asking, false);
+    } else if (armed.offset == 0) {
+        interrupt(asking, true);
+        interrupt(selecting, false);
+    }
+}
+
+/* Called by every wait. The pins' handlers are what a chip's interrupt would have called, and count.
  * A function of its own, as it is where a trace of what is executed is cut into passes. */
 __attribute__((noinline)) static void next_step(void) {
     uint32_t start = now();
@@ -483,19 +554,21 @@ __attribute__((noinline)) static void next_step(void) {
     const step_t *what = &steps[step];
     happen(what);
     dma(message, what->header, sizeof(what->header));
+    if (what->asks == CLOCKS) {
+        clock_phase();
+    }
     copied = copying;
     left_out += now() - start;
     began = now() - left_out;
-    asking->level = false;
-    if (what->asks) {
-        woken = true;
-        asking->level = true;
-        mp_call_function_1(asking->handler, MP_OBJ_FROM_PTR(asking));
+    if (what->asks == ASKS) {
+        ask();
+    } else if (what->asks) {
+        drive_clock(what->asks == CLOCKS);
     }
 }
 
-/* play(pin, steps): from now on every wait is one of these; forgets what was counted. */
-static mp_obj_t memchip_play(mp_obj_t pin, mp_obj_t steps_in) {
+/* play(transfer_ready, cs, steps): from now on every wait is one of these; forgets what was counted. */
+static mp_obj_t memchip_play(mp_obj_t transfer_ready, mp_obj_t cs, mp_obj_t steps_in) {
     mp_buffer_info_t info;
     mp_get_buffer_raise(steps_in, &info, MP_BUFFER_READ);
     if (info.len > sizeof(steps) || info.len % sizeof(step_t)) {
@@ -505,10 +578,11 @@ static mp_obj_t memchip_play(mp_obj_t pin, mp_obj_t steps_in) {
     memset(spent, 0, sizeof(spent));
     step_count = (int)(info.len / sizeof(step_t));
     step = -1;
-    asking = MP_OBJ_TO_PTR(pin);
+    asking = MP_OBJ_TO_PTR(transfer_ready);
+    selecting = MP_OBJ_TO_PTR(cs);
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(memchip_play_obj, memchip_play);
+static MP_DEFINE_CONST_FUN_OBJ_3(memchip_play_obj, memchip_play);
 
 /* spent(step): (passes, mean of instructions, mean of them copying, most). */
 static mp_obj_t memchip_spent(mp_obj_t index) {
@@ -570,6 +644,7 @@ static const mp_rom_map_elem_t memchip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&pin_type) },
     { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&memchip_close_obj) },
     FUNCTION(init), FUNCTION(message), FUNCTION(shifted), FUNCTION(exchange),
+    FUNCTION(arm), FUNCTION(clocked), FUNCTION(disarm),
     FUNCTION(buffers),
     FUNCTION(instructions), FUNCTION(pace),
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
