@@ -36,7 +36,12 @@ class FakePin:
         """The controller sets the level; edge_seen=False: the interrupt was lost."""
         changed = level != self._level
         self._level = level
-        if changed and edge_seen and self._handler:
+        if changed and edge_seen:
+            self.interrupt()
+
+    def interrupt(self):
+        """Its handler is called, at once or later than the edge."""
+        if self._handler:
             self._handler(self)
 
 

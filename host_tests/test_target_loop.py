@@ -169,6 +169,37 @@ def test_cs_that_rises_late_ends_no_phase(board):
     assert board.service.link.transactions == 1
 
 
+@pytest.mark.parametrize("message", [request(1, 9), request(0)], ids=["plain", "hot"])
+def test_interrupt_that_comes_later_than_its_request(board, message):
+    """On a chip it waits for its turn; the answer is armed by then. It begins nothing anew."""
+
+    def script():
+        rig = board.rig
+        for _ in range(2):
+            rig.transfer_ready.drive(1, edge_seen=False)
+            shifted = yield from board.phase(message[:8])
+            rig.transfer_ready.interrupt()
+            yield 0
+            shifted += yield from board.phase(bytes(4))
+            assert rig.decode(shifted)[0] == 0x3E
+            yield from board.let_go()
+
+    board.run(script())
+    assert board.rig.port.restarts == 0
+    assert board.service.link.transactions == 2
+
+
+def test_request_that_was_withdrawn_and_is_asked_again(board):
+    def script():
+        for level in (1, 0, 1):
+            board.rig.transfer_ready.drive(level)
+            yield 0
+        yield from board.ask(request(0))
+
+    board.run(script())
+    assert board.rig.port.restarts == 0
+
+
 @pytest.mark.parametrize("message", [request(0), request(9)], ids=["hot", "plain"])
 def test_controller_that_dies_after_its_header(board, message):
     """The loop wakes for the time-out, and not when it would wake anyway."""
@@ -210,6 +241,20 @@ def test_what_is_deferred_until_cs_rises_is_seen_to_at_once(board):
         peer.reset()
         yield 0
         yield from board.ask(request(wire.CONN_ABORT))
+        yield 0
+        assert board.slots[0].state == wire.FREE
+
+    board.run(script())
+
+
+def test_what_is_done_before_cs_rises_is_seen_to_at_once(board):
+    """connClose of an ended connection frees its slot, although CS stays low."""
+
+    def script():
+        peer = yield from board.connect()
+        peer.reset()
+        yield 0
+        yield from board.begin(request(wire.CONN_CLOSE), 12)
         yield 0
         assert board.slots[0].state == wire.FREE
 

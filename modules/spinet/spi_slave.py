@@ -26,7 +26,8 @@ _RELEASED = const(4)
 _SERVED_HOT = const(5)
 _ONGOING = const(1)
 _SIZE = const(6)
-_PHASES = const(7)
+_OWN_EDGE = const(7)
+_PHASES = const(8)
 _HEADER = const(0)
 _ANSWER = const(1)
 _PAYLOAD = const(2)
@@ -47,7 +48,7 @@ class SpiSlave:
         self._transfer_ready = transfer_ready
         # Which phase, what is armed since when, and what the pins did: shared with the hot path.
         self._signals = array("I", [0] * _PHASES)
-        self._ended = False  # serve() has brought a transaction to its end, good or bad
+        self._acted = False  # serve() has carried out or cut a command: the loop has to tidy up
         self.restarts = 0  # transactions begun over because the controller did
 
     def start(self, now):
@@ -90,12 +91,13 @@ class SpiSlave:
         clocked = self._target.clocked
 
         def on_transfer_ready(pin):
-            # Decided here and not when the loop looks: by then its own header is under way. An
-            # edge comes before the first byte of its request: with a whole header clocked it is
-            # that header's own, and so it is while nothing has been clocked yet.
+            # The first edge since the header was armed is its request's own, even if this is called
+            # so late that the answer is armed already: on a chip, interrupts wait for their turn.
             if not pin.value():
                 return False
-            if signals[_PHASE] == _HEADER and not 0 < clocked() < signals[_ARMED]:
+            own = not signals[_OWN_EDGE]
+            signals[_OWN_EDGE] = 1
+            if own or (signals[_PHASE] == _HEADER and not clocked()):
                 return False
             signals[_EDGE] = 1
             return True
@@ -123,9 +125,9 @@ class SpiSlave:
         return between and self._target.clocked() == 0
 
     def serve(self, link, now):
-        """Take every phase that has passed one step on; True if a transaction has ended."""
+        """Take each phase that has passed one step on; True if a command was carried out or cut."""
         signals = self._signals
-        self._ended = False
+        self._acted = False
         if signals[_SERVED_HOT]:
             if signals[_SERVED_HOT] == _ONGOING and not self._disturbed(now):
                 return False
@@ -135,7 +137,7 @@ class SpiSlave:
         for _ in range(4 * BURST):
             if not self._step(link, now):
                 break
-        return self._ended
+        return self._acted
 
     def _disturbed(self, now):
         """True when the transaction that is under way does not go on as it should."""
@@ -177,13 +179,13 @@ class SpiSlave:
         if not (self._cs.value() or self._late(now)):
             return False
         link.finish()
-        self._ended = True
+        self._acted = True
         self._next_header(link, now)
         return True
 
     def _restart(self, link, now):
         self.restarts += 1
-        self._ended = True
+        self._acted = True
         self._target.disarm()
         if self._signals[_PHASE] == _ENDING:
             link.finish()  # the controller has its answer; it only never raised CS
@@ -203,6 +205,8 @@ class SpiSlave:
         signals[_ARMED] = n
         signals[_SINCE] = now
         signals[_RELEASED] = 0
+        if phase == _HEADER:
+            signals[_OWN_EDGE] = 0
         self._target.arm(link.tx, link.rx, offset, n)
         self._data_ready.value(1)
 
@@ -219,6 +223,7 @@ class SpiSlave:
         else:
             link.complete()  # before DATA_READY falls: what was asked for is done by then
             self._data_ready.value(0)
+            self._acted = True
             self._signals[_PHASE] = _ENDING
             self._signals[_SINCE] = now
 
