@@ -115,6 +115,7 @@ def test_a_reset_ends_every_connection_and_the_next_life_serves(network, start_s
         with socket.create_connection(MODULE, timeout=10) as peer:
             while sim.ask(GET_STATUS, 0)[1][0] != CONNECTED:
                 pass
+            sim.controller.until(sim.controller.idle)  # no rise of this life counts for the next
             sim.controller.pin(RESET, 0)
             with pytest.raises(ConnectionResetError):
                 peer.recv(1)
