@@ -91,6 +91,7 @@ class _Wire(asyncio.BufferedProtocol):
 
     def _hold(self, length):
         """Let the time pass that `length` bytes take on the wire, when one is modelled."""
+        self._bus.bytes_clocked += length
         if self._bus.pacer:
             self._flush()
             self._bus.pacer.hold(length)
@@ -115,7 +116,7 @@ class VirtualBus(SpiBus):
     `role` None takes whichever role the module says; another value refuses a module that
     says something else. `keep_transfer_ready` holds TRANSFER_READY up until CS rises, as
     boards do that do not drop it by hardware. `cs_per_phase` toggles CS for every phase
-    where the controller clocks.
+    where the controller clocks. `bytes_clocked` counts what crossed the wire.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class VirtualBus(SpiBus):
     ):
         self.port = port
         self.version = None
+        self.bytes_clocked = 0
         self.pacer = Pacer(sck_hz) if sck_hz else None
         self._wanted_role = role
         self._keep_transfer_ready = keep_transfer_ready
