@@ -35,6 +35,8 @@ CLOCKS = (5000000, 10000000, SCK_HZ, 40000000)
 SOCKETS = (1, 4, 8)
 PIECE = 16384
 PINGS = 300
+BOOT_S = 20
+RUN_S = 300
 HERE = Path(__file__).parent
 SERVERS = HERE / "echo_servers.py"
 PEERS = HERE / "bench_peers.py"
@@ -43,6 +45,15 @@ BUS_ALONE = HERE / "bus_alone.c"
 
 class Failed(Exception):
     """A program that was to help measuring did not."""
+
+
+async def within(seconds, awaitable, otherwise):
+    """Its result, or Failed when it takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await awaitable
+    except TimeoutError:
+        raise Failed(otherwise) from None
 
 
 # -- processes ------------------------------------------------------------------------
@@ -84,8 +95,17 @@ async def sim(program, sck_hz=None):
             command = (program, "-m", "sim", "--port", str(bus.port), "--state", state)
             made = Module(bus)  # before there is a module, which may come at once
             async with process(*command) as child, made as module:
-                await module.boot()
+                await booted(module, child)
                 yield module, child.pid
+
+
+async def booted(module, child):
+    """Return when the module has; Failed when it does not, or its process has ended."""
+    try:
+        async with asyncio.timeout(BOOT_S):
+            await module.boot()
+    except TimeoutError:
+        raise Failed(f"the module did not start (its process: {child.returncode})") from None
 
 
 @asynccontextmanager
@@ -97,7 +117,8 @@ async def peers(what, port, count, sockets=1):
 
         async def run():
             child.stdin.write(b"go\n")
-            return findings(await child.stdout.readline())
+            line = child.stdout.readline()
+            return findings(await within(RUN_S, line, "the transfer did not end"))
 
         yield run
 
@@ -316,8 +337,9 @@ def rate_line(row):
     """A row of the table, in words."""
     clock = f"{row['sckHz'] / 1e6:.2f} MHz" if row["sckHz"] else "no clock"
     busy = f", bus busy {row['busy']:.0%}" if row["busy"] is not None else ""
+    rate = row["bytesPerSecond"] / MB
     return (
-        f"  {row['way']:4} {row['sockets']} sockets, {clock:9} {row['bytesPerSecond'] / MB:6.2f} MB/s, "
+        f"  {row['way']:4} {row['sockets']} sockets, {clock:9} {rate:6.2f} MB/s, "
         f"{row['transactionsPerKB']:.2f} transactions per KB{busy}"
     )
 
