@@ -36,9 +36,10 @@ GROWTH = 1.5
 """Seconds between two looks at an idle socket: SHORTEST for the first LIVELY, then growing.
 Who has just been heard of is likely to be heard of again: an answer, the next key, a request."""
 
+UNSEEN = 0.020
 UNSEEN_WRITES = 16
-"""A socket that is only written to is looked at after so many writes, or it would cost the others
-a status for every few of theirs, and not before LONGEST."""
+"""A socket that is only written to is looked at after so many seconds, and so many writes: among
+several such sockets there would be a status for every few writes."""
 
 _CONNECTED = int(ConnState.CONNECTED)
 _OTHER_END_CLOSED = int(ConnState.OTHER_END_CLOSED)
@@ -211,7 +212,7 @@ class SocketTransport(asyncio.Transport):
         """True when we only write, and have not seen for long whether the peer does as well."""
         if self._unseen_writes < UNSEEN_WRITES or self._life is not Life.OPEN:
             return False
-        return self._loop.time() - self._looked_at > LONGEST
+        return self._loop.time() - self._looked_at > UNSEEN
 
     def _write_request(self):
         self._wrote_last = True

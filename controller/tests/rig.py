@@ -14,6 +14,7 @@ PATIENCE = 10.0
 WIRINGS = {
     "module-clocked": (MODULE_CLOCKED, {}, {}),
     "module-clocked-merged": (MODULE_CLOCKED, {}, {"merged": True}),
+    "module-clocked-early-cs": (MODULE_CLOCKED, {}, {"early_cs": True}),
     "module-clocked-kept": (
         MODULE_CLOCKED,
         {"keep_transfer_ready": True},

@@ -756,3 +756,47 @@ async def test_a_module_lost_while_connecting(rig):
     rig.fake.unplug()
     with pytest.raises(ConnectionResetError):
         await opening
+
+
+# -- how often we look ------------------------------------------------------------------
+
+
+def test_a_lively_socket_is_looked_at_soon_and_an_idle_one_seldom():
+    waits = sockets.Waits()
+    found = [waits.next() for _ in range(40)]
+    assert found[: sockets.LIVELY] == [sockets.SHORTEST] * sockets.LIVELY
+    assert found == sorted(found)
+    assert found[-1] == sockets.LONGEST
+    waits.restart()
+    assert waits.next() == sockets.SHORTEST
+
+
+async def test_after_a_read_that_was_not_full_the_status_tells(rig):
+    async with accepted(rig) as (slot, peer):
+        for count in (1, 2, 3):
+            slot.feed(b"x")
+            await eventually(lambda n=count: len(peer.received) == n, "the byte")
+        assert rig.commands(READ) == 1 + 3  # the first is asked for as the connection comes
+
+
+async def test_a_socket_that_is_only_written_to_is_looked_at_now_and_then(rig, monkeypatch):
+    monkeypatch.setattr(sockets, "UNSEEN", 0.0)
+    async with accepted(rig) as (slot, peer):
+        await rig.next_transactions(3)
+        before = rig.commands(Command.CONN_GET_STATUS)
+        peer.transport.write(PATTERN)
+        await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
+        looks = rig.commands(Command.CONN_GET_STATUS) - before
+        assert 4 <= looks <= len(PATTERN) // 2048 // sockets.UNSEEN_WRITES + 4
+
+
+async def test_what_a_peer_sends_is_seen_while_we_only_write(rig):
+    async with accepted(rig) as (slot, peer):
+        endless = bytes(1_000_000)
+        peer.transport.set_write_buffer_limits(high=len(endless))
+        await eventually(lambda: not peer.transport._readable, "nothing to read")
+        peer.transport.write(endless)
+        slot.feed(b"stop")
+        await eventually(lambda: peer.received == b"stop", "what the peer sent")
+        assert len(slot.sent) < len(endless)
+        peer.transport.abort()
