@@ -31,7 +31,7 @@ ROUNDS = 3
 SERVER_TIMES = 8
 MB = 1000000
 SCK_HZ = 26670000
-CLOCKS = (5000000, 10000000, SCK_HZ, 40000000)
+CLOCKS = (5000000, 10000000, 20000000, SCK_HZ, 40000000)
 SOCKETS = (1, 4, 8)
 PIECE = 16384
 PINGS = 300
@@ -290,10 +290,12 @@ async def measure_rates(program, count):
 
 
 async def measure_clocks(program, count):
-    """Downloads over one socket at several clocks, for the picture."""
-    return [
-        {"sckHz": sck_hz} | await transfer(program, "down", 1, count, sck_hz) for sck_hz in CLOCKS
-    ]
+    """Downloads over one socket at several clocks, for the picture; the fastest of all rounds."""
+    rows = {sck_hz: [] for sck_hz in CLOCKS}
+    for _ in range(ROUNDS):
+        for sck_hz, found in rows.items():
+            found.append(await transfer(program, "down", 1, count // ROUNDS, sck_hz))
+    return [{"sckHz": sck_hz} | fastest(found) for sck_hz, found in rows.items()]
 
 
 # -- how long a byte waits ------------------------------------------------------------
