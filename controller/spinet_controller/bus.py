@@ -161,7 +161,8 @@ class VirtualBus(SpiBus):
     `role` None takes whichever role the module says; another value refuses a module that
     says something else. `keep_transfer_ready` holds TRANSFER_READY up until CS rises, as
     boards do that do not drop it by hardware. `cs_per_phase` toggles CS for every phase
-    where the controller clocks. `bytes_clocked` counts what crossed the wire, a byte each way at once.
+    where the controller clocks. `bytes_clocked` counts what crossed the wire, a byte each way
+    at once.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 The link asks `next_request` whenever it is idle. Sockets with something to do are served in
 turn, one transaction each, so none can slow the others. A socket with nothing to do is looked
 at with connGetStatus after a wait that grows from SHORTEST to LONGEST and falls back to
-SHORTEST as soon as anything happens (sockets.Waits). The bitmaps of every status tell of new connections;
-when no socket's status did for a while, the lookout asks for one.
+SHORTEST as soon as anything happens (sockets.Waits). The bitmaps of every status tell of new
+connections; when no socket's status did for a while, the lookout asks for one.
 """
 
 import asyncio
