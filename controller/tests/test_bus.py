@@ -470,7 +470,7 @@ async def test_what_is_sent_while_bytes_cross_stays_behind_them(quick_rig, write
 
 
 async def test_an_answer_and_the_next_request_are_one_write(writes):
-    async with rigged("module-clocked-early-cs") as rig:
+    async with rigged("early-cs") as rig:
         await asyncio.gather(rig.module.null(), rig.module.null())
     last_shift, raised = b"\3\0\x04\0", b"\1\0\1\0\1"
     both = [sent for sent in writes if last_shift in sent and raised in sent]

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 from fake_module import ABORTED, CLOSE_PENDING, CONNECTED, FREE
-from rig import PORT, Acceptor, Recorder, accepted, eventually, rigged
+from rig import EARLY_CS, PORT, Acceptor, Recorder, accepted, eventually, rigged
 
 from spinet_controller import sockets
 from spinet_controller.codes import Command, Response
 from spinet_controller.errors import HostNotFound
+from spinet_controller.pacing import Pacer
 
 READ, WRITE = Command.CONN_READ, Command.CONN_WRITE
 PUSH = 2
@@ -42,6 +43,19 @@ async def test_bytes_both_ways_in_order(each_rig):
         peer.transport.write(PATTERN)
         await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
         assert slot.sent == PATTERN
+
+
+@pytest.mark.behaviour("L4")
+@pytest.mark.parametrize("wiring", EARLY_CS)
+@pytest.mark.parametrize("sck_hz", [None, 26_670_000])
+async def test_bytes_of_a_module_that_raises_cs_before_it_has_them(wiring, sck_hz):
+    async with rigged(wiring) as rig, accepted(rig) as (slot, peer):
+        rig.bus.pacer = Pacer(sck_hz) if sck_hz else None
+        slot.feed(PATTERN)
+        peer.transport.write(PATTERN)
+        await eventually(lambda: len(peer.received) == len(PATTERN), "all received")
+        await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
+        assert peer.received == slot.sent == PATTERN
 
 
 async def test_one_transaction_moves_a_full_data_phase(rig):
