@@ -32,8 +32,8 @@ DEFAULT_PORT = 8765
 class _Wire:
     """The connection of one module; frames out are gathered while frames in are handled.
 
-    A bare socket beside the event loop: two of its wake-ups make one transaction, and a transport
-    would cost a third of each.
+    A bare socket on the event loop: two of its wake-ups make one transaction, and a transport would
+    cost some microseconds more in each.
     """
 
     def __init__(self, bus, sock):
@@ -72,6 +72,12 @@ class _Wire:
         finally:
             self._handling = False
         self._send_gathered()
+
+    def close(self):
+        """Close, and send what waits: the module may need it to end its last transaction."""
+        if self._out:
+            self._write()
+        self.end(ModuleLost("the bus was closed"))
 
     def end(self, error):
         """Close because of `error`, or of the module when None; what waits to be sent is dropped.
@@ -205,7 +211,7 @@ class VirtualBus(SpiBus):
             self._loop.remove_reader(self._listener)
             self._listener.close()
         if self._wire:
-            self._wire.end(ModuleLost("the bus was closed"))
+            self._wire.close()
             while self._wire:
                 await self.pins_changed()
 

@@ -31,7 +31,7 @@ EARLY_CS = {
         {"early_cs": True, "kept_transfer_ready": True},
     ),
 }
-"""Here a command is answered before the module has its data, so a test waits for what comes of it."""
+"""Here a command is answered before the module has its data; a test waits for what comes of it."""
 
 
 async def eventually(condition, what="the condition"):

@@ -449,14 +449,16 @@ async def test_others_have_a_turn_while_bytes_cross(wiring):
         assert notes[:3] == [8, "a turn of others", "crossed"]
 
 
-SHIFT_8 = b"\3\0\x08\0"
+SHIFT_8, SHIFT_4 = b"\3\0\x08\0", b"\3\0\x04\0"
+RAISED = b"\1\0\1\0\1"
+RESET_HELD = b"\1\3\1\0\0"
 
 
 async def test_nothing_is_sent_before_the_bytes_have_crossed(rig, writes):
     rig.bus.pacer = Busy(lambda: writes.append("a turn of others"))
     await rig.module.null()
     raised, turn, shifted, *_ = writes
-    assert (raised, turn) == (b"\1\0\1\0\1", "a turn of others")
+    assert (raised, turn) == (RAISED, "a turn of others")
     assert SHIFT_8 in shifted
 
 
@@ -465,17 +467,25 @@ async def test_what_is_sent_while_bytes_cross_stays_behind_them(quick_rig, write
     bus.pacer = Busy(lambda: bus.set_reset(True))
     with pytest.raises(LinkError):
         await quick_rig.module.null()
-    together = next(sent for sent in writes if b"\1\3\1\0\0" in sent)
-    assert together.index(SHIFT_8) < together.index(b"\1\3\1\0\0")
+    together = next(sent for sent in writes if RESET_HELD in sent)
+    assert together.index(SHIFT_8) < together.index(RESET_HELD)
 
 
 async def test_an_answer_and_the_next_request_are_one_write(writes):
     async with rigged("early-cs") as rig:
         await asyncio.gather(rig.module.null(), rig.module.null())
-    last_shift, raised = b"\3\0\x04\0", b"\1\0\1\0\1"
-    both = [sent for sent in writes if last_shift in sent and raised in sent]
+    both = [sent for sent in writes if SHIFT_4 in sent and RAISED in sent]
     assert len(both) == 1
-    assert both[0].index(last_shift) < both[0].index(raised)
+    assert both[0].index(SHIFT_4) < both[0].index(RAISED)
+
+
+async def test_the_last_answer_is_sent_before_the_power_goes(writes):
+    async with rigged("early-cs") as rig:
+        rig.bus.pacer = Busy()
+        await rig.module.null()
+        assert SHIFT_4 not in writes[-1]
+        await rig.bus.close()
+        assert SHIFT_4 in writes[-1]
 
 
 async def test_what_the_system_has_no_room_for_follows(each_rig, monkeypatch):
