@@ -210,6 +210,7 @@ class VirtualBus(SpiBus):
         if self._listener:
             self._loop.remove_reader(self._listener)
             self._listener.close()
+            self._listener = None
         if self._wire:
             self._wire.close()
             while self._wire:
