@@ -69,6 +69,9 @@ class _Wire:
             self._reader.received(count)
         except BusViolation as violation:
             self.end(violation)
+        except Exception as error:
+            self.end(error)  # half of the frames are handled: nobody could go on from here
+            raise
         finally:
             self._handling = False
         self._send_gathered()

@@ -123,6 +123,23 @@ async def test_transact_without_a_module(bus):
         bus.transact(b"", lambda response: 0, lambda reply: None)
 
 
+async def test_a_listener_that_raises_loses_the_module(bus):
+    reported = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: reported.append(context["exception"]))
+    mistake = RuntimeError("a bug")
+
+    def came():
+        raise mistake
+
+    bus.listener.module_came = came
+    fake = await FakeModule().plug_in(bus.port)
+    await fake.lost
+    await eventually(lambda: bus.listener.lost, "the loss")
+    assert reported == [mistake]
+    assert not bus.present
+
+
 async def test_close_takes_the_power():
     bus = VirtualBus(0)
     bus.listener = Listener()
