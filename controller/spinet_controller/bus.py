@@ -44,7 +44,6 @@ class _Wire:
         self._out = []
         self._unsent = b""  # what the system had no room for
         self._handling = False
-        self._crossing = False  # what is in _out waits for its bytes to cross the modelled wire
         self._ended = False
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -123,18 +122,14 @@ class _Wire:
 
         Until then everybody else has a turn, as beside DMA.
         """
-        if self._crossing or not self._out:
-            return
         pacer = self._bus.pacer
         if pacer and pacer.busy():
-            self._crossing = True
             self._loop.call_soon(self._crossed, pacer)
-        else:
+        elif self._out:
             self._write()
 
     def _crossed(self, pacer):
         pacer.wait()
-        self._crossing = False
         if self._out:
             self._write()
 

@@ -505,6 +505,14 @@ async def test_the_last_answer_is_sent_before_the_power_goes(writes):
         assert SHIFT_4 in writes[-1]
 
 
+async def test_what_comes_after_what_had_no_room_stays_behind_it(rig, monkeypatch):
+    real = bus_module._Wire._sent
+    monkeypatch.setattr(bus_module._Wire, "_sent", lambda wire, data: real(wire, data[:3]))
+    rig.bus.set_reset(True)
+    rig.bus.set_reset(False)
+    await eventually(lambda: rig.fake.resets == 1 and rig.bus.edges == 2, "the reset")
+
+
 async def test_what_the_system_has_no_room_for_follows(each_rig, monkeypatch):
     real = bus_module._Wire._sent
     monkeypatch.setattr(bus_module._Wire, "_sent", lambda wire, data: real(wire, data[:7]))
