@@ -36,10 +36,11 @@ GROWTH = 1.5
 """Seconds between two looks at an idle socket: SHORTEST for the first LIVELY, then growing.
 Who has just been heard of is likely to be heard of again: an answer, the next key, a request."""
 
-UNSEEN = 0.020
+UNSEEN = 0.018
 UNSEEN_WRITES = 16
 """A socket that is only written to is looked at after so many seconds, and so many writes: among
-several such sockets there would be a status for every few writes."""
+several such sockets there would be a status for every few writes. Its status comes before the
+lookout, which waits for LONGEST, has to ask for one as well."""
 
 _CONNECTED = int(ConnState.CONNECTED)
 _OTHER_END_CLOSED = int(ConnState.OTHER_END_CLOSED)

@@ -814,3 +814,7 @@ async def test_what_a_peer_sends_is_seen_while_we_only_write(rig):
         await eventually(lambda: peer.received == b"stop", "what the peer sent")
         assert len(slot.sent) < len(endless)
         peer.transport.abort()
+
+
+def test_the_status_of_a_written_socket_comes_before_the_lookout_asks():
+    assert sockets.UNSEEN < sockets.LONGEST
