@@ -71,7 +71,8 @@ class Poller:
     """The slots of one module and the order in which they are served.
 
     `slots[n]` is the transport that holds socket n, or None. `servers` maps a port to the
-    Server that accepts its connections. `bytes_in` and `bytes_out` count payload.
+    Server that accepts its connections. `bytes_in` and `bytes_out` count payload. `seen_at` is
+    the loop time of the latest status.
     """
 
     def __init__(self, link):
@@ -80,6 +81,7 @@ class Poller:
         self.servers = {}
         self.bytes_in = 0
         self.bytes_out = 0
+        self.seen_at = 0.0
         self.local_ip = "0.0.0.0"
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
@@ -215,7 +217,7 @@ class Poller:
 
     def bitmaps_seen(self, connected, closed):
         """Look at each socket that lives and is not ours; every status calls this."""
-        now = self.now()
+        now = self.seen_at = self.now()
         strangers = (connected | closed) & ~self._held & ~self._inspecting
         self._lookout.bitmaps_came(now, strangers)
         if strangers and self._ports_once_ours:

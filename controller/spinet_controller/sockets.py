@@ -38,9 +38,9 @@ Who has just been heard of is likely to be heard of again: an answer, the next k
 
 UNSEEN = 0.018
 UNSEEN_WRITES = 16
-"""A socket that is only written to is looked at after so many seconds, and so many writes: among
-several such sockets there would be a status for every few writes. Its status comes before the
-lookout, which waits for LONGEST, has to ask for one as well."""
+"""A socket that is only written to is looked at after so many writes, and when no status of any
+socket came for so many seconds. Several such sockets so take turns, and the lookout, which waits
+for LONGEST, need not ask as well."""
 
 _CONNECTED = int(ConnState.CONNECTED)
 _OTHER_END_CLOSED = int(ConnState.OTHER_END_CLOSED)
@@ -115,7 +115,7 @@ class SocketTransport(asyncio.Transport):
         self._eof_told = False
         self._writing_paused = False
         self._high, self._low = HIGH_WATER, LOW_WATER
-        self._progress_at = self._looked_at = self._loop.time()
+        self._progress_at = self._loop.time()
         if status:
             self._describe(status)
         self._status_request = Request(
@@ -213,7 +213,7 @@ class SocketTransport(asyncio.Transport):
         """True when we only write, and have not seen for long whether the peer does as well."""
         if self._unseen_writes < UNSEEN_WRITES or self._life is not Life.OPEN:
             return False
-        return self._loop.time() - self._looked_at > UNSEEN
+        return self._loop.time() - self._poller.seen_at > UNSEEN
 
     def _write_request(self):
         self._wrote_last = True
@@ -288,7 +288,6 @@ class SocketTransport(asyncio.Transport):
 
     def _status_came(self, _length, raw):
         state, *_mid, available, room, connected, closed = CONN_STATUS.unpack(raw)
-        self._looked_at = self._loop.time()
         self._unseen_writes = 0
         self._poller.bitmaps_seen(connected, closed)
         if state in _NOT_OURS:

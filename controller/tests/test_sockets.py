@@ -804,6 +804,15 @@ async def test_a_socket_that_is_only_written_to_is_looked_at_now_and_then(rig, m
         assert 4 <= looks <= 4 + 2 * sockets.LIVELY  # the lookout has some of them
 
 
+async def test_sockets_that_are_only_written_to_take_turns_in_being_looked_at(rig):
+    async with accepted(rig) as (_slot, peer):
+        peer.transport._unseen_writes = sockets.UNSEEN_WRITES
+        rig.poller.seen_at = float("-inf")
+        assert peer.transport._overlooked()
+        rig.poller.bitmaps_seen(1, 0)  # another's status came
+        assert not peer.transport._overlooked()
+
+
 async def test_what_a_peer_sends_is_seen_while_we_only_write(rig):
     async with accepted(rig) as (slot, peer):
         endless = bytes(1_000_000)
