@@ -1,9 +1,10 @@
 """Measure SIM: what the module's process spends on a byte, and how fast the link carries them.
 
 In one run and interleaved: the module's CPU for each MB echoed, against an asyncio-streams echo
-server and a raw socket loop on the same VM; bytes per second with 1, 4 and 8 sockets, as fast as it
-goes and with an SPI clock modelled; how long a byte waits between the module's TCP and the
-controller. Seconds depend on the machine, ratios much less.
+server and a raw socket loop on the same VM, and against the frames of the virtual bus alone; bytes
+per second with 1, 4 and 8 sockets, as fast as it goes and with an SPI clock modelled; how long a
+byte waits between the module's TCP and the controller. Seconds depend on the machine, ratios much
+less. The peers run in a process of their own (bench_peers.py).
 
 Usage: bench_sim.py SIM MIB [--json FILE]
 """
@@ -11,9 +12,10 @@ Usage: bench_sim.py SIM MIB [--json FILE]
 import argparse
 import asyncio
 import json
-import os
+import shutil
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +23,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from spinet_controller import Module, VirtualBus
+from spinet_controller.codes import MAX_DATA
 from spinet_controller.errors import SpinetError
 from spinet_controller.spi_bus import Role
 
@@ -28,13 +31,32 @@ ROUNDS = 3
 SERVER_TIMES = 8
 MB = 1000000
 SCK_HZ = 26670000
-CLOCKS = (5000000, 10000000, SCK_HZ, 40000000)
+CLOCKS = (5000000, 10000000, 20000000, SCK_HZ, 40000000)
 SOCKETS = (1, 4, 8)
-TRANSACTION_BYTES = 12  # both headers' length
-STATUS_BYTES = 20
 PIECE = 16384
-SAMPLES = 300
-SERVERS = Path(__file__).with_name("echo_servers.py")
+PINGS = 300
+BOOT_S = 20
+RUN_S = 300
+HERE = Path(__file__).parent
+SERVERS = HERE / "echo_servers.py"
+PEERS = HERE / "bench_peers.py"
+BUS_ALONE = HERE / "bus_alone.c"
+
+
+class Failed(Exception):
+    """A program that was to help measuring did not."""
+
+
+async def within(seconds, awaitable, otherwise):
+    """Its result, or Failed when it takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await awaitable
+    except TimeoutError:
+        raise Failed(otherwise) from None
+
+
+# -- processes ------------------------------------------------------------------------
 
 
 def free_port():
@@ -45,35 +67,71 @@ def free_port():
 
 
 def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """What the threads of a process have spent so far; the scheduler counts nanoseconds."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 @asynccontextmanager
 async def process(*command):
     """A child that is gone at the end."""
-    null = asyncio.subprocess.DEVNULL
+    pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        *command, stdin=null, stdout=asyncio.subprocess.PIPE, stderr=null
+        *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
     )
     try:
         yield child
     finally:
-        child.kill()
+        if child.returncode is None:
+            child.kill()
         await child.wait()
 
 
 @asynccontextmanager
 async def sim(program, sck_hz=None):
-    """A booted module over the virtual bus: (Module, its process id, its address)."""
+    """A booted module over the virtual bus: (Module, its process id)."""
     with tempfile.TemporaryDirectory() as state:
         async with VirtualBus(0, role=Role.MODULE_CLOCKED, sck_hz=sck_hz) as bus:
             command = (program, "-m", "sim", "--port", str(bus.port), "--state", state)
-            async with process(*command) as child, Module(bus) as module:
-                await module.boot()
-                network = await module.network_get_status()
-                yield module, child.pid, str(network.ip)
+            made = Module(bus)  # before there is a module, which may come at once
+            async with process(*command) as child, made as module:
+                await booted(module, child)
+                yield module, child.pid
+
+
+async def booted(module, child):
+    """Return when the module has; Failed when it does not, or its process has ended."""
+    try:
+        async with asyncio.timeout(BOOT_S):
+            await module.boot()
+    except TimeoutError:
+        raise Failed(f"the module did not start (its process: {child.returncode})") from None
+
+
+@asynccontextmanager
+async def peers(what, port, count, sockets=1):
+    """Peers that have loaded: a function that lets them run, and gives what they found."""
+    numbers = (str(number) for number in (port, sockets, count))
+    async with process(sys.executable, str(PEERS), what, *numbers) as child:
+        await child.stdout.readline()
+
+        async def run():
+            child.stdin.write(b"go\n")
+            line = child.stdout.readline()
+            return findings(await within(RUN_S, line, "the transfer did not end"))
+
+        yield run
+
+
+def findings(line):
+    """What the peers have printed; Failed when that is bad news or nothing."""
+    found = json.loads(line or '{"failed": "the process ended"}')
+    if "failed" in found:
+        raise Failed(f"peers: {found['failed']}")
+    return found
+
+
+# -- CPU for each MB echoed -----------------------------------------------------------
 
 
 async def echo(reader, writer):
@@ -84,177 +142,219 @@ async def echo(reader, writer):
     writer.close()
 
 
-async def exchange(port, count):
-    """A peer sends `count` bytes and takes them back."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-
-    async def send():
-        for at in range(0, count, PIECE):
-            writer.write(bytes(min(PIECE, count - at)))
-            await writer.drain()
-
-    sending = asyncio.create_task(send())
-    await reader.readexactly(count)
-    await sending
-    writer.close()
-    await writer.wait_closed()
-
-
 async def spent_on_echo(pid, port, count):
-    """CPU seconds of that process for each MB echoed."""
-    await exchange(port, PIECE)
-    before = cpu_seconds(pid)
-    await exchange(port, count)
-    return (cpu_seconds(pid) - before) / (count / MB)
+    """CPU seconds of that process for each MB echoed; a first connection warms it up."""
+    async with peers("echo", port, PIECE) as warm_up, peers("echo", port, count) as run:
+        await warm_up()
+        before = cpu_seconds(pid)
+        await run()
+        return (cpu_seconds(pid) - before) / (count / MB)
 
 
 async def module_echo(program, count):
-    """The module, with the controller's echo behind it."""
-    async with sim(program) as (module, pid, _):
+    """The module, with the controller's echo behind it: (CPU seconds, transactions) for each MB."""
+    async with sim(program) as (module, pid):
         port = free_port()
         async with await module.start_server(echo, port):
-            return await spent_on_echo(pid, port, count)
+            before = module.link.transactions
+            cost = await spent_on_echo(pid, port, count)
+            return cost, (module.link.transactions - before) / (count / MB)
 
 
 async def server_echo(program, kind, count):
     """One of the servers to compare with; more bytes, as it spends so little on each."""
-    count *= SERVER_TIMES
     port = free_port()
     async with process(program, str(SERVERS), kind, str(port)) as child:
         await child.stdout.readline()
-        return await spent_on_echo(child.pid, port, count)
+        return await spent_on_echo(child.pid, port, count * SERVER_TIMES)
+
+
+def compiled(source, folder):
+    """The program that a C file makes."""
+    program = str(Path(folder) / source.stem)
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        raise Failed("there is no C compiler to build bus_alone with")
+    built = subprocess.run(
+        [compiler, "-O2", "-o", program, str(source)], capture_output=True, text=True
+    )
+    if built.returncode:
+        raise Failed(f"{source.name} does not compile: {built.stderr.strip()}")
+    return program
+
+
+def data_bytes(transactions):
+    """Bytes of a mean data phase, when an echoed MB takes so many transactions."""
+    return min(MAX_DATA, round(2 * MB / transactions))
+
+
+async def bus_alone(program, count, transactions):
+    """CPU seconds that the frames of a module's part cost, for each MB echoed."""
+    total = max(1, round(transactions * count / MB))
+    async with process(program, str(total), str(data_bytes(transactions))) as child:
+        spent, _ = await child.communicate()
+    if child.returncode:
+        raise Failed("bus_alone did not run")
+    return float(spent) / (count / MB)
 
 
 async def compare_echoes(program, count):
     """{who: the least CPU seconds for each MB of all rounds}."""
-    found = {"module": [], "asyncio": [], "raw": []}
-    for _ in range(ROUNDS):
-        found["module"].append(await module_echo(program, count))
-        for kind in ("asyncio", "raw"):
-            found[kind].append(await server_echo(program, kind, count))
+    found = {"module": [], "asyncio": [], "raw": [], "bus alone": []}
+    with tempfile.TemporaryDirectory() as folder:
+        bus_program = compiled(BUS_ALONE, folder)
+        for _ in range(ROUNDS):
+            cost, transactions = await module_echo(program, count)
+            found["module"].append(cost)
+            found["bus alone"].append(await bus_alone(bus_program, count, transactions))
+            for kind in ("asyncio", "raw"):
+                found[kind].append(await server_echo(program, kind, count))
     return {who: min(costs) for who, costs in found.items()}
 
 
-async def download(program, sockets, count, sck_hz=None):
-    """Controller to peers: bytes per second, transactions per KB, share of the bus busy."""
-    share = count // sockets
+# -- payload for each second ----------------------------------------------------------
+
+
+def giving(count):
+    """A server whose connections give so many bytes each, and close."""
+    piece = bytes(PIECE)
 
     async def give(_reader, writer):
-        for at in range(0, share, PIECE):
-            writer.write(bytes(min(PIECE, share - at)))
+        for at in range(0, count, PIECE):
+            writer.write(piece[: min(PIECE, count - at)])
             await writer.drain()
         writer.close()
 
-    return await transfer(program, sockets, give, _take_all, sck_hz, share)
+    return give
 
 
-async def upload(program, sockets, count, sck_hz=None):
-    """Peers to controller, as download()."""
-
-    async def take(reader, writer):
-        while await reader.read(PIECE):
-            pass
-        writer.close()
-
-    return await transfer(program, sockets, take, _give_all, sck_hz, count // sockets)
+async def taking(reader, writer):
+    """A server whose connections take what comes, and close when the peer has ended."""
+    while await reader.read(PIECE):
+        pass
+    writer.close()
 
 
-async def _take_all(reader, _writer, count):
-    await reader.readexactly(count)
+def counters(module):
+    """What the bus and the link have counted so far."""
+    return module.link.transactions, module.bus.bytes_clocked
 
 
-async def _give_all(_reader, writer, count):
-    for at in range(0, count, PIECE):
-        writer.write(bytes(min(PIECE, count - at)))
-        await writer.drain()
-    writer.write_eof()
-
-
-async def transfer(program, sockets, server, peer, sck_hz, share):
-    """Run `peer` on so many connections to `server` behind the module."""
-    async with sim(program, sck_hz) as (module, _, _):
-        port = free_port()
-        async with await module.start_server(server, port):
-
-            async def one():
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                await peer(reader, writer, share)
-                await reader.read()
-                writer.close()
-
-            before = module.link.transactions
-            start = time.perf_counter()
-            await asyncio.gather(*(one() for _ in range(sockets)))
-            seconds = time.perf_counter() - start
-            transactions = module.link.transactions - before
-    moved = share * sockets
-    data = transactions - moved / 2048  # roughly: the others are connGetStatus
-    bus_bytes = moved + transactions * TRANSACTION_BYTES + max(0, data) * STATUS_BYTES
-    busy = bus_bytes * 8 / sck_hz / seconds if sck_hz else None
+def transfer_row(moved, seconds, counted, sck_hz):
+    """One row of the table, from bytes, seconds, and (transactions, bytes clocked) in them."""
+    transactions, clocked = counted
     return {
         "bytesPerSecond": moved / seconds,
         "transactionsPerKB": transactions / (moved / 1000),
-        "busy": busy,
+        "busy": clocked * 8 / sck_hz / seconds if sck_hz else None,
     }
+
+
+async def transfer(program, way, sockets, count, sck_hz=None):
+    """Move `count` bytes "down" to the peers or "up" from them, over so many sockets."""
+    share = count // sockets
+    count = share * sockets
+    server, what = (giving(share), "take") if way == "down" else (taking, "give")
+    async with sim(program, sck_hz) as (module, _):
+        port = free_port()
+        async with (
+            await module.start_server(server, port),
+            peers(what, port, count, sockets) as run,
+        ):
+            before = counters(module)
+            seconds = (await run())["seconds"]
+            counted = [after - was for after, was in zip(counters(module), before, strict=True)]
+    return transfer_row(count, seconds, counted, sck_hz)
+
+
+def fastest(rows):
+    """Of the same measurement made several times, the one with the least company."""
+    return max(rows, key=lambda row: row["bytesPerSecond"])
+
+
+async def measure_rates(program, count):
+    """A row for each way, number of sockets, and clock: the fastest of all rounds."""
+    kinds = [
+        {"way": way, "sockets": sockets, "sckHz": sck_hz}
+        for sockets in SOCKETS
+        for sck_hz in (None, SCK_HZ)
+        for way in ("down", "up")
+    ]
+    rows = [[] for _ in kinds]
+    for _ in range(ROUNDS):
+        for found, kind in zip(rows, kinds, strict=True):
+            found.append(
+                await transfer(program, kind["way"], kind["sockets"], count, kind["sckHz"])
+            )
+    return [kind | fastest(found) for kind, found in zip(kinds, rows, strict=True)]
+
+
+async def measure_clocks(program, count):
+    """Downloads over one socket at several clocks, for the picture; the fastest of all rounds."""
+    rows = {sck_hz: [] for sck_hz in CLOCKS}
+    for _ in range(ROUNDS):
+        for sck_hz, found in rows.items():
+            found.append(await transfer(program, "down", 1, count // ROUNDS, sck_hz))
+    return [{"sckHz": sck_hz} | fastest(found) for sck_hz, found in rows.items()]
+
+
+# -- how long a byte waits ------------------------------------------------------------
+
+
+def waits(sent, came):
+    """(median, 99th percentile) of the seconds between two lists of times."""
+    found = sorted(end - start for start, end in zip(sent, came, strict=True))
+    return statistics.median(found), found[len(found) * 99 // 100]
 
 
 async def latency(program):
     """(median, 99th percentile) of the seconds between a peer's send and the controller's hands."""
-    waits = []
+    came = []
 
-    async with sim(program) as (module, _, _):
+    async def stamp(reader, writer):
+        while data := await reader.read(1):
+            came.append(time.monotonic())
+            writer.write(data)
+        writer.close()
+
+    async with sim(program) as (module, _):
         port = free_port()
-        came = asyncio.Queue()
+        async with await module.start_server(stamp, port), peers("ping", port, PINGS) as run:
+            return waits((await run())["sent"], came)
 
-        async def stamp(reader, writer):
-            while await reader.read(1):
-                came.put_nowait(time.perf_counter())
-            writer.close()
 
-        async with await module.start_server(stamp, port):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            for i in range(SAMPLES):
-                sent = time.perf_counter()
-                writer.write(b"x")
-                waits.append(await came.get() - sent)
-                await asyncio.sleep(0.001 * (i % 7))
-            writer.close()
-    waits.sort()
-    return statistics.median(waits), waits[len(waits) * 99 // 100]
+# -- all of it ------------------------------------------------------------------------
 
 
 async def measure(program, count):
     """Everything, as a document."""
     echoes = await compare_echoes(program, count)
-    rates = []
-    for sockets in SOCKETS:
-        for sck_hz in (None, SCK_HZ):
-            for name, way in (("download", download), ("upload", upload)):
-                row = await way(program, sockets, count, sck_hz)
-                rates.append({"way": name, "sockets": sockets, "sckHz": sck_hz, **row})
-    clocks = []
-    for sck_hz in CLOCKS:
-        row = await download(program, 1, count, sck_hz)
-        clocks.append({"sckHz": sck_hz, **row})
+    rates = await measure_rates(program, count)
+    clocks = await measure_clocks(program, count)
     median, p99 = await latency(program)
     return {"echo": echoes, "rates": rates, "clocks": clocks, "latency": [median, p99]}
+
+
+def rate_line(row):
+    """A row of the table, in words."""
+    clock = f"{row['sckHz'] / 1e6:.2f} MHz" if row["sckHz"] else "no clock"
+    busy = f", bus busy {row['busy']:.0%}" if row["busy"] is not None else ""
+    rate = row["bytesPerSecond"] / MB
+    return (
+        f"  {row['way']:4} {row['sockets']} sockets, {clock:9} {rate:6.2f} MB/s, "
+        f"{row['transactionsPerKB']:.2f} transactions per KB{busy}"
+    )
 
 
 def show(found):
     """Print the tables."""
     echoes = found["echo"]
-    print("CPU of the VM's process for each MB echoed (SIM over sockets; the best of 3 rounds)")
+    print(f"CPU of the process for each MB echoed (SIM over sockets; the best of {ROUNDS} rounds)")
     for who, cost in echoes.items():
-        print(f"  {who:8} {cost * 1000:7.1f} ms   {cost / echoes['asyncio']:.2f} of asyncio's")
-    print("Payload through the module (the controller and the peers are one Python process)")
+        print(f"  {who:9} {cost * 1000:7.1f} ms   {cost / echoes['asyncio']:.2f} of asyncio's")
+    print(f"Payload through the module (the fastest of {ROUNDS} rounds)")
     for row in found["rates"]:
-        clock = f"{row['sckHz'] / 1e6:.2f} MHz" if row["sckHz"] else "no clock"
-        busy = f", bus busy {row['busy']:.0%}" if row["busy"] else ""
-        print(
-            f"  {row['way']:8} {row['sockets']} sockets, {clock:9} "
-            f"{row['bytesPerSecond'] / MB:6.2f} MB/s, "
-            f"{row['transactionsPerKB']:.2f} transactions per KB{busy}"
-        )
+        print(rate_line(row))
     median, p99 = found["latency"]
     print(f"A byte reaches the controller after {median * 1e3:.2f} ms, {p99 * 1e3:.2f} ms at p99")
 
@@ -276,7 +376,7 @@ def main(arguments):
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (SpinetError, OSError, EOFError) as error:
+    except (Failed, SpinetError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ TRANSFER_READY low, CS (pulled up) and RESET high.
 import asyncio
 import errno
 import logging
+import socket
 
 from spinet_controller.errors import BusError, BusViolation, ModuleLost
 from spinet_controller.frames import (
@@ -28,52 +29,71 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
 
-class _Wire(asyncio.BufferedProtocol):
+class _Wire:
     """The connection of one module; frames out are gathered while frames in are handled.
 
-    Callbacks on a buffer of our own: four of these wake-ups make one transaction.
+    A bare socket on the event loop: two of its wake-ups make one transaction, and a transport would
+    cost some microseconds more in each.
     """
 
-    def __init__(self, bus):
+    def __init__(self, bus, sock):
         self._bus = bus
-        self._transport = None
-        self._out = []
-        self._handling = False
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
         self._reader = FrameReader(bus.frame)
-        self._error = None
+        self._out = []
+        self._unsent = b""  # what the system had no room for
+        self._handling = False
+        self._ended = False
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._loop.add_reader(sock, self._receive)
 
-    def connection_made(self, transport):
-        self._transport = transport
-        self._bus.wire_made(self)
-
-    def refuse(self):
-        """Close a second connection without hearing it."""
-        self._error = BusError("a second module")
-        self._transport.abort()
-
-    def get_buffer(self, _hint):
-        return self._reader.room()
-
-    def buffer_updated(self, count):
-        if self._error:
+    def _receive(self):
+        try:
+            count = self._sock.recv_into(self._reader.room())
+        except BlockingIOError:
             return
+        except OSError as error:
+            self.end(error)
+            return
+        if count:
+            self._handle(count)
+        else:
+            self.end(None)
+
+    def _handle(self, count):
         self._handling = True
         try:
             self._reader.received(count)
         except BusViolation as violation:
             self.end(violation)
+        except Exception as error:
+            self.end(error)  # half of the frames are handled: nobody could go on from here
+            raise
         finally:
             self._handling = False
-        self._flush()
+        self._send_gathered()
 
-    def connection_lost(self, exc):
-        self._bus.wire_lost(self, self._error or exc)
+    def close(self):
+        """Close, and send what waits: the module may need it to end its last transaction."""
+        if self._out:
+            self._write()
+        self.end(ModuleLost("the bus was closed"))
 
     def end(self, error):
-        """Close because of `error`; frames that wait to be sent are dropped."""
-        self._error = error
+        """Close because of `error`, or of the module when None; what waits to be sent is dropped.
+
+        The bus hears of it when the present callbacks are over.
+        """
+        if self._ended:
+            return
+        self._ended = True
         self._out.clear()
-        self._transport.abort()
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+        self._loop.call_soon(self._bus.wire_lost, error)
 
     def pin(self, pin, level):
         """Drive one of our pins."""
@@ -81,32 +101,62 @@ class _Wire(asyncio.BufferedProtocol):
 
     def clock(self, data):
         """Clock `data` out."""
-        self._hold(len(data))
+        self._bus.crossing(len(data))
         self._send(clock_frame(data))
 
     def answer(self, armed, length):
         """Shift `length` bytes out: what was armed, then 0x00."""
-        self._hold(length)
+        self._bus.crossing(length)
         self._send(shift_frame(armed, length))
-
-    def _hold(self, length):
-        """Let the time pass that `length` bytes take on the wire, when one is modelled."""
-        if self._bus.pacer:
-            self._flush()
-            self._bus.pacer.hold(length)
 
     def _send(self, frame):
         """Send a frame, together with the others that answer the same input."""
-        if self._error:
+        if self._ended:
             return
         self._out.append(frame)
         if not self._handling:
-            self._flush()
+            self._send_gathered()
 
-    def _flush(self):
+    def _send_gathered(self):
+        """Send now, or when the bytes that are on the modelled wire have crossed it.
+
+        Until then everybody else has a turn, as beside DMA.
+        """
+        pacer = self._bus.pacer
+        if pacer and pacer.busy():
+            self._loop.call_soon(self._crossed, pacer)
+        elif self._out:
+            self._write()
+
+    def _crossed(self, pacer):
+        pacer.wait()
         if self._out:
-            self._transport.write(b"".join(self._out))
-            self._out.clear()
+            self._write()
+
+    def _write(self):
+        data = b"".join(self._out)
+        self._out.clear()
+        if self._unsent:
+            self._unsent += data
+            return
+        sent = self._sent(data)
+        if sent < len(data):
+            self._unsent = data[sent:]
+            self._loop.add_writer(self._sock, self._write_unsent)
+
+    def _write_unsent(self):
+        self._unsent = self._unsent[self._sent(self._unsent) :]
+        if not self._unsent:
+            self._loop.remove_writer(self._sock)
+
+    def _sent(self, data):
+        """Give how many bytes the system took; of a broken connection reading tells."""
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return len(data)
 
 
 class VirtualBus(SpiBus):
@@ -115,7 +165,8 @@ class VirtualBus(SpiBus):
     `role` None takes whichever role the module says; another value refuses a module that
     says something else. `keep_transfer_ready` holds TRANSFER_READY up until CS rises, as
     boards do that do not drop it by hardware. `cs_per_phase` toggles CS for every phase
-    where the controller clocks.
+    where the controller clocks. `bytes_clocked` counts what crossed the wire, a byte each way
+    at once.
     """
 
     def __init__(
@@ -129,12 +180,12 @@ class VirtualBus(SpiBus):
     ):
         self.port = port
         self.version = None
+        self.bytes_clocked = 0
         self.pacer = Pacer(sck_hz) if sck_hz else None
         self._wanted_role = role
         self._keep_transfer_ready = keep_transfer_ready
         self._cs_per_phase = cs_per_phase
-        self._server = None
-        self._taking = False
+        self._listener = None
         self._wire = None
         self._machine = None
         self._held_in_reset = False
@@ -144,20 +195,22 @@ class VirtualBus(SpiBus):
     async def open(self):
         """Start listening; a port in use raises BusError. The real port is then in `port`."""
         self._loop = asyncio.get_running_loop()
-        self._taking = True  # a module that keeps trying may come before create_server returns
         try:
-            self._server = await self._loop.create_server(lambda: _Wire(self), HOST, self.port)
+            self._listener = socket.create_server((HOST, self.port))
         except OSError as error:
             raise BusError(_listen_failed(self.port, error)) from error
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        self._loop.add_reader(self._listener, self._accept)
 
     async def close(self):
         """Stop listening and take the power from the module."""
-        if self._server:
-            self._server.close()
-        self._taking = False
+        if self._listener:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
         if self._wire:
-            self._wire.end(ModuleLost("the bus was closed"))
+            self._wire.close()
             while self._wire:
                 await self.pins_changed()
 
@@ -202,6 +255,12 @@ class VirtualBus(SpiBus):
         self._waiters.append(waiter)
         await waiter
 
+    def crossing(self, length):
+        """Called by the wire when so many bytes are clocked."""
+        self.bytes_clocked += length
+        if self.pacer:
+            self.pacer.begin(length)
+
     def mark_offered(self):
         """Called by the role when the request is on offer to the module."""
         self.offered_at = self._loop.time()
@@ -212,25 +271,24 @@ class VirtualBus(SpiBus):
                 waiter.set_result(None)
         self._waiters.clear()
 
-    def wire_made(self, wire):
-        """A connection was made; only one module has a place, and none once we are closed."""
-        if not self._taking:
-            wire.refuse()
-            return
+    def _accept(self):
+        """A connection was made; only one module has a place, the others are not heard."""
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return  # it is gone again
         if self._wire:
             log.warning("a second module tried to connect to the bus and was refused")
-            wire.refuse()
+            sock.close()
             return
-        self._wire = wire
+        self._wire = _Wire(self, sock)
         self._held_in_reset = False
         self.data_ready = False
         self.cs = True
         self.edges = 0
 
-    def wire_lost(self, wire, error):
+    def wire_lost(self, error):
         """The connection is gone: the module has no power any more."""
-        if wire is not self._wire:
-            return
         self._wire = None
         self.data_ready = False
         present, self._machine = self.present, None

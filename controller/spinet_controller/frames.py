@@ -75,12 +75,12 @@ class FrameReader:
         at, size = 0, self._filled + count
         while size - at >= 4:
             kind, arg, length = HEADER.unpack_from(self._buffer, at)
-            if kind != CLOCK or arg or not 0 < length <= LONGEST_CLOCK:
+            if kind != PIN or length != 1:
                 check_header(kind, arg, length)
             end = at + 4 + length
             if end > size:
                 break
-            self._handle(kind, arg, bytes(self._view[at + 4 : end]))
+            self._handle(kind, arg, self._buffer[at + 4 : end])
             at = end
         self._filled = size - at
         if at and self._filled:

@@ -10,26 +10,36 @@ LONGEST_LATENESS = 0.001
 
 
 class Pacer:
-    """Holds the caller until the bytes it is about to answer would have crossed the wire.
+    """A wire that is busy for as long as bytes take to cross it.
 
-    It blocks, as a real SPI transfer blocks the thread that runs it. Times too short to
-    sleep for are added up and slept once they are long enough, and by how much a sleep lasted
-    too long the following ones are shorter, so the rate holds on average.
+    Bytes begin to cross when they come, behind those that still do, and nobody is held up by
+    that: as beside DMA, there is time to compute. Whoever wants to say that they have crossed
+    waits, and blocks its thread. Times too short to sleep for are added up and slept once they
+    are long enough, and by how much a sleep lasted too long the following ones are shorter, so
+    the rate holds on average. Nothing else is made up for: while we compute for longer than the
+    wire is busy, it is idle.
     """
 
     def __init__(self, sck_hz, clock=time.monotonic, sleep=time.sleep):
         self._seconds_per_byte = 8 / sck_hz
         self._clock = clock
         self._sleep = sleep
-        self._wire_free_at = 0.0
+        self._free_at = 0.0
         self._late = 0.0
 
-    def hold(self, length):
-        """Let the time of `length` bytes pass."""
+    def begin(self, length):
+        """So many bytes begin to cross."""
         now = self._clock()
-        begin = max(now - self._late, self._wire_free_at)
-        self._wire_free_at = begin + length * self._seconds_per_byte
-        if self._wire_free_at - now >= SHORTEST_SLEEP:
-            self._sleep(self._wire_free_at - now)
-            now = self._clock()
-        self._late = min(max(0.0, now - self._wire_free_at), LONGEST_LATENESS)
+        self._free_at = max(now - self._late, self._free_at) + length * self._seconds_per_byte
+        self._late = max(0.0, now - self._free_at)
+
+    def busy(self):
+        """True while bytes cross, for long enough to sleep."""
+        return self._free_at - self._clock() >= SHORTEST_SLEEP
+
+    def wait(self):
+        """Sleep while busy()."""
+        left = self._free_at - self._clock()
+        if left >= SHORTEST_SLEEP:
+            self._sleep(left)
+            self._late = min(max(0.0, self._clock() - self._free_at), LONGEST_LATENESS)

@@ -3,8 +3,8 @@
 The link asks `next_request` whenever it is idle. Sockets with something to do are served in
 turn, one transaction each, so none can slow the others. A socket with nothing to do is looked
 at with connGetStatus after a wait that grows from SHORTEST to LONGEST and falls back to
-SHORTEST as soon as anything happens. The bitmaps of every status tell of new connections;
-when no socket's status did for a while, the lookout asks for one.
+SHORTEST as soon as anything happens (sockets.Waits). The bitmaps of every status tell of new
+connections; when no socket's status did for a while, the lookout asks for one.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from spinet_controller.codes import SOCKETS, Command, ConnectFlag, ConnState
 from spinet_controller.errors import SpinetError
 from spinet_controller.link import Request
 from spinet_controller.records import CONN_STATUS, ConnStatus
-from spinet_controller.sockets import GROWTH, LONGEST, SHORTEST, SocketTransport
+from spinet_controller.sockets import LONGEST, SocketTransport, Waits
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Lookout:
 
     def __init__(self, poller):
         self._poller = poller
-        self._wait = SHORTEST
+        self._waits = Waits()
         self.due = _NEVER
         self.queued = False
         self._request = Request(
@@ -46,13 +46,14 @@ class Lookout:
 
     def bitmaps_came(self, now, strangers):
         """Look again after a wait that grows while nobody comes."""
-        self._wait = SHORTEST if strangers else min(self._wait * GROWTH, LONGEST)
-        self.due = now + self._wait if self._poller.servers else _NEVER
+        if strangers:
+            self._waits.restart()
+        self.due = now + self._waits.next() if self._poller.servers else _NEVER
         self._poller.note_due(self.due)
 
     def hurry(self, now):
         """A server has just been opened."""
-        self._wait = SHORTEST
+        self._waits.restart()
         self.due = now
 
     def _done(self, _response, data):
@@ -70,7 +71,8 @@ class Poller:
     """The slots of one module and the order in which they are served.
 
     `slots[n]` is the transport that holds socket n, or None. `servers` maps a port to the
-    Server that accepts its connections. `bytes_in` and `bytes_out` count payload.
+    Server that accepts its connections. `bytes_in` and `bytes_out` count payload. `seen_at` is
+    the loop time of the latest status.
     """
 
     def __init__(self, link):
@@ -79,6 +81,7 @@ class Poller:
         self.servers = {}
         self.bytes_in = 0
         self.bytes_out = 0
+        self.seen_at = 0.0
         self.local_ip = "0.0.0.0"
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
@@ -214,7 +217,7 @@ class Poller:
 
     def bitmaps_seen(self, connected, closed):
         """Look at each socket that lives and is not ours; every status calls this."""
-        now = self.now()
+        now = self.seen_at = self.now()
         strangers = (connected | closed) & ~self._held & ~self._inspecting
         self._lookout.bitmaps_came(now, strangers)
         if strangers and self._ports_once_ours:

@@ -31,8 +31,16 @@ RETRY_WAIT = 0.02
 
 SHORTEST = 0.001
 LONGEST = 0.020
+LIVELY = 8
 GROWTH = 1.5
-"""Seconds between two looks at an idle socket, and how the wait grows."""
+"""Seconds between two looks at an idle socket: SHORTEST for the first LIVELY, then growing.
+Who has just been heard of is likely to be heard of again: an answer, the next key, a request."""
+
+UNSEEN = 0.018
+UNSEEN_WRITES = 16
+"""A socket that is only written to is looked at after so many writes, and when no status of any
+socket came for so many seconds. Several such sockets so take turns, and the lookout, which waits
+for LONGEST, need not ask as well."""
 
 _CONNECTED = int(ConnState.CONNECTED)
 _OTHER_END_CLOSED = int(ConnState.OTHER_END_CLOSED)
@@ -41,6 +49,26 @@ _NOT_OURS = tuple(
     int(state) for state in (ConnState.FREE, ConnState.CLOSE_PENDING, ConnState.CLOSE_READY)
 )
 """States in which the module holds a socket alone, or nobody does."""
+
+
+class Waits:
+    """How long to wait, again and again, while nothing happens."""
+
+    def __init__(self):
+        self.restart()
+
+    def restart(self):
+        """Something has happened."""
+        self._looks = 0
+        self._wait = SHORTEST
+
+    def next(self):
+        """Give the seconds until the next look."""
+        wait = self._wait
+        self._looks += 1
+        if self._looks >= LIVELY:
+            self._wait = min(wait * GROWTH, LONGEST)
+        return wait
 
 
 class Life(Enum):
@@ -74,19 +102,20 @@ class SocketTransport(asyncio.Transport):
         self._factory = None
         self._held = b""
         self._on_lost = None
-        self._wait = SHORTEST
+        self._waits = Waits()
         self._out = bytearray()
         self._sending = 0
         self._room = True
         self._sure_room = 0
         self._readable = True
         self._wrote_last = True
+        self._unseen_writes = 0
         self._paused = False
         self._peer_ended = False
         self._eof_told = False
         self._writing_paused = False
         self._high, self._low = HIGH_WATER, LOW_WATER
-        self._progress_at = self._looked_at = self._loop.time()
+        self._progress_at = self._loop.time()
         if status:
             self._describe(status)
         self._status_request = Request(
@@ -182,10 +211,13 @@ class SocketTransport(asyncio.Transport):
 
     def _overlooked(self):
         """True when we only write, and have not seen for long whether the peer does as well."""
-        return self._life is Life.OPEN and self._loop.time() - self._looked_at > LONGEST
+        if self._unseen_writes < UNSEEN_WRITES or self._life is not Life.OPEN:
+            return False
+        return self._loop.time() - self._poller.seen_at > UNSEEN
 
     def _write_request(self):
         self._wrote_last = True
+        self._unseen_writes += 1
         out = self._out
         with memoryview(out) as view:
             data = bytes(view[:MAX_DATA])
@@ -210,14 +242,16 @@ class SocketTransport(asyncio.Transport):
     # -- turns: what came back --------------------------------------------------------
 
     def _data_came(self, length, data):
-        if length:
-            self._wait = SHORTEST
-            self._poller.bytes_in += length
+        """A read that was not full has most likely taken all: the status tells, not another."""
+        if length == MAX_DATA:
             self._again(SHORTEST)
-            self._deliver(data)
         else:
             self._readable = False
             self._again()
+        if length:
+            self._waits.restart()
+            self._poller.bytes_in += length
+            self._deliver(data)
 
     def _deliver(self, data):
         if self._life is not Life.OPEN:
@@ -243,7 +277,7 @@ class SocketTransport(asyncio.Transport):
         if accepted:
             del self._out[:accepted]
             self._sure_room = max(0, self._sure_room - accepted)
-            self._wait = SHORTEST
+            self._waits.restart()
             self._progress_at = self._loop.time()
         self._room = not full
         if accepted:
@@ -254,7 +288,7 @@ class SocketTransport(asyncio.Transport):
 
     def _status_came(self, _length, raw):
         state, *_mid, available, room, connected, closed = CONN_STATUS.unpack(raw)
-        self._looked_at = self._loop.time()
+        self._unseen_writes = 0
         self._poller.bitmaps_seen(connected, closed)
         if state in _NOT_OURS:
             self._gone(_ended_by_module(self._life))
@@ -310,8 +344,7 @@ class SocketTransport(asyncio.Transport):
         self._give_up_when_stalled()
 
     def _look_later(self):
-        self._again(self._wait)
-        self._wait = min(self._wait * GROWTH, LONGEST)
+        self._again(self._waits.next())
 
     def _end_of_data(self):
         """Tell the protocol once that the peer has ended and everything was read."""
@@ -482,7 +515,7 @@ class SocketTransport(asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def _look_now(self):
-        self._wait = SHORTEST
+        self._waits.restart()
         self._poller.wake(self)
 
     def can_write_eof(self):

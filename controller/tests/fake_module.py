@@ -496,7 +496,8 @@ class FakeFirmware:
 class FakeModule(asyncio.Protocol):
     """The electrical side: connects to a bus, boots, and runs transactions in its role.
 
-    `merged` clocks response and data as one (8, 4 + n). `silent` takes requests no more, and
+    `merged` clocks response and data as one (8, 4 + n). `early_cs` does so too, and sends CS's rise
+    along with that CLOCK, before it has the answer. `silent` takes requests no more, and
     `silent_from` stops before that phase: a module that hangs. `busy_low` keeps DATA_READY low
     while a transaction runs (`"early"`: from before CS falls), `ends_early` raises CS after
     the header. `mangle(data)` changes what is shifted out. `hasty` never answers a CLOCK: the
@@ -504,10 +505,17 @@ class FakeModule(asyncio.Protocol):
     """
 
     def __init__(
-        self, role=MODULE_CLOCKED, *, merged=False, kept_transfer_ready=False, hasty=False
+        self,
+        role=MODULE_CLOCKED,
+        *,
+        merged=False,
+        early_cs=False,
+        kept_transfer_ready=False,
+        hasty=False,
     ):
         self.role = role
-        self.merged = merged
+        self.merged = merged or early_cs
+        self.early_cs = early_cs
         self.kept_transfer_ready = kept_transfer_ready
         self.hasty = hasty
         self.violations = []
@@ -698,6 +706,8 @@ class FakeModule(asyncio.Protocol):
         self.phases.append(len(data))
         self._armed = data
         self.raw(CLOCK, 0, self._mangled(data))
+        if self.early_cs and len(self.phases) == 2:
+            self._deselect()
 
     def _shifted(self, payload):
         if self.role != MODULE_CLOCKED or not self._armed:
@@ -713,7 +723,8 @@ class FakeModule(asyncio.Protocol):
         try:
             data = self._steps.send(payload)
         except StopIteration:
-            self._deselect()
+            if not self.early_cs:
+                self._deselect()
             self._finished()
             return
         if self.ends_early:

@@ -23,6 +23,16 @@ WIRINGS = {
     "controller-clocked-cs-per-phase": (CONTROLLER_CLOCKED, {"cs_per_phase": True}, {}),
 }
 
+EARLY_CS = {
+    "early-cs": (MODULE_CLOCKED, {}, {"early_cs": True}),
+    "early-cs-kept": (
+        MODULE_CLOCKED,
+        {"keep_transfer_ready": True},
+        {"early_cs": True, "kept_transfer_ready": True},
+    ),
+}
+"""Here a command is answered before the module has its data; a test waits for what comes of it."""
+
 
 async def eventually(condition, what="the condition"):
     """Wait, for a bounded time, until `condition()` is true; give what it gave."""
@@ -70,7 +80,7 @@ class Rig:
 @asynccontextmanager
 async def rigged(wiring="module-clocked", *, time_scale=1.0, **fake_options):
     """Give a Rig whose module has started, and check it at the end."""
-    role, bus_options, options = WIRINGS[wiring]
+    role, bus_options, options = (WIRINGS | EARLY_CS)[wiring]
     async with VirtualBus(0, **bus_options) as bus:
         async with Module(bus, time_scale=time_scale) as module:
             fake = FakeModule(role, **options, **fake_options)

@@ -20,8 +20,9 @@ from fake_module import (
 )
 from rig import eventually, rigged
 
+from spinet_controller import bus as bus_module
 from spinet_controller.bus import VirtualBus
-from spinet_controller.errors import BusError, BusViolation, ModuleLost
+from spinet_controller.errors import BusError, BusViolation, LinkError, ModuleLost
 from spinet_controller.pacing import Pacer
 from spinet_controller.spi_bus import BusListener, Role
 
@@ -120,6 +121,23 @@ async def test_a_wrong_role_is_said():
 async def test_transact_without_a_module(bus):
     with pytest.raises(ModuleLost):
         bus.transact(b"", lambda response: 0, lambda reply: None)
+
+
+async def test_a_listener_that_raises_loses_the_module(bus):
+    reported = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: reported.append(context["exception"]))
+    mistake = RuntimeError("a bug")
+
+    def came():
+        raise mistake
+
+    bus.listener.module_came = came
+    fake = await FakeModule().plug_in(bus.port)
+    await fake.lost
+    await eventually(lambda: bus.listener.lost, "the loss")
+    assert reported == [mistake]
+    assert not bus.present
 
 
 async def test_close_takes_the_power():
@@ -311,9 +329,15 @@ class Clock:
         self.now += seconds
 
 
-def test_a_pacer_holds_for_the_time_of_the_bytes():
+def cross(pacer, length):
+    """Let bytes cross, with nothing else to do meanwhile."""
+    pacer.begin(length)
+    pacer.wait()
+
+
+def test_a_pacer_waits_for_the_time_of_the_bytes():
     clock = Clock()
-    Pacer(1_000_000, clock, clock.sleep).hold(2048)
+    cross(Pacer(1_000_000, clock, clock.sleep), 2048)
     assert clock.slept == [pytest.approx(2048 * 8 / 1e6)]
 
 
@@ -321,9 +345,38 @@ def test_a_pacer_adds_up_what_is_too_short_to_sleep():
     clock = Clock()
     pacer = Pacer(8_000_000, clock, clock.sleep)
     for _ in range(500):
-        pacer.hold(4)
+        cross(pacer, 4)
     assert sum(clock.slept) == pytest.approx(500 * 4 / 1e6, rel=0.1)
     assert len(clock.slept) < 20
+
+
+def test_a_pacer_counts_from_when_the_bytes_came():
+    clock = Clock()
+    pacer = Pacer(8_000_000, clock, clock.sleep)
+    pacer.begin(1000)
+    clock.now += 0.0004  # computing
+    assert pacer.busy()
+    pacer.wait()
+    assert clock.slept == [pytest.approx(0.0006)]
+    assert not pacer.busy()
+
+
+def test_a_wire_that_waited_for_us_is_not_made_up_for():
+    clock = Clock()
+    pacer = Pacer(8_000_000, clock, clock.sleep)
+    pacer.begin(1000)
+    clock.now += 0.005
+    pacer.wait()
+    cross(pacer, 1000)
+    assert clock.slept == [pytest.approx(0.001)]
+
+
+def test_what_a_sleep_lasted_too_long_outlives_short_bytes():
+    clock = LateClock(0.0001)
+    pacer = Pacer(8_000_000, clock, clock.sleep)
+    for length in (1000, 8, 1000):
+        cross(pacer, length)
+    assert clock.slept[1] == pytest.approx(0.0011 - 0.000092)
 
 
 class LateClock(Clock):
@@ -338,11 +391,11 @@ class LateClock(Clock):
 
 
 def held_for(clock, holds, between):
-    """Seconds that so many holds of one millisecond last, with work between them."""
+    """Seconds that so many times one millisecond last, with work between them."""
     pacer = Pacer(8_000_000, clock, clock.sleep)
     start = clock.now
     for _ in range(holds):
-        pacer.hold(1000)
+        cross(pacer, 1000)
         clock.now += between
     return clock.now - start
 
@@ -358,17 +411,114 @@ def test_a_computer_that_stood_still_is_not_made_up_for():
 
 
 @pytest.mark.parametrize("wiring", ["module-clocked", "controller-clocked"])
-async def test_every_clocked_byte_is_held_for(wiring):
+async def test_every_clocked_byte_is_counted(wiring):
     async with rigged(wiring) as rig:
-        held = []
-
-        class Counting:
-            def hold(self, length):
-                held.append(length)
-
-        rig.bus.pacer = Counting()
+        before = rig.bus.bytes_clocked
         await rig.module.conn_get_status(0)
-        assert held == [8, 4, 20]
+        assert rig.bus.bytes_clocked - before == 8 + 4 + 20
+
+
+class Busy:
+    """A pacer that notes when bytes begin to cross, and when they have; `turn` comes between."""
+
+    def __init__(self, turn=lambda: None):
+        self.notes = []
+        self.crossing = False
+        self.turn = turn
+
+    def begin(self, length):
+        self.crossing = True
+        self.notes.append(length)
+        asyncio.get_running_loop().call_soon(self._others)
+
+    def _others(self):
+        self.notes.append("a turn of others")
+        self.turn()
+
+    def busy(self):
+        return self.crossing
+
+    def wait(self):
+        self.crossing = False
+        self.notes.append("crossed")
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    """What each write to the connection was."""
+    real, noted = bus_module._Wire._sent, []
+
+    def noting(wire, data):
+        noted.append(data)
+        return real(wire, data)
+
+    monkeypatch.setattr(bus_module._Wire, "_sent", noting)
+    return noted
+
+
+@pytest.mark.parametrize("wiring", ["module-clocked", "controller-clocked"])
+async def test_others_have_a_turn_while_bytes_cross(wiring):
+    async with rigged(wiring) as rig:
+        rig.bus.pacer = Busy()
+        await rig.module.conn_get_status(0)
+        notes = rig.bus.pacer.notes
+        assert [note for note in notes if isinstance(note, int)] == [8, 4, 20]
+        assert notes[:3] == [8, "a turn of others", "crossed"]
+
+
+SHIFT_8, SHIFT_4 = b"\3\0\x08\0", b"\3\0\x04\0"
+RAISED = b"\1\0\1\0\1"
+RESET_HELD = b"\1\3\1\0\0"
+
+
+async def test_nothing_is_sent_before_the_bytes_have_crossed(rig, writes):
+    rig.bus.pacer = Busy(lambda: writes.append("a turn of others"))
+    await rig.module.null()
+    raised, turn, shifted, *_ = writes
+    assert (raised, turn) == (RAISED, "a turn of others")
+    assert SHIFT_8 in shifted
+
+
+async def test_what_is_sent_while_bytes_cross_stays_behind_them(quick_rig, writes):
+    bus = quick_rig.bus
+    bus.pacer = Busy(lambda: bus.set_reset(True))
+    with pytest.raises(LinkError):
+        await quick_rig.module.null()
+    together = next(sent for sent in writes if RESET_HELD in sent)
+    assert together.index(SHIFT_8) < together.index(RESET_HELD)
+
+
+async def test_an_answer_and_the_next_request_are_one_write(writes):
+    async with rigged("early-cs") as rig:
+        await asyncio.gather(rig.module.null(), rig.module.null())
+    both = [sent for sent in writes if SHIFT_4 in sent and RAISED in sent]
+    assert len(both) == 1
+    assert both[0].index(SHIFT_4) < both[0].index(RAISED)
+
+
+async def test_the_last_answer_is_sent_before_the_power_goes(writes):
+    async with rigged("early-cs") as rig:
+        rig.bus.pacer = Busy()
+        await rig.module.null()
+        assert SHIFT_4 not in writes[-1]
+        await rig.bus.close()
+        assert SHIFT_4 in writes[-1]
+
+
+async def test_what_comes_after_what_had_no_room_stays_behind_it(rig, monkeypatch):
+    real = bus_module._Wire._sent
+    monkeypatch.setattr(bus_module._Wire, "_sent", lambda wire, data: real(wire, data[:3]))
+    rig.bus.set_reset(True)
+    rig.bus.set_reset(False)
+    await eventually(lambda: rig.fake.resets == 1 and rig.bus.edges == 2, "the reset")
+
+
+async def test_what_the_system_has_no_room_for_follows(each_rig, monkeypatch):
+    real = bus_module._Wire._sent
+    monkeypatch.setattr(bus_module._Wire, "_sent", lambda wire, data: real(wire, data[:7]))
+    status = await each_rig.module.conn_get_status(0)
+    assert status.socket == 0
+    await asyncio.gather(each_rig.module.null(), each_rig.module.null())
 
 
 async def test_a_real_rate_still_works():

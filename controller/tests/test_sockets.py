@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 from fake_module import ABORTED, CLOSE_PENDING, CONNECTED, FREE
-from rig import PORT, Acceptor, Recorder, accepted, eventually, rigged
+from rig import EARLY_CS, PORT, Acceptor, Recorder, accepted, eventually, rigged
 
 from spinet_controller import sockets
 from spinet_controller.codes import Command, Response
 from spinet_controller.errors import HostNotFound
+from spinet_controller.pacing import Pacer
 
 READ, WRITE = Command.CONN_READ, Command.CONN_WRITE
 PUSH = 2
@@ -42,6 +43,19 @@ async def test_bytes_both_ways_in_order(each_rig):
         peer.transport.write(PATTERN)
         await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
         assert slot.sent == PATTERN
+
+
+@pytest.mark.behaviour("L4")
+@pytest.mark.parametrize("wiring", EARLY_CS)
+@pytest.mark.parametrize("sck_hz", [None, 26_670_000])
+async def test_bytes_of_a_module_that_raises_cs_before_it_has_them(wiring, sck_hz):
+    async with rigged(wiring) as rig, accepted(rig) as (slot, peer):
+        rig.bus.pacer = Pacer(sck_hz) if sck_hz else None
+        slot.feed(PATTERN)
+        peer.transport.write(PATTERN)
+        await eventually(lambda: len(peer.received) == len(PATTERN), "all received")
+        await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
+        assert peer.received == slot.sent == PATTERN
 
 
 async def test_one_transaction_moves_a_full_data_phase(rig):
@@ -756,3 +770,60 @@ async def test_a_module_lost_while_connecting(rig):
     rig.fake.unplug()
     with pytest.raises(ConnectionResetError):
         await opening
+
+
+# -- how often we look ------------------------------------------------------------------
+
+
+def test_a_lively_socket_is_looked_at_soon_and_an_idle_one_seldom():
+    waits = sockets.Waits()
+    found = [waits.next() for _ in range(40)]
+    assert found[: sockets.LIVELY] == [sockets.SHORTEST] * sockets.LIVELY
+    assert found == sorted(found)
+    assert found[-1] == sockets.LONGEST
+    waits.restart()
+    assert waits.next() == sockets.SHORTEST
+
+
+async def test_after_a_read_that_was_not_full_the_status_tells(rig):
+    async with accepted(rig) as (slot, peer):
+        for count in (1, 2, 3):
+            slot.feed(b"x")
+            await eventually(lambda n=count: len(peer.received) == n, "the byte")
+        assert rig.commands(READ) == 1 + 3  # the first is asked for as the connection comes
+
+
+async def test_a_socket_that_is_only_written_to_is_looked_at_now_and_then(rig, monkeypatch):
+    monkeypatch.setattr(sockets, "UNSEEN", 0.0)
+    async with accepted(rig) as (slot, peer):
+        await rig.next_transactions(3)
+        before = rig.commands(Command.CONN_GET_STATUS)
+        peer.transport.write(PATTERN)
+        await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
+        looks = rig.commands(Command.CONN_GET_STATUS) - before
+        assert 4 <= looks <= 4 + 2 * sockets.LIVELY  # the lookout has some of them
+
+
+async def test_sockets_that_are_only_written_to_take_turns_in_being_looked_at(rig):
+    async with accepted(rig) as (_slot, peer):
+        peer.transport._unseen_writes = sockets.UNSEEN_WRITES
+        rig.poller.seen_at = float("-inf")
+        assert peer.transport._overlooked()
+        rig.poller.bitmaps_seen(1, 0)  # another's status came
+        assert not peer.transport._overlooked()
+
+
+async def test_what_a_peer_sends_is_seen_while_we_only_write(rig):
+    async with accepted(rig) as (slot, peer):
+        endless = bytes(1_000_000)
+        peer.transport.set_write_buffer_limits(high=len(endless))
+        await eventually(lambda: not peer.transport._readable, "nothing to read")
+        peer.transport.write(endless)
+        slot.feed(b"stop")
+        await eventually(lambda: peer.received == b"stop", "what the peer sent")
+        assert len(slot.sent) < len(endless)
+        peer.transport.abort()
+
+
+def test_the_status_of_a_written_socket_comes_before_the_lookout_asks():
+    assert sockets.UNSEEN < sockets.LONGEST
