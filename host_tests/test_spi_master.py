@@ -57,6 +57,25 @@ def test_missed_edge_is_recovered_by_the_level_after_10_ms(rig):
     assert LEVEL_AFTER_MS == 10
 
 
+def test_request_is_left_to_the_hot_path(rig):
+    """To look at what is due serves nothing: the plain way would cost the controller its time."""
+    rig.transfer_ready.drive(1)
+    rig.port.look(rig.link, rig.now + LEVEL_AFTER_MS)
+    assert rig.spi.phases == []
+    assert not rig.port.idle()
+    assert rig.port.recovered == 0
+
+
+def test_level_is_told_to_the_hot_path(rig):
+    rig.transfer_ready.drive(1, edge_seen=False)
+    rig.port.look(rig.link, rig.now + LEVEL_AFTER_MS - 1)
+    assert rig.port.idle()
+    rig.port.look(rig.link, rig.now + LEVEL_AFTER_MS)
+    assert not rig.port.idle()
+    assert rig.port.recovered == 1
+    assert rig.spi.phases == []
+
+
 def test_loop_looks_at_the_level_in_time(rig):
     assert rig.port.due_ms(rig.now) == 10
 

@@ -147,6 +147,16 @@ def test_time_out_holds_for_each_phase_from_its_arming(rig):
     assert rig.port.restarts == 1
 
 
+def test_header_is_left_to_the_hot_path(rig):
+    """To look at what is due answers nothing that goes as it should."""
+    rig.transfer_ready.drive(1)
+    rig.cs.drive(0)
+    rig.target.clock(request(9)[:8])
+    rig.port.look(rig.link, rig.now + 100_000)
+    assert rig.target.phases[-1] == (0, 8)
+    assert rig.port.restarts == 0
+
+
 def test_waiting_for_a_request_never_times_out(rig):
     rig.serve(100_000)
     assert rig.port.restarts == 0

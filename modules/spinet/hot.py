@@ -57,13 +57,10 @@ PHASE = const(1)  # HEADER and those that follow it
 ARMED = const(2)  # bytes of the phase that is armed; 0: none is
 SINCE = const(3)  # when it was armed, or when the last phase ended
 RELEASED = const(4)  # CS rose within the phase; set by the pin interrupt
-SERVED_HOT = const(5)  # ONGOING: turn() has answered this request, and the Link knows nothing of it
+SERVED_HOT = const(5)  # turn() has answered this request, and the Link knows nothing of it
 SIZE = const(6)  # of that: bytes of the data phase
 OWN_EDGE = const(7)  # TRANSFER_READY's for this request was seen; set by the pin interrupt
 PHASES = const(8)
-
-ONGOING = const(1)
-LEFT = const(2)  # turn() cannot bring it to its end
 
 HEADER = const(0)  # armed, waiting for a request
 ANSWER = const(1)
@@ -322,7 +319,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                 exchange_last(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
                 over = 1
             else:
-                signals[SERVED_HOT] = ONGOING
+                signals[SERVED_HOT] = 1
                 signals[SIZE] = size
                 phase = ANSWER
                 armed = 4
@@ -351,8 +348,7 @@ def turn(kit, passes: int, resumed: int) -> int:
             if command == _WRITE:
                 may = rows[MAY + socket]
                 if fast == TARGET and not may & MAY_GATHER:
-                    signals[SERVED_HOT] = LEFT  # it ended while the data was on its way
-                    return PORT
+                    return PORT  # it ended while the data was on its way
                 handle = rows[HANDLE + socket]
                 rows[OWED + socket] = rows[OWED + socket] + size
                 rows[WRITING] = rows[WRITING] | 1 << socket

@@ -247,6 +247,8 @@ class Service:
             slot.write_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
         elif why == _WITHDRAWN:
             self.port.withdraw()
+        elif self._kit[hot.FAST]:
+            self.port.look(self.link, self._loop[_NOW])
         else:
             self.port.serve(self.link, self._loop[_NOW])
 

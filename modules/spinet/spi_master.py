@@ -86,8 +86,17 @@ class SpiMaster:
         """True when no request is known to wait."""
         return not self._signals[_EDGE]
 
+    def look(self, _link, now):
+        """See whether an edge was missed; what asks for a transaction is left to the hot path."""
+        signals = self._signals
+        if not signals[_EDGE] and self._level_asks(now):
+            signals[_EDGE] = 1
+
     def serve(self, link, now):
-        """Run the transactions that are asked for, at most BURST; True if there were any."""
+        """Without the hot path: run the transactions that are asked for, at most BURST.
+
+        True if there were any.
+        """
         served = 0
         while served < BURST and self._requested(now):
             self._transact(link)
@@ -103,7 +112,11 @@ class SpiMaster:
                 return True
             self.withdraw()
             return False
-        return ticks_diff(now, signals[_LOOKED]) >= LEVEL_AFTER_MS and self._recovered(now)
+        return self._level_asks(now)
+
+    def _level_asks(self, now):
+        late = ticks_diff(now, self._signals[_LOOKED]) >= LEVEL_AFTER_MS
+        return late and self._recovered(now)
 
     def withdraw(self):
         """The request behind an edge was gone when we came to it."""

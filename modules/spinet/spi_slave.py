@@ -24,7 +24,6 @@ _ARMED = const(2)
 _SINCE = const(3)
 _RELEASED = const(4)
 _SERVED_HOT = const(5)
-_ONGOING = const(1)
 _SIZE = const(6)
 _OWN_EDGE = const(7)
 _PHASES = const(8)
@@ -124,13 +123,16 @@ class SpiSlave:
         between = self._signals[_PHASE] == _HEADER and self._cs.value() == 1
         return between and self._target.clocked() == 0
 
+    def look(self, link, now):
+        """See to what is late. Of everything else the hot path takes care, or calls serve()."""
+        if self._late(now):
+            self.serve(link, now)
+
     def serve(self, link, now):
         """Take each phase that has passed one step on; True if a command was carried out or cut."""
         signals = self._signals
         self._acted = False
         if signals[_SERVED_HOT]:
-            if signals[_SERVED_HOT] == _ONGOING and not self._disturbed(now):
-                return False
             self._take_over(link)
         if not signals[_ARMED] and signals[_PHASE] == _HEADER:
             self._next_header(link, now)
@@ -138,11 +140,6 @@ class SpiSlave:
             if not self._step(link, now):
                 break
         return self._acted
-
-    def _disturbed(self, now):
-        """True when the transaction that is under way does not go on as it should."""
-        edge = self._signals[_EDGE] != 0
-        return edge or self._released_too_soon() or self._late(now)
 
     def _take_over(self, link):
         """The hot path has begun this transaction, and we shall end it."""
@@ -161,7 +158,7 @@ class SpiSlave:
         if self._target.clocked() >= signals[_ARMED]:
             self._phase_ended(link, now)
             return True
-        if self._released_too_soon() or (signals[_PHASE] != _HEADER and self._late(now)):
+        if self._released_too_soon() or self._late(now):
             return self._restart(link, now)
         return False
 
@@ -170,7 +167,10 @@ class SpiSlave:
         return self._signals[_RELEASED] != 0 and self._partly_clocked()
 
     def _late(self, now):
-        return ticks_diff(now, self._signals[_SINCE]) >= PHASE_TIMEOUT_MS
+        """A header may be waited for as long as it takes, nothing else."""
+        signals = self._signals
+        waited = ticks_diff(now, signals[_SINCE])
+        return signals[_PHASE] != _HEADER and waited >= PHASE_TIMEOUT_MS
 
     def _partly_clocked(self):
         return 0 < self._target.clocked() < self._signals[_ARMED]
