@@ -58,7 +58,6 @@ def test_cs_that_never_rises_costs_a_time_out_and_no_deferred_work():
 
 
 def test_over_clocked_header_reads_zeros(rig):
-    rig.transfer_ready.drive(1)
     rig.cs.drive(0)
     assert rig.target.clock(request(0)[:8] + b"\xaa" * 8)[8:] == bytes(8)
     rig.serve()

@@ -182,7 +182,11 @@ def test_interrupt_that_comes_later_than_its_request(board, message):
             yield 0
             shifted += yield from board.phase(bytes(4))
             assert rig.decode(shifted)[0] == 0x3E
-            yield from board.let_go()
+            rig.cs.drive(1, edge_seen=False)
+            rig.transfer_ready.drive(0)
+            yield 0
+            yield 0
+            rig.cs.interrupt()  # the next header is armed by now
 
     board.run(script())
     assert board.rig.port.restarts == 0

@@ -9,7 +9,7 @@ way: Link, Commands and Connection do the same for every request, and the tests 
 
 What both ways share are arrays of words, none of them negative: `rows` of the ConnectionManager,
 `marks` of each slot's ring, `signals` of a SpiMaster or a SpiSlave, `loop` of the Service, `count`
-of the Link. All in the service thread but EDGE, RELEASED and OWN_EDGE. Offsets of the records are
+of the Link. All in the service thread but EDGE, RELEASED and UNDER_WAY. Offsets of the records are
 repeated from wire.py, and a test compares them.
 """
 
@@ -59,7 +59,7 @@ SINCE = const(3)  # when it was armed, or when the last phase ended
 RELEASED = const(4)  # CS rose within the phase; set by the pin interrupt
 SERVED_HOT = const(5)  # turn() has answered this request, and the Link knows nothing of it
 SIZE = const(6)  # of that: bytes of the data phase
-OWN_EDGE = const(7)  # TRANSFER_READY's for this request was seen; set by the pin interrupt
+UNDER_WAY = const(7)  # a further edge of TRANSFER_READY begins anew; set by the pin interrupts
 PHASES = const(8)
 
 HEADER = const(0)  # armed, waiting for a request
@@ -332,7 +332,7 @@ def turn(kit, passes: int, resumed: int) -> int:
             signals[SINCE] = now
             signals[RELEASED] = 0
             if phase == HEADER:
-                signals[OWN_EDGE] = 0
+                signals[UNDER_WAY] = 0
             arm(tx, rx, offset, armed)
             data_ready(1)
             due = now + _PHASE_TIMEOUT_MS & _MASK

@@ -25,7 +25,7 @@ _SINCE = const(3)
 _RELEASED = const(4)
 _SERVED_HOT = const(5)
 _SIZE = const(6)
-_OWN_EDGE = const(7)
+_UNDER_WAY = const(7)
 _PHASES = const(8)
 _HEADER = const(0)
 _ANSWER = const(1)
@@ -78,10 +78,14 @@ class SpiSlave:
 
         def on_cs(pin):
             # Where CS toggles, it may rise when the next phase is armed already: that ends nothing.
-            if not (pin.value() and clocked()):
+            if not pin.value():
                 return False
-            signals[_RELEASED] = 1
-            return True
+            passed = clocked()
+            if passed or signals[_PHASE] != _HEADER:
+                signals[_UNDER_WAY] = 1
+            if passed:
+                signals[_RELEASED] = 1
+            return passed != 0
 
         return on_cs
 
@@ -90,12 +94,13 @@ class SpiSlave:
         clocked = self._target.clocked
 
         def on_transfer_ready(pin):
-            # The first edge since the header was armed is its request's own, even if this is called
-            # so late that the answer is armed already: on a chip, interrupts wait for their turn.
+            # The first one since the header was armed is its request's own, even if this is called
+            # so late that the answer is armed already: on a chip, interrupts wait for their turn,
+            # but they keep their order, and that of CS would have come behind it.
             if not pin.value():
                 return False
-            own = not signals[_OWN_EDGE]
-            signals[_OWN_EDGE] = 1
+            own = not signals[_UNDER_WAY]
+            signals[_UNDER_WAY] = 1
             if own or (signals[_PHASE] == _HEADER and not clocked()):
                 return False
             signals[_EDGE] = 1
@@ -206,7 +211,7 @@ class SpiSlave:
         signals[_SINCE] = now
         signals[_RELEASED] = 0
         if phase == _HEADER:
-            signals[_OWN_EDGE] = 0
+            signals[_UNDER_WAY] = 0
         self._target.arm(link.tx, link.rx, offset, n)
         self._data_ready.value(1)
 
