@@ -185,7 +185,7 @@ class VirtualBus(SpiBus):
         self._wanted_role = role
         self._keep_transfer_ready = keep_transfer_ready
         self._cs_per_phase = cs_per_phase
-        self._listener = None
+        self._server = None
         self._wire = None
         self._machine = None
         self._held_in_reset = False
@@ -196,19 +196,19 @@ class VirtualBus(SpiBus):
         """Start listening; a port in use raises BusError. The real port is then in `port`."""
         self._loop = asyncio.get_running_loop()
         try:
-            self._listener = socket.create_server((HOST, self.port))
+            self._server = socket.create_server((HOST, self.port))
         except OSError as error:
             raise BusError(_listen_failed(self.port, error)) from error
-        self._listener.setblocking(False)
-        self.port = self._listener.getsockname()[1]
-        self._loop.add_reader(self._listener, self._accept)
+        self._server.setblocking(False)
+        self.port = self._server.getsockname()[1]
+        self._report_modules()
 
     async def close(self):
         """Stop listening and take the power from the module."""
-        if self._listener:
-            self._loop.remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
+        if self._server:
+            self._loop.remove_reader(self._server)
+            self._server.close()
+            self._server = None
         if self._wire:
             self._wire.close()
             while self._wire:
@@ -220,6 +220,11 @@ class VirtualBus(SpiBus):
 
     async def __aexit__(self, *_):
         await self.close()
+
+    def _report_modules(self):
+        """See SpiBus; until then a module waits to be accepted."""
+        if self._server and self.listener:
+            self._loop.add_reader(self._server, self._accept)
 
     @property
     def present(self):
@@ -274,7 +279,7 @@ class VirtualBus(SpiBus):
     def _accept(self):
         """A connection was made; only one module has a place, the others are not heard."""
         try:
-            sock, _ = self._listener.accept()
+            sock, _ = self._server.accept()
         except OSError:
             return  # it is gone again
         if self._wire:

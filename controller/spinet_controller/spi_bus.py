@@ -74,8 +74,24 @@ class SpiBus(ABC):
     offered_at = None
     started = False
 
-    listener = None
-    """A BusListener, set by the link before the bus is opened."""
+    _listener = None
+
+    @property
+    def listener(self):
+        """A BusListener, set by the link; a module that is there before is reported then."""
+        return self._listener
+
+    @listener.setter
+    def listener(self, listener):
+        self._listener = listener
+        self._report_modules()
+
+    @abstractmethod
+    def _report_modules(self):
+        """Called when there is a listener, and by the bus when it is open.
+
+        Once both are true, what comes is reported.
+        """
 
     @abstractmethod
     def transact(self, request, data_length, ended):

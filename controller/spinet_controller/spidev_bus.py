@@ -41,7 +41,12 @@ class SpidevBus(SpiBus):
         self.data_ready = self._pins.data_ready()
         self._loop.add_reader(self._pins.fileno(), self._take_edges)
         self.present = True
-        self.listener.module_came()
+        self._report_modules()
+
+    def _report_modules(self):
+        """See SpiBus; a module that is wired is always there."""
+        if self.present and self.listener:
+            self.listener.module_came()
 
     async def close(self):
         """Let go of the pins; the module keeps its power."""
@@ -49,7 +54,8 @@ class SpidevBus(SpiBus):
             self._loop.remove_reader(self._pins.fileno())
             self.present = False
             self._wake()
-            self.listener.module_lost(ModuleLost("the bus was closed"))
+            if self.listener:
+                self.listener.module_lost(ModuleLost("the bus was closed"))
 
     async def __aenter__(self):
         await self.open()

@@ -70,6 +70,16 @@ async def test_hello_tells_role_and_version(bus):
     assert bus.listener.came == 1
 
 
+async def test_a_module_that_comes_early_waits_for_the_listener():
+    async with VirtualBus(0) as bus:
+        plugging = asyncio.create_task(plugged(bus))
+        await asyncio.sleep(0.05)
+        assert not bus.present
+        bus.listener = Listener()
+        await plugging
+        assert bus.listener.came == 1
+
+
 async def test_a_connection_alone_is_no_module(bus):
     fake = await FakeModule().plug_in(bus.port, hello=False)
     fake.unplug()

@@ -80,7 +80,7 @@ async def module(request, board):
 
 async def test_the_pins_at_rest(board):
     bus = SpidevBus(board, board)
-    async with Module(bus), bus:
+    async with bus, Module(bus):
         levels = {pin: board.levels[pin] for pin in (Pin.TRANSFER_READY, Pin.CS, Pin.RESET)}
         assert levels == {Pin.TRANSFER_READY: 0, Pin.CS: 1, Pin.RESET: 1}
         assert bus.role is Role.CONTROLLER_CLOCKED
