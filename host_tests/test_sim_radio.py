@@ -1,7 +1,9 @@
 """SIM with a script for its radio, as a process."""
 
+import time
+
 import pytest
-from raw_controller import request
+from raw_controller import PATIENCE, request
 from sim_process import run_sim, start_sim
 
 from spinet import wire
@@ -29,7 +31,8 @@ def start_in(start_sim, tmp_path):
 def news_until(sim, state):
     """What networkGetLastError brings until this state is reached: [(state, error)]."""
     seen = []
-    for _ in range(20000):
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
         now, response, data = sim.controller.transact(request(19))
         error = data[: max(0, response - 1)].decode()
         if error or not seen or seen[-1][0] != now:
