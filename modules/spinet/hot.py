@@ -338,9 +338,6 @@ def turn(kit, passes: int, resumed: int) -> int:
             due = now + _PHASE_TIMEOUT_MS & _MASK
             if phase != HEADER and (due - loop[DUE] & _MASK) >= _HALF:
                 loop[DUE] = due
-            if amount < 0 and amount != _WOULDBLOCK:
-                loop[TAKEN] = amount + TAKEN_ZERO
-                return FAILED
 
         if over:
             taken = size
@@ -371,9 +368,6 @@ def turn(kit, passes: int, resumed: int) -> int:
             if taken != wanted:
                 loop[TAKEN] = taken + TAKEN_ZERO
                 return SHORT
-            if amount < 0 and amount != _WOULDBLOCK:
-                loop[TAKEN] = amount + TAKEN_ZERO
-                return FAILED
             if taken < size:
                 # The rest into the ring, and from there what may leave.
                 mark = ptr32(marks[socket])
@@ -444,6 +438,10 @@ def turn(kit, passes: int, resumed: int) -> int:
                 rows[index] = _ALWAYS | _ROOM if urgent or held >= _SEGMENT else _ALWAYS
                 if rows[TIMED_SLOTS] and (rows[SOONEST] - loop[DUE] & _MASK) >= _HALF:
                     loop[DUE] = rows[SOONEST]
+
+        if amount < 0 and amount != _WOULDBLOCK:
+            loop[TAKEN] = amount + TAKEN_ZERO
+            return FAILED
 
         if fast == 0 or loop[STALE] or (now - loop[DUE] & _MASK) < _HALF:
             return TIDY

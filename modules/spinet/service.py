@@ -257,7 +257,7 @@ class Service:
         if self.port.serve(self.link, now):
             self._tidy(now)
         else:
-            self._look_sooner(now)
+            self._plan(now)  # the next phase has a time-out
 
     def _finish_write(self):
         message = self.link.rx
@@ -290,12 +290,6 @@ class Service:
         if self.listeners.unfinished:
             ms = 0
         _soonest(self._loop, self.manager.rows, now, ms)
-
-    def _look_sooner(self, now):
-        """A phase of the link has a time-out, which may be earlier than what was planned."""
-        ms = self.port.due_ms(now)
-        if 0 <= ms < ticks_diff(self._loop[_DUE], now):
-            self._loop[_DUE] = ticks_add(now, ms)
 
     # What has nothing to do with the slots is looked at when its time has come, and after whatever
     # may have brought that forward; not whenever a connection comes or goes.
