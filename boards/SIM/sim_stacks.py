@@ -94,26 +94,22 @@ class WatchingStack(NetconnStack):
         self._wait = self.wait
         self.wait = self._wait_and_attend
         self._sources = []
-        self._keepers = []
 
     def watch(self, source):
-        """As SocketStack.watch(), but on_ready() is called after every wait."""
+        """As SocketStack.watch(), but before_wait() has to be there, and on_ready() is called after
+        every wait."""
         error = simlwip.watch(source.key)
         if error:
             raise OSError(-error)
         self._sources.append(source)
-        if hasattr(source, "before_wait"):
-            self._keepers.append(source)
 
     def unwatch(self, source):
         """As before watch()."""
         self._sources.remove(source)
-        if source in self._keepers:
-            self._keepers.remove(source)
         simlwip.unwatch(source.key)
 
     def _wait_and_attend(self, ms):
-        for source in self._keepers:
+        for source in self._sources:
             if source.before_wait():
                 ms = 0
         woken = self._wait(ms)
