@@ -56,6 +56,16 @@ def test_ctrl_c(capsys, named, line):
     assert capsys.readouterr() == ("", line)
 
 
+def test_a_failure_is_told_behind_the_name_of_the_program(capsys):
+    assert exit_code(raising(TooOldError("it is 1.24")), TooOldError, name="bench") == 1
+    assert capsys.readouterr().err == "bench: it is 1.24\n"
+
+
+def test_who_has_nothing_to_say_when_stopped_says_nothing(capsys):
+    assert exit_code(raising(KeyboardInterrupt()), TooOldError, stopped="") == 130
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("length", [1, 100_000])
 def test_a_reader_that_has_gone_is_told_nothing(length):
     work = f"exit_code(lambda: print('x' * {length}))"

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import threading
 
+from exit_code import exit_code
+
 PATIENCE_S = 300
 MACHINE = ["-machine", "virt", "-bios", "none", "-semihosting", "-nographic"]
 COUNTING = ["-icount", "shift=0"]
@@ -316,10 +318,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (BenchError, subprocess.SubprocessError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    failures = BenchError, subprocess.SubprocessError, OSError
+    sys.exit(exit_code(lambda: main(sys.argv[1:]), *failures, name="bench", stopped=""))

@@ -22,6 +22,8 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from exit_code import exit_code
+
 from spinet_controller import Module, VirtualBus
 from spinet_controller.codes import MAX_DATA
 from spinet_controller.errors import SpinetError
@@ -374,10 +376,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (Failed, SpinetError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    failures = Failed, SpinetError, OSError
+    sys.exit(exit_code(lambda: main(sys.argv[1:]), *failures, name="bench", stopped=""))

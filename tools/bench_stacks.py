@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+from exit_code import exit_code
+
 ROUNDS = 3
 PATIENCE_S = 600
 
@@ -76,10 +78,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (subprocess.SubprocessError, OSError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    failures = subprocess.SubprocessError, OSError
+    sys.exit(exit_code(lambda: main(sys.argv[1:]), *failures, name="bench", stopped=""))

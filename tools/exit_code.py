@@ -9,24 +9,29 @@ from collections.abc import Callable
 
 
 def exit_code(
-    work: Callable[[], int | None], *failures: type[Exception], stopped: str = "stopped"
+    work: Callable[[], int | None],
+    *failures: type[Exception],
+    name: str = "",
+    stopped: str = "stopped",
 ) -> int:
     """Run a program's work; its exit code, which the work may return itself (None: 0).
 
-    `failures` are exceptions whose text can be shown as it is; any other is a bug, and raised.
+    `failures` are exceptions whose text can be shown as it is, behind `name: ` if there is one; any
+    other is a bug, and raised. `stopped` is said at Ctrl-C; empty: nothing.
     """
     try:
         code = work() or 0
         sys.stdout.flush()
         return code
     except failures as error:
-        print(error, file=sys.stderr)
+        print(f"{name}: {error}" if name else error, file=sys.stderr)
         return 1
     except BrokenPipeError:
         silence()
         return 1
     except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
+        if stopped:
+            print(stopped, file=sys.stderr)
         return 130
 
 
