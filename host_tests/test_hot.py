@@ -155,6 +155,22 @@ def play(firmware, what, detail):
     return None
 
 
+def both_ways(monkeypatch, role, seed, draw_step, steps):
+    """So many steps, the same for both: what is seen of them is the same after each."""
+    clock = Clock()
+    monkeypatch.setattr(service, "ticks_ms", clock)
+    dice = random.Random(seed)
+    both = Firmware(plain=False, role=role), Firmware(plain=True, role=role)
+    for number in range(steps):
+        what, detail = draw_step(dice)
+        if what == "pass":
+            clock.now += detail
+        fast, slow = (play(firmware, what, detail) for firmware in both)
+        assert fast == slow, (number, what, detail)
+        assert both[0].seen() == both[1].seen(), (number, what, detail)
+    return both
+
+
 @pytest.mark.behaviour("L1")
 @settings(
     max_examples=25,
@@ -165,18 +181,8 @@ def play(firmware, what, detail):
 @pytest.mark.parametrize("role", [role for role in RIGS if "pieces" not in role])
 @given(seed=st.integers(0, 1 << 32))
 def test_both_ways_do_the_same(monkeypatch, role, seed):
-    clock = Clock()
-    monkeypatch.setattr(service, "ticks_ms", clock)
-    dice = random.Random(seed)
-    both = Firmware(plain=False, role=role), Firmware(plain=True, role=role)
-    for number in range(150):
-        what, detail = draw(dice)
-        if what == "pass":
-            clock.now += detail
-        fast, slow = (play(firmware, what, detail) for firmware in both)
-        assert fast == slow, (number, what, detail)
-        assert both[0].seen() == both[1].seen(), (number, what, detail)
-    assert both[0].received() == both[1].received()
+    fast, slow = both_ways(monkeypatch, role, seed, draw, 150)
+    assert fast.received() == slow.received()
 
 
 def draw_write(dice):
@@ -196,17 +202,7 @@ def draw_write(dice):
 @pytest.mark.parametrize("role", ["module-clocked", "controller-clocked"])
 @pytest.mark.parametrize("seed", range(12))
 def test_both_ways_gather_the_same(monkeypatch, role, seed):
-    clock = Clock()
-    monkeypatch.setattr(service, "ticks_ms", clock)
-    dice = random.Random(seed)
-    both = Firmware(plain=False, role=role), Firmware(plain=True, role=role)
-    for number in range(120):
-        what, detail = draw_write(dice)
-        if what == "pass":
-            clock.now += detail
-        fast, slow = (play(firmware, what, detail) for firmware in both)
-        assert fast == slow, (number, what)
-        assert both[0].seen() == both[1].seen(), (number, what)
+    both_ways(monkeypatch, role, seed, draw_write, 120)
 
 
 @pytest.fixture(params=["module-clocked", "controller-clocked"])
