@@ -347,16 +347,22 @@ def lose_and_reconnect(slots, server, lose):
     slots.stack.core.call("link", 1)
 
 
+def least(memories):
+    """What all of them hold. One may have been taken while a frame was on its way."""
+    return {name: min(memory[name] for memory in memories) for name in memories[0]}
+
+
 @pytest.mark.behaviour("T2")
 @pytest.mark.parametrize("lose", [lose_peer, lose_link])
 def test_lost_links_leave_everything_where_it_began(slots, lose):
     server = slots.net.server()
-    for _ in range(3):
+    before = []
+    for _ in range(10):
         lose_and_reconnect(slots, server, lose)
-    before = slots.stack.core.memory()
+        before.append(slots.stack.core.memory())
     for _ in range(CYCLES):
         lose_and_reconnect(slots, server, lose)
-    assert slots.stack.core.memory() == before
+    slots.until(lambda: slots.stack.core.memory() == least(before))
     assert active(slots) == 0
     assert slots.busy() == []
 
