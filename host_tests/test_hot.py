@@ -10,10 +10,11 @@ from fake_pins import RIGS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
+from stub_stack import StubStack
 
 from spinet import connection, hot, link, service, spi_master, spi_slave, stack, tcp_buffer, wire
 from spinet.service import Service
-from spinet.stack import ERR_ABRT, ERR_MEM, ERR_RST
+from spinet.stack import ERR_ABRT, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
 
 SOCKETS = 3
 PORT = 80
@@ -276,7 +277,11 @@ def test_data_on_its_way_to_a_connection_that_ends():
 
 
 @pytest.mark.behaviour("D4")
-def test_read_that_fails(role):
+@pytest.mark.parametrize("hidden", [0, EVENT_CLOSED | EVENT_ERROR])
+def test_read_that_fails(monkeypatch, role, hidden):
+    """Its own word is enough: the event that tells the same may not have come yet."""
+    events = StubStack.events
+    monkeypatch.setattr(StubStack, "events", lambda stack, h: events(stack, h) & ~hidden)
     seen = []
     for plain in (False, True):
         firmware = Firmware(plain, role)
