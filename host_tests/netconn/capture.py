@@ -6,7 +6,7 @@ import struct
 import time
 from typing import NamedTuple
 
-from namespace import DEVICE, MODULE
+from namespace import DEVICE, MODULE, PATIENCE
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 ETH_P_ALL = 3
@@ -80,7 +80,7 @@ class Capture:
         """The module's segments so far for which `wanted` holds."""
         return self.segments(lambda segment: segment.from_module and wanted(segment))
 
-    def wait_for(self, wanted, seconds=10):
+    def wait_for(self, wanted, seconds=PATIENCE):
         """The first segment for which `wanted` holds; fails when none comes in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

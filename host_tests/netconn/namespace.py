@@ -20,6 +20,8 @@ PEERS = ("10.77.0.1", "10.77.0.3")
 NOBODY = "10.77.0.99"
 NETMASK = "255.255.255.0"
 DEVICE = "tap0"
+PATIENCE = 30  # seconds until a test gives up; nothing is asserted about less
+FIRST_PORT, PORT_COUNT = 20000, 40000
 
 CLONE_NEWNET = 0x40000000
 TUNSETIFF = 0x400454CA
@@ -45,6 +47,8 @@ class Namespace:
     recording = None  # a pcap.PcapFile: the frames of every namespace go there; set before they are
 
     def __init__(self):
+        # In their order: a port that chance draws again may be one of a connection in TIME-WAIT.
+        self._ports = itertools.count()
         self.name = f"netconn-{os.getpid()}-{next(_numbers)}"
         _ip("netns", "add", self.name)
         try:
@@ -97,25 +101,28 @@ class Namespace:
     def socket(self, kind=socket.SOCK_STREAM, family=socket.AF_INET, proto=0):
         """A socket in the namespace, with a time-out so that no test can hang on it."""
         made = self.inside(lambda: socket.socket(family, kind, proto))
-        made.settimeout(10)
+        made.settimeout(PATIENCE)
         return made
 
+    def _next_port(self):
+        return FIRST_PORT + next(self._ports) % PORT_COUNT
+
     def connect(self, port, peer=PEERS[0], **options):
-        """A peer's connection to the stack. Options: receive_buffer, source_port."""
+        """A peer's connection to the stack. Options: receive_buffer."""
         made = self.socket()
         if "receive_buffer" in options:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options["receive_buffer"])
-        made.bind((peer, options.get("source_port", 0)))
+        made.bind((peer, self._next_port()))
         made.connect((MODULE, port))
         return made
 
     def begin_connect(self, port, peer=PEERS[0]):
         """A peer's connection that is only begun: the stack has to be served meanwhile."""
         made = self.socket()
-        made.bind((peer, 0))
+        made.bind((peer, self._next_port()))
         made.setblocking(False)
         made.connect_ex((MODULE, port))
-        made.settimeout(10)
+        made.settimeout(PATIENCE)
         return made
 
     def listen(self, port, peer=PEERS[0], backlog=8):

@@ -7,6 +7,8 @@ returns (count or error, bytes), `addresses` the 8 octets, `stats` and `memory` 
 import subprocess
 import time
 
+from namespace import PATIENCE
+
 ACCEPT, CONNECTED, DATA, ROOM, CLOSED, ERROR = 1, 2, 4, 8, 16, 32
 OK, MEM, RTE, WOULDBLOCK, USE, CONN, ABRT, RST, CLSD, ARG = (
     0,
@@ -121,12 +123,12 @@ class Rig:
         """All events of this handle that were collected so far."""
         return self._seen.get(handle, 0)
 
-    def until(self, handle, bits, seconds=10):
+    def until(self, handle, bits, seconds=PATIENCE):
         """Collect until one of `bits` came for `handle`; they are forgotten with that."""
         self.expect(lambda: self.seen(handle) & bits, seconds, f"event {bits} of {handle}")
         self._seen[handle] &= ~bits
 
-    def expect(self, condition, seconds=10, what="condition"):
+    def expect(self, condition, seconds=PATIENCE, what="condition"):
         """Collect events until `condition()` holds; fails when it does not in time."""
         end = time.monotonic() + seconds
         while not condition():
@@ -134,7 +136,7 @@ class Rig:
                 raise AssertionError(f"{what}: not within {seconds} s")
             self.gather()
 
-    def accepted(self, listener, seconds=10):
+    def accepted(self, listener, seconds=PATIENCE):
         """The next connection of a listener."""
         end = time.monotonic() + seconds
         while True:
@@ -145,7 +147,7 @@ class Rig:
             assert time.monotonic() < end, "nobody came"
             self.gather()
 
-    def read_all(self, handle, seconds=10):
+    def read_all(self, handle, seconds=PATIENCE):
         """Read and credit until the end of the stream: (its error, the bytes)."""
         received = bytearray()
         end = time.monotonic() + seconds
@@ -159,7 +161,7 @@ class Rig:
             self.recved(handle, max(0, count))
         raise AssertionError(f"stream did not end; {len(received)} bytes so far")
 
-    def write_all(self, handle, data, more=False, seconds=20):
+    def write_all(self, handle, data, more=False, seconds=PATIENCE):
         """Write everything, waiting for room as needed."""
         offset = 0
         end = time.monotonic() + seconds
@@ -174,7 +176,7 @@ class Rig:
 
     def finish(self):
         """End the process: (exit code, what it wrote to stderr)."""
-        _, errors = self._process.communicate(timeout=30)
+        _, errors = self._process.communicate(timeout=2 * PATIENCE)
         return self._process.returncode, errors
 
     def kill(self):

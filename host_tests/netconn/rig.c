@@ -15,9 +15,12 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "entry.h"
 #include "faults.h"
 #include "heap.h"
 #include "lwip/memp.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/priv/tcpip_priv.h"
 #include "netconn_core.h"
 #include "stack.h"
 #include "tap_netif.h"
@@ -170,10 +173,56 @@ static void do_stats(void) {
     printf("\n");
 }
 
+struct memory_call {
+    struct tcpip_api_call_data base;
+    int pcbs, time_wait, netconns, segments, blocks, held;
+};
+
+/* All at one moment, between two things that the stack does. */
+static err_t memory_in_stack(struct tcpip_api_call_data *data) {
+    struct memory_call *now = (struct memory_call *)data;
+    now->pcbs = heap_in_use(MEMP_TCP_PCB);
+    for (struct tcp_pcb *pcb = tcp_tw_pcbs; pcb != NULL; pcb = pcb->next) {
+        now->time_wait++;
+    }
+    now->netconns = heap_in_use(MEMP_NETCONN);
+    now->segments = heap_in_use(MEMP_TCP_SEG);
+    now->blocks = heap_blocks();
+    now->held = tap_netif_held();
+    return ERR_OK;
+}
+
 /* PCBs, TIME-WAIT PCBs, netconns, segments, heap blocks, held frames. */
 static void do_memory(void) {
-    printf("%d %d %d %d %d %d\n", heap_in_use(MEMP_TCP_PCB), stack_time_wait_pcbs(),
-           heap_in_use(MEMP_NETCONN), heap_in_use(MEMP_TCP_SEG), heap_blocks(), tap_netif_held());
+    struct memory_call now = {.pcbs = 0};
+    tcpip_api_call(memory_in_stack, &now.base);
+    printf("%d %d %d %d %d %d\n", now.pcbs, now.time_wait, now.netconns, now.segments, now.blocks,
+           now.held);
+}
+
+/* Bytes that were sent and are not acknowledged, and the window that the peer has left for more. */
+struct flight_call {
+    struct tcpip_api_call_data base;
+    entry_t *entry;
+    int bytes, window;
+};
+
+static err_t flight_in_stack(struct tcpip_api_call_data *data) {
+    struct flight_call *call = (struct flight_call *)data;
+    const struct tcp_pcb *pcb = call->entry->conn->pcb.tcp;
+    if (pcb != NULL) {
+        call->bytes = (int)(pcb->snd_nxt - pcb->lastack);
+        call->window = pcb->snd_wnd;
+    }
+    return ERR_OK;
+}
+
+static void do_flight(void) {
+    struct flight_call call = {.entry = entry_find((int)args[0])};
+    if (call.entry != NULL) {
+        tcpip_api_call(flight_in_stack, &call.base);
+    }
+    printf("%d %d\n", call.bytes, call.window);
 }
 
 static void do_active_pcbs(void) {
@@ -256,6 +305,7 @@ static const struct {
     {"wake_after", do_wake_after},
     {"stats", do_stats},
     {"memory", do_memory},
+    {"flight", do_flight},
     {"active_pcbs", do_active_pcbs},
     {"limit_pcbs", do_limit_pcbs},
     {"limit_blocks", do_limit_blocks},

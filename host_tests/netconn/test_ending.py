@@ -3,16 +3,19 @@
 import pytest
 from capture import FIN
 from capture import RST as RST_FLAG
-from namespace import reset
+from namespace import PATIENCE, reset
 from netconn_rig import ABRT, CLOSED, ERROR, OK
 
 SYN_SENT, ESTABLISHED, FIN_WAIT_2 = 2, 4, 6
+MINUTES = 300_000  # ms: how long lwIP itself holds on to a peer that does not answer
+LONG = 60_000  # ms that a connection may take to close: the peer's end comes first, however late
 
 
 def ends_of(capture):
-    """(FINs, RSTs) that the module sent."""
+    """(FINs, RSTs) that the module sent; a FIN that is repeated is one."""
+    fins = capture.sent(lambda segment: segment.flags & FIN)
     return (
-        len(capture.sent(lambda segment: segment.flags & FIN)),
+        len({segment.sequence + len(segment.data) for segment in fins}),
         len(capture.sent(lambda segment: segment.flags & RST_FLAG)),
     )
 
@@ -27,6 +30,7 @@ def is_empty(stack):
 @pytest.mark.behaviour("K1")
 def test_close_sends_what_is_queued_then_fin(stack, pair, capture):
     handle, peer = pair
+    stack.start(LONG, 0, 0)
     assert stack.write(handle, b"x" * 5000) == 5000
     assert stack.close(handle) == OK
     assert stack.memory()["netconns"] == 1
@@ -64,6 +68,7 @@ def test_close_after_a_reset(stack, pair, capture):
 @pytest.mark.behaviour("D5")
 def test_unread_data_at_close_does_not_cost_the_peer_its_answer(stack, pair, capture):
     handle, peer = pair
+    stack.start(LONG, 0, 0)
     peer.sendall(b"a request with a body that nobody reads" * 100)
     stack.expect(lambda: stack.readable(handle) > 3000)
     stack.write(handle, b"404")
@@ -81,15 +86,16 @@ def test_unread_data_at_close_does_not_cost_the_peer_its_answer(stack, pair, cap
 @pytest.mark.parametrize("data", [0, 3000], ids=["idle", "in-flight"])
 def test_close_to_a_vanished_peer_ends_in_time(stack, pair, capture, peer_ip, data):
     handle, _ = pair
-    stack.start(1000, 0, 0)
+    stack.start(10_000, 0, 0)
     stack.peer_dead(peer_ip, 1)
     if data:
         assert stack.write(handle, bytes(data)) == data
     began = stack.now()
     stack.close(handle)
     assert stack.stats()["dying"] == 1
+    stack.warp(10)
     stack.expect(lambda: is_empty(stack))
-    assert 1000 <= stack.now() - began < 4000
+    assert 10_000 <= stack.now() - began < MINUTES
     assert stack.stats()["overtime"] == 1
 
 
@@ -111,10 +117,11 @@ def test_close_to_a_closed_window_ends_in_time(stack, wire, capture):
 @pytest.mark.behaviour("D7")
 def test_peer_that_has_everything_but_stays_open_is_not_reset(stack, pair, capture):
     handle, peer = pair
-    stack.start(700, 0, 0)
+    stack.start(10_000, 0, 0)
     stack.write(handle, b"all")
     stack.close(handle)
     stack.expect(lambda: stack.active_pcbs(FIN_WAIT_2) == 1)
+    stack.warp(10)
     stack.expect(lambda: is_empty(stack))
     assert ends_of(capture) == (1, 0)
     assert peer.recv(10) == b"all"
@@ -156,13 +163,16 @@ def test_linger_zero_resets_at_once(stack, pair):
 @pytest.mark.behaviour("T3")
 def test_linger_seconds_try_an_orderly_end_first(stack, pair, capture, peer_ip):
     handle, _ = pair
-    stack.start(60000, 0, 0)
-    stack.linger(handle, 1)
+    stack.start(MINUTES, 0, 0)
+    stack.linger(handle, 10)
     stack.peer_dead(peer_ip, 1)
     stack.write(handle, b"unheard")
+    began = stack.now()
     stack.close(handle)
     assert stack.active_pcbs(-1) == 1
-    stack.expect(lambda: is_empty(stack), 5)
+    stack.warp(10)
+    stack.expect(lambda: is_empty(stack))
+    assert 10_000 <= stack.now() - began < MINUTES
 
 
 @pytest.mark.behaviour("T4")
@@ -170,18 +180,18 @@ def test_keepalive_finds_a_silent_peer(stack, pair, peer_ip):
     handle, _ = pair
     assert stack.keepalive(handle, 5, 1, 3) == OK
     stack.peer_dead(peer_ip, 1)
-    began = stack.now()
+    lost = stack.lost()
     stack.warp(10)
     stack.until(handle, ERROR)
     assert stack.error(handle) == ABRT
-    assert stack.now() - began < 12000
+    assert stack.lost() - lost == 4, "three times it is asked, then it is reset"
 
 
 @pytest.mark.behaviour("T4")
 @pytest.mark.parametrize("half_closed", [False, True])
 def test_keepalive_leaves_an_answering_peer_alone(stack, pair, half_closed):
     handle, peer = pair
-    stack.keepalive(handle, 1, 1, 3)
+    stack.keepalive(handle, 1, 1, 6)
     if half_closed:
         peer.shutdown(1)
         stack.until(handle, CLOSED)
@@ -204,20 +214,22 @@ def test_without_the_time_out_lwip_would_hold_on_for_minutes(stack, pair, peer_i
     stack.close(handle)
     stack.warp(300)
     began = stack.now()
-    stack.expect(lambda: stack.active_pcbs(-1) == 0, 20)
-    assert stack.now() - began > 300_000
+    stack.expect(lambda: stack.active_pcbs(-1) == 0, 2 * PATIENCE)
+    assert stack.now() - began > MINUTES
 
 
-def settled(stack):
-    """What the stack holds once no frame is on its way: the same three times in a row."""
-    seen = []
+FEW = 2  # blocks of lwIP's own, which come and go: a timer, a frame on its way
 
-    def is_quiet():
-        seen.append(stack.memory())
-        return len(seen) > 2 and seen[-1] == seen[-2] == seen[-3]
 
-    stack.expect(is_quiet)
-    return seen[-1]
+def without_blocks(memory):
+    """All but the blocks of the heap."""
+    return {**memory, "blocks": 0}
+
+
+def is_as(memory, before):
+    """Whether all has come back: each cycle that keeps anything keeps more than a few blocks."""
+    is_same = without_blocks(memory) == without_blocks(before)
+    return is_same and memory["blocks"] <= before["blocks"] + FEW
 
 
 @pytest.mark.behaviour("T2")
@@ -235,5 +247,5 @@ def test_lose_and_reconnect_ends_where_it_began(stack, wire, peer_ip):
         reset(peer)
         stack.peer_dead(peer_ip, 0)
         if cycle == 10:
-            before = settled(stack)
-    stack.expect(lambda: stack.memory() == before)
+            before = stack.memory()
+    stack.expect(lambda: is_as(stack.memory(), before))

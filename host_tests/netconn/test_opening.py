@@ -5,7 +5,7 @@ import struct
 import time
 
 import pytest
-from namespace import MODULE, NOBODY, PEERS, as_int, reset
+from namespace import MODULE, NOBODY, PATIENCE, PEERS, as_int, reset
 from netconn_rig import (
     ARG,
     CLSD,
@@ -20,8 +20,6 @@ from netconn_rig import (
     WOULDBLOCK,
     Rig,
 )
-
-PATIENCE = 10  # seconds
 
 
 def test_loopback_without_a_device(program):
@@ -141,17 +139,21 @@ def test_connect_to_a_silent_peer_returns_at_once(stack):
 @pytest.mark.behaviour("C8")
 def test_overlapping_attempts_do_not_mix(stack, wire, peer_ip):
     server = wire.listen(9000)
-    stack.start(0, 1500, 0)
+    stack.start(0, 60_000, 0)
     stack.peer_dead(peer_ip, 1)
+    began = stack.now()
     old = stack.connect(peer_ip, 9000)
-    stack.wait(1000)
+    stack.warp(10)
+    assert stack.wait(8000) == 0
+    stack.warp(1)
     new = stack.connect(peer_ip, 9000)
+    stack.start(0, stack.now() - began, 0)  # the old one's time is over, the new one has seconds
     stack.until(old, ERROR)
     assert stack.error(old) == TIMEOUT
     assert stack.error(new) == OK
     assert not stack.seen(new) & ERROR
     stack.peer_dead(peer_ip, 0)
-    stack.start(0, 20000, 0)
+    stack.start(0, 60_000, 0)
     stack.until(new, CONNECTED)
     server.accept()[0].close()
     assert stack.error(old) == TIMEOUT

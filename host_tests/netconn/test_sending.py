@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from capture import PSH, SYN
-from namespace import reset
+from namespace import PATIENCE, reset
 from netconn_rig import CLOSED, CLSD, ERROR, OK, ROOM, RST, WOULDBLOCK
 
 SEND_BUFFER = 5760
@@ -76,6 +76,7 @@ def test_partial_write_has_no_push(stack, pair, capture):
 @pytest.mark.behaviour("D1")
 def test_small_writes_without_push_are_gathered(stack, pair, capture):
     handle, peer = pair
+    stack.faults(0, 0, 0, 0, 200, 0, 1)  # else each may be acknowledged before the next is written
     for _ in range(60):
         assert stack.write(handle, b"0123456789", more=True) == 10
     assert stack.write(handle, b"end") == 3
@@ -87,12 +88,13 @@ def test_small_writes_without_push_are_gathered(stack, pair, capture):
 
 
 @pytest.mark.behaviour("D1")
-def test_push_of_nothing_pushes_what_waits(stack, pair, capture):
+def test_push_of_nothing_pushes_what_waits(stack, pair, capture, peer_ip):
     handle, peer = pair
-    stack.faults(0, 0, 0, 0, 100, 0, 1)  # nothing is acknowledged before all is written
+    stack.peer_dead(peer_ip, 1)  # nothing is acknowledged before all is written
     stack.write(handle, b"a" * 1000, more=True)
     stack.write(handle, b"b" * 1000, more=True)
     assert stack.write(handle, b"") == 0
+    stack.peer_dead(peer_ip, 0)
     assert receive(peer, 2000) == b"a" * 1000 + b"b" * 1000
     first, second = data_segments(capture)
     assert (first.flags & PSH, second.flags & PSH) == (0, PSH)
@@ -106,7 +108,7 @@ def test_accepted_bytes_arrive_in_order(stack, pair):
     reader = threading.Thread(target=lambda: received.append(receive(peer, len(sent))))
     reader.start()
     stack.write_all(handle, sent)
-    reader.join(20)
+    reader.join(2 * PATIENCE)
     assert received == [sent]
     stack.expect(lambda: stack.in_flight(handle) == 0)
 

@@ -87,29 +87,20 @@ void stack_warp(uint32_t factor) {
 
 struct count_call {
     struct tcpip_api_call_data call;
-    struct tcp_pcb **list;
     int state;
     int count;
 };
 
-static err_t count_list(struct tcpip_api_call_data *data) {
+static err_t count_active(struct tcpip_api_call_data *data) {
     struct count_call *call = (struct count_call *)data;
-    for (struct tcp_pcb *pcb = *call->list; pcb != NULL; pcb = pcb->next) {
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
         call->count += call->state < 0 || (int)pcb->state == call->state;
     }
     return ERR_OK;
 }
 
-static int count(struct tcp_pcb **list, int state) {
-    struct count_call call = {.list = list, .state = state};
-    tcpip_api_call(count_list, &call.call);
-    return call.count;
-}
-
-int stack_time_wait_pcbs(void) {
-    return count(&tcp_tw_pcbs, -1);
-}
-
 int stack_active_pcbs(int tcp_state) {
-    return count(&tcp_active_pcbs, tcp_state);
+    struct count_call call = {.state = tcp_state};
+    tcpip_api_call(count_active, &call.call);
+    return call.count;
 }

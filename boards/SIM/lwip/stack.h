@@ -28,8 +28,7 @@ void stack_interface(bool up);
 /* Warps the clock and makes the TCP/IP thread compute its timers anew. */
 void stack_warp(uint32_t factor);
 
-/* How many PCBs are in the lists: TIME-WAIT ones, and active ones of one TCP state (-1: all). */
-int stack_time_wait_pcbs(void);
+/* How many PCBs are active: in one TCP state, or in any but TIME-WAIT and listening (-1). */
 int stack_active_pcbs(int tcp_state);
 
 #endif
