@@ -8,7 +8,6 @@ asserts that everything has come back: handles, PCBs, netconns, segments, and a 
 
 import atexit
 import contextlib
-import ctypes
 import fcntl
 import functools
 import os
@@ -24,7 +23,17 @@ from pathlib import Path
 
 from capture import Capture
 from namespace import MODULE, NETMASK, PEERS, Namespace, as_int
-from slots import CALLS_IN_A_TURN, PATIENCE, Faults, SocketPeer, SocketServer, Spinning, next_port
+from slots import (
+    CALLS_IN_A_TURN,
+    NOTHING,
+    PATIENCE,
+    Faults,
+    PeersAtSockets,
+    SocketPeer,
+    SocketServer,
+    Spinning,
+    next_port,
+)
 
 from spinet.stack import (
     ERR_ARG,
@@ -46,11 +55,9 @@ STATS = (
 )
 MEMORY = ("pcbs", "time_wait", "netconns", "segments", "blocks", "held")
 RECEIVE_BUFFER = 16384  # of a peer, so that its window closes soon when it does not read
-SETTLED_MS = 60  # no acknowledgement takes longer on this wire; a window is shut when none came
 
-STUCK_S = 20  # no call waits longer: a callback has taken a lock that the caller holds
+STUCK_S = 3 * PATIENCE  # no call waits longer: a callback has taken a lock that the caller holds
 
-_SO_ATTACH_FILTER = 26
 _TCP_REPAIR = 19
 _LINE_MAX = 1 << 20
 
@@ -272,22 +279,13 @@ def count(answer):
     return max(0, answer)
 
 
-class Filter(ctypes.Structure):
-    """struct sock_fprog with one instruction."""
-
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
-
-
-_DROP_ALL = struct.pack("=HBBI", 6, 0, 0, 0)  # BPF: return 0
-
-
 class LwipPeer(SocketPeer):
     """The other end of one connection, which can also die without a word."""
 
     def vanish(self):
-        """From now on it answers nothing: no acknowledgement, no reset."""
-        program = bytes(Filter(1, _DROP_ALL))
-        self._sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        """From now on it answers nothing, ever: no acknowledgement, no reset."""
+        self.thaw()
+        self._hear_only(NOTHING)
 
     def bury(self):
         """Forget a vanished one: its computer has no connection any more, nobody was told."""
@@ -295,21 +293,21 @@ class LwipPeer(SocketPeer):
         self._sock.close()
 
 
-class LwipNet:
+class LwipNet(PeersAtSockets):
     """The lwIP stack and peers that are ordinary sockets of this computer."""
 
     kind = "lwip"
     knows_in_flight = True
     tells_local_port = True
     connections_most = None  # the PCBs are the limit, and then a SYN gets no answer
-    settled_ms = SETTLED_MS
+    peer_class = LwipPeer
     own_ip = as_int(MODULE)
     peer_ip = as_int(PEERS[0])
 
     def __init__(self, path=None):
+        super().__init__()
         self.wire = the_wire()
         self._faults = Faults()
-        self._open = []
         self.core = Core(path or built_program(), self.wire.tap_fd)
         self.stack = LwipStack(self.core, self._faults)
         self._get_known()
@@ -327,7 +325,8 @@ class LwipNet:
             reset_at_close(sock)
         try:
             self.stack.shut()
-            memory, stats = self.core.memory(), self.core.stats()
+            stats = self.core.stats()
+            memory = self._memory_at_rest()
         finally:
             code, errors = self.core.finish()
         assert (code, errors) == (0, "")
@@ -335,10 +334,17 @@ class LwipNet:
         assert (memory["netconns"], memory["segments"], memory["held"]) == (0, 0, 0)
         assert memory["pcbs"] == memory["time_wait"]
 
-    def keep(self, sock):
-        """Close this socket when the net is closed."""
-        self._open.append(sock)
-        return sock
+    def _memory_at_rest(self):
+        """What lwIP holds when no handshake is under way: a frame still to come ends one."""
+        limit = time.monotonic() + PATIENCE
+        while True:
+            memory = self.core.memory()
+            if memory["pcbs"] == memory["time_wait"] or time.monotonic() > limit:
+                return memory
+            time.sleep(0.001)
+
+    def _is_acknowledged(self, h):
+        return not self.core.call("flight", h)
 
     def begin_turn(self):
         """The transfers of one turn are counted."""
@@ -358,10 +364,9 @@ class LwipNet:
     def dial(self, port, receive_buffer=RECEIVE_BUFFER, peer=PEERS[0]):
         sock = self.keep(self.wire.socket())
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.settimeout(PATIENCE)
         sock.bind((peer, 0))
         sock.connect((MODULE, port))
-        return LwipPeer(sock)
+        return self.dialled_by(sock)
 
     def is_refused(self, port):
         try:
@@ -384,7 +389,7 @@ class LwipNet:
         sock.settimeout(PATIENCE)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         sock.listen(8)
-        return LwipServer(sock)
+        return SocketServer(sock, self.peer_of)
 
     def silent_port(self):
         """A full backlog: the computer drops further SYNs without an answer."""
@@ -395,14 +400,6 @@ class LwipNet:
             filler.setblocking(False)
             filler.connect_ex(sock.getsockname())
         return sock.getsockname()[1]
-
-
-class LwipServer(SocketServer):
-    """A peer that listens."""
-
-    def accept(self):
-        sock, _ = self._sock.accept()
-        return LwipPeer(sock)
 
 
 def reset_at_close(sock):
@@ -444,8 +441,3 @@ def the_wire():
 def capture():
     """What crosses the wire from now on."""
     return Capture(_namespace())
-
-
-def settle(seconds=0.05):
-    """Time for what is under way on the wire to arrive."""
-    time.sleep(seconds)

@@ -243,6 +243,7 @@ def test_a_peer_that_acknowledges_a_byte_now_and_then_is_given_up_at_the_limit(s
     slot, peer = slots.dialled()
     slots.fill(slot)
     slot.close()
+    peer.thaw()
     for _ in range(CLOSE_LIMIT_MS // (ACKNOWLEDGE_TIMEOUT_MS - 1)):
         peer._sock.recv(6000)
         slots.turns(5)

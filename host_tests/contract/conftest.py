@@ -8,7 +8,7 @@ import time
 import pytest
 from slots import ENDLESS, PATIENCE, PATIENCE_MS, wait_until
 
-from spinet.stack import EVENT_ROOM, INDEX_MASK
+from spinet.stack import INDEX_MASK
 
 BACKLOG = 8
 
@@ -107,24 +107,22 @@ class User:
 
     def fill(self, h):
         """Write until nothing is taken any more; returns how much was."""
-        total = 0
         block = bytes(2048)
-        while total < ENDLESS:
-            taken = self.write(h, block)
-            if taken <= 0 and not self._gets_room(h):
-                return total
-            total += max(0, taken)
-            self.turn(0)
-        raise AssertionError("the stack takes everything")
+        total = 0
+        moved = time.monotonic()
 
-    def _gets_room(self, h):
-        """Whether an acknowledgement that was under way made room."""
-        limit = time.monotonic() + self.net.settled_ms / 1000
-        while time.monotonic() < limit:
-            self.turn()
-            if self.stack.events(h) & EVENT_ROOM:
-                return True
-        return False
+        def takes():
+            nonlocal total, moved
+            taken = max(0, self.write(h, block))
+            if taken:
+                total += taken
+                moved = time.monotonic()
+            return taken > 0
+
+        while takes() or not self.net.is_shut(h, takes, time.monotonic() - moved):
+            assert total < ENDLESS, "the stack takes everything"
+            self.turn(0)
+        return total
 
 
 @pytest.fixture
