@@ -244,6 +244,14 @@ class PeersAtSockets:
         self._dialled[peer.address()] = peer
         return peer
 
+    def fill_backlog(self, server, new_socket):
+        """Let one wait that nobody accepts: no more have a place. The server's port."""
+        server.listen(0)
+        filler = self.keep(new_socket())
+        filler.connect(server.getsockname())
+        assert select.select([server], [], [], PATIENCE)[0]
+        return server.getsockname()[1]
+
     def is_shut(self, h, takes, waited_s):
         """Whether a dialled connection that takes nothing now takes nothing until its peer reads.
 
@@ -457,13 +465,8 @@ class SocketsNet(PeersAtSockets):
 
     def silent_port(self):
         """A full backlog: the computer drops further SYNs without an answer."""
-        address = (LOOPBACK_TEXT, self.free_port())
-        self.keep(socket.create_server(address, backlog=0))
-        for _ in range(3):
-            filler = self.keep(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(address)
-        return address[1]
+        server = self.keep(socket.create_server((LOOPBACK_TEXT, 0), backlog=0))
+        return self.fill_backlog(server, socket.socket)
 
 
 class PlainNet(SocketsNet):

@@ -2,7 +2,7 @@
 
 import pytest
 from capture import ACK, FIN, PSH, RST
-from lwip_net import LwipNet, capture
+from lwip_net import LwipNet, capture, has_come_back
 from slots import MAX_DATA, Slots, pattern
 
 from spinet import wire
@@ -125,11 +125,9 @@ def test_the_window_shuts_until_the_controller_reads_and_opens_fully_then(slots,
     slot, peer = slots.dialled()
     sent = peer.send(pattern(2 * WINDOW))
     slots.until(lambda: slot.readable() == WINDOW)
-    slots.turns()
-    assert frames.sent()[-1].window == 0
+    slots.until(lambda: frames.sent()[-1].window == 0)
     assert slots.read_all(slot, sent) == pattern(sent)
-    slots.turns(10)
-    assert frames.sent()[-1].window >= WINDOW - 2 * MSS
+    slots.until(lambda: frames.sent()[-1].window >= WINDOW - 2 * MSS)
     peer.send(pattern(100))
     slots.read_all(slot, 100)
     slots.until(lambda: frames.sent()[-1].window >= WINDOW - MSS)
@@ -266,7 +264,7 @@ def test_aborting_gives_all_back_before_it_returns(slots, many):
     assert active(slots) == 0
     after = slots.stack.core.memory()
     assert {**after, "blocks": 0} == {**before, "blocks": 0}
-    assert after["blocks"] <= before["blocks"] + 2  # ARP's entry of the peer, and a timer
+    slots.until(lambda: has_come_back(slots.stack.core.memory(), before))
 
 
 @pytest.mark.behaviour("T1", "C11")
@@ -280,9 +278,10 @@ def test_giving_up_an_attempt_frees_its_pcb(slots):
 # --- silent peers
 
 
-def ask_early(slots):
+def ask_early(slots, interval_s):
     """Keepalive in seconds of the stack's clock, which runs ten times faster."""
-    slots.manager.keep_idle_s, slots.manager.keep_interval_s, slots.manager.keep_count = 5, 1, 3
+    slots.manager.keep_idle_s, slots.manager.keep_count = 5, 3
+    slots.manager.keep_interval_s = interval_s
     slots.stack.core.call("warp", 10)
 
 
@@ -296,7 +295,7 @@ def probes(frames):
 @pytest.mark.behaviour("T4")
 @pytest.mark.parametrize("opened_by", ["dialled", "connected"])
 def test_a_silent_peer_is_found_out(slots, frames, opened_by):
-    ask_early(slots)
+    ask_early(slots, 1)
     slot, peer = getattr(slots, opened_by)()
     peer.send(b"last sign of life")
     slots.read_all(slot, 17)
@@ -308,7 +307,7 @@ def test_a_silent_peer_is_found_out(slots, frames, opened_by):
 
 @pytest.mark.behaviour("T4", "D6")
 def test_a_peer_that_answers_probes_is_left_alone(slots, frames):
-    ask_early(slots)
+    ask_early(slots, 10)  # an answer may be late
     slot, peer = slots.dialled()
     peer.send(b"hello")
     slots.read_all(slot, 5)
@@ -341,29 +340,22 @@ def lose_and_reconnect(slots, server, lose):
     lose(slots, peer)
     slots.write(slot, pattern(MAX_DATA))
     slot.close()
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)  # an acknowledgement may have been on its way
-    assert slot.state == wire.FREE
+    while slot.state != wire.FREE:  # as long as acknowledgements come that were on their way
+        slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
     peer.bury()
     slots.stack.core.call("link", 1)
-
-
-def least(memories):
-    """What all of them hold. One may have been taken while a frame was on its way."""
-    return {name: min(memory[name] for memory in memories) for name in memories[0]}
 
 
 @pytest.mark.behaviour("T2")
 @pytest.mark.parametrize("lose", [lose_peer, lose_link])
 def test_lost_links_leave_everything_where_it_began(slots, lose):
     server = slots.net.server()
-    before = []
-    for _ in range(10):
+    for _ in range(3):
         lose_and_reconnect(slots, server, lose)
-        before.append(slots.stack.core.memory())
+    before = slots.stack.core.memory()
     for _ in range(CYCLES):
         lose_and_reconnect(slots, server, lose)
-    slots.until(lambda: slots.stack.core.memory() == least(before))
+    slots.until(lambda: has_come_back(slots.stack.core.memory(), before))
     assert active(slots) == 0
     assert slots.busy() == []
 
@@ -401,7 +393,7 @@ def test_network_stop_leaves_no_pcb(slots):
     slots.listeners.stop(0)
     slots.turn()
     assert slots.busy() == []
-    assert active(slots) == 0
+    slots.until(lambda: active(slots) == 0)  # a handshake may have been under way
     assert slots.stack.core.memory()["netconns"] == 0
 
 

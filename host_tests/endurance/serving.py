@@ -115,7 +115,7 @@ class ServingModule:
         self._applications = {}
         self.wrong = 0
         self.idle = 0  # connections that the controller aborted because nothing came
-        self.before = None
+        self.before = self.after = None
         self._rest()
         self.core.call("warp", speed)
         self.before = self.memory()
@@ -170,13 +170,16 @@ class ServingModule:
         return not self.slots.busy() and not self.core.call("active_pcbs", -1)
 
     def settle(self):
-        """Let everything end, TIME-WAIT included; returns what lwIP holds then."""
+        """Let everything end, TIME-WAIT included."""
         self._turn_until(self.is_quiet)
         self.core.call("warp", TIME_WAIT_SPEED)
         self._turn_until(lambda: not self.core.memory()["time_wait"])
         # What lwIP does by its own timers, ARP for one, gives its memory back in a while.
-        self._turn_until(lambda: self.memory() == self.before)
-        return self.memory()
+        self._turn_until(self._is_as_before)
+
+    def _is_as_before(self):
+        self.after = self.memory()
+        return self.after == self.before
 
     def _turn_until(self, condition):
         limit = time.monotonic() + SETTLE_S
@@ -187,7 +190,7 @@ class ServingModule:
         """After settle(): what must be as it was, and what must be nothing."""
         return {
             "before": self.before,
-            "after": self.memory(),
+            "after": self.after,
             "slotsNotFree": self.slots.busy(),
             "stale": self.slots.stack.stale,
             "faults": self.slots.manager.faults,

@@ -3,6 +3,7 @@
 import pytest
 from capture import FIN
 from capture import RST as RST_FLAG
+from lwip_net import has_come_back
 from namespace import PATIENCE, reset
 from netconn_rig import ABRT, CLOSED, ERROR, OK
 
@@ -218,20 +219,6 @@ def test_without_the_time_out_lwip_would_hold_on_for_minutes(stack, pair, peer_i
     assert stack.now() - began > MINUTES
 
 
-FEW = 2  # blocks of lwIP's own, which come and go: a timer, a frame on its way
-
-
-def without_blocks(memory):
-    """All but the blocks of the heap."""
-    return {**memory, "blocks": 0}
-
-
-def is_as(memory, before):
-    """Whether all has come back: each cycle that keeps anything keeps more than a few blocks."""
-    is_same = without_blocks(memory) == without_blocks(before)
-    return is_same and memory["blocks"] <= before["blocks"] + FEW
-
-
 @pytest.mark.behaviour("T2")
 def test_lose_and_reconnect_ends_where_it_began(stack, wire, peer_ip):
     server = wire.listen(9000)
@@ -248,4 +235,4 @@ def test_lose_and_reconnect_ends_where_it_began(stack, wire, peer_ip):
         stack.peer_dead(peer_ip, 0)
         if cycle == 10:
             before = stack.memory()
-    stack.expect(lambda: is_as(stack.memory(), before))
+    stack.expect(lambda: has_come_back(stack.memory(), before))
