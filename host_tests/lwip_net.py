@@ -143,7 +143,7 @@ class Core:
     def finish(self):
         """End the process; (exit code, what it said)."""
         try:
-            _, errors = self._process.communicate(timeout=30)
+            _, errors = self._process.communicate(timeout=STUCK_S)
         finally:
             self._process.kill()
         return self._process.returncode, errors.decode()

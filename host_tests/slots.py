@@ -122,6 +122,14 @@ def next_port():
     return next(_PORTS)
 
 
+def free_port():
+    """A port of the loopback on which nobody listens, and that is handed out to nobody else."""
+    while True:
+        port = next_port()
+        with contextlib.suppress(OSError), socket.create_server((LOOPBACK_TEXT, port)):
+            return port
+
+
 class Filter(ctypes.Structure):
     """struct sock_fprog: what a socket hears."""
 
@@ -437,10 +445,7 @@ class SocketsNet(PeersAtSockets):
         self._calls.count = 0
 
     def free_port(self):
-        while True:
-            port = next_port()
-            with contextlib.suppress(OSError), socket.create_server((LOOPBACK_TEXT, port)):
-                return port
+        return free_port()
 
     def dial(self, port):
         return self.dialled_by(socket.create_connection((LOOPBACK_TEXT, port), PATIENCE))

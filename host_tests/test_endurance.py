@@ -4,7 +4,7 @@ import pytest
 from endurance import churn, interrupt, transfer
 
 CHURNED = 1500
-INTERRUPTED = 150
+INTERRUPTED = 100
 
 
 @pytest.mark.behaviour("N5", "D17", "D9", stack="lwip")

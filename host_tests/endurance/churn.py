@@ -160,12 +160,12 @@ def run(cycles, parallel, seed, advance=lambda done: None, program=None):
     return {**report, "failures": failures_of(report) + _too_many(report)}
 
 
-def run_crowd(kind_of, cycles, parallel, seed, advance, program):
+def run_crowd(kind_of, cycles, parallel, seed, advance, program, patience=None):
     """So many cycles against a module that serves; the report, without `failures`.
 
     `kind_of(churn)` gives what has Crowd's `cycle`, and a result() for the report.
     """
-    module = ServingModule(SPEED, program)
+    module = ServingModule(SPEED, program, patience)
     try:
         churn = Churn(module.net.wire, module.port)
         kind = kind_of(churn)

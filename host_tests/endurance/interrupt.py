@@ -9,13 +9,13 @@ from slots import pattern
 
 from endurance.churn import run_crowd
 from endurance.peers import Broken, receive
-from endurance.serving import failures_of
+from endurance.serving import Patience, failures_of
 
 SIZE = 200 * 1024
 HOLD_S = 0.5
 WAYS = ("reset", "close", "half-close", "vanish")
 DIRECTIONS = ("give", "take")
-CHUNK = 4096
+PATIENCE = Patience(stalled=20_000, idle=50_000)  # a peer has much to read and to send
 
 
 class Interruptions:
@@ -71,6 +71,6 @@ class Interruptions:
 def run(cycles, parallel, seed, advance=lambda done: None, program=None):
     """The whole run; a dictionary with what happened and, in `failures`, what should not have."""
     report = run_crowd(
-        lambda churn: Interruptions(churn.dial), cycles, parallel, seed, advance, program
+        lambda churn: Interruptions(churn.dial), cycles, parallel, seed, advance, program, PATIENCE
     )
     return {**report, "failures": failures_of(report)}

@@ -10,14 +10,14 @@ Time is the stack's: `speed` seconds of it pass in one second, for lwIP and for 
 """
 
 import time
+from typing import NamedTuple
 
 from lwip_net import LwipNet
 from slots import MAX_DATA, Slots, pattern
 
 from spinet import wire
 
-STALLED_MS = 2000  # the controller closes what made no progress for this long
-IDLE_MS = 20000  # and aborts what said nothing for this long; a busy computer is slow to speak
+LONGEST_TURN_S = 0.1  # more is not the module's time: the computer had none for this process
 SETTLE_S = 30  # seconds for everything to have come back at the end
 REST_S = 0.5
 TIME_WAIT_SPEED = 400  # TIME-WAIT is two minutes of the stack's clock
@@ -26,10 +26,21 @@ TURN_MS = 20
 _LIVE = (wire.CONNECTED, wire.OTHER_END_CLOSED)
 
 
+class Patience(NamedTuple):
+    """Milliseconds: a controller closes what makes no progress, and aborts what says nothing.
+
+    What a peer does to end that sooner may come late: a busy computer is slow to run its thread.
+    """
+
+    stalled: int = 2000
+    idle: int = 100_000
+
+
 class Application:
     """What the controller does with one connection."""
 
-    def __init__(self, slot, now):
+    def __init__(self, slot, now, patience):
+        self._patience = patience
         self.slot = slot
         self.token = slot.token()
         self._request = bytearray()
@@ -92,12 +103,12 @@ class Application:
             self._moved = slots.now
 
     def _is_idle(self, now):
-        return not self._out and not self._left and now - self._moved > IDLE_MS
+        return not self._out and not self._left and now - self._moved > self._patience.idle
 
     def _is_over(self, now):
         """Nothing to come and nothing to say; or the peer takes nothing any more."""
         if self._out or self._left:
-            return self.slot.cut_off() or now - self._moved > STALLED_MS
+            return self.slot.cut_off() or now - self._moved > self._patience.stalled
         given = self._step == self._give
         return given or self.slot.state == wire.OTHER_END_CLOSED
 
@@ -105,11 +116,13 @@ class Application:
 class ServingModule:
     """Slots, listener and controller. One thread calls turn() until the run is over."""
 
-    def __init__(self, speed=1, program=None):
+    def __init__(self, speed=1, program=None, patience=None):
         self.net = LwipNet(program)
         self.core = self.net.core
         self._speed = speed
-        self._began = time.monotonic()
+        self._patience = patience or Patience()
+        self._passed_s = 0.0
+        self._looked = time.monotonic()  # at the clock
         self.slots = Slots(self.net)
         self.port = self.slots.listen()
         self._applications = {}
@@ -122,7 +135,10 @@ class ServingModule:
 
     def pass_time(self):
         """One pass of the loop alone."""
-        self.slots.now = int((time.monotonic() - self._began) * 1000 * self._speed)
+        now = time.monotonic()
+        self._passed_s += min(now - self._looked, LONGEST_TURN_S)
+        self._looked = now
+        self.slots.now = int(self._passed_s * 1000 * self._speed)
         self.slots.turn(TURN_MS)
 
     def serve(self, crowd, probe, advance):
@@ -148,7 +164,9 @@ class ServingModule:
     def _serve(self, slot):
         application = self._applications.get(slot.number)
         if application is None or application.token != slot.token():
-            application = self._applications[slot.number] = Application(slot, self.slots.now)
+            application = self._applications[slot.number] = Application(
+                slot, self.slots.now, self._patience
+            )
         if not application.step(self.slots):
             self.wrong += application.wrong
             self.idle += application.was_idle

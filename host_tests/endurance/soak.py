@@ -10,13 +10,13 @@ Nothing of it is forgiven.
 import contextlib
 import os
 import random
-import socket
 import tempfile
 import time
 from pathlib import Path
 
 from raw_controller import RawController, listen_or_connect
 from sim_process import Sim
+from slots import free_port
 
 from endurance.console import EXPRESSIONS, Console
 from endurance.conversation import Conversation, Endings
@@ -136,8 +136,7 @@ class Soak:
         self._until(lambda: self.ask(wire.NETWORK_GET_STATUS)[1][0], "WiFi to connect")
 
     def _listen(self):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         self.ask(wire.NETWORK_LISTEN, data=listen_or_connect(self._port))
         if self._fetch_error():
             raise Broken(f"the module does not listen: {self.errors}")
