@@ -112,7 +112,7 @@ def test_a_reset_ends_every_connection_and_the_next_life_serves(network, start_s
     sim.power_on()
     for _ in range(3):
         assert sim.ask(LISTEN_OR_CONNECT, data=listen_or_connect(MODULE[1]))[0] == 0
-        with socket.create_connection(MODULE, timeout=10) as peer:
+        with socket.create_connection(MODULE, timeout=30) as peer:
             while sim.ask(GET_STATUS, 0)[1][0] != CONNECTED:
                 pass
             sim.controller.until(sim.controller.idle)  # no rise of this life counts for the next
