@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,13 @@ class Sim(SimProcess):
         """One transaction: (response, data)."""
         _, response, data = self.controller.transact(request(command, *args, **fields))
         return response, data
+
+    def ask_until(self, condition, command, *args, **fields):
+        """Ask again and again until condition(response, data) holds; that answer."""
+        limit = time.monotonic() + PATIENCE
+        while not condition(*(answer := self.ask(command, *args, **fields))):
+            assert time.monotonic() < limit, f"last answer: {answer}"
+        return answer
 
     def gone(self):
         """Read on until the module has closed the bus."""

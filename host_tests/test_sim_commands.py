@@ -4,6 +4,7 @@ import socket
 
 import pytest
 from own_network import own_network
+from own_port import own_port
 from raw_controller import PATIENCE, listen_or_connect
 from sim_process import TERMINATE, sim, start_sim
 from test_sim_bus import reset
@@ -21,20 +22,6 @@ def news(sim):
     """The last error's text."""
     response, data = sim.ask(19)
     return data[: max(0, response - 1)].decode()
-
-
-def until(sim, condition, *request):
-    """Ask until condition(response, data) holds."""
-    for _ in range(5000):
-        answer = sim.ask(*request)
-        if condition(*answer):
-            return answer
-    raise AssertionError(f"last answer: {answer}")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 @pytest.mark.behaviour("L1")
@@ -55,7 +42,7 @@ def test_join_and_status(sim):
     assert sim.ask(10, data=CONFIG)[0] == 0
     assert sim.ask(14, data=b"Workshop")[0] == 0
     state, response, data = sim.controller.transact(b"\x3e\x09" + bytes(4) + b"\0\x08" + bytes(4))
-    until(sim, lambda _response, data: data[0:4] == bytes([127, 0, 0, 1]), 9)
+    sim.ask_until(lambda _response, data: data[0:4] == bytes([127, 0, 0, 1]), 9)
     data = sim.ask(9)[1]
     assert data[44:53] == b"Workshop\0"
     assert data[16] == 256 - 48
@@ -65,12 +52,21 @@ def test_join_and_status(sim):
     assert (state, response) in ((1, 168), (4, 168))
 
 
+def scan_again(sim):
+    """What a networkStartScan is told while another one is under way.
+
+    SIM scans for 150 ms. When we are stopped for longer the second one just begins another, and the
+    next may be in time.
+    """
+    assert sim.ask(24)[0] == 0
+    return sim.ask_until(lambda response, _data: response, 24)[0]
+
+
 @pytest.mark.behaviour("L1")
 def test_scan(sim):
     assert sim.ask(25)[0] == -12
-    assert sim.ask(24)[0] == 0
-    assert sim.ask(24)[0] == -13
-    response, data = until(sim, lambda response, _data: response != -13, 25)
+    assert scan_again(sim) == -13
+    response, data = sim.ask_until(lambda response, _data: response != -13, 25)
     assert response == 135
     assert data[0:4] == bytes([256 - 48, 3, 3, 1])
     assert data[12:45] == b"Workshop".ljust(33, b"\0")
@@ -94,7 +90,7 @@ def test_listen_twice_stop_and_a_port_that_is_taken(sim):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert sim.ask(7, data=listen_or_connect(taken.getsockname()[1]))[0] == 0
         assert news(sim) == "Listen failed"
-    port = free_port()
+    port = own_port()
     for _ in range(2):
         assert sim.ask(7, data=listen_or_connect(port))[0] == 0
         assert news(sim) == ""
@@ -104,16 +100,16 @@ def test_listen_twice_stop_and_a_port_that_is_taken(sim):
 
 
 def test_connection_from_outside(sim):
-    port = free_port()
+    port = own_port()
     sim.ask(7, data=listen_or_connect(port, protocol=2))
     with socket.create_connection(("127.0.0.1", port)) as peer:
-        _, data = until(sim, lambda _response, data: data[0] == 2, 6, 0)
+        _, data = sim.ask_until(lambda _response, data: data[0] == 2, 6, 0)
         assert data[2] == 2
         assert int.from_bytes(data[4:6], "little") == port
         assert int.from_bytes(data[6:8], "little") == peer.getsockname()[1]
         assert data[8:12] == bytes([127, 0, 0, 1])
         peer.sendall(b"ping")
-        assert until(sim, lambda response, _data: response, 4, 0)[1] == b"ping"
+        assert sim.ask_until(lambda response, _data: response, 4, 0)[1] == b"ping"
         assert sim.ask(5, 0, flags=3, data=b"pong")[0] == 4
         assert peer.recv(10) == b"pong"
         assert peer.recv(10) == b""
@@ -125,11 +121,11 @@ def test_connection_to_outside(sim):
         assert sim.ask(3, data=listen_or_connect(port, LOOPBACK, 4))[0] == 0
         peer, _ = server.accept()
         with peer:
-            until(sim, lambda _response, data: data[0] == 2, 6, 0)
+            sim.ask_until(lambda _response, data: data[0] == 2, 6, 0)
             assert sim.ask(16)[0] == 0  # networkStop
             with pytest.raises(ConnectionResetError):
                 peer.recv(1)
-    until(sim, lambda _response, data: data[0] == 0, 6, 0)
+    sim.ask_until(lambda _response, data: data[0] == 0, 6, 0)
 
 
 @pytest.mark.behaviour("C11")
@@ -139,7 +135,7 @@ def test_connection_to_a_name(sim):
         assert sim.ask(3, data=record)[0] == 0
         peer, _ = server.accept()
         with peer:
-            _, data = until(sim, lambda _response, data: data[0] == 2, 6, 0)
+            _, data = sim.ask_until(lambda _response, data: data[0] == 2, 6, 0)
             assert data[8:12] == bytes([127, 0, 0, 1])
 
 
@@ -147,10 +143,10 @@ def test_connection_to_a_name(sim):
 def test_connection_to_a_name_that_nobody_has(sim):
     name = b"x" * 64  # longer than a label may be: nobody is asked
     assert sim.ask(3, data=listen_or_connect(80) + name)[0] == 0
-    until(sim, lambda _response, data: data[0] == 4, 6, 0)
+    sim.ask_until(lambda _response, data: data[0] == 4, 6, 0)
     assert news(sim) == "host not found: " + name.decode()
     sim.ask(1, 0)
-    until(sim, lambda _response, data: data[0] == 0, 6, 0)
+    sim.ask_until(lambda _response, data: data[0] == 0, 6, 0)
 
 
 @pytest.mark.behaviour("C9", "C10")
@@ -163,11 +159,11 @@ def test_calling_home(sim):
         for text in (b"who is there?", b"you again?"):
             peer, _ = server.accept()
             with peer:
-                _, data = until(sim, lambda _response, data: data[0] == 2, 6, 0)
+                _, data = sim.ask_until(lambda _response, data: data[0] == 2, 6, 0)
                 assert data[2] == 4
                 assert data[4:8] == port.to_bytes(2, "little") * 2
                 peer.sendall(text)
-                assert until(sim, lambda response, _data: response, 4, 0)[1] == text
+                assert sim.ask_until(lambda response, _data: response, 4, 0)[1] == text
                 assert sim.ask(5, 0, flags=3, data=b"the printer")[0] == 11
                 assert peer.makefile("rb").read() == b"the printer"
         assert sim.ask(7, flags=8, data=listen_or_connect(port, limit=0))[0] == 0

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pty
 import threading
+import time
 
 import pytest
 from raw_controller import PATIENCE, request
@@ -96,10 +97,11 @@ def plant_login(sim, ssid, protocol, credentials):
 def outcome(sim, ssid):
     """Try to join, and stop; the last error that came."""
     assert sim.ask(14, data=ssid)[0] == 0
-    for _ in range(5000):
+    state = response = 0
+    limit = time.monotonic() + PATIENCE
+    while not response and state != 4:
+        assert time.monotonic() < limit, f"state {state}"
         state, response, data = sim.controller.transact(request(19))
-        if response or state == 4:
-            break
     sim.ask(16)
     return data[: max(0, response - 1)]
 

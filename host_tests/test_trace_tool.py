@@ -12,7 +12,8 @@ import tty
 from pathlib import Path
 
 import pytest
-from raw_controller import listen_or_connect
+from own_port import own_port
+from raw_controller import PATIENCE, listen_or_connect
 from sim_process import start_sim
 
 __all__ = ["start_sim"]
@@ -35,14 +36,9 @@ def trace(*arguments):
     return document["events"]
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 def one_connection(sim):
     """A connection that the controller closes; its local port."""
-    port = free_port()
+    port = own_port()
     assert sim.ask(7, data=listen_or_connect(port))[0] == 0
     with socket.create_connection(("127.0.0.1", port)):
         state_is(sim, 2)
@@ -52,10 +48,7 @@ def one_connection(sim):
 
 
 def state_is(sim, state):
-    for _ in range(5000):
-        if sim.ask(6, 0)[1][0] == state:
-            return
-    raise AssertionError(f"state {state} never came")
+    sim.ask_until(lambda _response, data: data[0] == state, 6, 0)
 
 
 def check(events, port):
@@ -69,15 +62,22 @@ def check(events, port):
 
 
 class Cable:
-    """Two pseudo-terminals joined: a program is on one, whoever opens `port` on the other."""
+    """Two pseudo-terminals joined: a program is on one, whoever opens `port` on the other.
+
+    Programs on it are ended before it is closed.
+    """
 
     def __init__(self):
         self._masters, self._slaves = zip(*(pty.openpty() for _ in range(2)), strict=True)
         tty.setraw(self._slaves[1])  # a cable has no echo
         self.program = self._slaves[0]
         self.port = os.ttyname(self._slaves[1])
-        for here, there in (self._masters, self._masters[::-1]):
-            threading.Thread(target=self._carry, args=(here, there), daemon=True).start()
+        self._carriers = [
+            threading.Thread(target=self._carry, args=ends, daemon=True)
+            for ends in (self._masters, self._masters[::-1])
+        ]
+        for carrier in self._carriers:
+            carrier.start()
 
     def _carry(self, here, there):
         with contextlib.suppress(OSError):
@@ -85,7 +85,12 @@ class Cable:
                 os.write(there, os.read(here, 4096))
 
     def close(self):
-        for end in (*self._slaves, *self._masters):
+        for end in self._slaves:
+            os.close(end)
+        for carrier in self._carriers:
+            carrier.join(PATIENCE)  # else it would read from whatever gets its number next
+            assert not carrier.is_alive()
+        for end in self._masters:
             os.close(end)
 
 
@@ -96,7 +101,7 @@ def cable():
     cable.close()
 
 
-def test_from_the_repl_while_it_serves(start_sim, cable):
+def test_from_the_repl_while_it_serves(cable, start_sim):
     sim = start_sim(
         "module-clocked",
         "--repl",
@@ -120,8 +125,5 @@ def test_from_the_console_after_diagnostics(start_sim, tmp_path):
     for _ in range(50):
         assert sim.ask(0)[0] == 0  # it goes on serving while it prints, a line in each pass
     sim.ask(16)
-    for _ in range(5000):
-        if "~trace end" in log.read_text():
-            break
-        sim.ask(0)
+    sim.ask_until(lambda *_: "~trace end" in log.read_text(), 0)
     check(trace("--log", str(log)), port)
