@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from own_network import WITH_TAP
+from own_port import own_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMS = {
@@ -22,13 +23,7 @@ SIMS = {
 COMMAND = Path(sys.executable).parent / "spinet-controller"
 PATIENCE = 60.0
 SERVICES = ("https", "ftp", "telnet")
-
-
-def free_port():
-    """A TCP port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+UNHURRIED = ("--timeout", "60", "--time-scale", "100")  # whoever has to wait for a processor
 
 
 def eventually(condition, what):
@@ -52,8 +47,8 @@ class Printer:
     def __init__(self, stack, role, folder, *, serves=(), options=(), **environment):
         self.files = folder / "files"
         self.files.mkdir()
-        self.port = free_port()
-        self.ports = {name: free_port() if name in serves else 0 for name in SERVICES}
+        self.port = own_port()
+        self.ports = {name: own_port() if name in serves else 0 for name in SERVICES}
         self._options = [*options, "--tls-folder", str(folder / "tls")]
         self.output = []
         self._process = subprocess.Popen(
@@ -76,6 +71,7 @@ class Printer:
             "serve",
             *("--sim", str(SIMS[stack]), "--bus-port", "0"),
             *("--role", role),
+            *UNHURRIED,
             *("--port", str(self.port)),
             *("--files", str(self.files)),
             *(part for name in SERVICES for part in (f"--{name}-port", str(self.ports[name]))),

@@ -48,4 +48,4 @@ def test_files_cross_a_bad_wire_unchanged_both_ways(printer_with, tmp_path):
 
 def test_nothing_crosses_a_wire_that_loses_everything(printer_with):
     printer = printer_with("drop=1000")
-    assert curl("--max-time", "2", printer.url + "/") == 28  # curl's time-out
+    assert curl("--max-time", "1", printer.url + "/") == 28  # curl's time-out

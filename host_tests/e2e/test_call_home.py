@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from own_network import WITH_TAP, own_network
-from printer_process import COMMAND, PATIENCE, SIMS
+from printer_process import COMMAND, PATIENCE, SIMS, UNHURRIED
 
 # with_tap.py gives lwIP the second address of its network and this computer the first.
 ON_TAP = ("sh", "-c", 'exec "$@" "${SPINET_ADDRESS%.*}.1" "$PEER_PORT"', "sh")
@@ -32,7 +32,8 @@ def server(stack):
 def calling(stack, server, *options):
     """spinet-controller, whose module calls this computer's end."""
     port = str(server.getsockname()[1])
-    command = [COMMAND, "call-home", "--sim", SIMS[stack], "--bus-port", "0", *options]
+    module = ("--sim", SIMS[stack], "--bus-port", "0", *UNHURRIED)
+    command = [COMMAND, "call-home", *module, *options]
     process = subprocess.Popen(
         [*WITH_TAP, *ON_TAP, *command] if stack == "lwip" else [*command, "127.0.0.1", port],
         env={**os.environ, "PEER_PORT": port},

@@ -24,7 +24,7 @@ def lftp(printer, commands, check=True):
         ],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=4 * PATIENCE,
         check=False,
     )
     said = done.stdout + done.stderr
@@ -45,7 +45,7 @@ def alone(printer):
 def printer(full_printer):
     """The printer, without a file."""
     for path in full_printer.files.iterdir():
-        path.unlink()
+        path.unlink(missing_ok=True)
     yield full_printer
     eventually(lambda: alone(full_printer), "all sockets free again")
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from printer_process import pattern
+from printer_process import PATIENCE, pattern
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -17,13 +17,18 @@ CHROMIUM_FLAGS = [
 ]
 
 
+expect.set_options(timeout=1000 * PATIENCE)
+
+
 @pytest.fixture
 def page():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS
+            executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS, timeout=1000 * PATIENCE
         )
-        yield browser.new_page()
+        page = browser.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        yield page
         browser.close()
 
 
@@ -38,7 +43,7 @@ def test_the_page_uploads_with_progress_and_downloads_the_same_bytes(printer, pa
     page.set_input_files("input[type=file]", str(source))
     expect(page.get_by_role("progressbar").first).to_be_visible()
     link = page.get_by_role("link", name="part.gcode")
-    expect(link).to_be_visible(timeout=60_000)
+    expect(link).to_be_visible()
 
     with page.expect_download() as download:
         link.click()
@@ -69,12 +74,12 @@ def test_the_page_shows_the_module_and_its_networks(full_printer, page):
     page.on("dialog", lambda dialog: dialog.accept())
     remembered.get_by_role("button", name="Join Attic").click()
     row = remembered.get_by_role("listitem").filter(has_text="Attic")
-    expect(row.get_by_text("joined")).to_be_visible(timeout=60_000)
+    expect(row.get_by_text("joined")).to_be_visible()
     assert full_printer.status()["module"]["ssid"] == "Attic"
 
     remembered.get_by_role("button", name="Join Workshop").click()
     row = remembered.get_by_role("listitem").filter(has_text="Workshop")
-    expect(row.get_by_text("joined")).to_be_visible(timeout=60_000)
+    expect(row.get_by_text("joined")).to_be_visible()
     remembered.get_by_role("button", name="Forget Attic").click()
     expect(remembered.get_by_role("listitem")).to_have_count(1)
     expect(page.locator("#chart-out")).to_have_attribute("d", re.compile("^M.*L"))

@@ -16,7 +16,7 @@ BIG = 64 * MIB
 def curl(*arguments):
     """Run curl quietly; fails with what it said."""
     done = subprocess.run(
-        ["curl", "--silent", "--show-error", "--fail", "--max-time", "240", *arguments],
+        ["curl", "--silent", "--show-error", "--fail", "--max-time", "600", *arguments],
         capture_output=True,
         check=False,
     )
@@ -44,7 +44,9 @@ def all_slots_serve(printer):
     holders = [printer.connect() for _ in range(8)]
     for sock in holders:
         sock.sendall(b"GET /api/files HTTP/1.1\r\nHost: printer\r\n\r\n")
-    answers = [sock.recv(15) for sock in holders]  # none of them closes before all have theirs
+    answers = [
+        sock.recv(15, socket.MSG_WAITALL) for sock in holders
+    ]  # none of them closes before all have theirs
     for sock in holders:
         sock.close()
     return answers == [b"HTTP/1.1 200 OK"] * 8
