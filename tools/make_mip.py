@@ -25,21 +25,24 @@ from exit_code import exit_code
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where they go")
-    build = parser.parse_args().build.resolve()
-    return exit_code(lambda: make_all(build), CompileError)
+    parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where things go")
+    parser.add_argument("--into", type=Path, help="where the packages go (BUILD/mip)")
+    options = parser.parse_args()
+    build = options.build.resolve()
+    into = (options.into or build / "mip").resolve()
+    return exit_code(lambda: make_all(build, into), CompileError)
 
 
-def make_all(build: Path) -> None:
+def make_all(build: Path, into: Path) -> None:
     for architecture in ARCHITECTURES:
-        print(f"The package for {architecture} is ready: {make(architecture, build)}")
+        print(f"The package for {architecture} is ready: {make(architecture, build, into)}")
 
 
-def make(architecture: str, build: Path) -> Path:
+def make(architecture: str, build: Path, into: Path) -> Path:
     """Compile and list; the package.json. Raises CompileError."""
     package = json.loads((PROJECT / "package.json").read_text())
     compiler = cross_compiler(releases()[-1], build)
-    folder = build / "mip" / architecture
+    folder = into / architecture
     shutil.rmtree(folder, ignore_errors=True)
     names = []
     for name, source in package["urls"]:
