@@ -272,8 +272,7 @@ def test_ctrl_c_leaves_nothing():
     assert not [pid for pid in started if is_running(pid)]
 
 
-def test_a_module_that_does_not_start_is_one_line(monkeypatch):
-    monkeypatch.setattr(bench_sim, "BOOT_S", 0.2)
+def test_a_module_that_does_not_start_is_one_line():
     with pytest.raises(bench_sim.Failed, match=r"did not start \(its process: 1\)"):
         asyncio.run(bench_sim.module_echo("/bin/false", 1))
 

@@ -103,11 +103,15 @@ async def sim(program, sck_hz=None):
 
 async def booted(module, child):
     """Return when the module has; Failed when it does not, or its process has ended."""
+    boot, end = asyncio.create_task(module.boot()), asyncio.create_task(child.wait())
     try:
-        async with asyncio.timeout(BOOT_S):
-            await module.boot()
-    except TimeoutError:
-        raise Failed(f"the module did not start (its process: {child.returncode})") from None
+        await asyncio.wait((boot, end), timeout=BOOT_S, return_when=asyncio.FIRST_COMPLETED)
+        if not boot.done():
+            raise Failed(f"the module did not start (its process: {child.returncode})")
+        boot.result()
+    finally:
+        boot.cancel()
+        end.cancel()
 
 
 @asynccontextmanager
