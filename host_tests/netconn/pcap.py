@@ -28,13 +28,14 @@ class PcapFile:
         self._lock = threading.Lock()
         self._file = path.open("wb")
         self._file.write(FILE_HEADER.pack(MAGIC, 2, 4, 0, 0, SNAP, ETHERNET))
+        self._began = time.time_ns() - time.monotonic_ns()  # frames are in order, clock set or not
         self.frames = 0
 
     def add(self, frame):
         """One Ethernet frame, seen now."""
-        seconds, nanoseconds = divmod(time.time_ns(), 10**9)
-        header = FRAME_HEADER.pack(seconds, nanoseconds, len(frame), len(frame))
         with self._lock:
+            seconds, nanoseconds = divmod(self._began + time.monotonic_ns(), 10**9)
+            header = FRAME_HEADER.pack(seconds, nanoseconds, len(frame), len(frame))
             self._file.write(header + frame)
             self.frames += 1
 
