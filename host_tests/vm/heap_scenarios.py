@@ -11,12 +11,14 @@ from radio import SimRadio
 from spinet import hot, wire
 from spinet.discovery import Silent
 from spinet.networks import Network
+from spinet.port import ticks_diff, ticks_ms
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
 from spinet.tcp_buffer import copy
 
 RECEIVED = 16384  # what a bench remembers of what its peer received
+PATIENCE_MS = 30000  # until what others have to do is given up: the peer, lwIP's thread
 LOOPBACK = 0x0100007F
 NOBODYS_PORT = 9
 UNNAMED = Network(bytes(112))
@@ -166,11 +168,10 @@ class Bench:
         self.passes(1)
         self.connect_peer(resets)
         self.received_count = 0
-        for _ in range(1000):
-            if self.slot().state == wire.CONNECTED:
-                return
+        began = ticks_ms()
+        while self.slot().state != wire.CONNECTED:
+            check_time(began, "the peer was not accepted")
             self.passes(1)
-        raise ValueError("the peer was not accepted")
 
     def slot(self):
         return self.service.manager.slots[0]
@@ -217,13 +218,23 @@ class Bench:
         return self.spi.shifted[12]
 
     def readable(self):
-        """bytesAvailable, asked for until there are some, or the state changes."""
-        for _ in range(1000):
+        """bytesAvailable, asked for until there are some."""
+        n = 0
+        began = ticks_ms()
+        while not n:
+            check_time(began, "no data arrives")
             self.status()
             n = self.spi.shifted[24] | self.spi.shifted[25] << 8
-            if n:
-                return n
-        raise ValueError("no data arrives")
+        return n
+
+    def wait_for_room(self, n):
+        """Until a connWrite of so many bytes will be taken whole."""
+        room = -1
+        began = ticks_ms()
+        while room < n:
+            check_time(began, "there is no room")
+            self.status()
+            room = self.spi.shifted[26] | self.spi.shifted[27] << 8
 
     def send_from_peer(self, n):
         if self.send(n) != n:
@@ -237,12 +248,11 @@ class Bench:
         return n
 
     def peer_receives(self, n):
-        for _ in range(100000):
-            if self.received_count >= n:
-                return
+        began = ticks_ms()
+        while self.received_count < n:
+            check_time(began, "the peer misses bytes")
             self.take_at_peer()
             self.passes(1)
-        raise ValueError("the peer misses bytes")
 
     def write(self, n, flags):
         copy(self.spi.message, EVEN, wire.DATA << 16, n)
@@ -260,11 +270,16 @@ def expect(got, wanted):
         raise ValueError("%d instead of %d" % (got, wanted))
 
 
+def check_time(began, problem):
+    """Give up what has taken too long."""
+    if ticks_diff(ticks_ms(), began) > PATIENCE_MS:
+        raise ValueError(problem)
+
+
 def expect_state(bench, wanted):
-    for _ in range(1000):
-        if bench.status() == wanted:
-            return
-    raise ValueError("state %d never came, it is %d" % (wanted, bench.status()))
+    began = ticks_ms()
+    while bench.status() != wanted:
+        check_time(began, "a state never came")
 
 
 # --- scenarios: everything in them runs with the heap locked
@@ -291,18 +306,18 @@ def read_in_one_pass(bench):
     # Data, its event and the connRead meet in one pass of the loop; lwIP gets it in two segments.
     bench.send_from_peer(2048)
     got = 0
-    for _ in range(1000):
+    began = ticks_ms()
+    while got < 2048:
+        check_time(began, "the data did not come")
         n = bench.transact(4, 0, 0, 2048)
         for i in range(n):
             expect(bench.spi.shifted[12 + i], EVEN[got + i])
         got += n
-        if got == 2048:
-            return
-    raise ValueError("the data did not come")
 
 
 def write(bench):
     for _ in range(4):
+        bench.wait_for_room(2048)
         expect(bench.write(2048, 0), 2048)
     bench.peer_receives(8192)
     same(bench.received, 0, 8192)
@@ -332,7 +347,9 @@ def room(bench):
     else:
         raise ValueError("never full")
     taken = 0
+    began = ticks_ms()
     while taken < sent:
+        check_time(began, "the peer misses bytes")
         bench.received_count = 0
         if bench.take_at_peer() > 0:
             taken += bench.received_count
@@ -414,9 +431,9 @@ def calling_home(bench):
     sessions = bench.service.sessions
     sessions.call(LOOPBACK, NOBODYS_PORT, b"", 0, 1, 0)
     sessions.entries[0]._streak = 6  # the next one is a minute away
-    for _ in range(1000):
-        if sessions.entries[0].failures:
-            break
+    began = ticks_ms()
+    while not sessions.entries[0].failures:
+        check_time(began, "nobody refused")
         bench.passes(1)
     micropython.heap_lock()
     bench.passes(10)
