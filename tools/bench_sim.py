@@ -96,7 +96,9 @@ async def sim(program, sck_hz=None):
     with tempfile.TemporaryDirectory() as state:
         async with VirtualBus(0, role=Role.MODULE_CLOCKED, sck_hz=sck_hz) as bus:
             command = (program, "-m", "sim", "--port", str(bus.port), "--state", state)
-            made = Module(bus, time_scale=TIME_SCALE)  # before there is a module, which may come at once
+            made = Module(
+                bus, time_scale=TIME_SCALE
+            )  # before there is a module, which may come at once
             async with process(*command) as child, made as module:
                 await booted(module, child)
                 yield module, child.pid
