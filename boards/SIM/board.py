@@ -9,7 +9,7 @@ import os
 
 from air import AirRadio
 from radio import SimRadio
-from virtual_bus import CONTROLLER_CLOCKED, say
+from virtual_bus import CONTROLLER_CLOCKED, PATIENCE_MS, say
 
 from spinet import VERSION, port, wire
 from spinet.networks import Store
@@ -59,8 +59,10 @@ class Board:
     def link_port(self):
         """The link in the role of this bus."""
         bus = self.bus
-        port_class = SpiSlave if bus.role == CONTROLLER_CLOCKED else SpiMaster
-        return port_class(bus, bus.cs, bus.data_ready, bus.transfer_ready)
+        pins = bus.cs, bus.data_ready, bus.transfer_ready
+        if bus.role == CONTROLLER_CLOCKED:
+            return SpiSlave(bus, *pins, patience_ms=PATIENCE_MS)
+        return SpiMaster(bus, *pins)
 
     def radio(self):
         """That network, as a radio."""

@@ -18,7 +18,9 @@ MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)
 
 _RETRY_MS = const(100)
-_PATIENCE_MS = const(5000)  # a controller that takes or gives nothing for so long has died
+# A controller that takes or gives nothing for so long has died. Ten times what a board allows: the
+# controller may have to wait for a processor.
+PATIENCE_MS = const(5000)
 _IN = const(1)  # poll flag
 
 # Why a connection ended.
@@ -74,7 +76,7 @@ class VirtualBus:
             time.sleep_ms(_RETRY_MS)
         self.key = self._sock.fileno()
         self._poll.register(self.key, _IN)
-        self._bus.connected(self.key, _PATIENCE_MS, self._version)
+        self._bus.connected(self.key, PATIENCE_MS, self._version)
         return True
 
     def connected(self):
