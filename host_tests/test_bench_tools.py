@@ -272,9 +272,20 @@ def test_ctrl_c_leaves_nothing():
     assert not [pid for pid in started if is_running(pid)]
 
 
-def test_a_module_that_does_not_start_is_one_line():
+def test_a_module_that_does_not_start_is_one_line(monkeypatch):
+    monkeypatch.setattr(bench_sim, "BOOT_S", 10 * PATIENCE)  # its end is enough
+    start = bench_sim.module_echo("/bin/false", 1)
     with pytest.raises(bench_sim.Failed, match=r"did not start \(its process: 1\)"):
-        asyncio.run(bench_sim.module_echo("/bin/false", 1))
+        asyncio.run(asyncio.wait_for(start, PATIENCE))
+
+
+def test_a_module_that_says_nothing_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(bench_sim, "BOOT_S", 0.2)
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\nexec cat\n")
+    silent.chmod(0o755)
+    with pytest.raises(bench_sim.Failed, match=r"did not start \(its process: None\)"):
+        asyncio.run(bench_sim.module_echo(str(silent), 1))
 
 
 # -- the picture ------------------------------------------------------------------------
