@@ -1,5 +1,6 @@
 """The command line as a person or a script meets it, against the fake module as a program."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from spinet_controller.cli import bench
 from spinet_controller.cli.main import main
 from spinet_controller.cli.program import program
 
@@ -319,6 +321,29 @@ def test_bench():
     assert [entry["bytes"] for entry in entries] == [209715, 209715, 419430]
     assert all(entry["ofLoopback"] > 0 and entry["bytesPerTransaction"] > 500 for entry in entries)
     assert "receive" in run("bench", "--size", "0.01", "--port", free_port())[1]
+
+
+@pytest.mark.parametrize("said", [b"", b"RX", bench.RECEIVE + bytes(6) + b"\x10\0" + b"some"])
+@pytest.mark.parametrize("end", ["close", "abort"])
+async def test_a_peer_that_leaves_a_bench_half_way_is_told_of_at_its_own_end(said, end):
+    """Ctrl-C ends the peer first, and then nobody wants to hear of the module's end."""
+    reported = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: reported.append(context))
+    answered = loop.create_future()
+
+    async def answer(reader, writer):
+        answering = asyncio.ensure_future(bench.answer(reader, writer))
+        answering.add_done_callback(answered.set_result)
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        _reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(said)
+        await writer.drain()
+        getattr(writer.transport, end)()
+        async with asyncio.timeout(PATIENCE):
+            assert (await answered).exception() is None
+    assert reported == []
 
 
 @pytest.mark.behaviour("N5")

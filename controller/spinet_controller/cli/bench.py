@@ -79,18 +79,24 @@ def _nothing(_count):
 async def answer(reader, writer):
     """The controller's end of a transfer: one byte of direction, eight of length, data."""
     try:
-        direction = await reader.readexactly(1)
-        count = int.from_bytes(await reader.readexactly(8), "big")
-        if direction == SEND:
-            await _send_pattern(writer, count, _nothing)
-        elif direction == RECEIVE:
-            checksum = await _take(reader, count, _nothing)
-            writer.write(checksum.to_bytes(4, "big"))
-        else:
-            await _echo(reader, writer, count)
-        await writer.drain()
+        await _transfer(reader, writer)
+    except (WrongData, asyncio.IncompleteReadError, ConnectionError):
+        return  # the peer's end, ask(), was interrupted, or says itself what became of it
     finally:
         await closed(writer)
+
+
+async def _transfer(reader, writer):
+    direction = await reader.readexactly(1)
+    count = int.from_bytes(await reader.readexactly(8), "big")
+    if direction == SEND:
+        await _send_pattern(writer, count, _nothing)
+    elif direction == RECEIVE:
+        checksum = await _take(reader, count, _nothing)
+        writer.write(checksum.to_bytes(4, "big"))
+    else:
+        await _echo(reader, writer, count)
+    await writer.drain()
 
 
 async def _echo(reader, writer, count):
