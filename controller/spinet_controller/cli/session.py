@@ -18,7 +18,7 @@ from spinet_controller.spi_bus import Role
 INTERRUPTED = 130
 _SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
 
-LAST_WORDS = 1.0
+LAST_WORDS = 5.0
 """Seconds for a SIM program whose bus is gone to be gone as well."""
 
 
