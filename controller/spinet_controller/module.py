@@ -161,12 +161,15 @@ class Module(Commands):
         None when it left none. One at a time, so that an error is told to whom it belongs,
         whether it was asked for or came as news.
         """
-        async with self._watching:
-            self._watched = None
-            self._tell(await self.network_get_last_error() or self._watched)
-            self._watched = None
-            await command
-            return await self.network_get_last_error() or self._watched
+        try:
+            async with self._watching:
+                self._watched = None
+                self._tell(await self.network_get_last_error() or self._watched)
+                self._watched = None
+                await command
+                return await self.network_get_last_error() or self._watched
+        finally:
+            command.close()  # where it was not begun, Python would say so on standard error
 
     # -- calling home -----------------------------------------------------------------
 

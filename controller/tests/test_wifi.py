@@ -1,10 +1,13 @@
 """Joining a network, and scanning."""
 
+import inspect
+
 import pytest
 from fake_module import Answer
 
 from spinet_controller import wifi
 from spinet_controller.codes import Command, Response
+from spinet_controller.errors import ModuleError
 from spinet_controller.records import WirelessConfig
 from spinet_controller.wifi import Refused, checked, join, scan
 
@@ -91,6 +94,15 @@ async def test_a_deferred_command_that_failed(rig):
     with pytest.raises(Refused, match="SSID not found"):
         await checked(rig.module, rig.module.network_delete_ssid("Nowhere"))
     await checked(rig.module, rig.module.network_add_ssid(WirelessConfig("Home")))
+
+
+async def test_a_command_that_is_never_begun_leaves_no_coroutine(rig):
+    rig.firmware.refuse[Command.NETWORK_GET_LAST_ERROR] = Response.UNKNOWN_ERROR
+    command = rig.module.network_delete_ssid("Home")
+    with pytest.raises(ModuleError):
+        await rig.module.outcome(command)
+    assert inspect.getcoroutinestate(command) == inspect.CORO_CLOSED
+    assert rig.commands(Command.NETWORK_DELETE_SSID) == 0
 
 
 async def test_scan(rig):
