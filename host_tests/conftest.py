@@ -18,16 +18,10 @@ for folder in (
 import behaviour_table  # noqa: E402 -- found through the path above
 import lwip_net  # noqa: E402
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
 from namespace import Namespace  # noqa: E402
 from pcap import PcapFile  # noqa: E402
 from sharing import SharedTests  # noqa: E402
 from slots import Slots, open_net  # noqa: E402
-
-# The same examples each time; `--hypothesis-profile wild` goes looking for new ones.
-settings.register_profile("steady", derandomize=True, deadline=None, database=None)
-settings.register_profile("wild", deadline=None, max_examples=2000)
-settings.load_profile("steady")
 
 
 def pytest_addoption(parser):

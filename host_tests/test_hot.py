@@ -176,7 +176,7 @@ def both_ways(monkeypatch, role, seed, draw_step, steps):
 @settings(
     max_examples=25,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.reuse, Phase.generate],  # a seed has nothing to shrink
 )
 @pytest.mark.parametrize("role", [role for role in RIGS if "pieces" not in role])
