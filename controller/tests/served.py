@@ -1,6 +1,5 @@
 """A printer's services through the fake module, with real TCP of this computer behind it."""
 
-import socket
 from contextlib import asynccontextmanager
 
 from fake_sim import Network
@@ -11,13 +10,6 @@ from spinet_controller.printer.serving import Printer
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.wifi import join
-
-
-def free_port():
-    """A TCP port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Served:

@@ -6,7 +6,8 @@ import ssl
 import aiohttp
 import pytest
 from cryptography.hazmat.primitives import serialization
-from served import free_port, served
+from own_port import own_port
+from served import served
 
 from spinet_controller.printer import certificate
 from spinet_controller.printer.certificate import BadCertificate, given, kept
@@ -80,7 +81,7 @@ def test_what_is_no_pair_is_refused_in_words_that_show_nothing(tmp_path):
 
 
 async def test_https(tmp_path):
-    ports = Ports(free_port(), https=free_port())
+    ports = Ports(own_port(), https=own_port())
     naming = Naming("localhost", folder=tmp_path / "tls")
     async with served(tmp_path / "files", ports, naming) as made:
         url = made.report.services["HTTPS"]
@@ -100,7 +101,7 @@ async def test_https(tmp_path):
 
 
 async def test_a_module_that_has_no_tls_serves_the_rest(tmp_path):
-    ports = Ports(free_port(), https=free_port(), telnet=free_port())
+    ports = Ports(own_port(), https=own_port(), telnet=own_port())
     naming = Naming("localhost", folder=tmp_path / "tls")
 
     def refusing(rig):
@@ -115,7 +116,7 @@ async def test_a_certificate_of_ones_own_that_is_none(tmp_path):
     for name in ("cert", "key"):
         (tmp_path / name).write_bytes(b"nonsense")
     naming = Naming("localhost", files=(tmp_path / "cert", tmp_path / "key"))
-    ports = Ports(free_port(), https=free_port())
+    ports = Ports(own_port(), https=own_port())
     async with served(tmp_path / "files", ports, naming) as made:
         assert made.said("HTTPS is not served: the certificate is not in PEM")
     assert certificate.DAYS > certificate.LEFT

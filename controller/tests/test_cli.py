@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from own_port import own_port
 
 from spinet_controller.cli import bench
 from spinet_controller.cli.main import main
@@ -27,17 +28,13 @@ PATIENCE = 30
 SECRET = "correct horse battery"
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Run:
     """`spinet-controller` as a process of its own."""
 
     def __init__(self, *arguments, mood="", stdin=subprocess.DEVNULL, sim=True, env=None):
         options = ["--sim", str(FAKE_SIM), "--bus-port", "0"] if sim else []
+        if arguments and "--time-scale" not in arguments:
+            options += ["--time-scale", "100"]  # two processes, and either may stand still
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, arguments), *options],
             stdin=stdin,
@@ -152,7 +149,7 @@ def test_no_arguments_show_the_help():
 
 
 def test_no_module_in_time():
-    port = free_port()
+    port = own_port()
     result = run("status", "--bus-port", port, "--timeout", "0.2", sim=False)
     failed(result, f"no module on 127.0.0.1:{port} yet: start one with `make sim`")
 
@@ -181,7 +178,7 @@ def test_a_program_that_cannot_run(tmp_path):
 
 
 def test_a_module_of_another_role():
-    port = free_port()
+    port = own_port()
     waiting = Run("status", "--bus-port", port, "--role", "controller-clocked", sim=False)
     wait_for_listener(port)
     module_program(port).wait(PATIENCE)
@@ -248,7 +245,7 @@ def test_a_password_is_taken_and_never_shown(way):
 
 
 def test_listen_and_echo():
-    port = free_port()
+    port = own_port()
     running = Run("listen", port, "--echo", "--count", "2", "--json")
     running.until('"listening"')
     for text in (b"hello", b"again"):
@@ -305,7 +302,7 @@ def test_connect_ends_when_all_is_quiet():
 
 
 def test_connect_to_nobody():
-    result = run("connect", "127.0.0.1", free_port())
+    result = run("connect", "127.0.0.1", own_port())
     failed(result, "the connection was not accepted")
 
 
@@ -314,13 +311,13 @@ def test_connect_to_a_name_that_nobody_knows():
 
 
 def test_bench():
-    code, out, err = run("bench", "--size", "0.2", "--port", free_port(), "--json")
+    code, out, err = run("bench", "--size", "0.2", "--port", own_port(), "--json")
     entries = json.loads(out)
     assert (code, err) == (0, "")
     assert [entry["direction"] for entry in entries] == ["receive", "send", "echo"]
     assert [entry["bytes"] for entry in entries] == [209715, 209715, 419430]
     assert all(entry["ofLoopback"] > 0 and entry["bytesPerTransaction"] > 500 for entry in entries)
-    assert "receive" in run("bench", "--size", "0.01", "--port", free_port())[1]
+    assert "receive" in run("bench", "--size", "0.01", "--port", own_port())[1]
 
 
 @pytest.mark.parametrize("said", [b"", b"RX", bench.RECEIVE + bytes(6) + b"\x10\0" + b"some"])
@@ -350,7 +347,7 @@ async def test_a_peer_that_leaves_a_bench_half_way_is_told_of_at_its_own_end(sai
 @pytest.mark.parametrize("role", ["module-clocked", "controller-clocked"])
 def test_churn(role):
     code, out, err = run(
-        *("churn", "--cycles", "60", "--parallel", "12", "--port", free_port()),
+        *("churn", "--cycles", "60", "--parallel", "12", "--port", own_port()),
         *("--role", role, "--json"),
     )
     document = json.loads(out)
@@ -361,7 +358,7 @@ def test_churn(role):
 
 
 def test_churn_for_a_person():
-    code, out, _ = run("churn", "--cycles", "8", "--port", free_port())
+    code, out, _ = run("churn", "--cycles", "8", "--port", own_port())
     assert code == 0
     assert re.search(r"slots not free +none", out)
 
@@ -373,11 +370,11 @@ ALONE = ("--https-port", "none", "--ftp-port", "0", "--telnet-port", "none")
 
 
 def test_serve_lists_what_it_serves_and_leaves_nothing(tmp_path):
-    ports = {name: free_port() for name in ("port", "https-port", "ftp-port", "telnet-port")}
+    ports = {name: own_port() for name in ("port", "https-port", "ftp-port", "telnet-port")}
     options = [part for name, port in ports.items() for part in (f"--{name}", port)]
     running = Run(
         *("serve", *options, "--files", tmp_path / "files", "--tls-folder", tmp_path / "tls"),
-        *("--mqtt-broker", f"127.0.0.1:{free_port()}", "--host-name", "p7"),
+        *("--mqtt-broker", f"127.0.0.1:{own_port()}", "--host-name", "p7"),
     )
     running.until("the printer is at")
     lines = [running.process.stdout.readline().split() for _ in range(4)]
@@ -421,7 +418,7 @@ def test_serve_shows_no_password(tmp_path):
     secrets = {"SPINET_MQTT_PASSWORD": "mqtt-secret-word", "SPINET_PASSWORD": "wifi-secret-word"}
     with socket.create_server(("127.0.0.1", 0)) as broker:
         running = Run(
-            *("serve", "-v", "--port", free_port(), "--files", tmp_path / "files", *ALONE),
+            *("serve", "-v", "--port", own_port(), "--files", tmp_path / "files", *ALONE),
             *("--ssid", "Workshop", "--mqtt-user", "me"),
             *("--mqtt-broker", f"127.0.0.1:{broker.getsockname()[1]}"),
             env=secrets,
@@ -435,7 +432,7 @@ def test_serve_shows_no_password(tmp_path):
 
 
 def test_serve_joins_another_network_and_is_there_again(tmp_path):
-    port = free_port()
+    port = own_port()
     running = Run("serve", "--port", port, "--files", tmp_path / "files", *ALONE)
     running.until("the printer is at")
 
@@ -458,7 +455,7 @@ def test_serve_joins_another_network_and_is_there_again(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_until_it_is_ended(number, tmp_path):
-    port = free_port()
+    port = own_port()
     running = Run("serve", "--port", port, "--files", tmp_path / "files", *ALONE)
     url = running.until(r"the printer is at (http://\S+) \(network Workshop\)").group(1)
     assert url == f"http://127.0.0.1:{port}/"
@@ -470,7 +467,7 @@ def test_serve_until_it_is_ended(number, tmp_path):
 
 
 def test_files_go_when_no_folder_is_given(tmp_path):
-    running = Run("serve", "--port", free_port(), *ALONE)
+    running = Run("serve", "--port", own_port(), *ALONE)
     folder = running.until(r"files are kept in (\S+)", "stderr").group(1)
     running.until("the printer is at")
     assert Path(folder).is_dir()
@@ -479,7 +476,7 @@ def test_files_go_when_no_folder_is_given(tmp_path):
 
 
 def test_serve_for_a_script(tmp_path):
-    running = Run("serve", "--port", free_port(), "--json", "--files", tmp_path / "files", *ALONE)
+    running = Run("serve", "--port", own_port(), "--json", "--files", tmp_path / "files", *ALONE)
     line = running.process.stdout.readline()
     assert json.loads(line)["url"].startswith("http://127.0.0.1:")
     assert running.end(signal.SIGINT)[0] == 130
@@ -493,7 +490,7 @@ def test_serve_on_a_port_that_is_taken(tmp_path):
 
 
 def test_serve_with_a_program_that_dies(tmp_path):
-    running = Run("serve", "--port", free_port(), "--files", tmp_path / "files", *ALONE)
+    running = Run("serve", "--port", own_port(), "--files", tmp_path / "files", *ALONE)
     running.until("the printer is at")
     (module,) = left_over()
     os.kill(int(module), signal.SIGKILL)
@@ -502,8 +499,8 @@ def test_serve_with_a_program_that_dies(tmp_path):
 
 def test_serve_with_a_module_that_hangs(tmp_path):
     running = Run(
-        *("serve", "--port", free_port(), "--files", tmp_path / "files", *ALONE),
-        *("--time-scale", "0.2"),
+        *("serve", "--port", own_port(), "--files", tmp_path / "files", *ALONE),
+        *("--time-scale", "10"),
         mood="hangs",
     )
     failed(running.end(), "not answered within")
@@ -516,7 +513,7 @@ def module_program(port):
 
 
 def test_serve_goes_on_when_the_module_comes_back(tmp_path):
-    bus, port = free_port(), free_port()
+    bus, port = own_port(), own_port()
     running = Run(
         *("serve", "--bus-port", bus, "--port", port, "--files", tmp_path / "files", "-v", *ALONE),
         sim=False,
@@ -553,7 +550,7 @@ def wait_for_listener(port):
     ids=lambda arguments: arguments[0],
 )
 def test_ctrl_c_in_the_middle(arguments):
-    port = free_port()
+    port = own_port()
     running = Run(*(part.format(port=port) for part in arguments))
     wait_for_listener(port)
     code, out, err = running.end(signal.SIGINT)
@@ -562,7 +559,7 @@ def test_ctrl_c_in_the_middle(arguments):
 
 
 def test_ctrl_c_while_waiting_for_a_module():
-    port = free_port()
+    port = own_port()
     running = Run("status", "--bus-port", port, sim=False)
     wait_for_listener(port)
     assert running.end(signal.SIGINT) == (130, "", "")
@@ -581,7 +578,7 @@ def test_ctrl_c_at_the_password():
 
 
 def test_a_reader_that_leaves_is_no_traceback():
-    running = Run("listen", free_port(), "--json")
+    running = Run("listen", own_port(), "--json")
     running.process.stdout.close()
     running.process.stdout = None
     code, _, err = running.end()

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from fake_module import FREE
+from own_port import own_port
 from rig import PATIENCE, eventually
-from served import free_port, served
+from served import served
 
 from spinet_controller.printer import ftp, ftp_data
 from spinet_controller.printer.plan import Ports
@@ -22,8 +23,8 @@ BIG = bytes(n * 31 % 251 for n in range(300_001))
 @pytest.fixture
 async def printer(tmp_path):
     """A printer with FTP; `printer.ftp_port` is where."""
-    port = free_port()
-    async with served(tmp_path / "files", Ports(free_port(), ftp=port)) as made:
+    port = own_port()
+    async with served(tmp_path / "files", Ports(own_port(), ftp=port)) as made:
         made.ftp_port = port
         yield made
 
@@ -271,9 +272,7 @@ async def test_a_data_connection_that_nobody_opens(printer, monkeypatch):
         await lines.ask("EPSV")
         assert (await lines.ask("LIST")).startswith("150 ")
         assert (await lines.answer()).startswith("425 ")
-        with socket.create_server(("127.0.0.1", 0)) as nobody:
-            port = nobody.getsockname()[1]
-        await lines.ask(f"EPRT |1|127.0.0.1|{port}|")
+        await lines.ask(f"EPRT |1|127.0.0.1|{own_port()}|")
         assert (await lines.ask("LIST")).startswith("150 ")
         assert (await lines.answer()).startswith("425 ")
         assert (await lines.ask("LIST")).startswith("425 PASV")
@@ -346,7 +345,7 @@ async def test_who_leaves_without_a_word_leaves_no_trace(printer, caplog):
         async with typed(printer) as lines:
             await lines.ask("EPSV")
             lines.writer.transport.abort()
-    await eventually(lambda: idle(printer, 0), "free sockets")
+        await eventually(lambda: idle(printer, 0), "free sockets")  # sessions are few
     assert "exception" not in caplog.text
 
 
@@ -383,7 +382,7 @@ async def test_a_module_without_a_port_to_listen_on(printer, monkeypatch):
 
 async def test_a_port_that_is_taken_leaves_ftp_out(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ports = Ports(free_port(), ftp=taken.getsockname()[1])
+        ports = Ports(own_port(), ftp=taken.getsockname()[1])
         async with served(tmp_path, ports) as made:
             assert made.said("FTP is not served: the module cannot listen on port")
             assert list(made.report.services) == ["HTTP"]

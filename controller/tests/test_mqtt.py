@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import gmqtt.mqtt.constants
 import pytest
 from fake_module import FREE
+from own_port import own_port
 from rig import PATIENCE, eventually
-from served import free_port, served
+from served import served
 
 from spinet_controller.printer import certificate, mqtt, plan
 from spinet_controller.printer.plan import Naming, Ports
@@ -95,7 +96,7 @@ async def broker(**options):
 async def printing(tmp_path, port, **options):
     """Give a printer that has its broker at `port`."""
     options = {"host": "127.0.0.1", **options}
-    ports = Ports(free_port(), broker=plan.Broker(port=port, **options))
+    ports = Ports(own_port(), broker=plan.Broker(port=port, **options))
     async with served(tmp_path / "files", ports, Naming("printer-7")) as made:
         yield made
 
@@ -162,7 +163,7 @@ async def test_a_refusal_is_told_once_and_tried_again(tmp_path, caplog):
 
 
 async def test_a_broker_that_is_not_there(tmp_path):
-    async with printing(tmp_path, free_port()) as made:
+    async with printing(tmp_path, own_port()) as made:
         await eventually(lambda: made.said("MQTT: the connection was not accepted"), "the note")
         await eventually(lambda: made.rig.commands(3) > 3, "several tries")
 

@@ -7,8 +7,8 @@ import json
 import aiohttp
 import pytest
 from fake_sim import Network
+from own_port import own_port
 from rig import eventually, rigged
-from served import free_port
 
 from spinet_controller.printer.plan import Naming, Ports
 from spinet_controller.printer.serving import Printer
@@ -40,7 +40,7 @@ class Site:
 @pytest.fixture(params=["module-clocked", "controller-clocked"])
 async def site(request, tmp_path):
     store = FileStore(tmp_path)
-    port = free_port()
+    port = own_port()
     async with rigged(request.param) as rig:
         Network(rig.firmware)
         await join(rig.module)
@@ -226,6 +226,7 @@ async def test_the_status_has_the_last_error_and_what_is_served(site):
     status = json.loads(body)
     assert status["lastError"] is None
     assert list(status["services"]) == ["HTTP"]
+    site.report._clock = lambda: 1000.0
     site.report.heard("lost Workshop")
     _, _, body = await site.ask("GET", "/api/status")
     assert json.loads(body)["lastError"] == {"text": "lost Workshop", "secondsAgo": 0}

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fake_module import FREE
+from own_port import own_port
 from rig import PATIENCE, eventually
-from served import free_port, served
+from served import served
 
 from spinet_controller.printer import telnet
 from spinet_controller.printer.console import Console
@@ -17,8 +18,8 @@ from spinet_controller.printer.plan import Ports
 async def printer(tmp_path, monkeypatch):
     """A printer with Telnet; `printer.telnet_port` is where."""
     monkeypatch.setattr(telnet, "NEGOTIATION", 0.05)
-    port = free_port()
-    async with served(tmp_path / "files", Ports(free_port(), telnet=port)) as made:
+    port = own_port()
+    async with served(tmp_path / "files", Ports(own_port(), telnet=port)) as made:
         made.telnet_port = port
         yield made
 
