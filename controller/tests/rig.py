@@ -1,15 +1,19 @@
 """A bus, a module and a fake at the other end: one rig for each way of wiring them."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from unittest.mock import patch
 
 from fake_module import CONTROLLER_CLOCKED, MODULE_CLOCKED, FakeModule
 
 from spinet_controller import Module, VirtualBus, link
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which something that should happen is taken not to."""
+
+PATIENT = 10.0
+"""The link's time scale for what must succeed: a computer that stands still for half a second is
+no hung module."""
 
 WIRINGS = {
     "module-clocked": (MODULE_CLOCKED, {}, {}),
@@ -66,6 +70,22 @@ class Rig:
         """How many commands of that number the module has had."""
         return self.log.count(number)
 
+    @contextmanager
+    def patient(self):
+        """What must succeed among time-outs that are waited for."""
+        link = self.module.link
+        before, link.time_scale = link.time_scale, PATIENT
+        yield
+        link.time_scale = before
+        if link._watch and link._present is None:
+            link._watch.cancel()  # it would come late for the next time-out
+            link._watch = None
+
+    async def still_works(self):
+        """The module answers, and the link hears it."""
+        with self.patient():
+            await self.module.null()
+
     async def next_transactions(self, count=1):
         """Wait until the module has had so many more transactions."""
         goal = self.fake.transactions + count
@@ -78,7 +98,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(wiring="module-clocked", *, time_scale=1.0, **fake_options):
+async def rigged(wiring="module-clocked", *, time_scale=PATIENT, **fake_options):
     """Give a Rig whose module has started, and check it at the end."""
     role, bus_options, options = (WIRINGS | EARLY_CS)[wiring]
     async with VirtualBus(0, **bus_options) as bus:

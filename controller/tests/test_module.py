@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from fake_module import CONTROLLER_CLOCKED, CS, DATA_READY, MODULE_CLOCKED, FakeModule
-from rig import PORT, Acceptor, eventually, rigged
+from rig import PATIENCE, PORT, Acceptor, eventually, rigged
 
 from spinet_controller import Module, VirtualBus, link
 from spinet_controller.errors import LinkTimeout, ModuleLost
@@ -148,5 +148,5 @@ async def test_close_does_not_wait_for_a_module_that_hangs():
         await acceptor.first()
         rig.fake.silent = True
         rig.module.link.time_scale = 0.05
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await rig.module.close()

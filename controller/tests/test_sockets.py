@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from fake_module import ABORTED, CLOSE_PENDING, CONNECTED, FREE
-from rig import EARLY_CS, PORT, Acceptor, Recorder, accepted, eventually, rigged
+from rig import EARLY_CS, PATIENCE, PATIENT, PORT, Acceptor, Recorder, accepted, eventually, rigged
 
 from spinet_controller import sockets
 from spinet_controller.codes import Command, Response
@@ -488,33 +488,37 @@ async def test_a_lost_transport_does_nothing_more(rig):
 # -- the link fails ---------------------------------------------------------------------
 
 
-async def test_a_transaction_that_never_began_loses_nothing():
-    async with rigged(time_scale=0.1) as rig, accepted(rig) as (slot, peer):
-        await rig.next_transactions(3)
-        rig.fake.silent = True
+async def test_a_transaction_that_never_began_loses_nothing(rig):
+    link = rig.module.link
+    async with accepted(rig) as (slot, peer):
+        await eventually(lambda: link._present is None, "an idle link")
+        rig.fake.silent, link.time_scale = True, 0.1
         slot.feed(PATTERN[:5000])
         peer.transport.write(PATTERN[:5000])
-        await eventually(lambda: rig.module.link.failures >= 3, "failures")
-        rig.fake.silent = False
-        await eventually(lambda: len(peer.received) == 5000, "all received")
-        await eventually(lambda: len(slot.sent) == 5000, "all sent")
+        await eventually(lambda: link.failures >= 3, "failures")
+        with rig.patient():
+            rig.fake.silent = False
+            await eventually(lambda: len(peer.received) == 5000, "all received")
+            await eventually(lambda: len(slot.sent) == 5000, "all sent")
         assert (peer.received, slot.sent) == (PATTERN[:5000], PATTERN[:5000])
 
 
 @pytest.mark.parametrize("command", [READ, WRITE])
 @pytest.mark.behaviour("D5")
 async def test_a_transfer_that_was_cut_breaks_the_connection(command):
-    async with rigged(time_scale=0.2) as rig, accepted(rig) as (slot, peer):
-        handler = rig.firmware.HANDLERS[command]
+    async with rigged() as rig, accepted(rig) as (slot, peer):
+        link, handler = rig.module.link, rig.firmware.HANDLERS[command]
 
         def hangs(firmware, *args):
             answer = handler(firmware, *args)
-            rig.fake.silent_from = 2 if answer.response else None
+            if answer.response:
+                rig.fake.silent_from, link.time_scale = 2, 0.2
             return answer
 
         rig.firmware.HANDLERS = {**rig.firmware.HANDLERS, command: hangs}
         slot.feed(b"data") if command == READ else peer.transport.write(b"data")
-        await eventually(lambda: rig.module.link.failures, "the failure")
+        await eventually(lambda: link.failures, "the failure")
+        link.time_scale = PATIENT
         rig.fake.give_up()
         error = await peer.gone()
         assert isinstance(error, ConnectionResetError)
@@ -541,7 +545,8 @@ async def test_a_lost_module_loses_every_connection(rig):
 
 
 @pytest.mark.behaviour("D2")
-async def test_a_peer_that_does_not_read_slows_nobody(rig):
+async def test_a_peer_that_does_not_read_slows_nobody(rig, monkeypatch):
+    monkeypatch.setattr(sockets, "LONGEST", 1000)  # looks grow rare even where time flies
     acceptor = Acceptor()
     async with await rig.module.create_server(acceptor, PORT):
         stuck = [rig.slots[number].connect(PORT) for number in range(7)]
@@ -640,7 +645,7 @@ async def test_an_outgoing_connection(each_rig):
 
 async def test_an_outgoing_connection_as_streams(rig):
     outcome(rig, CONNECTED)
-    reader, writer = await rig.module.open_connection("192.0.2.9", 80, timeout=5)
+    reader, writer = await rig.module.open_connection("192.0.2.9", 80, timeout=PATIENCE)
     slot = rig.slots[0]
     writer.write(b"GET")
     await writer.drain()
@@ -674,8 +679,8 @@ async def test_no_socket_is_free(rig):
 async def test_an_outgoing_connection_that_takes_too_long(rig):
     with pytest.raises(TimeoutError):
         await rig.module.create_connection(Recorder, "192.0.2.9", 80, timeout=0.05)
-    await eventually(lambda: rig.slots[0].state == FREE, "connAbort")
-    assert rig.commands(Command.CONN_ABORT) == 1
+    await eventually(lambda: rig.commands(Command.CONN_ABORT) == 1, "connAbort")
+    assert rig.slots[0].state == FREE
 
 
 async def test_an_opener_that_leaves_while_conn_create_is_under_way(rig):
@@ -787,6 +792,7 @@ def test_a_lively_socket_is_looked_at_soon_and_an_idle_one_seldom():
 
 async def test_after_a_read_that_was_not_full_the_status_tells(rig):
     async with accepted(rig) as (slot, peer):
+        await eventually(lambda: rig.commands(READ), "the first read")
         for count in (1, 2, 3):
             slot.feed(b"x")
             await eventually(lambda n=count: len(peer.received) == n, "the byte")
@@ -795,13 +801,17 @@ async def test_after_a_read_that_was_not_full_the_status_tells(rig):
 
 async def test_a_socket_that_is_only_written_to_is_looked_at_now_and_then(rig, monkeypatch):
     monkeypatch.setattr(sockets, "UNSEEN", 0.0)
-    async with accepted(rig) as (slot, peer):
-        await rig.next_transactions(3)
-        before = rig.commands(Command.CONN_GET_STATUS)
+    acceptor, slot = Acceptor(), rig.slots[5]  # the lookout asks for another's status
+    status, looks = slot.status, []
+    slot.status = lambda: looks.append(len(slot.sent)) or status()
+    async with await rig.module.create_server(acceptor, PORT):
+        slot.connect(PORT)
+        peer = await acceptor.first()
+        await eventually(lambda: rig.commands(READ), "the first read")
         peer.transport.write(PATTERN)
         await eventually(lambda: len(slot.sent) == len(PATTERN), "all sent")
-        looks = rig.commands(Command.CONN_GET_STATUS) - before
-        assert 4 <= looks <= 4 + 2 * sockets.LIVELY  # the lookout has some of them
+    meanwhile = [sent for sent in looks if 0 < sent < len(PATTERN)]
+    assert 4 <= len(meanwhile) <= len(PATTERN) // 2048 // sockets.UNSEEN_WRITES + 1
 
 
 async def test_sockets_that_are_only_written_to_take_turns_in_being_looked_at(rig):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from fake_module import CONTROLLER_CLOCKED, CS, DATA_READY, TRANSFER_READY, FakeModule
-from rig import PORT, Acceptor, eventually
+from rig import PATIENT, PORT, Acceptor, eventually
 
 from spinet_controller import Module
 from spinet_controller.errors import LinkTimeout, ModuleLost
@@ -73,7 +73,7 @@ async def board():
 async def module(request, board):
     """A module that was reset and has started."""
     bus = SpidevBus(board, board, cs_per_phase=request.param)
-    async with Module(bus, time_scale=0.2) as made, bus:
+    async with Module(bus, time_scale=PATIENT) as made, bus:
         await made.reset()
         yield made
 
@@ -114,12 +114,13 @@ async def test_news(board, module):
 
 
 async def test_a_phase_that_is_never_armed(board, module):
-    board.silent_from = 1
+    board.silent_from, module.link.time_scale = 1, 0.2
     with pytest.raises(LinkTimeout) as raised:
         await module.null()
     assert raised.value.started
     assert (board.levels[CS], board.levels[TRANSFER_READY]) == (1, 0)
     board.give_up()
+    module.link.time_scale = PATIENT
     await module.null()
 
 
