@@ -1,10 +1,12 @@
 """The access point's DNS where no wait ends for it: over a stack that watches nothing."""
 
+import select
 import socket
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from slots import PATIENCE, next_port
 
 from spinet import dns
 from spinet.captive_dns import CaptiveDns
@@ -18,21 +20,21 @@ NAME = dns.name(b"www", b"example", b"org")
 def asker():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
-        sock.settimeout(10)
+        sock.settimeout(PATIENCE)
         yield sock
 
 
 @pytest.fixture
 def server(asker):
     """A server that was started, and its address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = probe.getsockname()
-    said = []
-    server = CaptiveDns(object(), said.append, *address)
-    server.said = said
-    server.address = address
-    server.start(b"", OWN, 0)
+    server, said = None, ["not yet"]
+    while said:  # somebody else may have the port
+        said = []
+        address = ("127.0.0.1", next_port())
+        server = CaptiveDns(object(), said.append, *address)
+        server.said = said
+        server.address = address
+        server.start(b"", OWN, 0)
     yield server
     server.stop()
 
@@ -42,8 +44,14 @@ def question(kind=dns.A, klass=dns.IN, flags=dns.RECURSION_DESIRED, number=7):
     return dns.message_bytes(number, flags, asked, [], [], [])
 
 
-def answer(server, asker, data):
+def ask(server, asker, data):
+    """Send; the server finds it at its next step."""
     asker.sendto(data, server.address)
+    select.select([server._port.sock], [], [], PATIENCE)
+
+
+def answer(server, asker, data):
+    ask(server, asker, data)
     server.step(0)
     return dns.parse(asker.recv(1500))
 
@@ -77,7 +85,7 @@ def test_it_is_looked_at_while_we_are_an_access_point(server):
 
 def test_one_turn_takes_a_bounded_number(server, asker):
     for number in range(BURST + 1):
-        asker.sendto(question(number=number), server.address)
+        ask(server, asker, question(number=number))
     server.step(0)
     for number in range(BURST):
         assert dns.parse(asker.recv(1500)).number == number
@@ -88,13 +96,13 @@ def test_one_turn_takes_a_bounded_number(server, asker):
 
 def test_answers_are_not_answered(server, asker):
     """Two servers would talk to each other for ever."""
-    asker.sendto(question(flags=dns.RESPONSE), server.address)
+    ask(server, asker, question(flags=dns.RESPONSE))
     server.step(0)
     assert server.bad == 1
 
 
 def test_a_message_without_a_question(server, asker):
-    asker.sendto(bytes(12), server.address)
+    ask(server, asker, bytes(12))
     server.step(0)
     assert server.bad == 1
 
@@ -109,7 +117,10 @@ def test_a_port_that_cannot_be_had(server):
     second.stop()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=100,
+)
 @given(st.binary(max_size=200))
 def test_noise(server, asker, data):
     asker.sendto(data, server.address)
@@ -121,4 +132,4 @@ def test_noise(server, asker, data):
     except BlockingIOError:
         return
     finally:
-        asker.settimeout(10)
+        asker.settimeout(PATIENCE)

@@ -11,7 +11,7 @@ from chip_paths import NAMES
 from spinet import VERSION
 from spinet.discovery import KINDS
 
-PATIENCE = 10
+PATIENCE = 30
 
 
 class Component(ModuleType):
@@ -97,7 +97,7 @@ def test_services_come_back_with_the_network(component, announcer):
 def test_nothing_waits_for_the_component(component, announcer):
     component.gate.clear()
     announcer.start(b"a", 0, 0)
-    announcer.service(HTTP, 80)  # would wait for ten seconds
+    announcer.service(HTTP, 80)  # would wait for long
     announcer.service(FTP, 21)
     component.gate.set()
     component.until(("name", "spinet"), ("offer", "_http", 80), ("offer", "_ftp", 21))
