@@ -320,7 +320,11 @@ def test_bench():
     assert "receive" in run("bench", "--size", "0.01", "--port", own_port())[1]
 
 
-@pytest.mark.parametrize("said", [b"", b"RX", bench.RECEIVE + bytes(6) + b"\x10\0" + b"some"])
+@pytest.mark.parametrize(
+    "said",
+    [b"", bench.RECEIVE + bytes(2), bench.RECEIVE + (4096).to_bytes(8, "big") + b"some"],
+    ids=["nothing", "half-a-header", "half-of-the-data"],
+)
 @pytest.mark.parametrize("end", ["close", "abort"])
 async def test_a_peer_that_leaves_a_bench_half_way_is_told_of_at_its_own_end(said, end):
     """Ctrl-C ends the peer first, and then nobody wants to hear of the module's end."""
@@ -533,7 +537,9 @@ def test_serve_goes_on_when_the_module_comes_back(tmp_path):
 def wait_for_listener(port):
     """Return once somebody listens, without connecting to it."""
     wanted = f"0100007F:{port:04X} 00000000:0000 0A"
+    limit = time.monotonic() + PATIENCE
     while wanted not in Path("/proc/net/tcp").read_text():
+        assert time.monotonic() < limit, f"nobody listens on {port}"
         time.sleep(0.01)
 
 
