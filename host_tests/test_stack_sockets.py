@@ -1,8 +1,11 @@
 """What the sockets stack adds to the contract: see contract/ for what every stack does."""
 
 import errno
+import fcntl
 import socket
+import termios
 import threading
+from array import array
 
 import pytest
 from slots import LOOPBACK, PATIENCE_MS, Slots, open_net, pattern, wait_until
@@ -133,6 +136,13 @@ def test_one_flood_does_not_hold_the_others_up(net):
     assert slots.read_all(slot, 6) == b"me too"
 
 
+def is_heard(peer):
+    """True when all that the peer sent has come."""
+    waiting = array("i", [0])
+    fcntl.ioctl(peer._sock, termios.TIOCOUTQ, waiting)
+    return waiting[0] == 0
+
+
 @both_calls
 @pytest.mark.behaviour("D5", "D6")
 def test_what_came_before_a_write_found_the_reset_is_still_readable(net):
@@ -140,6 +150,7 @@ def test_what_came_before_a_write_found_the_reset_is_still_readable(net):
     slot, peer = slots.dialled()
     slots.turns()
     peer.send(b"farewell")
+    wait_until(lambda: is_heard(peer), lambda: None)
     net.inject("write", ERR_RST)
     slots.write(slot, b"too late")
     assert slots.read_all(slot, 8) == b"farewell"
@@ -383,6 +394,13 @@ def test_a_poll_that_finds_nothing_after_all_ends_nothing(net):
 # --- after a close: FIN is sent, and what still comes is discarded until the peer's
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """The stack's clock stands still: no farewell is over before a test says so."""
+    now = spinet_port.ticks_ms()
+    monkeypatch.setattr(spinet_port, "ticks_ms", lambda: now)
+
+
 def close_while_sending(slots, port):
     """A connection that was closed while its peer goes on sending; returns the peer."""
     slot, peer = slots.dialled(port)
@@ -395,6 +413,7 @@ def close_while_sending(slots, port):
 
 
 @with_hostnet
+@pytest.mark.usefixtures("clock")
 @pytest.mark.behaviour("D7", "D5")
 def test_bytes_that_come_after_a_close_do_not_turn_it_into_a_reset(net):
     slots = Slots(net)
@@ -405,6 +424,7 @@ def test_bytes_that_come_after_a_close_do_not_turn_it_into_a_reset(net):
 
 
 @with_hostnet
+@pytest.mark.usefixtures("clock")
 def test_a_farewell_ends_with_the_peers_fin(net):
     slots = Slots(net)
     peer = close_while_sending(slots, slots.listen())
@@ -414,6 +434,7 @@ def test_a_farewell_ends_with_the_peers_fin(net):
 
 
 @with_hostnet
+@pytest.mark.usefixtures("clock")
 def test_a_peer_that_never_ends_is_dropped_in_the_end(net, monkeypatch):
     slots = Slots(net)
     close_while_sending(slots, slots.listen())
@@ -424,6 +445,7 @@ def test_a_peer_that_never_ends_is_dropped_in_the_end(net, monkeypatch):
 
 
 @with_hostnet
+@pytest.mark.usefixtures("clock")
 @pytest.mark.behaviour("D14")
 def test_more_farewells_than_there_is_room_for_drop_the_oldest(net):
     slots = Slots(net)
@@ -459,6 +481,7 @@ def pass_farewell_time(monkeypatch, net, ms):
 
 
 @with_hostnet
+@pytest.mark.usefixtures("clock")
 @pytest.mark.behaviour("T3")
 @pytest.mark.parametrize(("seconds", "end"), [(7, "reset"), (-1, "fin")])
 def test_what_is_undelivered_when_the_time_to_linger_is_over_is_reset(
@@ -473,6 +496,7 @@ def test_what_is_undelivered_when_the_time_to_linger_is_over_is_reset(
 
 
 @with_hostnet
+@pytest.mark.usefixtures("clock")
 @pytest.mark.behaviour("T3")
 def test_a_peer_that_has_everything_is_not_reset(net, monkeypatch):
     slots = Slots(net)
@@ -487,6 +511,7 @@ def test_a_peer_that_has_everything_is_not_reset(net, monkeypatch):
 
 
 @with_hostnet
+@pytest.mark.usefixtures("clock")
 @pytest.mark.behaviour("T3")
 def test_a_long_time_to_linger_is_longer_than_a_farewell(net, monkeypatch):
     silent_farewell(Slots(net), 7, b"")
