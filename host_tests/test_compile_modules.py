@@ -17,11 +17,12 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def compiled():
-    """The folder of what `make mpy` made of modules/."""
-    done = run()
+def compiled(tmp_path_factory):
+    """The folder of what `make mpy` makes of modules/, where no other test writes."""
+    folder = tmp_path_factory.mktemp("mpy")
+    done = run("--into", str(folder))
     assert done.returncode == 0, done.stderr
-    return ROOT / "build" / "mpy"
+    return folder
 
 
 @pytest.mark.parametrize("release", [OLDEST, NEWEST])
