@@ -294,3 +294,24 @@ def test_cut_after_a_refused_header(board):
         assert board.slots[0].state == wire.ABORTED
 
     board.run(script())
+
+
+@pytest.mark.parametrize("message", [request(0), request(9)], ids=["hot", "plain"])
+def test_cs_that_rises_before_the_loop_has_seen_the_last_phase(board, message):
+    """Both end the same wait, so nothing is left that could end the next one."""
+    size = {0: 0, 9: 168}[message[1]]
+
+    def script():
+        rig = board.rig
+        yield from board.begin(message + bytes(size), 12 if size else 8)
+        rig.target.clock(bytes(size or 4))
+        rig.cs.drive(1)
+        rig.transfer_ready.drive(0)
+        yield 0
+        ended = board.now
+        while not rig.is_ready():
+            yield LONG
+        assert board.now == ended
+
+    board.run(script())
+    assert board.service.link.transactions == 1

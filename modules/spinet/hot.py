@@ -197,6 +197,8 @@ def turn(kit, passes: int, resumed: int) -> int:
             ms = loop[DUE] - now & _MASK
             if ms >= _HALF or signals[EDGE]:
                 ms = 0
+            elif fast == TARGET and signals[PHASE] == ENDING and int(cs()):
+                ms = 0  # CS rose within the last wait, and so ends no other
             wait(ms)
             now = int(ticks())
             loop[NOW] = now
