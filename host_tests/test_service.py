@@ -10,9 +10,9 @@ from slots import wait_until
 
 from spinet import hot, names, sessions, wire
 from spinet import service as service_module
-from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT
+from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
 from spinet.link import LinkLost
-from spinet.port import ticks_diff
+from spinet.port import ticks_add, ticks_diff
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
 
 
@@ -288,6 +288,36 @@ def test_news_is_not_told_more_often_than_every_200_ms(service, clock):
     service.run_once()
     assert rises(service) == before
     assert NEWS_MS == 200
+
+
+def a_week_passes(service, clock):
+    """So long that a time noted at its beginning seems to lie in the future: ticks wrap."""
+    for _ in range(3):
+        clock.now = ticks_add(clock.now, 1 << 28)
+        service.run_once()
+
+
+def test_news_after_a_week_without_any_is_told(service, clock):
+    a_week_passes(service, clock)
+    before = rises(service)
+    service.wlan.fail("news")
+    service.run_once()
+    service.run_once()
+    assert rises(service) == before + 1
+
+
+@pytest.mark.behaviour("T4")
+def test_a_silent_peer_is_given_up_after_a_week_in_which_nobody_wrote(service, clock):
+    ask(service, 7, data=listen_or_connect(80))
+    peer = service.stack.dial(80)
+    service.run_once()
+    a_week_passes(service, clock)
+    peer.freeze()
+    assert ask(service, 5, 0, flags=2, data=b"are you there?")[0] == 14
+    for _ in range(WRITE_TIMEOUT_MS // HOUSEKEEPING_MS + 2):
+        clock.now = ticks_add(clock.now, HOUSEKEEPING_MS)
+        service.run_once()
+    assert service.manager.write_timeouts == 1
 
 
 # --- what has nothing to do with the slots is looked at when something may have changed it

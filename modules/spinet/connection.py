@@ -919,7 +919,7 @@ class ConnectionManager:
         """step(), when there is something for it to do."""
         rows = self.rows
         if (rows[_TIMED_SLOTS] and ticks_diff(now, rows[_SOONEST]) >= 0) or (
-            rows[_WRITING] and ticks_diff(now, self._watched_at) >= WATCH_MS
+            ticks_diff(now, self._watched_at) >= WATCH_MS  # always: ticks wrap while nobody writes
         ):
             self.step(now)
 

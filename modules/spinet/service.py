@@ -359,7 +359,10 @@ class Service:
             self.wlan.stirred = True
 
     def _keep_house(self):
-        self.wlan.refresh(self.manager.now)
+        now = self.manager.now
+        if ticks_diff(now, self._told) > NEWS_MS:
+            self._told = ticks_add(now, -NEWS_MS)  # days ago would be days ahead: ticks wrap
+        self.wlan.refresh(now)
         self.listeners.accept_waiting()
         self.board.feed()
         if port.MICROPYTHON:
