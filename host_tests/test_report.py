@@ -97,6 +97,13 @@ def test_heap(shown):
     assert system.startswith("free for the system ")
 
 
+@pytest.mark.behaviour("L2")
+def test_a_host_name_that_is_no_text(shown):
+    """Nothing says that it is, and the diagnostics command must not end the service for it."""
+    assert shown.bench.response(18, data=b"Dr\xfccker\x1b[2J".ljust(64, b"\0")) == 0
+    assert "host name Dr?cker?[2J, " in shown(report.network)
+
+
 def test_counters(shown):
     shown.bench.response(99)
     shown.bench.response(0, version=1)

@@ -43,6 +43,11 @@ def _octets(ip):
     return [ip >> shift & 0xFF for shift in (0, 8, 16, 24)]
 
 
+def _printable(data):
+    """Bytes of the controller's, which may be no text at all."""
+    return "".join([chr(octet) if 32 <= octet < 127 else "?" for octet in data])
+
+
 def _address(record):
     local, remote = wire.status_ports(record)
     return "%d <- %s:%d" % (local, _dotted(wire.status_peer_octets(record)), remote)
@@ -109,7 +114,7 @@ def _print_network(service):
 def _print_names(service):
     known = service.discovery.announcer.name()
     known = "announced as %s.local" % known if known else "not announced"
-    print("host name %s, %s" % (service.commands.host_name().decode(), known))
+    print("host name %s, %s" % (_printable(service.commands.host_name()), known))
 
 
 def _print_link(wlan):
