@@ -444,6 +444,15 @@ def test_diagnostics_report_after_the_transaction(bench):
     assert asked == [1]
 
 
+def test_diagnostics_report_the_last_error_and_leave_it(bench):
+    seen = []
+    bench.commands.report = lambda: seen.append(bench.wlan.last_error)
+    bench.wlan.fail("Listen failed")
+    assert bench.response(20) == 0
+    assert seen == [b"Listen failed"]
+    assert bench.last_error() == "Listen failed"
+
+
 # --- remembered networks
 
 

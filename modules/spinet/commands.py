@@ -142,10 +142,11 @@ class Commands:
         """CS is high again."""
         deferred = self._rows[request.command].deferred
         if deferred is not None:
+            if request.command != wire.DIAGNOSTICS:  # which tells of it, and leaves none itself
+                self._wlan.forget_error()
             self._do(deferred, request)
 
     def _do(self, deferred, request):
-        self._wlan.forget_error()
         try:
             deferred(request)
         except OSError as e:
