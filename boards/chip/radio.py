@@ -42,6 +42,7 @@ KNOWN_AUTH = 8  # the numbers of ESP-IDF and of the protocol are the same up to 
 
 WPA2 = 3
 OPEN = 0
+LEAST_POWER = 8  # in 0.25 dB: the driver refuses less, controllers may ask for it
 CLIENTS = 4  # of our own access point, as controllers expect
 NO_COUNTRY = "XX"  # what network.country() gives until it was told
 
@@ -214,7 +215,7 @@ class ChipRadio:
         return self._serving or self._station.isconnected()
 
     def power(self, quarter_db):
-        self._tx_power = quarter_db / 4
+        self._tx_power = max(quarter_db, LEAST_POWER) / 4
         for interface in (self._station, self._access_point):
             if interface.active():
                 self._apply_power(interface)

@@ -357,6 +357,18 @@ def test_power_reaches_what_is_on_and_what_comes(radio, station, access_point):
     assert station.settings["txpower"] == 20.5
 
 
+@pytest.mark.parametrize("power", [0, 7])
+def test_power_below_what_the_driver_takes(radio, station, power):
+    """The protocol's range begins at 0, the driver's at 2 dBm; it refuses what is less."""
+    radio.join(HOME)
+    radio.power(power)
+    assert station.settings["txpower"] == 2.0
+    radio.leave()
+    radio.join(HOME)
+    station.settle()
+    assert radio.outcome() == ""
+
+
 # --- scan
 
 

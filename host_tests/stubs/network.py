@@ -65,6 +65,8 @@ class _Interface:
         if not settings.keys() <= self.CAN_SET:
             raise ValueError("unknown config param")
         self._started()
+        if not 8 <= settings.get("txpower", 8) * 4 <= 84:  # esp_wifi_set_max_tx_power's range
+            raise RuntimeError("Wifi Unknown Error 0x0102")
         self.settings.update(settings)
         return None
 
