@@ -6,6 +6,7 @@ from raw_controller import listen_or_connect, request
 from slots import wait_until
 
 from spinet import report, wire
+from spinet.networks import Networks
 
 pytestmark = pytest.mark.behaviour("L1", "L4")
 
@@ -528,6 +529,19 @@ def test_bad_access_point(bench, fields):
     own_ap(bench, **fields)
     assert bench.last_error() == "bad access point configuration"
     assert bench.networks.access_point() is None
+
+
+def test_what_is_behind_a_password_makes_no_enterprise_network(bench):
+    """A controller need not clear it. Such an entry would be joined wrongly, then lost at boot."""
+    rubbish = SECRET + b"\0" + b"\2" * (63 - len(SECRET))
+    add(bench, password=rubbish)
+    own_ap(bench, password=rubbish)
+    assert bench.last_error() == ""
+    after_boot = Networks(bench.store)
+    assert after_boot.damaged == 0
+    for network in (after_boot.find(b"Workshop"), after_boot.access_point()):
+        assert wire.config_eap(network.record) == 0
+        assert wire.config_password(network.record) == SECRET
 
 
 @pytest.mark.parametrize("fields", [{"channel": 0}, {"channel": 13}, {"password": b""}])

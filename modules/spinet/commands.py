@@ -374,7 +374,9 @@ class Commands:
         elif not wire.is_password(wire.config_password(record)):
             self._wlan.fail("bad password")
         else:
-            return Network(record)
+            network = bytearray(record)
+            wire.set_config_eap(network, 0)  # behind the longest password: it need not be 0 here
+            return Network(network)
         return None
 
     def _add_ssid(self, request):
