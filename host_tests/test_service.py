@@ -401,12 +401,34 @@ def test_who_has_something_to_do_does_it_in_that_pass(service, clock, what):
     assert far_ms(service, clock) <= 50
 
 
-def test_the_trace_is_told_in_the_passes_that_follow(service, capsys):
+def test_what_there_is_to_tell_is_told_in_the_passes_that_follow(service):
+    steps = iter([True, True, True])
+
     def begin():
-        service._telling = iter(["one", "two", "three"])
+        service._telling = steps
 
     run_with(service, begin, nothing, nothing)
-    assert capsys.readouterr().out.split() == ["one", "two", "three"]
+    assert next(steps, None) is None
+
+
+@pytest.mark.behaviour("L3")
+def test_diagnostics_keep_no_request_waiting_for_the_uart(service, capsys):
+    """Of 115200 baud, which take 11 bytes a ms; a controller waits for 100."""
+    ask(service, 7, data=listen_or_connect(80))
+    for _ in range(8):
+        service.stack.dial(80)
+        service.run_once()
+    ask(service, 20)
+    printed = [capsys.readouterr().out]
+    while service._telling:
+        service.run_once()
+        printed.append(capsys.readouterr().out)
+    assert max(map(len, printed)) < 900
+    whole = "".join(printed)
+    assert len(whole.partition("~trace begin")[0]) > 1000
+    assert "7 connected" in whole
+    assert "heap free" in whole
+    assert "~trace end" in whole
 
 
 def test_news_wait_for_the_end_of_a_transaction(service, clock):

@@ -239,16 +239,17 @@ def test_diagnostics_prints_it_a_line_at_a_time(ring, capsys, monkeypatch):
         _report = service_module.Service._report
         _tell = service_module.Service._tell
 
-    monkeypatch.setattr(service_module, "diagnostics", lambda service: print("reports"))
+    parts = (lambda service: print("one"), lambda service: print("two"))
+    monkeypatch.setattr(report, "_PARTS", parts)
     service = Here()
     for _ in range(20):
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
     service._report()
-    shown = [capsys.readouterr().out]
+    shown = []
     while service._telling:
         service._tell()
         shown.append(capsys.readouterr().out)
-    assert shown[0] == "reports\n"
+    assert shown[:2] == ["one\n", "two\n"]
     assert all(text.count("\n") <= 1 for text in shown)
-    assert shown[1].startswith("~trace begin 1 20 ")
+    assert shown[2].startswith("~trace begin 1 20 ")
     assert shown[-2:] == ["~trace end 20\n", ""]

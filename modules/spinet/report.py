@@ -213,11 +213,28 @@ def all():
     _run(diagnostics)
 
 
+_PARTS = (
+    _print_network,
+    _print_listeners,
+    _print_sessions,
+    _print_slots,
+    _print_counters,
+    _print_heap,
+)
+
+
 def diagnostics(service):
-    """Everything, for the diagnostics command: on a chip this goes to the UART."""
-    _print_network(service)
-    _print_listeners(service)
-    _print_sessions(service)
-    _print_slots(service)
-    _print_counters(service)
-    _print_heap(service)
+    """Everything but the trace."""
+    for part in _PARTS:
+        part(service)
+
+
+def telling(service):
+    """Everything and the trace, for the diagnostics command, which has it printed on the UART. Each
+    step prints no more than that takes in the time for which a controller waits."""
+    for part in _PARTS:
+        part(service)
+        yield True
+    for line in trace_report.dump_lines():
+        print(line)
+        yield True

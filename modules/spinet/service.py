@@ -20,11 +20,10 @@ from spinet.listener import ListenerTable
 from spinet.names import Names
 from spinet.networks import Networks
 from spinet.port import ticks_add, ticks_diff, ticks_ms
-from spinet.report import diagnostics
+from spinet.report import telling
 from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack_tls import TlsStack
 from spinet.tcp_buffer import copy
-from spinet.trace_report import dump_lines
 from spinet.wlan import Wlan
 
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
@@ -118,7 +117,7 @@ class Service:
         self._crowded = False  # there is so much that it does not wait for that
         self._loop = array("I", [0] * (_LOOP + 1))  # what the hot path goes by, and FAR
         self._kit = [None] * hot.KIT
-        self._telling = None  # lines of the trace that are printed one by one; set by _report()
+        self._telling = None  # what diagnostics print, step by step; set by _report()
 
     def _discovery(self):
         board = self.board
@@ -140,17 +139,13 @@ class Service:
             self.discovery.note_wifi()
 
     def _report(self):
-        """The diagnostics command. The trace is long for a UART: a line for each pass of the loop,
+        """The diagnostics command. All of it is long for a UART: a step for each pass of the loop,
         so that the controller's next request is not kept waiting."""
-        diagnostics(self)
-        self._telling = dump_lines()
+        self._telling = telling(self)
 
     def _tell(self):
-        line = next(self._telling, None)
-        if line is None:
+        if not next(self._telling, False):
             self._telling = None
-        else:
-            print(line)
 
     def start(self):
         """Signal to the controller that we are up."""
