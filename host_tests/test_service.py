@@ -401,6 +401,26 @@ def test_who_has_something_to_do_does_it_in_that_pass(service, clock, what):
     assert far_ms(service, clock) <= 50
 
 
+@pytest.mark.behaviour("C2")
+@pytest.mark.parametrize(
+    ("what", "who"),
+    [
+        ("names", lambda service: service.names.wake),  # the look-up's thread has an answer
+        ("tls", lambda service: service.tls._thread._wake),  # that of the handshakes
+        ("discovery", lambda service: service.discovery.note_due),  # a datagram came
+    ],
+)
+def test_what_came_within_a_wait_is_looked_at_in_that_pass(service, what, who):
+    """And not when something else happens, which on a quiet link takes a second."""
+    busy = Busy()
+    hooks = [nothing, who(service)]
+    setattr(service, what, busy)
+    service.stack.wait = lambda ms: hooks.pop(0)()
+    service.bind()
+    service.run(2)
+    assert busy.steps == 2  # in the first pass of a run all is looked at
+
+
 def test_what_there_is_to_tell_is_told_in_the_passes_that_follow(service):
     steps = iter([True, True, True])
 

@@ -50,7 +50,7 @@ class TlsSlots(Slots):
 
     def __init__(self, identity, thread):
         super().__init__(StubNet())
-        self.tls = TlsStack(self.manager)
+        self.tls = TlsStack(self.manager, self.net.stack.wake)
         self.tls.identity = identity
         self.tls.on_failure = self.reported
         self.listeners = ListenerTable(self.manager, self.tls)

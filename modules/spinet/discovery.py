@@ -56,6 +56,7 @@ class Discovery:
         self.announcer = announcer
         self.captive = captive
         announcer.on_active = captive.on_active = self.note_due
+        self.on_due = None  # called when step() has something to do at once; set by service
         self.active = False  # set by the note_ methods, cleared by step()
         self._noted = False  # the same: step() has something to do at once
         self._due = 0  # else ticks when it has; meaningful while active
@@ -74,6 +75,8 @@ class Discovery:
         """An announcer has something to do."""
         self.active = True
         self._noted = True
+        if self.on_due:
+            self.on_due()
 
     def note_listeners(self):
         """Ports came or went."""

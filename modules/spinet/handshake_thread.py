@@ -9,7 +9,7 @@ from spinet import port
 
 
 class HandshakeThread:
-    """`wake` is called, in the thread, after each answer: it ends the loop's wait."""
+    """`wake` is called, in the thread, after each answer: it has the loop look at it."""
 
     def __init__(self, wake):
         import _thread as threads  # which an image without TLS may lack

@@ -9,8 +9,8 @@ way: Link, Commands and Connection do the same for every request, and the tests 
 
 What both ways share are arrays of words, none of them negative: `rows` of the ConnectionManager,
 `marks` of each slot's ring, `signals` of a SpiMaster or a SpiSlave, `loop` of the Service, `count`
-of the Link. All in the service thread but EDGE, RELEASED and UNDER_WAY. Offsets of the records are
-repeated from wire.py, and a test compares them.
+of the Link. All in the service thread but EDGE, RELEASED, UNDER_WAY, STOP and STALE. Offsets of the
+records are repeated from wire.py, and a test compares them.
 """
 
 import micropython
@@ -71,7 +71,8 @@ ENDING = const(3)  # all phases have passed, CS is still low
 NOW = const(0)  # ticks at the start of this pass
 DUE = const(1)  # when Python has to look, whatever happens
 STOP = const(2)  # set by service.stop() from any thread: return at the end of this pass
-STALE = const(3)  # events were delivered in this pass: Python has to tidy up at its end
+STALE = const(3)  # Python has to tidy up at the end of this pass: events were delivered, or a
+# thread has an answer; set from any thread, cleared before what it stands for is looked at
 PASSES = const(4)  # how many are left
 TAKEN = const(5)  # + TAKEN_ZERO: of a write what the stack took, of a read the error
 LOOP = const(6)

@@ -96,7 +96,7 @@ _worker = Worker()
 
 
 class Names:
-    """The questions of one life of the service. `wake` ends the loop's wait, from any thread.
+    """The questions of one life of the service. `wake` brings a step() about, from any thread.
 
     `resolve(name)` gives an ip, 0 for none, and may take its time: it runs in the thread.
     """

@@ -96,12 +96,12 @@ class Service:
         self.networks = Networks(board.store())
         self.wlan = Wlan(board.radio(), self.networks, board.DEBUG)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
-        self.tls = TlsStack(self.manager) if port.tls_session else None
+        self.tls = TlsStack(self.manager, self._rouse) if port.tls_session else None
         self.listeners = ListenerTable(self.manager, self.tls)
         self.commands = Commands(
             self.manager, self.listeners, self.wlan, self.networks, board, self.tls
         )
-        self.names = Names(self.stack.wake)
+        self.names = Names(self._rouse)
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
         self.sessions.on_event = self._on_session
         self.commands.sessions = self.sessions
@@ -124,6 +124,7 @@ class Service:
         announcer, captive = board.announcers(self.stack)
         name = self.commands.host_name()
         discovery = Discovery(announcer, captive, self.listeners, self.wlan, name)
+        discovery.on_due = self._note_stale
         self.listeners.on_change = discovery.note_listeners
         self.wlan.on_change = self._on_wifi
         self.commands.on_host_name = discovery.set_host_name
@@ -226,6 +227,15 @@ class Service:
     def stop(self):
         """From any thread: run() returns soon."""
         self._loop[_STOP] = 1
+        self.stack.wake()
+
+    def _note_stale(self):
+        """The end of this pass has something to look at, which no event of a connection's tells."""
+        self._loop[_STALE] = 1
+
+    def _rouse(self):
+        """From any thread, once its answer is there: let a pass end, and look at it."""
+        self._note_stale()
         self.stack.wake()
 
     def _serve(self, why):

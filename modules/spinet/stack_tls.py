@@ -221,9 +221,12 @@ class TlsSession:
 
 
 class TlsStack:
-    """The contract (see `stack`) for the handles of TLS, and the handshakes that lead there."""
+    """The contract (see `stack`) for the handles of TLS, and the handshakes that lead there.
 
-    def __init__(self, manager):
+    `wake` is called, in the handshakes' thread, when step() has an answer of its to look at.
+    """
+
+    def __init__(self, manager, wake):
         self.inner = manager.stack
         self.identity = None  # what visitors are shown; written by TlsKeys
         self.on_accepted = None  # called with (listener, handle) for a slot; set by ListenerTable
@@ -237,7 +240,7 @@ class TlsStack:
         self._spare = [None] * _SPARES  # boxes of sessions that are over: the first _spares
         self._spares = 0
         self._visitors = 0  # whose handshakes are under way; each has a slot reserved
-        self._thread = HandshakeThread(self.inner.wake)
+        self._thread = HandshakeThread(wake)
 
     def sessions(self):
         """How many there are, for reports and tests."""
