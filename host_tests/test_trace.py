@@ -187,6 +187,15 @@ def test_a_snapshot_has_nothing_that_is_overwritten_meanwhile(small, monkeypatch
     assert (taken.first, taken.last) == (3, 4)
 
 
+def test_what_happened_a_week_ago_is_in_the_past(ring, monkeypatch):
+    """Further back than half the time that ticks take to wrap."""
+    monkeypatch.setattr(trace, "ticks_ms", lambda: 5000)
+    trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
+    monkeypatch.setattr(trace, "ticks_ms", lambda: 5000 + 604800250)
+    (line,) = trace_report.lines()
+    assert line.split()[0] == "-604800.250"
+
+
 def test_printed_for_people(bench, ring, capsys):
     bench.connected(port=8080)
     report.trace()

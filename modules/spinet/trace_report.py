@@ -14,12 +14,12 @@ from binascii import hexlify
 from micropython import const
 
 from spinet import VERSION, trace
-from spinet.port import ticks_diff
 from spinet.sessions import EVENT_NAMES
 from spinet.state_names import STATES, WIFI_STATES
 
 EVENTS_PER_LINE = const(8)
 FORMAT = const(1)
+_MASK = const(0x3FFFFFFF)  # of ticks
 
 _NAMES = {
     trace.BOOT: "the service starts",
@@ -67,13 +67,14 @@ def _unpacked(event):
 
 
 def lines():
-    """One line for each event, oldest first; times are seconds before now."""
+    """One line for each event, oldest first; times are seconds before now, modulo twelve days."""
     taken = trace.TRACE.snapshot()
     for number in range(taken.first, taken.last):
         ticks, kind, slot, a, b = _unpacked(taken.event(number))
         where = "      " if slot == trace.NO_SLOT else "slot %d" % slot
         text = _NAMES[kind] % _values(kind, a, b, taken.texts)
-        yield "%10.3f  %s  %s" % (ticks_diff(ticks, taken.now) / 1000, where, text)
+        ago = taken.now - ticks & _MASK  # all of it is past, so the whole of their period counts
+        yield "%10.3f  %s  %s" % (-ago / 1000, where, text)
 
 
 def _sealed(data):
