@@ -42,6 +42,7 @@ def outcome_of(radio, clock, network=HOME, access_point=None):
     ("script", "says"),
     [
         ("soon appears Home", "line 1: 'soon' is no time in seconds"),
+        ("inf appears Home", "line 1: 'inf' is no time in seconds"),
         ("\n0", "line 2: '' is none of appears, vanishes, drops, changes, takes"),
         ("0 explodes Home", "line 1: 'explodes' is none of"),
         ("0 appears", "line 1: which access point?"),

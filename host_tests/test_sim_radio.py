@@ -92,7 +92,7 @@ def test_scan_shows_the_air(start_in):
     ("script", "says"),
     [
         (b"0 explodes Home", "radio script 'air', line 1: 'explodes' is none of"),
-        (b"\xff\xfe\x00", "radio script 'air'"),
+        (b"\xff\xfe\x00", "radio script 'air' is no text"),
         (None, "cannot read the radio script 'air' (error 2)"),
     ],
 )

@@ -176,7 +176,7 @@ def _events_of(script):
 def _event(line, words):
     try:
         at = int(float(words[0]) * 1000)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for inf
         raise ScriptError("line %d: '%s' is no time in seconds" % (line, words[0]))
     verb = words[1] if len(words) > 1 else ""
     if verb not in VERBS:

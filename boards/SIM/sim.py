@@ -173,8 +173,10 @@ def air_of(options):
             return Air(file.read())
     except OSError as e:
         raise BadOption("cannot read the radio script '%s' (error %d)" % (path, e.errno))
-    except (ScriptError, UnicodeError) as e:
+    except ScriptError as e:
         raise BadOption("radio script '%s', %s" % (path, e))
+    except UnicodeError:
+        raise BadOption("radio script '%s' is no text" % path)
 
 
 def announce(options):
