@@ -5,6 +5,7 @@ a millisecond clock that wraps, a poller whose results allocate nothing, threads
 and where the board has them `hostnet`, the computer's socket calls, and `tls_session`, TLS.
 """
 
+import errno
 import select
 import sys
 
@@ -90,7 +91,7 @@ def address_port(address):
 def start_thread(function, args, stack_bytes=0):
     """Run `function(*args)` in a thread of its own, with a stack of that size (0: the port's own).
 
-    Raises OSError or RuntimeError when there is no memory for one.
+    Raises OSError when there is no memory for one, whatever this Python says.
     """
     import _thread
 
@@ -98,6 +99,8 @@ def start_thread(function, args, stack_bytes=0):
         _thread.stack_size(stack_bytes)
     try:
         _thread.start_new_thread(function, args)
+    except (RuntimeError, MemoryError):
+        raise OSError(errno.ENOMEM)
     finally:
         if stack_bytes:
             _thread.stack_size(0)
