@@ -13,7 +13,7 @@ from fake_pins import RIGS
 from raw_controller import listen_or_connect, request
 
 from spinet import hot, service, wire
-from spinet.service import Service
+from spinet.service import NEWS_MS, Service
 
 pytestmark = pytest.mark.behaviour("L2", "L4")
 
@@ -312,6 +312,25 @@ def test_cs_that_rises_before_the_loop_has_seen_the_last_phase(board, message):
         while not rig.is_ready():
             yield LONG
         assert board.now == ended
+
+    board.run(script())
+    assert board.service.link.transactions == 1
+
+
+def test_news_is_told_as_soon_as_the_transaction_under_way_is_over(board):
+    """And not when a time-out has the loop look next."""
+
+    def script():
+        board.now += NEWS_MS
+        yield from board.begin(request(0), 8)
+        board.service.wlan.fail("news")
+        board.service._note_stale()
+        yield 0
+        assert board.service._told < board.now  # it has to wait
+        board.rig.target.clock(bytes(4))
+        yield 0
+        yield from board.let_go()
+        assert board.service._told == board.now
 
     board.run(script())
     assert board.service.link.transactions == 1

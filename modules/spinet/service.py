@@ -362,6 +362,7 @@ class Service:
             self.port.signal()
         else:
             self.wlan.stirred = True
+            self._note_stale()  # a transaction that goes the hot way calls for no look by itself
 
     def _keep_house(self):
         now = self.manager.now
