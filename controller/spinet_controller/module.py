@@ -243,6 +243,9 @@ class Module(Commands):
             if record.host_name:
                 await self._raise_host_not_found(record.host_name, error)
             raise
+        except TimeoutError:
+            _abandon(opened)
+            raise TimeoutError(f"no answer from {host}:{port} within {timeout:g} s") from None
         except BaseException:
             _abandon(opened)
             raise

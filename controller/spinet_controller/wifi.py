@@ -84,14 +84,24 @@ async def _until_up(module, reasons):
 
 
 async def scan(module):
-    """Scan, and give the ScanData found, strongest first."""
+    """Scan, and give the ScanData found, strongest first.
+
+    Refused when the scan does not end within SCAN_TIMEOUT.
+    """
     await module.network_start_scan()
-    async with asyncio.timeout(SCAN_TIMEOUT):
-        while True:
-            try:
-                return await module.network_get_scan_result()
-            except ScanInProgress:
-                await asyncio.sleep(_LOOK)
+    try:
+        async with asyncio.timeout(SCAN_TIMEOUT):
+            return await _scanned(module)
+    except TimeoutError:
+        raise Refused(f"the module did not end its scan within {SCAN_TIMEOUT:g} s") from None
+
+
+async def _scanned(module):
+    while True:
+        try:
+            return await module.network_get_scan_result()
+        except ScanInProgress:
+            await asyncio.sleep(_LOOK)
 
 
 async def switch(module, ssid):
@@ -109,7 +119,10 @@ async def switch(module, ssid):
 
 async def _settled(module):
     """Wait until WiFi is idle, as networkStartClient wants it."""
-    async with asyncio.timeout(JOIN_TIMEOUT):
-        while module.wifi_state is not WiFiState.IDLE:
-            await asyncio.sleep(_LOOK)
-            await module.null()
+    try:
+        async with asyncio.timeout(JOIN_TIMEOUT):
+            while module.wifi_state is not WiFiState.IDLE:
+                await asyncio.sleep(_LOOK)
+                await module.null()
+    except TimeoutError:
+        raise Refused(f"the module did not stop WiFi within {JOIN_TIMEOUT:g} s") from None

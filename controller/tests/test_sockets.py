@@ -677,7 +677,7 @@ async def test_no_socket_is_free(rig):
 
 @pytest.mark.behaviour("N1")
 async def test_an_outgoing_connection_that_takes_too_long(rig):
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"no answer from 192\.0\.2\.9:80 within 0\.05 s"):
         await rig.module.create_connection(Recorder, "192.0.2.9", 80, timeout=0.05)
     await eventually(lambda: rig.commands(Command.CONN_ABORT) == 1, "connAbort")
     assert rig.slots[0].state == FREE

@@ -9,7 +9,7 @@ from spinet_controller import wifi
 from spinet_controller.codes import Command, Response
 from spinet_controller.errors import ModuleError
 from spinet_controller.records import WirelessConfig
-from spinet_controller.wifi import Refused, checked, join, scan
+from spinet_controller.wifi import Refused, checked, join, scan, switch
 
 
 def names(rig):
@@ -107,6 +107,21 @@ async def test_a_command_that_is_never_begun_leaves_no_coroutine(rig):
 
 async def test_scan(rig):
     assert [network.ssid for network in await scan(rig.module)] == ["Workshop", "Café"]
+
+
+async def test_a_scan_that_never_ends(rig, monkeypatch):
+    monkeypatch.setattr(wifi, "SCAN_TIMEOUT", 0.1)
+    rig.firmware.refuse[Command.NETWORK_GET_SCAN_RESULT] = Response.SCAN_IN_PROGRESS
+    with pytest.raises(Refused, match=r"did not end its scan within 0\.1 s"):
+        await scan(rig.module)
+
+
+async def test_wifi_that_never_stops(rig, monkeypatch):
+    monkeypatch.setattr(wifi, "JOIN_TIMEOUT", 0.1)
+    rig.firmware.wifi_state = 4
+    rig.firmware.HANDLERS = {**rig.firmware.HANDLERS, 16: lambda *_: Answer(0)}
+    with pytest.raises(Refused, match=r"did not stop WiFi within 0\.1 s"):
+        await switch(rig.module, "Workshop")
 
 
 async def test_a_scan_that_is_refused(rig):

@@ -125,5 +125,3 @@ async def _done(work):
         return await work
     except (Refused, ModuleError) as error:
         raise BadRequest(str(error)) from None
-    except TimeoutError:
-        raise BadRequest("the module did not answer in time") from None
