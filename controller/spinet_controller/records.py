@@ -37,7 +37,11 @@ def _text(raw):
 
 def _field(text, size, what):
     """Encode `text` into `size` bytes with at least one closing NUL, else ValueError."""
-    raw = text.encode()
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        # From bytes on a command line that are no UTF-8; the error would quote a password.
+        raise ValueError(f"{what} is no text") from None
     if b"\0" in raw or len(raw) >= size:
         raise ValueError(f"{what} is longer than {size - 1} bytes or holds a NUL")
     return raw.ljust(size, b"\0")

@@ -129,6 +129,16 @@ def test_every_command_explains_itself(command):
         (["networks", "add", "s" * 32, "--open"], "an SSID is longer than 31 bytes"),
         (["networks", "add", "x", "--open", "--ip", "1.2.3"], "not an IPv4 address"),
         (["listen"], "Missing argument 'PORT'"),
+        (["networks", "remove", "\udcff"], "an SSID is no text"),
+        (["bench", "--size", "nan"], "'nan' is not a number"),
+        (["status", "--timeout", "nan"], "'nan' is not a number"),
+        (["trace", "--log", "-", "--gap", "nan"], "'nan' is not a number"),
+        (["serve", "--ssid", "s" * 32], "an SSID is longer than 31 bytes"),
+        (["serve", "--ssid", "\udcff"], "an SSID is no text"),
+        (["serve", "--password", "p" * 64], "a password is longer than 63 bytes"),
+        (["serve", "--host-name", "h" * 64], "a host name is longer than 63 bytes"),
+        (["serve", "--host-name", ""], "a name is wanted"),
+        (["serve", "--mqtt-broker", "two words"], "'two words' can be no host name"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(monkeypatch, capsys, arguments, text):
@@ -139,10 +149,15 @@ def test_wrong_usage_is_one_line_and_code_2(monkeypatch, capsys, arguments, text
     failed((ended.value.code, out, err), text, code=2)
 
 
-def test_no_arguments_show_the_help():
-    code, out, err = run(sim=False)
-    assert code == 2
-    assert "serve" in out + err
+@pytest.mark.parametrize(("arguments", "word"), [([], "serve"), (["networks"], "remove")])
+def test_no_arguments_show_the_help(monkeypatch, capsys, arguments, word):
+    monkeypatch.setattr(sys, "argv", ["spinet-controller", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert err.startswith("Usage: ")
+    assert word in err
 
 
 # -- no module --------------------------------------------------------------------------
@@ -241,6 +256,18 @@ def test_a_password_is_taken_and_never_shown(way):
     assert SECRET not in result.output
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [("", "there is no password on standard input"), ("\udcff\n", "a password is no text")],
+)
+def test_a_password_that_is_none(tmp_path, given, reason):
+    (tmp_path / "given").write_bytes(given.encode("utf-8", "surrogateescape"))
+    with open(tmp_path / "given") as stdin:
+        strict = {"PYTHONIOENCODING": "utf-8:strict"}
+        result = run("networks", "add", "Home", "--password-stdin", stdin=stdin, env=strict)
+    failed(result, reason, code=2)
+
+
 # -- sockets ----------------------------------------------------------------------------
 
 
@@ -299,6 +326,17 @@ def test_connect_ends_when_all_is_quiet():
             assert len(peer.makefile("rb").read()) == 100_000
         running.process.stdin = None
         assert running.end()[0] == 0
+
+
+def test_connect_without_an_input():
+    without = [*("sh", "-c", '"$@" <&-', "sh"), *COMMAND, "connect", "127.0.0.1"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        options = ["--quiet", "0.05", "--sim", str(FAKE_SIM), "--bus-port", "0"]
+        ended = subprocess.run(
+            [*without, port, *options], capture_output=True, text=True, timeout=PATIENCE
+        )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_connect_to_nobody():

@@ -272,7 +272,7 @@ async def test_a_password_is_in_no_answer_and_no_log(site, caplog):
         ("[]", "a JSON object is wanted"),
         ("{}", "ssid must be a text"),
         ('{"ssid": "A", "password": 7}', "password must be a text"),
-        ('{"ssid": "\\ud800"}', "this is no text"),
+        ('{"ssid": "\\ud800"}', "an SSID is no text"),
     ],
 )
 async def test_what_is_no_network_is_refused_in_words(site, body, reason):

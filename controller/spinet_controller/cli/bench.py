@@ -8,7 +8,7 @@ from functools import partial
 
 import click
 
-from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.options import Number, bus_options
 from spinet_controller.cli.session import run_with_module
 from spinet_controller.cli.showing import progress, show_json, show_table
 from spinet_controller.cli.streams import closed
@@ -218,7 +218,7 @@ _TITLE = "Shares of a 26.67 MHz wire, and of plain loopback"
 @click.command()
 @click.option(
     "--size",
-    type=click.FloatRange(0.01, 4096),
+    type=Number(0.01, 4096),
     default=8.0,
     show_default=True,
     help="MiB in each direction.",

@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from spinet_controller.cli.options import HOST, bus_options
+from spinet_controller.cli.options import HOST, Number, bus_options
 from spinet_controller.cli.session import note, run_with_module
 from spinet_controller.cli.showing import show_json
 from spinet_controller.wifi import join
@@ -63,7 +63,8 @@ class Pipe:
             await asyncio.sleep(self._quiet)
 
     def _read_input(self):
-        while data := os.read(sys.stdin.fileno(), PIECE):
+        # None where the shell closed it: an input that has ended.
+        while data := sys.stdin and os.read(sys.stdin.fileno(), PIECE):
             sending = asyncio.run_coroutine_threadsafe(self._send(data), self._loop)
             if sending.exception():
                 return
@@ -80,7 +81,7 @@ class Pipe:
 @click.argument("port", type=click.IntRange(1, 65535))
 @click.option(
     "--quiet",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=1.0,
     show_default=True,
     help="Seconds of silence after the end of input before closing.",

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 import click
 
-from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.session import run_with_module
 from spinet_controller.cli.showing import show_json, show_table
 from spinet_controller.records import ANY_ADDRESS, WirelessConfig
@@ -78,25 +78,26 @@ def add(options, ssid, no_password, password_stdin, ip, gateway, netmask):
     """
     password = "" if no_password else _password(password_stdin)
     config = WirelessConfig(ssid, password, ip, gateway, netmask)
-    _packable(config)
+    packable(config)
     run_with_module(options, lambda module: checked(module, module.network_add_ssid(config)))
     _done(options, f"remembered {ssid}", {"added": ssid})
 
 
 def _password(from_stdin):
     if from_stdin:
-        return sys.stdin.readline().rstrip("\n")
+        return _password_line()
     given = os.environ.get(PASSWORD_VARIABLE)
     if given is not None:
         return given
     return click.prompt("Password", hide_input=True, default="", show_default=False, err=True)
 
 
-def _packable(config):
-    try:
-        config.pack()
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+def _password_line():
+    line = sys.stdin.buffer.readline() if sys.stdin else b""
+    if not line:
+        raise click.UsageError("there is no password on standard input")
+    # What is no UTF-8 is refused with the record, in words.
+    return line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
 @networks.command()
@@ -104,7 +105,7 @@ def _packable(config):
 @bus_options
 def remove(options, ssid):
     """Forget the network SSID."""
-    _packable(WirelessConfig(ssid))
+    packable(WirelessConfig(ssid))
     run_with_module(options, lambda module: checked(module, module.network_delete_ssid(ssid)))
     _done(options, f"forgot {ssid}", {"removed": ssid})
 

@@ -1,6 +1,7 @@
 """Options that every command has, and a kind of argument that some have."""
 
 import functools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,25 @@ class BusOptions:
     time_scale: float
     json: bool
     verbose: bool
+
+
+def packable(record):
+    """Check that the record can be sent; what cannot is wrong usage."""
+    try:
+        record.pack()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+class Number(click.FloatRange):
+    """A number of that range. NaN is none: no comparison with it is true, so every range has it."""
+
+    def convert(self, value, param, ctx):
+        """Give the float."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 class Host(click.ParamType):
@@ -80,19 +100,19 @@ _OPTIONS = (
     ),
     click.option(
         "--sck-hz",
-        type=click.FloatRange(1000),
+        type=Number(1000),
         help="Model an SPI clock of this rate.",
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=Number(0, min_open=True),
         default=15.0,
         show_default=True,
         help="Seconds to wait for a module.",
     ),
     click.option(
         "--time-scale",
-        type=click.FloatRange(0.1),
+        type=Number(0.1),
         default=10.0,
         show_default=True,
         help="Multiply the time-outs of the link: a busy computer is late where a board is not.",

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.serve_options import service_options
 from spinet_controller.cli.session import note, run
 from spinet_controller.cli.showing import show_json, show_pairs
 from spinet_controller.errors import LinkError, ModuleLost, SpinetError
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
+from spinet_controller.records import WirelessConfig
 from spinet_controller.wifi import Refused, join, switch
 
 FLUSH = 1.0
@@ -46,6 +47,7 @@ def serve(options, ports, naming, files, ssid, password):
     What cannot be served, because its port is taken or the module has no TLS, is told and left
     out; only the site must be served.
     """
+    packable(WirelessConfig(ssid or "", password))
     printer = Serving(options, ports, naming, (ssid, password))
     with _folder(files) as folder:
         run(options, lambda session: printer.serve(session, FileStore(folder)))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from spinet_controller.cli.options import HOST
 from spinet_controller.printer.plan import MQTT_PORT, MQTT_TLS_PORT, Broker, Naming, Ports
+from spinet_controller.records import pack_host_name
 
 HTTP_PORT, HTTPS_PORT, FTP_PORT, TELNET_PORT = 8080, 8443, 2121, 2323
 """Ports that anybody may listen on; a printer's own are 80, 443, 21 and 23."""
@@ -36,7 +38,21 @@ class _Address(click.ParamType):
         host, colon, port = value.partition(":")
         if not host or (colon and not port):
             self.fail(f"{value!r} is no HOST or HOST:PORT", param, ctx)
+        HOST.convert(host, param, ctx)
         return host, click.IntRange(1, 65535).convert(port, param, ctx) if colon else None
+
+
+class _HostName(click.ParamType):
+    """What the module is to be called; not empty, as its certificate is for it."""
+
+    name = "name"
+
+    def convert(self, value, param, ctx):
+        try:
+            pack_host_name(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value or self.fail("a name is wanted", param, ctx)
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -75,7 +91,11 @@ _OPTIONS = (
     click.option("--mqtt-tls", is_flag=True, help="Speak TLS to the broker (with --mqtt-ca)."),
     click.option("--mqtt-ca", type=_FILE, help="CA of the broker's certificate, in PEM."),
     click.option(
-        "--host-name", default="spinet-printer", show_default=True, help="The module's name."
+        "--host-name",
+        type=_HostName(),
+        default="spinet-printer",
+        show_default=True,
+        help="The module's name.",
     ),
 )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from spinet_controller.cli.options import Number
 from spinet_controller.cli.showing import show_json
 from spinet_controller.errors import SpinetError
 from spinet_controller.event_trace import Kind, TraceError, parse_dump
@@ -28,14 +29,12 @@ from spinet_controller.trace_picture import picture
 )
 @click.option(
     "--gap",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=1.0,
     show_default=True,
     help="Cut pauses longer than so many seconds out of the time axis; 0 cuts none.",
 )
-@click.option(
-    "--last", type=click.FloatRange(0, min_open=True), help="Only the last so many seconds."
-)
+@click.option("--last", type=Number(0, min_open=True), help="Only the last so many seconds.")
 @click.option("--json", "as_json", is_flag=True, help="The events as JSON, and no picture.")
 def trace(port, log, output, gap, last, as_json):
     """Draw the life of each connection.

@@ -61,8 +61,6 @@ class Networks:
         config = WirelessConfig(_text(document, "ssid"), _text(document, "password", ""))
         try:
             config.pack()
-        except UnicodeEncodeError:
-            raise BadRequest("this is no text") from None
         except ValueError as error:
             raise BadRequest(str(error)) from None
         await _done(checked(self._module, self._module.network_add_ssid(config)))
