@@ -2,6 +2,8 @@
 
 import os
 import pty
+import socket
+import subprocess
 import time
 
 import pytest
@@ -18,7 +20,7 @@ from raw_controller import (
     frame,
     request,
 )
-from sim_process import INTERRUPT, ROLES, TERMINATE, is_running, run_sim, sim, start_sim
+from sim_process import BINARY, INTERRUPT, ROLES, TERMINATE, is_running, run_sim, sim, start_sim
 
 __all__ = ["run_sim", "sim", "start_sim"]
 
@@ -44,6 +46,27 @@ def test_cold_boot_frame_by_frame(start_sim, role):
     cs = [(PIN, CS, UP)] if role == "module-clocked" else []
     edges = [(PIN, DATA_READY, level) for level in (DOWN, UP, DOWN, UP)]
     assert frames[1:] == cs + edges
+
+
+ONCE_MORE = """
+import virtual_bus
+class Clock:
+    slept = []
+    sleep_ms = slept.append
+virtual_bus.time = Clock
+bus = virtual_bus.VirtualBus("127.0.0.1", %d, 0, "x")
+for _ in range(3):
+    bus.connect(lambda: True)
+    bus.drop()
+print(Clock.slept)
+"""
+
+
+def test_a_module_that_lost_its_power_waits_before_it_comes_again():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        program = [str(BINARY), "-c", ONCE_MORE % server.getsockname()[1]]
+        done = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert done.stdout.strip() == "[100, 100]"
 
 
 def test_reset_reason_after_power_up(sim):

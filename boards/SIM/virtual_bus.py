@@ -22,6 +22,7 @@ _RETRY_MS = const(100)
 # controller may have to wait for a processor.
 PATIENCE_MS = const(5000)
 _IN = const(1)  # poll flag
+_NEVER = const(-1)
 
 # Why a connection ended.
 _REASONS = {
@@ -52,7 +53,7 @@ class VirtualBus:
         self._version = version
         self.role = role
         self.ready = False  # set and cleared by the stack's wait()
-        self.key = -1  # descriptor of the connection
+        self.key = _NEVER  # descriptor of the connection, or of the one before
         self._sock = None
         self._poll = port.poller()
         # sck_hz is the target's: how fast a SHIFT would cross; 0: at once
@@ -70,6 +71,8 @@ class VirtualBus:
 
     def connect(self, wanted):
         """Wait for the controller as long as wanted() says so; then say HELLO: power is on."""
+        if self.key != _NEVER:
+            time.sleep_ms(_RETRY_MS)  # where another module has the bus, we are closed each time
         while not self._try():
             if not wanted():
                 return False
