@@ -151,6 +151,10 @@ def test_board_that_is_none():
         (["repl"], "which serial port? for instance make repl PORT="),
         (["deploy"], "which serial port? for instance make deploy PORT="),
         (["monitor", "PORT=/dev/no-such-port"], "there is no serial port /dev/no-such-port"),
+        (["capture"], "which test? make capture TEST="),
+        (["capture", "TEST=host_tests/no_such.py::test"], "there is no test host_tests/no_such.py"),
+        (["run", "HTTP_PORT=65536"], "HTTP_PORT is a port from 1 to 65535, not '65536'"),
+        (["sim", f"PORT={'9' * 20}"], "PORT is a port from 1 to 65535, not '99"),
     ],
 )
 def test_make_says_what_is_missing(arguments, text):

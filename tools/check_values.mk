@@ -3,7 +3,7 @@
 digits := 0 1 2 3 4 5 6 7 8 9
 remove_each = $(if $1,$(call remove_each,$(wordlist 2,10,$1),$(subst $(firstword $1),,$2)),$2)
 is_number = $(if $1,$(if $(call remove_each,$(digits),$1),,yes))
-is_port = $(if $(call is_number,$1),$(shell [ $1 -ge 1 ] && [ $1 -le 65535 ] && echo yes))
+is_port = $(if $(call is_number,$1),$(shell { [ $1 -ge 1 ] && [ $1 -le 65535 ]; } 2>/dev/null && echo yes))
 check_port = $(if $(call is_port,$($1)),,$(error $1 is a port from 1 to 65535, not '$($1)'))
 
 ROLES := module-clocked controller-clocked
@@ -48,6 +48,9 @@ endif
 ifneq ($(filter capture,$(MAKECMDGOALS)),)
 ifeq ($(TEST),)
 $(error which test? make capture TEST=host_tests/test_on_the_wire.py)
+endif
+ifeq ($(wildcard $(firstword $(subst ::, ,$(TEST)))),)
+$(error there is no test $(TEST): for instance make capture TEST=host_tests/test_on_the_wire.py)
 endif
 endif
 # Tests make network namespaces.
