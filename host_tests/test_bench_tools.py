@@ -340,3 +340,11 @@ def test_figures_that_are_missing_are_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("bench: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("tool", ["bench_core", "bench_plot", "bench_sim", "bench_stacks"])
+def test_arguments_that_are_missing_are_wrong_usage(tool):
+    command = [sys.executable, str(ROOT / "tools" / f"{tool}.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{tool}.py: error: the following arguments are required" in done.stderr

@@ -3,10 +3,9 @@
 The limit is a transaction that moves 2 KiB, and no other. The estimate is the arithmetic of
 docs/performance.md: for each 2 KiB a connGetStatus and a connRead, their bytes on the wire, the
 instructions that were counted, and the transfers' hand-over.
-
-Usage: bench_plot.py CORE.json SIM.json INTO.svg
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -130,10 +129,13 @@ def picture(core, sim):
 
 def main(arguments):
     """Read, draw, write."""
-    core, sim, into = arguments
-    Path(into).write_text(
-        picture(json.loads(Path(core).read_text()), json.loads(Path(sim).read_text()))
-    )
+    parser = argparse.ArgumentParser(description="Draw throughput over SPI clock.")
+    parser.add_argument("core", type=Path, help="what bench_core.py kept")
+    parser.add_argument("sim", type=Path, help="what bench_sim.py kept")
+    parser.add_argument("into", type=Path, help="the SVG")
+    files = parser.parse_args(arguments)
+    core, sim = json.loads(files.core.read_text()), json.loads(files.sim.read_text())
+    files.into.write_text(picture(core, sim))
     return 0
 
 

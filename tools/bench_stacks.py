@@ -4,10 +4,10 @@ For each stack a SIM is started, `spinet-controller bench` moves bytes through i
 of the module's process is read when it ends. The rounds are interleaved, so that both see the same
 machine; the last line is the ratio, which means more than the seconds. With lwIP the TCP stack
 runs inside the process; with sockets it is the kernel's, and its part is counted as system time.
-
-Usage: bench_stacks.py CONTROLLER SOCKETS_SIM LWIP_SIM MIB   (under with_tap.py, for lwIP)
+It runs under with_tap.py, for lwIP.
 """
 
+import argparse
 import json
 import os
 import socket
@@ -61,9 +61,17 @@ def show(stack, results):
     return cpu
 
 
+def wanted(arguments):
+    """The command line's (controller, sockets_sim, lwip_sim, mib), mib as text."""
+    parser = argparse.ArgumentParser(description="Compare SIM's TCP stacks in one run.")
+    for name in ("controller", "sockets_sim", "lwip_sim", "mib"):
+        parser.add_argument(name)
+    return vars(parser.parse_args(arguments)).values()
+
+
 def main(arguments):
     """Run all rounds and print the comparison; returns an exit code."""
-    controller, sockets, lwip, mib = arguments
+    controller, sockets, lwip, mib = wanted(arguments)
     sims = {"sockets": sockets, "lwip": lwip}
     results = {stack: [] for stack in sims}
     with tempfile.TemporaryDirectory() as state:
