@@ -1,4 +1,7 @@
-"""Every exception that leaves this package, one sentence each."""
+"""Every exception that leaves this package, one sentence each.
+
+What a negative response says is in its `meaning`.
+"""
 
 from spinet_controller.codes import Response
 

@@ -26,7 +26,7 @@ def read_dump(port, patience=PATIENCE):
     try:
         import serial
     except ImportError:
-        raise ReplError("a port needs pyserial: pip install 'spinet-controller[repl]'") from None
+        raise ReplError("a port needs pyserial: pip install pyserial") from None
     try:
         with serial.Serial(port, BAUD, timeout=0.1) as line:
             line.write(INTERRUPT)
