@@ -90,6 +90,7 @@ class Core:
             stderr=subprocess.PIPE,
             pass_fds=[tap_fd],
             bufsize=0,
+            start_new_session=True,  # Ctrl-C at the terminal is ours; we end it in order
         )
         self._in = self._process.stdin.fileno()
         self._out = self._process.stdout.fileno()

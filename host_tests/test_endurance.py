@@ -1,5 +1,12 @@
 """The long runs, short: `make churn`, `make interrupt` and `make transfer` are the full ones."""
 
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
 import pytest
 from endurance import churn, interrupt, transfer
 
@@ -39,3 +46,33 @@ def test_everything_arrives_over_a_bad_wire():
     report = transfer.run(1, 50, 20, 20, 1)
     assert report["failures"] == []
     assert report["framesLost"] > 0
+
+
+@pytest.mark.parametrize("run", ["churn", "interrupt"])
+def test_ctrl_c_ends_it_in_order(run):
+    """As at a terminal, which signals the whole group."""
+    terminal, its_end = pty.openpty()
+    command = [sys.executable, "-m", "endurance", run]
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(__file__), "TERM": "xterm"}
+    process = subprocess.Popen(command, stderr=its_end, env=environment, start_new_session=True)
+    os.close(its_end)
+    seen = b""
+    while not re.search(rb"[1-9]\d*/\d", seen):  # beside the bar: some are done
+        seen += os.read(terminal, 4096)
+    os.killpg(process.pid, signal.SIGINT)
+    seen += rest_of(terminal)
+    assert (process.wait(PATIENCE_S), b"Traceback" in seen) == (130, False), seen.decode()
+
+
+def rest_of(terminal):
+    """What is printed there until all who could have ended."""
+    seen = b""
+    try:
+        while data := os.read(terminal, 4096):
+            seen += data
+    except OSError:
+        os.close(terminal)  # EIO: nobody has the other end any more
+    return seen
+
+
+PATIENCE_S = 60

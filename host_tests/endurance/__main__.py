@@ -152,8 +152,17 @@ def main():
     return 1 if report["failures"] else 0
 
 
+def interrupted(error):
+    """True for Ctrl-C, and for what the end of a run complains of that it left half done."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        if not interrupted(error):
+            raise
         sys.exit(130)
