@@ -2,7 +2,7 @@
 
 import asyncio
 
-from spinet_controller.codes import SOCKETS, Protocol
+from spinet_controller.codes import SOCKETS, ConnState, Protocol
 from spinet_controller.commands import Commands
 from spinet_controller.errors import HostNotFound, LinkTimeout
 from spinet_controller.link import Link
@@ -12,6 +12,9 @@ from spinet_controller.server import CallHome, Server
 
 STREAM_LIMIT = 64 * 1024
 """Bytes a StreamReader holds before it pauses the transport (twice as many, at most)."""
+
+_LOOK = 0.02
+"""Seconds between two looks at a connection that is closing."""
 
 
 class Module(Commands):
@@ -67,6 +70,17 @@ class Module(Commands):
     async def gone(self):
         """Return the ModuleLost as soon as the module is lost."""
         return await asyncio.shield(self._gone)
+
+    async def settled(self):
+        """Return when nothing is under way any more on connections that were closed.
+
+        The peers have their bytes then, or the module has given them up. Await it, after the
+        writers' wait_closed(), where the module is to lose its power; on the virtual bus it does
+        when the controller goes.
+        """
+        for socket in range(SOCKETS):
+            while (await self.conn_get_status(socket)).state == ConnState.CLOSE_PENDING:
+                await asyncio.sleep(_LOOK)
 
     async def close(self):
         """Stop the servers, abort what is open, and let go of the link."""

@@ -3,7 +3,14 @@
 import asyncio
 
 import pytest
-from fake_module import CONTROLLER_CLOCKED, CS, DATA_READY, MODULE_CLOCKED, FakeModule
+from fake_module import (
+    CLOSE_PENDING,
+    CONTROLLER_CLOCKED,
+    CS,
+    DATA_READY,
+    MODULE_CLOCKED,
+    FakeModule,
+)
 from rig import PATIENCE, PORT, Acceptor, eventually, rigged
 
 from spinet_controller import Module, VirtualBus, link
@@ -126,6 +133,26 @@ async def test_after_a_loss_of_power_the_next_module_serves():
             await acceptor.first()
         assert not rig.module._gone.done()
         assert again.violations == []
+
+
+@pytest.mark.behaviour("D7")
+@pytest.mark.parametrize("slots", [(0,), (7,), (2, 5)])
+async def test_settled_is_when_the_last_close_has_gone_through(slots):
+    async with rigged() as rig:
+        for number in slots:
+            rig.slots[number].state = CLOSE_PENDING
+        settled = asyncio.create_task(rig.module.settled())
+        for number in slots:
+            await rig.next_transactions(20)
+            assert not settled.done()
+            rig.slots[number].free()
+        await settled
+
+
+async def test_connections_that_stand_are_settled():
+    async with rigged() as rig:
+        rig.slots[3].connect(PORT)
+        await rig.module.settled()
 
 
 async def test_close_leaves_nothing_on_the_module():

@@ -140,11 +140,16 @@ def run(options, body):
 
 
 def run_with_module(options, work):
-    """Run `work(module)` on a module that has booted; a lost module ends it."""
+    """Run `work(module)` on a module that has booted; a lost module ends it.
+
+    The module's power goes with us, so what `work` has closed is given time to arrive.
+    """
 
     async def body(session):
         await session.boot(options.timeout)
-        return await session.attend(work(session.module))
+        result = await session.attend(work(session.module))
+        await session.attend(session.module.settled())
+        return result
 
     return run(options, body)
 
