@@ -112,6 +112,6 @@ def _unsealed(sealed):
 
 def _event(values, now):
     ticks, slot, kind, a, b = values
-    elapsed = (now - ticks + PERIOD // 2) % PERIOD - PERIOD // 2
+    elapsed = (now - ticks) % PERIOD  # all of it is past, so the whole period counts
     known = Kind(kind) if kind in Kind.__members__.values() else kind
     return Event(-elapsed / 1000, known, None if slot == NO_SLOT else slot, a, b)

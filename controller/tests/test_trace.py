@@ -74,9 +74,10 @@ def test_the_last_of_several():
     assert len(parse_dump(dump(*LIFE) + dump(LIFE[0])).events) == 1
 
 
-def test_ticks_that_wrap():
-    trace = parse_dump(dump(raw((1 << 30) - 500, Kind.BOOT), now=500))
-    assert trace.events[0].time == -1.0
+@pytest.mark.parametrize(("ago", "seconds"), [(1000, -1.0), ((1 << 30) - 1000, -1073740.824)])
+def test_ticks_that_wrap(ago, seconds):
+    trace = parse_dump(dump(raw(500 - ago & 0x3FFFFFFF, Kind.BOOT), now=500))
+    assert trace.events[0].time == seconds
 
 
 def test_damaged_lines_are_counted_out():
