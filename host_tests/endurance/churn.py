@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -18,8 +19,8 @@ SPEED = 10
 HOLD_S = 1.0  # a peer that vanished or does not read lasts up to this long
 SMALL_WINDOW = 2048
 LARGEST = 3000
-TRIES = 5
-MOST_RESETS = 5  # of a hundred
+COME_AGAIN_S = 0.2  # after a reset, on average
+MOST_RESETS = 20  # of a hundred; a module that gets no processor for a while resets a few
 
 GAVE_WAY = "half-close, gave way"
 
@@ -108,15 +109,18 @@ class Churn:
 
     def _ask(self, request, peer, receive_buffer=0):
         """A connection whose answer has begun. A reset before that is a late one of accept."""
-        for _ in range(TRIES):
+        limit = time.monotonic() + CONNECT_PATIENCE_S
+        while time.monotonic() < limit:
             sock = self.dial(peer, receive_buffer)
             try:
                 sock.sendall(request)
                 if sock.recv(1, socket.MSG_PEEK):
                     return sock
+                raise Broken("it ended before the first byte")
             except ConnectionResetError as error:
                 self._note_turned_away(sock, error)
-        raise Broken(f"reset {TRIES} times before the first byte, or nothing came")
+            self._hold.wait(random.uniform(0, 2 * COME_AGAIN_S))
+        raise Broken("reset before the first byte for too long")
 
     def _exchange(self, kind, draw, peer):
         data = pattern(draw.randrange(1, LARGEST), draw.randrange(65536))
