@@ -335,22 +335,6 @@ def test_over_clocking_reads_zeros(start_sim, n):
     status_works(sim)
 
 
-def test_controller_that_is_late_to_clock_is_waited_for(start_sim):
-    """A board gives up after 500 ms; on this computer others may have had the processor."""
-    sim = start_sim("controller-clocked")
-    sim.power_on()
-    controller = sim.controller
-    controller.pin(TRANSFER_READY, 1)
-    controller.pin(CS, 0)
-    controller.phase(request(9)[:8])
-    controller.until(lambda: controller.pins[DATA_READY] == 1)
-    controller.sock.settimeout(0.7)
-    with pytest.raises(TimeoutError):
-        controller.receive()
-    controller.sock.settimeout(PATIENCE)
-    assert controller.phase(request(9)[8:12]) == (168).to_bytes(4, "little")
-
-
 @pytest.mark.behaviour("L4")
 def test_cs_toggling_for_each_phase(start_sim):
     sim = start_sim("controller-clocked")

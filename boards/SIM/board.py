@@ -9,7 +9,7 @@ import os
 
 from air import AirRadio
 from radio import SimRadio
-from virtual_bus import CONTROLLER_CLOCKED, PATIENCE_MS, say
+from virtual_bus import CONTROLLER_CLOCKED, say
 
 from spinet import VERSION, port, wire
 from spinet.networks import Store
@@ -59,10 +59,8 @@ class Board:
     def link_port(self):
         """The link in the role of this bus."""
         bus = self.bus
-        pins = bus.cs, bus.data_ready, bus.transfer_ready
-        if bus.role == CONTROLLER_CLOCKED:
-            return SpiSlave(bus, *pins, patience_ms=PATIENCE_MS)
-        return SpiMaster(bus, *pins)
+        port_class = SpiSlave if bus.role == CONTROLLER_CLOCKED else SpiMaster
+        return port_class(bus, bus.cs, bus.data_ready, bus.transfer_ready)
 
     def radio(self):
         """That network, as a radio."""

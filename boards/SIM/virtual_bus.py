@@ -18,9 +18,7 @@ MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)
 
 _RETRY_MS = const(100)
-# A controller that takes or gives nothing for so long has died. Ten times what a board allows: the
-# controller may have to wait for a processor.
-PATIENCE_MS = const(5000)
+_PATIENCE_MS = const(5000)  # a controller that takes or gives nothing for so long has died
 _IN = const(1)  # poll flag
 _NEVER = const(-1)
 
@@ -79,7 +77,7 @@ class VirtualBus:
             time.sleep_ms(_RETRY_MS)
         self.key = self._sock.fileno()
         self._poll.register(self.key, _IN)
-        self._bus.connected(self.key, PATIENCE_MS, self._version)
+        self._bus.connected(self.key, _PATIENCE_MS, self._version)
         return True
 
     def connected(self):

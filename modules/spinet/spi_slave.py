@@ -37,16 +37,14 @@ class SpiSlave:
     """The SPI target, CS, DATA_READY, TRANSFER_READY as arguments.
 
     `target.arm(tx, rx, offset, n)` gets a transfer ready, `target.clocked()` is how many bytes of
-    it have passed, `target.disarm()` takes it back. None of them waits or allocates. `patience_ms`
-    is how long the controller may take to clock a phase, or to raise CS.
+    it have passed, `target.disarm()` takes it back. None of them waits or allocates.
     """
 
-    def __init__(self, target, cs, data_ready, transfer_ready, patience_ms=PHASE_TIMEOUT_MS):
+    def __init__(self, target, cs, data_ready, transfer_ready):
         self._target = target
         self._cs = cs
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
-        self._patience_ms = patience_ms
         # Which phase, what is armed since when, and what the pins did: shared with the hot path.
         self._signals = array("I", [0] * _PHASES)
         self._acted = False  # serve() has carried out or cut a command: the loop has to tidy up
@@ -123,7 +121,7 @@ class SpiSlave:
         """How long the loop may sleep before it has to look here again; -1: no limit."""
         if self._signals[_PHASE] == _HEADER:
             return -1 if self._signals[_ARMED] else 0  # the first header is armed by serve()
-        return self._patience_ms
+        return PHASE_TIMEOUT_MS
 
     def idle(self):
         """True between transactions."""
@@ -177,7 +175,7 @@ class SpiSlave:
         """A header may be waited for as long as it takes, nothing else."""
         signals = self._signals
         waited = ticks_diff(now, signals[_SINCE])
-        return signals[_PHASE] != _HEADER and waited >= self._patience_ms
+        return signals[_PHASE] != _HEADER and waited >= PHASE_TIMEOUT_MS
 
     def _partly_clocked(self):
         return 0 < self._target.clocked() < self._signals[_ARMED]
