@@ -78,12 +78,16 @@ class FakeSpi:
 
 
 class FakeTarget:
-    """SPI target hardware: the controller clocks what was armed, and zeros past its end."""
+    """SPI target hardware: the controller clocks what was armed, and zeros past its end.
+
+    It has read what it will shift as soon as it is armed, as DMA may.
+    """
 
     def __init__(self, trace):
         self._trace = trace
         self.phases = []
-        self._buffers = None
+        self._out = b""  # what it will shift
+        self._into = None
         self._at = 0
         self._length = 0
         self._clocked = 0
@@ -91,7 +95,8 @@ class FakeTarget:
     def arm(self, tx, rx, offset, n):
         assert n in range(4, 2049, 4), "a phase is whole dwords"
         self.phases.append((offset, n))
-        self._buffers = (tx, rx)
+        self._out = bytes(tx[offset : offset + n])
+        self._into = rx
         self._at = offset
         self._length = n
         self._clocked = 0
@@ -108,10 +113,9 @@ class FakeTarget:
         n = min(len(out), self._length - self._clocked)
         shifted = bytes(len(out))
         if n:
-            tx, rx = self._buffers
             at = self._at + self._clocked
-            rx[at : at + n] = out[:n]
-            shifted = bytes(tx[at : at + n]) + bytes(len(out) - n)
+            self._into[at : at + n] = out[:n]
+            shifted = self._out[self._clocked : self._clocked + n] + bytes(len(out) - n)
             self._clocked += n
         return shifted
 

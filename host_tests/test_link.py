@@ -1,7 +1,7 @@
 """The link in both roles: whatever a controller does, the next good transaction works (L2, L4)."""
 
 import pytest
-from fake_board import Bench
+from fake_board import ON_AIR, Bench
 from fake_pins import RIGS, make_rig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -355,3 +355,87 @@ def test_link_counts_what_was_wrong():
     link.begin()
     link.answer()
     assert (link.response, link.bad_headers, link.data_length) == (-2, 1, 0)
+
+
+# --- what is told once is told
+
+
+@pytest.mark.behaviour("L4")
+@pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
+@pytest.mark.parametrize("n", [8, 12, 13])
+def test_last_error_whose_transaction_is_cut_is_told_again(role, n):
+    bench = Bench(role)
+    bench.wlan.fail("no network")
+    cut_in_data(bench, request(19) + bytes(12), n)
+    assert bench.wlan.has_news()
+    assert bench.last_error() == "no network"
+    assert not bench.wlan.has_news()
+    assert bench.last_error() == ""
+
+
+@pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
+def test_error_that_comes_while_another_is_told_is_told_next(role):
+    bench = Bench(role)
+    bench.wlan.fail("no network")
+    bench.rig.die_after(request(19), 8)
+    bench.wlan.fail("no network")  # it is tried again, and there is still none
+    bench.rig.phase(bytes(4))
+    bench.rig.phase(bytes(12))
+    bench.rig.let_go()
+    assert bench.wlan.has_news()
+    assert bench.last_error() == "no network"
+    assert bench.last_error() == ""
+
+
+@pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
+@pytest.mark.parametrize("n", [8, 12, 57])
+def test_scan_result_whose_transaction_is_cut_is_there_still(role, n):
+    bench = Bench(role)
+    bench.response(24)
+    bench.radio.finds = list(ON_AIR)
+    bench.wlan.step(bench.rig.now)
+    cut_in_data(bench, request(25) + bytes(136), n)
+    assert bench.response(25) == 135
+    assert bench.response(25) == wire.NO_SCAN_STARTED
+
+
+@pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
+def test_refusal_of_an_enterprise_network_that_is_cut_is_told_again(role):
+    bench = Bench(role)
+    record = bytearray(112)
+    record[16:20] = b"Work"
+    assert bench.response(26, data=bytes(record), param=4) == 0  # there is no such EAP protocol
+    cut_in_data(bench, request(26, flags=2), 8)
+    assert bench.response(26, flags=2) == wire.BAD_PARAMETER
+    assert bench.response(26, flags=2) == wire.WRONG_STATE
+
+
+def test_header_that_is_no_request_tells_nothing(role):
+    bench = Bench(role)
+    bench.wlan.fail("no network")
+    if role in CLOCKED_BY_CONTROLLER:
+        cut_in_data(bench, request(19) + bytes(12), 12)
+    bench.rig.transact(request(0, version=0x3D))
+    assert bench.last_error() == "no network"
+
+
+def test_state_that_the_header_may_not_have_shown_stays_news(role):
+    """A target's header is armed when the state changes, and the hardware may have it already."""
+    bench = Bench(role)
+    bench.ask(0)
+    bench.wlan.set_state(wire.WIFI_CONNECTING)
+    bench.rig.link.refresh()
+    shown = None
+    while bench.wlan.has_news():
+        _, shown, _, _ = bench.rig.decode(bench.rig.transact(request(19)))
+    assert shown == wire.WIFI_CONNECTING
+
+
+def test_result_that_is_told_takes_no_later_one_along(role):
+    bench = Bench(role)
+    for _ in range(2):
+        assert bench.response(24) == 0
+        bench.radio.finds = list(ON_AIR)
+        bench.wlan.step(bench.rig.now)
+        works(bench)
+        assert bench.response(25) == 135

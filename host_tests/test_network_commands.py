@@ -83,7 +83,7 @@ def make_bench(enter, entries=20):
     for i in range(entries):
         bench.networks.remember(Network(record(b"net %d" % i)))
     enter(bench)
-    bench.wlan.told()
+    bench.wlan.told(bench.wlan.state, bench.wlan.last_error)
     return bench
 
 

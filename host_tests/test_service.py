@@ -369,7 +369,7 @@ def test_connections_bring_nothing_else_forward(service, clock):
         service._look_after = looked.append
 
     service.wlan.fail("told already")
-    service.wlan.told()
+    ask(service, 19)
     run_with(service, watch, nothing, nothing)
     assert bin(service.manager.connected).count("1") == 3
     assert looked == []

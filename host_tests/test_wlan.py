@@ -48,7 +48,7 @@ def connected(connecting, radio):
 @pytest.fixture
 def lost(connected, radio):
     """The link was lost at 2000."""
-    connected.told()
+    connected.told(connected.state, connected.last_error)
     radio.outcome_is = None
     connected.refresh(2000)
     return connected
@@ -60,7 +60,7 @@ def reconnecting(lost, radio):
     radio.outcome_is = "network not found"
     radio.calls.clear()
     lost.step(3000)
-    lost.told()
+    lost.told(lost.state, lost.last_error)
     return lost
 
 
@@ -598,7 +598,7 @@ def test_changes_are_told_to_whoever_asked(wlan, radio):
 
 def test_state_is_news_until_it_is_told(connected):
     assert connected.has_news()
-    connected.told()
+    connected.told(connected.state, connected.last_error)
     assert not connected.has_news()
     connected.stop()
     assert connected.has_news()
@@ -607,7 +607,7 @@ def test_state_is_news_until_it_is_told(connected):
 def test_error_is_news_until_it_is_told(wlan):
     wlan.fail("oops")
     assert wlan.has_news()
-    wlan.told()
+    wlan.told(wlan.state, wlan.last_error)
     assert not wlan.has_news()
     assert wlan.last_error == b""
 

@@ -56,6 +56,7 @@ class Commands:
         self._host_name = b"spinet"
         self.sessions = None  # a SessionTable; set by service
         self.named_peers = None  # NamedPeers; set by service
+        self._told_error = b""  # what networkGetLastError tells in the transaction under way
         self._token = 0  # of the slot that the transaction under way is about, for connCreate
         self.report = None  # called by the diagnostics command; set by service
         self.on_host_name = None  # called with the new name; set by service, as is
@@ -332,8 +333,12 @@ class Commands:
         else:
             wire.put_bytes(request.tx, _DATA, text, len(text) + 1)
             response = len(text) + 1
-        self._wlan.told()
+        self._told_error = text
+        request.once = self._last_error_told
         return response
+
+    def _last_error_told(self, request):
+        self._wlan.told(request.shown, self._told_error)
 
     def _set_host_name(self, request):
         self._host_name = wire.get_text(request.rx, _DATA, wire.HOST_NAME_LENGTH)
@@ -437,10 +442,18 @@ class Commands:
         if step == wire.ENTERPRISE_CANCEL:
             return wire.EMPTY
         if (step == wire.ENTERPRISE_SSID) == enterprise.pending():
-            return wire.WRONG_STATE if enterprise.pending() else enterprise.take_refusal()
+            return wire.WRONG_STATE if enterprise.pending() else self._refusal(request)
         if step == wire.ENTERPRISE_SSID and request.length != wire.WIRELESS_CONFIG_SIZE:
             return wire.BAD_DATA_LENGTH
         return self._take(request) if step != wire.ENTERPRISE_COMMIT else wire.EMPTY
+
+    def _refusal(self, request):
+        """Why the SSID step came to nothing: the next step is told, once."""
+        request.once = self._refusal_told
+        return self._enterprise.refusal or wire.WRONG_STATE
+
+    def _refusal_told(self, _request):
+        self._enterprise.refusal = 0
 
     def _add_enterprise(self, request):
         step = request.flags
@@ -506,8 +519,11 @@ class Commands:
         fitting = found[: request.available // wire.SCAN_DATA_SIZE]
         for i, entry in enumerate(fitting):
             wire.put_scan_data(request.tx, i, entry)
-        self._wlan.drop_scan_result()
+        request.once = self._scan_result_told
         return len(fitting) * wire.SCAN_DATA_SIZE
+
+    def _scan_result_told(self, _request):
+        self._wlan.drop_scan_result()
 
     # --- TLS
 

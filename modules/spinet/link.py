@@ -3,6 +3,7 @@
 A port (spi_master, spi_slave) moves the bytes and calls, in this order:
 
     begin()      a header may come: our own is ready in `tx`
+    showed()     the header has passed just now: by a port that clocks it itself
     answer()     8 bytes are in `rx`: decide; the response is in `tx`, `data_length` is set
     complete()   response and data phase have passed, and param32 with the response: act on it
     finish()     CS rose: what was deferred is done now
@@ -14,7 +15,11 @@ positive and the command sends, `rx` takes them otherwise, both at wire.DATA.
 
 from array import array
 
+from micropython import const
+
 from spinet import trace, wire
+
+_UNSURE = const(-1)  # no WiFi state
 
 
 class LinkLost(Exception):
@@ -41,6 +46,10 @@ class Link:
         self.data_length = 0  # of the data phase, in whole dwords
         self.answered = False  # the response has crossed the wire; the data may not have
         self.refused = False  # the header could not be served: nothing to complete
+        # What the controller is told once: called with us when response and data have crossed,
+        # and never when they were cut. Set by the command as it answers.
+        self.once = None
+        self.shown = _UNSURE  # the WiFi state that the header under way surely shows
         self.count = array("I", (0,))  # of transactions, modulo 2**30; the hot path counts here too
         self.bad_headers = 0
         self.cuts = 0
@@ -59,11 +68,22 @@ class Link:
         """A new header may come."""
         self.answered = False
         wire.forget_request(self.rx)
+        self.shown = self.commands.wifi_state()
         self.refresh()
 
     def refresh(self):
-        """The module header is ready in `tx`, with the WiFi state of the moment."""
-        wire.module_header(self.tx, self.commands.wifi_state())
+        """The module header is ready in `tx`, with the WiFi state of the moment.
+
+        One that is armed may have left `tx` by then: hardware reads ahead.
+        """
+        state = self.commands.wifi_state()
+        if state != self.shown:
+            self.shown = _UNSURE
+        wire.module_header(self.tx, state)
+
+    def showed(self):
+        """The header has just passed as it is in `tx`, and nothing was read ahead."""
+        self.shown = wire.header_state(self.tx)
 
     def answer(self):
         """The first 8 bytes are in rx: decide the response."""
@@ -114,6 +134,10 @@ class Link:
     def complete(self):
         """Response and data have crossed the wire."""
         self.count[0] = self.count[0] + 1 & 0x3FFFFFFF
+        once = self.once
+        if once is not None:
+            self.once = None
+            once(self)
         if not self.refused:
             self.commands.complete(self)
 
@@ -125,6 +149,7 @@ class Link:
     def cut(self):
         """The controller went away after answer(): it got no answer, or not all of it."""
         self.cuts += 1
+        self.once = None
         trace.note(trace.CUT, self.socket, self.command, 0)
         if not self.refused:
             self.commands.cut(self)

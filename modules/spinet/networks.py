@@ -292,12 +292,6 @@ class EnterpriseEntry:
         """True between the SSID step and commit or cancel."""
         return self._record is not None
 
-    def take_refusal(self):
-        """The code to refuse this step with; it is told once."""
-        code = self.refusal or wire.WRONG_STATE
-        self.refusal = 0
-        return code
-
     def begin(self, record, protocol):
         """The SSID step; False when no entry is free."""
         record = bytearray(record)

@@ -143,6 +143,7 @@ class SpiMaster:
 
     def conclude(self, link):
         """The first 8 bytes have passed: the rest of this transaction."""
+        link.showed()
         link.answer()
         self._spi.exchange(link.tx, link.rx, RESPONSE, 4 + link.data_length)
         link.complete()

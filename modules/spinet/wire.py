@@ -274,6 +274,11 @@ def module_header(message, wifi_state: int):
         i += 1
 
 
+def header_state(message):
+    """The WiFi state in the module header."""
+    return message[1]
+
+
 @micropython.viper
 def put_response(message, response: int):
     """Write the response, i32 @8."""

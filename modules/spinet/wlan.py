@@ -55,7 +55,7 @@ class Wlan:
         self.stirred = False  # there may be something to watch, or news; cleared by the service
         self.station = Station(self, radio, networks)
         self._debug = debug
-        self._told_state = _IDLE  # as the controller last asked for it
+        self._told_state = _IDLE  # as the controller last got it when it asked
         self._told_error = True  # False while last_error is news
         self._scanning = False  # for the controller; the station's own scans are its business
         self._scan_due = 0  # when that scan is given up
@@ -97,11 +97,13 @@ class Wlan:
         """True while state or last error changed and the controller has not asked."""
         return self.state != self._told_state or bool(self.last_error and not self._told_error)
 
-    def told(self):
-        """networkGetLastError: state and error are no news any more, the error is cleared."""
-        self._told_state = self.state
-        self._told_error = True
-        self.last_error = b""
+    def told(self, state, error):
+        """networkGetLastError has brought the controller this: it is no news any more, and the
+        error is cleared, unless there has been another one meanwhile."""
+        self._told_state = state
+        if self.last_error is error:
+            self._told_error = True
+            self.last_error = b""
 
     # --- commands; the caller has checked the state
 
