@@ -589,6 +589,15 @@ def test_storage_that_fails_is_the_last_error(bench, command, data):
     assert len(bench.networks.remembered()) == 1
 
 
+def test_storage_that_fails_in_words_is_the_last_error(bench):
+    def refuse(_data):
+        raise OSError("partition is read-only")
+
+    bench.store.save = refuse
+    assert bench.response(10, data=config()) == 0
+    assert bench.last_error() == "storage failed, partition is read-only"
+
+
 def test_factory_reset_forgets_everything_before_cs_rises(bench):
     add(bench)
     levels = []

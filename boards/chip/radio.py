@@ -126,7 +126,7 @@ class ChipRadio:
         try:
             self._station.disconnect()
         except (OSError, RuntimeError):
-            pass  # it is not even on
+            pass  # it is not even on, or has nothing to give up
 
     def associated(self):
         return self.rssi() != wire.NO_RSSI
@@ -202,7 +202,7 @@ class ChipRadio:
 
     def _leave_station(self):
         if self._station.active():
-            self._station.disconnect()
+            self.pause()
             self._station.active(False)
 
     def _leave_access_point(self):

@@ -348,6 +348,16 @@ def test_leave_is_off_the_air(radio, station, access_point):
     assert not radio.is_up()
 
 
+def test_leave_is_off_the_air_whatever_the_driver_says(radio, station, monkeypatch):
+    def refuses():
+        raise OSError("Wifi Not Started")
+
+    radio.join(HOME)
+    monkeypatch.setattr(station, "disconnect", refuses)
+    radio.leave()
+    assert not station.active()
+
+
 def test_power_reaches_what_is_on_and_what_comes(radio, station, access_point):
     radio.power(40)
     assert "txpower" not in station.settings

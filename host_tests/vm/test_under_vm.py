@@ -6,7 +6,14 @@ import pytest
 from run import cases_of
 from sim_process import ROOT, SimProcess
 
-MODULES = ("cases_ring", "cases_wire", "cases_link", "cases_connection", "cases_slots")
+MODULES = (
+    "cases_ring",
+    "cases_wire",
+    "cases_link",
+    "cases_connection",
+    "cases_slots",
+    "cases_port",
+)
 ON_THE_VM = (*MODULES, "cases_heap")  # CPython has no heap to lock
 VM = ROOT / "host_tests" / "vm"
 

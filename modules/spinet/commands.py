@@ -12,7 +12,7 @@ Source for numbers, lengths and codes: docs/link-protocol.md.
 
 from micropython import const
 
-from spinet import wire
+from spinet import port, wire
 from spinet.networks import EnterpriseEntry, Network, is_access_point
 from spinet.tls_keys import TlsKeys
 
@@ -151,7 +151,7 @@ class Commands:
         try:
             deferred(request)
         except OSError as e:
-            self._wlan.fail("storage failed, error %d" % (e.errno or 0))
+            self._wlan.fail("storage failed, " + port.error_text(e))
 
     def cut(self, request):
         """The controller left in the middle: what it may take for done must not look sound."""
@@ -364,7 +364,7 @@ class Commands:
             try:
                 self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
             except OSError as e:
-                self._wlan.fail("SPI clock refused, error %d" % (e.errno or 0))
+                self._wlan.fail("SPI clock refused, " + port.error_text(e))
 
     # --- remembered networks
 
@@ -431,7 +431,7 @@ class Commands:
         try:
             self._networks.erase()
         except OSError as e:
-            self._wlan.fail("factory reset failed, error %d" % (e.errno or 0))
+            self._wlan.fail("factory reset failed, " + port.error_text(e))
         return wire.EMPTY
 
     def _may_enterprise(self, request):

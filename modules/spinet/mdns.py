@@ -146,7 +146,7 @@ class Responder:
         try:
             self._port = self._open(self._stack, self._take, GROUP, self._own)
         except OSError as e:
-            self._say("no mDNS: error %d" % (e.errno or 0))
+            self._say("no mDNS: " + port.error_text(e))
             return
         self._claim_all(self._soon(PROBE_MS))
 

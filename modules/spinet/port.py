@@ -106,6 +106,12 @@ def start_thread(function, args, stack_bytes=0):
             _thread.stack_size(0)
 
 
+def error_text(e):
+    """What an OSError says, on one line: a driver's may have words, which MicroPython then gives as
+    its number as well."""
+    return "error %d" % e.errno if isinstance(e.errno, int) else str(e)
+
+
 # What slabs are for; firmware/slabs has each once.
 RINGS = micropython.const(0)
 TRACE = micropython.const(1)
