@@ -65,8 +65,7 @@ class ChipRadio:
         self._static = False  # the station's address was set by hand
         self._tx_power = None  # in dBm, once the controller has said
         self._scans = 0  # counts them: a scan that was overtaken is not wanted any more
-        self._scan_problem = ""  # written by the thread of the scan
-        self._found = None  # written by it last
+        self._result = (0, None, "")  # of the last scan that ended: (which, what it found, problem)
 
     # --- station
 
@@ -242,35 +241,33 @@ class ChipRadio:
 
     def scan(self, ssid):
         """All names, always: the port asks for none in particular."""
-        self._found = None
         self._scans += 1
         if not self._station.isconnected():
             self.pause()  # the driver does not scan while it tries to connect
         try:
+            self._activate(self._station)  # here, as its thread may run when we have left the air
             start_thread(self._scan, (self._scans,))
         except (OSError, RuntimeError, MemoryError) as e:
-            self._take_scan(self._scans, [], "cannot scan: %s" % e)
+            self._result = self._scans, [], "cannot scan: %s" % e
 
     def found(self):
-        return self._found
+        number, found, _ = self._result
+        return found if number == self._scans else None
 
     def scan_problem(self):
-        return self._scan_problem
+        return self._result[2]
 
     def _scan(self, number):
+        """In the thread. What was overtaken keeps out of the way of an attempt to connect."""
         found = []
         problem = ""
         try:
-            self._activate(self._station)
-            found = [_found(entry) for entry in self._station.scan() if entry[0]]
+            if number == self._scans:
+                found = [_found(entry) for entry in self._station.scan() if entry[0]]
         except (OSError, RuntimeError, MemoryError) as e:
             problem = "cannot scan: %s" % e
-        self._take_scan(number, found, problem)
-
-    def _take_scan(self, number, found, problem):
         if number == self._scans:
-            self._scan_problem = problem
-            self._found = found
+            self._result = number, found, problem
 
 
 def _other_failure(reason):

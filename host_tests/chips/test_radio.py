@@ -454,3 +454,47 @@ def test_scan_that_was_overtaken_is_dropped(radio, threads):
     assert radio.found() is None
     threads()
     assert radio.found() is not None
+
+
+def test_scan_whose_thread_begins_late_switches_nothing_on(radio, station, threads):
+    radio.scan(b"")
+    radio.leave()
+    threads()
+    assert not station.active()
+    assert radio.found() is None
+
+
+def test_scan_whose_thread_begins_late_leaves_an_attempt_alone(radio, station, threads):
+    """The driver gives it up for a scan."""
+    radio.scan(b"")
+    radio.leave()
+    radio.join(HOME)
+    scans = []
+    station.scan = lambda: scans.append(1) or []
+    threads()
+    assert scans == []
+
+
+def test_result_that_comes_late_replaces_no_newer_one(radio, station, threads):
+    radio.scan(b"")
+    scan = station.scan
+
+    def slow_scan():
+        station.scan = scan
+        radio.leave()
+        radio.scan(b"")
+        threads()
+        AIR.clear()
+        return []
+
+    station.scan = slow_scan
+    threads()
+    assert [entry[0] for entry in radio.found()] == [b"Home"]
+
+
+def test_next_scan_has_found_nothing_yet(radio, threads):
+    radio.scan(b"")
+    threads()
+    assert radio.found()
+    radio.scan(b"")
+    assert radio.found() is None
