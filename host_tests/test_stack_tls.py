@@ -11,7 +11,7 @@ from tls_rig import NAME, Authority
 
 from spinet import handshake_thread, hot, port, wire
 from spinet.listener import ListenerTable
-from spinet.stack import ERR_CLSD, ERR_MEM, ERR_RTE
+from spinet.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
 from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, OUTBOX, SILENT_MS, TlsStack
 
 
@@ -361,6 +361,30 @@ def test_what_comes_during_a_step_waits_for_its_end(slots, thread, authority):
     slots.turns()
     assert session.stepping
     assert touched == []
+
+
+def test_a_step_that_wants_room_is_made_again_when_there_is_some(slots, thread, authority):
+    thread.by_itself = False
+    peer = slots.visitor(slots.listen_tls(), authority)
+    peer.step()
+    session = slots.tls._shaking[0]
+    stack = slots.net.stack
+    steps = []
+    session.core.step = lambda: steps.append(1) or 0
+    session.core.in_count = lambda: 100  # it was sent more than it takes
+    session.core.out_count = lambda: OUTBOX
+    session.core.sent = lambda _n: None
+    write = stack.write
+    stack.write = lambda *_args: ERR_WOULDBLOCK  # and its peer takes nothing
+    thread.by_itself = True
+    slots.turns(10)
+    assert len(steps) == 1
+    stack.write = write
+    session.on_events(EVENT_ROOM)
+    slots.turn()
+    assert len(steps) == 2
+    session.core.out_count = lambda: 0
+    slots.tls.shut()
 
 
 def test_the_end_waits_for_the_step_that_runs(slots, thread, authority):

@@ -405,11 +405,14 @@ class TlsStack:
             self._failed(session, "out of memory")
 
     def advance(self, session):
-        """Something came or there is room: go on, if it helps."""
+        """Something came or there is room: go on, if it helps.
+
+        What the last step left in the inbox was left for want of room in the outbox.
+        """
         if session.stepping:
             return
         moved = session.flush(0)
-        if session.feed() or moved or session.core.in_count():
+        if session.feed() or moved:
             self._submit(session)
         elif session.ended:
             self._failed(session, "the peer left")
