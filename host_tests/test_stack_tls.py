@@ -371,7 +371,6 @@ def test_a_step_that_wants_room_is_made_again_when_there_is_some(slots, thread, 
     stack = slots.net.stack
     steps = []
     session.core.step = lambda: steps.append(1) or 0
-    session.core.in_count = lambda: 100  # it was sent more than it takes
     session.core.out_count = lambda: OUTBOX
     session.core.sent = lambda _n: None
     write = stack.write

@@ -10,7 +10,7 @@
  *         open(buf, offset, n)            takes decrypted bytes
  *         seal(buf, offset, n)            encrypts; how many there was room for
  *         finish()                        close_notify
- *         in_room(), in_at(), in_count(), fed(n)   where ciphertext goes in the inbox, in this order
+ *         in_room(), in_at(), fed(n)   where ciphertext goes in the inbox, in this order
  *         out_at(), out_count(), sent(n)  where it is in the outbox
  *         reason(error)                   in words
  *         end()                           gives its memory back; nothing else may be called then
@@ -231,12 +231,6 @@ static mp_obj_t session_in_at(mp_obj_t self) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(session_in_at_obj, session_in_at);
 
-static mp_obj_t session_in_count(mp_obj_t self) {
-    const tls_box_t *in = &session_of(self)->in;
-    return small(in->end - in->start);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(session_in_count_obj, session_in_count);
-
 static mp_obj_t session_fed(mp_obj_t self, mp_obj_t count) {
     tls_box_t *in = &session_of(self)->in;
     mp_int_t n = mp_obj_get_int(count);
@@ -279,7 +273,6 @@ static const mp_rom_map_elem_t session_locals_table[] = {
     {MP_ROM_QSTR(MP_QSTR_reason), MP_ROM_PTR(&session_reason_obj)},
     {MP_ROM_QSTR(MP_QSTR_in_room), MP_ROM_PTR(&session_in_room_obj)},
     {MP_ROM_QSTR(MP_QSTR_in_at), MP_ROM_PTR(&session_in_at_obj)},
-    {MP_ROM_QSTR(MP_QSTR_in_count), MP_ROM_PTR(&session_in_count_obj)},
     {MP_ROM_QSTR(MP_QSTR_fed), MP_ROM_PTR(&session_fed_obj)},
     {MP_ROM_QSTR(MP_QSTR_out_at), MP_ROM_PTR(&session_out_at_obj)},
     {MP_ROM_QSTR(MP_QSTR_out_count), MP_ROM_PTR(&session_out_count_obj)},

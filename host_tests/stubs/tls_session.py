@@ -95,10 +95,6 @@ class Session:
     def in_at(self):
         return self._in_end
 
-    def in_count(self):
-        assert self._ssl
-        return self._in_end - self._in
-
     def fed(self, n):
         if not 0 <= n <= len(self._inbox) - self._in_end:
             raise ValueError("more than there was room for")
