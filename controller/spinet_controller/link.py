@@ -361,16 +361,23 @@ class Link(BusListener):
         """
         self._resetting = True
         self._booted = False
-        power_ups = self._power_ups
         try:
-            self.bus.set_reset(True)
-            self.module_lost(ModuleLost("the module was reset"))
-            await asyncio.sleep(RESET_PULSE)
-            if self.bus.present and self._power_ups == power_ups:
-                self.bus.set_reset(False)
+            await self._pulse_reset()
             await self.started_up()
         finally:
             self._resetting = False
+
+    async def _pulse_reset(self):
+        """Hold RESET for a while; whoever is cancelled in it leaves no module that is held."""
+        power_ups = self._power_ups
+        self.bus.set_reset(True)
+        self._lost = None  # of a module that fell silent, which this is the remedy for
+        try:
+            self.module_lost(ModuleLost("the module was reset"))
+            await asyncio.sleep(RESET_PULSE)
+        finally:
+            if self.bus.present and self._power_ups == power_ups:
+                self.bus.set_reset(False)
 
     def close(self):
         """Fail what is waiting and start nothing more."""

@@ -98,6 +98,31 @@ async def test_reset_and_start_again(wiring):
         assert not rig.module._gone.done()
 
 
+async def test_a_module_that_fell_silent_is_reset():
+    async with rigged(time_scale=0.2) as rig:
+        rig.fake.silent = True
+        for _ in range(link.SILENCE):
+            with pytest.raises(LinkTimeout):
+                await rig.module.null()
+        assert rig.module._gone.done()
+        rig.fake.silent = False
+        with rig.patient():
+            await rig.module.reset()
+            await rig.module.null()
+
+
+async def test_a_reset_that_is_cancelled_lets_the_module_go():
+    async with rigged() as rig:
+        resetting = asyncio.create_task(rig.module.reset())
+        await eventually(rig.module._gone.done, "the reset has begun")
+        resetting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await resetting
+        await rig.module.boot()
+        await rig.module.null()
+        assert rig.fake.resets == 1
+
+
 async def test_a_reset_that_takes_the_power_with_it():
     async with rigged() as rig:
         rig.fake.auto_boot = False
