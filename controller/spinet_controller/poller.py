@@ -211,9 +211,15 @@ class Poller:
         self.wake(self._lookout)
 
     def remove_server(self, server):
-        """Accept no more; a connection that was already on its way is aborted."""
-        if self.servers.get(server.port) is server:
+        """Accept no more; a connection that was already on its way is aborted.
+
+        True when the module listens for this server: since a loss of the module it does not,
+        or for another one on that port.
+        """
+        listens = self.servers.get(server.port) is server
+        if listens:
             del self.servers[server.port]
+        return listens
 
     def bitmaps_seen(self, connected, closed):
         """Look at each socket that lives and is not ours; every status calls this."""

@@ -54,8 +54,10 @@ class Server(asyncio.AbstractServer):
         if not self._serving:
             return
         self._serving = False
-        self._module.poller.remove_server(self)
-        self._stopping = self._loop.create_task(self._stop())
+        if self._module.poller.remove_server(self):
+            self._stopping = self._loop.create_task(self._stop())
+        else:
+            self._stopped()
 
     async def _stop(self):
         try:
@@ -63,8 +65,11 @@ class Server(asyncio.AbstractServer):
         except SpinetError:
             pass
         finally:
-            if not self._closed.done():
-                self._closed.set_result(None)
+            self._stopped()
+
+    def _stopped(self):
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     async def wait_closed(self):
         """Return when the module has stopped listening."""

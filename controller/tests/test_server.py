@@ -34,6 +34,16 @@ async def test_serve_forever_ends_with_its_task(rig):
     assert rig.firmware.listening == {}
 
 
+async def test_a_server_of_before_a_reset_stops_no_other_on_its_port(rig):
+    old = await rig.module.create_server(Acceptor(), PORT)
+    await rig.module.reset()
+    async with await rig.module.create_server(Acceptor(), PORT):
+        async with old:
+            pass
+        assert PORT in rig.firmware.listening
+    assert rig.firmware.listening == {}
+
+
 async def test_connections_outlive_their_server(rig):
     acceptor = Acceptor()
     async with await rig.module.create_server(acceptor, PORT) as server:
