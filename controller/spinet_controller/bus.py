@@ -44,7 +44,7 @@ class _Wire:
         self._out = []
         self._unsent = b""  # what the system had no room for
         self._handling = False
-        self._ended = False
+        self.ended = False  # set by end(); the bus has not yet heard of it
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.add_reader(sock, self._receive)
@@ -86,9 +86,9 @@ class _Wire:
 
         The bus hears of it when the present callbacks are over.
         """
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
+        self.ended = True
         self._out.clear()
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
@@ -111,7 +111,7 @@ class _Wire:
 
     def _send(self, frame):
         """Send a frame, together with the others that answer the same input."""
-        if self._ended:
+        if self.ended:
             return
         self._out.append(frame)
         if not self._handling:
@@ -278,6 +278,8 @@ class VirtualBus(SpiBus):
 
     def _accept(self):
         """A connection was made; only one module has a place, the others are not heard."""
+        if self._wire and self._wire.ended:
+            return  # its place is free in a moment, and we are called again
         try:
             sock, _ = self._server.accept()
         except OSError:

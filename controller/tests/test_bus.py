@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import struct
 
 import pytest
@@ -103,6 +104,18 @@ async def test_a_new_connection_is_a_cold_boot(bus):
     assert (bus.data_ready, bus.cs) == (False, True)
     await plugged(bus)
     assert bus.listener.came == 2
+
+
+async def test_a_module_that_comes_back_at_once_is_no_second_one(bus):
+    """Its end and its new connection are seen in the same moment."""
+    hello = bytes([HELLO, 0, 1, 0]) + b"x"
+    with socket.create_connection(("127.0.0.1", bus.port)) as first:
+        first.sendall(hello)
+        await eventually(lambda: bus.listener.came, "the module")
+    with socket.create_connection(("127.0.0.1", bus.port)) as second:
+        second.sendall(hello)
+        await eventually(lambda: bus.listener.came == 2, "it again")
+        assert len(bus.listener.lost) == 1
 
 
 @pytest.mark.parametrize("hello", [True, False])
