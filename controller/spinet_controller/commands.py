@@ -1,7 +1,8 @@
 """Every command of the link protocol as a typed asynchronous call.
 
 Each method raises the ModuleError of a negative response, LinkTimeout or BadReply when the
-transaction went wrong, ModuleLost when the module is gone. Commands that the module defers
+transaction went wrong, ModuleLost when the module is gone, and ValueError, before anything is
+sent, for what the record or the request has no room for. Commands that the module defers
 answer before the work is done; their failure comes as news (`Link.on_news`).
 """
 

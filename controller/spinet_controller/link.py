@@ -8,6 +8,7 @@ no future lies between two transactions.
 
 import asyncio
 import logging
+import struct
 from collections import deque
 
 from spinet_controller.codes import FORMAT_VERSION, MAX_DATA, Command
@@ -48,7 +49,8 @@ class Request:
     """One transaction: what to send, how its data phase goes, who hears of the end.
 
     `done(response, data)` gets a response >= 0 and the data of the module, `failed(error)` a
-    ModuleError, LinkError or ModuleLost; exactly one of them is called.
+    ModuleError, LinkError or ModuleLost; exactly one of them is called. A number that its
+    field cannot hold raises ValueError.
     """
 
     __slots__ = ("command", "data", "done", "failed", "sized_by_response", "timeout", "wire")
@@ -68,9 +70,11 @@ class Request:
         failed=None,
     ):
         length = len(data)
-        header = REQUEST_HEADER.pack(
-            FORMAT_VERSION, command, socket, flags, length, available, param32
-        )
+        numbers = (socket, flags, length, available, param32)
+        try:
+            header = REQUEST_HEADER.pack(FORMAT_VERSION, command, *numbers)
+        except struct.error as error:
+            raise ValueError(_unsayable(command, numbers, error)) from None
         self.command = command
         self.data = length
         self.wire = header + data if data else header
@@ -84,6 +88,14 @@ class Request:
         if response < 0:
             return 0
         return response if self.sized_by_response else self.data
+
+
+def _unsayable(command, numbers, error):
+    socket, flags, length, available, param32 = numbers
+    return (
+        f"{command.name} cannot be sent for socket {socket} with flags {flags}, {length} bytes of"
+        f" data, room for {available} and param32 {param32}: {error}"
+    )
 
 
 class Link(BusListener):

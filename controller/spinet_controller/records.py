@@ -147,6 +147,8 @@ class ListenOrConnect:
         numbers = (self.port, self.max_connections, self.attempts)
         if not all(0 <= number <= 0xFFFF for number in numbers):
             raise ValueError("port, max_connections and attempts are 16-bit numbers")
+        if not 0 <= self.protocol <= 0xFF:
+            raise ValueError(f"protocol {self.protocol} is no 8-bit number")
         if self.host_name and not _PEER_NAME.fullmatch(self.host_name):
             raise ValueError(f"{self.host_name!r} can be no host name")
         record = _LISTEN_OR_CONNECT.pack(
@@ -273,6 +275,7 @@ class NetworkStatus:
 
 _WIRELESS_CONFIG = struct.Struct("<4s4s4sBb2x32s64s")
 _WIRELESS_CONFIG_SHOWN = struct.Struct("<4s4s4sBb2x32s")
+CREDENTIALS = 5
 _CREDENTIAL_SIZES = struct.Struct("<5I")
 _EAP_PROTOCOL_AT = 111
 assert (_WIRELESS_CONFIG.size, _WIRELESS_CONFIG_SHOWN.size) == (112, 48)
@@ -298,6 +301,8 @@ class WirelessConfig:
     SHOWN = _WIRELESS_CONFIG_SHOWN.size
 
     def _shown(self):
+        if not (0 <= self.channel <= 0xFF and -0x80 <= self.security <= 0x7F):
+            raise ValueError(f"channel {self.channel} or security {self.security} is no byte")
         return _WIRELESS_CONFIG_SHOWN.pack(
             *(self.ip.packed, self.gateway.packed, self.netmask.packed),
             *(self.channel, self.security, _field(self.ssid, SSID_LENGTH, "an SSID")),
@@ -309,6 +314,8 @@ class WirelessConfig:
 
     def pack_enterprise(self, eap, credential_sizes):
         """Give the 112 bytes with five credential sizes in place of the password."""
+        if len(credential_sizes) != CREDENTIALS:
+            raise ValueError(f"a network with EAP has at most {CREDENTIALS} credentials")
         sizes = _CREDENTIAL_SIZES.pack(*credential_sizes)
         room = _EAP_PROTOCOL_AT - self.SHOWN
         return self._shown() + sizes.ljust(room, b"\0") + bytes([eap])
@@ -342,7 +349,7 @@ class EnterpriseNetwork:
     def pack(self):
         """Give the 112 bytes of the first stage."""
         sizes = [len(credential) for credential in self.credentials]
-        return self.config.pack_enterprise(self.eap, sizes + [0] * (5 - len(sizes)))
+        return self.config.pack_enterprise(self.eap, sizes + [0] * (CREDENTIALS - len(sizes)))
 
 
 _SCAN_DATA = struct.Struct("<bBBB6s2x33s")

@@ -446,6 +446,10 @@ def test_serve_lists_what_it_serves_and_leaves_nothing(tmp_path):
         (("--tls-cert", __file__), "--tls-cert and --tls-key go together"),
         (("--mqtt-user", "me"), "there is no --mqtt-broker to use this for"),
         (("--mqtt-broker", "b", "--mqtt-tls"), "--mqtt-tls and --mqtt-ca go together"),
+        (
+            ("--mqtt-broker", "b", "--mqtt-tls", "--mqtt-ca", __file__),
+            "bytes; the module takes 2048",
+        ),
         (("--mqtt-broker", ":1"), "is no HOST or HOST:PORT"),
         (("--mqtt-broker", "b:99999"), "99999 is not in the range"),
     ],

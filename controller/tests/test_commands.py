@@ -287,6 +287,34 @@ async def test_an_enterprise_network_that_is_refused_is_cancelled(rig):
     assert stages[-2:] == [EnterpriseStage.COMMIT, EnterpriseStage.CANCEL]
 
 
+UNSAYABLE = {
+    "socket 300": lambda module: module.conn_get_status(300),
+    "socket -1": lambda module: module.conn_abort(-1),
+    "room for -1": lambda module: module.conn_read(0, -1),
+    "room for 65536": lambda module: module.conn_read(0, 0x10000),
+    "65536 bytes of data": lambda module: module.conn_write(0, bytes(0x10000)),
+    "70000 bytes of data": lambda module: module.network_set_tls_ca(bytes(70000)),
+    "flags 256": lambda module: module.network_add_enterprise_stage(256),
+    "param32 4294967296": lambda module: module.network_set_clock_control(1 << 32),
+    "protocol 256": lambda module: module.network_listen(80, 1, protocol=256),
+    "protocol -1": lambda module: module.conn_create("192.0.2.1", 80, -1),
+    "channel 256": lambda module: module.network_add_ssid(WirelessConfig("x", channel=256)),
+    "security 128": lambda module: module.network_add_ssid(WirelessConfig("x", security=128)),
+    "at most 5 credentials": lambda module: module.network_add_enterprise_ssid(
+        EnterpriseNetwork(HOME, Eap.TLS, (b"",) * 6)
+    ),
+}
+
+
+@pytest.mark.parametrize("said", UNSAYABLE)
+async def test_what_a_request_has_no_room_for_is_not_sent(rig, said):
+    before = len(rig.log)
+    with pytest.raises(ValueError, match=said):
+        await UNSAYABLE[said](rig.module)
+    await rig.module.null()
+    assert rig.log[before:] == [Command.NULL]
+
+
 async def test_tls_credentials(rig):
     with pytest.raises(errors.NoTlsCert):
         await rig.module.network_enable_tls()

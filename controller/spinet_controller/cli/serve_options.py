@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from spinet_controller.cli.options import HOST
+from spinet_controller.codes import MAX_DATA
 from spinet_controller.printer.plan import MQTT_PORT, MQTT_TLS_PORT, Broker, Naming, Ports
 from spinet_controller.records import pack_host_name
 
@@ -143,8 +144,17 @@ def _broker(chosen):
         user=chosen["mqtt_user"],
         password=os.environ.get(MQTT_PASSWORD),
         tls=tls,
-        ca=ca.read_bytes() if ca else None,
+        ca=_ca(ca) if ca else None,
     )
+
+
+def _ca(path):
+    pem = path.read_bytes()
+    if not 1 <= len(pem) <= MAX_DATA:
+        raise click.UsageError(
+            f"--mqtt-ca: {path} has {len(pem)} bytes; the module takes {MAX_DATA}"
+        )
+    return pem
 
 
 def _naming(chosen):
