@@ -6,6 +6,7 @@ sent, for what the record or the request has no room for. Commands that the modu
 answer before the work is done; their failure comes as news (`Link.on_news`).
 """
 
+import asyncio
 import struct
 
 from spinet_controller.codes import (
@@ -151,13 +152,16 @@ class Commands:
         await self._send(command, data=config.pack(), timeout=STORAGE)
 
     async def network_add_enterprise_ssid(self, network):
-        """Remember an EnterpriseNetwork: all stages; a failure cancels and is raised."""
+        """Remember an EnterpriseNetwork: all stages; a failure cancels and is raised.
+
+        So does the end of the task: the module would refuse the next network else.
+        """
         stage = self.network_add_enterprise_stage
         await stage(EnterpriseStage.SSID, network.pack(), param32=network.eap)
         try:
             await self._send_credentials(network.credentials)
             await stage(EnterpriseStage.COMMIT)
-        except SpinetError:
+        except (SpinetError, asyncio.CancelledError):
             await stage(EnterpriseStage.CANCEL)
             raise
 

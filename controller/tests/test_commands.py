@@ -1,9 +1,11 @@
 """Every command of the table as a call, in every wiring (behaviours L1 and L4)."""
 
+import asyncio
 from ipaddress import IPv4Address
 
 import pytest
 from fake_module import CONNECTED, FREE
+from rig import eventually
 
 from spinet_controller import errors
 from spinet_controller.codes import (
@@ -285,6 +287,16 @@ async def test_an_enterprise_network_that_is_refused_is_cancelled(rig):
     with pytest.raises(errors.TooManySsids):
         await rig.module.network_add_enterprise_ssid(ENTERPRISE)
     assert stages[-2:] == [EnterpriseStage.COMMIT, EnterpriseStage.CANCEL]
+
+
+async def test_an_enterprise_network_whose_task_is_cancelled_is_cancelled(rig):
+    adding = asyncio.create_task(rig.module.network_add_enterprise_ssid(ENTERPRISE))
+    await eventually(lambda: rig.firmware.enterprise, "the first stage")
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    await rig.module.null()
+    assert rig.firmware.enterprise[-1] == (EnterpriseStage.CANCEL, 0, b"")
 
 
 UNSAYABLE = {
