@@ -1,6 +1,7 @@
 """One module as an object: its commands, its sockets, its start and its end."""
 
 import asyncio
+from contextlib import nullcontext
 
 from spinet_controller.codes import SOCKETS, ConnState, Protocol
 from spinet_controller.commands import Commands
@@ -37,6 +38,7 @@ class Module(Commands):
         self._watching = asyncio.Lock()
         self._watched = None  # the last error of the command that outcome() awaits
         self._trusted = None  # the CA that the module was given since it started
+        self._trusting = asyncio.Lock()  # from giving it until connCreate is queued behind it
         self.link.on_news = self._news
         self.link.on_lost = self._lost
 
@@ -245,11 +247,12 @@ class Module(Commands):
         TimeoutError after `timeout` seconds, ConnectionError when it fails or when no socket
         is free, HostNotFound for a name that the module cannot find the address of.
         """
-        if ca is not None:
-            await self._trust(ca)
         record = ListenOrConnect.to(host, port, protocol, server_name=server_name)
         opened = self._loop.create_future()
-        self.poller.connect(record, protocol_factory, opened, tls=tls)
+        async with self._trusting if ca is not None else nullcontext():
+            if ca is not None:
+                await self._trust(ca)
+            self.poller.connect(record, protocol_factory, opened, tls=tls)
         try:
             async with asyncio.timeout(timeout):
                 return await opened
@@ -273,14 +276,23 @@ class Module(Commands):
     async def _trust(self, ca):
         """Give the module the CA, unless it has had it since it started."""
         if ca != self._trusted:
-            self._trusted = None
             await self.network_set_tls_ca(ca)
-            self._trusted = ca
+
+    async def network_set_tls_ca(self, pem):
+        """Store the CA that outgoing TLS trusts (Commands)."""
+        self._trusted = None
+        await super().network_set_tls_ca(pem)
+        self._trusted = pem
 
     async def network_clear_tls(self):
         """Forget certificate, key and CA (networkClearTls)."""
         self._trusted = None
         await super().network_clear_tls()
+
+    async def network_factory_reset(self):
+        """Forget everything, the CA as well (networkFactoryReset)."""
+        self._trusted = None
+        await super().network_factory_reset()
 
     async def open_connection(self, host, port, *, limit=STREAM_LIMIT, **options):
         """As `create_connection`, giving `(StreamReader, StreamWriter)`."""

@@ -190,6 +190,9 @@ async def test_a_connection_being_opened_is_no_stranger(rig):
     reader_writer[1].close()
 
 
+PEM = b"-----BEGIN "
+
+
 async def test_a_connection_with_tls_and_the_ca_it_trusts(rig):
     rig.firmware.outgoing = lambda slot: setattr(slot, "state", CONNECTED)
     options = {"tls": True, "server_name": "broker.example", "ca": b"-----BEGIN ca"}
@@ -204,6 +207,31 @@ async def test_a_connection_with_tls_and_the_ca_it_trusts(rig):
     await rig.module.network_clear_tls()
     await rig.module.open_connection("192.0.2.1", 8883, **options)
     assert rig.commands(28) == 2
+
+
+@pytest.mark.parametrize("forget", ["network_factory_reset", "network_set_tls_ca"])
+async def test_a_ca_that_the_module_has_no_more_is_given_again(rig, forget):
+    rig.firmware.outgoing = lambda slot: setattr(slot, "state", CONNECTED)
+    options = {"tls": True, "server_name": "broker.example", "ca": PEM + b"ours"}
+    await rig.module.open_connection("192.0.2.1", 8883, **options)
+    await getattr(rig.module, forget)(*[PEM + b"other"] * (forget == "network_set_tls_ca"))
+    rig.firmware.ca = None
+    await rig.module.open_connection("192.0.2.1", 8883, **options)
+    assert rig.firmware.ca == PEM + b"ours"
+
+
+async def test_each_connection_has_the_ca_that_it_trusts(rig):
+    trusted = []
+    rig.firmware.outgoing = lambda slot: (
+        trusted.append((slot.name, rig.firmware.ca)),
+        setattr(slot, "state", CONNECTED),
+    )
+    names = ("one.example", "two.example", "three.example")
+    opening = [
+        rig.module.open_connection(name, 8883, tls=True, ca=PEM + name.encode()) for name in names
+    ]
+    await asyncio.gather(*opening)
+    assert trusted == [(name, PEM + name.encode()) for name in names]
 
 
 async def test_a_listen_failure_that_came_as_news_is_still_its_servers(rig):
