@@ -1,11 +1,15 @@
 """The certificate of HTTPS: made, kept, made anew; one's own; and HTTPS with it."""
 
+import base64
 import datetime
 import ssl
 
 import aiohttp
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from own_port import own_port
 from served import served
 
@@ -20,6 +24,35 @@ def test_it_is_made_once_and_kept(tmp_path):
     assert first.path == tmp_path / "tls" / "cert.pem"
     assert {path.name for path in first.path.parent.iterdir()} == {"cert.pem", "key.pem"}
     assert [path.stat().st_mode & 0o777 for path in first.path.parent.iterdir()] == [0o600] * 2
+
+
+def test_one_without_names_is_made_anew(tmp_path):
+    _self_signed(tmp_path, ec.SECP256R1())
+    assert kept(tmp_path, "printer", "192.0.2.1").cert.startswith(b"-----BEGIN CERTIFICATE")
+    first = kept(tmp_path, "printer", "192.0.2.1")
+    assert kept(tmp_path, "printer", "192.0.2.1") == first
+
+
+def _self_signed(folder, curve):
+    key = ec.generate_private_key(curve)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "printer")])
+    cert = x509.CertificateBuilder().subject_name(name).issuer_name(name)
+    cert = cert.public_key(key.public_key()).serial_number(1)
+    cert = cert.not_valid_before(later(-1)).not_valid_after(later(300)).sign(key, hashes.SHA256())
+    (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(certificate._pem_of(key))
+
+
+def test_a_kind_of_key_that_is_not_known_is_refused_in_words(tmp_path):
+    _self_signed(tmp_path, ec.SECP256R1())
+    files = tmp_path / "cert.pem", tmp_path / "key.pem"
+    known, unknown = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f")
+    for what, path in zip(("CERTIFICATE", "PRIVATE KEY"), files, strict=True):
+        der = base64.b64decode("".join(path.read_text().splitlines()[1:-1]))
+        text = base64.encodebytes(der.replace(known, unknown)).decode()
+        path.write_text(f"-----BEGIN {what}-----\n{text}-----END {what}-----\n")
+    with pytest.raises(BadCertificate):
+        given(*files)
 
 
 def later(days):

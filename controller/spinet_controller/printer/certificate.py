@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -40,8 +41,11 @@ def given(cert_path, key_path):
     for what, pem in (("certificate", cert), ("key", key)):
         if not 1 <= len(pem) <= MAX_DATA:
             raise BadCertificate(f"the {what} has {len(pem)} bytes; the module takes {MAX_DATA}")
-    if _public(_certificate(cert).public_key()) != _public(_key(key).public_key()):
-        raise BadCertificate("the key is not the certificate's")
+    try:
+        if _public(_certificate(cert).public_key()) != _public(_key(key).public_key()):
+            raise BadCertificate("the key is not the certificate's")
+    except UnsupportedAlgorithm as error:
+        raise BadCertificate(f"the certificate or its key: {error}") from None
     return Identity(cert, key, Path(cert_path))
 
 
@@ -89,7 +93,10 @@ def _names(host_name, address):
 
 
 def _fits(certificate, host_name, address, now):
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
     enough = certificate.not_valid_after_utc - now > datetime.timedelta(LEFT)
     return list(names) == _names(host_name, address) and enough
 
