@@ -63,6 +63,14 @@ async def test_a_session(printer):
     await eventually(lambda: all(slot.state == FREE for slot in printer.rig.slots), "its end")
 
 
+async def test_no_name_moves_the_cursor_and_no_error_tells_where_files_are(printer):
+    (printer.store.path / "\x1b[2Jx").touch()
+    (printer.store.path / "folder").mkdir()
+    async with connected(printer) as terminal:
+        assert (await terminal.ask("M20")) == ["no files", "ok"]
+        assert (await terminal.ask("delete folder")) == ["Error: there is no such file"]
+
+
 async def test_clients_that_leave_in_the_middle(printer, caplog):
     for end in ("close", "abort"):
         async with connected(printer) as terminal:

@@ -32,6 +32,14 @@ def checked_name(name):
     return name
 
 
+def _is_good(name):
+    try:
+        checked_name(name)
+    except BadName:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """One file: name, size in bytes, time of last change in seconds since 1970."""
@@ -51,10 +59,13 @@ class FileStore:
             left_over.unlink()
 
     def list(self):
-        """Give the StoredFiles in the order of their names."""
+        """Give the StoredFiles in the order of their names.
+
+        What others put into the folder under a name that no file may have is not among them.
+        """
         found = []
         for entry in os.scandir(self.path):
-            if entry.is_file() and not entry.name.startswith("."):
+            if entry.is_file() and _is_good(entry.name):
                 # A file may be deleted between the listing and the question.
                 with suppress(FileNotFoundError):
                     status = entry.stat()
@@ -67,11 +78,11 @@ class FileStore:
 
     def open(self, name):
         """Open a file for reading; FileNotFoundError when it is not there."""
-        return open(self._place(name), "rb")
+        return open(self._file(name), "rb")
 
     def delete(self, name):
         """Delete a file; FileNotFoundError when it is not there."""
-        self._place(name).unlink()
+        self._file(name).unlink()
 
     def rename(self, name, new_name):
         """Give a file another name, which may be another file's."""
@@ -79,11 +90,17 @@ class FileStore:
 
     def stat(self, name):
         """Give os.stat's result; FileNotFoundError when it is not there."""
-        return self._place(name).stat()
+        return self._file(name).stat()
 
     def exists(self, name):
         """True when there is a file of that name."""
         return self._place(name).is_file()
+
+    def _file(self, name):
+        place = self._place(name)
+        if not place.is_file():
+            raise FileNotFoundError(f"there is no file {name}")
+        return place
 
     def _place(self, name):
         return self.path / checked_name(name)
