@@ -4,6 +4,7 @@ import asyncio
 import errno
 import ftplib
 import io
+import os
 import socket
 import struct
 from contextlib import asynccontextmanager, contextmanager
@@ -98,6 +99,20 @@ async def test_a_listing_in_every_form(printer):
     assert names == ["a.gcode", "b"]
     assert {name: fact["type"] for name, fact in facts.items()} == {"a.gcode": "file", "b": "file"}
     assert (size, len(changed)) == (5, len("213 20261121120000"))
+
+
+async def test_names_that_no_line_can_hold_cost_no_listing(printer):
+    for name in (b"plain", b"two\nlines", b"\xff"):
+        with open(os.path.join(os.fsencode(printer.store.path), name), "w"):
+            pass
+    async with typed(printer) as lines:
+        for command in ("LIST", "MLSD", "NLST"):
+            reader, writer = await data_connection(await lines.ask("EPSV"))
+            assert (await lines.ask(command)).startswith("150 ")
+            (line,) = (await reader.read()).splitlines()
+            assert line.endswith(b"plain")
+            assert (await lines.answer()).startswith("226 ")
+            writer.close()
 
 
 async def test_files_are_renamed_and_deleted(printer):
@@ -313,6 +328,9 @@ async def test_a_port_that_was_not_used_is_closed(printer):
         ("EPRT |2|::1|2000|", "501 EPRT wants |1|address|port|"),
         ("EPRT", "501 EPRT wants |1|address|port|"),
         ("EPRT |1|10.0.0.1|2000|", "501 the module connects to the client only"),
+        (f"EPRT |1|127.0.0.1|{'9' * 5000}|", "501 EPRT wants |1|address|port|"),
+        ("REST \u00b2", "501 REST wants a number of bytes"),
+        (f"REST {'9' * 5000}", "501 REST wants a number of bytes"),
         ("EPSV 2", "522 only IPv4 is spoken here: (1)"),
         ("OPTS NONSENSE", "501 no such option"),
         ("NONSENSE", "502 'nonsense' not implemented"),

@@ -35,6 +35,8 @@ FEATURES = ("EPRT", "EPSV", "MDTM", "MLST size*;modify*;type*;", "REST STREAM", 
 _TELNET = re.compile(rb"\xff[\xf0-\xfa]?")
 """What a client sends before ABOR, in Telnet's language; the urgent byte may be missing."""
 
+_OFFSET = re.compile(r"\d{1,18}", re.ASCII)
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 needs_login = aioftp.ConnectionConditions(aioftp.ConnectionConditions.login_required)
@@ -175,6 +177,14 @@ class FtpServer(aioftp.Server):
         if connection.future.passive_server.done():
             connection.passive_server.close()
             del connection.passive_server
+
+    async def rest(self, connection, rest):
+        """REST: as aioftp does it, of digits that make a number."""
+        if _OFFSET.fullmatch(rest):
+            return await super().rest(connection, rest)
+        connection.restart_offset = 0
+        connection.response("501", "REST wants a number of bytes")
+        return True
 
     # -- transfers ----------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class ActivePort:
     def of_eprt(cls, module, text, peer):
         """From what EPRT says: |1|address|port|."""
         parts = text.split(text[:1]) if text else []
-        if len(parts) != 5 or parts[1] != "1" or not parts[3].isdecimal():
+        if len(parts) != 5 or parts[1] != "1" or not re.fullmatch(r"\d{1,5}", parts[3]):
             raise BadAddress("EPRT wants |1|address|port|")
         return cls._checked(module, parts[2], int(parts[3]), peer)
 
