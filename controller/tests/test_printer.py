@@ -1,15 +1,18 @@
 """The printer's site, through the module: aiohttp's server runs on our transports unchanged."""
 
 import asyncio
+import contextlib
 import errno
 import json
+import os
 
 import aiohttp
 import pytest
 from fake_sim import Network
 from own_port import own_port
-from rig import eventually, rigged
+from rig import PATIENCE, eventually, rigged
 
+from spinet_controller.printer import transfer
 from spinet_controller.printer.plan import Naming, Ports
 from spinet_controller.printer.serving import Printer
 from spinet_controller.printer.status import ModuleReport, Rate, label
@@ -125,6 +128,85 @@ async def test_a_range_that_the_file_has_not(site):
     await site.ask("PUT", "/files/x", data=b"short")
     status, headers, _ = await site.ask("GET", "/files/x", headers={"Range": "bytes=5-"})
     assert (status, headers["Content-Range"]) == (416, "bytes */5")
+
+
+async def test_a_number_too_long_to_read_is_no_range(site):
+    await site.ask("PUT", "/files/x", data=b"short")
+    header = {"Range": f"bytes={'9' * 5000}-"}
+    status, _, body = await site.ask("GET", "/files/x", headers=header)
+    assert (status, body) == (200, b"short")
+
+
+async def test_parts_of_two_states_of_a_file_are_not_mixed(site):
+    await site.ask("PUT", "/files/x", data=b"0123456789")
+    _, headers, _ = await site.ask("HEAD", "/files/x")
+    wanted = {"Range": "bytes=5-", "If-Range": headers["Last-Modified"]}
+    status, _, body = await site.ask("GET", "/files/x", headers=wanted)
+    assert (status, body) == (206, b"56789")
+    os.utime(site.store.path / "x", (0, 0))
+    status, headers, body = await site.ask("GET", "/files/x", headers=wanted)
+    assert (status, body) == (200, b"0123456789")
+    assert headers["Last-Modified"] == "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+async def test_a_part_does_not_replace_the_file(site):
+    await site.ask("PUT", "/files/x", data=b"0123456789")
+    header = {"Content-Range": "bytes 8-11/12"}
+    status, _, body = await site.ask("PUT", "/files/x", data=b"89ab", headers=header)
+    assert (status, json.loads(body)["error"]) == (400, "a file is stored as a whole")
+    assert site.store.open("x").read() == b"0123456789"
+
+
+@pytest.mark.parametrize("rest", [OSError(errno.EIO, "Input/output error"), b""])
+async def test_a_download_that_fails_half_way_ends_there(site, monkeypatch, caplog, rest):
+    """Not with an answer in the middle of the file; `rest` is what its second piece is."""
+
+    def broken(file, span, write):
+        return transfer.send(Pieces(file, [BIG[:1000], rest]), span, write)
+
+    (site.store.path / "x").write_bytes(BIG)
+    monkeypatch.setattr("spinet_controller.printer.site.send", broken)
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.session._base_url.port)
+    writer.write(b"GET /files/x HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        got = await _all_of(reader)
+    assert BIG.startswith(got.partition(b"\r\n\r\n")[2])
+    assert "a download was cut off" in caplog.text
+    assert "Traceback" not in caplog.text
+    writer.close()
+
+
+class Pieces:
+    """A file whose reads give one of `pieces` after the other."""
+
+    def __init__(self, file, pieces):
+        self.seek = file.seek
+        self._pieces = iter(pieces)
+
+    def read(self, _most):
+        piece = next(self._pieces)
+        if isinstance(piece, OSError):
+            raise piece
+        return piece
+
+
+async def _all_of(reader):
+    """Give what came before the end, of whatever kind that was."""
+    got = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(65536):
+            got += piece
+    return got
+
+
+async def test_what_others_put_into_the_folder_is_no_file(site):
+    (site.store.path / "folder").mkdir()
+    (site.store.path / "two\nlines").touch()
+    for method in ("GET", "DELETE"):
+        status, _, body = await site.ask(method, "/files/folder")
+        assert (status, json.loads(body)["error"]) == (404, "there is no such file")
+    _, _, body = await site.ask("GET", "/api/files")
+    assert json.loads(body)["files"] == []
 
 
 async def test_files_are_listed_and_deleted(site):
@@ -269,6 +351,8 @@ async def test_a_password_is_in_no_answer_and_no_log(site, caplog):
     ("body", "reason"),
     [
         ("[", "this is no JSON"),
+        ("[" * 100_000, "this is no JSON"),
+        ('{"ssid": ' + "9" * 5000 + "}", "this is no JSON"),
         ("[]", "a JSON object is wanted"),
         ("{}", "ssid must be a text"),
         ('{"ssid": "A", "password": 7}', "password must be a text"),

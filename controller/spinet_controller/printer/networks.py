@@ -11,7 +11,6 @@ other network, or on the old one when the other cannot be joined.
 """
 
 import asyncio
-import json
 
 from aiohttp import web
 
@@ -103,7 +102,7 @@ async def _document(request):
         raise web.HTTPUnsupportedMediaType(reason="the content type must be application/json")
     try:
         document = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise BadRequest("this is no JSON") from None
     if not isinstance(document, dict):
         raise BadRequest("a JSON object is wanted")

@@ -4,7 +4,7 @@
     /api/networks, /api/scan, /api/join     printer/networks.py
     GET /api/status         module, sockets, traffic, storage (JSON)
     GET /api/files          the files (JSON)
-    GET|HEAD /files/NAME    a file; one Range is understood
+    GET|HEAD /files/NAME    a file; one Range is understood, and If-Range
     PUT /files/NAME         store a file: 201 when it is new, 204 when it replaced one
     DELETE /files/NAME      204
 
@@ -14,8 +14,10 @@ Errors are JSON, `{"error": "one sentence"}`.
 import asyncio
 import errno
 import logging
+import math
 import mimetypes
 import os
+from email.utils import formatdate
 from importlib.resources import files
 from urllib.parse import quote
 
@@ -141,6 +143,9 @@ class Site:
 
     async def upload(self, request):
         """PUT /files/NAME: all of it, or nothing."""
+        if "Content-Range" in request.headers:
+            # Taken for all of it, the part would replace the file.
+            return refusal(400, "a file is stored as a whole", Connection="close")
         name = request.match_info["name"]
         existed = self._store.exists(name)
         if (request.content_length or 0) > self._store.free():
@@ -160,26 +165,36 @@ class Site:
         """GET and HEAD /files/NAME"""
         name = request.match_info["name"]
         with await asyncio.to_thread(self._store.open, name) as file:
-            size = file.seek(0, 2)
-            response, span = _prepared(request, name, size)
-            response.last_modified = os.fstat(file.fileno()).st_mtime
+            response, span = _prepared(request, name, os.fstat(file.fileno()))
             await response.prepare(request)
             if request.method != "HEAD":
-                await send(file, span, response.write)
-        await response.write_eof()
+                await _send_body(request, response, file, span)
         return response
 
 
-def _prepared(request, name, size):
+async def _send_body(request, response, file, span):
+    """Send what the head has promised; only the end of the connection can take it back."""
+    try:
+        await send(file, span, response.write)
+    except (OSError, EOFError) as error:
+        level = logging.DEBUG if isinstance(error, ConnectionError) else logging.WARNING
+        log.log(level, "a download was cut off: %s", error)
+        if request.transport:
+            request.transport.abort()
+
+
+def _prepared(request, name, status):
     """Give a response with the headers of a download, and the Span to send."""
+    size = status.st_size
     headers = {
+        "Last-Modified": formatdate(math.ceil(status.st_mtime), usegmt=True),
         "Accept-Ranges": "bytes",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
         "Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream",
         "Cache-Control": "no-cache",
     }
     try:
-        span = requested_span(request.headers.get("Range"), size)
+        span = requested_span(_range(request, headers["Last-Modified"]), size)
     except BadRange as error:
         raise _unsatisfiable(size) from error
     if span:
@@ -188,6 +203,13 @@ def _prepared(request, name, size):
     span = span or Span(0, size, size)
     response.content_length = span.length
     return response, span
+
+
+def _range(request, modified):
+    """Give the Range header, None where If-Range says that the client has parts of another file."""
+    if request.headers.get("If-Range", modified) != modified:
+        return None
+    return request.headers.get("Range")
 
 
 def _unsatisfiable(size):

@@ -31,7 +31,7 @@ class Span:
         return f"bytes {self.start}-{self.stop - 1}/{self.size}"
 
 
-_ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def requested_span(header, size):
