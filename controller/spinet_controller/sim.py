@@ -69,6 +69,13 @@ class SimProcess:
             return b"(a line too long to show)\n"
 
     async def _end(self):
+        try:
+            await self._told_to_end()
+        except asyncio.CancelledError:
+            self._signal(signal.SIGKILL)  # who asks a second time waits no longer
+            raise
+
+    async def _told_to_end(self):
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.returncode is not None:
                 return

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rig import eventually
+from rig import PATIENCE, eventually
 
 from spinet_controller import Module, VirtualBus, sim
 from spinet_controller.sim import SimEnded, SimProcess
@@ -73,6 +73,21 @@ async def test_a_program_that_ignores_sigterm_is_killed(process, monkeypatch):
             await module.boot()
             pid = running._process.pid
         assert not alive(pid)
+
+
+async def test_a_second_interrupt_kills_a_program_that_ignores_the_first(process, monkeypatch):
+    monkeypatch.setenv("FAKE_SIM", "stubborn")
+    monkeypatch.setattr(sim, "PATIENCE", 3600)
+    async with VirtualBus(0) as bus, Module(bus) as module:
+        running = await process(bus).__aenter__()
+        await module.boot()
+        ending = asyncio.create_task(running.__aexit__())
+        await asyncio.sleep(0)
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        async with asyncio.timeout(PATIENCE):
+            assert "SIGKILL" in str(await running.ended())
 
 
 async def test_a_program_that_cannot_be_started(process, tmp_path):
