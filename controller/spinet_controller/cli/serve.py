@@ -81,8 +81,7 @@ class Serving:
             except (ModuleLost, LinkError) as lost:
                 if session.sim:
                     raise
-                note(f"{lost}; waiting for the module to come back")
-                await session.boot()
+                await _returned(session, lost)
 
     async def _serve_module(self, module, store):
         await module.network_get_status()
@@ -119,6 +118,17 @@ class Serving:
         click.echo(f"the printer is at {services['HTTP']} (network {network.ssid or 'unnamed'})")
         if others:
             show_pairs([(f"  {name}", where) for name, where in others.items()])
+
+
+async def _returned(session, lost):
+    """Wait for the module to come back, and to stay for long enough to start."""
+    while lost:
+        note(f"{lost}; waiting for the module to come back")
+        try:
+            await session.boot()
+            return
+        except (ModuleLost, LinkError) as error:
+            lost = error
 
 
 async def _switched(module, wanted, present, report):
