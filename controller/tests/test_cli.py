@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from fake_module import HELLO
 from own_port import own_port
 
-from spinet_controller.cli import bench
+from spinet_controller.cli import bench, session
 from spinet_controller.cli.main import main
 from spinet_controller.cli.program import program
 
@@ -285,6 +286,34 @@ def test_listen_and_echo():
     assert (code, err) == (0, "")
     assert [event["text"] for event in events if event["event"] == "data"] == ["hello", "again"]
     assert [event["event"] for event in events].count("ended") == 2
+
+
+def test_listen_ends_when_nobody_reads_what_it_shows():
+    port = own_port()
+    running = Run("listen", port)
+    running.until("listening", "stderr")
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
+        running.until("connected")
+        running.process.stdout.close()
+        running.process.stdout = None
+        peer.sendall(b"hello")
+        code, _out, err = running.end()
+    assert (code, err) == (1, "")
+
+
+def test_a_connection_that_fails_is_told_at_once(monkeypatch):
+    """Who waits for the last words of a program whose bus still stands waits in vain."""
+
+    async def wait(_session):
+        raise AssertionError("waited for last words")
+
+    monkeypatch.setattr(session.Session, "_raise_last_words", wait)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    options = ("--sim", str(FAKE_SIM), "--bus-port", "0", "--time-scale", "100")
+    result = CliRunner().invoke(program, ["connect", "127.0.0.1", str(port), *options])
+    assert result.exit_code == 1
+    assert "the connection was not accepted" in result.output
 
 
 def test_listen_on_a_port_that_is_taken():
@@ -569,6 +598,9 @@ def test_serve_goes_on_when_the_module_comes_back(tmp_path):
     running.until("the printer is at")
     first.kill()
     first.wait()
+    running.until("waiting for the module to come back", "stderr")
+    with socket.create_connection(("127.0.0.1", bus)) as bouncing:
+        bouncing.sendall(bytes([HELLO, 0, 1, 0]) + b"x")
     running.until("waiting for the module to come back", "stderr")
     second = module_program(bus)
     running.until("the printer is at")

@@ -26,6 +26,7 @@ class Listening:
         self._left = count
         self._opened = 0
         self._given_up = None
+        self._unheard = None
         self._enough = asyncio.Event()
 
     async def listen(self, module, port):
@@ -33,7 +34,7 @@ class Listening:
         network = await self._joined(module)
         async with await module.start_server(self._connected, port):
             self._tell("listening", f"listening on {network.ip}:{port}", port=port)
-            await self._enough.wait()
+            await self._end()
 
     async def call_home(self, module, host, port, attempts):
         """The same for connections that the module opens; GivenUp when it does so no more."""
@@ -41,9 +42,15 @@ class Listening:
         module.on_news = self._hear
         async with await module.call_home(self._connected, host, port, attempts=attempts):
             self._tell("calling", f"calling {host}:{port}", host=host, port=port)
-            await self._enough.wait()
+            await self._end()
         if self._given_up:
             raise GivenUp(self._given_up)
+
+    async def _end(self):
+        """Wait until there is nothing more to do; BrokenPipeError when nobody reads the results."""
+        await self._enough.wait()
+        if self._unheard:
+            raise self._unheard
 
     def _hear(self, text):
         if text and " given up: " in text:
@@ -86,7 +93,14 @@ class Listening:
             if not self._left:
                 self._enough.set()
 
-    def _tell(self, event, line, number=None, **facts):
+    def _tell(self, *said, **facts):
+        try:
+            self._show(*said, **facts)
+        except BrokenPipeError as error:
+            self._unheard = error
+            self._enough.set()
+
+    def _show(self, event, line, number=None, **facts):
         if self._options.json:
             connection = {} if number is None else {"connection": number}
             show_json({"event": event, **connection, **facts})

@@ -58,7 +58,8 @@ class Session:
         try:
             return await _first(work, self.sim.ended())
         except ConnectionError:
-            await self._raise_last_words()
+            if not self.module.bus.present:
+                await self._raise_last_words()
             raise
 
     async def _raise_last_words(self):
