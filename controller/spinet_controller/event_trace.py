@@ -17,7 +17,8 @@ EVENT = struct.Struct("<IBBHH")  # ticks in ms, slot, kind, a, b
 PERIOD = 1 << 30  # of the module's ticks
 
 _LINE = re.compile(r"~trace (begin|events|text|end) ([^\r\n]*)")
-_SEALED = re.compile(r"(\d+) ([0-9a-f]*) ([0-9a-f]{4})")
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)  # noise may have digits by the thousand
+_SEALED = re.compile(r"([0-9]{1,18}) ([0-9a-f]*) ([0-9a-f]{4})")
 
 
 class TraceError(SpinetError):
@@ -81,7 +82,7 @@ def parse_dump(text):
 
 def _head(text):
     words = text.split()
-    if len(words) != 4 or not all(word.isdecimal() for word in words[:3]):
+    if len(words) != 4 or not all(map(_NUMBER.fullmatch, words[:3])):
         raise TraceError(f"the trace's first line is damaged: {text!r}")
     number, total, now = (int(word) for word in words[:3])
     if number != FORMAT:

@@ -102,11 +102,16 @@ def test_a_kind_that_is_not_known_yet():
         "~trace begin 1\n",
         "~trace begin x 1 2 3\n",
         "~trace begin 2 0 0 3.0\n",
+        f"~trace begin 1 0 {'9' * 5000} 3.0\n",
     ],
 )
 def test_no_dump(text):
     with pytest.raises(TraceError):
         parse_dump(text)
+
+
+def test_a_number_too_long_to_read_is_a_damaged_line():
+    assert parse_dump(f"~trace begin 1 4 100 3.0\n~trace text {'9' * 5000}  0000\n").missing == 4
 
 
 @given(st.text(alphabet="~trace beginvsxd0123456789f \n", max_size=300))
