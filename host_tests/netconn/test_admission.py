@@ -42,6 +42,14 @@ def flood(wire, count, port=80, first=20000):
     raw.close()
 
 
+def half_a_minute(stack):
+    """It passes for lwIP, whose application looks at all PCBs several times."""
+    stack.warp(100)
+    for _ in range(6):
+        stack.gather(50)
+    stack.warp(1)
+
+
 @pytest.mark.behaviour("D17")
 def test_limit_is_the_chips(stack, wire):
     listener = stack.listen(80)
@@ -117,6 +125,7 @@ def test_time_wait_gives_way(stack, wire):
 def test_live_connections_are_never_displaced(stack, wire):
     listener = stack.listen(80)
     pairs = fill(stack, wire, listener)
+    half_a_minute(stack)  # in which only what is half-open loses its priority
     flood(wire, 200)
     stack.expect(lambda: stack.stats()["refused"] > 0)
     look_at_all(wire)
