@@ -355,7 +355,9 @@ def lose_and_reconnect(slots, server, lose):
     lose(slots, peer)
     slots.write(slot, pattern(MAX_DATA))
     slot.close()
+    limit = slots.now + CLOSE_LIMIT_MS + ACKNOWLEDGE_TIMEOUT_MS
     while slot.state != wire.FREE:  # as long as acknowledgements come that were on their way
+        assert slots.now < limit
         slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
     peer.bury()
     slots.stack.core.call("link", 1)

@@ -42,7 +42,7 @@ def close_the_window(stack, handle, capture):
         arrived = last.acknowledged - first & 0xFFFFFFFF
         return last.window == 0 and stack.in_flight(handle) == SEND_BUFFER == taken - arrived
 
-    stack.expect(closed, seconds=30)
+    stack.expect(closed)
 
 
 @pytest.mark.behaviour("D1")
