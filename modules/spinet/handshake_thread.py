@@ -36,7 +36,7 @@ class HandshakeThread:
     def _start(self):
         try:
             port.start_thread(self._run, (), port.HANDSHAKE_STACK)
-        except (OSError, RuntimeError):  # what the Pythons raise for it differs
+        except OSError:
             self._queue.clear()
             self._leave()
             return False
