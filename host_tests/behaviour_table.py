@@ -29,7 +29,7 @@ TITLES = {
     "D13": "connected while unread data is left, then otherEndClosed",
     "D14": "no failing accept or connect leaks its slot",
     "D15": "limits per port; the backlog waits and is served without polling",
-    "D16": "networkListen: again, stop, all interfaces, none left",
+    "D16": "networkListen: again, stop (port 0: nothing), all interfaces, none left",
     "D17": "the dead never exhaust the PCB pool",
     "D18": "networkStop leaves nothing behind",
     "C1": "no stale wake-up, no lost event",

@@ -1017,7 +1017,7 @@ def test_one_handler_may_end_what_another_has_events_for(slots):
     victim, _ = slots.dialled(port)
     killer, peer = slots.dialled(port)
     victim_handle = victim.handle()
-    killer._on_peer_gone = lambda _reason: (victim.abort(), slots.listeners.stop(0))
+    killer._on_peer_gone = lambda _reason: (victim.abort(), slots.listeners.stop_all())
     slots.net.dial(port)
     peer.fin()
     slots.stack.broken_off(victim_handle, ERR_RST)
@@ -1241,7 +1241,7 @@ def test_terminating_all_leaves_nothing_in_whatever_state(slots):
     slots.manager.allocate(0)
     slots.dialled(port)
     slots.manager.terminate_all()
-    slots.listeners.stop(0)
+    slots.listeners.stop_all()
     slots.turn()
     assert slots.busy() == []
     assert not any(slot.held_by_stack() for slot in slots.slots)

@@ -107,13 +107,29 @@ def test_a_stack_that_says_in_use_is_an_error(slots):
 
 
 @pytest.mark.behaviour("D16")
-def test_port_0_stops_all_and_starts_none(slots):
-    slots.listen()
-    slots.listen()
+def test_port_0_stops_none_and_starts_none(slots):
+    listening = [slots.listen(), slots.listen()]
     assert not slots.listeners.listen(0, 0, 0, 8)
-    assert len(ports(slots)) == 2
     assert slots.listeners.listen(0, 0, 0, 0)
-    assert ports(slots) == []
+    assert ports(slots) == listening
+    for port in listening:
+        slots.dialled(port)
+
+
+@pytest.mark.behaviour("D16")
+@pytest.mark.parametrize("port", [0, 4711])
+@pytest.mark.parametrize("flags", [0, wire.FLAG_CALL_HOME])
+def test_a_controller_that_stops_a_port_without_a_listener_is_told_nothing(port, flags):
+    bench = Bench("module-clocked")
+    for there in (80, 21, 23):
+        assert bench.response(wire.NETWORK_LISTEN, data=listen_or_connect(there)) == 0
+    call_home = listen_or_connect(1883, ip=0x0700000A)
+    assert bench.response(wire.NETWORK_LISTEN, data=call_home, flags=wire.FLAG_CALL_HOME) == 0
+    stop = listen_or_connect(port, limit=0)
+    assert bench.response(wire.NETWORK_LISTEN, data=stop, flags=flags) == 0
+    assert bench.last_error() == ""
+    assert ports(bench) == [80, 21, 23]
+    assert bench.commands.sessions.active == 1
 
 
 @pytest.mark.behaviour("D16")
@@ -164,7 +180,7 @@ def test_a_listener_may_stop_itself_inside_its_own_accept(slots):
 def test_a_listener_may_be_stopped_by_anothers_accept(slots):
     port, other = slots.listen(), slots.listen()
     adopt = slots.manager.adopt
-    slots.manager.adopt = lambda *args: (slots.listeners.stop(0), adopt(*args))
+    slots.manager.adopt = lambda *args: (slots.listeners.stop_all(), adopt(*args))
     slots.net.dial(port)
     slots.net.dial(other)
     slots.until(lambda: slots.manager.connected)

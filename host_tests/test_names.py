@@ -159,7 +159,7 @@ def test_an_answer_for_an_ended_session_is_not_the_next_ones(slow):
     assert slow.sessions.call(0, port, b"a", 0, 1, 0)
     slow.turn()
     slow.resolver.until_asked(b"a")
-    slow.sessions.stop(0)
+    slow.sessions.stop_all()
     assert slow.sessions.call(0, port, b"b", 0, 1, 0)
     slow.sessions.step(slow.now)  # and not a whole turn, in which the question would be dropped
     slow.resolver.answer(b"a", slow.net.peer_ip)

@@ -407,7 +407,7 @@ def test_network_stop_leaves_no_pcb(slots):
     slots.net.dial(port)
     slots.connect(slots.net.silent_port())
     slots.manager.terminate_all()
-    slots.listeners.stop(0)
+    slots.listeners.stop_all()
     slots.turn()
     assert slots.busy() == []
     slots.until(lambda: active(slots) == 0)  # a handshake may have been under way
@@ -436,7 +436,7 @@ def test_the_stack_is_touched_only_where_lwip_allows_it(locking, stack):
     pairs[2][1].reset()
     pairs[3][1].vanish()
     slots.turns()
-    slots.listeners.stop(0)
+    slots.listeners.stop_all()
     slots.manager.terminate_all()
     slots.turn()
     net.close()

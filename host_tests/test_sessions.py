@@ -130,7 +130,7 @@ def test_the_promised_slot_is_nobody_elses(slots):
     waiting = slots.net.dial(port)
     slots.turns()
     assert len(slots.busy()) == 7
-    slots.sessions.stop(0)
+    slots.sessions.stop_all()
     slots.until(lambda: len(slots.busy()) == 8)
     waiting.send(b"still here")
     assert slots.read_all(slots.slots[7], 10) == b"still here"
@@ -317,6 +317,12 @@ def test_there_is_an_end_of_sessions(slots):
     assert call(slots, 100)
 
 
+def test_a_stop_of_port_0_ends_no_session(slots):
+    assert call(slots, slots.net.silent_port())
+    assert call(slots, 0, limit=0)
+    assert slots.sessions.active == 1
+
+
 @pytest.mark.parametrize(("port", "ip"), [(0, None), (80, 0)])
 def test_nobody_to_call_is_refused(slots, port, ip):
     assert not call(slots, port, ip=ip)
@@ -329,7 +335,7 @@ def test_stopping_gives_the_attempt_and_its_slot_back(slots):
     assert call(slots, port)
     slots.turns()
     handle = first(slots).handle()
-    slots.sessions.stop(0)
+    slots.sessions.stop_all()
     slots.turns()
     assert slots.stack.events(handle) == 0
     assert slots.manager.owners[handle & INDEX_MASK] is None
@@ -401,7 +407,7 @@ def test_stopping_while_the_name_is_looked_up(slots):
     assert call(slots, 80, name=b"nobody.example", ip=0, attempts=1)
     slots.sessions.step(slots.now)
     assert slots.manager.reserved == 1
-    slots.sessions.stop(0)
+    slots.sessions.stop_all()
     assert slots.manager.reserved == 0
     slots.turns()
     assert slots.events == [RECONNECTING]

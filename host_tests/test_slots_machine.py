@@ -254,7 +254,7 @@ class SlotsMachine(RuleBasedStateMachine):
         self.stack._faults.clear()
         for slot in self.slots.slots:
             slot.close()
-        self.slots.listeners.stop(0)
+        self.slots.listeners.stop_all()
         for _ in range(CLOSE_LIMIT_MS // 1000 + 1):
             self.slots.pass_time(1000)
         assert self.slots.busy() == []

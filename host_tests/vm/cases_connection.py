@@ -43,7 +43,7 @@ class Net:
         return sock, self.manager.slots[0]
 
     def close(self):
-        self.listeners.stop(0)
+        self.listeners.stop_all()
         self.stack.shut()
 
 

@@ -441,7 +441,7 @@ def calling_home(bench):
     bench.send_from_peer(100)
     bench.readable()
     expect(bench.transact(4, 0, 0, 2048), 100)
-    sessions.stop(0)
+    sessions.stop_all()
     bench.passes(1)
 
 

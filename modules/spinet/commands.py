@@ -496,8 +496,8 @@ class Commands:
 
     def _stop(self, _request):
         self._manager.terminate_all()
-        self._listeners.stop(0)
-        self.sessions.stop(0)
+        self._listeners.stop_all()
+        self.sessions.stop_all()
         if self.on_leaving:
             self.on_leaving()
         self._wlan.stop()

@@ -78,7 +78,7 @@ class ListenerTable:
         self.on_change = None  # called as ports come and go; set by whoever announces services
 
     def listen(self, ip, port, protocol, limit, tls=False):
-        """Start, or with limit 0 stop, listening; True unless it failed. Port 0 stops all."""
+        """Start, or with limit 0 stop, listening; True unless it failed, as it does on port 0."""
         if limit == 0:
             self.stop(port)
             return True
@@ -116,13 +116,19 @@ class ListenerTable:
         return None
 
     def stop(self, port):
-        """Stop listening on this port (0: on all); connections live on. True if any did."""
+        """Stop listening on this port; connections live on. True if any did: none is on port 0."""
         stopped = False
         for entry in self.entries:
-            if entry.port and (port in (0, entry.port)):
+            if port and entry.port == port:
                 self._stop(entry)
                 stopped = True
         return stopped
+
+    def stop_all(self):
+        """Stop listening on every port; connections live on."""
+        for entry in self.entries:
+            if entry.port:
+                self._stop(entry)
 
     def _stop(self, entry):
         if entry.shaking:

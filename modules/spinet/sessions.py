@@ -242,7 +242,7 @@ class SessionTable:
     def call(self, ip, port, name, protocol, limit, attempts):
         """Start, or with limit 0 stop, calling a peer; True unless it failed.
 
-        There is one session for a port; the same again is a no-op. Stopping with port 0 stops all.
+        There is one session for a port; the same again is a no-op.
         """
         if limit == 0:
             self.stop(port)
@@ -265,9 +265,15 @@ class SessionTable:
         return None
 
     def stop(self, port):
-        """Stop calling on this port (0: on all)."""
+        """Stop calling on this port, if there is a session on it."""
         for entry in self.entries:
-            if entry.port and (not port or port == entry.port):
+            if port and entry.port == port:
+                entry.end()
+
+    def stop_all(self):
+        """Stop calling on every port."""
+        for entry in self.entries:
+            if entry.port:
                 entry.end()
 
     def step(self, now):
