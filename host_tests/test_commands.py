@@ -551,6 +551,22 @@ def test_good_access_point(bench, fields):
     assert bench.networks.access_point().ssid == b"Spinet"
 
 
+@pytest.mark.parametrize("record", [b"\xff" * 112, config(ssid=b"\xff")], ids=["all", "ssid"])
+def test_an_ssid_of_0xff_deletes_the_access_point(bench, record):
+    add(bench)
+    own_ap(bench)
+    for _ in range(2):  # that there is none is no error
+        assert bench.response(13, data=record) == 0
+        assert bench.last_error() == ""
+        assert bench.ask(21) == (96, bytes(48) + config()[:48])
+        assert bench.ask(12) == (11, b"\nWorkshop\n\0")
+    assert bench.response(15) == 0
+    assert bench.last_error() == "no data found for access point"
+    after_boot = Networks(bench.store)
+    assert after_boot.access_point() is None
+    assert [network.ssid for network in after_boot.remembered()] == [b"Workshop"]
+
+
 def test_retrieve(bench):
     add(bench)
     response, data = bench.ask(21)

@@ -42,6 +42,7 @@ CHANGES = {
     "replace": lambda table: table.remember(network("Workshop", b"longer than before")),
     "forget": lambda table: table.forget(b"Campus"),
     "access point": lambda table: table.set_access_point(network("Other")),
+    "no access point": lambda table: table.set_access_point(None),
     "factory reset": lambda table: table.erase(),
 }
 

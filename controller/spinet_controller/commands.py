@@ -151,6 +151,11 @@ class Commands:
         command = Command.NETWORK_CONFIGURE_ACCESS_POINT
         await self._send(command, data=config.pack(), timeout=STORAGE)
 
+    async def network_delete_access_point(self):
+        """Forget our own access point (networkConfigureAccessPoint with 0xFF; deferred)."""
+        command, data = Command.NETWORK_CONFIGURE_ACCESS_POINT, b"\xff" * WirelessConfig.SIZE
+        await self._send(command, data=data, timeout=STORAGE)
+
     async def network_add_enterprise_ssid(self, network):
         """Remember an EnterpriseNetwork: all stages; a failure cancels and is raised.
 

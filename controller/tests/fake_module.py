@@ -357,7 +357,7 @@ class FakeFirmware:
         return self._exactly(112, length, self._set_ap)
 
     def _set_ap(self, data):
-        self.networks[0] = data
+        self.networks[0] = bytes(112) if data[16] == 0xFF else data
 
     def start_client(self, _socket, _flags, length, _available):
         if self.wifi_state != 1:

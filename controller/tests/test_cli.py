@@ -242,6 +242,7 @@ def test_networks():
     assert "Workshop" in run("networks", "list")[1]
     assert run("networks", "remove", "Workshop")[:2] == (0, "forgot Workshop\n")
     failed(run("networks", "remove", "Nowhere"), "the module says: SSID not found")
+    assert run("networks", "remove-access-point")[:2] == (0, "forgot the access point\n")
 
 
 @pytest.mark.parametrize("way", ["environment", "stdin", "prompt"])

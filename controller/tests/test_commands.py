@@ -174,6 +174,8 @@ async def test_network_configure_access_point(rig):
     own = WirelessConfig("Spinet", "password", IPv4Address("192.168.4.1"), channel=6)
     await rig.module.network_configure_access_point(own)
     assert rig.firmware.networks[0] == own.pack()
+    await rig.module.network_delete_access_point()
+    assert (await rig.module.network_retrieve_ssid_data())[0].ssid == ""
 
 
 async def test_network_start_client(rig):

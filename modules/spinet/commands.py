@@ -394,6 +394,9 @@ class Commands:
             self._wlan.fail("SSID not found")
 
     def _set_ap(self, request):
+        if wire.config_deletes(self._sent_record(request)):
+            self._networks.set_access_point(None)
+            return
         network = self._personal_network(request)
         if network is None:
             return

@@ -189,7 +189,7 @@ class Networks:
         return bool(index) and self._put(index, None)
 
     def set_access_point(self, network):
-        """Replace our own access point's entry."""
+        """Replace our own access point's entry; None: forget it."""
         return self._put(0, network)
 
     def _put(self, index, network):

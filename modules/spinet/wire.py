@@ -541,6 +541,11 @@ def config_ssid(record):
     return get_text(record, 16, SSID_LENGTH)
 
 
+def config_deletes(record):
+    """True for the record that takes our own access point away: its ssid begins with 0xFF."""
+    return record[16] == 0xFF
+
+
 def config_password(record):
     """password, as bytes: never to be shown."""
     return get_text(record, 48, PASSWORD_LENGTH)

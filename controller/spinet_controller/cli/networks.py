@@ -110,6 +110,14 @@ def remove(options, ssid):
     _done(options, f"forgot {ssid}", {"removed": ssid})
 
 
+@networks.command("remove-access-point")
+@bus_options
+def remove_access_point(options):
+    """Forget the access point that the module can be."""
+    run_with_module(options, lambda module: checked(module, module.network_delete_access_point()))
+    _done(options, "forgot the access point", {"removed": "access point"})
+
+
 def _done(options, text, document):
     if options.json:
         show_json(document)
