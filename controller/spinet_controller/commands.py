@@ -18,7 +18,7 @@ from spinet_controller.codes import (
     ListenFlag,
     WriteFlag,
 )
-from spinet_controller.errors import BadReply, SpinetError
+from spinet_controller.errors import BadReply, SpinetError, WrongState
 from spinet_controller.link import FACTORY_RESET, STORAGE, Request
 from spinet_controller.records import (
     ANY_ADDRESS,
@@ -159,13 +159,17 @@ class Commands:
     async def network_add_enterprise_ssid(self, network):
         """Remember an EnterpriseNetwork: all stages; a failure cancels and is raised.
 
-        So does the end of the task: the module would refuse the next network else.
+        So does the end of the task, in whichever stage: the module would refuse the next network
+        else. After WrongState nothing is cancelled: the stages that the module is in are those of
+        another network.
         """
         stage = self.network_add_enterprise_stage
-        await stage(EnterpriseStage.SSID, network.pack(), param32=network.eap)
         try:
+            await stage(EnterpriseStage.SSID, network.pack(), param32=network.eap)
             await self._send_credentials(network.credentials)
             await stage(EnterpriseStage.COMMIT)
+        except WrongState:
+            raise
         except (SpinetError, asyncio.CancelledError):
             await stage(EnterpriseStage.CANCEL)
             raise

@@ -444,10 +444,11 @@ class FakeFirmware:
     def enterprise_ssid(self, _socket, flags, length, _available):
         if flags > 3:
             return Answer(BAD_PARAMETER)
+        begun = bool(self.enterprise) and self.enterprise[-1][0] < 2
+        if flags < 3 and begun == (flags == 0):
+            return Answer(WRONG_STATE)
         if flags == 0 and length != 112:
             return Answer(BAD_LENGTH)
-        if flags and not self.enterprise:
-            return Answer(WRONG_STATE)
         note = self.enterprise.append
         return Answer(0, take=length, then=lambda data, param: note((flags, param, data)))
 

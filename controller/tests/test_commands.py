@@ -5,7 +5,6 @@ from ipaddress import IPv4Address
 
 import pytest
 from fake_module import CONNECTED, FREE
-from rig import eventually
 
 from spinet_controller import errors
 from spinet_controller.codes import (
@@ -291,14 +290,29 @@ async def test_an_enterprise_network_that_is_refused_is_cancelled(rig):
     assert stages[-2:] == [EnterpriseStage.COMMIT, EnterpriseStage.CANCEL]
 
 
-async def test_an_enterprise_network_whose_task_is_cancelled_is_cancelled(rig):
+@pytest.mark.parametrize("last", ["SSID", "CREDENTIAL", "COMMIT"])
+async def test_an_enterprise_network_whose_task_is_cancelled_is_cancelled(rig, last):
+    """The task is cancelled while the module has the request for that stage."""
+    begin = rig.firmware.enterprise_ssid
+
+    def cancelled(_self, socket, flags, *rest):
+        if flags == EnterpriseStage[last]:
+            adding.cancel()
+        return begin(socket, flags, *rest)
+
+    rig.firmware.HANDLERS = {**rig.firmware.HANDLERS, 26: cancelled}
     adding = asyncio.create_task(rig.module.network_add_enterprise_ssid(ENTERPRISE))
-    await eventually(lambda: rig.firmware.enterprise, "the first stage")
-    adding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await adding
-    await rig.module.null()
-    assert rig.firmware.enterprise[-1] == (EnterpriseStage.CANCEL, 0, b"")
+    stages = [stage for stage, *_ in rig.firmware.enterprise]
+    assert stages[-2:] == [EnterpriseStage[last], EnterpriseStage.CANCEL]
+
+
+async def test_a_second_enterprise_network_does_not_cancel_the_first(rig):
+    await rig.module.network_add_enterprise_stage(EnterpriseStage.SSID, ENTERPRISE.pack())
+    with pytest.raises(errors.WrongState):
+        await rig.module.network_add_enterprise_ssid(ENTERPRISE)
+    await rig.module.network_add_enterprise_stage(EnterpriseStage.COMMIT)
 
 
 UNSAYABLE = {
