@@ -60,6 +60,7 @@ TITLES = {
     "L2": "whatever the controller sends, the next transaction works",
     "L3": "the controller's time-outs hold over a soak",
     "L4": "both roles run the same commands",
+    "L5": "a link that was late heals: the level counts 10 ms after each end",
 }
 STACKS = {"stub": "stub", "sockets": "sockets", "plain": "sockets", "lwip": "lwIP"}
 COLUMNS = ("stub", "sockets", "lwIP")

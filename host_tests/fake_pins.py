@@ -56,6 +56,7 @@ class FakeSpi:
         self.phases = []  # (offset, length) of each transfer
         self.shifted = b""  # what the module sent
         self.frequency = 0
+        self.on_exchange = None  # called at the end of each: time passes meanwhile
 
     def exchange(self, tx, rx, offset, n):
         assert self._rig.cs.value() == 0, "clocked without CS"
@@ -66,6 +67,8 @@ class FakeSpi:
         self._rig.trace.append(("clock", n))
         rx[offset : offset + n] = self._next(n)
         self.shifted += bytes(tx[offset : offset + n])
+        if self.on_exchange:
+            self.on_exchange()
 
     def _next(self, n):
         at = len(self.shifted)
@@ -132,6 +135,10 @@ class Rig:
         self.transfer_ready = FakePin("transfer_ready", 0, self.trace)
         self.link = Link(commands)
 
+    def ticks(self):
+        """The port's clock."""
+        return self.now
+
     def serve(self, after_ms=0):
         """Let time pass, then the port looks at its pins."""
         self.now += after_ms
@@ -162,7 +169,8 @@ class MasterRig(Rig):
     def __init__(self, commands):
         super().__init__(commands)
         self.spi = self.wire_side = FakeSpi(self)
-        self.port = SpiMaster(self.spi, self.cs, self.data_ready, self.transfer_ready)
+        pins = self.cs, self.data_ready, self.transfer_ready
+        self.port = SpiMaster(self.spi, *pins, ticks=lambda: self.ticks())
 
     def transact(self, message):
         """What the module shifts out for this message."""

@@ -36,6 +36,7 @@ class Firmware:
     def __init__(self, plain, role="module-clocked"):
         board = FakeBoard()
         self.rig = RIGS[role](None)
+        self.rig.ticks = lambda: service.ticks_ms()
         board.the_port = self.rig.port
         wait = board.the_stack.wait
         board.the_stack.wait = lambda _ms: wait(0)
@@ -309,6 +310,35 @@ def test_transfer_that_is_cut_short_breaks_its_connection(monkeypatch, plain, co
     firmware.rig.cs.drive(1)
     firmware.rig.transfer_ready.drive(0)
     assert firmware.rig.ask(request(6, 0))[1][0] == wire.ABORTED
+
+
+@pytest.mark.behaviour("L5")
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("command", [wire.CONN_GET_STATUS, wire.NETWORK_GET_STATUS, 0xFF])
+def test_a_long_transaction_is_not_followed_by_one_that_was_not_asked_for(
+    monkeypatch, plain, command
+):
+    """It takes 12 ms, and TRANSFER_READY falls 5 ms after its end, or not at all."""
+    clock = Clock()
+    monkeypatch.setattr(service, "ticks_ms", clock)
+    firmware = Firmware(plain)
+    rig = firmware.rig
+    rig.drops_request = False
+    rig.expect(b"\xff" * 12 if command == 0xFF else request(command))
+    rig.spi.on_exchange = lambda: setattr(clock, "now", clock.now + 6)
+    rig.transfer_ready.drive(1)
+    before = firmware.service.link.transactions
+    for ms in (0, 5, 4):
+        clock.now += ms
+        firmware.service.run(2)
+    assert firmware.service.link.transactions == before + 1
+    clock.now += 1
+    firmware.service.run(2)
+    assert firmware.service.link.transactions == before + 2
+    rig.transfer_ready.drive(0)
+    clock.now += 100
+    firmware.service.run(2)
+    assert firmware.service.link.transactions == before + 2
 
 
 @pytest.mark.behaviour("D5")

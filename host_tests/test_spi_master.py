@@ -120,35 +120,82 @@ def test_busy_controller_does_not_keep_the_loop(rig):
     assert rig.link.transactions == BURST
 
 
-def test_board_that_never_drops_transfer_ready(rig):
-    # Its level brings one transaction without a valid header, then it has to be seen low.
+def leave_it_high(rig):
+    """The controller gave up: its pin stays high, and nothing of its is armed."""
     rig.drops_request = False
-    rig.expect(request(0))
+    rig.spi.message = b"\xff" * 12
+    rig.spi.shifted = b""
     rig.transfer_ready.drive(1)
     rig.serve()
-    rig.spi.message = b"\xff" * 12  # nothing was prepared
-    rig.spi.shifted = b""
-    for _ in range(10):
+
+
+@pytest.mark.behaviour("L5")
+@pytest.mark.parametrize("looks", [0, 1, 10])
+def test_link_that_was_late_heals_though_the_level_stays(rig, looks):
+    leave_it_high(rig)
+    for _ in range(looks):
         rig.serve(LEVEL_AFTER_MS)
-    assert rig.link.transactions == 2
-    assert rig.link.bad_headers == 1
-    assert rig.port.recovered == 1
-
-
-def test_level_counts_again_once_it_was_low(rig):
-    test_board_that_never_drops_transfer_ready(rig)
-    rig.transfer_ready.drive(0)
-    rig.serve(LEVEL_AFTER_MS)
-    rig.expect(request(0))
-    rig.transfer_ready.drive(1, edge_seen=False)
-    rig.serve(LEVEL_AFTER_MS)
-    assert rig.link.transactions == 3
+    assert rig.link.bad_headers == 1 + looks
+    rig.expect(request(9))
+    rig.serve(LEVEL_AFTER_MS - 1)
+    assert rig.spi.phases == []
+    rig.serve(1)
+    assert rig.decode(rig.spi.shifted)[2] == 168
+    assert rig.port.recovered == looks + 1
 
 
 def test_an_edge_counts_even_after_an_idle_level(rig):
-    test_board_that_never_drops_transfer_ready(rig)
+    leave_it_high(rig)
     rig.transfer_ready.drive(0)
     assert rig.ask(request(9))[0] == 168
+
+
+def passes(rig, ms):
+    """Something that takes so long."""
+
+    def take(*_):
+        rig.now += ms
+
+    return take
+
+
+@pytest.mark.behaviour("L5")
+@pytest.mark.parametrize("header", [request(0), b"\xff" * 12])
+def test_level_is_looked_at_10_ms_after_the_end_of_a_transaction(rig, header):
+    rig.drops_request = False
+    rig.expect(header)
+    rig.spi.on_exchange = passes(rig, 6)
+    rig.transfer_ready.drive(1)
+    rig.serve()
+    assert rig.port.due_ms(rig.now) == LEVEL_AFTER_MS
+    rig.serve(LEVEL_AFTER_MS - 1)
+    assert rig.link.transactions == 1
+    assert rig.port.due_ms(rig.now) == 1
+    rig.serve(1)
+    assert rig.link.transactions == 2
+
+
+@pytest.mark.behaviour("L5")
+def test_what_is_deferred_is_done_within_those_10_ms(rig):
+    rig.expect(request(0))
+    rig.link.commands.deferred = passes(rig, 4)
+    rig.transfer_ready.drive(1)
+    rig.serve()
+    rig.transfer_ready.drive(1, edge_seen=False)
+    assert rig.port.due_ms(rig.now) == LEVEL_AFTER_MS - 4
+    rig.serve(LEVEL_AFTER_MS - 5)
+    assert rig.link.transactions == 1
+    rig.serve(1)
+    assert rig.link.transactions == 2
+
+
+@pytest.mark.behaviour("L5")
+def test_what_is_deferred_for_long_delays_no_look_further(rig):
+    rig.expect(request(0))
+    rig.link.commands.deferred = passes(rig, 300)
+    rig.transfer_ready.drive(1)
+    rig.serve()
+    assert rig.port.due_ms(rig.now) == 0
 
 
 def test_news_is_a_short_low_on_data_ready(rig):

@@ -131,6 +131,16 @@ def test_a_bad_header_and_a_cut(bench, ring):
     assert events(ring)[0] == (trace.BAD_HEADER, 3, 6, -wire.BAD_REQUEST_FORMAT_VERSION)
 
 
+def test_of_bad_headers_in_a_row_the_first_is_told(bench, ring):
+    """A board that never drops TRANSFER_READY brings one every 10 ms."""
+    for _ in range(2):
+        for _ in range(100):
+            bench.response(6, 3, version=1)
+        bench.response(6, 3)
+    assert kinds(ring) == [trace.BAD_HEADER] * 2
+    assert bench.rig.link.bad_headers == 200
+
+
 def test_calling_home(ring, capsys):
     board = FakeBoard()
     board.the_port = MasterRig(None).port

@@ -48,9 +48,8 @@ MARKS = const(5)
 
 # Words of `signals`, of a SpiMaster
 EDGE = const(0)  # TRANSFER_READY rose; set by the pin interrupt, cleared as a transaction starts
-LOOKED = const(1)  # when the last transaction began or the level was last looked at
-LEVEL_COUNTS = const(2)  # a level may stand for a missed edge
-SIGNALS = const(3)
+LOOKED = const(1)  # when the last transaction ended or the level was last looked at
+SIGNALS = const(2)
 
 # and of a SpiSlave, whose EDGE is one in mid-transaction
 PHASE = const(1)  # HEADER and those that follow it
@@ -236,7 +235,6 @@ def turn(kit, passes: int, resumed: int) -> int:
                 signals[EDGE] = 0
                 if not int(requested()):
                     return WITHDRAWN
-                signals[LOOKED] = now
                 cs(0)
                 exchange(tx, rx, 0, _FIRST_PHASE)
                 asked = 1
@@ -362,7 +360,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                         taken = int(write[socket](handle, rx, _DATA, wanted, more))
             if fast == MASTER:
                 cs(1)
-                signals[LEVEL_COUNTS] = 1
+                signals[LOOKED] = int(ticks())  # `now` is when it began
             else:
                 data_ready(0)
                 signals[PHASE] = ENDING

@@ -52,6 +52,7 @@ class Link:
         self.shown = _UNSURE  # the WiFi state that the header under way surely shows
         self.count = array("I", (0,))  # of transactions, modulo 2**30; the hot path counts here too
         self.bad_headers = 0
+        self._bad_until = -1  # `count` behind the last of them
         self.cuts = 0
 
     @property
@@ -122,7 +123,9 @@ class Link:
         """A header that cannot be served; that is all there is to this transaction."""
         self.refused = True
         self.bad_headers += 1
-        trace.note(trace.BAD_HEADER, wire.request_socket(self.rx), self.rx[1], -error)
+        if self.transactions != self._bad_until:  # the first in a row: there may be no end
+            trace.note(trace.BAD_HEADER, wire.request_socket(self.rx), self.rx[1], -error)
+        self._bad_until = self.transactions + 1 & 0x3FFFFFFF
         self.response = error
         self.data_length = 0
         wire.put_response(self.tx, error)

@@ -11,15 +11,14 @@ from array import array
 from micropython import const
 
 from spinet import hot
-from spinet.port import ticks_diff
+from spinet.port import ticks_diff, ticks_ms
 from spinet.wire import FIRST_PHASE, RESPONSE
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
 # Words and reasons, as hot.py has them
 _EDGE = const(0)
-_LEVEL_COUNTS = const(2)
 _LOOKED = const(1)
-_SIGNALS = const(3)
+_SIGNALS = const(2)
 
 BURST = const(16)  # transactions in a row before the loop looks at the network again
 
@@ -30,17 +29,17 @@ class SpiMaster:
     `spi.exchange(tx, rx, offset, n)` clocks n bytes (a multiple of 4) of both buffers, from
     `offset` on, without allocating; it returns when they have passed. Where there is also
     `spi.exchange_last`, with the same arguments, CS rises by itself as they have: for transactions
-    that owe the controller nothing but bytes.
+    that owe the controller nothing but bytes. `ticks()` is the clock, in ms, as `ticks_ms()`.
     """
 
-    def __init__(self, spi, cs, data_ready, transfer_ready):
+    def __init__(self, spi, cs, data_ready, transfer_ready, ticks=ticks_ms):
         self._spi = spi
         self._cs = cs
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
-        # The edge, what a level means and when it was looked at: shared with the hot path.
+        self._ticks = ticks
+        # The edge, and when the level was last looked at: shared with the hot path.
         self._signals = array("I", [0] * _SIGNALS)
-        self._signals[_LEVEL_COUNTS] = 1  # see _recovered()
         self.recovered = 0  # transactions begun for an edge that was missed
         self.withdrawn = 0  # edges whose request was gone when we came to it
 
@@ -78,9 +77,9 @@ class SpiMaster:
         kit[hot.CS] = self._cs.value
         kit[hot.REQUESTED] = self._transfer_ready.value
 
-    def due_ms(self, _now):
+    def due_ms(self, now):
         """How long the loop may sleep before it has to look here again."""
-        return LEVEL_AFTER_MS
+        return max(0, LEVEL_AFTER_MS - ticks_diff(now, self._signals[_LOOKED]))
 
     def idle(self):
         """True when no request is known to wait."""
@@ -100,7 +99,6 @@ class SpiMaster:
         served = 0
         while served < BURST and self._requested(now):
             self._transact(link)
-            self._signals[_LOOKED] = now
             served += 1
         return served != 0
 
@@ -115,25 +113,23 @@ class SpiMaster:
         return self._level_asks(now)
 
     def _level_asks(self, now):
-        late = ticks_diff(now, self._signals[_LOOKED]) >= LEVEL_AFTER_MS
-        return late and self._recovered(now)
+        """A controller that gave up leaves TRANSFER_READY high, and its next request makes no edge.
+
+        So the level counts whatever came before, also where a board that never drops the signal
+        answers each look with a header that it did not prepare.
+        """
+        signals = self._signals
+        if ticks_diff(now, signals[_LOOKED]) < LEVEL_AFTER_MS:
+            return False
+        signals[_LOOKED] = now
+        if not self._transfer_ready.value():
+            return False
+        self.recovered += 1
+        return True
 
     def withdraw(self):
         """The request behind an edge was gone when we came to it."""
         self.withdrawn += 1
-
-    def _recovered(self, now):
-        # Some boards never drop TRANSFER_READY by themselves. A level that brought us a
-        # transaction with no valid header is such a board idling: it counts again only
-        # after it has been seen low, or after a good transaction.
-        signals = self._signals
-        signals[_LOOKED] = now
-        if not self._transfer_ready.value():
-            signals[_LEVEL_COUNTS] = 1
-            return False
-        if signals[_LEVEL_COUNTS]:
-            self.recovered += 1
-        return signals[_LEVEL_COUNTS] == 1
 
     def _transact(self, link):
         link.begin()
@@ -148,7 +144,7 @@ class SpiMaster:
         self._spi.exchange(link.tx, link.rx, RESPONSE, 4 + link.data_length)
         link.complete()
         self._cs.value(1)
-        self._signals[_LEVEL_COUNTS] = 0 if link.refused else 1
+        self._signals[_LOOKED] = self._ticks()  # before what is deferred, which may take long
         link.finish()
 
     def signal(self):
