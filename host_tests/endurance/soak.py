@@ -143,7 +143,7 @@ class Soak:
 
     def _wind_up(self):
         """No new connections and no chores; those under way come to their end."""
-        self._until(self._is_wound_up, "the last connections and the REPL to end")
+        self._until(self._is_wound_up, "the last connections, the scan and the REPL to end")
 
     def _is_wound_up(self):
         self._traffic()
@@ -151,7 +151,10 @@ class Soak:
             peer.step()
         self._drop_ended()
         self._console.step(idle=True)
-        return not self._peers and not self._console.busy and not any(self._slots)
+        if self._scanning:
+            self._scan()
+        busy = self._peers or self._console.busy or self._scanning
+        return not busy and not any(self._slots)
 
     def _until(self, condition, what):
         limit = time.monotonic() + PATIENCE_S
