@@ -63,6 +63,19 @@ def test_our_address_for_any_name(server, asker):
     assert [record.data for record in message.answers] == [bytes([192, 168, 4, 1])]
 
 
+@pytest.mark.parametrize("kind", [dns.A, dns.ANY, 28, dns.TXT])
+@pytest.mark.parametrize("klass", [dns.IN, 3])
+def test_the_name_comes_back_as_it_was_asked_for(server, asker, kind, klass):
+    """A resolver that draws the case of each letter (0x20) believes no other answer."""
+    asked = dns.name(b"wWw", b"eXamPLe", b"ORg") + bytes((0, kind, 0, klass))
+    ask(server, asker, dns.message_bytes(7, 0, [asked], [], [], []))
+    server.step(0)
+    data = asker.recv(1500)
+    assert data[dns.HEADER :].startswith(asked)
+    for record in dns.parse(data).answers:
+        assert record.name == asked[:-4]
+
+
 @pytest.mark.parametrize("kind", [28, dns.TXT, 65])
 def test_nothing_but_addresses(server, asker, kind):
     message = answer(server, asker, question(kind))

@@ -28,7 +28,8 @@ def test_what_is_written_is_read():
     )
     message = dns.parse(data)
     assert (message.number, message.flags) == (9, dns.RESPONSE)
-    assert message.questions[0].name == HOST.lower()
+    assert message.questions[0].name == HOST  # byte for byte
+    assert message.questions[0].key == HOST.lower()
     assert message.questions[0].klass == dns.IN | dns.UNICAST
     read = message.answers[0]
     assert (read.klass, read.ttl) == (dns.IN | dns.FLUSH, 4)
@@ -41,8 +42,18 @@ def test_names_are_uncompressed_also_in_data():
     target = b"\4_ftp" + pointer
     record = pointer + struct.pack(">HHIH", dns.PTR, dns.IN, 1, len(target)) + target
     message = dns.parse(header(1, 1) + first + record)
-    assert message.answers[0].name == HOST.lower()
-    assert message.answers[0].data == b"\4_ftp" + HOST.lower()
+    assert message.answers[0].name == HOST
+    assert message.answers[0].data == b"\4_ftp" + HOST
+
+
+def test_names_have_no_case_in_keys_and_numbers_have_no_case_at_all():
+    def place(port, host):
+        return dns.Record(HOST, dns.SRV, dns.IN, 120, bytes(5) + port + host).key
+
+    assert place(b"\x50", HOST) == place(b"\x50", HOST.upper())
+    assert place(b"\x50", HOST) != place(b"\x70", HOST)  # ports 80 and 112: "P" and "p"
+    text = [dns.Record(HOST, dns.TXT, dns.IN, 120, data).key for data in (b"\1a", b"\1A")]
+    assert text[0] != text[1]
 
 
 @pytest.mark.parametrize(

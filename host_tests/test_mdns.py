@@ -220,13 +220,114 @@ def test_a_claim_is_defended_at_once(lan, web):
 
 
 def test_address(lan, web):
-    assert answers_to(lan, web, ask(host(b"SPINET"), dns.A)) == [(host(b"spinet"), dns.A)]
+    assert answers_to(lan, web, ask(host(b"spinet"), dns.A)) == [(host(b"spinet"), dns.A)]
+
+
+def in_other_case(owner):
+    """As a resolver that draws the case of each letter (0x20) asks for it."""
+    return bytes(
+        octet ^ 0x20 if 97 <= octet | 0x20 <= 122 and i % 3 else octet
+        for i, octet in enumerate(owner)
+    )
+
+
+REVERSE = dns.name(b"1", b"0", b"0", b"10", b"in-addr", b"arpa")
+ASKED = [
+    (host(b"spinet"), dns.A, [dns.A]),
+    (host(b"spinet"), dns.ANY, [dns.A]),
+    (host(b"spinet"), 28, [dns.NSEC]),
+    (instance(b"spinet"), dns.SRV, [dns.SRV]),
+    (instance(b"spinet"), dns.TXT, [dns.TXT]),
+    (instance(b"spinet"), dns.ANY, [dns.SRV, dns.TXT]),
+    (HTTP, dns.PTR, [dns.PTR]),
+    (ALL_KINDS, dns.PTR, [dns.PTR]),
+    (REVERSE, dns.PTR, [dns.PTR]),
+]
+
+
+@pytest.mark.parametrize(("owner", "kind", "kinds"), ASKED)
+@pytest.mark.parametrize(
+    ("port", "klass"), [(mdns.PORT, dns.IN), (mdns.PORT, dns.IN | dns.UNICAST), (40000, dns.IN)]
+)
+def test_an_answer_has_its_name_as_it_was_asked_for(lan, web, owner, kind, kinds, port, klass):
+    lan.now += mdns.AGAIN_MS
+    asker = Asker(lan, port=port)
+    asked = in_other_case(owner)
+    asker.say(questions=[ask(asked, kind, klass)])
+    lan.heard.clear()
+    lan.run(500, web)
+    assert said(lan) == [(asked, kind) for kind in kinds]
+    for message, _, to in lan.heard:
+        assert [question.name for question in message.questions] == [asked] * (port == 40000)
+        assert (to == GROUP) == (port == mdns.PORT and klass == dns.IN)
+
+
+def test_what_the_answer_says_is_in_our_own_case(lan, start):
+    one = start(b"Spinet", services={b"_http": 80})
+    lan.run(5000, one)
+    asker = Asker(lan, port=40000)
+    asker.say(questions=[ask(in_other_case(HTTP), dns.PTR)])
+    lan.run(0, one)
+    assert lan.heard[-1][0].answers[0].data == instance(b"Spinet")
+
+
+def test_many_spellings_are_one_answer_of_many(lan, web):
+    lan.now += mdns.AGAIN_MS
+    asker = Asker(lan)
+    for i in range(1, 20):
+        asked = bytearray(HTTP)
+        asked[2 + i % 4] ^= 0x20
+        asker.say(questions=[ask(bytes(asked), dns.PTR), ask(HTTP, dns.PTR)])
+    lan.heard.clear()
+    lan.run(500, web)
+    assert [kind for _, kind in said(lan)] == [dns.PTR]
+
+
+def test_a_rival_is_one_in_any_case_and_on_any_port(lan, web):
+    """Port 112 is no 80, though "p" is a "P"."""
+    place = bytes(5) + b"\x70" + host(b"spinet")
+    owner = in_other_case(instance(b"spinet"))
+    Asker(lan).say(dns.RESPONSE, answers=[dns.Record(owner, dns.SRV, dns.IN, 120, place)])
+    lan.heard.clear()
+    lan.run(0, web)
+    assert [m.questions[0].name for m, _, _ in lan.heard] == [instance(b"spinet")]  # a probe
+
+
+def test_known_answers_are_known_in_any_case(lan, web):
+    lan.now += mdns.AGAIN_MS
+    data = in_other_case(instance(b"spinet"))
+    known = dns.Record(in_other_case(HTTP), dns.PTR, dns.IN, mdns.OTHER_TTL, data)
+    assert answers_to(lan, web, ask(HTTP, dns.PTR), answers=[known], wait=500) == []
+
+
+@pytest.mark.parametrize(("theirs", "name"), [(b"printr", "Spinet-2"), (b"PRINTR", "Spinet")])
+def test_simultaneous_probes_are_ranked_by_their_bytes(lan, start, theirs, name):
+    """RFC 6762, 8.2: the raw data decides, so that both sides come to the same end: "p" is later
+    than "S", and "P" is not."""
+    one = start(b"Spinet", services={b"_http": 80})
+    lan.run(RANDOM, one)
+    place = bytes(4) + b"\0\x50" + host(theirs)
+    text = dns.Record(instance(b"SPINET"), dns.TXT, dns.IN, 120, b"\x0eproduct=Spinet")
+    rival = dns.Record(instance(b"SPINET"), dns.SRV, dns.IN, 120, place)
+    other = Asker(lan)
+    probe = ask(instance(b"SPINET"), dns.ANY, dns.IN | dns.UNICAST)
+    other.say(questions=[probe], authority=[rival, text])
+    lan.run(10, one)
+    other.say(dns.RESPONSE, answers=[rival] if name != "Spinet" else [])
+    lan.run(9000, one)
+    assert one.name() == name
 
 
 def test_kinds_that_do_not_exist_are_denied(lan, web):
     assert answers_to(lan, web, ask(host(b"spinet"), 28)) == [(host(b"spinet"), dns.NSEC)]
     denial = lan.heard[-1][0].answers[0]
-    assert denial.data == host(b"spinet") + b"\0\x08\x40" + bytes(7)
+    assert denial.data == host(b"spinet") + b"\0\1\x40"
+
+
+def test_kinds_are_told_as_far_as_the_highest(lan, web):
+    """RFC 4034, 4.1.2: dig takes no NSEC with zeros behind them."""
+    assert answers_to(lan, web, ask(instance(b"spinet"), dns.A))
+    assert lan.heard[-1][0].answers[0].data == instance(b"spinet") + b"\0\5\0\0\x80\0\x40"
 
 
 def test_services_come_with_what_is_asked_next(lan, web):

@@ -227,6 +227,30 @@ def test_dig_is_answered_as_plain_dns(power_on):
     assert dig(*at, "printer._http._tcp.local", "SRV") == "0 0 8080 printer.local.\n"
 
 
+def owners(answer):
+    """Of dig's output: the names of its question and of what was answered, each as printed."""
+    lines = [line.lstrip(";").split() for line in answer.splitlines()]
+    return {line[0] for line in lines if "IN" in line}
+
+
+@pytest.mark.parametrize(
+    ("owner", "kind"),
+    [
+        ("pRiNteR.LocAL", "A"),
+        ("pRiNteR.LocAL", "AAAA"),
+        ("_hTTp._tCp.locaL", "PTR"),
+        ("PRINTER._hTTp._tCp.locaL", "SRV"),
+        ("PRINTER._hTTp._tCp.locaL", "TXT"),
+        ("1.0.0.127.iN-aDDr.ArPa", "PTR"),
+    ],
+)
+def test_dig_is_answered_in_its_own_case(power_on, owner, kind):
+    power_on(b"Printer").said("known as Printer.local")
+    answer = dig("@127.0.0.1", "-p", "5353", "+norecurse", "+noadditional", owner, kind)
+    assert "ANSWER: 1" in answer
+    assert owners(answer) == {owner + "."}
+
+
 @pytest.fixture
 def access_point(network, start_sim):
     sim = start_sim("module-clocked", "--dns-port", str(DNS_PORT))
@@ -246,6 +270,8 @@ def test_every_name_leads_to_the_access_point(access_point):
         assert "status: NOERROR" in answer
         assert "ANSWER: 0" in answer
     assert "status: REFUSED" in dig(*at, "-c", "CH", "-t", "TXT", "version.bind")
+    for kind in ("A", "ANY", "AAAA"):
+        assert owners(dig(*at, "+norecurse", "+notcp", "eXamPLe.oRg", kind)) == {"eXamPLe.oRg."}
 
 
 def test_names_end_with_the_access_point(access_point):

@@ -1,8 +1,9 @@
 """DNS messages, read and written (RFC 1035, RFC 6762): for mDNS and for the captive DNS.
 
-A name is bytes as on the wire, uncompressed, with its closing zero; parse() gives names in lower
-case, so that equal names are equal bytes. Whatever comes from the network is bounded: names by
-their length, compression by pointing strictly backwards, a message by MAX_RECORDS.
+A name is bytes as on the wire, uncompressed, with its closing zero, in the case that it came in: an
+answer repeats its question's name byte for byte. Names are compared by their `key`. What comes from
+the network is bounded: names by their length, compression by pointing strictly backwards, a message
+by MAX_RECORDS.
 """
 
 import struct
@@ -38,16 +39,17 @@ class Malformed(ValueError):
 
 
 class Question:
-    """`kind` is its type."""
+    """`kind` is its type; `key` is the name without its case."""
 
     def __init__(self, name, kind, klass):
         self.name = name
         self.kind = kind
         self.klass = klass
+        self.key = name.lower()
 
 
 class Record:
-    """`data` is uncompressed; `key` is what makes two records the same."""
+    """`data` is uncompressed; `key` (name, kind, data) is what makes two records the same."""
 
     def __init__(self, name, kind, klass, ttl, data):
         self.name = name
@@ -55,10 +57,19 @@ class Record:
         self.klass = klass
         self.ttl = ttl
         self.data = data
-        self.key = (name.lower(), kind, data.lower() if kind in _NAMED else data)
+        self.key = (name.lower(), kind, _without_case(data, kind))
 
 
-_NAMED = (PTR, SRV)  # the data ends with a name, which has no case
+_NAMED = (PTR, SRV)  # the data ends with a name
+_PLACE = const(6)  # bytes of an SRV's priority, weight and port, before that name
+
+
+def _without_case(data, kind):
+    """A record's data with the name at its end in lower case; numbers have no case."""
+    if kind not in _NAMED:
+        return data
+    fixed = _PLACE if kind == SRV else 0
+    return data[:fixed] + data[fixed:].lower()
 
 
 class Message:
@@ -127,9 +138,9 @@ def _read_record(data, at, into):
 
 def _read_data(data, at, end, kind):
     """A record's data, a name at its end uncompressed."""
-    fixed = 6 if kind == SRV else 0
     if kind not in _NAMED:
         return bytes(data[at:end])
+    fixed = _PLACE if kind == SRV else 0
     if at + fixed >= end:
         raise Malformed("short record data")
     return bytes(data[at : at + fixed]) + _read_name(data, at + fixed)[0]
@@ -154,7 +165,7 @@ def _read_name(data, at):
             labels.append(_label_at(data, at, size, length))
             at += size + 1
         else:
-            return b"".join(labels).lower() + b"\0", after or at + 1
+            return b"".join(labels) + b"\0", after or at + 1
 
 
 def _pointer(data, at, limit):
@@ -177,10 +188,10 @@ def question_bytes(question):
     return question.name + struct.pack(">HH", question.kind, question.klass)
 
 
-def record_bytes(record, klass, ttl):
-    """On the wire, with this class and time to live."""
+def record_bytes(record, klass, ttl, asked=None):
+    """On the wire, with this class and time to live, and its name in the case that was asked in."""
     fixed = struct.pack(">HHIH", record.kind, klass, ttl, len(record.data))
-    return record.name + fixed + record.data
+    return (asked or record.name) + fixed + record.data
 
 
 def message_bytes(number, flags, questions, answers, authority, additional):

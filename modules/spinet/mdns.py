@@ -2,7 +2,8 @@
 
 An announcer (see discovery) for boards whose system has none. Every name that is to be ours alone
 is a claim: it is probed three times, then announced twice, then answered for. Whoever has it
-already wins, and all names get a number: spinet-2. Service thread only.
+already wins, and all names get a number: spinet-2. An answer is a pair: the record, and its name in
+the case that it was asked for in. Service thread only.
 """
 
 from random import getrandbits
@@ -77,13 +78,13 @@ class Claim:
         """Our records for a question; that there is no other kind when the name is ours."""
         if self.state == _PROBING or question.klass & dns.CLASS_MASK not in (dns.IN, dns.ANY):
             return []
-        named = [record for record in self.records if record.key[0] == question.name]
+        named = [record for record in self.records if record.key[0] == question.key]
         found = [record for record in named if question.kind in (record.kind, dns.ANY)]
-        return found or ([self.denial] if question.name == self.key else [])
+        return found or ([self.denial] if question.key == self.key else [])
 
     def disputed_by(self, record):
         """True when somebody else's record means that the name is not ours alone."""
-        if record.name != self.key or not record.ttl:
+        if record.key[0] != self.key or not record.ttl:
             return False
         if any(own.key == record.key for own in self.own):
             return False
@@ -95,12 +96,12 @@ class Claim:
 
 
 def _rank(record):
-    return (record.klass & dns.CLASS_MASK, record.kind, record.key[2])
+    return (record.klass & dns.CLASS_MASK, record.kind, record.data)
 
 
 def _bit_map(records):
-    """Of an NSEC: which kinds there are. All of ours are below 64."""
-    octets = bytearray(8)
+    """Of an NSEC: which kinds there are, as far as the highest (RFC 4034, 4.1.2)."""
+    octets = bytearray((max(record.kind for record in records) >> 3) + 1)
     for record in records:
         octets[record.kind >> 3] |= 0x80 >> (record.kind & 7)
     return bytes((0, len(octets))) + octets
@@ -127,7 +128,7 @@ class Responder:
         self._host = b""
         self._services = {}  # type, as b"_http" -> port
         self._claims = {}  # type, b"" for the host -> Claim
-        self._queue = []  # records that are due at
+        self._queue = []  # answers that are due at
         self._queue_due = 0
         self._past = []  # keys of what we lately stood for: our own echo may come late
         self.bad = 0  # datagrams that were no DNS messages
@@ -250,7 +251,7 @@ class Responder:
         else:
             if claim.state == _PROBING:
                 self._settled(claim)
-            self._multicast(claim.records, now)
+            self._multicast(_unasked(claim.records), now)
             claim.due = ticks_add(now, ANNOUNCE_MS)
         claim.sent += 1
         if claim.state == _ANNOUNCING and claim.sent == ANNOUNCEMENTS:
@@ -283,7 +284,7 @@ class Responder:
         self._past = (self._past + [own.key for own in claim.own])[-_PAST:]
         if claim.state != _PROBING:
             known = [record for record in claim.records if record.goodbye]
-            self._send_records(known, _GOODBYE)
+            self._send_answers(_unasked(known), _GOODBYE)
 
     # --- what others say
 
@@ -329,37 +330,41 @@ class Responder:
         elif message.authority:
             self._multicast(answers, now)  # somebody claims a name of ours: at once
         elif all(question.klass & dns.UNICAST for question in message.questions):
-            self._send_records(answers, None, address)
+            self._send_answers(answers, None, address)
         else:
             self._answer_all(answers, message.flags & dns.TRUNCATED, now)
 
     def _yield_to(self, theirs, now):
         for claim in self._claims.values():
-            rivals = [record for record in theirs if record.name == claim.key]
+            rivals = [record for record in theirs if record.key[0] == claim.key]
             if rivals and claim.state == _PROBING and claim.loses_to(rivals):
                 claim.restart(ticks_add(now, DEFER_MS))
 
     def _answers(self, questions):
+        """Each record once, as the first question for it has its name."""
         found = []
         for question in questions:
             for claim in self._claims.values():
-                found += [one for one in claim.answers(question) if one not in found]
+                mine = [(record, question.name) for record in claim.answers(question)]
+                found += _without(mine, _records(found))
         return found
 
     def _answer_all(self, answers, more_is_coming, now):
-        fresh = [record for record in answers if not record.is_fresh(now)]
-        if all(record.unique for record in fresh) and not more_is_coming:
+        fresh = [answer for answer in answers if not answer[0].is_fresh(now)]
+        if all(record.unique for record, _ in fresh) and not more_is_coming:
             self._multicast(fresh, now)
             return
         if not self._queue:
             self._queue_due = self._soon(100, 400 if more_is_coming else 20)
-        self._queue += [record for record in fresh if record not in self._queue]
+        self._queue += _without(fresh, _records(self._queue))
         self._wake()
 
     def _answer_legacy(self, message, answers, address):
         questions = [dns.question_bytes(question) for question in message.questions]
         ttl = LEGACY_TTL
-        records = [dns.record_bytes(one, dns.IN, min(one.ttl, ttl)) for one in answers]
+        records = [
+            dns.record_bytes(one, dns.IN, min(one.ttl, ttl), asked) for one, asked in answers
+        ]
         data = dns.message_bytes(message.number, _ANSWER, questions, records, [], [])
         self._port.send(data, address)
 
@@ -370,24 +375,24 @@ class Responder:
         return ticks_add(ticks_ms(), least + getrandbits(16) % span)
 
     def _flush(self, now):
-        records = self._queue
+        answers = self._queue
         self._queue = []
-        self._multicast(records, now)
+        self._multicast(answers, now)
 
-    def _multicast(self, records, now):
-        for record in records:
+    def _multicast(self, answers, now):
+        for record, _ in answers:
             record.last = now
-        self._send_records(records, None)
+        self._send_answers(answers, None)
 
-    def _send_records(self, records, ttl, address=None):
+    def _send_answers(self, answers, ttl, address=None):
         """In as many messages as it takes; the first carries what will be asked for next."""
-        extra = [] if ttl == _GOODBYE else self._additional(records)
-        while records:
-            n = _fitting(records)
-            answers = [_bytes_of(record, ttl) for record in records[:n]]
-            additional = [_bytes_of(record, ttl) for record in extra]
-            self._send(dns.message_bytes(0, _ANSWER, [], answers, [], additional), address)
-            records = records[n:]
+        extra = [] if ttl == _GOODBYE else _unasked(self._additional(_records(answers)))
+        while answers:
+            n = _fitting(_records(answers))
+            told = [_bytes_of(answer, ttl) for answer in answers[:n]]
+            additional = [_bytes_of(answer, ttl) for answer in extra]
+            self._send(dns.message_bytes(0, _ANSWER, [], told, [], additional), address)
+            answers = answers[n:]
             extra = []
 
     def _additional(self, records):
@@ -416,13 +421,27 @@ def _octets(ip):
     return bytes([ip >> shift & 0xFF for shift in (0, 8, 16, 24)])
 
 
-def _bytes_of(record, ttl):
-    return dns.record_bytes(record, record.klass, record.ttl if ttl is None else ttl)
+def _unasked(records):
+    """Answers with our own spelling of the names."""
+    return [(record, record.name) for record in records]
 
 
-def _unknown(records, known):
+def _records(answers):
+    return [record for record, _ in answers]
+
+
+def _without(answers, records):
+    return [answer for answer in answers if answer[0] not in records]
+
+
+def _bytes_of(answer, ttl):
+    record, asked = answer
+    return dns.record_bytes(record, record.klass, record.ttl if ttl is None else ttl, asked)
+
+
+def _unknown(answers, known):
     """Less those that the asker has, and will have for half of their time."""
-    return [one for one in records if not any(_is_known(one, record) for record in known)]
+    return [one for one in answers if not any(_is_known(one[0], record) for record in known)]
 
 
 def _is_known(own, record):
