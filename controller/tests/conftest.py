@@ -1,7 +1,7 @@
 """Fixtures: a rig for one way of wiring controller and fake module, or for each."""
 
 import pytest
-from rig import WIRINGS, rigged
+from rig import HURRIED, WIRINGS, rigged
 
 
 @pytest.fixture
@@ -21,5 +21,5 @@ async def each_rig(request):
 @pytest.fixture
 async def quick_rig():
     """A rig whose link time-outs are a fifth of the protocol's."""
-    async with rigged(time_scale=0.2) as made:
+    async with rigged(time_scale=HURRIED) as made:
         yield made

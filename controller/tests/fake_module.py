@@ -499,7 +499,7 @@ class FakeModule(asyncio.Protocol):
 
     `merged` clocks response and data as one (8, 4 + n). `early_cs` does so too, and sends CS's rise
     along with that CLOCK, before it has the answer. `silent` takes requests no more, and
-    `silent_from` stops before that phase: a module that hangs. `busy_low` keeps DATA_READY low
+    `silent_from` stops before that phase, and calls `fell_silent()`: a module that hangs. `busy_low` keeps DATA_READY low
     while a transaction runs (`"early"`: from before CS falls), `ends_early` raises CS after
     the header. `mangle(data)` changes what is shifted out. `hasty` never answers a CLOCK: the
     test does.
@@ -685,6 +685,15 @@ class FakeModule(asyncio.Protocol):
         if answer.then:
             answer.then(self._data, self._param)
 
+    def _falls_silent(self):
+        silent = self.silent_from is not None and len(self.phases) == self.silent_from
+        if silent:
+            self.fell_silent()
+        return silent
+
+    def fell_silent(self):
+        """The module stops half-way, at `silent_from`; for those who watch."""
+
     def _mangled(self, data):
         return self.mangle(data) if self.mangle else data
 
@@ -702,7 +711,7 @@ class FakeModule(asyncio.Protocol):
         self._clock(next(self._steps))
 
     def _clock(self, data):
-        if self.silent_from is not None and len(self.phases) == self.silent_from:
+        if self._falls_silent():
             return
         self.phases.append(len(data))
         self._armed = data
@@ -762,9 +771,8 @@ class FakeModule(asyncio.Protocol):
 
     def _arm(self, data):
         self._armed = data
-        if self.silent_from is not None and len(self.phases) == self.silent_from:
-            return
-        self.pin(DATA_READY, 1)
+        if not self._falls_silent():
+            self.pin(DATA_READY, 1)
 
     def _cs_pin(self, level):
         if not level:

@@ -8,12 +8,15 @@ from fake_module import CONTROLLER_CLOCKED, MODULE_CLOCKED, FakeModule
 
 from spinet_controller import Module, VirtualBus, link
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which something that should happen is taken not to."""
 
 PATIENT = 10.0
 """The link's time scale for what must succeed: a computer that stands still for half a second is
 no hung module."""
+
+HURRIED = 0.2
+"""The link's time scale for time-outs that are waited for."""
 
 WIRINGS = {
     "module-clocked": (MODULE_CLOCKED, {}, {}),
@@ -70,6 +73,14 @@ class Rig:
         """How many commands of that number the module has had."""
         return self.log.count(number)
 
+    def hurry(self):
+        """Time-outs are short from now on, and so is the one of what is under way."""
+        link = self.module.link
+        link.time_scale = HURRIED
+        if link._watch:
+            link._watch.cancel()
+            link._watch_until(link._deadline())
+
     @contextmanager
     def patient(self):
         """What must succeed among time-outs that are waited for."""
@@ -99,15 +110,16 @@ class Rig:
 
 @asynccontextmanager
 async def rigged(wiring="module-clocked", *, time_scale=PATIENT, **fake_options):
-    """Give a Rig whose module has started, and check it at the end."""
+    """Give a Rig whose module has started, in its own time, and check it at the end."""
     role, bus_options, options = (WIRINGS | EARLY_CS)[wiring]
     async with VirtualBus(0, **bus_options) as bus:
-        async with Module(bus, time_scale=time_scale) as module:
+        async with Module(bus, time_scale=PATIENT) as module:
             fake = FakeModule(role, **options, **fake_options)
             rig = Rig(bus, module, fake)
             await fake.plug_in(bus.port)
             with patch.object(link, "START_UP_STABLE", 0.001):
                 await module.boot()
+            module.link.time_scale = time_scale
             yield rig
         rig.check()
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from fake_module import DATA_READY, TRANSFER_READY, FakeModule
-from rig import eventually, rigged
+from rig import HURRIED, eventually, rigged
 
 from spinet_controller import Module, VirtualBus, errors, link
 from spinet_controller.codes import Command, Response, WiFiState
@@ -189,19 +189,20 @@ async def test_a_module_that_does_not_start(quick_rig):
 @pytest.mark.parametrize("wiring", ["module-clocked", "module-clocked-kept", "controller-clocked"])
 @pytest.mark.behaviour("L2")
 async def test_a_module_that_stops_half_way(wiring, phase):
-    async with rigged(wiring, time_scale=0.2) as rig:
-        rig.fake.silent_from = phase
+    async with rigged(wiring) as rig:
+        rig.fake.silent_from, rig.fake.fell_silent = phase, rig.hurry
         with pytest.raises(LinkTimeout) as raised:
             await rig.module.network_get_status()
         assert raised.value.started
         await eventually(lambda: rig.fake.levels[TRANSFER_READY] == 0, "the withdrawal")
+        rig.fake.fell_silent = lambda: None
         rig.fake.give_up()
         await rig.still_works()
 
 
 @BOTH_ROLES
 async def test_data_ready_that_stays_low(wiring):
-    async with rigged(wiring, time_scale=0.2) as rig:
+    async with rigged(wiring, time_scale=HURRIED) as rig:
         rig.fake.pin(DATA_READY, 0)
         await eventually(lambda: not rig.bus.data_ready, "the low pin")
         with pytest.raises(LinkTimeout, match="DATA_READY stayed low") as raised:

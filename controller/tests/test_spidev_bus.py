@@ -114,11 +114,13 @@ async def test_news(board, module):
 
 
 async def test_a_phase_that_is_never_armed(board, module):
-    board.silent_from, module.link.time_scale = 1, 0.2
+    board.silent_from = 1
+    board.fell_silent = lambda: setattr(module.link, "time_scale", 0.2)
     with pytest.raises(LinkTimeout) as raised:
         await module.null()
     assert raised.value.started
     assert (board.levels[CS], board.levels[TRANSFER_READY]) == (1, 0)
+    board.fell_silent = lambda: None
     board.give_up()
     module.link.time_scale = PATIENT
     await module.null()
