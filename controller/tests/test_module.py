@@ -111,7 +111,8 @@ async def test_a_module_that_fell_silent_is_reset():
             await rig.module.null()
 
 
-async def test_a_reset_that_is_cancelled_lets_the_module_go():
+async def test_a_reset_that_is_cancelled_lets_the_module_go(monkeypatch):
+    monkeypatch.setattr(link, "RESET_PULSE", 1000)
     async with rigged() as rig:
         resetting = asyncio.create_task(rig.module.reset())
         await eventually(rig.module._gone.done, "the reset has begun")
