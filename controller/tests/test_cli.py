@@ -25,8 +25,10 @@ from spinet_controller.cli.program import program
 
 FAKE_SIM = Path(__file__).with_name("fake_sim.py")
 COMMAND = [sys.executable, "-c", "from spinet_controller.cli.main import main; main()"]
-PATIENCE = 30
+PATIENCE = 60
 SECRET = "correct horse battery"
+UNHURRIED = ("--time-scale", "100")
+"""Controller and module are two processes, and either may stand still."""
 
 
 class Run:
@@ -35,7 +37,7 @@ class Run:
     def __init__(self, *arguments, mood="", stdin=subprocess.DEVNULL, sim=True, env=None):
         options = ["--sim", str(FAKE_SIM), "--bus-port", "0"] if sim else []
         if arguments and "--time-scale" not in arguments:
-            options += ["--time-scale", "100"]  # two processes, and either may stand still
+            options += UNHURRIED
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, arguments), *options],
             stdin=stdin,
@@ -249,6 +251,7 @@ def test_networks():
 def test_a_password_is_taken_and_never_shown(way):
     runner = CliRunner(env={"SPINET_PASSWORD": SECRET if way == "environment" else None})
     arguments = ["networks", "add", "Home", "--sim", str(FAKE_SIM), "--bus-port", "0", "-v"]
+    arguments += UNHURRIED
     if way == "stdin":
         arguments.append("--password-stdin")
     given = None if way == "environment" else SECRET + "\n"
@@ -311,7 +314,7 @@ def test_a_connection_that_fails_is_told_at_once(monkeypatch):
     monkeypatch.setattr(session.Session, "_raise_last_words", wait)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    options = ("--sim", str(FAKE_SIM), "--bus-port", "0", "--time-scale", "100")
+    options = ("--sim", str(FAKE_SIM), "--bus-port", "0", *UNHURRIED)
     result = CliRunner().invoke(program, ["connect", "127.0.0.1", str(port), *options])
     assert result.exit_code == 1
     assert "the connection was not accepted" in result.output
@@ -362,7 +365,7 @@ def test_connect_without_an_input():
     without = [*("sh", "-c", '"$@" <&-', "sh"), *COMMAND, "connect", "127.0.0.1"]
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        options = ["--quiet", "0.05", "--sim", str(FAKE_SIM), "--bus-port", "0"]
+        options = ["--quiet", "0.05", "--sim", str(FAKE_SIM), "--bus-port", "0", *UNHURRIED]
         ended = subprocess.run(
             [*without, port, *options], capture_output=True, text=True, timeout=PATIENCE
         )
