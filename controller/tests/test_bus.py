@@ -278,7 +278,7 @@ async def test_clocks_past_the_armed_bytes_get_zeros(bus):
     for length in (5, 9, 4):
         fake.raw(CLOCK, 0, bytes([length]) * length)
     fake.pin(CS, 1)
-    await eventually(lambda: replies, "the end")
+    await eventually(lambda: replies and len(answers) == 3, "the end")
     assert answers == [b"abcde", b"fghijkl\0\0", bytes(4)]
     assert replies == [b"\5" * 5 + b"\t" * 9 + b"\4" * 4]
 
