@@ -14,6 +14,9 @@ from spinet_controller.server import CallHome, Server
 STREAM_LIMIT = 64 * 1024
 """Bytes a StreamReader holds before it pauses the transport (twice as many, at most)."""
 
+_RELEASE = 1.0
+"""Seconds for the slots to be let go of at the end; the link's time scale multiplies them."""
+
 _LOOK = 0.02
 """Seconds between two looks at a connection that is closing."""
 
@@ -96,7 +99,7 @@ class Module(Commands):
 
     async def _slots_released(self):
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(_RELEASE * self.link.time_scale):
                 await self.poller.slots_released()
         except TimeoutError:
             self.poller.lost(LinkTimeout("the module does not answer", False))
