@@ -499,10 +499,10 @@ class FakeModule(asyncio.Protocol):
 
     `merged` clocks response and data as one (8, 4 + n). `early_cs` does so too, and sends CS's rise
     along with that CLOCK, before it has the answer. `silent` takes requests no more, and
-    `silent_from` stops before that phase, and calls `fell_silent()`: a module that hangs. `busy_low` keeps DATA_READY low
-    while a transaction runs (`"early"`: from before CS falls), `ends_early` raises CS after
-    the header. `mangle(data)` changes what is shifted out. `hasty` never answers a CLOCK: the
-    test does.
+    `silent_from` stops before that phase, and calls `fell_silent()`: a module that hangs.
+    `busy_low` keeps DATA_READY low while a transaction runs (`"early"`: from before CS falls),
+    `ends_early` raises CS after the header. `mangle(data)` changes what is shifted out. `hasty`
+    never answers a CLOCK: the test does.
     """
 
     def __init__(
