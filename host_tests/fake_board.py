@@ -20,6 +20,21 @@ ON_AIR = (
     (b"Attic", bytes([2, 0, 0, 0, 0, 2]), 6, -67, 7, 3),
 )
 
+# What the air carries: 1 to 32 bytes of any kind but NUL, which ends a name on the link.
+ANY_NAMES = (
+    "Größe".encode(),
+    "John\N{RIGHT SINGLE QUOTATION MARK}s iPhone".encode(),
+    "☕🖨".encode(),
+    b"trailing blank ",
+    b"tab\t and line\n",
+    b"\x1b[2J\x7f",
+    b"no \xff UTF-8 \xc3",
+    b"a" * 32,
+    bytes(range(1, 33)),
+    b"\xff" * 32,
+)
+PSK = b"0123456789abcdefABCDEF" + b"9" * 42
+
 
 class MemoryStore:
     """What a file would hold; `fails` makes the disk refuse."""
@@ -59,7 +74,7 @@ class ScriptedRadio:
 
     def join(self, network, access_point=None):
         pin = f" on channel {access_point[1]}" if access_point else ""
-        self.calls.append("join " + network.ssid.decode() + pin)
+        self.calls.append("join " + network.ssid.decode(errors="surrogateescape") + pin)
         self.joined = network
 
     def outcome(self):
@@ -77,7 +92,7 @@ class ScriptedRadio:
         self.outcome_is = None
 
     def serve(self, network):
-        self.calls.append("serve " + network.ssid.decode())
+        self.calls.append("serve " + network.ssid.decode(errors="surrogateescape"))
         self.joined = network
         return self.serve_says
 
@@ -85,7 +100,7 @@ class ScriptedRadio:
         self.calls.append("leave")
 
     def scan(self, ssid):
-        self.calls.append("scan " + ssid.decode() if ssid else "scan")
+        self.calls.append("scan " + ssid.decode(errors="surrogateescape") if ssid else "scan")
         self.finds = self.sees if ssid else None
 
     def found(self):

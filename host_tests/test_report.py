@@ -101,7 +101,34 @@ def test_heap(shown):
 def test_a_host_name_that_is_no_text(shown):
     """Nothing says that it is, and the diagnostics command must not end the service for it."""
     assert shown.bench.response(18, data=b"Dr\xfccker\x1b[2J".ljust(64, b"\0")) == 0
-    assert "host name Dr?cker?[2J, " in shown(report.network)
+    assert "host name Dr\\xfccker\\x1b[2J, " in shown(report.network)
+
+
+@pytest.mark.behaviour("D20")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Größe ☕".encode(), "Größe ☕"),
+        (b"John\xe2\x80\x99s", "John\N{RIGHT SINGLE QUOTATION MARK}s"),
+        ("\x1b[2J\x7f\x9b".encode(), "\\x1b[2J\\x7f\\x9b"),
+        (b"no \xff UTF-8\n", "no \\xff UTF-8\\x0a"),
+    ],
+)
+def test_a_network_of_any_name(shown, name, text):
+    bench = shown.bench
+    bench.networks.remember(Network(bytes(16) + name.ljust(96, b"\0")))
+    bench.radio.outcome_is = ""
+    bench.wlan.start_client(name, 0)
+    bench.radio.finds = []
+    bench.wlan.step(0)
+    assert f"network {text}, channel" in shown(report.network)
+    bench.radio.outcome_is = "signal lost"
+    bench.wlan.refresh(0)
+    told = text + ": connection lost, auto-reconnecting"
+    assert f"last error: {told}\n" in shown(report.network)
+    assert told in shown(report.trace)
+    for line in shown(report.all).splitlines():
+        assert line.isprintable()
 
 
 def test_counters(shown):

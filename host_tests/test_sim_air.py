@@ -48,6 +48,9 @@ def outcome_of(radio, clock, network=HOME, access_point=None):
         ("0 appears", "line 1: which access point?"),
         ("0 appears Home loud", "line 1: 'loud' is no setting"),
         ("0 appears Home colour=red", "line 1: 'colour' is no setting of an access point"),
+        ("0 appears Home password=\\xzz", "line 1: invalid"),
+        ("0 appears Home\\x00", "line 1: 'Home\\x00' can be no SSID"),
+        ("0 appears " + 33 * "a", "line 1: 'aaa"),
         ("0 appears Home dhcp=maybe", "line 1: 'maybe' is neither yes nor no"),
         ("0 appears Home channel=x", "line 1: invalid"),
         ("0 takes ages=1", "line 1: 'ages' is nothing that takes time"),
@@ -94,6 +97,15 @@ def test_outcome(radio_in, clock, settings, outcome):
     radio = radio_in("0 appears Home " + settings)
     assert outcome_of(radio, clock) == outcome
     assert radio.associated() == (settings not in ("silent=yes",) and not outcome)
+
+
+@pytest.mark.behaviour("D20")
+def test_names_and_passwords_of_any_bytes(radio_in, clock):
+    radio = radio_in("0 appears \\x23Grö\\xff\\x20#2 password=\\xfflong-enough\\x22")
+    name = b"#Gr\xc3\xb6\xff "
+    assert [entry[0] for entry in found(radio, clock)] == [name]
+    network = Network(bytes(16) + name.ljust(32, b"\0") + b'\xfflong-enough"'.ljust(64, b"\0"))
+    assert outcome_of(radio, clock, network) == ""
 
 
 def test_nobody_of_that_name(radio_in, clock):

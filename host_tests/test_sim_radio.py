@@ -3,10 +3,12 @@
 import time
 
 import pytest
+from fake_board import ANY_NAMES
 from raw_controller import PATIENCE, request
 from sim_process import run_sim, start_sim
 
 from spinet import wire
+from spinet.trace_report import shown
 from spinet_controller.event_trace import Kind, parse_dump
 
 __all__ = ["run_sim", "start_sim"]
@@ -76,6 +78,31 @@ def test_link_is_lost_and_found_again(start_in, tmp_path):
     ]
     reconnects = int.from_bytes(sim.ask(9)[1][152:156], "little")
     assert reconnects >= 2
+
+
+@pytest.mark.behaviour("D20")
+def test_networks_of_any_name(start_in, tmp_path):
+    console = tmp_path / "console"
+    air = ["".join(f"\\x{octet:02x}" for octet in name) for name in ANY_NAMES]
+    with console.open("w") as stdout:
+        sim = start_in(
+            "\n".join(f"0 appears {name} password=\\xfflong-enough" for name in air), stdout=stdout
+        )
+    assert sim.ask(11, data=CONFIG[16:48])[0] == 0
+    for name in ANY_NAMES:
+        field = name.ljust(32, b"\0")
+        config = bytes(16) + field + b"\xfflong-enough".ljust(64, b"\0")
+        assert sim.ask(10, data=config)[0] == 0
+        assert sim.ask(12)[1] == b"\n" + name + b"\n\0"
+        assert sim.ask(14, data=field + b"\0")[0] == 0
+        assert news_until(sim, lambda state, _error: state == wire.WIFI_CONNECTED)[1] == ""
+        assert sim.ask(9)[1][44:76] == field
+        assert sim.ask(20)[0] == 0
+        printed = f"network {shown(name)}, channel 1"
+        sim.ask_until(lambda *_, printed=printed: printed in console.read_text(), 0)
+        assert sim.ask(16)[0] == 0
+        assert sim.ask(11, data=field)[0] == 0
+        assert sim.ask(12)[1] == b"\n\0"
 
 
 def test_scan_shows_the_air(start_in):

@@ -433,16 +433,33 @@ def test_enterprise_record():
     [
         (b"", False),
         (b"a", True),
-        (b"a" * 31, True),
-        (b"a" * 32, False),
-        (b"with blank~", True),
-        (b"tab\t", False),
-        (b"\x7f", False),
-        ("ü".encode(), False),
+        (b"a" * 32, True),
+        (b"a" * 33, False),
+        (b"tab\t", True),
+        ("ü".encode(), True),
+        (b"\xff", True),
     ],
 )
+@pytest.mark.behaviour("D20")
 def test_valid_ssid(ssid, valid):
     assert wire.is_ssid(ssid) == valid
+
+
+@pytest.mark.parametrize(
+    ("ssid", "valid"),
+    [
+        (b"", False),
+        (b" ", True),
+        (b"\x1f", False),
+        (b"\x7f", False),
+        (b"\x80\xff", True),
+        ("ü".encode(), True),
+        (b"a" * 32, True),
+    ],
+)
+@pytest.mark.behaviour("D20")
+def test_valid_ssid_of_our_own(ssid, valid):
+    assert wire.is_own_ssid(ssid) == valid
 
 
 @pytest.mark.parametrize(
@@ -451,11 +468,21 @@ def test_valid_ssid(ssid, valid):
         (b"", True),
         (b"a" * 7, False),
         (b"a" * 8, True),
-        (b"a" * 63, True),
-        (b"a" * 64, False),
-        (b"1234567\n", False),
+        (b"z" * 63, True),
+        (b"a" * 64, True),
+        (b"0123456789abcdefABCDEF" + b"9" * 42, True),
+        (b"a" * 63 + b"g", False),
+        (b"a" * 63 + b"/", False),
+        (b"a" * 63 + b":", False),
+        (b"a" * 63 + b"@", False),
+        (b"a" * 63 + b"G", False),
+        (b"a" * 63 + b"`", False),
+        (b"a" * 65, False),
+        (b"1234567\n", True),
+        (b"\xff" * 8, True),
     ],
 )
+@pytest.mark.behaviour("D20")
 def test_valid_password(password, valid):
     assert wire.is_password(password) == valid
 

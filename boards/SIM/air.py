@@ -52,7 +52,7 @@ class AccessPoint:
     def set(self, name, value):
         """One setting of a script. Raises ValueError."""
         if name == "password":
-            self.password = value.encode()
+            self.password = _octets(value)
         elif name in ("channel", "rssi"):
             setattr(self, name, int(value))
         elif name in ("refuses", "silent", "dhcp", "hidden"):
@@ -113,7 +113,7 @@ class Air:
     def _appears(self, event):
         there = self._known.get(event.name)
         if there is None:
-            there = AccessPoint(event.name.split("#")[0].encode(), len(self._known) + 1)
+            there = AccessPoint(_ssid(event.name.split("#")[0]), len(self._known) + 1)
             self._known[event.name] = there
         self._set(there, event)
         if there not in self._present:
@@ -208,6 +208,20 @@ def _words(line):
         else:
             words += part.split()
     return words
+
+
+def _ssid(name):
+    octets = _octets(name)
+    if not wire.is_ssid(octets) or 0 in octets:
+        raise ValueError("'%s' can be no SSID" % name)
+    return octets
+
+
+def _octets(text):
+    """The bytes of a name or a password, in which \\xNN stands for one."""
+    plain, *rest = text.split("\\x")
+    parts = [bytes((int(part[:2], 16),)) + part[2:].encode() for part in rest]
+    return plain.encode() + b"".join(parts)
 
 
 def _switch(value):

@@ -2,6 +2,7 @@
 
 import network
 import pytest
+from fake_board import ANY_NAMES
 from network import AIR, AP_IF, STA_IF, InReach
 
 from spinet import wire
@@ -60,6 +61,34 @@ def test_connecting_then_connected(radio, station):
     assert radio.outcome() == ""
     assert radio.is_up()
     assert radio.rssi() == -51
+
+
+@pytest.mark.behaviour("D20")
+@pytest.mark.parametrize("name", ANY_NAMES)
+def test_any_name_and_password_reach_the_driver_whole(radio, station, access_point, name):
+    AIR.clear()
+    AIR[name] = InReach("½ of it, and more ☕")
+    radio.scan(b"")
+    while radio.found() is None:
+        pass
+    assert [entry[0] for entry in radio.found()] == [name]
+    radio.join(remembered(name, "½ of it, and more ☕".encode()), (AIR[name].mac, 6))
+    station.settle()
+    assert radio.outcome() == ""
+    status = wire.NetworkStatus()
+    radio.link(status)
+    assert status.ssid == name
+    assert radio.serve(remembered(name, b"\xff" * 63, ip=0x0104A8C0)) == ""
+    assert access_point.settings["ssid"] == name
+    assert access_point.settings["key"] == b"\xff" * 63
+
+
+@pytest.mark.behaviour("D20")
+def test_psk_joins_as_its_password_does(radio, station):
+    psk = AIR[b"Home"].psk(b"Home")
+    radio.join(remembered(b"Home", psk[:63], eap=psk[63]))
+    station.settle()
+    assert radio.outcome() == ""
 
 
 @pytest.mark.parametrize(
@@ -250,7 +279,7 @@ def enterprise(protocol):
 def test_credentials_reach_the_driver_and_no_password_does(radio, station, eap):
     radio.join(enterprise(3))
     assert eap.calls == [(3, [b"anon", b"", b"who", b"pw", b""])]
-    assert station._asked == (b"Work", None, None)
+    assert station._asked == (b"Work", b"", None)
     station.settle()
     assert radio.outcome() == ""
     radio.leave()

@@ -5,6 +5,8 @@ passes until it has an outcome. The reason of the last disconnection stays, and 
 until a connection has an address. `AIR` is what is in reach: name -> InReach.
 """
 
+import hashlib
+
 STA_IF, AP_IF = 0, 1
 STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP = 1000, 1001, 1010
 STAT_BEACON_TIMEOUT, STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD = 200, 201, 202
@@ -33,6 +35,21 @@ class InReach:
         self.channel = channel
         self.rssi = rssi
         self.auth = auth
+
+    def psk(self, ssid):
+        """What 64 hexadecimal digits stand for its password; nothing does for none."""
+        if not self.password:
+            return b""
+        return hashlib.pbkdf2_hmac("sha1", self.password.encode(), ssid, 4096, 32).hex().encode()
+
+
+def _octets(text):
+    """What mp_obj_str_get_data() gives: of str and bytes, and of None as if it were not given."""
+    if text is None:
+        return b""
+    if not isinstance(text, (str, bytes)):
+        raise TypeError("can't convert to str")
+    return text.encode() if isinstance(text, str) else text
 
 
 class _Interface:
@@ -90,7 +107,7 @@ class Station(_Interface):
         if self._requested and not self._tries and not self._connected:
             raise OSError("Wifi Internal State Error")  # it is connecting
         if ssid is not None:
-            self._asked = (bytes(ssid), key, bssid)
+            self._asked = (_octets(ssid)[:32], _octets(key)[:64], bssid)  # the driver's fields
         self._requested = True
         self._tries = 0
 
@@ -102,7 +119,7 @@ class Station(_Interface):
             self.lose(STAT_NO_AP_FOUND)
         elif there.refuses:
             self.lose(there.refuses)
-        elif there.password.encode() != (key or b""):
+        elif key not in (there.password.encode(), there.psk(ssid)):
             self.lose(STAT_WRONG_PASSWORD)
         else:
             self._associated = True
@@ -171,6 +188,10 @@ class AccessPoint(_Interface):
         self.stations = []
 
     def config(self, *what, **settings):
+        # The port cuts both, the key to a byte less than the driver would take.
+        for name, size in (("ssid", 32), ("key", 63)):
+            if name in settings:
+                settings[name] = _octets(settings[name])[:size]
         if settings.get("security") and not 8 <= len(settings.get("key", b"")) <= 63:
             raise OSError("Wifi Invalid Password")
         return super().config(*what, **settings)

@@ -374,13 +374,15 @@ class Commands:
     def _personal_network(self, request):
         """The network that the controller sent, or None: the last error says what is wrong."""
         record = self._sent_record(request)
+        password = wire.config_password(record)
         if not wire.is_ssid(wire.config_ssid(record)):
             self._wlan.fail("bad SSID")
-        elif not wire.is_password(wire.config_password(record)):
+        elif not wire.is_password(password):
             self._wlan.fail("bad password")
         else:
             network = bytearray(record)
-            wire.set_config_eap(network, 0)  # behind the longest password: it need not be 0 here
+            if not wire.is_psk(password):
+                wire.set_config_eap(network, 0)  # behind every password: it need not be 0 here
             return Network(network)
         return None
 

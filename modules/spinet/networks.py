@@ -130,9 +130,11 @@ class Network:
 def is_access_point(network):
     """True for an entry that we can be the access point of: its name, password, ip, channel."""
     record = network.record
+    password = wire.config_password(record)
     return (
-        wire.is_ssid(network.ssid)
-        and wire.is_password(wire.config_password(record))
+        wire.is_own_ssid(network.ssid)
+        and wire.is_password(password)
+        and not wire.is_psk(password)  # MicroPython would cut it: it serves passwords only
         and wire.config_ip(record) not in (0, 0xFFFFFFFF)
         and wire.config_channel(record) <= 13
     )

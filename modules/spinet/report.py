@@ -18,6 +18,7 @@ import gc
 from spinet import port, trace_report, wire
 from spinet.sessions import EVENT_NAMES, STATE_NAMES
 from spinet.state_names import STATES, WIFI_STATES
+from spinet.trace_report import shown
 
 
 def _service():
@@ -41,11 +42,6 @@ def _dotted(octets):
 def _octets(ip):
     """Of a record's u32: the first octet is the lowest."""
     return [ip >> shift & 0xFF for shift in (0, 8, 16, 24)]
-
-
-def _printable(data):
-    """Bytes of the controller's, which may be no text at all."""
-    return "".join([chr(octet) if 32 <= octet < 127 else "?" for octet in data])
 
 
 def _address(record):
@@ -107,14 +103,14 @@ def _print_network(service):
         _print_link(wlan)
     print("%d reconnects" % wlan.station.reconnects)
     _print_names(service)
-    print("last error: %s" % (wlan.last_error.decode() or "none"))
+    print("last error: %s" % (shown(wlan.last_error) or "none"))
     print("%d networks remembered" % len(service.networks.remembered()))
 
 
 def _print_names(service):
     known = service.discovery.announcer.name()
     known = "announced as %s.local" % known if known else "not announced"
-    print("host name %s, %s" % (_printable(service.commands.host_name()), known))
+    print("host name %s, %s" % (shown(service.commands.host_name()), known))
 
 
 def _print_link(wlan):
@@ -123,7 +119,7 @@ def _print_link(wlan):
     print(
         "network %s, channel %d, address %s, netmask %s, gateway %s"
         % (
-            bytes(status.ssid).decode(),
+            shown(status.ssid),
             status.channel,
             _dotted(_octets(status.ip)),
             _dotted(_octets(status.netmask)),

@@ -217,7 +217,7 @@ class Station:
         """With the network that it is about; some reasons are about none."""
         if self.network is None or reason in (UNKNOWN_NAME, NOTHING_KNOWN):
             return reason
-        return "%s: %s" % (self.network.ssid.decode(), reason)
+        return self.network.ssid + b": " + reason.encode()
 
     # --- lost links
 

@@ -39,6 +39,22 @@ _NAMES = {
 }
 
 
+def shown(data):
+    """Bytes that may be no text, as text without control characters.
+
+    Each of these is \\xNN, and each byte of what is no UTF-8.
+    """
+    try:
+        text = bytes(data).decode()
+    except UnicodeError:
+        text = "".join([chr(octet) if octet < 0x80 else "\\x%02x" % octet for octet in data])
+    return "".join(["\\x%02x" % ord(c) if _is_control(ord(c)) else c for c in text])
+
+
+def _is_control(c):
+    return c < 0x20 or 0x7F <= c < 0xA0
+
+
 def _name(names, number):
     return names[number] if number < len(names) else str(number)
 
@@ -54,7 +70,7 @@ def _values(kind, a, b, texts):
     if kind == trace.PEER:
         return (a >> 8, a & 255, b >> 8, b & 255)
     if kind == trace.MESSAGE:
-        return (texts.get(a, b"(no longer kept)").decode(),)
+        return (shown(texts.get(a, b"(no longer kept)")),)
     if kind == trace.SESSION:
         return (b, _name(EVENT_NAMES, a))
     return (a, b)[: _NAMES[kind].count("%d")]

@@ -557,8 +557,11 @@ def config_credential_size(record, index):
 
 
 def config_eap(record):
-    """EAP protocol: 0 none (personal), 1 TLS, 2 PEAP-MSCHAPv2, 3 TTLS-MSCHAPv2."""
-    return record[111]
+    """EAP protocol: 0 none (personal), 1 TLS, 2 PEAP-MSCHAPv2, 3 TTLS-MSCHAPv2.
+
+    The byte is also the last digit of a PSK, which is none of these.
+    """
+    return record[111] if record[111] <= 3 else 0
 
 
 def set_config_eap(record, protocol):
@@ -566,19 +569,28 @@ def set_config_eap(record, protocol):
     record[111] = protocol
 
 
-def is_printable(text):
-    """True for bytes that are all printable ASCII."""
-    return all(32 <= c < 127 for c in text)
-
-
 def is_ssid(text):
-    """Valid SSID: 1..31 printable bytes."""
-    return 1 <= len(text) <= 31 and is_printable(text)
+    """Valid SSID of a network to join: 1..32 bytes of any kind."""
+    return 1 <= len(text) <= SSID_LENGTH
+
+
+def is_own_ssid(text):
+    """Valid SSID of our own access point: no control character of ASCII is in it either."""
+    return is_ssid(text) and all(c >= 32 and c != 127 for c in text)
 
 
 def is_password(text):
-    """Valid password: empty or 8..63 printable bytes."""
-    return (not text or 8 <= len(text) <= 63) and is_printable(text)
+    """Valid password: empty, 8..63 bytes of any kind, or a PSK."""
+    return not text or 8 <= len(text) < PASSWORD_LENGTH or is_psk(text)
+
+
+def is_psk(text):
+    """True for a pre-shared key, 64 hexadecimal digits, which stands in a password's place."""
+    return len(text) == PASSWORD_LENGTH and all(_is_hex(c) for c in text)
+
+
+def _is_hex(c):
+    return 48 <= c <= 57 or 65 <= c <= 70 or 97 <= c <= 102
 
 
 # --- ScanData (45): rssi i8 @0, phy mode u8 @1, auth u8 @2, channel u8 @3, mac 6 @4, spare 2 @10,

@@ -83,8 +83,8 @@ class Wlan:
     # --- what the controller is told
 
     def fail(self, text):
-        """This is the last error now."""
-        self.last_error = text.encode()
+        """This is the last error now: text, or bytes with a network's name in it."""
+        self.last_error = text if isinstance(text, bytes) else text.encode()
         self._told_error = False
         self.stirred = True
         trace.say(self.last_error)
