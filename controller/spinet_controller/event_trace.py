@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from spinet_controller.errors import SpinetError
+from spinet_controller.records import shown
 
 FORMAT = 1
 NO_SLOT = 255
@@ -99,7 +100,7 @@ def _body(lines, now):
         if data is not None and what == "events" and len(data) % EVENT.size == 0:
             batches[int(sealed[1])] = data
         elif data is not None and what == "text":
-            texts[int(sealed[1])] = data.decode("utf-8", "replace")
+            texts[int(sealed[1])] = shown(data.decode("utf-8", "surrogateescape"))
     data = b"".join(batches[first] for first in sorted(batches))
     return [_event(values, now) for values in EVENT.iter_unpack(data)], texts
 

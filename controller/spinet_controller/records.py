@@ -2,10 +2,14 @@
 
 The only file that knows an offset. All integers are little-endian; an IPv4 address is the
 four bytes of its dotted form, first byte first. Text fields are padded with NUL.
+
+Names and passwords are bytes on the wire and str here: UTF-8, and a byte that is none of it is
+U+DC80 to U+DCFF (surrogateescape, as in command-line arguments), so every name comes back as it is.
 """
 
 import re
 import struct
+import unicodedata
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -32,19 +36,28 @@ def padded(length):
 
 
 def _text(raw):
-    return bytes(raw).split(b"\0", 1)[0].decode("utf-8", "replace")
+    return bytes(raw).split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
 
 
-def _field(text, size, what):
-    """Encode `text` into `size` bytes with at least one closing NUL, else ValueError."""
+def _field(text, size, what, longest=None):
+    """Encode `text` into `size` bytes, of which it may have `longest`, else ValueError."""
+    longest = size if longest is None else longest
     try:
-        raw = text.encode()
+        raw = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        # From bytes on a command line that are no UTF-8; the error would quote a password.
+        # A surrogate that stands for no byte; the error would quote a password.
         raise ValueError(f"{what} is no text") from None
-    if b"\0" in raw or len(raw) >= size:
-        raise ValueError(f"{what} is longer than {size - 1} bytes or holds a NUL")
+    if b"\0" in raw or len(raw) > longest:
+        raise ValueError(f"{what} is longer than {longest} bytes or holds a NUL")
     return raw.ljust(size, b"\0")
+
+
+def shown(text):
+    r"""Give `text` for people: \xNN for a control character, and for a byte that is no UTF-8."""
+    return "".join(
+        f"\\x{ord(letter) & 0xFF:02x}" if unicodedata.category(letter) in ("Cc", "Cs") else letter
+        for letter in text
+    )
 
 
 def _address(raw):
@@ -286,7 +299,8 @@ class WirelessConfig:
     """One remembered network, 112 bytes; the first 48 are what networkRetrieveSsidData shows.
 
     `ip` 0.0.0.0 asks for DHCP, `netmask` 0.0.0.0 means 255.255.255.0, `channel` 0 is
-    automatic. The password takes no part in repr and is empty in what the module shows.
+    automatic. An SSID has 1 to 32 bytes; a password none, 8 to 63, or is a PSK of 64 hexadecimal
+    digits. It takes no part in repr and is empty in what the module shows.
     """
 
     ssid: str
@@ -390,22 +404,25 @@ def pack_ssid(ssid):
 
 def pack_start_client(ssid):
     """Give the data of networkStartClient: the SSID and a NUL, or nothing for None."""
-    return b"" if ssid is None else _field(ssid, SSID_LENGTH, "an SSID").rstrip(b"\0") + b"\0"
+    return b"" if ssid is None else pack_ssid(ssid).rstrip(b"\0") + b"\0"
 
 
 def pack_host_name(name):
     """Give the 64 bytes of networkSetHostName."""
-    return _field(name, HOST_NAME_LENGTH, "a host name")
+    return _field(name, HOST_NAME_LENGTH, "a host name", HOST_NAME_LENGTH - 1)
 
 
 def unpack_names(raw):
-    """Read networkListSsids: our own access point first ("" when unset), then the networks."""
+    """Read networkListSsids: our own access point first ("" when unset), then the networks.
+
+    A name with a newline in it looks like two.
+    """
     return _text(raw).split("\n")[:-1]
 
 
 def unpack_error(raw):
-    """Read networkGetLastError; None when nothing was wrong."""
-    return _text(raw) or None
+    """Read networkGetLastError, for people; None when nothing was wrong."""
+    return shown(_text(raw)) or None
 
 
 def wifi_state(value):

@@ -4,7 +4,7 @@ import asyncio
 
 from spinet_controller.codes import WiFiState
 from spinet_controller.errors import ScanInProgress, SpinetError
-from spinet_controller.records import WirelessConfig
+from spinet_controller.records import WirelessConfig, shown
 
 SIM_SSID = "Workshop"
 SIM_PASSWORD = "spinet-sim"
@@ -49,9 +49,9 @@ async def _remember(module, ssid, password):
 
 async def _sim_only(module):
     """True when none of the remembered networks is in reach, and SIM's is."""
-    _own, *known = await module.network_list_ssids()
+    _own, *known = await module.network_retrieve_ssid_data()
     in_reach = {network.ssid for network in await scan(module)}
-    return SIM_SSID in in_reach and in_reach.isdisjoint(known)
+    return SIM_SSID in in_reach and in_reach.isdisjoint(network.ssid for network in known)
 
 
 async def checked(module, command):
@@ -69,7 +69,7 @@ async def _connected(module, ssid):
         async with asyncio.timeout(JOIN_TIMEOUT):
             await _until_up(module, reasons)
     except TimeoutError:
-        name = ssid or "any network"
+        name = shown(ssid) if ssid else "any network"
         raise Refused(f"the module did not join {name} within {JOIN_TIMEOUT:g} s") from None
     finally:
         module.on_news = before

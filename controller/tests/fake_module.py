@@ -158,6 +158,7 @@ class FakeFirmware:
         self.tls_enabled = False
         self.tls_ports = set()
         self.scan = None
+        self.in_reach = b"Workshop"
         self.enterprise = []
         self.refuse = {}
         self.status_length = 168
@@ -324,7 +325,14 @@ class FakeFirmware:
         return self._exactly(112, length, self._remember)
 
     def _remember(self, data):
-        ssid = data[16:48]
+        ssid, password = data[16:48], data[48:].partition(b"\0")[0]
+        if not ssid.partition(b"\0")[0]:
+            self.tell(b"bad SSID")
+            return
+        psk = len(password) == 64 and all(c in b"0123456789abcdefABCDEF" for c in password)
+        if not (psk or not password or 8 <= len(password) <= 63):
+            self.tell(b"bad password")
+            return
         self.networks = [n for n in self.networks if n[16:48] != ssid] + [data]
 
     def delete_ssid(self, _socket, _flags, length, _available):
@@ -435,10 +443,9 @@ class FakeFirmware:
         self.scan = None
         return self._fitting(self._found(), available)
 
-    @staticmethod
-    def _found():
+    def _found(self):
         mac = bytes.fromhex("020000000003")
-        near = struct.pack("<bBBB6s2x33s", -40, 3, 3, 6, mac, b"Workshop")
+        near = struct.pack("<bBBB6s2x33s", -40, 3, 3, 6, mac, self.in_reach)
         return near + struct.pack("<bBBB6s2x33s", -71, 2, 0, 11, mac, b"Caf\xc3\xa9")
 
     def enterprise_ssid(self, _socket, flags, length, _available):

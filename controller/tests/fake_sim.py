@@ -246,7 +246,10 @@ async def main(options):
         await asyncio.sleep(60)
     module = FakeModule(ROLES[options.role])
     Network(module.firmware)
-    module.firmware.networks.append(bytes(16) + b"Workshop".ljust(96, b"\0"))
+    # What the tests' own environment says, as bytes.
+    name = os.environb.get(b"FAKE_SIM_SSID", b"Workshop")
+    module.firmware.networks.append(bytes(16) + name.ljust(96, b"\0"))
+    module.firmware.in_reach = name
     await module.plug_in(options.port)
     if mood == "dies":
         print("fake-sim: my last words", file=sys.stderr)

@@ -129,16 +129,16 @@ def test_every_command_explains_itself(command):
         (["connect", "two words", "80"], "'two words' can be no host name"),
         (["call-home", "two words", "80"], "'two words' can be no host name"),
         (["call-home", "home.example"], "Missing argument 'PORT'"),
-        (["networks", "add", "s" * 32, "--open"], "an SSID is longer than 31 bytes"),
+        (["networks", "add", "s" * 33, "--open"], "an SSID is longer than 32 bytes"),
         (["networks", "add", "x", "--open", "--ip", "1.2.3"], "not an IPv4 address"),
         (["listen"], "Missing argument 'PORT'"),
-        (["networks", "remove", "\udcff"], "an SSID is no text"),
+        (["networks", "remove", "\ud800"], "an SSID is no text"),
         (["bench", "--size", "nan"], "'nan' is not a number"),
         (["status", "--timeout", "nan"], "'nan' is not a number"),
         (["trace", "--log", "-", "--gap", "nan"], "'nan' is not a number"),
-        (["serve", "--ssid", "s" * 32], "an SSID is longer than 31 bytes"),
-        (["serve", "--ssid", "\udcff"], "an SSID is no text"),
-        (["serve", "--password", "p" * 64], "a password is longer than 63 bytes"),
+        (["serve", "--ssid", "s" * 33], "an SSID is longer than 32 bytes"),
+        (["serve", "--ssid", "\ud800"], "an SSID is no text"),
+        (["serve", "--password", "p" * 65], "a password is longer than 64 bytes"),
         (["serve", "--host-name", "h" * 64], "a host name is longer than 63 bytes"),
         (["serve", "--host-name", ""], "a name is wanted"),
         (["serve", "--mqtt-broker", "two words"], "'two words' can be no host name"),
@@ -261,16 +261,51 @@ def test_a_password_is_taken_and_never_shown(way):
     assert SECRET not in result.output
 
 
+@pytest.mark.behaviour("D20")
 @pytest.mark.parametrize(
     ("given", "reason"),
-    [("", "there is no password on standard input"), ("\udcff\n", "a password is no text")],
+    [
+        (b"", "there is no password on standard input"),
+        (b"a\0b\n", "a password is longer than 64 bytes or holds a NUL"),
+        (b"\xff" * 7 + b"\n", "the module says: bad password"),
+        (b"\xff" * 8 + b"\n", None),
+        (b"\xff" * 63, None),
+        (b"0123456789abcDEF" * 4 + b"\n", None),
+    ],
 )
-def test_a_password_that_is_none(tmp_path, given, reason):
-    (tmp_path / "given").write_bytes(given.encode("utf-8", "surrogateescape"))
+def test_a_password_of_any_bytes_from_standard_input(tmp_path, given, reason):
+    (tmp_path / "given").write_bytes(given)
     with open(tmp_path / "given") as stdin:
         strict = {"PYTHONIOENCODING": "utf-8:strict"}
         result = run("networks", "add", "Home", "--password-stdin", stdin=stdin, env=strict)
-    failed(result, reason, code=2)
+    if reason is None:
+        assert result[0] == 0, result
+    else:
+        failed(result, reason, code=1 if "says" in reason else 2)
+
+
+@pytest.mark.behaviour("D20")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Größe ☕", "Größe ☕"),
+        ("no \udcff UTF-8", "no \\xff UTF-8"),
+        ("\x1b[2J\n", "\\x1b[2J\\x0a"),
+        ("[red]:cat:", "[red]:cat:"),
+        ("\udcff" * 32, "\\xff" * 32),
+    ],
+)
+def test_a_network_of_any_name(tmp_path, name, text):
+    env = {"FAKE_SIM_SSID": name}
+    for arguments in (["scan"], ["networks", "list"]):
+        code, out, err = run(*arguments, env={**env, "COLUMNS": "200"})
+        assert (code, err) == (0, "")
+        assert text in out
+        code, out, _ = run(*arguments, "--json", env=env)
+        assert f'"ssid": {json.dumps(name)}' in out
+    for arguments in (["networks", "add", name, "--open"], ["networks", "remove", name]):
+        code, out, _ = run(*arguments, env=env)
+        assert (code, out.endswith(f" {text}\n")) == (0, True)
 
 
 # -- sockets ----------------------------------------------------------------------------

@@ -327,9 +327,30 @@ async def test_networks_are_remembered_and_forgotten(site):
     network = {"ssid": "Café / 5", "password": "a-good-word"}
     assert (await site.ask("POST", "/api/networks", json=network))[0] == 204
     assert await networks(site) == [*before, "Café / 5"]
-    assert (await site.ask("DELETE", "/api/networks/Café %2F 5"))[0] == 204
+    assert (await site.ask("POST", "/api/forget", json={"ssid": "Café / 5"}))[0] == 204
     assert await networks(site) == before
-    assert (await site.ask("DELETE", "/api/networks/Café"))[0] == 404
+    assert (await site.ask("POST", "/api/forget", json={"ssid": "Café"}))[0] == 404
+
+
+@pytest.mark.behaviour("D20")
+@pytest.mark.parametrize(
+    "raw", [b"no \xff UTF-8", b"..", b" \t\r\n ", b"\xf0\x9f\x98\x80", b"\xff" * 32]
+)
+async def test_networks_of_any_name_and_password(site, raw):
+    ssid = raw.decode("utf-8", "surrogateescape")
+    network = {"ssid": ssid, "password": "\udcff" * 63}
+    assert (await site.ask("POST", "/api/networks", json=network))[0] == 204
+    assert (await networks(site))[-1] == ssid
+    assert site.rig.firmware.networks[-1][16:111] == raw.ljust(32, b"\0") + b"\xff" * 63
+    assert (await site.ask("POST", "/api/join", json={"ssid": ssid}))[0] == 202
+    assert site.joins == [ssid]
+    site.rig.firmware._forget = lambda _data: site.rig.firmware.tell(raw + b": cannot be forgotten")
+    status, _, body = await site.ask("POST", "/api/forget", json={"ssid": ssid})
+    assert status == 400
+    assert json.loads(body)["error"].isprintable()
+    del site.rig.firmware._forget
+    assert (await site.ask("POST", "/api/forget", json={"ssid": ssid}))[0] == 204
+    assert ssid not in await networks(site)
 
 
 async def test_a_password_is_in_no_answer_and_no_log(site, caplog):

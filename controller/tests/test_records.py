@@ -168,11 +168,11 @@ def test_no_password_is_ever_shown(shown):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda text: records.WirelessConfig(text).pack(), "s" * 32),
-        (lambda text: records.WirelessConfig("x", text).pack(), "p" * 64),
-        (records.pack_ssid, "s" * 32),
+        (lambda text: records.WirelessConfig(text).pack(), "s" * 33),
+        (lambda text: records.WirelessConfig("x", text).pack(), "p" * 65),
+        (records.pack_ssid, "s" * 33),
         (records.pack_host_name, "h" * 64),
-        (records.pack_start_client, "s" * 32),
+        (records.pack_start_client, "s" * 33),
         (records.pack_ssid, "\N{SNOWMAN}" * 11),
         (records.pack_ssid, "a\0b"),
     ],
@@ -183,7 +183,9 @@ def test_text_that_does_not_fit_its_field(make, text):
 
 
 def test_text_that_just_fits():
-    assert records.pack_ssid("s" * 31) == b"s" * 31 + b"\0"
+    assert records.pack_ssid("s" * 32) == b"s" * 32
+    assert records.pack_start_client("s" * 32) == b"s" * 32 + b"\0"
+    assert records.WirelessConfig("s" * 32, "f" * 64).pack()[16:] == b"s" * 32 + b"f" * 64
     assert records.pack_host_name("") == bytes(64)
     assert records.pack_start_client("Attic") == b"Attic\0"
     assert records.pack_start_client(None) == b""
@@ -220,15 +222,33 @@ def test_the_command_table_has_its_gap_at_8():
     assert sorted(codes.Response, reverse=True) == list(range(0, -16, -1))
 
 
-names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=31).filter(
-    lambda text: len(text.encode()) < 32
+# Any bytes, but for a NUL: all that the wire can carry.
+names = st.binary(max_size=32).map(
+    lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape")
 )
 
 
+@pytest.mark.behaviour("D20")
 @given(ssid=names, password=names, channel=st.integers(0, 255), security=st.integers(-128, 127))
 def test_a_wireless_config_survives_the_wire(ssid, password, channel, security):
     config = records.WirelessConfig(ssid, password, channel=channel, security=security)
     assert records.WirelessConfig.unpack(config.pack()) == config
+    assert records.pack_start_client(ssid) == records.pack_ssid(ssid).rstrip(b"\0") + b"\0"
+    scanned = bytes(12) + records.pack_ssid(ssid) + b"\0"
+    assert records.ScanData.unpack(scanned).ssid == ssid
+
+
+@pytest.mark.behaviour("D20")
+@given(st.binary(max_size=64))
+def test_errors_are_for_people(raw):
+    text = records.unpack_error(raw) or ""
+    assert not [
+        c for c in text if ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000
+    ]
+
+
+def test_a_name_of_a_network_in_an_error():
+    assert records.unpack_error(b"Gr\xc3\xb6\xff\x1b: no\0") == "Grö\\xff\\x1b: no"
 
 
 @given(st.binary(min_size=140, max_size=200))

@@ -29,6 +29,13 @@ async def test_a_remembered_network_in_reach_is_joined(rig):
     assert names(rig) == ["Café".encode()]
 
 
+@pytest.mark.behaviour("D20")
+async def test_part_of_a_name_is_no_network_in_reach(rig):
+    await rig.module.network_add_ssid(WirelessConfig("Far away\nWorkshop"))
+    await join(rig.module)
+    assert b"Workshop" in names(rig)
+
+
 async def test_networks_out_of_reach_do_not_keep_us_from_sims(rig):
     await rig.module.network_add_ssid(WirelessConfig("Far away"))
     await join(rig.module)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from printer_process import PATIENCE, pattern
+from printer_process import PATIENCE, Printer, ended_in_order, pattern
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -86,3 +86,33 @@ def test_the_page_shows_the_module_and_its_networks(full_printer, page):
     assert problems == []
     assert "never-to-be-seen" not in page.content()
     assert not full_printer.said("never-to-be-seen")
+
+
+AIR = r"""0 takes scan=20 join=5 address=5
+0 appears Workshop password=spinet-sim
+0 appears \x0aGrö\xff\x20
+"""
+
+
+@pytest.mark.behaviour("D20")
+def test_the_page_takes_a_network_of_any_name(page, tmp_path):
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: dialog.accept())
+    (tmp_path / "air").write_text(AIR)
+    printer = Printer("sockets", "module-clocked", tmp_path, SPINET_RADIO="air")
+    page.goto(printer.url + "/")
+    remembered = page.locator("#networks")
+    page.get_by_role("button", name="Scan").click()
+    page.get_by_role("button", name=r"Choose \x0aGrö\xff").click()
+    page.get_by_role("button", name="Remember").click()
+    remembered.get_by_role("button", name=r"Join \x0aGrö\xff").click()
+    row = remembered.get_by_role("listitem").filter(has_text=r"\x0aGrö\xff")
+    expect(row.get_by_text("joined")).to_be_visible()
+    assert printer.status()["module"]["ssid"] == "\nGrö\udcff "
+    remembered.get_by_role("button", name="Join Workshop").click()
+    expect(row.get_by_role("button", name="Join")).to_be_visible()
+    row.get_by_role("button", name="Forget").click()
+    expect(remembered.get_by_role("listitem")).to_have_count(1)
+    ended_in_order(printer)
+    assert problems == []

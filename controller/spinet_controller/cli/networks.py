@@ -9,7 +9,7 @@ import click
 from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.session import run_with_module
 from spinet_controller.cli.showing import show_json, show_table
-from spinet_controller.records import ANY_ADDRESS, WirelessConfig
+from spinet_controller.records import ANY_ADDRESS, WirelessConfig, shown
 from spinet_controller.wifi import checked
 
 PASSWORD_VARIABLE = "SPINET_PASSWORD"
@@ -80,7 +80,7 @@ def add(options, ssid, no_password, password_stdin, ip, gateway, netmask):
     config = WirelessConfig(ssid, password, ip, gateway, netmask)
     packable(config)
     run_with_module(options, lambda module: checked(module, module.network_add_ssid(config)))
-    _done(options, f"remembered {ssid}", {"added": ssid})
+    _done(options, f"remembered {shown(ssid)}", {"added": ssid})
 
 
 def _password(from_stdin):
@@ -96,7 +96,6 @@ def _password_line():
     line = sys.stdin.buffer.readline() if sys.stdin else b""
     if not line:
         raise click.UsageError("there is no password on standard input")
-    # What is no UTF-8 is refused with the record, in words.
     return line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
@@ -107,7 +106,7 @@ def remove(options, ssid):
     """Forget the network SSID."""
     packable(WirelessConfig(ssid))
     run_with_module(options, lambda module: checked(module, module.network_delete_ssid(ssid)))
-    _done(options, f"forgot {ssid}", {"removed": ssid})
+    _done(options, f"forgot {shown(ssid)}", {"removed": ssid})
 
 
 @networks.command("remove-access-point")

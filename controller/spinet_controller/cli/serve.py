@@ -14,7 +14,7 @@ from spinet_controller.cli.showing import show_json, show_pairs
 from spinet_controller.errors import LinkError, ModuleLost, SpinetError
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
-from spinet_controller.records import WirelessConfig
+from spinet_controller.records import WirelessConfig, shown
 from spinet_controller.wifi import Refused, join, switch
 
 FLUSH = 1.0
@@ -115,7 +115,8 @@ class Serving:
             document = {"url": services["HTTP"], "network": network.ssid, "services": services}
             show_json(document)
             return
-        click.echo(f"the printer is at {services['HTTP']} (network {network.ssid or 'unnamed'})")
+        name = shown(network.ssid) or "unnamed"
+        click.echo(f"the printer is at {services['HTTP']} (network {name})")
         if others:
             show_pairs([(f"  {name}", where) for name, where in others.items()])
 

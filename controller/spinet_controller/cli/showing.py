@@ -8,10 +8,12 @@ import sys
 
 import click
 
+from spinet_controller.records import shown
+
 
 def show_json(document):
-    """Print one JSON document on a line of its own."""
-    click.echo(json.dumps(document, ensure_ascii=False))
+    """Print one JSON document, ASCII as a name may be no UTF-8, on a line of its own."""
+    click.echo(json.dumps(document))
 
 
 def show_table(columns, rows, title=None):
@@ -24,15 +26,15 @@ def show_table(columns, rows, title=None):
         justify = "right" if column.endswith(">") else "left"
         table.add_column(column.rstrip(">"), justify=justify)
     for row in rows:
-        table.add_row(*(str(value) for value in row))
-    Console().print(table)
+        table.add_row(*(shown(str(value)) for value in row))
+    Console(markup=False, emoji=False).print(table)  # a network may be called [red] or :cat:
 
 
 def show_pairs(pairs):
     """Print names and values in two columns."""
     width = max(len(name) for name, _value in pairs)
     for name, value in pairs:
-        click.echo(f"{name:<{width}}  {value}")
+        click.echo(f"{name:<{width}}  {shown(str(value))}")
 
 
 def progress():

@@ -4,6 +4,7 @@ import asyncio
 
 from spinet_controller.errors import SpinetError
 from spinet_controller.printer.store import BadName
+from spinet_controller.records import shown
 
 HELP = """\
 help            this text
@@ -62,7 +63,8 @@ class Console:
             lines.append(module["error"])
         else:
             signal = f", {module['rssi']} dBm" if module["rssi"] > -128 else ""
-            lines.append(f"network {module['ssid'] or 'unnamed'}, address {module['ip']}{signal}")
+            name = shown(module["ssid"]) or "unnamed"
+            lines.append(f"network {name}, address {module['ip']}{signal}")
         lines.append(f"{sockets['used']} of {sockets['limit']} sockets are in use")
         return lines
 

@@ -2,10 +2,11 @@
 
     GET /api/networks           what is remembered, never a password
     POST /api/networks          {"ssid", "password"}: remember a network, 204
-    DELETE /api/networks/SSID   204
+    POST /api/forget            {"ssid"}: 204
     POST /api/scan              what is in reach, strongest first
     POST /api/join              {"ssid"}: leave this network for that one, 202
 
+Names and passwords are those of records.py: in JSON, a byte that is no UTF-8 is \\udc80 to \\udcff.
 Joining ends every connection of the module, this one too; the printer is served again on the
 other network, or on the old one when the other cannot be joined.
 """
@@ -37,7 +38,7 @@ class Networks:
         return [
             web.get("/api/networks", self.list),
             web.post("/api/networks", self.add),
-            web.delete("/api/networks/{ssid:(?s:.+)}", self.remove),
+            web.post("/api/forget", self.forget),
             web.post("/api/scan", self.scan),
             web.post("/api/join", self.join),
         ]
@@ -65,11 +66,16 @@ class Networks:
         await _done(checked(self._module, self._module.network_add_ssid(config)))
         return web.Response(status=204)
 
-    async def remove(self, request):
-        """DELETE /api/networks/SSID"""
-        ssid = request.match_info["ssid"]
+    async def _wanted(self, request):
+        """Give the name that a request is about; 404 when it is not remembered."""
+        ssid = _text(await _document(request), "ssid")
         if ssid not in [known.ssid for known in await self._remembered()]:
             raise web.HTTPNotFound(reason="this network is not remembered")
+        return ssid
+
+    async def forget(self, request):
+        """POST /api/forget"""
+        ssid = await self._wanted(request)
         await _done(checked(self._module, self._module.network_delete_ssid(ssid)))
         return web.Response(status=204)
 
@@ -86,10 +92,7 @@ class Networks:
 
     async def join(self, request):
         """POST /api/join"""
-        ssid = _text(await _document(request), "ssid")
-        if ssid not in [known.ssid for known in await self._remembered()]:
-            raise web.HTTPNotFound(reason="this network is not remembered")
-        self._join(ssid)
+        self._join(await self._wanted(request))
         return web.Response(status=202)
 
 

@@ -1,7 +1,7 @@
 """The printer's web application (aiohttp): one page, and a REST interface to files and status.
 
     GET /                   the page
-    /api/networks, /api/scan, /api/join     printer/networks.py
+    /api/networks, /api/forget, /api/scan, /api/join    printer/networks.py
     GET /api/status         module, sockets, traffic, storage (JSON)
     GET /api/files          the files (JSON)
     GET|HEAD /files/NAME    a file; one Range is understood, and If-Range

@@ -5,13 +5,14 @@
 const REJOIN_EVERY = 500;
 
 let shownOn; // the network that the list shows as joined
+let chosen = ""; // of what is in reach; the field cannot hold every name
 
 function button(text, name, className, action) {
   const element = document.createElement("button");
   element.type = "button";
   element.className = className;
   element.textContent = text;
-  element.setAttribute("aria-label", `${text} ${name}`);
+  element.setAttribute("aria-label", `${text} ${shown(name)}`);
   element.addEventListener("click", action);
   return element;
 }
@@ -20,7 +21,7 @@ function networkRow(name, ...rest) {
   const item = document.createElement("li");
   const title = document.createElement("span");
   title.className = "name";
-  title.textContent = name;
+  title.textContent = shown(name);
   item.append(title, ...rest);
   return item;
 }
@@ -43,7 +44,8 @@ function rememberedRow(network, present) {
 
 function foundRow(network) {
   const choose = button("Choose", network.ssid, "plain", () => {
-    byId("ssid").value = network.ssid;
+    chosen = network.ssid;
+    byId("ssid").value = shown(chosen);
     byId("password").focus();
   });
   const about = `${network.rssi} dBm, ${network.auth}`;
@@ -82,15 +84,14 @@ async function showNetworks() {
 }
 
 function forgetNetwork(ssid) {
-  if (confirm(`Forget ${ssid}?`)) {
-    const path = `/api/networks/${encodeURIComponent(ssid)}`;
-    attempt(`${ssid} was not forgotten`, () => ask(path, { method: "DELETE" }));
+  if (confirm(`Forget ${shown(ssid)}?`)) {
+    attempt(`${shown(ssid)} was not forgotten`, () => sendJson("/api/forget", { ssid }));
   }
 }
 
 function joinNetwork(ssid) {
-  if (confirm(`Join ${ssid}? Every connection of the module ends.`)) {
-    attempt(`${ssid} was not joined`, async () => {
+  if (confirm(`Join ${shown(ssid)}? Every connection of the module ends.`)) {
+    attempt(`${shown(ssid)} was not joined`, async () => {
       await sendJson("/api/join", { ssid });
       await servedAgain();
     });
@@ -125,10 +126,11 @@ byId("scan").addEventListener("click", scan);
 
 byId("add").addEventListener("submit", (event) => {
   event.preventDefault();
-  const ssid = byId("ssid").value;
+  const name = byId("ssid").value;
+  const ssid = name === shown(chosen) ? chosen : name;
   const password = byId("password").value;
   byId("password").value = "";
-  attempt(`${ssid} was not remembered`, async () => {
+  attempt(`${name} was not remembered`, async () => {
     await sendJson("/api/networks", { ssid, password });
     byId("ssid").value = "";
   });

@@ -49,12 +49,20 @@ async function ask(path, options) {
   return response;
 }
 
+/* For people: \xNN is a control character, or a byte that is no UTF-8 (U+DC80 to U+DCFF here). */
+function shown(text) {
+  return text.replace(/[\p{Cc}\p{Cs}]/gu, (letter) => {
+    const byte = letter.charCodeAt(0) & 0xff;
+    return `\\x${byte.toString(16).padStart(2, "0")}`;
+  });
+}
+
 /* ---- status ---- */
 
 function showModule(module) {
   byId("ip").textContent = module.ip ?? "–";
   const signal = module.rssi > -128 ? `, ${module.rssi} dBm` : "";
-  byId("network").textContent = module.ssid ? module.ssid + signal : "–";
+  byId("network").textContent = module.ssid ? shown(module.ssid) + signal : "–";
   byId("heap").textContent = module.freeHeap ? bytes(module.freeHeap) : "–";
   byId("version").textContent = module.version ?? "–";
   setState(module.error ?? module.state, Boolean(module.error));
