@@ -2,7 +2,7 @@
 
 import pytest
 from fake_board import Bench
-from slots import MAX_DATA, PATIENCE_MS, Slots, pattern
+from slots import MAX_DATA, PATIENCE_MS, Slots, pattern, wait_until
 
 from spinet import connection, stack, tcp_buffer, wire
 from spinet.connection import (
@@ -30,6 +30,7 @@ from spinet.stack import (
     ERR_TIMEOUT,
     ERR_VAL,
     ERR_WOULDBLOCK,
+    EVENT_CLOSED,
 )
 
 FOR_NOW = {"would-block": ERR_WOULDBLOCK, "memory": ERR_MEM}
@@ -438,6 +439,21 @@ def test_what_arrived_before_a_reset_is_readable(slots):
     slots.until_state(slot, wire.OTHER_END_CLOSED)
 
 
+@pytest.mark.behaviour("D3", "D6", "D13")
+def test_a_fin_that_is_noticed_after_a_reset_brings_nothing_back(slots):
+    slot, peer = slots.dialled()
+    peer.send(b"last words")
+    slots.until(lambda: slot.readable() == 10)
+    peer.reset()
+    slots.until(lambda: not slot.space())
+    slot.on_events(EVENT_CLOSED)
+    assert slot.space() == 0
+    assert not slot.write(b"late", 0, 4, True)
+    assert slots.read_all(slot, 10) == b"last words"
+    assert slot.state == wire.OTHER_END_CLOSED
+    assert not slot.held_by_stack()
+
+
 @only_stub
 @pytest.mark.behaviour("D6")
 @each(GONE)
@@ -574,6 +590,23 @@ def test_a_pcb_that_is_gone_ends_the_wait_at_once(slots):
     peer.reset()
     slots.until_state(slot, wire.FREE)
     assert slots.manager.unacknowledged_closes == 0
+
+
+@pytest.mark.behaviour("D7", "K1")
+def test_a_close_whose_own_sending_finds_the_reset_releases_once(slots):
+    """Before any event has told of it; and no other connection is touched."""
+    port = slots.listen()
+    other, its_peer = slots.dialled(port)
+    slot, peer = slots.dialled(port)
+    slots.fill(slot)
+    slot.close()
+    peer.reset()
+    wait_until(lambda: slots.stack.error(slot.handle()), lambda: slots.stack.wait(5))
+    slots.manager.step(slots.now)
+    assert slot.state == wire.CLOSE_READY
+    assert (slots.manager.faults, slots.stack.stale) == (0, 0)
+    its_peer.send(b"still here")
+    assert slots.read_all(other, 10) == b"still here"
 
 
 @pytest.mark.behaviour("D7")
@@ -924,6 +957,18 @@ def test_events_that_were_pending_when_the_controller_let_go_touch_nothing(slots
     assert slot.state == wire.FREE
     assert slots.manager.faults == 0
     assert slots.stack.stale == 0
+
+
+@pytest.mark.behaviour("C2", "C4")
+def test_events_of_what_has_no_owner_do_not_keep_the_loop_awake(slots):
+    server = slots.net.server()
+    handle = slots.stack.connect(slots.net.peer_ip, server.port)
+    peer = server.accept()
+    for data in (b"", b"more"):
+        peer.send(data)
+        wait_until(slots.stack.pending, lambda: slots.stack.wait(5))
+        wait_until(lambda: not slots.stack.pending(), slots.turn)
+    slots.stack.abort(handle)
 
 
 @pytest.mark.behaviour("C4")

@@ -14,6 +14,7 @@ from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_
 from spinet.link import LinkLost
 from spinet.port import ticks_add, ticks_diff
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
+from spinet.stack import EVENT_DATA
 
 
 class Clock:
@@ -82,6 +83,16 @@ def test_one_pass_takes_an_event_and_its_request(service):
     assert ask(service, 6, 0)[1][0] == wire.CONNECTED
     peer.send(b"hello")
     assert ask(service, 4, 0) == (5, b"hello")
+
+
+def test_an_event_of_what_has_no_owner_ends_one_wait(service):
+    stack = service.stack
+    stack.servers[4000] = None
+    handle = stack.connect(0x0100007F, 4000)
+    for _ in range(2):
+        stack.note(handle, EVENT_DATA)
+        service.run_once()
+        assert not stack.pending()
 
 
 def test_freed_slot_is_given_to_who_waits(service):

@@ -57,6 +57,19 @@ def test_cs_that_never_rises_costs_a_time_out_and_no_deferred_work():
     assert bench.rig.link.cuts == 0
 
 
+def test_cs_that_never_rises_before_the_next_request_costs_no_deferred_work():
+    """The controller has its answer: what it asked for is done, not cut."""
+    bench = Bench("controller-clocked")
+    bench.connected()
+    bench.rig.die_after(request(16), 12)
+    assert bench.manager.connected == 1
+    bench.rig.begin_anew()
+    assert bench.manager.connected == 0
+    assert bench.rig.link.cuts == 0
+    bench.rig.let_go()
+    assert bench.ask(9)[0] == 168
+
+
 def test_over_clocked_header_reads_zeros(rig):
     rig.cs.drive(0)
     assert rig.target.clock(request(0)[:8] + b"\xaa" * 8)[8:] == bytes(8)

@@ -546,11 +546,9 @@ class Connection:
                 run = straight
             # PSH on the last byte that was pushed, on none before it and on none that was not.
             taken = self._send(ring.memory, start, run, run != marks[_PUSHED])
-            if not self._handle:
-                return
             self._sent(taken)
             if taken < run:
-                return  # the stack reports when there is room
+                return  # the stack reports when there is room; or it has let go
 
     def _sendable(self):
         """How many of the ring's bytes may leave in one write: never across the push mark."""
