@@ -39,16 +39,37 @@ def write(path, text):
     path.write_text(text)
 
 
+# MicroPython's programs as far as the build calls them. makeimg.py joins what idf.py has built.
+CHECKOUT = {
+    "ports/esp32/Makefile": "",
+    "ports/esp32/makeimg.py": (
+        "import sys\n"
+        "parts = [open(name).read() for name in sys.argv[1:5]]\n"
+        'open(sys.argv[5], "w").write("".join(parts))\n'
+    ),
+    "mpy-cross/Makefile": "all:\n\techo '$(MAKEFLAGS)' >$(BUILD)/mpy-cross\n",
+}
+# Stands in for ESP-IDF's: notes how it was called, and builds into the folder behind -B.
+IDF_PY = """#!/bin/sh
+env >"$NOTES/environment"
+pwd >"$NOTES/folder"
+for argument; do echo "$argument"; [ "$before" = -B ] && into=$argument; before=$argument; done \\
+    >"$NOTES/arguments"
+mkdir -p "$into/bootloader" "$into/partition_table"
+for part in sdkconfig bootloader/bootloader.bin partition_table/partition-table.bin \\
+    micropython.bin; do printf "$part " >"$into/$part"; done
+exit ${IDF_EXIT:-0}
+"""
+
+
 @pytest.fixture
 def micropython(tmp_path):
-    """make_checkout(minor): a checkout as far as it is looked at; its build fails with 7."""
+    """make_checkout(minor): a checkout as far as it is looked at and called."""
 
     def make(minor=26):
         folder = tmp_path / "micropython"
-        write(
-            folder / "ports/esp32/Makefile",
-            "all:\n\t@echo $(BOARD_DIR) $(USER_C_MODULES); exit 7\n",
-        )
+        for name, text in CHECKOUT.items():
+            write(folder / name, text)
         write(
             folder / "py/mpconfig.h",
             f"#define MICROPY_VERSION_MAJOR 1\n#define MICROPY_VERSION_MINOR {minor}\n",
@@ -99,7 +120,11 @@ def test_micropython_that_compiles_viper_wrongly_for_xtensa(micropython, board):
 
 
 def test_the_same_micropython_for_risc_v(micropython):
-    says(build("SPINET_ESP32C3", MICROPY_DIR=micropython(25)), "IDF_PATH is not set")
+    folder = micropython(25)
+    done = build("SPINET_ESP32C3", MICROPY_DIR=folder)
+    says(done, f"run first: git -C {folder} submodule update --init lib/berkeley-db-1.xx")
+    write(folder / "lib/berkeley-db-1.xx/README", "")
+    says(build("SPINET_ESP32C3", MICROPY_DIR=folder), "IDF_PATH is not set")
 
 
 def test_idf_is_asked_for(micropython):
@@ -123,14 +148,92 @@ def test_idf_that_was_not_set_up(micropython, idf):
     says(build(MICROPY_DIR=micropython(), IDF_PATH=idf()), "export.sh in this shell first")
 
 
-def test_board_and_c_modules_are_given_to_the_port(micropython, idf, tmp_path):
-    write(tmp_path / "bin/idf.py", "#!/bin/sh\n")
+class Called:
+    """A build with stand-ins, and how it called idf.py."""
+
+    def __init__(self, done, notes, into):
+        self.done = done
+        self.into = into / "firmware"
+        self.image = self.into / "SPINET_ESP32/firmware.bin"
+        self._notes = notes
+
+    def noted(self, what):
+        """The lines of `arguments`, `environment` or `folder`; none when it was not called."""
+        path = self._notes / what
+        return path.read_text().splitlines() if path.is_file() else []
+
+    def environment(self):
+        return dict(line.split("=", 1) for line in self.noted("environment") if "=" in line)
+
+
+@pytest.fixture
+def called(micropython, idf, tmp_path):
+    """called(**environment): build an image with stand-ins for MicroPython and ESP-IDF."""
+    write(tmp_path / "bin/idf.py", IDF_PY)
     (tmp_path / "bin/idf.py").chmod(0o755)
-    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-    done = build(MICROPY_DIR=micropython(), IDF_PATH=idf(5), PATH=path)
-    assert done.returncode == 2  # make's own, for the recipe's 7
-    wanted = f"{ROOT}/boards/SPINET_ESP32 {ROOT}/firmware/micropython.cmake"
-    assert wanted in done.stdout
+    given = {"NOTES": tmp_path, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+
+    def call(**environment):
+        into = tmp_path / "into"
+        command = [sys.executable, "tools/build_firmware.py", "SPINET_ESP32", "--build", into]
+        checkout = {"MICROPY_DIR": micropython(), "IDF_PATH": idf(5)}
+        return Called(run(command, **checkout, **given, **environment), tmp_path, into)
+
+    return call
+
+
+def test_idf_is_called_for_our_board_with_our_c(called, tmp_path):
+    build = called()
+    assert build.done.returncode == 0, build.done.stderr
+    assert build.noted("folder") == [str(tmp_path / "micropython/ports/esp32")]
+    assert build.noted("arguments") == [
+        "-DMICROPY_BOARD=SPINET_ESP32",
+        f"-DMICROPY_BOARD_DIR={ROOT}/boards/SPINET_ESP32",
+        f"-DMICROPY_LIB_DIR={build.into}/no-micropython-lib",
+        f"-DUSER_C_MODULES={ROOT}/firmware/micropython.cmake",
+        "-B",
+        f"{build.into}/SPINET_ESP32",
+        "build",
+    ]
+    assert (build.into / "no-micropython-lib/README.md").is_file()  # MicroPython looks for it
+
+
+def test_the_image_is_made_of_what_was_built(called):
+    build = called()
+    parts = "sdkconfig bootloader/bootloader.bin partition_table/partition-table.bin"
+    assert build.image.read_text() == f"{parts} micropython.bin "
+    assert f"The image is ready: {build.image}" in build.done.stdout
+
+
+def test_mpy_cross_is_that_checkouts_and_built_beside_the_image(called, tmp_path):
+    build = called()
+    program = build.into / "mpy-cross/mpy-cross"
+    assert build.environment()["MICROPY_MPYCROSS"] == str(program)
+    assert program.is_file()
+    assert not (tmp_path / "micropython/mpy-cross/build").exists()
+
+
+def test_nothing_of_the_calling_make_reaches_the_builds(called):
+    """In MAKEFLAGS, BUILD made MicroPython's own mpy-cross build into the folder of the image."""
+    ours = {"MAKEFLAGS": " -- BUILD=/elsewhere", "BUILD": "/elsewhere", "BOARD": "SIM"}
+    build = called(**ours, MAKELEVEL=2, PORT=8765)
+    assert not build.environment().keys() & {*ours, "MAKELEVEL", "PORT"}
+    assert "/elsewhere" not in (build.into / "mpy-cross/mpy-cross").read_text()
+
+
+def test_a_build_that_fails_ends_as_it_did(called):
+    build = called(IDF_EXIT=7)
+    assert build.done.returncode == 7
+    assert not build.image.exists()
+
+
+def test_mpy_cross_that_cannot_be_built(called, monkeypatch):
+    monkeypatch.setitem(CHECKOUT, "mpy-cross/Makefile", "all:\n\texit 3\n")
+    build = called()
+    assert build.done.returncode == 1
+    assert "Building mpy-cross: failed with exit status 2" in build.done.stderr
+    assert build.done.stderr.strip().endswith("cannot be built")
+    assert build.noted("arguments") == []
 
 
 def test_board_that_is_none():

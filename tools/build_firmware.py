@@ -20,7 +20,12 @@ OLDEST_MICROPYTHON = (1, 25)
 # 1.25's viper stores another register than the value's at a constant index on Xtensa.
 OLDEST_FOR_XTENSA = (1, 26)
 XTENSA = ("esp32", "esp32s3")
+# Before it, the port takes this submodule whatever a board says.
+WITHOUT_SUBMODULES = (1, 26)
+SUBMODULE = "lib/berkeley-db-1.xx"
 IDF_VERSIONS = ((5, 4), (5, 5))
+# What a make that called us has set for itself, and MicroPython's makefiles and CMake files read.
+OUR_MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "BUILD", "BOARD", "PORT")
 SEE = "docs/hardware.md names the supported versions"
 
 
@@ -42,15 +47,48 @@ def build(board: str, folder: Path) -> int:
         raise NotReady(f"there is no board {board}: boards/ has {', '.join(boards())}")
     micropython = micropython_checkout(os.environ.get("MICROPY_DIR", ""))
     check_viper(board, micropython)
+    check_submodules(micropython)
     idf(os.environ.get("IDF_PATH", ""))
     into = folder / "firmware" / board
-    command = ["make", "-C", micropython / "ports" / "esp32", f"BOARD={board}"]
-    command += [f"BOARD_DIR={board_dir}", f"BUILD={into}"]
-    command += [f"USER_C_MODULES={PROJECT / 'firmware' / 'micropython.cmake'}"]
-    done = subprocess.run(command, check=False)
-    if done.returncode == 0:
-        print(f"The image is ready: {into / 'firmware.bin'}")
-    return done.returncode
+    environment = {name: text for name, text in os.environ.items() if name not in OUR_MAKES}
+    environment["MICROPY_MPYCROSS"] = str(mpy_cross(micropython, into.parent, environment))
+    port = micropython / "ports/esp32"
+    for command in (idf_command(board, into), image_command(into)):
+        done = subprocess.run(command, cwd=port, env=environment, check=False)
+        if done.returncode:
+            return done.returncode
+    print(f"The image is ready: {into / 'firmware.bin'}")
+    return 0
+
+
+def mpy_cross(micropython: Path, into: Path, environment: dict[str, str]) -> Path:
+    """The cross compiler of that checkout, built where nothing of the checkout is written to."""
+    into.mkdir(parents=True, exist_ok=True)
+    (into / "micropython.source").write_text(f"{micropython}\n")
+    command = ["tools/run_step.sh", "Building mpy-cross", into / "mpy-cross.log"]
+    command += ["tools/build_micropython.sh", "mpy-cross", into]
+    if subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode:
+        raise NotReady(f"mpy-cross of {micropython} cannot be built")
+    return into / "mpy-cross/mpy-cross"
+
+
+def idf_command(board: str, into: Path) -> list[str]:
+    """What MicroPython's makefile would call, but for its BUILD, which its makes inherit."""
+    lib = into.parent / "no-micropython-lib"  # nothing of it is frozen; made with mpy-cross
+    given = {
+        "MICROPY_BOARD": board,
+        "MICROPY_BOARD_DIR": PROJECT / "boards" / board,
+        "MICROPY_LIB_DIR": lib,
+        "USER_C_MODULES": PROJECT / "firmware/micropython.cmake",
+    }
+    return ["idf.py", *(f"-D{name}={value}" for name, value in given.items()), "-B", into, "build"]
+
+
+def image_command(into: Path) -> list[str]:
+    """MicroPython's own program that joins boot loader, table and firmware."""
+    parts = ("sdkconfig", "bootloader/bootloader.bin", "partition_table/partition-table.bin")
+    results = ("micropython.bin", "firmware.bin", "micropython.uf2")
+    return [sys.executable, "makeimg.py", *(into / name for name in parts + results)]
 
 
 def boards() -> list[str]:
@@ -69,6 +107,13 @@ def micropython_checkout(name: str) -> Path:
     if version < OLDEST_MICROPYTHON:
         raise NotReady(f"MICROPY_DIR={name} is MicroPython {dotted(version)}; {SEE}")
     return folder
+
+
+def check_submodules(micropython: Path) -> None:
+    """Raises NotReady when a source is missing that this release takes from a git submodule."""
+    needed = micropython_version(micropython) < WITHOUT_SUBMODULES
+    if needed and not (micropython / SUBMODULE / "README").is_file():
+        raise NotReady(f"run first: git -C {micropython} submodule update --init {SUBMODULE}")
 
 
 def micropython_version(folder: Path) -> tuple[int, ...]:

@@ -20,3 +20,6 @@ file(WRITE "${SPINET_PARTITIONS}"
 list(APPEND SDKCONFIG_DEFAULTS "${SPINET_PARTITIONS}")
 
 set(MICROPY_FROZEN_MANIFEST "${MICROPY_BOARD_DIR}/manifest.py")
+
+# A database that nothing here opens, and a git submodule of MicroPython's.
+set(MICROPY_PY_BTREE OFF)
