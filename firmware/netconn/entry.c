@@ -10,8 +10,7 @@
 #define INDEX_BITS 5
 #define GENERATIONS (1u << 24) /* with the index a handle stays below 2^29 */
 
-/* netconn.socket is free for the owner's use: our index, or before accept one of these. lwIP starts
- * with -1. */
+/* A netconn's OWN_NUMBER: our index, or before accept one of these. lwIP starts with -1. */
 #define UNACCEPTED (-1)
 #define UNACCEPTED_PEER_DONE (-2)
 
@@ -72,8 +71,8 @@ int entry_take(entry_t *entry, struct netconn *conn, enum phase phase) {
     entry->phase = phase; /* last: who walks the table in the stack goes by it */
     SYS_ARCH_PROTECT(level);
     netconn_set_nonblocking(conn, 1); /* not inherited from the listener */
-    entry->peer_done = conn->socket == UNACCEPTED_PEER_DONE;
-    conn->socket = entry_index(entry);
+    entry->peer_done = OWN_NUMBER(conn) == UNACCEPTED_PEER_DONE;
+    OWN_NUMBER(conn) = entry_index(entry);
     SYS_ARCH_UNPROTECT(level);
     return handle_of(entry);
 }
@@ -158,14 +157,14 @@ static unsigned bits_of(entry_t *entry, const struct netconn *conn, enum netconn
  * forgotten. Called protected. */
 static void note_unaccepted(struct netconn *conn, enum netconn_evt event, u16_t length) {
     if (event == NETCONN_EVT_RCVPLUS && length == 0 && conn->pcb.tcp != NULL) {
-        conn->socket = UNACCEPTED_PEER_DONE;
+        OWN_NUMBER(conn) = UNACCEPTED_PEER_DONE;
     }
 }
 
 void entry_event(struct netconn *conn, enum netconn_evt event, u16_t length) {
     SYS_ARCH_DECL_PROTECT(level);
     SYS_ARCH_PROTECT(level);
-    int index = conn->socket;
+    int index = OWN_NUMBER(conn);
     if (index <= UNACCEPTED) {
         note_unaccepted(conn, event, length);
     }

@@ -10,12 +10,20 @@
 #include <stdatomic.h>
 
 #include "lwip/api.h"
+#include "lwip/init.h"
 #include "lwip/priv/tcpip_priv.h"
 #include "lwip/tcp.h"
 #include "netconn_core.h"
 
 /* As many as the accept mailbox holds, which is the most that the backlog lets in. */
 #define WAITING_MAX DEFAULT_ACCEPTMBOX_SIZE
+
+/* The number that lwIP keeps in a netconn for its owner; -1 in a new one. */
+#if LWIP_VERSION_MAJOR == 2 && LWIP_VERSION_MINOR < 2
+#define OWN_NUMBER(conn) ((conn)->socket)
+#else
+#define OWN_NUMBER(conn) ((conn)->callback_arg.socket)
+#endif
 
 /* ENDING is set inside the stack, before the netconn is taken apart, so that nobody who walks the table
  * in the stack looks at it again. */
