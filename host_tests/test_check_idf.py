@@ -9,8 +9,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from idf_check import kconfig, symbols  # noqa: E402 -- found through the path above
-from idf_check.parts import PartsError, ask  # noqa: E402
+from build_firmware import NotReady  # noqa: E402
+from check_idf import lwip_version  # noqa: E402 -- found through the path above
+from idf_check import exclusive, kconfig, symbols  # noqa: E402
+from idf_check.compiling import RISCV, XTENSA, Compiler  # noqa: E402
+from idf_check.parts import Parts, PartsError, ask  # noqa: E402
 
 SUPPORTED = {"5.4.2", "5.5.1"}
 OURS = sorted((ROOT / "boards").glob("*/sdkconfig.*"))
@@ -162,6 +165,75 @@ def test_where_a_definition_is_looked_for(text, found):
     assert symbols.mentions(text, {"lwip_send", "__atomic_exchange_4"}) is found
 
 
+def test_what_the_chips_own_compiler_makes_instructions_of():
+    assert XTENSA.is_instruction("__atomic_exchange_4")
+    assert not XTENSA.is_instruction("__atomic_exchange_8")
+    assert not RISCV.is_instruction("__atomic_exchange_4")
+
+
+# --- drivers that exclude each other
+
+OLDER = """
+int count_old(int a) { return a; }
+__attribute__((constructor))
+static void check(void)
+{
+    extern __attribute__((weak)) int count_new(const void *config);
+    if ((void *)count_new != NULL) { abort(); }
+}
+"""
+USERS = {
+    "firmware/counter.c": "void f(void) { count_new(NULL); }\n",
+    "mp/ports/esp32/counting.c": "void g(void) { count_old(1); }\n",
+}
+
+
+class PlainText:
+    """A compiler to which each text is its own preprocessed one."""
+
+    def preprocessed(self, component, source):
+        return Path(source).read_text()
+
+    def own_text(self, module, source):
+        return source.read_text()
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        (
+            {},
+            "old.c ends the program before main: counting.c uses count_old, counter.c uses count_",
+        ),
+        ({"mp/ports/esp32/counting.c": "void g(void) { }\n"}, ""),
+        ({"firmware/counter.c": "void f(void) { }\n"}, ""),
+        ({"idf/old.c": "int count_old(int a) { return a; }\n"}, ""),
+    ],
+)
+def test_an_older_driver_beside_the_newer_one(tmp_path, changed, found):
+    texts = {"idf/old.c": OLDER, **USERS, **changed}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    components = zip(("driver", "usermod_spi_target", "main"), texts, strict=True)
+    lines = [f"source\t{component}\t{tmp_path / name}" for component, name in components]
+    lines.append(f"source\tmain\t{tmp_path / 'built/later.c'}")
+    complaints = exclusive.complaints(Parts("\n".join(lines)), PlainText())
+    assert len(complaints) == bool(found)
+    assert found in "".join(complaints)
+
+
+def test_which_lwip_an_esp_idf_has(tmp_path):
+    header = tmp_path / "components/lwip/lwip/src/include/lwip/init.h"
+    header.parent.mkdir(parents=True)
+    names = zip(("MAJOR", "MINOR", "REVISION"), (2, 2, 0), strict=True)
+    header.write_text("".join(f"#define LWIP_VERSION_{name}   {n}\n" for name, n in names))
+    assert lwip_version(tmp_path) == "2.2.0"
+    header.unlink()
+    with pytest.raises(NotReady, match="has no lwIP: git -C"):
+        lwip_version(tmp_path)
+
+
 # --- the CMake files
 
 
@@ -231,6 +303,32 @@ def test_a_module_may_name_the_folder_of_a_component(sources, tmp_path):
     common += "target_include_directories(usermod_x INTERFACE ${VFS}/private)\n"
     write({"mp/ports/esp32/esp32_common.cmake": common})
     assert parts("parts").include["usermod_x"] == [str(tmp_path / "idf/components/vfs/private")]
+
+
+@pytest.mark.parametrize("module", ["usermod_netconn", "usermod_spi_target"])
+def test_our_c_is_compiled_with_what_esp_idf_defines_if_that_is_handed_over(sources, module):
+    """As linked, it is a part of the program, which is no component: it lacked these once."""
+    write, parts = sources
+    write({"config.cmake": "set(CONFIG_COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE y)\n"})
+    wanted = {"-DESP_PLATFORM", "-D_GNU_SOURCE", "-DNDEBUG"}
+    assert wanted <= set(flags_of(parts("parts"), module))
+    write({"mp/ports/esp32/esp32_common.cmake": "idf_component_register(SRCS obj.c)\n"})
+    assert not wanted & set(flags_of(parts("parts"), module))
+
+
+def flags_of(parts, module):
+    return Compiler(parts, RISCV, Path("config"), Path("genhdr")).our_flags(module)
+
+
+def test_the_architecture_is_a_component_of_all_others(sources):
+    write, parts = sources
+    write(
+        {
+            "config.cmake": "set(CONFIG_IDF_TARGET_ARCH xtensa)\n",
+            "idf/components/xtensa/CMakeLists.txt": "idf_component_register(INCLUDE_DIRS .)\n",
+        }
+    )
+    assert "xtensa" in parts("parts").seen_by("main")
 
 
 def test_a_component_that_refuses_is_named_and_left_out(sources):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Check our C and our sdkconfig files against ESP-IDF's and MicroPython's sources.
 
-Needs no Espressif toolchain: Debian's RISC-V GCC compiles for the ESP32-C3, warnings as errors.
+Needs no Espressif toolchain: Debian's RISC-V and Xtensa GCC compile our C, warnings as errors.
 Nothing of ESP-IDF is compiled; what our objects need is looked up in its sources, as preprocessed
 with the board's configuration.
 """
@@ -17,13 +17,13 @@ from pathlib import Path
 import build_firmware
 from build_firmware import NotReady
 from exit_code import exit_code
-from idf_check import kconfig, symbols
-from idf_check.compiling import GCC, NM, CompileError, Compiler, run
+from idf_check import exclusive, kconfig, symbols
+from idf_check.compiling import RISCV, TOOLCHAINS, XTENSA, CompileError, Compiler, run
 from idf_check.parts import Parts, PartsError, ask
 from idf_check.providers import Providers
 
 PROJECT = Path(__file__).resolve().parent.parent
-COMPILED = "SPINET_ESP32C3"
+LWIP_TRIED = ("2.1.3", "2.2.0")  # with ESP-IDF's changes
 SIZES = str(PROJECT / "tools/idf_check/sizes.c")  # for make budget
 PIP = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
 
@@ -59,14 +59,22 @@ class Check:
         fetch_kconfig_tool(self._into / "kconfig-tool")
         known = kconfig.names_of(self._idf)
         print(f"ESP-IDF {self._version}, {len(known)} names of Kconfig")
+        self._check_lwip()
         for board in build_firmware.boards():
             self._check_settings(board, known)
         if self._record:
             self._write_facts(known)
-        self._check_code()
+        for board in build_firmware.boards():
+            self._check_code(board)
         for line in self._wrong:
             print(line, file=sys.stderr)
         return 1 if self._wrong else 0
+
+    def _check_lwip(self) -> None:
+        version = lwip_version(self._idf)
+        print(f"lwIP {version}; tried: {', '.join(LWIP_TRIED)}")
+        if version not in LWIP_TRIED:
+            self._wrong.append(f"lwIP {version} was never tried; {build_firmware.SEE}")
 
     # ---- configuration
 
@@ -108,23 +116,27 @@ class Check:
 
     # ---- code
 
-    def _check_code(self) -> None:
-        parts = self._ask("parts", COMPILED)
+    def _check_code(self, board: str) -> None:
+        parts = self._ask("parts", board)
         for name, why in parts.refused.items():
-            print(f"left out: {name}: {why[0].strip()}")
-        folder = self._into / COMPILED
-        compiler = Compiler(parts, folder, folder / "genhdr", self._version)
+            print(f"{board}: left out: {name}: {why[0].strip()}")
+        folder = self._into / board
+        target = self._ask("board", board).target["board"][0]
+        compiler = Compiler(parts, TOOLCHAINS[target], folder, folder / "genhdr")
         try:
             compiler.generate(self._micropython)
         except CompileError as error:
-            self._wrong.append(f"MicroPython's generated headers: {error}")
+            self._wrong.append(f"{board}: MicroPython's generated headers: {error}")
             return
-        objects = self._compile(parts, compiler, folder / "objects")
+        objects = self._compile(board, parts, compiler)
         if objects:
-            self._check_symbols(Providers(self._idf, parts, compiler), objects)
+            providers = Providers(self._idf, target, parts, compiler)
+            self._check_symbols(board, providers, objects, TOOLCHAINS[target])
+        self._wrong += [f"{board}: {line}" for line in exclusive.complaints(parts, compiler)]
 
-    def _compile(self, parts: Parts, compiler: Compiler, into: Path) -> list[Path]:
+    def _compile(self, board: str, parts: Parts, compiler: Compiler) -> list[Path]:
         """Every file of ours; none when one of them does not compile."""
+        into = self._into / board / "objects"
         shutil.rmtree(into, ignore_errors=True)
         objects, refused = [], 0
         for module in parts.ours():
@@ -134,21 +146,34 @@ class Check:
                 try:
                     compiler.compile(module, source, target)
                 except CompileError as error:
-                    self._wrong.append(str(error))
+                    self._wrong.append(f"{board}: {error}")
                     refused += 1
                 objects.append(target)
         compiler.compile("main", SIZES, into / "sizes.o")
-        print(f"{len(objects)} C files of ours, {refused} of them do not compile")
+        print(f"{board}: {len(objects)} C files of ours, {refused} of them do not compile")
         return [] if refused else objects
 
-    def _check_symbols(self, providers: Providers, objects: list[Path]) -> None:
-        _, needed = symbols.of_nm(run([NM, *objects]))
+    def _check_symbols(self, board, providers: Providers, objects: list[Path], chain) -> None:
+        _, asked = symbols.of_nm(run([chain.nm, *objects]))
+        needed = {name for name in asked if not chain.is_instruction(name)}
         found = providers.look_up(needed)
-        for kind, number in sorted(Counter(found.values()).items()):
-            print(f"{number} symbols from {kind}")
+        kinds = sorted(Counter(found.values()).items())
+        print(f"{board}: symbols from {', '.join(f'{kind}: {number}' for kind, number in kinds)}")
         lacking = sorted(needed - found.keys())
-        self._wrong += [f"nobody defines {name}" for name in lacking]
-        print(f"{len(needed)} symbols needed, {len(lacking)} of them nowhere")
+        self._wrong += [f"{board}: nothing defines {name}" for name in lacking]
+        print(f"{board}: {len(needed)} symbols needed, {len(lacking)} of them nowhere")
+
+
+def lwip_version(idf: Path) -> str:
+    """Of the lwIP that this ESP-IDF has, which is a submodule of it."""
+    header = idf / "components/lwip/lwip/src/include/lwip/init.h"
+    text = build_firmware.read(header)
+    if not text:
+        raise NotReady(f"{idf} has no lwIP: git -C {idf} submodule update --init --recursive")
+    parts = ("MAJOR", "MINOR", "REVISION")
+    return build_firmware.dotted(
+        build_firmware.numbers(text, *(f"#define LWIP_VERSION_{part}" for part in parts))
+    )
 
 
 def settings_of(files: list[Path]) -> dict[str, str]:
@@ -165,12 +190,10 @@ def our_settings() -> list[Path]:
 
 
 def need_programs() -> None:
-    for program, package in (
-        (GCC, "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf"),
-        ("cmake", "cmake"),
-    ):
+    needed = [(chain.gcc, chain.packages) for chain in (RISCV, XTENSA)]
+    for program, packages in [*needed, ("cmake", "cmake")]:
         if not shutil.which(program):
-            raise NotReady(f"{program} is missing: sudo apt-get install {package}")
+            raise NotReady(f"{program} is missing: sudo apt-get install {packages}")
 
 
 def extra_components(micropython: Path) -> list[Path]:

@@ -1,20 +1,47 @@
-"""Our C, compiled for the ESP32-C3 as ESP-IDF would, and MicroPython's generated headers for it."""
+"""Our C, compiled for a chip as ESP-IDF would, and MicroPython's generated headers for it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from idf_check.parts import Parts
 
-GCC = "riscv64-unknown-elf-gcc"
-NM = "riscv64-unknown-elf-nm"
-# The instruction set and C dialect of ESP-IDF for the ESP32-C3, with a C library of Debian's.
-MACHINE = ["-march=rv32imc", "-mabi=ilp32", "--specs=picolibc.specs"]
+ATOMIC = re.compile(r"__atomic_\w+_[124]")
+
+
+class Toolchain:
+    """Debian's GCC and binutils for an instruction set, with a C library of Debian's."""
+
+    def __init__(self, prefix: str, package: str, specs: str, machine: list[str]) -> None:
+        self.gcc = f"{prefix}-gcc"
+        self.nm = f"{prefix}-nm"
+        self.packages = f"{package} picolibc-{prefix}"
+        self.machine = [*machine, f"--specs={specs}"]
+
+    def is_instruction(self, name: str) -> bool:
+        """True for what is a call here, and an instruction to the chip's own GCC."""
+        return self.gcc.startswith("xtensa") and bool(ATOMIC.fullmatch(name))
+
+
+# GCC for the ESP8266 knows Xtensa without register windows, and takes the headers of the others.
+XTENSA = Toolchain(
+    "xtensa-lx106-elf",
+    "gcc-xtensa-lx106",
+    "/usr/lib/xtensa-lx106-elf/picolibc.specs",  # which this GCC does not look for by its name
+    ["-mlongcalls"],
+)
+RISCV = Toolchain(
+    "riscv64-unknown-elf",
+    "gcc-riscv64-unknown-elf",
+    "picolibc.specs",
+    ["-march=rv32imc", "-mabi=ilp32"],
+)
+TOOLCHAINS = {"esp32": XTENSA, "esp32c3": RISCV, "esp32s3": XTENSA}
 DIALECT = ["-std=gnu17", "-Os", "-ffunction-sections", "-fdata-sections", "-fno-jump-tables"]
 STRICT = ["-Wall", "-Wextra", "-Werror"]
-# As ESP-IDF defines them for everything.
-PLATFORM = ["ESP_PLATFORM", "_GNU_SOURCE", "_POSIX_READER_WRITER_LOCKS"]
-PLATFORM += ["SOC_MMU_PAGE_SIZE=CONFIG_MMU_PAGE_SIZE", "SOC_XTAL_FREQ_MHZ=CONFIG_XTAL_FREQ"]
+# As components of ESP-IDF define them for those that use them.
+HANDED_ON = ["SOC_MMU_PAGE_SIZE=CONFIG_MMU_PAGE_SIZE", "SOC_XTAL_FREQ_MHZ=CONFIG_XTAL_FREQ"]
 # Headers of the C library of Espressif's toolchain that Debian's lacks.
 STAND_INS = Path(__file__).resolve().parent / "include"
 # What is collected from the sources for MicroPython's headers.
@@ -33,36 +60,51 @@ class CompileError(Exception):
 class Compiler:
     """The compiler with all that one component, or our modules, are compiled with."""
 
-    def __init__(self, parts: Parts, sdkconfig: Path, genhdr: Path, version: str) -> None:
+    def __init__(self, parts: Parts, toolchain: Toolchain, sdkconfig: Path, genhdr: Path) -> None:
         self._parts = parts
+        self._toolchain = toolchain
         self._config = sdkconfig
         self._genhdr = genhdr
-        self._defined = [*PLATFORM, f'IDF_VER="{version}"']
 
     def flags(self, component: str, folder_option: str = "-isystem") -> list[str]:
-        """For a component of ESP-IDF, or `main`."""
+        """For a component of ESP-IDF, or `main`: with what ESP-IDF defines for all of them."""
+        return self._flags(component, ("idf", component), folder_option)
+
+    def our_flags(self, module: str) -> list[str]:
+        """For one of our modules as it is linked: strict, with headers and definitions of its own.
+
+        That copy is compiled as a part of the program, which is none of ESP-IDF's components: what
+        ESP-IDF defines, it has only where our CMake files hand it over.
+        """
+        own = [f"-I{folder}" for folder in self._parts.include[module]]
+        # MicroPython's headers leave parameters unused, as it is compiled without -Wextra.
+        return [*STRICT, *own, *self._flags("main", ("usermod", "main", module))]
+
+    def _flags(self, component: str, defining, folder_option: str = "-isystem") -> list[str]:
         folders = [self._config, self._genhdr.parent, *self._parts.folders(component), STAND_INS]
+        defined = [name for part in defining for name in self._parts.definition[part]]
         return [
-            *MACHINE,
+            *self._toolchain.machine,
             *DIALECT,
-            *(f"-D{name}" for name in [*self._defined, *self._parts.definition[component]]),
+            *(f"-D{name}" for name in [*HANDED_ON, *defined]),
             *(part for folder in folders for part in (folder_option, folder)),
         ]
 
-    def our_flags(self, module: str) -> list[str]:
-        """For one of our modules: strict, and with headers of its own."""
-        own = [f"-I{folder}" for folder in self._parts.include[module]]
-        own += [f"-D{name}" for name in self._parts.definition[module]]
-        # MicroPython's headers leave parameters unused, as it is compiled without -Wextra.
-        return [*STRICT, *own, *self.flags("main")]
-
     def compile(self, module: str, source: str, target: Path) -> None:
         """One file of ours. Raises CompileError with what the compiler said."""
-        run([GCC, *self.our_flags(module), "-c", source, "-o", target])
+        run([self._toolchain.gcc, *self.our_flags(module), "-c", source, "-o", target])
 
     def preprocessed(self, component: str, source: str) -> str | None:
         """The text as the compiler sees it; None when it lacks a header."""
-        command = [GCC, *self.flags(component), "-w", "-E", "-P", source]
+        return self._preprocessed(self.flags(component), source)
+
+    def own_text(self, module: str, source: Path) -> str:
+        """The same of a file of ours or of MicroPython's port, "" when it lacks a header."""
+        flags = self.flags("main") if module == "main" else self.our_flags(module)
+        return self._preprocessed(flags, str(source)) or ""
+
+    def _preprocessed(self, flags: list[str], source: str) -> str | None:
+        command = [self._toolchain.gcc, *flags, "-w", "-E", "-P", source]
         done = subprocess.run(command, capture_output=True, check=False)
         return None if done.returncode else done.stdout.decode("latin-1")
 
@@ -79,7 +121,7 @@ class Compiler:
         for module in self._parts.ours():
             flags += [f"-I{folder}" for folder in self._parts.include[module]]
             sources += self._parts.source[module]
-        tool.scan([GCC, "-E"], flags, sources)
+        tool.scan([self._toolchain.gcc, "-E"], flags, sources)
         for mode in COLLECTED:
             tool.collect(mode)
         self._write_qstrs(micropython, tool, flags)
@@ -92,7 +134,7 @@ class Compiler:
         lists = [micropython / "py/qstrdefs.h", micropython / "ports/esp32/qstrdefsport.h"]
         text = "".join(path.read_text() for path in [*lists, self._genhdr / "qstrdefs.collected.h"])
         quoted = "\n".join(f'"{s}"' if s.startswith("Q(") else s for s in text.splitlines())
-        out = run([GCC, "-E", *flags, "-"], quoted)
+        out = run([self._toolchain.gcc, "-E", *flags, "-"], quoted)
         names = (s[1:-1] if s.startswith('"Q(') else s for s in out.splitlines())
         (self._genhdr / "qstrdefs.preprocessed.h").write_text("\n".join(names) + "\n")
         tool.make("makeqstrdata.py", "qstrdefs.preprocessed.h", "qstrdefs.generated.h")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parent / "parts.cmake"
 # Whatever a component names, it has these besides (ESP-IDF's build system, "common requirements").
-COMMON = "cxx newlib freertos esp_hw_support heap log soc hal esp_rom esp_common esp_system riscv"
+COMMON = "cxx newlib freertos esp_hw_support heap log soc hal esp_rom esp_common esp_system"
 
 
 class PartsError(Exception):
@@ -35,6 +35,7 @@ class Parts:
         self.definition = lists["definition"]
         self.option = lists["option"]
         self.refused = lists["refused"]
+        self._common = [*COMMON.split(), *lists["architecture"]["idf"]]
 
     def ours(self) -> list[str]:
         """The C modules of this project."""
@@ -42,7 +43,7 @@ class Parts:
 
     def seen_by(self, component: str) -> list[str]:
         """The components whose public headers this one finds, nearest first."""
-        found, waiting = [], [component, *COMMON.split()]
+        found, waiting = [], [component, *self._common]
         while waiting:
             name = waiting.pop(0)
             if name not in found:

@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from idf_check import symbols
-from idf_check.compiling import GCC, MACHINE, NM, CompileError, Compiler, run
+from idf_check.compiling import TOOLCHAINS, CompileError, Compiler, run
 from idf_check.parts import Parts
 
 LIBRARIES = ("libgcc.a", "libc.a", "libm.a")
-TARGET = "esp32c3"
 
 
 class Providers:
     """look_up() asks the cheap ones first."""
 
-    def __init__(self, idf: Path, parts: Parts, compiler: Compiler) -> None:
+    def __init__(self, idf: Path, target: str, parts: Parts, compiler: Compiler) -> None:
         self._idf = idf
+        self._target = target
+        self._chain = TOOLCHAINS[target]
         self._parts = parts
         self._compiler = compiler
 
@@ -61,13 +62,13 @@ class Providers:
 
     def _rom(self, needed: set[str]) -> dict[str, str]:
         # One file has the addresses, another the names that ESP-IDF gives them.
-        scripts = (self._idf / "components/esp_rom" / TARGET / "ld").glob("*.ld")
+        scripts = (self._idf / "components/esp_rom" / self._target / "ld").glob("*.ld")
         defined = symbols.defined_in_linker_script("".join(path.read_text() for path in scripts))
         return dict.fromkeys(needed & defined, "the ROM")
 
     def _archives(self, needed: set[str]) -> dict[str, str]:
         """Libraries that ESP-IDF brings without their sources, where their submodule is there."""
-        archives = (self._idf / "components").glob(f"*/lib*/{TARGET}/*.a")
+        archives = (self._idf / "components").glob(f"*/lib*/{self._target}/*.a")
         return self._in_archives(needed, list(archives), "ESP-IDF's libraries")
 
     def _headers(self, needed: set[str]) -> dict[str, str]:
@@ -81,15 +82,18 @@ class Providers:
 
     def _toolchain(self, needed: set[str]) -> dict[str, str]:
         """Debian's stand in for those of Espressif's toolchain."""
-        asked = (run([GCC, *MACHINE, f"-print-file-name={name}"]) for name in LIBRARIES)
-        archives = [Path(path.strip()) for path in asked]
-        return self._in_archives(needed, archives, "the compiler's libraries")
+        asked = (self._file_of(name) for name in LIBRARIES)
+        return self._in_archives(needed, list(asked), "the compiler's libraries")
+
+    def _file_of(self, library: str) -> Path:
+        gcc = [self._chain.gcc, *self._chain.machine]
+        return Path(run([*gcc, f"-print-file-name={library}"]).strip())
 
     def _in_archives(self, needed: set[str], archives: list[Path], who: str) -> dict[str, str]:
         defined = set()
         for path in archives:
             try:
-                defined |= symbols.of_nm(run([NM, path]))[0]
+                defined |= symbols.of_nm(run([self._chain.nm, path]))[0]
             except CompileError:
                 continue  # not an archive of this instruction set
         return dict.fromkeys(needed & defined, who)
