@@ -62,6 +62,7 @@ TITLES = {
     "L3": "the controller's time-outs hold over a soak",
     "L4": "both roles run the same commands",
     "L5": "a link that was late heals: the level counts 10 ms after each end",
+    "L6": "a controller that polls DATA_READY sees the start",
 }
 STACKS = {"stub": "stub", "sockets": "sockets", "plain": "sockets", "lwip": "lwIP"}
 COLUMNS = ("stub", "sockets", "lwIP")

@@ -1,5 +1,7 @@
 """A board without hardware: a scripted radio, a store in memory, the firmware on top of them."""
 
+import itertools
+
 from fake_pins import make_rig
 from raw_controller import request
 from stub_stack import StubStack
@@ -164,6 +166,23 @@ class FakeBoard:
 
     def say(self, text):
         self.said.append(text)
+
+
+def boot(service, clock=None, polled=None):
+    """Start a service, and let the time of its start-up pass: on this clock, or really.
+
+    Returns what a controller sees that polls the pin `polled` once in each pass: (level, how often
+    in a row) in order.
+    """
+    service.start()
+    seen = []
+    while not service.port.idle():
+        if clock:
+            clock.now += 1
+        service.run_once()
+        if polled:
+            seen.append(polled.value())
+    return [(level, len(list(group))) for level, group in itertools.groupby(seen)]
 
 
 class Bench:

@@ -144,6 +144,12 @@ class Rig:
         self.now += after_ms
         return self.port.serve(self.link, self.now)
 
+    def boot(self):
+        """Start the port, and let the time of its start-up pass."""
+        self.port.start(self.now)
+        while not self.port.idle():
+            self.serve(1)
+
     def is_ready(self):
         """True while the controller may ask."""
         return self.data_ready.value() == 1 and self.cs.value() == 1
@@ -286,6 +292,5 @@ RIGS = {
 def make_rig(role, commands):
     """A rig that has booted."""
     rig = RIGS[role](commands)
-    rig.port.start(rig.now)
-    rig.serve()
+    rig.boot()
     return rig

@@ -1,7 +1,7 @@
 """What discovery tells its announcers as WiFi, name and listeners come and go."""
 
 import pytest
-from fake_board import FakeBoard
+from fake_board import FakeBoard, boot
 from fake_pins import MasterRig
 from raw_controller import listen_or_connect, request
 
@@ -65,7 +65,7 @@ def service(board):
     rig.link = service.link
     rig.serve = lambda after_ms=0: service.run_once()
     service.rig = rig
-    service.start()
+    boot(service)
     service.networks.remember(Network(CONFIG))
     service.networks.set_access_point(Network(CONFIG))
     return service
@@ -162,7 +162,7 @@ def test_stopping_what_never_began(service, board):
 
 
 def test_sleep_ends_when_an_announcer_is_due(service, board, monkeypatch):
-    now = service.manager.now
+    now = service._kept = service.manager.now
     monkeypatch.setattr(service_module, "ticks_ms", lambda: now)
     service.bind()  # the clock is another
     service.port.due_ms = lambda now: -1

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fake_board import FakeBoard
+from fake_board import FakeBoard, boot
 from fake_pins import RIGS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -45,8 +45,7 @@ class Firmware:
         self.rig.serve = lambda _after_ms=0: self.service.run_once()
         if plain:
             self.rig.port.bind = lambda kit: None
-        self.service.start()
-        self.service.run_once()
+        boot(self.service, service.ticks_ms if isinstance(service.ticks_ms, Clock) else None)
         self.rig.ask(request(wire.NETWORK_LISTEN, data=listen_or_connect(PORT)))
         self.peers = []
         for _ in range(SOCKETS):

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from fake_board import FakeBoard
+from fake_board import FakeBoard, boot
 from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
 from slots import wait_until
@@ -14,6 +14,7 @@ from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_
 from spinet.link import LinkLost
 from spinet.port import ticks_add, ticks_diff
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
+from spinet.spi_master import LEVEL_AFTER_MS
 from spinet.stack import EVENT_DATA
 
 
@@ -35,11 +36,11 @@ def clock(monkeypatch):
     return clock
 
 
-@pytest.fixture(params=[MasterRig, SlaveRig])
-def service(request, clock):
-    """A service that has started on a fake board; `rig` is its controller."""
+def unbooted(rig_class, clock):
+    """A service on a fake board, and its controller; its waits do not sleep."""
     board = FakeBoard()
-    rig = request.param(None)
+    rig = rig_class(None)
+    rig.ticks = clock
     board.the_port = rig.port
     wait = board.the_stack.wait
 
@@ -52,7 +53,14 @@ def service(request, clock):
     rig.link = service.link
     rig.serve = lambda after_ms=0: service.run_once()
     service.rig = rig
-    service.start()
+    return service, rig
+
+
+@pytest.fixture(params=[MasterRig, SlaveRig])
+def service(request, clock):
+    """A service that has started on a fake board; `rig` is its controller."""
+    service, _ = unbooted(request.param, clock)
+    boot(service, clock)
     service.run_once()
     return service
 
@@ -70,6 +78,46 @@ def ask(service, command, *args, **fields):
 
 def rises(service):
     return service.rig.trace.count(("data_ready", 1))
+
+
+@pytest.mark.behaviour("L6")
+@pytest.mark.parametrize("rig_class", [MasterRig, SlaveRig])
+def test_a_controller_that_polls_data_ready_sees_the_start(clock, rig_class):
+    service, rig = unbooted(rig_class, clock)
+    began = clock.now
+    seen = boot(service, clock, rig.data_ready)
+    assert [level for level, _ in seen] == [0, 1, 0, 1]
+    assert all(ms >= 20 for _, ms in seen[:3])
+    assert clock.now - began < NEWS_MS
+    assert max(clock.sleeps) <= max(ms for _, ms in seen)
+
+
+@pytest.mark.behaviour("L6")
+def test_a_request_within_the_start_waits_for_its_end(clock):
+    service, rig = unbooted(MasterRig, clock)
+    service.start()
+    while rig.data_ready.value() == 0:
+        clock.now += 1
+        service.run_once()
+    rig.expect(request(9))
+    rig.transfer_ready.drive(1)
+    while not service.port.idle():
+        assert rig.spi.phases == []
+        clock.now += 1
+        service.run_once()
+    clock.now += LEVEL_AFTER_MS
+    service.run(2)
+    assert rig.decode(rig.spi.shifted)[2] == 168
+
+
+@pytest.mark.parametrize("rig_class", [MasterRig, SlaveRig])
+def test_news_within_the_start_is_no_edge_of_it(clock, rig_class):
+    service, _ = unbooted(rig_class, clock)
+    service.start()
+    service.wlan.fail("news")
+    service._told = ticks_add(clock.now, -NEWS_MS)
+    service.run_once()
+    assert rises(service) == 0
 
 
 def test_boot_signals_and_serves(service):
@@ -263,15 +311,6 @@ def test_tls_ends_sleep_in_time(service, clock, link_due, expected):
 
 def test_a_backlog_that_is_not_done_with_puts_an_end_to_sleep(service, clock):
     service.listeners.unfinished = True
-    assert sleep_ms(service, clock) == 0
-
-
-def test_first_pass_does_not_sleep_before_the_link_is_armed(clock):
-    board = FakeBoard()
-    rig = SlaveRig(None)
-    board.the_port = rig.port
-    service = Service(board)
-    service.start()
     assert sleep_ms(service, clock) == 0
 
 

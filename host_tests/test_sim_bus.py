@@ -101,6 +101,43 @@ def test_reset_pulse_reboots_in_place(sim):
     ]
 
 
+@pytest.mark.behaviour("L6")
+def test_start_up_edges_last(sim):
+    """Counted from the end of the reset: the frames may come late, but not early."""
+    controller = sim.controller
+    controller.pin(RESET, 0)
+    sim.said("held in reset")
+    controller.rises = 0
+    began = time.monotonic()
+    controller.pin(RESET, 1)
+    for rise, least_ms in ((1, 20), (2, 60)):
+        controller.until(lambda rise=rise: controller.rises >= rise)
+        assert time.monotonic() - began >= least_ms / 1000
+    status_works(sim)
+
+
+@pytest.mark.parametrize("level", [DOWN, UP])
+def test_reset_within_the_start_up(sim, level):
+    controller = sim.controller
+    controller.power_off()
+    controller.accept()
+    controller.until(lambda: controller.frames[-1] == (PIN, DATA_READY, level))
+    reset(sim)
+    assert sim.ask(9)[1][8] == 6
+
+
+@pytest.mark.parametrize("level", [DOWN, UP])
+def test_power_lost_within_the_start_up(sim, level):
+    controller = sim.controller
+    for _ in range(3):
+        controller.power_off()
+        controller.accept()
+        controller.until(lambda: controller.frames[-1] == (PIN, DATA_READY, level))
+    controller.power_off()
+    sim.power_on()
+    status_works(sim)
+
+
 def test_reset_pulse_in_one_segment(sim):
     sim.controller.send(frame(PIN, RESET, DOWN) + frame(PIN, RESET, UP))
     sim.controller.rises = 0

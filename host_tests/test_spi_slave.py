@@ -25,14 +25,6 @@ def test_data_ready_falls_after_each_phase_and_rises_for_the_next(rig):
     assert rig.trace == [("clock", 8), *step, ("clock", 4), *step, ("clock", 20), *step]
 
 
-def test_first_header_is_armed_at_once():
-    bench = Bench("controller-clocked")
-    assert bench.rig.port.due_ms(0) == -1
-    fresh = Bench("controller-clocked").rig
-    fresh.port.start(fresh.now)
-    assert fresh.port.due_ms(fresh.now) == 0, "the loop would sleep before the link is ready"
-
-
 def test_no_new_header_while_cs_is_low():
     rig = Bench("controller-clocked").rig
     rig.transfer_ready.drive(1)

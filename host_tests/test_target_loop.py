@@ -5,7 +5,7 @@ A script is a generator that plays the controller. It goes on each time the loop
 how many ms may pass meanwhile; the loop may ask for fewer.
 """
 
-from itertools import chain
+from itertools import chain, repeat
 
 import pytest
 from fake_board import FakeBoard
@@ -49,8 +49,15 @@ class Board:
         self.now += nap
         return self._wait(0)
 
+    def boot(self):
+        """Let the start-up pass."""
+        self.service.start()
+        self._script = repeat(LONG)
+        while not self.rig.port.idle():
+            self.service.run_once()
+
     def run(self, script):
-        """Let the loop run until the script is over; it begins when the first header is armed."""
+        """Let the loop run until the script is over."""
         self._script = chain((0, 0), script)
         self.service._loop[hot.STOP] = 0
         self.service.run(self.most)
@@ -102,7 +109,7 @@ class Board:
 @pytest.fixture
 def board(monkeypatch):
     board = Board(monkeypatch)
-    board.service.start()
+    board.boot()
     return board
 
 
@@ -122,7 +129,7 @@ def test_bytes_go_both_ways(board):
 def test_header_of_before_is_nobodys_request(monkeypatch):
     board = Board(monkeypatch)
     board.service.link.rx[:8] = request(0)[:8]
-    board.service.start()
+    board.boot()
 
     def script():
         assert (yield from board.ask(request(9), 168))[0] == 168

@@ -125,6 +125,8 @@ class Controller:
         self.board = Board(is_target)
         self.service = Service(self.board)
         self.service.start()
+        while not self.service.port.idle():
+            self.service.run(1)
         self.service.listeners.listen(0, PORT, 0, wire.SOCKETS)
         if sockets:
             self.play([step(happens="d")] * sockets, 1)

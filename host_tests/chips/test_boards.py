@@ -7,6 +7,7 @@ import machine
 import network
 import pytest
 from chip_paths import NAMES
+from fake_board import boot
 from raw_controller import request
 
 from spinet import service as service_module
@@ -67,9 +68,18 @@ def service(board, spi):
     """A booted service on that board."""
     assert board.power_up(lambda: True)
     service = Service(board)
-    service.start()
+    boot(service)
     yield service
     service.shut()
+
+
+class Clock:
+    """ticks_ms for the service."""
+
+    now = 5000
+
+    def __call__(self):
+        return self.now
 
 
 def pin(name, which):
@@ -115,6 +125,18 @@ def test_two_rising_edges_tell_the_controller(service, name):
     rises = sum(1 for a, b in itertools.pairwise(levels) if (a, b) == (0, 1))
     assert rises == 2
     assert levels[-1] == 1
+
+
+@pytest.mark.behaviour("L6")
+def test_a_controller_that_polls_sees_both_edges(board, name, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(service_module, "ticks_ms", clock)
+    board.power_up(lambda: True)
+    service = Service(board)
+    seen = boot(service, clock, pin(name, 4))
+    service.shut()
+    assert [level for level, _ in seen] == [0, 1, 0, 1]
+    assert all(ms >= 20 for _, ms in seen[:3])
 
 
 def test_edge_ends_the_wait_and_is_served(service, spi, name):

@@ -6,6 +6,7 @@ import sys
 import machine
 import pytest
 from chip_paths import NAMES
+from fake_board import boot
 from fake_pins import FakeTarget
 from raw_controller import request
 
@@ -98,13 +99,13 @@ def serve():
     """serve(board) -> a booted service; shut at the end."""
     services = []
 
-    def boot(board):
+    def serve(board):
         assert board.power_up(lambda: True)
         services.append(Service(board))
-        services[-1].start()
+        boot(services[-1])
         return services[-1]
 
-    yield boot
+    yield serve
     for service in services:
         service.shut()
 
@@ -160,7 +161,7 @@ def test_target_serves_the_controller_clocked_role(load_board, serve, name, targ
 
 def test_edge_of_cs_ends_the_wait(load_board, serve, name, target):
     service = serve(controller_clocked(load_board, name))
-    machine.Pin.made[service.board.wiring.cs].drive(1)
+    machine.Pin.made[service.board.wiring.cs].drive(0)
     assert service.stack.wait(10000) == 1  # would last ten seconds
 
 

@@ -111,6 +111,5 @@ def test_stop_and_start_in_the_middle(bench, chip, wiring):
     assert chip.start_target(counts=wiring.counts) == 0
     rig.cs.drive(1)
     rig.transfer_ready.drive(0)
-    rig.port.start(rig.now)
-    rig.serve()
+    rig.boot()
     assert rig.ask(request(9))[0] == 168

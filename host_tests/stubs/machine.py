@@ -52,7 +52,7 @@ class Pin:
         self.number = number
         self.mode = mode
         self.pull = pull
-        self._level = value or 0
+        self._level = value or int(pull == Pin.PULL_UP)
         self.levels = [] if value is None else [value]
         self._handler = None
         self._trigger = 0

@@ -145,7 +145,8 @@ class Bench:
         self.spi = self.board.spi
         self.service = Service(self.board)
         self.service.start()
-        self.passes(2)
+        while not self.service.port.idle():
+            self.passes(1)
         self.tcp_port = self._listen()
         self.received_count = 0
         self.response = 0

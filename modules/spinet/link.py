@@ -18,12 +18,46 @@ from array import array
 from micropython import const
 
 from spinet import trace, wire
+from spinet.port import ticks_diff
 
+START_UP_MS = const(21)  # at least 20 ms, as the clock has whole ones
 _UNSURE = const(-1)  # no WiFi state
 
 
 class LinkLost(Exception):
     """The link's hardware is gone: the module lost its power, or is held in reset."""
+
+
+class StartUp:
+    """The signalling at boot: DATA_READY is low, high and low again before its last rise.
+
+    A controller may have no interrupt there and poll the pin, so each level lasts. The loop goes on
+    meanwhile, but the link is not served. The last rise is the port's, when it can be asked.
+    """
+
+    def __init__(self, data_ready):
+        self._data_ready = data_ready
+        self._left = 0  # levels that have not yet lasted; all in the service thread
+        self._since = 0  # when the present one began
+
+    def begin(self, now):
+        """The first level."""
+        self._left = 3
+        self._since = now
+        self._data_ready.value(0)
+
+    def due_ms(self, now):
+        """How long the present level has to last."""
+        return max(0, START_UP_MS - ticks_diff(now, self._since))
+
+    def is_over(self, now):
+        """Take the step that is due; True when the last level has lasted."""
+        if self._left and self.due_ms(now) == 0:
+            self._left -= 1
+            self._since = now
+            if self._left:
+                self._data_ready.value(self._left - 1)
+        return not self._left
 
 
 class Link:

@@ -11,6 +11,7 @@ from array import array
 from micropython import const
 
 from spinet import hot
+from spinet.link import StartUp
 from spinet.port import ticks_diff, ticks_ms
 from spinet.wire import FIRST_PHASE, RESPONSE
 
@@ -38,18 +39,28 @@ class SpiMaster:
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
         self._ticks = ticks
+        self._start_up = StartUp(data_ready)
+        self._started = False  # set by _go_on_starting(), cleared by start()
         # The edge, and when the level was last looked at: shared with the hot path.
         self._signals = array("I", [0] * _SIGNALS)
+        self._on_edge = self._edge_handler()
         self.recovered = 0  # transactions begun for an edge that was missed
         self.withdrawn = 0  # edges whose request was gone when we came to it
 
     def start(self, now):
-        """Start-up signalling: the controller waits for two rising edges of DATA_READY."""
-        self._signals[_LOOKED] = now
+        """Start-up signalling: the controller waits for two rising edges of DATA_READY.
+
+        look() goes on with it. A request that comes before the second one is found by its level.
+        """
+        self._started = False
         self._cs.value(1)
-        self._transfer_ready.irq(self._edge_handler())
-        for _ in range(2):
-            self._data_ready.value(0)
+        self._start_up.begin(now)
+
+    def _go_on_starting(self, now):
+        if self._start_up.is_over(now):
+            self._started = True
+            self._signals[_LOOKED] = now
+            self._transfer_ready.irq(self._on_edge)
             self._data_ready.value(1)
 
     def stop(self):
@@ -79,16 +90,20 @@ class SpiMaster:
 
     def due_ms(self, now):
         """How long the loop may sleep before it has to look here again."""
+        if not self._started:
+            return self._start_up.due_ms(now)
         return max(0, LEVEL_AFTER_MS - ticks_diff(now, self._signals[_LOOKED]))
 
     def idle(self):
-        """True when no request is known to wait."""
-        return not self._signals[_EDGE]
+        """True when the link is up and no request is known to wait."""
+        return self._started and not self._signals[_EDGE]
 
     def look(self, _link, now):
         """See whether an edge was missed; what asks for a transaction is left to the hot path."""
         signals = self._signals
-        if not signals[_EDGE] and self._level_asks(now):
+        if not self._started:
+            self._go_on_starting(now)
+        elif not signals[_EDGE] and self._level_asks(now):
             signals[_EDGE] = 1
 
     def serve(self, link, now):
@@ -97,20 +112,20 @@ class SpiMaster:
         True if there were any.
         """
         served = 0
-        while served < BURST and self._requested(now):
+        while served < BURST and self._requested(link, now):
             self._transact(link)
             served += 1
         return served != 0
 
-    def _requested(self, now):
-        signals = self._signals
-        if signals[_EDGE]:
-            signals[_EDGE] = 0
-            if self._transfer_ready.value():
-                return True
-            self.withdraw()
+    def _requested(self, link, now):
+        self.look(link, now)
+        if not self._signals[_EDGE]:
             return False
-        return self._level_asks(now)
+        self._signals[_EDGE] = 0
+        if self._transfer_ready.value():
+            return True
+        self.withdraw()
+        return False
 
     def _level_asks(self, now):
         """A controller that gave up leaves TRANSFER_READY high, and its next request makes no edge.

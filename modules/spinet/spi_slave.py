@@ -11,6 +11,7 @@ from array import array
 from micropython import const
 
 from spinet import hot
+from spinet.link import StartUp
 from spinet.port import ticks_diff
 from spinet.wire import DATA, FIRST_PHASE, RESPONSE
 
@@ -47,20 +48,19 @@ class SpiSlave:
         self._transfer_ready = transfer_ready
         # Which phase, what is armed since when, and what the pins did: shared with the hot path.
         self._signals = array("I", [0] * _PHASES)
+        self._start_up = StartUp(data_ready)
         self._acted = False  # serve() has carried out or cut a command: the loop has to tidy up
         self.restarts = 0  # transactions begun over because the controller did
 
     def start(self, now):
-        """Start-up signalling, then the first header is armed."""
+        """Start-up signalling; serve() goes on with it, then arms the first header."""
         signals = self._signals
         self._cs.irq(self._cs_handler())
         self._transfer_ready.irq(self._edge_handler())
         for i in range(_PHASES):
             signals[i] = 0
-        self._data_ready.value(0)
-        self._data_ready.value(1)
-        self._data_ready.value(0)
         signals[_SINCE] = now
+        self._start_up.begin(now)
 
     def stop(self):
         """Nothing is asked of us any more."""
@@ -117,16 +117,17 @@ class SpiSlave:
         kit[hot.CS] = self._cs.value
         kit[hot.DATA_READY] = self._data_ready.value
 
-    def due_ms(self, _now):
+    def due_ms(self, now):
         """How long the loop may sleep before it has to look here again; -1: no limit."""
         if self._signals[_PHASE] == _HEADER:
-            return -1 if self._signals[_ARMED] else 0  # the first header is armed by serve()
+            return -1 if self._signals[_ARMED] else self._start_up.due_ms(now)
         return PHASE_TIMEOUT_MS
 
     def idle(self):
         """True between transactions."""
-        between = self._signals[_PHASE] == _HEADER and self._cs.value() == 1
-        return between and self._target.clocked() == 0
+        signals = self._signals
+        between = signals[_ARMED] and signals[_PHASE] == _HEADER and self._cs.value()
+        return bool(between) and self._target.clocked() == 0
 
     def look(self, link, now):
         """See to what is late. Of everything else the hot path takes care, or calls serve()."""
@@ -134,12 +135,16 @@ class SpiSlave:
             self.serve(link, now)
 
     def serve(self, link, now):
-        """Take each phase that has passed one step on; True if a command was carried out or cut."""
+        """Take each phase that has passed one step on; True when the loop has to tidy up: a command
+        was carried out or cut, or the link is not up yet.
+        """
         signals = self._signals
         self._acted = False
         if signals[_SERVED_HOT]:
             self._take_over(link)
         if not signals[_ARMED] and signals[_PHASE] == _HEADER:
+            if not self._start_up.is_over(now):
+                return True
             self._next_header(link, now)
         for _ in range(4 * BURST):
             if not self._step(link, now):
