@@ -32,6 +32,7 @@ TITLES = {
     "D16": "networkListen: again, stop (port 0: nothing), all interfaces, none left",
     "D17": "the dead never exhaust the PCB pool",
     "D18": "networkStop leaves nothing behind",
+    "D19": "reconnecting ends: after 40 s, at once when the password is refused",
     "D20": "a name or a password is bytes",
     "C1": "no stale wake-up, no lost event",
     "C2": "every TCP event wakes the loop at once",

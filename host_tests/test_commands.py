@@ -7,6 +7,8 @@ from slots import wait_until
 
 from spinet import report, wire
 from spinet.networks import Networks
+from spinet.port import ticks_add
+from spinet.station import SOONEST_MS
 
 pytestmark = pytest.mark.behaviour("L1", "L4")
 
@@ -546,7 +548,7 @@ def test_last_error_has_any_name_as_it_is(bench, name):
     assert bench.response(14, data=name) == 0
     bench.radio.finds = []
     bench.radio.outcome_is = "wrong password"
-    bench.wlan.step(bench.manager.now)
+    bench.wlan.step(ticks_add(bench.manager.now, SOONEST_MS))
     assert bench.ask(19)[1] == name + b": wrong password\0"
 
 
@@ -750,6 +752,10 @@ def test_start_client(bench):
 
 def test_start_client_of_an_unknown_name(bench):
     assert bench.response(14, data=b"Nowhere") == 0
+    assert bench.wlan.state == wire.WIFI_CONNECTING
+    assert bench.last_error() == ""
+    bench.wlan.step(ticks_add(bench.manager.now, SOONEST_MS))
+    assert bench.wlan.state == wire.WIFI_IDLE
     assert bench.last_error() == "no data found for requested SSID"
 
 

@@ -213,7 +213,7 @@ def test_what_comes_later_touches_nothing(wifi):
     module.radio.calls.clear()
     module.radio.finds = list(ON_AIR)
     module.radio.outcome_is = ""
-    for now in (2000, 2000 + station.LONGEST_PAUSE_MS, 2000 + station.CONNECT_TIMEOUT_MS * 2):
+    for now in (2000, 2000 + station.PAUSE_MS, 2000 + station.CONNECT_TIMEOUT_MS * 2):
         module.wlan.step(now)
         module.wlan.refresh(now)
     assert module.radio.calls == []

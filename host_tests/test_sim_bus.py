@@ -436,13 +436,13 @@ def test_thousand_transactions(sim):
 
 
 def test_news_is_pulsed_until_it_is_fetched(sim):
-    sim.ask(14, data=b"Nowhere")
+    sim.ask(11, data=b"Nowhere".ljust(32, b"\0"))
     controller = sim.controller
     controller.until(controller.idle)
     controller.rises = 0
     controller.until(lambda: controller.rises >= 3)
     response, data = sim.ask(19)
-    assert data[:response] == b"no data found for requested SSID\0"
+    assert data[:response] == b"SSID not found\0"
     controller.until(controller.idle)
     controller.rises = 0
     controller.sock.settimeout(0.5)

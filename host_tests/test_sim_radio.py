@@ -8,6 +8,7 @@ from raw_controller import PATIENCE, request
 from sim_process import run_sim, start_sim
 
 from spinet import wire
+from spinet.station import SOONEST_MS
 from spinet.trace_report import shown
 from spinet_controller.event_trace import Kind, parse_dump
 
@@ -55,6 +56,18 @@ def test_password_is_checked(start_in):
     assert sim.ask(14, data=b"Workshop")[0] == 0
     news = news_until(sim, lambda _state, error: error)
     assert news == (wire.WIFI_IDLE, "Workshop: wrong password")
+
+
+@pytest.mark.parametrize("script", [(), ("--radio", "air")], ids=["simple", "scripted"])
+def test_a_name_that_is_not_remembered_is_refused_after_a_scans_time(start_sim, tmp_path, script):
+    (tmp_path / "air").write_text("0 takes scan=1\n")
+    sim = start_sim("module-clocked", *script)
+    sim.power_on()
+    asked = time.monotonic()
+    assert sim.ask(14, data=b"Nowhere")[0] == 0
+    news = news_until(sim, lambda _state, error: error)
+    assert news == (wire.WIFI_IDLE, "no data found for requested SSID")
+    assert time.monotonic() - asked > SOONEST_MS / 1000 - 0.1  # its clock has whole ms
 
 
 def test_link_is_lost_and_found_again(start_in, tmp_path):

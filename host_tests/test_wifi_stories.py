@@ -8,8 +8,14 @@ from sim_process import ROOT
 from wifi_stories import BEGIN, END, STORIES, Player, row
 
 from spinet import wire
+from spinet.station import CONNECT_TIMEOUT_MS, REJOIN_TIMEOUT_MS
 from spinet.wlan import LEGAL
 
+LONGEST_MS = {
+    wire.WIFI_CONNECTING: CONNECT_TIMEOUT_MS,
+    wire.WIFI_AUTO_RECONNECTING: REJOIN_TIMEOUT_MS,
+    wire.WIFI_RECONNECTING: CONNECT_TIMEOUT_MS,
+}
 DOCUMENT = (ROOT / "docs" / "wifi.md").read_text()
 
 
@@ -40,12 +46,13 @@ def test_states_follow_each_other_legally(story):
     assert player.bench.wlan.faults == 0
 
 
-def test_outage_of_hours_ends_in_a_connection():
-    (story,) = (story for story in STORIES if "two hours" in story.title)
-    assert Player(story).states() == [
-        *(wire.WIFI_IDLE, wire.WIFI_CONNECTING, wire.WIFI_CONNECTED),
-        *(wire.WIFI_AUTO_RECONNECTING, wire.WIFI_RECONNECTING, wire.WIFI_CONNECTED),
-    ]
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.title)
+@pytest.mark.behaviour("D19")
+def test_no_story_keeps_its_controller_out(story):
+    """In these states a controller can neither stop the module nor give it another password."""
+    moves = [*Player(story).moves, (story.seconds * 1000, None)]
+    for (begins, state), (ends, _) in itertools.pairwise(moves):
+        assert ends - begins <= LONGEST_MS.get(state, ends)
 
 
 def test_no_password_is_told():

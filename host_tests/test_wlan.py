@@ -1,13 +1,21 @@
 """WiFi's states, refusals and errors over a scripted radio and a clock that tests turn."""
 
 import itertools
+import random
 
 import pytest
 from fake_board import ON_AIR, MemoryStore, ScriptedRadio
 
-from spinet import station, wire
+from spinet import wire
 from spinet.networks import Network, Networks
-from spinet.station import CONNECT_TIMEOUT_MS, REJOIN_TIMEOUT_MS, SCAN_TIMEOUT_MS
+from spinet.station import (
+    CONNECT_TIMEOUT_MS,
+    PAUSE_MS,
+    REFUSALS,
+    REJOIN_TIMEOUT_MS,
+    SCAN_TIMEOUT_MS,
+    SOONEST_MS,
+)
 from spinet.wlan import LEGAL, Wlan
 
 GUEST = (b"Guest", bytes([2, 0, 0, 0, 0, 9]), 4, -40, 0, 2)
@@ -56,7 +64,7 @@ def lost(connected, radio):
 
 @pytest.fixture
 def reconnecting(lost, radio):
-    """The radio gave up at 3000; a scan for Guest finds nobody, so that an attempt is under way."""
+    """The radio gave up at 3000; a scan for Guest finds none, so that an attempt is under way."""
     radio.outcome_is = "network not found"
     radio.calls.clear()
     lost.step(3000)
@@ -82,9 +90,28 @@ def test_it_begins_idle_and_without_news(wlan):
 
 def test_unknown_name_is_an_error_and_no_attempt(wlan, radio):
     wlan.start_client(b"Nowhere", 0)
+    wlan.step(SOONEST_MS)
     assert error(wlan) == "no data found for requested SSID"
     assert wlan.state == wire.WIFI_IDLE
-    assert radio.calls == []
+    assert radio.calls == ["scan Nowhere", "leave"]
+
+
+def test_start_that_fails_at_once_is_told_after_a_scans_time(wlan, radio):
+    """Else a controller that tries again when it has failed would do nothing else."""
+    radio.outcome_is = "cannot connect: no memory"
+    for name, why in (
+        (b"Nowhere", "no data found for requested SSID"),
+        (b"Guest", "Guest: cannot connect: no memory"),
+    ):
+        wlan.start_client(name, 5000)
+        assert radio.calls[-1] == "leave"
+        wlan.step(5000 + SOONEST_MS - 1)
+        assert wlan.state == wire.WIFI_CONNECTING
+        assert error(wlan) == ""
+        wlan.step(5000 + SOONEST_MS)
+        assert wlan.state == wire.WIFI_IDLE
+        assert error(wlan) == why
+        wlan.forget_error()
 
 
 # --- connecting
@@ -113,7 +140,7 @@ def test_connected(connected):
 )
 def test_failure_is_the_radios_reason(connecting, radio, reason):
     radio.outcome_is = reason
-    connecting.step(1001)
+    connecting.step(1000 + SOONEST_MS)
     assert connecting.state == wire.WIFI_IDLE
     assert error(connecting) == "Guest: " + reason
     assert radio.calls[-1] == "leave"
@@ -188,9 +215,21 @@ def test_retry_lets_go_of_the_access_point(wlan, radio):
     wlan.start_client(b"Guest", 0)
     radio.outcome_is = "network not found"
     radio.calls.clear()
-    wlan.step(10)
+    wlan.step(SOONEST_MS)
     assert radio.calls == ["join Guest", "leave"]
     assert error(wlan) == "Guest: network not found"
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_refused_password_is_not_tried_again(wlan, radio, reason):
+    radio.sees = [GUEST]
+    wlan.start_client(b"Guest", 0)
+    radio.outcome_is = reason
+    radio.calls.clear()
+    wlan.step(SOONEST_MS)
+    assert radio.calls == ["leave"]
+    assert wlan.state == wire.WIFI_IDLE
+    assert error(wlan) == "Guest: " + reason
 
 
 def test_retry_that_works_is_no_error(wlan, radio):
@@ -244,7 +283,7 @@ def test_strongest_that_is_remembered_is_joined(choosing, radio):
 @pytest.mark.parametrize("finds", [[], [ON_AIR[1]]])
 def test_nothing_known_in_reach(choosing, radio, finds):
     radio.finds = finds
-    choosing.step(1100)
+    choosing.step(1000 + SOONEST_MS)
     assert choosing.state == wire.WIFI_IDLE
     assert error(choosing) == "no known networks found"
     assert choosing.scan_result() is None
@@ -260,7 +299,7 @@ def test_its_scan_is_no_result_for_the_controller(choosing, radio):
 def test_scan_that_fails_is_the_reason(choosing, radio):
     radio.finds = []
     radio.scan_problem_is = "cannot scan: busy"
-    choosing.step(1100)
+    choosing.step(1000 + SOONEST_MS)
     assert error(choosing) == "cannot scan: busy"
 
 
@@ -322,56 +361,148 @@ def test_radio_that_never_mends_it_too(lost, radio):
     assert error(lost) == "Guest: auto-reconnect failed, reconnecting: connecting timed out"
 
 
-def outage(wlan, radio, reason, hours, begins=3000):
-    """Hours in which every attempt fails; the times of the scans, in ms."""
-    scans = []
-    scan = radio.scan
-    radio.scan = lambda ssid: (scans.append(now), scan(ssid))
-    for now in range(begins, begins + hours * 3600000, 500):
+@pytest.mark.parametrize("reason", REFUSALS)
+@pytest.mark.behaviour("D19")
+def test_refused_password_ends_the_radios_own_attempt(lost, radio, reason):
+    radio.outcome_is = reason
+    lost.step(2001)
+    assert lost.state == wire.WIFI_IDLE
+    assert error(lost) == "Guest: " + reason
+    assert radio.calls[-1] == "leave"
+    assert not lost.active()
+    assert lost.may_start()
+    assert lost.station.reconnects == 1
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+@pytest.mark.parametrize("sees", [[], [GUEST]], ids=["any", "pinned"])
+@pytest.mark.behaviour("D19")
+def test_refused_password_ends_reconnecting(lost, radio, reason, sees):
+    radio.sees = sees
+    radio.outcome_is = "network not found"
+    lost.step(3000)
+    assert lost.state == wire.WIFI_RECONNECTING
+    radio.outcome_is = reason
+    lost.step(3001)
+    assert lost.state == wire.WIFI_IDLE
+    assert error(lost) == "Guest: " + reason
+    assert radio.calls[-1] == "leave"
+    assert not lost.active()
+
+
+def outage(wlan, radio, reason, begins=3000):
+    """Every attempt fails for this reason until the module is idle; when it was, in ms."""
+    for now in range(begins, begins + 3600000, 100):
         radio.outcome_is = reason
         wlan.step(now)
-    return scans
+        if wlan.state == wire.WIFI_IDLE:
+            return now
+    return None
 
 
-def test_it_tries_for_ever_with_growing_pauses(reconnecting, radio):
-    scans = outage(reconnecting, radio, "network not found", hours=3)
-    pauses = [b - a for a, b in itertools.pairwise(scans)]
-    assert pauses[:5] == [4000, 8000, 16000, 32000, 60000]
-    assert set(pauses[5:]) == {60000}
-    assert reconnecting.state == wire.WIFI_RECONNECTING
-    assert reconnecting.station.reconnects == 2 + len(scans)
+@pytest.mark.behaviour("D19")
+def test_attempts_go_on_for_40_seconds(reconnecting, radio):
+    scans = []
+    scan = radio.scan
+    radio.scan = lambda ssid: (scans.append(ssid), scan(ssid))
+    assert outage(reconnecting, radio, "network not found") == 3000 + CONNECT_TIMEOUT_MS
+    assert len(scans) == CONNECT_TIMEOUT_MS // PAUSE_MS
+    assert reconnecting.station.reconnects == 2 + len(scans)  # until networkStop
+    assert error(reconnecting) == "Guest: network not found"
+    assert radio.calls[-1] == "leave"
 
 
-def test_same_reason_is_told_once(reconnecting, radio):
-    outage(reconnecting, radio, "network not found", hours=1)
-    assert not reconnecting.has_news()
-    outage(reconnecting, radio, "wrong password", hours=1, begins=3 * 3600000)
-    assert error(reconnecting) == "Guest: wrong password"
+def scan_that_never_ends(radio):
+    radio.scan = lambda _ssid: setattr(radio, "finds", None)
 
 
-def test_first_pause_is_short_again_after_success(reconnecting, radio):
-    outage(reconnecting, radio, "network not found", hours=1)
+def silence(_radio):
+    pass
+
+
+def no_address(radio):
+    radio.is_associated = True
+
+
+@pytest.mark.parametrize(
+    ("enter", "why"),
+    [
+        (silence, "Guest: connecting timed out"),
+        (no_address, "Guest: no address by DHCP"),
+        (scan_that_never_ends, "Guest: network scan failed"),
+    ],
+)
+@pytest.mark.behaviour("D19")
+def test_reconnecting_ends_whatever_it_waits_for(lost, radio, enter, why):
+    enter(radio)
+    lost.step(2000 + REJOIN_TIMEOUT_MS)
+    assert lost.state == wire.WIFI_RECONNECTING
+    begun = 2000 + REJOIN_TIMEOUT_MS
+    for now in range(begun, begun + CONNECT_TIMEOUT_MS, 100):
+        lost.step(now)
+        assert lost.state == wire.WIFI_RECONNECTING
+    lost.step(begun + CONNECT_TIMEOUT_MS)
+    assert lost.state == wire.WIFI_IDLE
+    assert error(lost) == why
+    assert not lost.active()
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.behaviour("D19")
+def test_no_radio_keeps_a_controller_out_for_longer(wlan, radio, seed):
+    """Connecting ends within 40 s; after a lost link all ends within 15 s and 40 s more."""
+    rolled = random.Random(seed)
+    reasons = [None] * 20 + ["network not found", "signal lost", "cannot connect: no memory"]
+    radio.sees = rolled.choice([[], [GUEST]])
+
+    def play(begins, most, states):
+        for now in range(begins, begins + most, 100):
+            radio.outcome_is = rolled.choice(reasons)
+            radio.is_associated = rolled.random() < 0.5
+            radio.finds = rolled.choice([None, None, None, [GUEST], []])
+            wlan.step(now)
+            if wlan.state not in states:
+                break
+        wlan.step(begins + most)
+        assert wlan.state == wire.WIFI_IDLE
+        assert error(wlan)
+
+    wlan.start_client(rolled.choice([b"Guest", b"", b"Nowhere"]), 0)
+    play(0, CONNECT_TIMEOUT_MS, [wire.WIFI_CONNECTING])
     radio.outcome_is = ""
-    reconnecting.step(3 * 3600000)
-    assert reconnecting.state == wire.WIFI_CONNECTED
+    radio.finds = radio.sees = [GUEST]
+    wlan.start_client(b"Guest", 100000)
+    assert wlan.state == wire.WIFI_CONNECTED
+    radio.outcome_is = None
+    wlan.refresh(200000)
+    states = [wire.WIFI_AUTO_RECONNECTING, wire.WIFI_RECONNECTING]
+    play(200000, REJOIN_TIMEOUT_MS + CONNECT_TIMEOUT_MS, states)
+
+
+def test_controller_hears_nothing_of_single_attempts(reconnecting, radio):
+    radio.outcome_is = "network not found"
+    reconnecting.step(3001)
+    assert not reconnecting.has_news()
+
+
+def test_reasons_of_before_do_not_outlast_success(reconnecting, radio):
+    radio.outcome_is = "network not found"
+    reconnecting.step(3001)
+    reconnecting.step(3001 + PAUSE_MS)
+    radio.outcome_is = ""
+    reconnecting.step(3002 + PAUSE_MS)
     assert error(reconnecting) == "Guest: reconnected"
-    assert reconnecting.station._pause == station.FIRST_PAUSE_MS
-
-
-def test_attempt_of_a_reconnect_has_its_time_too(reconnecting, radio):
-    reconnecting.step(3000 + CONNECT_TIMEOUT_MS - 1)
-    assert error(reconnecting) == ""
-    reconnecting.step(3000 + CONNECT_TIMEOUT_MS)
-    assert error(reconnecting) == "Guest: connecting timed out"
-    assert radio.calls[-1] == "pause"
-    assert reconnecting.state == wire.WIFI_RECONNECTING
+    radio.outcome_is = None
+    reconnecting.refresh(60000)
+    reconnecting.step(60000 + REJOIN_TIMEOUT_MS)
+    assert error(reconnecting) == "Guest: auto-reconnect failed, reconnecting: connecting timed out"
 
 
 def test_network_that_was_forgotten_meanwhile_ends_it(reconnecting, radio):
     reconnecting.networks.forget(b"Guest")
     radio.outcome_is = "network not found"
     reconnecting.step(3001)
-    reconnecting.step(3001 + station.FIRST_PAUSE_MS)
+    reconnecting.step(3001 + PAUSE_MS)
     assert reconnecting.state == wire.WIFI_IDLE
     assert error(reconnecting) == "no data found for requested SSID"
     assert radio.calls[-1] == "leave"
@@ -379,9 +510,9 @@ def test_network_that_was_forgotten_meanwhile_ends_it(reconnecting, radio):
 
 def test_new_password_is_used_by_the_next_attempt(reconnecting, radio):
     reconnecting.networks.remember(network(b"Guest", password=b"another-one"))
-    radio.outcome_is = "wrong password"
+    radio.outcome_is = "network not found"
     reconnecting.step(3001)
-    reconnecting.step(3001 + station.FIRST_PAUSE_MS)
+    reconnecting.step(3001 + PAUSE_MS)
     assert wire.config_password(radio.joined.record) == b"another-one"
 
 

@@ -55,6 +55,7 @@ STORIES = (
     ),
     Story("Wrong password.", "0 appears Workshop password=battery-staple"),
     Story("It is not there.", "0 appears Elsewhere"),
+    Story("Its name is not remembered.", WORKSHOP, start=b"Elsewhere"),
     Story("It is hidden.", f"{WORKSHOP} hidden=yes"),
     Story("It refuses us.", f"{WORKSHOP} refuses=yes"),
     Story("It never answers.", f"{WORKSHOP} silent=yes"),
@@ -72,8 +73,14 @@ STORIES = (
         seconds=4 * 3600,
     ),
     Story(
-        "It is switched off for two hours.",
+        "It is switched off for half a minute.",
+        f"{WORKSHOP}\n600 vanishes Workshop\n630 appears Workshop",
+        seconds=700,
+    ),
+    Story(
+        "It is switched off for two hours; the controller asks for it again.",
         f"{WORKSHOP}\n600 vanishes Workshop\n7800 appears Workshop",
+        asks=[(3600, 14, b"Workshop"), (7860, 14, b"Workshop")],
         seconds=3 * 3600,
     ),
     Story(
@@ -87,22 +94,31 @@ STORIES = (
         seconds=700,
     ),
     Story(
-        "Its password is changed; after an hour the controller adds the new one.",
+        "Its password is changed; the controller adds the new one and asks for it again.",
         f"{WORKSHOP}\n600 changes Workshop password=battery-staple\n600 drops Workshop",
-        asks=[(4200, 10, record("Workshop", "battery-staple"))],
-        seconds=2 * 3600,
+        asks=[(660, 10, record("Workshop", "battery-staple")), (660, 14, b"Workshop")],
+        seconds=700,
     ),
     Story(
-        "After a power cut its DHCP does not answer for an hour.",
-        f"{WORKSHOP}\n600 changes Workshop dhcp=no\n600 drops Workshop"
-        "\n4200 changes Workshop dhcp=yes",
-        seconds=2 * 3600,
+        "It is away for twenty seconds and comes back with another password.",
+        f"{WORKSHOP}\n600 vanishes Workshop\n620 appears Workshop password=battery-staple",
+        seconds=700,
     ),
     Story(
-        "It comes back full and refuses us for five minutes.",
+        "After a power cut its DHCP does not answer any more.",
+        f"{WORKSHOP}\n600 changes Workshop dhcp=no\n600 drops Workshop",
+        seconds=700,
+    ),
+    Story(
+        "After a power cut it does not answer at all.",
+        f"{WORKSHOP}\n600 changes Workshop silent=yes\n600 drops Workshop",
+        seconds=700,
+    ),
+    Story(
+        "It comes back full and refuses us for twenty seconds.",
         f"{WORKSHOP}\n600 changes Workshop refuses=yes\n600 drops Workshop"
-        "\n900 changes Workshop refuses=no",
-        seconds=3600,
+        "\n620 changes Workshop refuses=no",
+        seconds=700,
     ),
     Story(
         "The strongest known: Workshop goes for good, Attic is in reach.",
@@ -114,12 +130,12 @@ STORIES = (
         "The network is forgotten while it is away.",
         f"{WORKSHOP}\n600 vanishes Workshop",
         asks=[(620, 11, b"Workshop".ljust(32, b"\0"))],
-        seconds=3600,
+        seconds=700,
     ),
     Story(
         "networkStop in the middle of an outage, and the network comes back.",
         f"{WORKSHOP}\n600 vanishes Workshop\n900 appears Workshop",
-        asks=[(660, 16, b"")],
+        asks=[(620, 16, b"")],
         seconds=3600,
     ),
     Story(
@@ -140,7 +156,9 @@ class Player:
         self.bench = Bench("module-clocked", radio=self.radio)
         self.asks = list(story.asks)
         self.seen = []  # (second, state, error), each time the controller was told
+        self.moves = []  # (ms, state), of each change
         self._passed = 0
+        self.bench.wlan.on_change = lambda _, after: self.moves.append((self._passed, after))
         for _ in range(story.seconds * 1000 // TICK_MS):
             self._tick()
 

@@ -13,10 +13,10 @@ from radio import SimRadio
 
 from spinet import wire
 from spinet.port import ticks_diff, ticks_ms
+from spinet.station import WRONG_PASSWORD
 
 NOT_FOUND = "network not found"
 REFUSED = "refused by the access point"
-WRONG_PASSWORD = "wrong password"
 SIGNAL_LOST = "signal lost"
 
 # How long things take, in ms; `takes` in a script changes them.

@@ -9,6 +9,7 @@ import network
 
 from spinet import wire
 from spinet.port import start_thread, ticks_add, ticks_diff, ticks_ms
+from spinet.station import LOGIN_REFUSED, WRONG_PASSWORD
 
 try:
     import eap
@@ -26,12 +27,12 @@ STALE_MS = 4000
 # ESP-IDF's reasons of a disconnection. Up to 67 they are those of 802.11, told by the access point;
 # from 200 on they are the driver's own. MicroPython makes 202 of 205.
 FAILURES = {
-    15: "wrong password",  # it shows as a handshake that the access point lets time out
-    23: "enterprise login refused",
+    15: WRONG_PASSWORD,  # it shows as a handshake that the access point lets time out
+    23: LOGIN_REFUSED,
     200: "signal lost",
     network.STAT_NO_AP_FOUND: "network not found",
-    network.STAT_WRONG_PASSWORD: "wrong password",
-    204: "wrong password",  # the same, noticed by the driver
+    network.STAT_WRONG_PASSWORD: WRONG_PASSWORD,
+    204: WRONG_PASSWORD,  # the same, noticed by the driver
     210: "network has another kind of security",
     211: "network has another kind of security",
     212: "network not found",

@@ -7,6 +7,7 @@ from network import AIR, AP_IF, STA_IF, InReach
 
 from spinet import wire
 from spinet.networks import Network
+from spinet.station import REFUSALS
 
 
 def remembered(ssid, password=b"", ip=0, channel=0, eap=0):
@@ -180,6 +181,7 @@ def test_link_tells_the_station(radio, station):
         (15, "wrong password"),
         (23, "enterprise login refused"),
         (200, "signal lost"),
+        (202, "wrong password"),
         (203, "connecting failed (reason 203)"),
         (204, "wrong password"),
         (210, "network has another kind of security"),
@@ -191,6 +193,7 @@ def test_reasons_are_told_apart(radio, station, clock, reason, why):
     assert radio.outcome() is None
     station.settle()
     assert radio.outcome() == why
+    assert (why in REFUSALS) == (reason in (15, 23, 202, 204))
 
 
 def test_access_point_of_the_scan_is_the_only_one_that_is_wanted(radio, station):

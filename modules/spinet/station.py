@@ -1,16 +1,18 @@
-"""The station: from networkStartClient to networkStop, through lost links and back, for ever.
+"""The station: from networkStartClient to networkStop, through lost links and back.
 
 What is under way is one *phase*, and every phase has one function that looks after it:
-    off         nobody asked for a connection, or the first attempt failed
+    off         no connection was asked for, or it could not be had
     scanning    to choose the access point
     joining     the radio tries to connect
     up          connected; watch() notices when it is not any more
     rejoining   the link was lost: the radio tries the same access point again
     pausing     after a failed attempt to reconnect, until the next scan
+    failed      networkStartClient came to nothing sooner than a scan takes: not told yet
 
 The scan chooses an access point, and the first attempt is *pinned* to it; when that fails the next
-one lets the radio choose. What the controller sees of all this is Wlan's: its state, and the last
-error, in which a reason that repeats itself is told once. All of it runs in the service thread.
+one lets the radio choose. A controller can neither stop us nor give us another password while we
+try, so every phase but up has an end, and a refused password ends it at once. What the controller
+sees of all this is Wlan's: its state, and the last error. All of it runs in the service thread.
 """
 
 from micropython import const
@@ -18,11 +20,11 @@ from micropython import const
 from spinet import wire
 from spinet.port import ticks_add, ticks_diff
 
-CONNECT_TIMEOUT_MS = const(40000)  # scan included
+CONNECT_TIMEOUT_MS = const(40000)  # to connect, and to reconnect: all scans and attempts of it
 SCAN_TIMEOUT_MS = const(15000)  # a scan takes three; one that lasts longer never ends
 REJOIN_TIMEOUT_MS = const(15000)  # for the same access point to come back
-FIRST_PAUSE_MS = const(2000)  # between attempts to reconnect: twice as long each time ...
-LONGEST_PAUSE_MS = const(60000)  # ... up to this
+PAUSE_MS = const(2000)  # between attempts to reconnect
+SOONEST_MS = const(2000)  # controllers ask for a network again as soon as it could not be had
 
 _OFF = const(0)
 _SCANNING = const(1)
@@ -30,6 +32,7 @@ _JOINING = const(2)
 _UP = const(3)
 _REJOINING = const(4)
 _PAUSING = const(5)
+_FAILED = const(6)
 
 UNKNOWN_NAME = "no data found for requested SSID"
 NOTHING_KNOWN = "no known networks found"
@@ -38,6 +41,11 @@ TIMED_OUT = "connecting timed out"
 NO_ADDRESS = "no address by DHCP"
 LOST = "connection lost, auto-reconnecting"
 RECONNECTED = "reconnected"
+
+# Outcomes of a radio: the access point refuses what we know of it, so it is not asked again.
+WRONG_PASSWORD = "wrong password"
+LOGIN_REFUSED = "enterprise login refused"
+REFUSALS = (WRONG_PASSWORD, LOGIN_REFUSED)
 
 
 def strongest_first(found):
@@ -61,23 +69,20 @@ class Station:
         self.reconnects = 0  # attempts after lost links, since networkStop
         self._wanted = b""  # the name that start() was given, b"": the strongest known
         self._phase = _OFF  # written by what begins a phase
-        self._deadline = 0  # of the attempt, scan included
+        self._deadline = 0  # of connecting, rejoining or reconnecting
+        self._soonest = 0  # when a failure of networkStartClient is told
         self._due = 0  # when the scan, or the pause, is over
-        self._pause = FIRST_PAUSE_MS  # the next one
         self._pinned = False  # the attempt is for the access point of the scan only
-        self._told = ""  # the last reason that the controller was told, since we were up
+        self._reason = ""  # why the last attempt failed, since start() or since we were up
 
     # --- commands
 
     def start(self, ssid, now):
         """Join the network of this name (bytes), or with b"" the strongest one remembered."""
-        if ssid and self._networks.find(ssid) is None:
-            self._wlan.fail(UNKNOWN_NAME)
-            return
         self._wanted = ssid
         self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
-        self._pause = FIRST_PAUSE_MS
-        self._told = ""
+        self._soonest = ticks_add(now, SOONEST_MS)
+        self._reason = ""
         self._wlan.set_state(wire.WIFI_CONNECTING)
         self._seek(now)
 
@@ -95,7 +100,7 @@ class Station:
         return self._phase != _OFF and self._phase != _UP
 
     def step(self, now):
-        """Look after the phase."""
+        """Look after the phase, and after the time that it has."""
         phase = self._phase
         if phase == _SCANNING:
             self._step_scanning(now)
@@ -103,8 +108,12 @@ class Station:
             self._step_joining(now)
         elif phase == _REJOINING:
             self._step_rejoining(now)
-        elif phase == _PAUSING and ticks_diff(now, self._due) >= 0:
-            self._reconnect(now)
+        elif phase == _PAUSING:
+            self._step_pausing(now)
+        elif phase == _FAILED:
+            self._step_failed(now)
+        if self.active() and ticks_diff(now, self._deadline) >= 0:
+            self._run_out(now)
 
     def watch(self, now):
         """About once a second while connected: is the link still there?"""
@@ -135,7 +144,7 @@ class Station:
     def _choose_by_name(self, found, now):
         network = self._networks.find(self._wanted)
         if network is None:
-            self._end(UNKNOWN_NAME)  # it was forgotten while we were looking for it
+            self._end(UNKNOWN_NAME, now)
             return
         for entry in found:
             if entry[0] == self._wanted:
@@ -166,22 +175,15 @@ class Station:
         outcome = self._radio.outcome()
         if outcome == "":
             self._arrive(now)
-        elif outcome and self._pinned:
+        elif outcome and self._pinned and outcome not in REFUSALS:
             self._join(self.network, None, now)
         elif outcome:
             self._fail(outcome, now)
-        elif ticks_diff(now, self._deadline) >= 0:
-            self._fail(self._silence(), now)
-
-    def _silence(self):
-        """What it means that nothing came of the attempt."""
-        return NO_ADDRESS if self.using_dhcp and self._radio.associated() else TIMED_OUT
 
     def _arrive(self, now):
         again = self._wlan.state != wire.WIFI_CONNECTING
         self._phase = _UP
-        self._pause = FIRST_PAUSE_MS
-        self._told = ""
+        self._reason = ""
         self._wlan.set_state(wire.WIFI_CONNECTED)
         self._wlan.refresh(now)
         if again:
@@ -190,28 +192,45 @@ class Station:
     # --- when it does not work
 
     def _fail(self, reason, now):
-        """The attempt is over: so is the first one's whole undertaking, later ones go on."""
-        if self._wlan.state == wire.WIFI_CONNECTING:
-            self._end(reason)
+        """The attempt is over. While we reconnect another one follows, unless we are refused."""
+        if self._wlan.state == wire.WIFI_CONNECTING or reason in REFUSALS:
+            self._end(reason, now)
             return
-        self._tell(reason)
+        self._reason = reason
         self._radio.pause()
         self._phase = _PAUSING
-        self._due = ticks_add(now, self._pause)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_MS)
+        self._due = ticks_add(now, PAUSE_MS)
 
-    def _end(self, reason):
+    def _step_pausing(self, now):
+        if ticks_diff(now, self._due) >= 0:
+            self._reconnect(now)
+
+    def _run_out(self, now):
+        """The time of the phase is over."""
+        reason = self._reason or TIMED_OUT
+        if self.using_dhcp and self._radio.associated():
+            reason = NO_ADDRESS
+        if self._phase == _REJOINING:
+            self._rejoin_failed(reason, now)
+        else:
+            self._end(reason, now)
+
+    def _end(self, reason, now):
+        """No more attempts."""
         self._radio.leave()
-        self._wlan.set_state(wire.WIFI_IDLE)
-        self._wlan.fail(self._named(reason))
-        self._phase = _OFF
+        self._reason = self._named(reason)
         self.network = None
         self.using_dhcp = False
+        self._phase = _FAILED
+        self._step_failed(now)
 
-    def _tell(self, reason):
-        if reason != self._told:
-            self._told = reason
-            self._wlan.fail(self._named(reason))
+    def _step_failed(self, now):
+        """Idle; but as long as we connect not before a scan's time has passed."""
+        connecting = self._wlan.state == wire.WIFI_CONNECTING
+        if not connecting or ticks_diff(now, self._soonest) >= 0:
+            self._phase = _OFF
+            self._wlan.set_state(wire.WIFI_IDLE)
+            self._wlan.fail(self._reason)
 
     def _named(self, reason):
         """With the network that it is about; some reasons are about none."""
@@ -226,22 +245,26 @@ class Station:
         self._phase = _REJOINING
         self._deadline = ticks_add(now, REJOIN_TIMEOUT_MS)
         self._wlan.set_state(wire.WIFI_AUTO_RECONNECTING)
-        self._tell(LOST)
+        self._wlan.fail(self._named(LOST))
         self._radio.rejoin()
 
     def _step_rejoining(self, now):
         outcome = self._radio.outcome()
         if outcome == "":
             self._arrive(now)
-        elif outcome or ticks_diff(now, self._deadline) >= 0:
-            reason = outcome or TIMED_OUT
-            self._radio.pause()
-            self._wlan.set_state(wire.WIFI_RECONNECTING)
-            self._tell("auto-reconnect failed, reconnecting: " + reason)
-            self._told = reason
-            self._reconnect(now)
+        elif outcome in REFUSALS:
+            self._end(outcome, now)
+        elif outcome:
+            self._rejoin_failed(outcome, now)
+
+    def _rejoin_failed(self, reason, now):
+        """From now on with scans, as it may have another channel; all of it has one time."""
+        self._radio.pause()
+        self._wlan.set_state(wire.WIFI_RECONNECTING)
+        self._wlan.fail(self._named("auto-reconnect failed, reconnecting: " + reason))
+        self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
+        self._reconnect(now)
 
     def _reconnect(self, now):
         self.reconnects += 1
-        self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
         self._seek(now)
