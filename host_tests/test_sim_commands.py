@@ -9,6 +9,8 @@ from raw_controller import PATIENCE, listen_or_connect
 from sim_process import TERMINATE, sim, start_sim
 from test_sim_bus import reset
 
+from spinet.networks import Store
+
 __all__ = ["sim", "start_sim"]
 
 pytestmark = pytest.mark.behaviour("L4")
@@ -240,6 +242,44 @@ def test_a_module_can_be_reset_and_ended_while_the_name_server_is_silent(resolve
     resolver.asked()
     sim.signal(TERMINATE)
     assert sim.wait() != 0
+
+
+def modes(folder):
+    """Who may do what with a folder, as ".", and with all that is in it."""
+    found = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    return {".": folder.stat().st_mode & 0o777, **found}
+
+
+def test_secrets_are_their_owners_alone(start_sim):
+    sim = start_sim("module-clocked", umask=0)
+    sim.power_on()
+    assert sim.ask(10, data=CONFIG)[0] == 0
+    sim.ask(0)  # it is stored by now
+    assert modes(sim.state) == {".": 0o700, "networks": 0o600}
+
+
+@pytest.mark.parametrize("name", ["networks", "networks.new"])
+def test_secrets_that_others_could_read_are_their_owners_alone(start_sim, tmp_path, name):
+    """The folder has been a SIM's, which kept it less well, or was cut short as it wrote."""
+    state = tmp_path / "state"
+    state.mkdir()
+    Store(str(state / "networks")).save(b"")
+    (state / "networks").rename(state / name)
+    (state / name).chmod(0o644)
+    state.chmod(0o755)
+    start_sim("module-clocked", umask=0).power_on()
+    assert modes(state) == {".": 0o700, "networks": 0o600}
+
+
+def test_folder_of_the_users_own_stays_as_open_as_it_is(start_sim, tmp_path):
+    state = tmp_path / "state"
+    (state / "networks.new").mkdir(parents=True)
+    (state / "notes").write_bytes(b"mine")
+    (state / "networks").write_bytes(b"")
+    for path in (state, *state.iterdir()):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    start_sim("module-clocked").power_on()
+    assert modes(state) == {".": 0o755, "networks.new": 0o755, "notes": 0o644, "networks": 0o600}
 
 
 def test_passwords_are_nowhere(sim):

@@ -7,6 +7,7 @@ crashed().
 
 import os
 
+import hostfiles
 from air import AirRadio
 from radio import SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, say
@@ -17,6 +18,11 @@ from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the module that SIM stands for
+
+# What is in the state folder, and what it is while it is being written: passwords and a key.
+NETWORKS = "networks"
+SECRETS = (NETWORKS, NETWORKS + ".new")
+REGULAR_FILE = 0x8000  # of os.ilistdir()
 
 BOARD = None  # the one board of this process; set by sim.py before main is imported
 
@@ -68,7 +74,7 @@ class Board:
 
     def store(self):
         """Remembered networks, kept across restarts."""
-        return Store(self._state_folder + "/networks")
+        return Store(self._state_folder + "/" + NETWORKS)
 
     def announcers(self, stack):
         """Who tells the network of us, and who does so for an access point's clients besides."""
@@ -94,7 +100,29 @@ class Board:
 
 
 def make_folder(path):
-    """Create a folder and those above it; raises OSError when that cannot be."""
+    """Have a folder whose secrets its owner alone can read; raises OSError when that cannot be.
+
+    From here on all that this process makes is its owner's alone: folders above this one too.
+    """
+    hostfiles.umask(0o077)
+    _make_folder(path)
+    _tighten(path)
+
+
+def _tighten(path):
+    """Who could read what an earlier SIM left, or a looser hand, cannot any more.
+
+    A folder that has something else in it is the user's own, and stays as open as it is.
+    """
+    found = list(os.ilistdir(path))
+    for entry in found:
+        if entry[0] in SECRETS and entry[1] == REGULAR_FILE:
+            hostfiles.chmod(path + "/" + entry[0], 0o600)
+    if all(entry[0] in SECRETS for entry in found):
+        hostfiles.chmod(path, 0o700)
+
+
+def _make_folder(path):
     made = "/" if path.startswith("/") else ""
     for part in path.split("/"):
         if part:

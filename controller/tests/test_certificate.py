@@ -24,6 +24,7 @@ def test_it_is_made_once_and_kept(tmp_path):
     assert first.path == tmp_path / "tls" / "cert.pem"
     assert {path.name for path in first.path.parent.iterdir()} == {"cert.pem", "key.pem"}
     assert [path.stat().st_mode & 0o777 for path in first.path.parent.iterdir()] == [0o600] * 2
+    assert first.path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_one_without_names_is_made_anew(tmp_path):

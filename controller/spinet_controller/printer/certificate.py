@@ -117,7 +117,7 @@ def _made(folder, host_name, address, now):
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
         .sign(key, hashes.SHA256())
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(folder / "key.pem", _pem_of(key))
     _write(folder / "cert.pem", certificate.public_bytes(serialization.Encoding.PEM))
     return given(folder / "cert.pem", folder / "key.pem")
