@@ -87,16 +87,16 @@ def test_unread_data_at_close_does_not_cost_the_peer_its_answer(stack, pair, cap
 @pytest.mark.parametrize("data", [0, 3000], ids=["idle", "in-flight"])
 def test_close_to_a_vanished_peer_ends_in_time(stack, pair, capture, peer_ip, data):
     handle, _ = pair
-    stack.start(10_000, 0, 0)
+    stack.start(LONG, 0, 0)
     stack.peer_dead(peer_ip, 1)
     if data:
         assert stack.write(handle, bytes(data)) == data
     began = stack.now()
     stack.close(handle)
     assert stack.stats()["dying"] == 1
-    stack.warp(10)
+    stack.warp(30)
     stack.expect(lambda: is_empty(stack))
-    assert 10_000 <= stack.now() - began < MINUTES
+    assert stack.now() - began >= LONG
     assert stack.stats()["overtime"] == 1
 
 
@@ -118,11 +118,11 @@ def test_close_to_a_closed_window_ends_in_time(stack, wire, capture):
 @pytest.mark.behaviour("D7")
 def test_peer_that_has_everything_but_stays_open_is_not_reset(stack, pair, capture):
     handle, peer = pair
-    stack.start(10_000, 0, 0)
+    stack.start(MINUTES, 0, 0)
     stack.write(handle, b"all")
     stack.close(handle)
     stack.expect(lambda: stack.active_pcbs(FIN_WAIT_2) == 1)
-    stack.warp(10)
+    stack.warp(100)
     stack.expect(lambda: is_empty(stack))
     assert ends_of(capture) == (1, 0)
     assert peer.recv(10) == b"all"
@@ -164,16 +164,17 @@ def test_linger_zero_resets_at_once(stack, pair):
 @pytest.mark.behaviour("T3")
 def test_linger_seconds_try_an_orderly_end_first(stack, pair, capture, peer_ip):
     handle, _ = pair
-    stack.start(MINUTES, 0, 0)
-    stack.linger(handle, 10)
+    stack.start(100 * MINUTES, 0, 0)
+    stack.linger(handle, LONG // 1000)
     stack.peer_dead(peer_ip, 1)
     stack.write(handle, b"unheard")
     began = stack.now()
     stack.close(handle)
     assert stack.active_pcbs(-1) == 1
-    stack.warp(10)
+    stack.warp(30)
     stack.expect(lambda: is_empty(stack))
-    assert 10_000 <= stack.now() - began < MINUTES
+    assert stack.now() - began >= LONG
+    assert stack.stats()["overtime"] == 1
 
 
 @pytest.mark.behaviour("T4")
