@@ -882,6 +882,7 @@ def test_others_are_served_while_a_peer_is_silent(slots):
 def test_overlapping_attempts_do_not_mix(slots):
     port = slots.net.free_port()
     old = slots.connect(port)
+    slots.until(lambda: slots.stack.wait(PATIENCE_MS) and slots.stack.pending())  # it was refused
     server = slots.net.server_on(port)
     new = slots.connect(port)
     slots.until(lambda: old.state == wire.ABORTED and new.state == wire.CONNECTED)
