@@ -1,14 +1,12 @@
 """A module with TLS, a controller that serves over it, and certificates: what its tests share."""
 
-import itertools
-import os
-import socket
 import struct
 import subprocess
 import threading
 import time
 
 from raw_controller import PATIENCE, listen_or_connect
+from slots import free_port
 
 LOCALHOST = 0x0100007F
 NAME = "module.test"
@@ -17,23 +15,6 @@ TLS, UNVERIFIED, CA = 4, 8, 1
 PUSH = 2
 CREATE, READ, WRITE, STATUS, LISTEN = 3, 4, 5, 6, 7
 ENABLE, SET_CERT, SET_KEY, CLEAR = 27, 28, 29, 30
-
-# Below the range that the computer takes ports from by itself.
-_PORTS = (10000 + (os.getpid() * 53 + i) % 22000 for i in itertools.count())
-
-
-def free_port():
-    """A port of the loopback that nobody listens on."""
-    for port in _PORTS:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError
-
 
 # --- certificates
 
@@ -203,6 +184,12 @@ class Controller:
             if seen.state in states:
                 return seen.state
             assert time.monotonic() < limit, f"slot {slot} stays in state {seen.state}"
+
+    def until_waiting(self, slot, n):
+        """Wait until n bytes can be read, and leave them there."""
+        limit = time.monotonic() + PATIENCE
+        while (waiting := self.status(slot).waiting) != n:
+            assert time.monotonic() < limit, f"{waiting} bytes wait in slot {slot}"
 
     def read(self, slot, n=2048):
         response, data = self.sim.ask(READ, slot, available=n)
