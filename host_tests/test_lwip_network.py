@@ -53,8 +53,8 @@ def test_a_stack_that_is_not_there_is_one_line(run_sim, arguments, problem):
         (("--tap", "t0", "--address", "ten/24"), "'ten' is not an IPv4 address"),
     ],
 )
-def test_an_address_that_cannot_be_is_one_line(network, arguments, problem):
-    done = run(LWIP_BINARY, "-m", "sim", "--state", "build/sim-state", *arguments)
+def test_an_address_that_cannot_be_is_one_line(network, tmp_path, arguments, problem):
+    done = run(LWIP_BINARY, "-m", "sim", "--state", tmp_path / "state", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"spinet-sim: {problem}\n"
 
