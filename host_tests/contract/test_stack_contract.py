@@ -244,7 +244,7 @@ def test_the_window_opens_for_what_was_discarded(user):
     def transfer():
         nonlocal sent
         sent += peer.send(bytes(8192))
-        return sent >= BULK * 8
+        return sent >= BULK
 
     user.until(transfer)
     assert user.stack.readable(h) == 0
