@@ -103,7 +103,7 @@ def test_nothing_waits_longer_than_the_flush_time_out_behind_what_is_in_flight(s
     for word in (b"first", b"second"):
         slot.write(word, 0, len(word), False)
         slots.pass_time(FLUSH_MS)
-    frames.wait_for(lambda segment: segment.data == b"second", 1)
+    frames.wait_for(lambda segment: segment.data == b"second")
 
 
 @pytest.mark.behaviour("D1")
@@ -203,7 +203,7 @@ def test_closing_to_a_vanished_peer_gives_all_back_in_time(slots, frames, data):
     assert slot.state == wire.FREE
     if data:
         assert active(slots) == 0
-        frames.wait_for(lambda segment: segment.from_module and segment.flags & RST, 5)
+        frames.wait_for(lambda segment: segment.from_module and segment.flags & RST)
         after = slots.stack.core.memory()
         assert after["netconns"] == before["netconns"] - 1
         assert after["segments"] == 0
@@ -222,7 +222,7 @@ def test_a_closed_window_holds_a_closing_slot_no_longer_than_the_time_out(slots,
     slots.pass_time(1)
     assert slot.state == wire.FREE
     assert active(slots) == 0
-    frames.wait_for(lambda segment: segment.from_module and segment.flags & RST, 5)
+    frames.wait_for(lambda segment: segment.from_module and segment.flags & RST)
     assert slots.manager.unacknowledged_closes == 1
 
 

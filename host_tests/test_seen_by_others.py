@@ -178,7 +178,7 @@ def avahi(network, tmp_path):
 def process(stack, command, **popen):
     """Start it; it is ended with the stack."""
     started = subprocess.Popen(command, **popen)
-    stack.callback(started.wait, 10)
+    stack.callback(started.wait, PATIENCE)
     stack.callback(started.terminate)
     for pipe in (started.stdout, started.stderr):
         if pipe:

@@ -6,7 +6,7 @@ import pytest
 from fake_board import FakeBoard, boot
 from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
-from slots import wait_until
+from slots import PATIENCE, wait_until
 
 from spinet import hot, names, sessions, wire
 from spinet import service as service_module
@@ -577,7 +577,7 @@ def test_a_name_is_looked_up_beside_the_loop(service, clock):
 
 def test_the_loop_wakes_for_a_name_that_takes_too_long(service, clock):
     answered = threading.Event()
-    service.names.resolve = lambda _name: answered.wait(10) and 0
+    service.names.resolve = lambda _name: answered.wait(PATIENCE) and 0
     ask(service, 3, data=listen_or_connect(80) + b"slow.example")
     assert 0 < service.names.due_ms(clock.now) <= names.LOOKUP_MS
     clock.now += names.LOOKUP_MS - 10
@@ -590,7 +590,7 @@ def test_the_loop_wakes_for_a_name_that_takes_too_long(service, clock):
 
 def test_the_end_of_the_service_forgets_names(service):
     answered = threading.Event()
-    service.names.resolve = lambda _name: answered.wait(10) and 0
+    service.names.resolve = lambda _name: answered.wait(PATIENCE) and 0
     ask(service, 3, data=listen_or_connect(80) + b"slow.example")
     service.shut()
     assert service.names.asked == []
@@ -632,7 +632,7 @@ class Boots(FakeBoard):
 def run_to_its_end(board):
     """Start the thread and wait until it has ended by itself."""
     service_module.start(board)
-    assert service_module._ended.acquire(timeout=10)
+    assert service_module._ended.acquire(timeout=PATIENCE)
     service_module._ended.release()
 
 

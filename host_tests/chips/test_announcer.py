@@ -11,7 +11,7 @@ from chip_paths import NAMES
 from spinet import VERSION
 from spinet.discovery import KINDS
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 class Component(ModuleType):

@@ -20,7 +20,7 @@ PEERS = ("10.77.0.1", "10.77.0.3")
 NOBODY = "10.77.0.99"
 NETMASK = "255.255.255.0"
 DEVICE = "tap0"
-PATIENCE = 30  # seconds until a test gives up; nothing is asserted about less
+PATIENCE = 60  # seconds until a test gives up; nothing is asserted about less
 FIRST_PORT, PORT_COUNT = 20000, 40000
 
 CLONE_NEWNET = 0x40000000

@@ -8,6 +8,7 @@ from spinet.listener import ListenerTable
 from spinet.stack_sockets import SocketStack
 
 LOOPBACK = "127.0.0.1"
+PATIENCE_MS = 60000
 
 
 class Net:
@@ -30,11 +31,10 @@ class Net:
             self.listeners.accept_waiting()
 
     def until(self, condition):
-        for _ in range(2000):
-            if condition():
-                return
+        began = port.ticks_ms()
+        while not condition():
+            assert port.ticks_diff(port.ticks_ms(), began) < PATIENCE_MS, "it never happened"
             self.turn()
-        raise AssertionError("it never happened")
 
     def peer(self):
         sock = socket.socket()
