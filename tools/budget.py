@@ -2,7 +2,7 @@
 """Print what a board takes of flash and RAM, from what the builds at hand say.
 
 Measured is what was read off an image, an object, a compiled module or a running firmware; computed
-is what follows from settings, or from another chip's objects. A build that is not there is named.
+is what follows from settings. A build that is not there is named.
 """
 
 import argparse
@@ -23,7 +23,6 @@ ARCHITECTURES = {
     "SPINET_ESP32C3": "rv32imc",
     "SPINET_ESP32S3": "xtensawin",
 }
-COMPILED = "SPINET_ESP32C3"
 PARTITION = "factory"
 CONNECTIONS = 8
 POINTER = 4  # bytes
@@ -84,7 +83,7 @@ class Budget:
         self._board = board
         self._build = build
         self._settings = settings_of(board)
-        self._sizes = sizes_of(build / "check-idf" / COMPILED / "objects")
+        self._sizes = sizes_of(build / "check-idf" / board / "objects")
         self._heap = heap_at_boot(build / "qemu/firmware.elf")
 
     def table(self) -> dict[str, list[Row]]:
@@ -115,18 +114,18 @@ class Budget:
         return rows
 
     def _object_row(self, what: str, kind: str) -> Row:
-        """Our C is compiled for one chip; for the others the numbers are near, and marked."""
-        size = self._sizes.get(kind)
-        if size is None or self._board == COMPILED:
-            return measured(what, size, "objects of make check-idf", "make check-idf")
-        return Row(what, size, "computed", "as compiled for the ESP32-C3")
+        return measured(what, self._sizes.get(kind), "objects of make check-idf", "make check-idf")
 
     def _static(self) -> list[Row]:
         image = self._build / "firmware" / self._board / "micropython.elf"
-        found = elf_sums(image)
-        whole = found["data"] + found["bss"] if found else None
+        found = elf.static_ram(image) if image.is_file() else {}
+        kinds = {
+            "whole image: code in RAM": "code",
+            "whole image: data": "data",
+            "whole image: bss": "bss",
+        }
         return [
-            measured("whole image: data and bss", whole, image.name, "make firmware"),
+            *(measured(k, found.get(v), image.name, "make firmware") for k, v in kinds.items()),
             self._object_row("our C: data", "data"),
             self._object_row("our C: bss", "bss"),
         ]
@@ -214,26 +213,14 @@ def release_of(folder: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in folder.parent.name.split("."))
 
 
-def elf_sums(path: Path) -> dict[str, int] | None:
-    return elf.taken(elf_sections(path)) if path.is_file() else None
-
-
-def elf_sections(path: Path) -> list[elf.Section]:
-    """Raises BadElf with the file's name."""
-    try:
-        return elf.sections(path.read_bytes())
-    except elf.BadElf as error:
-        raise elf.BadElf(f"{path}: {error}") from error
-
-
 def sizes_of(folder: Path) -> dict[str, int]:
     """Sums of our objects, and the sizes of lwIP's structures beside them; {} without objects."""
     sums = {}
     for path in sorted(folder.glob("usermod_*/*.o")):
-        for kind, size in elf_sums(path).items():
+        for kind, size in elf.taken(path).items():
             sums[kind] = sums.get(kind, 0) + size
     if (folder / "sizes.o").is_file():
-        sums |= elf.symbol_sizes(elf_sections(folder / "sizes.o"))
+        sums |= elf.symbol_sizes(folder / "sizes.o")
     return sums
 
 

@@ -1,73 +1,74 @@
-"""Sizes in a 32-bit little-endian ELF file: what an image or an object takes of which memory."""
+"""Sizes in a 32-bit ELF file: what an image or an object takes of which memory."""
 
-import struct
+import io
+from pathlib import Path
 
-MAGIC = b"\x7fELF\x01\x01"
-NOBITS, SYMBOLS = 8, 2
-WRITE, ALLOC = 1, 2
+from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import Section, SymbolTableSection
+
+# As ESP-IDF's linker scripts name what lies in which memory. A placeholder takes none: it keeps
+# addresses free that mean the same place as those of another section.
+PLACEHOLDER = "dummy"
+CODE_IN_RAM = (".iram0.",)
+DATA_IN_RAM = (".dram0.", ".noinit")
 
 
 class BadElf(Exception):
     """Why a file is not one that can be read here."""
 
 
-class Section:
-    """One section: its name, kind, flags and size in bytes; `data` is in the file."""
-
-    def __init__(self, name: str, kind: int, flags: int, size: int, data: bytes) -> None:
-        self.name = name
-        self.kind = kind
-        self.flags = flags
-        self.size = size
-        self.data = data
-
-
-def sections(data: bytes) -> list[Section]:
-    """All of them, in order. Raises BadElf."""
-    if data[:6] != MAGIC:
-        raise BadElf("not a 32-bit ELF file")
-    try:
-        (table,) = struct.unpack_from("<I", data, 0x20)
-        entry, count, names = struct.unpack_from("<HHH", data, 0x2E)
-        heads = [struct.unpack_from("<IIIIII", data, table + entry * i) for i in range(count)]
-        strings = heads[names][4]
-        return [section(data, head, strings) for head in heads]
-    except (struct.error, IndexError, ValueError) as error:
-        raise BadElf(f"cut short: {error}") from error
-
-
-def section(data: bytes, head: tuple, strings: int) -> Section:
-    name, kind, flags, _, offset, size = head
-    inside = b"" if kind == NOBITS else data[offset : offset + size]
-    return Section(text_at(data, strings + name), kind, flags, size, inside)
-
-
-def text_at(data: bytes, at: int) -> str:
-    return data[at : data.index(b"\0", at)].decode()
-
-
-def taken(found: list[Section]) -> dict[str, int]:
-    """{"text", "data", "bss"}: bytes for code and constants, with a first value, and zeroed."""
+def taken(path: Path) -> dict[str, int]:
+    """Of an object: {"text", "data", "bss"}, code and constants, with a first value, and zeroed."""
     sums = {"text": 0, "data": 0, "bss": 0}
-    for part in found:
-        if part.flags & ALLOC:
-            sums[kind_of(part)] += part.size
+    for section in allocated(path):
+        written = section["sh_flags"] & SH_FLAGS.SHF_WRITE
+        kind = "bss" if is_zeroed(section) else "data" if written else "text"
+        sums[kind] += section["sh_size"]
     return sums
 
 
-def kind_of(part: Section) -> str:
-    if part.kind == NOBITS:
-        return "bss"
-    return "data" if part.flags & WRITE else "text"
+def static_ram(path: Path) -> dict[str, int]:
+    """Of an image: {"code", "data", "bss"}, what it takes of RAM before it runs."""
+    sums = {"code": 0, "data": 0, "bss": 0}
+    for section in allocated(path):
+        if section.name.startswith(CODE_IN_RAM):
+            sums["code"] += section["sh_size"]
+        elif section.name.startswith(DATA_IN_RAM):
+            sums["bss" if is_zeroed(section) else "data"] += section["sh_size"]
+    return sums
 
 
-def symbol_sizes(found: list[Section]) -> dict[str, int]:
+def symbol_sizes(path: Path) -> dict[str, int]:
     """{name: size} of an object's symbols."""
-    sizes = {}
-    for i, part in enumerate(found):
-        if part.kind == SYMBOLS:
-            strings = found[i + 1].data
-            for at in range(0, part.size, 16):
-                name, _, size = struct.unpack_from("<III", part.data, at)
-                sizes[text_at(strings, name)] = size
-    return sizes
+    return {
+        symbol.name: symbol["st_size"]
+        for section in sections(path)
+        if isinstance(section, SymbolTableSection)
+        for symbol in section.iter_symbols()
+    }
+
+
+def allocated(path: Path) -> list[Section]:
+    """The sections that take memory of the chip."""
+    return [
+        section
+        for section in sections(path)
+        if section["sh_flags"] & SH_FLAGS.SHF_ALLOC and not section.name.endswith(PLACEHOLDER)
+    ]
+
+
+def is_zeroed(section: Section) -> bool:
+    return section["sh_type"] == "SHT_NOBITS"
+
+
+def sections(path: Path) -> list[Section]:
+    """All of them, in order. Raises BadElf with the file's name."""
+    try:
+        file = ELFFile(io.BytesIO(path.read_bytes()))
+        if file.elfclass == 32:
+            return list(file.iter_sections())
+    except ELFError as error:
+        raise BadElf(f"{path} is no ELF file, or cut short: {error}") from error
+    raise BadElf(f"{path} is not a 32-bit ELF file")
