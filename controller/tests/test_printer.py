@@ -5,6 +5,7 @@ import contextlib
 import errno
 import json
 import os
+import socket
 
 import aiohttp
 import pytest
@@ -448,12 +449,22 @@ class Idle:
     due = float("inf")
 
 
+def peers_of(rig):
+    """The fake network's ends of the connections that it has."""
+    return [slot.peer for slot in rig.slots if slot.peer]
+
+
 async def test_nothing_of_a_file_is_held_in_memory(site):
     """A reader that stops is given no more than the buffers hold."""
     (site.store.path / "huge").write_bytes(bytes(32 << 20))
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", site.session._base_url.port, limit=1024
-    )
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", site.session._base_url.port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024)
+    await eventually(lambda: peers_of(site.rig), "the connection's acceptance")
+    for peer in peers_of(site.rig):
+        held = peer.transport.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     writer.write(b"GET /files/huge HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readline()
     waiting = lambda: max(  # noqa: E731 - said once, used twice
