@@ -259,7 +259,7 @@ def wait_until(condition):
 
 
 def test_ctrl_c_leaves_nothing():
-    command = [sys.executable, str(ROOT / "tools/bench_sim.py"), str(BINARY), "64"]
+    command = [sys.executable, str(ROOT / "tools/bench_sim.py"), str(BINARY), "1000000"]
     bench = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         wait_until(lambda: len(children(bench.pid)) == 3)  # SIM, and both runs' peers

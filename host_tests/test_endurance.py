@@ -52,7 +52,7 @@ def test_everything_arrives_over_a_bad_wire():
 def test_ctrl_c_ends_it_in_order(run):
     """As at a terminal, which signals the whole group."""
     terminal, its_end = pty.openpty()
-    command = [sys.executable, "-m", "endurance", run]
+    command = [sys.executable, "-m", "endurance", run, "--cycles", "100000000"]
     environment = os.environ | {"PYTHONPATH": os.path.dirname(__file__), "TERM": "xterm"}
     process = subprocess.Popen(command, stderr=its_end, env=environment, start_new_session=True)
     os.close(its_end)

@@ -113,6 +113,11 @@ class Printer:
         path.write_bytes(pattern(size))
         return path
 
+    def make_endless(self, name):
+        """A file of zeros that no buffers of any kernel hold; it takes no room itself."""
+        with (self.files / name).open("wb") as file:
+            file.truncate(1 << 36)
+
     def stop(self):
         """Ctrl-C; returns the exit code."""
         if self._process.poll() is None:

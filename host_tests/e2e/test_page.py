@@ -40,8 +40,13 @@ def test_the_page_uploads_with_progress_and_downloads_the_same_bytes(printer, pa
 
     page.goto(printer.url + "/")
     expect(page).to_have_title(re.compile("printer", re.IGNORECASE))
-    page.set_input_files("input[type=file]", str(source))
+    held = []
+    page.route("**/files/*", lambda route: held.append(route))
+    with page.expect_request("**/files/*"):
+        page.set_input_files("input[type=file]", str(source))
     expect(page.get_by_role("progressbar").first).to_be_visible()
+    held.pop().continue_()
+    page.unroute("**/files/*")
     link = page.get_by_role("link", name="part.gcode")
     expect(link).to_be_visible()
 

@@ -99,9 +99,10 @@ def test_a_ninth_connection_waits_and_is_then_served(printer):
 @pytest.mark.behaviour("D2")
 def test_clients_that_stop_reading_stop_nobody_else(printer, tmp_path):
     path = printer.make_file("wanted.bin", 8 * MIB)
+    printer.make_endless("endless.bin")
     stalled = [printer.connect() for _ in range(3)]
     for sock in stalled:
-        sock.sendall(get("/files/wanted.bin"))
+        sock.sendall(get("/files/endless.bin"))
         assert sock.recv(1000)  # it has begun, and now nobody reads
     curl("--output", str(tmp_path / "got.bin"), printer.url + "/files/wanted.bin")
     assert digest(tmp_path / "got.bin") == digest(path)
@@ -112,11 +113,11 @@ def test_clients_that_stop_reading_stop_nobody_else(printer, tmp_path):
 
 @pytest.mark.behaviour("D14", "K1")
 def test_200_clients_killed_in_mid_transfer_leave_all_slots_free(printer):
-    printer.make_file("killed.bin", 4 * MIB)
+    printer.make_endless("endless.bin")
     for i in range(200):
         sock = printer.connect()
         if i % 2:
-            sock.sendall(get("/files/killed.bin"))
+            sock.sendall(get("/files/endless.bin"))
             assert sock.recv(1 + i * 100)
         else:
             head = (
