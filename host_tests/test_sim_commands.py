@@ -97,6 +97,7 @@ def test_listen_twice_stop_and_a_port_that_is_taken(sim):
         assert sim.ask(7, data=listen_or_connect(port))[0] == 0
         assert news(sim) == ""
     assert sim.ask(7, data=listen_or_connect(port, limit=0))[0] == 0
+    assert news(sim) == ""
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 
