@@ -38,8 +38,9 @@ def test_no_time_out_is_missed_with_traffic_repl_and_scans(role):
 
 
 @pytest.mark.behaviour("L3", stack="sockets")
-def test_a_module_that_stalls_is_found():
+def test_a_module_that_stalls_is_found(monkeypatch):
     stall = Stall()
+    monkeypatch.setattr(TimedController, "pin", stall.pin(TimedController.pin))
     report = soak.run(FEW, 1, "module-clocked", 1, stall)
     stall.timer.join()
     assert report["missed"] >= 1
@@ -47,18 +48,30 @@ def test_a_module_that_stalls_is_found():
 
 
 class Stall:
-    """Stops the module between two transactions, for longer than a controller waits."""
+    """Stops the module between two transactions, until a controller has waited for too long."""
 
     def __init__(self):
         self._before = children()
+        self._stopped = None
         self.timer = None
 
     def __call__(self, done):
-        if done >= FEW // 2 and not self.timer:
+        if done >= FEW // 2 and not self._stopped:
             (pid,) = (int(pid) for pid in children() - self._before)
             os.kill(pid, signal.SIGSTOP)
-            self.timer = threading.Timer(STALL_S, os.kill, (pid, signal.SIGCONT))
-            self.timer.start()
+            self._stopped = pid
+
+    def pin(self, real):
+        """The controller's pins: from the next request on, the module has STALL_S to go."""
+
+        def drive(controller, number, level):
+            real(controller, number, level)
+            if self._stopped and not self.timer:
+                go_on = (self._stopped, signal.SIGCONT)
+                self.timer = threading.Timer(STALL_S, os.kill, go_on)
+                self.timer.start()
+
+        return drive
 
 
 def test_a_byte_that_changed_is_found(monkeypatch):
