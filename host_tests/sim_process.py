@@ -35,6 +35,7 @@ class SimProcess:
         )
         self.lines = []
         self._news = threading.Condition()
+        self._fell_silent = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -43,12 +44,19 @@ class SimProcess:
             with self._news:
                 self.lines.append(line.rstrip("\n"))
                 self._news.notify_all()
+        with self._news:
+            self._fell_silent = True
+            self._news.notify_all()
 
     def said(self, text):
-        """Wait until a line with this text is there."""
+        """Wait until a line with this text is there; a process that ended says no more."""
+
+        def there():
+            return any(text in line for line in self.lines)
+
         with self._news:
-            there = self._news.wait_for(lambda: any(text in line for line in self.lines), PATIENCE)
-        assert there, f"'{text}' was never said, but: {self.lines}"
+            self._news.wait_for(lambda: there() or self._fell_silent, PATIENCE)
+        assert there(), f"'{text}' was never said, but: {self.lines}"
 
     def wait(self):
         """The exit code of a process that ends by itself."""

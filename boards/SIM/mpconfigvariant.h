@@ -18,10 +18,10 @@
 #define MICROPY_PY_THREAD_GIL (1)
 
 // Branches between two offers of the GIL. They are always taken up by a waiting thread here
-// (hostthreads), and changing threads takes some microseconds: not too often.
+// (unixport), and changing threads takes some microseconds: not too often.
 #define MICROPY_PY_THREAD_GIL_VM_DIVISOR (1000)
 
-// Sleeping lets the other threads run (hostthreads); the port's own function would not.
+// Sleeping lets the other threads run (unixport); the port's own function would not.
 void sim_delay_ms(unsigned long ms);
 #define mp_hal_delay_ms sim_delay_ms
 
@@ -45,8 +45,8 @@ void sim_delay_ms(unsigned long ms);
 // gc.threshold(): when to collect is the service's decision.
 #define MICROPY_GC_ALLOC_THRESHOLD (1)
 
-// Modules come from the image and the working directory, never from what a user of this
-// computer has installed for another MicroPython.
+// Modules come from the image, never from what a user of this computer has installed for another
+// MicroPython; unixport.c keeps the current folder out.
 #define MICROPY_PY_SYS_PATH_DEFAULT ".frozen"
 
 // What the REPL's banner and sys.implementation call this machine.

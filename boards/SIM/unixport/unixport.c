@@ -1,13 +1,16 @@
-// What a GIL needs and MicroPython's unix port, usually built without one, does not have: a sleep
-// that lets other threads run, and taking turns.
+// Where SIM differs from MicroPython's unix port: threads that share a GIL and signals. A
+// function __wrap_x() stands in for x() at link time.
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 #include "py/mphal.h"
 #include "py/mpthread.h"
 #include "py/runtime.h"
+
+/* ---- threads -------------------------------------------------------------------------------- */
 
 // Scheduled functions and Ctrl-C are seen to at least this often by a thread that sleeps. Each time
 // it takes the GIL from the service, for which one millisecond would be too often.
@@ -48,7 +51,7 @@ static void turnstile_enter(void) {
 
 int __real_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait);
 
-// Stands in for the port's function at link time.
+// Every mutex but the GIL is locked by the port's function.
 int __wrap_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait) {
     if (mutex != &MP_STATE_VM(gil_mutex)) {
         return __real_mp_thread_mutex_lock(mutex, wait);
@@ -57,4 +60,19 @@ int __wrap_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait) {
     int taken = __real_mp_thread_mutex_lock(mutex, wait);
     pthread_mutex_unlock(&turnstile);
     return taken;
+}
+
+/* ---- signals -------------------------------------------------------------------------------- */
+
+int __real_sem_wait(sem_t *semaphore);
+
+// The thread that collects garbage waits here until each other thread has scanned its own stack.
+// The port takes any end of the wait for that; were a signal one, what only such a stack holds
+// would be freed.
+int __wrap_sem_wait(sem_t *semaphore) {
+    int failed;
+    do {
+        failed = __real_sem_wait(semaphore);
+    } while (failed && errno == EINTR);
+    return failed;
 }

@@ -1,0 +1,5 @@
+# Read by MicroPython's build: plain C, no names for Python.
+UNIXPORT_DIR := $(USERMOD_DIR)
+SRC_USERMOD_LIB_C += $(UNIXPORT_DIR)/unixport.c
+
+LDFLAGS_USERMOD += -Wl,--wrap=mp_thread_mutex_lock,--wrap=sem_wait
