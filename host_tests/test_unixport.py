@@ -4,7 +4,9 @@ import ctypes
 import os
 
 import pytest
-from sim_process import BINARY, INTERRUPT, LWIP_BINARY, SimProcess
+from sim_process import BINARY, INTERRUPT, LWIP_BINARY, SimProcess, start_sim
+
+__all__ = ["start_sim"]
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -104,3 +106,34 @@ def test_an_interrupted_collection_frees_nothing_that_is_in_use(start, binary, c
         interrupt_thread(vm.process.pid, main if collector == "main" else others[-1])
     vm.said("kept")
     assert vm.wait() == 0
+
+
+# --- imports
+
+
+@pytest.fixture
+def strays(tmp_path):
+    """A folder in which much of what a module imports has a namesake, next to a clone."""
+    for name in ("board", "main", "only_here", "os", "sim", "socket", "time", "virtual_bus"):
+        (tmp_path / f"{name}.py").write_text(f"raise ValueError('{name} of the current folder')")
+    (tmp_path / "spinet" / "modules" / "spinet").mkdir(parents=True)
+    return tmp_path
+
+
+@binaries
+def test_a_module_imports_nothing_of_the_current_folder(strays, start_sim, binary):
+    sim = start_sim("module-clocked", binary=binary)
+    sim.power_on()
+    assert sim.ask(9)[0] == 168
+
+
+def test_what_only_the_current_folder_has_is_not_there(strays, start):
+    vm = start(BINARY, "-c", "import only_here")
+    assert vm.wait() == 1
+    assert "no module named 'only_here'" in vm.lines[-1]
+
+
+def test_a_folder_that_is_named_is_imported_from(strays, start):
+    vm = start(BINARY, "-c", "import only_here", env={**os.environ, "MICROPYPATH": ".:.frozen"})
+    assert vm.wait() == 1
+    assert "only_here of the current folder" in vm.lines[-1]

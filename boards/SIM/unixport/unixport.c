@@ -1,11 +1,14 @@
-// Where SIM differs from MicroPython's unix port: threads that share a GIL and signals. A
-// function __wrap_x() stands in for x() at link time.
+// Where SIM differs from MicroPython's unix port: threads that share a GIL, signals, and what may
+// be imported. A function __wrap_x() stands in for x() at link time.
 
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "py/builtin.h"
 #include "py/mphal.h"
 #include "py/mpthread.h"
 #include "py/runtime.h"
@@ -75,4 +78,14 @@ int __wrap_sem_wait(sem_t *semaphore) {
         failed = __real_sem_wait(semaphore);
     } while (failed && errno == EINTR);
     return failed;
+}
+
+/* ---- imports -------------------------------------------------------------------------------- */
+
+mp_import_stat_t __real_mp_vfs_import_stat(const char *path);
+
+// The port's sys.path begins with "", the current folder, and only a path that is made from that
+// has no slash. Nothing of the current folder is imported unless MICROPYPATH or a script names it.
+mp_import_stat_t __wrap_mp_vfs_import_stat(const char *path) {
+    return strchr(path, '/') ? __real_mp_vfs_import_stat(path) : MP_IMPORT_STAT_NO_EXIST;
 }
