@@ -2,11 +2,16 @@
 
 import ctypes
 import os
+import signal
+import time
+from pathlib import Path
 
 import pytest
+from raw_controller import PATIENCE
 from sim_process import BINARY, INTERRUPT, LWIP_BINARY, SimProcess, start_sim
+from test_sim_bus import terminal
 
-__all__ = ["start_sim"]
+__all__ = ["start_sim", "terminal"]
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -106,6 +111,59 @@ def test_an_interrupted_collection_frees_nothing_that_is_in_use(start, binary, c
         interrupt_thread(vm.process.pid, main if collector == "main" else others[-1])
     vm.said("kept")
     assert vm.wait() == 0
+
+
+# --- Ctrl-C
+
+BUSY = "import sys; print('busy', file=sys.stderr); exec('while True: pass')"
+
+
+def stopped(pid):
+    """True while it is held by SIGSTOP."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def interrupt_twice(process):
+    """Two SIGINTs of which the second comes before anything was done about the first.
+
+    One is for the process and one for its main thread: two of a kind would be one.
+    """
+    process.send_signal(signal.SIGSTOP)
+    limit = time.monotonic() + PATIENCE
+    while not stopped(process.pid):
+        assert time.monotonic() < limit
+        time.sleep(0.001)
+    interrupt_thread(process.pid, process.pid)
+    process.send_signal(INTERRUPT)
+    process.send_signal(signal.SIGCONT)
+
+
+@binaries
+def test_a_second_ctrl_c_before_the_first_was_taken_ends_a_program_with_130(start, binary):
+    vm = start(binary, "-c", BUSY)
+    vm.said("busy")
+    interrupt_twice(vm.process)
+    assert vm.wait() == 130
+    assert vm.lines == ["busy"]
+
+
+@binaries
+def test_a_second_ctrl_c_ends_a_module_with_130(start_sim, binary):
+    sim = start_sim("module-clocked", binary=binary)
+    sim.power_on()
+    interrupt_twice(sim.process)
+    assert sim.wait() == 130
+
+
+def test_ctrl_c_is_raised_in_a_line_of_the_repl(start, terminal):
+    vm = start(BINARY, stdin=terminal.slave, stdout=terminal.slave)
+    terminal.type(BUSY)
+    vm.said("busy")
+    terminal.text = ""
+    vm.signal(INTERRUPT)
+    vm.said("KeyboardInterrupt")
+    terminal.type("print('went on', file=sys.stderr)")
+    vm.said("went on")
 
 
 # --- imports

@@ -5,7 +5,6 @@ import sys
 import time
 
 import board
-import micropython
 from air import Air, ScriptError
 from sim_stacks import HAS_LWIP, LwipNetwork, SocketNetwork, u32
 from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, VirtualBus, say
@@ -35,8 +34,6 @@ usage: micropython -m sim [options]
   --sck-hz N      model this SPI clock rate (controller-clocked)
   --repl          leave the terminal to the REPL (with -i)
   --help          this text"""
-
-_CTRL_C = 3
 
 DEFAULTS = {
     "--repl": "",
@@ -205,7 +202,6 @@ def main(arguments):
     except BadOption as e:
         say(str(e))
         return 2
-    micropython.kbd_intr(_CTRL_C)  # with -m the port leaves it alone: the signal would kill us
     announce(options)
     import main as _boot  # noqa: F401  frozen: starts the service, as on a chip
 
@@ -215,9 +211,6 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    try:
-        code = main(sys.argv[1:])
-    except KeyboardInterrupt:
-        code = 130
+    code = main(sys.argv[1:])
     if code is not None:
         sys.exit(code)

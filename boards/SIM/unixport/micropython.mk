@@ -3,4 +3,4 @@ UNIXPORT_DIR := $(USERMOD_DIR)
 SRC_USERMOD_LIB_C += $(UNIXPORT_DIR)/unixport.c
 
 LDFLAGS_USERMOD += -Wl,--wrap=mp_thread_mutex_lock,--wrap=sem_wait
-LDFLAGS_USERMOD += -Wl,--wrap=mp_vfs_import_stat
+LDFLAGS_USERMOD += -Wl,--wrap=mp_hal_set_interrupt_char,--wrap=mp_vfs_import_stat

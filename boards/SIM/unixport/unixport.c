@@ -80,6 +80,31 @@ int __wrap_sem_wait(sem_t *semaphore) {
     return failed;
 }
 
+#define INTERRUPTED (130)
+
+static volatile sig_atomic_t python_is_told;
+
+// Ctrl-C. What Python is told is raised in the main thread at its next opportunity. A second one
+// that comes before then, and one that Python is not told of, ends the process. The port's handler
+// calls exit() for the former, which does too much for a signal handler, and with another code.
+static void on_interrupt(int number) {
+    (void)number;
+    mp_obj_t interrupt = MP_OBJ_FROM_PTR(&MP_STATE_VM(mp_kbd_exception));
+    if (!python_is_told || MP_STATE_MAIN_THREAD(mp_pending_exception) == interrupt) {
+        _exit(INTERRUPTED);
+    }
+    mp_sched_keyboard_interrupt();
+}
+
+__attribute__((constructor)) static void interrupt_init(void) {
+    struct sigaction action = { .sa_handler = on_interrupt };
+    sigaction(SIGINT, &action, NULL);
+}
+
+void __wrap_mp_hal_set_interrupt_char(char c) {
+    python_is_told = c == CHAR_CTRL_C;
+}
+
 /* ---- imports -------------------------------------------------------------------------------- */
 
 mp_import_stat_t __real_mp_vfs_import_stat(const char *path);
