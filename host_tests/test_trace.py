@@ -9,8 +9,10 @@ from raw_controller import listen_or_connect
 
 from spinet import report, trace, trace_report, wire
 from spinet import service as service_module
+from spinet.port import ticks_add
 from spinet.stack import ERR_RST
 from spinet.state_names import STATES, WIFI_STATES
+from spinet.station import SOONEST_MS
 
 SECRET = "plant3d-s3cret"
 CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + SECRET.encode().ljust(64, b"\0")
@@ -243,6 +245,7 @@ def test_no_password_is_in_it(bench, ring, capsys):
     bench.response(10, data=CONFIG)
     bench.radio.outcome_is = "wrong password"
     bench.response(14, data=b"Workshop")
+    bench.wlan.step(ticks_add(bench.manager.now, SOONEST_MS))
     report.trace()
     report.trace_dump()
     text = capsys.readouterr().out
