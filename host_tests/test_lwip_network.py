@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from own_network import ROOT, WITH_TAP, own_network
-from raw_controller import DATA_READY, RESET, listen_or_connect
+from raw_controller import DATA_READY, PATIENCE, RESET, listen_or_connect
 from sim_process import LWIP_BINARY, ROLES, run_sim, start_sim
 
 __all__ = ["run_sim", "start_sim"]
@@ -112,7 +112,7 @@ def test_a_reset_ends_every_connection_and_the_next_life_serves(network, start_s
     sim.power_on()
     for _ in range(3):
         assert sim.ask(LISTEN_OR_CONNECT, data=listen_or_connect(MODULE[1]))[0] == 0
-        with socket.create_connection(MODULE, timeout=30) as peer:
+        with socket.create_connection(MODULE, PATIENCE) as peer:
             while sim.ask(GET_STATUS, 0)[1][0] != CONNECTED:
                 pass
             sim.controller.until(sim.controller.idle)  # no rise of this life counts for the next
