@@ -1,26 +1,33 @@
-"""Bringing a module onto a network, and scanning: what takes more than one command."""
+"""Bringing a module onto a network and keeping it there, and scanning."""
 
 import asyncio
 
 from spinet_controller.codes import WiFiState
-from spinet_controller.errors import ScanInProgress, SpinetError
+from spinet_controller.errors import ModuleError, ScanInProgress, SpinetError
 from spinet_controller.records import WirelessConfig, shown
 
 SIM_SSID = "Workshop"
 SIM_PASSWORD = "spinet-sim"
 """The network in whose reach every SIM board is."""
 
-JOIN_TIMEOUT = 20.0
+JOIN_TIMEOUT = 60.0
+"""Seconds for a module to connect, or to get back after a lost link; it ends both by itself."""
 SCAN_TIMEOUT = 15.0
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
+"""Seconds between two attempts to join again: twice as long each time."""
 _LOOK = 0.05
 """Seconds between two looks at the module."""
 
 _UP = (WiFiState.CONNECTED, WiFiState.RUNNING_AS_ACCESS_POINT)
-_TRYING = (WiFiState.CONNECTING, WiFiState.RECONNECTING, WiFiState.AUTO_RECONNECTING)
+_AT_REST = (WiFiState.IDLE, *_UP)
 
 
 class Refused(SpinetError):
     """The module took a command, and then could not do it; the text has its own reason."""
+
+
+class NetworkLost(SpinetError):
+    """The module lost its network and gave up getting back to it."""
 
 
 async def join(module, ssid=None, password=""):
@@ -29,12 +36,52 @@ async def join(module, ssid=None, password=""):
     With an `ssid` that network is remembered and joined. Without one the strongest of the
     remembered ones is, and where none of them is in reach, SIM's.
     """
-    await module.null()
+    await _until(module, _AT_REST, "end its own attempts")
     if module.wifi_state not in _UP:
-        wanted = await _remember(module, ssid, password)
-        await checked(module, module.network_start_client(wanted))
-        await _connected(module, wanted)
+        ssid = await _remember(module, ssid, password)
+    return await _joined(module, ssid)
+
+
+async def _joined(module, ssid):
+    await _until(module, _AT_REST, "end its own attempts")
+    if module.wifi_state not in _UP:
+        await checked(module, module.network_start_client(ssid))
+        await _connected(module, ssid)
     return await module.network_get_status()
+
+
+async def network_lost(module):
+    """Give a NetworkLost once the module, which was on a network, is idle by itself."""
+    while module.wifi_state is not WiFiState.IDLE:
+        await asyncio.sleep(_LOOK)
+    return NetworkLost("the module lost its network")
+
+
+async def rejoin(module, ssid, tell):
+    """Have the module on a remembered network again, however long it takes; give its NetworkStatus.
+
+    `ssid` as for networkStartClient. `tell(text)` hears why an attempt failed, the same reason
+    once.
+    """
+    pause, told = FIRST_PAUSE, None
+    while True:
+        try:
+            return await _joined(module, ssid)
+        except (Refused, ModuleError) as error:
+            if str(error) != told:
+                told = str(error)
+                tell(f"{told}; trying again")
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def stay(module, tell):
+    """Join again whenever the network is lost, until cancelled; `tell(text)` hears of it."""
+    while True:
+        tell(f"{await network_lost(module)}; joining again")
+        network = await rejoin(module, None, tell)
+        module.poller.local_ip = str(network.ip)
+        tell(f"the module is on {shown(network.ssid) or 'a network'} again, at {network.ip}")
 
 
 async def _remember(module, ssid, password):
@@ -62,25 +109,29 @@ async def checked(module, command):
 
 
 async def _connected(module, ssid):
-    """Wait until the module is connected; its last error ends the wait."""
-    reasons = []
-    before, module.on_news = module.on_news, lambda text: reasons.append(text) if text else None
+    """Wait until the module is connected; its last error ends the wait. Other news is passed on."""
+    news = []
+    before, module.on_news = module.on_news, news.append
     try:
         async with asyncio.timeout(JOIN_TIMEOUT):
-            await _until_up(module, reasons)
+            await _until_up(module, news)
     except TimeoutError:
         name = shown(ssid) if ssid else "any network"
         raise Refused(f"the module did not join {name} within {JOIN_TIMEOUT:g} s") from None
     finally:
         module.on_news = before
+        for text in filter(before, news):
+            before(text)
 
 
-async def _until_up(module, reasons):
+async def _until_up(module, news):
     while module.wifi_state not in _UP:
         await asyncio.sleep(_LOOK)
         await module.null()
-        if reasons and module.wifi_state not in (*_UP, *_TRYING):
-            raise Refused(f"the module says: {reasons[-1]}")
+        if module.wifi_state is WiFiState.IDLE and any(news):
+            reason = [text for text in news if text][-1]
+            news.remove(reason)
+            raise Refused(f"the module says: {reason}")
 
 
 async def scan(module):
@@ -111,18 +162,19 @@ async def switch(module, ssid):
     cannot be joined.
     """
     await module.network_stop()
-    await _settled(module)
+    await _until(module, (WiFiState.IDLE,), "stop WiFi")
     await checked(module, module.network_start_client(ssid))
     await _connected(module, ssid)
     return await module.network_get_status()
 
 
-async def _settled(module):
-    """Wait until WiFi is idle, as networkStartClient wants it."""
+async def _until(module, states, what):
+    """Wait until WiFi is in one of these states; `what` the module did not do else."""
     try:
         async with asyncio.timeout(JOIN_TIMEOUT):
-            while module.wifi_state is not WiFiState.IDLE:
+            await module.null()
+            while module.wifi_state not in states:
                 await asyncio.sleep(_LOOK)
                 await module.null()
     except TimeoutError:
-        raise Refused(f"the module did not stop WiFi within {JOIN_TIMEOUT:g} s") from None
+        raise Refused(f"the module did not {what} within {JOIN_TIMEOUT:g} s") from None

@@ -17,6 +17,9 @@ NOISE = 0xA5
 
 FREE, CONNECTING, CONNECTED, ENDED, ABORTED, CLOSE_PENDING = 0, 1, 2, 3, 4, 5
 
+SCAN_S = 0.02
+"""Seconds for a scan, shortened."""
+
 UNKNOWN_COMMAND, BAD_VERSION, WRONG_STATE, BAD_LENGTH = -1, -2, -4, -5
 BUSY, TOO_SMALL, BAD_PARAMETER, NO_SCAN, SCANNING, NO_CERT = -8, -9, -11, -12, -13, -15
 
@@ -380,7 +383,17 @@ class FakeFirmware:
         if wanted in known or (not wanted and known):
             self.tell(b"", state=4)
         else:
-            self.tell(b"no known networks found")
+            self.fail_to_join(b"no data found for requested SSID")
+
+    def fail_to_join(self, reason):
+        """networkStartClient comes to nothing, and is so told after a scan's time only."""
+        self.tell(b"", state=3)
+        asyncio.get_running_loop().call_later(SCAN_S, self.tell, reason, 1)
+
+    def lose_network(self, reason):
+        """The module leaves its network: it tries to get back, and then says why it cannot."""
+        self.tell(b"connection lost, auto-reconnecting", state=5)
+        asyncio.get_running_loop().call_later(SCAN_S, self.tell, reason, 1)
 
     def start_ap(self, *_):
         if self.wifi_state != 1:
@@ -429,6 +442,8 @@ class FakeFirmware:
         return Answer(0, then=lambda _data, param: self.clock_words.append(param))
 
     def start_scan(self, *_):
+        if self.wifi_state not in (1, 4):
+            return Answer(WRONG_STATE)
         if self.scan is not None:
             return Answer(SCANNING)
         self.scan = 2

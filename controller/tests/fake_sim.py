@@ -3,7 +3,8 @@
 
 Started as a SIM board is: `fake_sim.py -m sim --port N --role ROLE --state DIR`. The
 environment variable FAKE_SIM makes it misbehave: `dies` (after it has started), `mute` (never
-connects), `stubborn` (ignores SIGTERM), `hangs` (stops answering once it listens).
+connects), `stubborn` (ignores SIGTERM), `hangs` (stops answering once it listens), `roams` (loses
+its network once it listens, for the first time).
 """
 
 import argparse
@@ -114,6 +115,7 @@ class Network:
         self._servers = {}
         self._backlog = []
         self._tasks = set()
+        self._roamed = False
         firmware._listen = self._listen
         firmware.outgoing = self._outgoing
         firmware._join = self._joined
@@ -169,6 +171,9 @@ class Network:
         except OSError:
             self._firmware.tell(b"Listen failed")
             return
+        if os.environ.get("FAKE_SIM") == "roams" and not self._roamed:
+            self._roamed = True
+            self._firmware.lose_network(b"Workshop: network not found")
         self._servers[port] = None
         self._task(self._serve(port, listening))
         if os.environ.get("FAKE_SIM") == "hangs":

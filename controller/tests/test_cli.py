@@ -567,6 +567,33 @@ def test_serve_joins_another_network_and_is_there_again(tmp_path):
     assert running.end(signal.SIGINT) == (130, "", "")
 
 
+@pytest.mark.behaviour("D19")
+def test_serve_joins_again_when_its_network_was_lost(tmp_path):
+    port = own_port()
+    arguments = ("serve", "--port", port, "--files", tmp_path / "files", *ALONE)
+    running = Run(*arguments, mood="roams")
+    running.until("the printer is at")
+    running.until("the module lost its network; joining again", "stderr")
+    running.until("the printer is at")
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
+        peer.sendall(b"GET /api/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b'{"files": []}' in peer.makefile("rb").read()
+    assert running.end(signal.SIGINT) == (130, "", "")
+
+
+@pytest.mark.behaviour("D19")
+def test_listen_joins_again_when_its_network_was_lost():
+    port = own_port()
+    running = Run("listen", port, "--echo", "--count", "1", mood="roams")
+    running.until("the module is on Workshop again, at 127.0.0.1", "stderr")
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
+        peer.sendall(b"hello")
+        peer.shutdown(socket.SHUT_WR)
+        assert peer.makefile("rb").read() == b"hello"
+    code, _out, err = running.end()
+    assert (code, err) == (0, "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_until_it_is_ended(number, tmp_path):
     port = own_port()

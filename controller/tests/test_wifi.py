@@ -1,13 +1,22 @@
 """Joining a network, and scanning."""
 
+import asyncio
 import inspect
+from types import SimpleNamespace
 
 import pytest
 from fake_module import Answer
+from fake_sim import Network
+from own_port import own_port
+from rig import eventually
 
 from spinet_controller import wifi
+from spinet_controller.cli.serve import Serving
+from spinet_controller.cli.session import first
 from spinet_controller.codes import Command, Response
-from spinet_controller.errors import ModuleError
+from spinet_controller.errors import ModuleError, ModuleLost
+from spinet_controller.printer.plan import Naming, Ports
+from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig
 from spinet_controller.wifi import Refused, checked, join, scan, switch
 
@@ -135,3 +144,154 @@ async def test_a_scan_that_is_refused(rig):
     rig.firmware.refuse[Command.NETWORK_START_SCAN] = Response.WRONG_STATE
     with pytest.raises(wifi.SpinetError, match="not possible"):
         await scan(rig.module)
+
+
+# -- a network that is lost
+
+
+@pytest.fixture
+def tells():
+    """What the module's owner is told."""
+    return []
+
+
+@pytest.fixture
+async def lost(rig, monkeypatch):
+    """A module whose network is lost, and a controller that does not pause for long."""
+    monkeypatch.setattr(wifi, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(wifi, "LONGEST_PAUSE", 0.02)
+    await join(rig.module, "Home", "correct horse")
+    rig.firmware.lose_network(b"Home: network not found")
+    return rig
+
+
+def fails(rig, times, reason):
+    """So many attempts to join fail, the next works."""
+    joins, left = rig.firmware._join, [reason] * times
+    rig.firmware._join = lambda data: rig.firmware.fail_to_join(left.pop()) if left else joins(data)
+
+
+@pytest.mark.behaviour("D19")
+async def test_a_network_is_lost_when_the_module_has_given_up(lost):
+    error = await wifi.network_lost(lost.module)
+    assert isinstance(error, wifi.NetworkLost)
+    assert lost.firmware.wifi_state == 1
+
+
+@pytest.mark.behaviour("D19")
+async def test_a_lost_network_is_joined_again_when_it_is_there(lost, tells):
+    fails(lost, 3, b"Home: network not found")
+    await wifi.network_lost(lost.module)
+    status = await wifi.rejoin(lost.module, "Home", tells.append)
+    assert status.ssid == "Workshop"  # as the fake always says
+    assert lost.firmware.wifi_state == 4
+    assert lost.commands(Command.NETWORK_START_CLIENT) == 1 + 4
+    assert lost.commands(Command.NETWORK_ADD_SSID) == 1
+    assert tells == ["the module says: Home: network not found; trying again"]
+
+
+async def test_pauses_between_attempts_grow(lost, tells, monkeypatch):
+    slept = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds):
+        if seconds >= 100:
+            slept.append(seconds)
+            seconds = 0
+        await sleep(seconds)
+
+    monkeypatch.setattr(wifi.asyncio, "sleep", noted)
+    monkeypatch.setattr(wifi, "FIRST_PAUSE", 100)
+    monkeypatch.setattr(wifi, "LONGEST_PAUSE", 500)
+    fails(lost, 5, b"Home: wrong password")
+    await wifi.network_lost(lost.module)
+    await wifi.rejoin(lost.module, "Home", tells.append)
+    assert slept == [100, 200, 400, 500, 500]
+
+
+async def test_what_the_module_tries_by_itself_is_waited_for(lost):
+    await join(lost.module)
+    assert lost.firmware.wifi_state == 4
+
+
+async def test_news_during_an_attempt_reach_their_listener(lost):
+    heard, started = [], []
+    firmware, joins = lost.firmware, lost.firmware._join
+    lost.module.on_news = heard.append
+    await wifi.network_lost(lost.module)
+    firmware._join = lambda data: (started.append(data), firmware.tell(b"", state=3))
+    task = asyncio.create_task(wifi.rejoin(lost.module, "Home", heard.append))
+    await eventually(lambda: started and lost.module.wifi_state == 3, "an attempt")
+    transactions = lost.fake.transactions
+    await eventually(
+        lambda: lost.fake.transactions > transactions + 2, "the end of networkStartClient"
+    )
+    firmware.tell(b"call home given up")
+    await eventually(lambda: not firmware.last_error, "the news to be fetched")
+    joins(*started)
+    await task
+    assert "call home given up" in heard
+
+
+@pytest.mark.behaviour("D19")
+async def test_a_module_is_kept_on_its_network(lost, tells):
+    task = asyncio.create_task(wifi.stay(lost.module, tells.append))
+    await eventually(lambda: len(tells) == 2, "the first return")
+    lost.firmware.lose_network(b"Home: wrong password")
+    await eventually(lambda: len(tells) == 4, "the second")
+    again = "the module is on Workshop again, at 127.0.0.1"
+    assert tells == ["the module lost its network; joining again", again] * 2
+    task.cancel()
+
+
+class Session:
+    """What Serving asks of one; the module is lost when a test says so."""
+
+    sim = None
+
+    def __init__(self, module):
+        self.module = module
+        self.gone = None
+
+    async def boot(self, _timeout=None):
+        pass
+
+    async def attend(self, work):
+        self.gone = asyncio.get_running_loop().create_future()
+        return await first(work, self.gone)
+
+
+async def test_a_module_that_came_back_is_brought_onto_its_network_however_long_it_takes(
+    rig, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(wifi, "FIRST_PAUSE", 0.01)
+    Network(rig.firmware)
+    ports, options = Ports(own_port()), SimpleNamespace(json=False, timeout=None)
+    session = Session(rig.module)
+    serving = Serving(options, ports, Naming(), ("Workshop", "spinet-sim"))
+    task = asyncio.create_task(serving.serve(session, FileStore(tmp_path)))
+    said = []
+    await eventually(lambda: "printer is at" in said_so_far(capsys, said), "the first start")
+    rig.firmware.wifi_state = 1
+    fails(rig, 3, b"Workshop: network not found")
+    said.clear()
+    session.gone.set_result(ModuleLost("the module is gone"))
+    await eventually(lambda: "printer is at" in said_so_far(capsys, said), "the next start")
+    assert said_so_far(capsys, said).count("Workshop: network not found; trying again") == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def said_so_far(capsys, said):
+    """Everything that was printed, one after the other."""
+    said += capsys.readouterr()
+    return "".join(said)
+
+
+async def test_a_first_join_that_fails_ends_the_printer(rig, tmp_path):
+    fails(rig, 1, b"Workshop: wrong password")
+    options = SimpleNamespace(json=False, timeout=None)
+    serving = Serving(options, Ports(own_port()), Naming(), ("Workshop", "spinet-sim"))
+    with pytest.raises(Refused, match="wrong password"):
+        await serving.serve(Session(rig.module), FileStore(tmp_path))

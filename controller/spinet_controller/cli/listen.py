@@ -6,11 +6,11 @@ import asyncio
 import click
 
 from spinet_controller.cli.options import HOST, bus_options
-from spinet_controller.cli.session import note, run_with_module
+from spinet_controller.cli.session import first, note, run_with_module
 from spinet_controller.cli.showing import show_json
 from spinet_controller.cli.streams import closed
 from spinet_controller.errors import SpinetError
-from spinet_controller.wifi import join
+from spinet_controller.wifi import join, stay
 
 
 class GivenUp(SpinetError):
@@ -34,7 +34,7 @@ class Listening:
         network = await self._joined(module)
         async with await module.start_server(self._connected, port):
             self._tell("listening", f"listening on {network.ip}:{port}", port=port)
-            await self._end()
+            await self._end(module)
 
     async def call_home(self, module, host, port, attempts):
         """The same for connections that the module opens; GivenUp when it does so no more."""
@@ -42,13 +42,13 @@ class Listening:
         module.on_news = self._hear
         async with await module.call_home(self._connected, host, port, attempts=attempts):
             self._tell("calling", f"calling {host}:{port}", host=host, port=port)
-            await self._end()
+            await self._end(module)
         if self._given_up:
             raise GivenUp(self._given_up)
 
-    async def _end(self):
+    async def _end(self, module):
         """Wait until there is nothing more to do; BrokenPipeError when nobody reads the results."""
-        await self._enough.wait()
+        await first(self._enough.wait(), stay(module, self._tell_network))
         if self._unheard:
             raise self._unheard
 
@@ -87,6 +87,9 @@ class Listening:
                 writer.write(data)
                 await writer.drain()
 
+    def _tell_network(self, text):
+        self._tell("network", text, text=text)
+
     def _one_less(self):
         if self._left is not None:
             self._left -= 1
@@ -104,7 +107,7 @@ class Listening:
         if self._options.json:
             connection = {} if number is None else {"connection": number}
             show_json({"event": event, **connection, **facts})
-        elif event in ("listening", "calling", "news"):
+        elif event in ("listening", "calling", "network", "news"):
             note(line)
         else:
             click.echo(line)

@@ -9,13 +9,13 @@ import click
 
 from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.serve_options import service_options
-from spinet_controller.cli.session import note, run
+from spinet_controller.cli.session import first, note, run
 from spinet_controller.cli.showing import show_json, show_pairs
 from spinet_controller.errors import LinkError, ModuleLost, SpinetError
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig, shown
-from spinet_controller.wifi import Refused, join, switch
+from spinet_controller.wifi import NetworkLost, Refused, join, network_lost, rejoin, switch
 
 FLUSH = 1.0
 """Seconds for what was answered to reach its peers before the network is left."""
@@ -43,7 +43,8 @@ class NotServing(SpinetError):
 def serve(options, ports, naming, files, ssid, password):
     """Serve the virtual printer through the module, until Ctrl-C.
 
-    A module that loses its power, or is started again, is served again when it comes back.
+    A module that loses its power, or is started again, is served again when it comes back; one
+    that loses its network joins it again.
     What cannot be served, because its port is taken or the module has no TLS, is told and left
     out; only the site must be served.
     """
@@ -71,6 +72,7 @@ class Serving:
         self._ports = ports
         self._naming = naming
         self._network = network
+        self._was_joined = False
 
     async def serve(self, session, store):
         """Serve until cancelled; only a module that we started is not waited for again."""
@@ -86,14 +88,32 @@ class Serving:
     async def _serve_module(self, module, store):
         await module.network_get_status()
         await module.network_set_host_name(self._naming.host_name)
-        network = await join(module, *self._network)
         report = ModuleReport(module)
+        ssid, _password = self._network
+        network = await self._join(module, ssid, report)
         while True:
-            wanted = await self._serve_network(module, store, report, network)
-            network = await _switched(module, wanted, network.ssid, report)
+            try:
+                wanted = await self._serve_network(module, store, report, network)
+                network = await _switched(module, wanted, network.ssid, report)
+                ssid = network.ssid
+            except NetworkLost as lost:
+                note(f"{lost}; joining again")
+                network = await rejoin(module, ssid, lambda text: _tell(text, report))
+
+    async def _join(self, module, ssid, report):
+        """Join as the options say: for a module that came back, until it works."""
+        try:
+            network = await join(module, *self._network)
+        except Refused as error:
+            if not self._was_joined:
+                raise
+            _tell(str(error), report)
+            network = await rejoin(module, ssid, lambda text: _tell(text, report))
+        self._was_joined = True
+        return network
 
     async def _serve_network(self, module, store, report, network):
-        """Serve on one network; give the name of the one that the page wants instead."""
+        """Serve on one network until it is lost; give the name that the page wants instead."""
         module.poller.local_ip = str(network.ip)
         wanted = asyncio.get_running_loop().create_future()
         module.on_news = lambda text: _hear(text, report, wanted)
@@ -107,7 +127,7 @@ class Serving:
         )
         async with printer:
             self._announce(network, report.services)
-            return await wanted
+            return await first(wanted, network_lost(module))
 
     def _announce(self, network, services):
         others = {name: where for name, where in services.items() if name != "HTTP"}
@@ -141,9 +161,13 @@ async def _switched(module, wanted, present, report):
     try:
         return await switch(module, wanted)
     except Refused as error:
-        note(str(error))
-        report.heard(str(error))
-        return await switch(module, present)
+        _tell(str(error), report)
+        return await rejoin(module, present, lambda text: _tell(text, report))
+
+
+def _tell(text, report):
+    note(text)
+    report.heard(text)
 
 
 def _hear(text, report, wanted):

@@ -50,13 +50,13 @@ class Session:
 
     async def attend(self, work):
         """Await `work`; the loss of the module, or of its program, ends it and is raised."""
-        return await self._while_sim_lives(_first(work, self.module.gone()))
+        return await self._while_sim_lives(first(work, self.module.gone()))
 
     async def _while_sim_lives(self, work):
         if self.sim is None:
             return await work
         try:
-            return await _first(work, self.sim.ended())
+            return await first(work, self.sim.ended())
         except ConnectionError:
             if not self.module.bus.present:
                 await self._raise_last_words()
@@ -70,7 +70,7 @@ class Session:
                     raise await self.sim.ended()
 
 
-async def _first(work, watcher):
+async def first(work, watcher):
     """Give the result of `work`, unless `watcher` first returns an exception to raise."""
     tasks = [asyncio.ensure_future(work), asyncio.ensure_future(watcher)]
     try:
