@@ -44,13 +44,15 @@ class MemoryStore:
     def __init__(self, data=b""):
         self.data = data
         self.fails = False
+        self.saves = 0
 
-    def load(self):
+    def load(self, whole=False):
         return self.data
 
     def save(self, data):
         if self.fails:
             raise OSError(28, "no space left")
+        self.saves += 1
         self.data = bytes(data)
 
     def erase(self):
@@ -134,6 +136,7 @@ class FakeBoard:
     def __init__(self):
         self.the_stack = StubStack()
         self.the_store = MemoryStore()
+        self.the_tls_store = MemoryStore()
         self.the_radio = ScriptedRadio()
         self.the_announcer = Silent()
         self.the_captive = Silent()
@@ -144,8 +147,8 @@ class FakeBoard:
     def stack(self):
         return self.the_stack
 
-    def store(self):
-        return self.the_store
+    def store(self, name):
+        return {"networks": self.the_store, "tls": self.the_tls_store}[name]
 
     def radio(self):
         return self.the_radio

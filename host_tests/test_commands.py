@@ -688,10 +688,15 @@ def test_factory_reset_drops_an_enterprise_network_that_was_begun(bench):
     assert bench.response(26, flags=2) == wire.WRONG_STATE
 
 
-def test_factory_reset_that_fails_is_said(bench):
-    bench.store.fails = True
+@pytest.mark.parametrize("failing", ["the_store", "the_tls_store"])
+def test_factory_reset_that_fails_is_said_and_erases_the_rest(bench, failing):
+    add(bench)
+    bench.board.the_tls_store.data = b"secret"
+    getattr(bench.board, failing).fails = True
     assert bench.response(17) == 0
     assert bench.last_error() == "factory reset failed, error 5"
+    stores = bench.board.the_store, bench.board.the_tls_store
+    assert [store.fails for store in stores] == [bool(store.data) for store in stores]
 
 
 # --- deferral

@@ -7,7 +7,9 @@ from flash import KINDS, Flash, PowerCut
 from test_networks import network
 
 from spinet import networks as module
+from spinet import tls_keys
 from spinet.networks import LARGEST_STORE, Networks, Store
+from spinet.tls_keys import TlsKeys
 
 PATH = "/networks"
 
@@ -204,3 +206,133 @@ def test_file_of_noise_does_not_hold_up_the_boot(flash, filling, monkeypatch):
     assert table.remembered() == []
     assert table.damaged == 1
     assert sum(sums) <= LARGEST_STORE
+
+
+# --- certificate and key
+
+
+class Sessions:
+    """What TlsKeys asks of the C module: a key and its certificate end in the same letter."""
+
+    @staticmethod
+    def check_certificate(pem):
+        return None if pem.startswith(b"certificate") else "error"
+
+    @staticmethod
+    def check_key(pem):
+        return None if pem.startswith(b"key") else "error"
+
+    class Identity:
+        def __init__(self, certificate, key):
+            if certificate[-1] != key[-1]:
+                raise ValueError("strangers")
+            self.pair = certificate, key
+
+    class Trust:
+        def __init__(self, pem):
+            if pem and not pem.startswith(b"CA"):
+                raise ValueError("error")
+
+
+class Stack:
+    identity = None
+
+
+@pytest.fixture
+def boot_keys(flash, monkeypatch):
+    """boot_keys() -> what a module knows of certificate and key as it starts."""
+    monkeypatch.setattr(tls_keys.port, "tls_session", Sessions)
+    return lambda: TlsKeys(Stack(), Store("/tls"))
+
+
+def pair(keys):
+    return keys._certificate, keys._key
+
+
+STEPS = (
+    *(("set_certificate", b"certificate A"), ("set_key", b"key A")),
+    ("set_certificate", b"certificate of the same key A"),
+    *(("set_certificate", b"certificate B"), ("set_key", b"key B")),
+    ("clear",),
+    *(("set_key", b"key B"), ("set_certificate", b"certificate B")),
+    ("set_certificate", b"certificate A"),
+    ("clear",),
+)
+
+
+def test_cut_anywhere_leaves_no_certificate_with_the_key_of_another(flash, boot_keys):
+    for step, *given in STEPS:
+        keys = boot_keys()
+        before, old = dict(flash.files), pair(keys)
+        flash.power_on()
+        assert getattr(keys, step)(*given) is None
+        steps, new, after = flash.steps, pair(keys), dict(flash.files)
+        assert pair(boot_keys()) == new
+        seen = []
+        for at in range(steps):
+            flash.files = dict(before)
+            flash.power_on()
+            keys = boot_keys()
+            flash.power_on(cut_at=at)
+            with pytest.raises(PowerCut):
+                getattr(keys, step)(*given)
+            flash.power_on()
+            keys = boot_keys()
+            seen.append(pair(keys))
+            assert (keys.enable() is None) == all(
+                seen[-1]
+            )  # it is there whole, and belongs together
+        assert set(seen) <= {old, new}, step
+        flash.files = after
+
+
+def test_what_was_given_last_is_enabled_after_a_boot(boot_keys):
+    for step, *given in STEPS[:5]:
+        getattr(boot_keys(), step)(*given)
+    keys = boot_keys()
+    assert not keys.enabled()
+    assert keys.enable() is None
+    assert keys._tls.identity.pair == (b"certificate B", b"key B")
+
+
+def test_what_is_known_already_is_not_written_again(flash, boot_keys):
+    for step, *given in STEPS[:2]:
+        getattr(boot_keys(), step)(*given)
+    flash.power_on()
+    for step, *given in STEPS[:2] * 2:
+        assert getattr(boot_keys(), step)(*given) is None
+    assert flash.steps == 0
+
+
+@pytest.mark.parametrize("step", STEPS[3:6])
+def test_disk_that_fails_changes_nothing_of_the_pair(flash, boot_keys, step):
+    for name, *given in STEPS[:2]:
+        getattr(boot_keys(), name)(*given)
+    keys = boot_keys()
+    old = pair(keys)
+    flash.full_at = 3
+    if step[0] == "set_key":
+        assert keys.set_key(*step[1:]) == tls_keys._STRANGERS
+    elif step[0] == "set_certificate":
+        with pytest.raises(OSError, match="space"):
+            keys.set_certificate(*step[1:])
+    assert pair(keys) == pair(boot_keys()) == old
+
+
+def test_damaged_file_has_no_certificate_and_no_key(flash, boot_keys):
+    for name, *given in STEPS[:2]:
+        getattr(boot_keys(), name)(*given)
+    whole = flash.files["/tls"]
+    for at in range(len(whole)):
+        for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
+            flash.files = {"/tls": damaged}
+            assert pair(boot_keys()) == (b"", b"")
+
+
+def test_ca_that_is_wrong_leaves_none(boot_keys):
+    keys = boot_keys()
+    assert keys.set_ca(b"CA") is None
+    assert keys.has_ca()
+    assert keys.set_ca(b"no CA") == "TLS CA: error"
+    assert not keys.has_ca()
+    assert keys.trust(True) is None

@@ -17,6 +17,7 @@ from own_network import WITH_TAP, own_network
 from raw_controller import PATIENCE, listen_or_connect
 from sim_process import BINARY, LWIP_BINARY, ROOT, start_sim
 from slots import free_port
+from test_sim_bus import reset as reset_module
 from tls_rig import (
     ABORTED,
     CLEAR,
@@ -486,9 +487,58 @@ def test_what_is_no_certificate_is_told_at_once(served, bad):
     assert served.news().startswith("TLS certificate: ")
     assert served.sim.ask(SET_KEY, data=bad)[0] == 0
     assert served.news().startswith("TLS key: ")
+    assert served.sim.ask(ENABLE)[0] == 0  # what was there before still is
+    assert served.connect(free_port()) >= 0
     assert served.sim.ask(SET_CERT, flags=1, data=bad)[0] == 0
     assert served.news().startswith("TLS CA: ")
-    assert served.sim.ask(ENABLE)[0] == 0  # what was there before still is
+    assert served.connect(free_port()) == -4  # the CA that was there before is not
+
+
+def restarted(module, start_sim):
+    """Its power went and came back, when the last command's work was done."""
+    module.sim.ask(0)
+    module.sim.end()
+    sim = start_sim("module-clocked")
+    sim.power_on()
+    return Controller(sim)
+
+
+def after_reset(module, _start_sim):
+    module.sim.ask(0)
+    reset_module(module.sim)
+    return Controller(module.sim)
+
+
+@pytest.mark.parametrize("again", [after_reset, restarted])
+def test_certificate_and_key_outlive_a_reset_and_the_ca_does_not(
+    served, start_sim, authority, again
+):
+    module = again(served, start_sim)
+    assert (module.sim.state / "tls").stat().st_mode & 0o777 == 0o600
+    assert module.connect(free_port()) == -4
+    record = listen_or_connect(free_port())
+    assert module.sim.ask(LISTEN, flags=TLS, data=record)[0] == -4
+    assert module.sim.ask(ENABLE)[0] == 0
+    Web.stored = noise(1000)
+    work = curl(module.listen(Web), authority.path("pem"))
+    assert served_result(module, work) == (0, Web.stored, "")
+
+
+@pytest.mark.parametrize("command", [CLEAR, 17])
+@pytest.mark.parametrize("again", [after_reset, restarted])
+def test_what_was_cleared_does_not_come_back(served, start_sim, again, command):
+    assert served.sim.ask(command)[0] == 0
+    module = again(served, start_sim)
+    assert not (module.sim.state / "tls").exists()
+    assert module.sim.ask(ENABLE)[0] == -15
+
+
+def test_certificate_alone_outlives_a_reset(module, own, start_sim):
+    module.sim.ask(SET_CERT, data=own[0])
+    module = after_reset(module, start_sim)
+    assert module.sim.ask(ENABLE)[0] == -15
+    module.sim.ask(SET_KEY, data=own[1])
+    assert module.sim.ask(ENABLE)[0] == 0
 
 
 def test_a_certificate_is_no_key_and_the_other_way_round(module, own):
@@ -512,7 +562,7 @@ def test_a_key_of_another_certificate(module, authority, own):
     # A new pair: the old one serves until the new one is complete.
     module.sim.ask(SET_CERT, data=other[0])
     assert module.sim.ask(ENABLE)[0] == -15
-    assert module.news() == "TLS key: it does not belong to the certificate"
+    assert module.news() == "TLS has no certificate and key"
     module.listen(Echo)
     module.sim.ask(SET_KEY, data=other[1])
     assert module.sim.ask(ENABLE)[0] == 0
@@ -694,9 +744,11 @@ def test_the_key_is_in_nothing_that_is_shown(module, own, authority, stranger):
     for key in (own[1], other[1]):
         for line in key.decode().splitlines()[1:-1]:
             assert line[:16] not in shown
-    for folder in (module.sim.state,):
-        for file in folder.rglob("*"):
-            assert own[1].splitlines()[1] not in file.read_bytes()
+    frames = b"".join(payload for _, _, payload in module.sim.controller.frames)
+    for file in module.sim.state.iterdir():
+        assert (own[1] in file.read_bytes()) == (file.name == "tls")
+        assert other[1].splitlines()[1] not in file.read_bytes()
+    assert own[1].splitlines()[1] not in frames
 
 
 # --- over lwIP

@@ -1,7 +1,7 @@
 """SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
 
 What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), buffers
-(once there is a port), radio(), store(), announcers(stack), fill(status), feed(), say(text),
+(once there is a port), radio(), store(name), announcers(stack), fill(status), feed(), say(text),
 crashed().
 """
 
@@ -19,9 +19,8 @@ from spinet.spi_slave import SpiSlave
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the module that SIM stands for
 
-# What is in the state folder, and what it is while it is being written: passwords and a key.
-NETWORKS = "networks"
-SECRETS = (NETWORKS, NETWORKS + ".new")
+# What store() is asked for, and what it is while it is being written: passwords and a key.
+SECRETS = ("networks", "networks.new", "tls", "tls.new")
 REGULAR_FILE = 0x8000  # of os.ilistdir()
 
 BOARD = None  # the one board of this process; set by sim.py before main is imported
@@ -72,9 +71,9 @@ class Board:
         """That network, as a radio."""
         return AirRadio(self._network, self._air) if self._air else SimRadio(self._network)
 
-    def store(self):
-        """Remembered networks, kept across restarts."""
-        return Store(self._state_folder + "/" + NETWORKS)
+    def store(self, name):
+        """What is kept across restarts, "networks" or "tls"."""
+        return Store(self._state_folder + "/" + name)
 
     def announcers(self, stack):
         """Who tells the network of us, and who does so for an access point's clients besides."""

@@ -28,7 +28,7 @@ usage: micropython -m sim [options]
   --seed N        what draws the faults (default 1)
   --warp N        run lwIP's clock so many times faster (default $SPINET_WARP or 1)
   --dns-port N    where the captive DNS of access point mode listens (default 53)
-  --state DIR     where remembered networks are kept (default build/sim-state)
+  --state DIR     where networks, certificate and key are kept (default build/sim-state)
   --radio FILE    play this script of access points that come and go (default $SPINET_RADIO;
                   without one every remembered network is in reach, see docs/wifi.md)
   --sck-hz N      model this SPI clock rate (controller-clocked)

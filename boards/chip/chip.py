@@ -37,7 +37,7 @@ except ImportError:
 MODULE_CLOCKED = "module-clocked"
 CONTROLLER_CLOCKED = "controller-clocked"
 
-NETWORKS = "/networks"  # the file of remembered networks
+FOLDER = "/"  # of the files that are stored
 START_FREQUENCY = 26666667  # of SCK, until the controller says otherwise (link protocol, Roles)
 WATCHDOG_MS = 30000
 RELAXED_MS = 3600000
@@ -185,9 +185,9 @@ class ChipBoard:
         """The chip's own."""
         return self._radio
 
-    def store(self):
-        """Remembered networks, in the flash file system."""
-        return Store(NETWORKS)
+    def store(self, name):
+        """A file of the flash file system."""
+        return Store(FOLDER + name)
 
     def announcers(self, stack):
         """ESP-IDF's mDNS; our DNS for an access point's clients."""

@@ -40,7 +40,7 @@ def load_board(monkeypatch, tmp_path):
         forget()
         monkeypatch.syspath_prepend(BOARDS / name)
         board = importlib.import_module("board")
-        monkeypatch.setattr(importlib.import_module("chip"), "NETWORKS", str(tmp_path / "networks"))
+        monkeypatch.setattr(importlib.import_module("chip"), "FOLDER", f"{tmp_path}/")
         return board.BOARD
 
     return load

@@ -9,6 +9,7 @@ import pytest
 from chip_paths import NAMES
 from fake_board import boot
 from raw_controller import request
+from tls_rig import Authority
 
 from spinet import service as service_module
 from spinet import wire
@@ -101,6 +102,22 @@ def test_pins_are_those_of_the_protocol(board, name):
     w = board.wiring
     pins = (w.sck, w.mosi, w.miso, w.cs, w.data_ready, w.transfer_ready, w.led)
     assert pins == PINS[name]
+
+
+def test_certificate_and_key_outlive_a_reset(board, spi, name, tmp_path):
+    certificate, key = Authority(tmp_path).issue("module", "DNS:module.test")
+
+    def answers_after_boot(*messages):
+        assert board.power_up(lambda: True)
+        service = Service(board)
+        boot(service)
+        answers = [ask(service, spi[-1], name, message)[0] for message in messages]
+        service.shut()
+        return answers
+
+    assert answers_after_boot(request(28, data=certificate), request(29, data=key)) == [0, 0]
+    assert answers_after_boot(request(27), request(30)) == [0, 0]
+    assert answers_after_boot(request(27)) == [wire.NO_TLS_CERT]
 
 
 def test_spi_is_mode_1_msb_first_at_the_frequency_of_the_start(service, spi, name):

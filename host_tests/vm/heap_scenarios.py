@@ -93,7 +93,7 @@ class QuietLink:
 class NoStore:
     """Nothing was ever remembered."""
 
-    def load(self):
+    def load(self, whole=False):
         return b""
 
 
@@ -121,7 +121,7 @@ class QuietBoard:
     def radio(self):
         return SimRadio(self.network)
 
-    def store(self):
+    def store(self, _name):
         return NoStore()
 
     def announcers(self, _stack):

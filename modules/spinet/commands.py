@@ -51,7 +51,7 @@ class Commands:
         self._networks = networks
         self._board = board
         self._tls = tls  # the TlsStack; None in a firmware without TLS
-        self._keys = TlsKeys(tls)
+        self._keys = TlsKeys(tls, board.store("tls"))
         self._enterprise = EnterpriseEntry(networks)
         self._host_name = b"spinet"
         self.sessions = None  # a SessionTable; set by service
@@ -431,13 +431,19 @@ class Commands:
 
     def _factory_reset(self, request):
         self._wlan.forget_error()
-        self._clear_tls(request)
         self._enterprise.cancel()
+        self._erase(self._clear_tls, request)
+        self._erase(self._erase_networks, request)
+        return wire.EMPTY
+
+    def _erase(self, erase, request):
         try:
-            self._networks.erase()
+            erase(request)
         except OSError as e:
             self._wlan.fail("factory reset failed, " + port.error_text(e))
-        return wire.EMPTY
+
+    def _erase_networks(self, _request):
+        self._networks.erase()
 
     def _may_enterprise(self, request):
         step = request.flags

@@ -36,8 +36,9 @@ class Store:
         self.path = path
         self._fresh = path + ".new"  # being written; counts only when there is nothing else
 
-    def load(self):
-        """The contents, empty when nothing was ever saved; what is left of a damaged file."""
+    def load(self, whole=False):
+        """The contents, empty when nothing was ever saved. Of a damaged file, what is left of it;
+        nothing when only the whole will do."""
         data = _read(self.path)
         if _is_sealed(data):
             _remove(self._fresh)
@@ -47,7 +48,7 @@ class Store:
             self._take_fresh()
             return fresh[:-_SEAL]
         _remove(self._fresh)
-        return data
+        return b"" if whole else data
 
     def _take_fresh(self):
         """The power was lost between the removal of the old file and the new one's renaming."""

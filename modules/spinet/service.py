@@ -93,7 +93,7 @@ class Service:
         self.board = board
         self.stack = board.stack()
         self.port = board.link_port()
-        self.networks = Networks(board.store())
+        self.networks = Networks(board.store("networks"))
         self.wlan = Wlan(board.radio(), self.networks, board.DEBUG)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
         self.tls = TlsStack(self.manager, self._rouse) if port.tls_session else None

@@ -1,32 +1,39 @@
-"""Certificate, key and CA, as the controller sends them. They are kept in memory and nowhere else.
+"""Certificate, key and CA, as the controller sends them.
 
-Each is looked at as it comes: what is wrong is the answer then, in words, and changes nothing.
+Each is looked at as it comes: what is wrong is the answer then, in words. Certificate and key are
+stored in one file, which is replaced whole, and what is in it always belongs together: no power cut
+leaves the certificate of one with the key of another. The CA is in memory alone.
 """
 
-from spinet import port
+from spinet import port, wire
 
 
 class TlsKeys:
     """`tls` is the TlsStack whose identity this is; None in a firmware without TLS."""
 
-    def __init__(self, tls):
+    def __init__(self, tls, store):
         self._tls = tls
-        self._certificate = None
-        self._key = None
+        self._store = store  # a networks.Store; has what the next two are
+        self._certificate, self._key = _decoded(store.load(whole=True) if tls else b"")
         self._ca = None  # a context of the C module's
 
     def set_certificate(self, pem):
-        """Keep the certificate chain; what is wrong with it, or None."""
+        """Store the certificate chain; what is wrong with it, or None. Raises OSError.
+
+        A key that does not belong to it is forgotten.
+        """
         if self._tls is None:
             return _MISSING
         wrong = port.tls_session.check_certificate(pem)
         if wrong:
             return "TLS certificate: " + wrong
-        self._certificate = pem
+        if pem != self._certificate:
+            fits = self._key and _identity(pem, self._key) is not None
+            self._keep(pem, self._key if fits else b"")
         return None
 
     def set_key(self, pem):
-        """Keep the private key; what is wrong with it, or None.
+        """Store the private key; what is wrong with it, or None. Raises OSError.
 
         With a certificate there, the key must belong to it.
         """
@@ -35,15 +42,26 @@ class TlsKeys:
         wrong = port.tls_session.check_key(pem)
         if wrong:
             return "TLS key: " + wrong
+        if pem == self._key:
+            return None
         if self._certificate and _identity(self._certificate, pem) is None:
             return _STRANGERS
-        self._key = pem
+        self._keep(self._certificate, pem)
         return None
 
+    def _keep(self, certificate, key):
+        self._store.save(_encoded(certificate, key))
+        self._certificate = certificate
+        self._key = key
+
     def set_ca(self, pem):
-        """Believe what this CA vouches for; what is wrong with it, or None."""
+        """Believe what this CA vouches for; what is wrong with it, or None.
+
+        One that is wrong leaves none: who sent it does not want the one before it.
+        """
         if self._tls is None:
             return _MISSING
+        self._ca = None
         try:
             self._ca = port.tls_session.Trust(pem)
         except ValueError as e:
@@ -80,14 +98,30 @@ class TlsKeys:
             return None
 
     def clear(self):
-        """Forget everything; connections that are there go on."""
-        self._certificate = self._key = self._ca = None
+        """Forget everything; connections that are there go on. Raises OSError."""
+        self._certificate = self._key = b""
+        self._ca = None
         if self._tls:
             self._tls.identity = None
+        self._store.erase()
 
 
 _MISSING = "TLS is not in this firmware"
 _STRANGERS = "TLS key: it does not belong to the certificate"
+
+
+def _encoded(certificate, key):
+    size = bytearray(2)
+    wire.put_u16(size, 0, len(certificate))
+    return bytes(size) + certificate + key
+
+
+def _decoded(data):
+    """(certificate, key), either of which may be empty."""
+    if not data:
+        return b"", b""
+    end = 2 + wire.get_u16(data, 0)
+    return data[2:end], data[end:]
 
 
 def _identity(certificate, key):

@@ -19,7 +19,7 @@ class BusOptions:
     """How to come to a module, and how to talk about it.
 
     `role` is None when any will do. `sim` is the program of a SIM board to start, `state`
-    where that keeps its networks (None: nowhere, after the end). `timeout` is in seconds.
+    where that keeps what it remembers (None: nowhere, after the end). `timeout` is in seconds.
     """
 
     bus_port: int
@@ -90,7 +90,7 @@ _OPTIONS = (
         "--sim-state",
         "state",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Where the SIM board keeps its networks.  [default: a folder that is removed]",
+        help="Where the SIM board keeps what it remembers.  [default: a folder that is removed]",
     ),
     click.option(
         "--role",
