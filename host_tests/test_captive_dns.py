@@ -113,6 +113,23 @@ def test_one_turn_takes_a_bounded_number(server, asker):
         asker.recv(1500)
 
 
+def test_each_datagram_is_told_of(server, asker):
+    """It takes memory, whatever it is."""
+    told = []
+    server.on_active = lambda: told.append(True)
+    for data in (question(), bytes(12)):
+        ask(server, asker, data)
+    server.step(0)
+    assert len(told) == 2
+
+
+def test_more_than_a_question_is_not_read(server, asker):
+    asked = dns.question_bytes(dns.Question(NAME, dns.A, dns.IN))
+    ask(server, asker, dns.message_bytes(7, 0, [asked], [asked * 60], [], []))
+    server.step(0)
+    assert server.bad == 1
+
+
 def test_answers_are_not_answered(server, asker):
     """Two servers would talk to each other for ever."""
     ask(server, asker, question(flags=dns.RESPONSE))

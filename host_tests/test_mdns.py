@@ -482,9 +482,11 @@ def test_names_that_are_none(lan, start, given, name):
 # --- what the network does to us
 
 
-def test_noise_is_counted(lan, web):
+def test_noise_is_counted_and_told_of_as_it_takes_memory(lan, web):
+    told = []
+    web.on_active = lambda: told.append(True)
     lan.ports[0].take(b"\xc0" * 40, ("10.0.0.9", mdns.PORT))
-    assert web.bad == 1
+    assert (web.bad, len(told)) == (1, 1)
 
 
 OWNERS = st.sampled_from([host(b"spinet"), instance(b"spinet"), HTTP, ALL_KINDS, host(b"x")])

@@ -8,7 +8,7 @@ from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
-from spinet import hot, names, sessions, wire
+from spinet import commands, hot, names, sessions, wire
 from spinet import service as service_module
 from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
 from spinet.link import LinkLost
@@ -250,6 +250,24 @@ def test_a_link_that_is_never_idle_puts_a_collection_off_until_headroom_is_used_
         clock.now += 20
         service.run_once()
     assert heap.collected == (garbage == service_module.HEADROOM)
+
+
+@pytest.mark.parametrize("source", ["commands", "datagrams"])
+def test_headroom_is_kept_however_fast_garbage_comes(service, clock, heap, source):
+    """The clock stands still, and each pass has something to do."""
+    service.port.idle = lambda: False
+    most = 0
+    for _ in range(200):
+        heap.used += commands.LITTLE
+        if source == "commands":
+            ask(service, 9)
+        else:
+            service.discovery.announcer.on_active()
+            service.run_once()
+        most = max(most, heap.used - 80000)
+    assert most <= service_module.HEADROOM + commands.LITTLE
+    assert 1 <= heap.collected <= 8  # not for nothing either
+    assert heap.asked <= (40 if source == "commands" else 201)  # each walks through the heap
 
 
 def test_garbage_is_collected_soon_after_the_link_is_idle(service, clock, heap):

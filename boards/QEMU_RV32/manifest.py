@@ -7,6 +7,7 @@ freeze("../../host_tests", ("fake_pins.py", "raw_controller.py"))
 freeze(
     "../../host_tests/vm",
     (
+        "cases_garbage.py",
         "cases_heap.py",
         "cases_link.py",
         "cases_ring.py",

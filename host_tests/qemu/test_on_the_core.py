@@ -8,6 +8,7 @@ CASES = {
     "cases_link": 3,
     "cases_slots": 9,
     "cases_heap": 3,
+    "cases_garbage": 2,
 }
 SLOTS = "import spinet.report as r; r.slots()"
 

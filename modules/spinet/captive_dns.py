@@ -26,7 +26,7 @@ class CaptiveDns:
         self._say = say
         self._text = text
         self._udp_port = udp_port
-        self.on_active = None  # as announcers have it; step() has work only where it polls
+        self.on_active = None  # called when something came; set by discovery
         self._port = None  # None while we are no access point
         self._own = b""
         self.bad = 0  # datagrams that were no questions
@@ -62,8 +62,10 @@ class CaptiveDns:
         return POLL_MS if self._port is not None and self._port.polled() else -1
 
     def _take(self, data, address):
+        if self.on_active:
+            self.on_active()
         try:
-            message = dns.parse(data)
+            message = dns.parse(data, 1)
         except dns.Malformed:
             self.bad += 1
             return

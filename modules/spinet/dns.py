@@ -98,12 +98,12 @@ def _is_fit(octet):
     return 48 <= octet <= 57 or 65 <= octet <= 90 or 97 <= octet <= 122
 
 
-def parse(data):
-    """The message in these bytes. Raises Malformed."""
+def parse(data, most=MAX_RECORDS):
+    """The message in these bytes, of so many questions and records. Raises Malformed."""
     if len(data) < HEADER:
         raise Malformed("short header")
     number, flags, questions, answers, authority, _ = struct.unpack_from(">HHHHHH", data)
-    if questions + answers + authority > MAX_RECORDS:
+    if questions + answers + authority > most:
         raise Malformed("too many records")
     message = Message(number, flags)
     at = HEADER

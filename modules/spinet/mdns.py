@@ -119,7 +119,7 @@ class Responder:
         self._txt = b"".join([bytes((len(text),)) + text for text in txt]) or b"\0"
         self._say = say
         self._open = open_port or _open_port
-        self.on_active = None  # called when step() has something to do; set by discovery
+        self.on_active = None  # called when something came or is to be done; set by discovery
         self._port = None  # None while we are not on the network
         self._base = b""  # the name that was asked for
         self._number = 1  # and how often it was taken already
@@ -289,6 +289,7 @@ class Responder:
     # --- what others say
 
     def _take(self, data, address):
+        self._wake()
         if not self._is_near(port.address_octets(address)):
             return
         try:

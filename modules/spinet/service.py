@@ -12,7 +12,7 @@ import micropython
 from micropython import const
 
 from spinet import hot, port, trace, wire
-from spinet.commands import Commands
+from spinet.commands import LITTLE, MUCH, Commands
 from spinet.connection import ConnectionManager
 from spinet.discovery import Discovery
 from spinet.link import Link, LinkLost
@@ -30,7 +30,7 @@ NEWS_MS = const(200)  # how often the controller is told again of news it has no
 HOUSEKEEPING_MS = const(1000)
 WATCH_MS = const(20)  # how often WiFi is looked at while something is under way there
 GARBAGE = const(16384)  # bytes allocated since the last collection that call for one at idle
-HEADROOM = const(65536)  # and so many for one, idle or not
+HEADROOM = const(65536)  # and so many for one, idle or not: with what one command takes, the most
 
 # Words and reasons, as hot.py has them
 _DONE = const(0)
@@ -113,8 +113,7 @@ class Service:
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
         self._allocated = -1  # heap in use soon after the last collection; -1: not known yet
-        self._littered = False  # there is enough garbage for a collection at idle
-        self._crowded = False  # there is so much that it does not wait for that
+        self._garbage = 0  # bytes of it when last looked at; commands.litter came later, at most
         self._loop = array("I", [0] * (_LOOP + 1))  # what the hot path goes by, and FAR
         self._kit = [None] * hot.KIT
         self._telling = None  # what diagnostics print, step by step; set by _report()
@@ -124,7 +123,7 @@ class Service:
         announcer, captive = board.announcers(self.stack)
         name = self.commands.host_name()
         discovery = Discovery(announcer, captive, self.listeners, self.wlan, name)
-        discovery.on_due = self._note_stale
+        discovery.on_due = self._on_discovery
         self.listeners.on_change = discovery.note_listeners
         self.wlan.on_change = self._on_wifi
         self.commands.on_host_name = discovery.set_host_name
@@ -139,12 +138,18 @@ class Service:
             trace.note(trace.WIFI, trace.NO_SLOT, after, before)
             self.discovery.note_wifi()
 
+    def _on_discovery(self):
+        """A datagram came, or there is something to announce: neither without allocating."""
+        self.commands.litter += MUCH
+        self._note_stale()
+
     def _report(self):
         """The diagnostics command. All of it is long for a UART: a step for each pass of the loop,
         so that the controller's next request is not kept waiting."""
         self._telling = telling(self)
 
     def _tell(self):
+        self.commands.litter += LITTLE
         if not next(self._telling, False):
             self._telling = None
 
@@ -218,7 +223,7 @@ class Service:
             else:
                 resumed = 0
                 self._serve(why)
-                if why == _TIDY and calm and self._may_collect():
+                if self._is_full() or (why == _TIDY and calm and self._may_collect()):
                     self._collect()
                 else:
                     self._tidy(loop[_NOW])
@@ -260,7 +265,10 @@ class Service:
     def _serve_port(self, now):
         """A phase of the controller-clocked link that the hot path left; most need no tidying."""
         if self.port.serve(self.link, now):
-            self._tidy(now)
+            if self._is_full():
+                self._collect()
+            else:
+                self._tidy(now)
         else:
             self._plan(now)  # the next phase has a time-out
 
@@ -275,6 +283,8 @@ class Service:
         """The end of a pass in which anything but bytes has moved, or something was due."""
         manager = self.manager
         self._loop[_STALE] = 0
+        if self.commands.litter >= GARBAGE:
+            self._weigh()
         manager.step_if_due(now)
         if self.tls:
             self.tls.step(now)
@@ -330,7 +340,7 @@ class Service:
         if self._telling:
             return 0
         ms = max(0, HOUSEKEEPING_MS - ticks_diff(now, self._kept))
-        if self._littered or self.wlan.active():
+        if self._garbage >= GARBAGE or self.wlan.active():
             ms = min(ms, WATCH_MS)
         if self.names.asked:
             ms = min(ms, self.names.due_ms(now))
@@ -371,27 +381,34 @@ class Service:
         self.wlan.refresh(now)
         self.listeners.accept_waiting()
         self.board.feed()
+        self._weigh()
+
+    def _weigh(self):
+        """Ask how much garbage there is. This takes a while, as the VM walks through its heap."""
         if port.MICROPYTHON:
             used = gc.mem_alloc()
             if self._allocated < 0:
-                self._allocated = used
-            self._littered = used - self._allocated >= GARBAGE
-            self._crowded = used - self._allocated >= HEADROOM
+                self._allocated = used - self.commands.litter
+            self._garbage = used - self._allocated
+        self.commands.litter = 0
+
+    def _is_full(self):
+        """There may be so much garbage that nothing puts its collection off."""
+        return self._garbage + self.commands.litter >= HEADROOM
 
     def _may_collect(self):
-        """There is garbage, and nobody waits, or it cannot wait."""
-        return self._littered and (self._crowded or self.port.idle())
+        """There is garbage, and no request waits."""
+        return self._garbage >= GARBAGE and self.port.idle()
 
     def _collect(self):
-        """Collect garbage in a pass that does nothing else: what is due has the next one.
+        """Collect garbage, if it can be in a pass that does nothing else: what is due has the next.
 
         To ask how much there is takes a while as well, so that was another pass, and is the next
-        one, where counting begins anew. HEADROOM is the
-        bound on how long a link that is never idle can put this off; gc.threshold() would not do,
+        one, where counting begins anew. What commands allocate is counted until then, by what
+        they take at most, so HEADROOM is kept however fast they come. gc.threshold() would not do,
         as it counts what was given back at once, and collects in whichever pass that is exceeded.
         """
-        self._littered = False
-        self._crowded = False
+        self._garbage = self.commands.litter = 0
         gc.collect()
         self._allocated = -1
         self._kept = ticks_add(self._kept, -HOUSEKEEPING_MS)

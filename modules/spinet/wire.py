@@ -461,6 +461,10 @@ class NetworkStatus:
     """What networkGetStatus tells; encode() knows where it goes. Plain attributes, set by wlan."""
 
     def __init__(self):
+        self.clear()
+
+    def clear(self):
+        """As of a module that is on no network."""
         self.ip = 0  # u32, first octet lowest
         self.netmask = 0
         self.gateway = 0
@@ -472,7 +476,7 @@ class NetworkStatus:
         self.sleep_mode = 1  # 1 none, 2 light, 3 modem
         self.phy_mode = 0  # 1 B, 2 G, 3 N
         self.vcc = 0
-        self.mac = bytes(6)
+        self.mac = b"\0\0\0\0\0\0"
         self.version = b""
         self.ssid = b""
         self.host_name = b""
@@ -482,7 +486,7 @@ class NetworkStatus:
         self.auth = AUTH_UNKNOWN
         self.channel = 0
         self.ht_mode = 0  # 0 HT20, 1 above, 2 below
-        self.ap_mac = bytes(6)
+        self.ap_mac = b"\0\0\0\0\0\0"
 
     def encode(self, message):
         """Write the record into the data phase; returns its size."""

@@ -1,0 +1,98 @@
+"""However fast a controller asks for what allocates, there is never more garbage than HEADROOM and
+what one request takes. The clock stands still: nothing is looked at because its time has come."""
+
+import gc
+
+from cases_heap import MemoryBench
+from heap_scenarios import NoStore, QuietBoard
+
+from spinet import VERSION, commands, service, wire
+
+ROUNDS = 300
+ANY_RATE = (0, 6, 9, 19)  # commands that are asked all the time
+
+
+class FullStore(NoStore):
+    """Remembers what it is told to."""
+
+    def save(self, _data):
+        """Enough."""
+
+    def erase(self):
+        """Enough."""
+
+
+class FullBench(MemoryBench):
+    """A module with as many networks as it can remember."""
+
+    def __init__(self, role):
+        super().__init__(role)
+        self.live = 0
+        self.most = 0
+        for i in range(wire.REMEMBERED_NETWORKS):
+            self.ask(10, self.network_named(i))
+
+    def network_named(self, i):
+        """The length of its record, which is in the request."""
+        name = b"%d of networks with 32 characters" % (100 + i)
+        wire.put_bytes(self.spi.message, wire.DATA, bytes(112), 112)
+        wire.put_bytes(self.spi.message, wire.DATA + 16, name, 32)
+        return 112
+
+    def ask(self, command, length=0):
+        """One request, as soon as the one before is over."""
+        before = gc.mem_alloc()
+        self.transact(command, 0, length, 2048)
+        after = gc.mem_alloc()
+        self.most = max(self.most, after - self.live)
+        if after - before > (commands.LITTLE if command in ANY_RATE else commands.MUCH):
+            raise AssertionError("command %d took %d bytes" % (command, after - before))
+
+
+def fill(_board, status):
+    status.version = VERSION.encode()
+    status.flash_size = 1 << 22
+
+
+ASKED = ((9, 0), (12, 0), (21, 0), (18, 64), (10, 112), (19, 0))
+
+
+def garbage_of(bench):
+    """The most that there was at the end of any request."""
+    gc.collect()
+    bench.live = gc.mem_alloc()
+    bench.most = 0
+    for _ in range(ROUNDS):
+        bench.ask(9)
+    for command, length in ASKED:
+        bench.network_named(0)
+        for _ in range(ROUNDS // 10):
+            bench.ask(command, length)
+    bench.ask(20)
+    bench.passes(50)  # in which the report is printed
+    return bench.most
+
+
+def check_bound(role):
+    kept = service.ticks_ms, QuietBoard.store
+    QuietBoard.store = lambda _board: FullStore()
+    QuietBoard.fill = fill
+    bench = FullBench(role)
+    now = service.ticks_ms()
+    service.ticks_ms = lambda: now
+    bench.service.bind()
+    try:
+        most = garbage_of(bench)
+    finally:
+        service.ticks_ms, QuietBoard.store = kept
+        bench.service.shut()
+    if not 0 < most <= service.HEADROOM + commands.MUCH:
+        raise AssertionError("%d bytes of garbage" % most)
+
+
+def case_garbage_has_a_bound_when_the_module_drives_the_clock():
+    check_bound("module-clocked")
+
+
+def case_garbage_has_a_bound_when_the_controller_does():
+    check_bound("controller-clocked")
