@@ -2,8 +2,10 @@
  * lwIP on this computer, with the options ESP-IDF 5.4 gives it on the chips.
  *
  * Each option names its reason. "IDF" means: the value of ESP-IDF's lwipopts.h with the defaults
- * of its Kconfig; "MicroPython" means: the value of the base sdkconfig of its ESP32 port. What
- * only this computer needs is in the last section.
+ * of its Kconfig; "MicroPython" means: the value of the base sdkconfig of its ESP32 port;
+ * "sdkconfig.chip" means: the value that boards/chip/sdkconfig.chip sets. What both set and is not
+ * the same is listed in host_tests/netconn/test_options.py. What only this computer needs is in the
+ * last section.
  */
 #ifndef SPINET_LWIPOPTS_H
 #define SPINET_LWIPOPTS_H
@@ -25,8 +27,8 @@
 #define MEMP_MEM_MALLOC 1        /* IDF: MEMP_NUM_* pools do not exist */
 #define MEM_ALIGNMENT 8          /* IDF has 4 on 32-bit chips; a pointer's size here */
 #define MEMP_NUM_TCP_PCB 12      /* MicroPython: LWIP_MAX_ACTIVE_TCP, enforced by wrapping memp_malloc */
-#define MEMP_NUM_TCP_PCB_LISTEN 16 /* IDF */
-#define MEMP_NUM_NETCONN 10      /* IDF: LWIP_MAX_SOCKETS; without pools it limits nothing */
+#define MEMP_NUM_TCP_PCB_LISTEN 8 /* sdkconfig.chip; without pools it limits nothing */
+#define MEMP_NUM_NETCONN 24      /* sdkconfig.chip: LWIP_MAX_SOCKETS; the same */
 
 /* ---- IP ----------------------------------------------------------------------------------- */
 
@@ -35,6 +37,7 @@
 #define LWIP_IPV6_MLD 1
 #define IPV6_FRAG_COPYHEADER 1 /* pointers have 64 bits here; lwIP asserts without it */
 #define IP_REASSEMBLY 0 /* IDF */
+#define IP_DEFAULT_TTL 64 /* IDF */
 #define IP_FRAG 1       /* IDF */
 #define LWIP_ICMP 1
 #define LWIP_RAW 1      /* IDF */
@@ -60,7 +63,7 @@
 #define TCP_SYNMAXRTX 12          /* IDF, with its high-speed retransmission */
 #define LWIP_TCP_RTO_TIME 1500    /* IDF; a name of the fork, see tools/fetch_lwip.py */
 #define TCP_TMR_INTERVAL 250      /* IDF */
-#define TCP_MSL 60000             /* IDF: TIME-WAIT is two minutes */
+#define TCP_MSL 5000              /* sdkconfig.chip: TIME-WAIT is ten seconds */
 #define TCP_FIN_WAIT_TIMEOUT 20000 /* IDF */
 #define TCP_LISTEN_BACKLOG 1      /* IDF */
 #define LWIP_TCP_KEEPALIVE 1      /* IDF */
@@ -85,7 +88,7 @@
 
 /* ---- mailboxes; arch/sys_arch.c honours these sizes --------------------------------------- */
 
-#define TCPIP_MBOX_SIZE 32          /* IDF */
+#define TCPIP_MBOX_SIZE 48          /* sdkconfig.chip */
 #define DEFAULT_TCP_RECVMBOX_SIZE 6 /* IDF */
 #define DEFAULT_ACCEPTMBOX_SIZE 6   /* IDF */
 #define DEFAULT_UDP_RECVMBOX_SIZE 6 /* IDF */

@@ -1,0 +1,65 @@
+"""lwIP's options on this computer against those that the chips' images are built with."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SDKCONFIG = ROOT / "boards" / "chip" / "sdkconfig.chip"
+
+# What ESP-IDF's lwipopts.h makes of each name of Kconfig: "" for what is no option of lwIP's.
+OPTION = {
+    "LWIP_MAX_ACTIVE_TCP": "MEMP_NUM_TCP_PCB",
+    "LWIP_MAX_LISTENING_TCP": "MEMP_NUM_TCP_PCB_LISTEN",
+    "LWIP_MAX_SOCKETS": "MEMP_NUM_NETCONN",
+    "LWIP_TCP_SND_BUF_DEFAULT": "TCP_SND_BUF",
+    "LWIP_TCP_WND_DEFAULT": "TCP_WND",
+    "LWIP_TCP_RECVMBOX_SIZE": "DEFAULT_TCP_RECVMBOX_SIZE",
+    "LWIP_TCP_ACCEPTMBOX_SIZE": "DEFAULT_ACCEPTMBOX_SIZE",
+    "LWIP_TCPIP_RECVMBOX_SIZE": "TCPIP_MBOX_SIZE",
+    "LWIP_SO_LINGER": "LWIP_SO_LINGER",
+    "LWIP_TCPIP_CORE_LOCKING": "LWIP_TCPIP_CORE_LOCKING",
+    "LWIP_TCP_MSL": "TCP_MSL",
+    "LWIP_IRAM_OPTIMIZATION": "",
+}
+
+# (the chips', this computer's), and why they may differ.
+DIFFERENT = {
+    "LWIP_TCPIP_CORE_LOCKING": (1, 0),  # the C is tested with both; SIM has the stricter one
+    "LWIP_SO_LINGER": (1, 0),  # only the fork's sources do anything with it that we would see
+    "MEMP_NUM_TCP_PCB": (16, 12),  # what runs with fewer, as on stock images, runs with more
+    "DEFAULT_TCP_RECVMBOX_SIZE": (16, 6),  # the same: a small mailbox is full more often
+    "DEFAULT_ACCEPTMBOX_SIZE": (8, 6),
+}
+
+
+def chips():
+    """{option of lwIP: value} of sdkconfig.chip; a name that OPTION lacks is a KeyError."""
+    lines = [line for line in SDKCONFIG.read_text().splitlines() if line.startswith("CONFIG_LWIP_")]
+    pairs = [line.removeprefix("CONFIG_").split("=") for line in lines]
+    values = {OPTION[name]: {"y": "1", "n": "0"}.get(value, value) for name, value in pairs}
+    return {option: int(value) for option, value in values.items() if option}
+
+
+def here(options):
+    """{option: value} of boards/SIM/lwip/lwipopts.h, as the compiler sees it."""
+    text = '#include "lwipopts.h"\n' + "".join(f"@{option}\n" for option in options)
+    folder = ROOT / "boards" / "SIM" / "lwip"
+    seen = subprocess.run(
+        ["gcc", "-E", "-P", f"-I{folder}", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    expressions = [line[1:] for line in seen.splitlines() if line.startswith("@")]
+    return {option: eval(text) for option, text in zip(options, expressions, strict=True)}
+
+
+@pytest.mark.behaviour("D17")
+def test_what_both_set_is_the_same_but_for_what_is_listed():
+    wanted = chips()
+    found = here(wanted)
+    pairs = {option: (value, found[option]) for option, value in wanted.items()}
+    assert {option: pair for option, pair in pairs.items() if pair[0] != pair[1]} == DIFFERENT
