@@ -149,7 +149,8 @@ def test_what_assembler_and_linker_scripts_define():
 
 def test_what_nm_says():
     text = "a.o:\n00000000 T f\n         U memcpy\n00000004 b state\n00000008 D v\n\nb.o:\n  U f\n"
-    assert symbols.of_nm(text) == ({"f", "v"}, {"memcpy"})
+    text += "         U __real_g\n"
+    assert symbols.of_nm(text) == ({"f", "v"}, {"memcpy", "g"})
 
 
 @pytest.mark.parametrize(

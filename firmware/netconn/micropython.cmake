@@ -10,6 +10,7 @@ target_sources(usermod_netconn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/opening.c
     ${CMAKE_CURRENT_LIST_DIR}/receiving.c
     ${CMAKE_CURRENT_LIST_DIR}/sending.c
+    ${CMAKE_CURRENT_LIST_DIR}/time_wait.c
     ${CMAKE_CURRENT_LIST_DIR}/waiting.c
     ${CMAKE_CURRENT_LIST_DIR}/port_freertos.c
 )
@@ -19,5 +20,8 @@ target_include_directories(usermod_netconn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/../buffer_span
     ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
 )
+
+# What time_wait.c does to lwIP; MicroPython wraps lwIP's memp_malloc in the same way.
+target_link_options(usermod_netconn INTERFACE -Wl,--wrap=tcp_next_iss)
 
 target_link_libraries(usermod INTERFACE usermod_netconn)

@@ -7,6 +7,7 @@
 #include "dying.h"
 #include "lwip/sys.h"
 #include "port.h"
+#include "time_wait.h"
 #include "waiting.h"
 
 #define CLOSE_MS 4000
@@ -24,7 +25,7 @@ int nc_start(const nc_times_t *given) {
     times.connect_ms = or_default(given->connect_ms, CONNECT_MS);
     times.half_open_ms = or_default(given->half_open_ms, HALF_OPEN_MS);
     port_start();
-    return ERR_OK;
+    return time_wait_start();
 }
 
 static void end(entry_t *entry) {
@@ -43,6 +44,7 @@ void nc_stop(void) {
         }
     }
     dying_abort_all();
+    time_wait_stop();
 }
 
 /* ---- addresses, read once while the PCB is there ---- */

@@ -1,5 +1,6 @@
 """Files through the whole system: curl, the virtual printer, the link, the firmware, real TCP."""
 
+import errno
 import hashlib
 import socket
 import struct
@@ -7,6 +8,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from own_port import own_port
 from printer_process import eventually, get, pattern, read_all
 
 MIB = 1024 * 1024
@@ -128,6 +130,35 @@ def test_200_clients_killed_in_mid_transfer_leave_all_slots_free(printer):
     eventually(lambda: alone(printer), "all slots free after 200 killed clients")
     assert all_slots_serve(printer)
     assert not (printer.files / "half.bin").exists()
+
+
+def ask_from(printer, port):
+    """What a client gets that always has this port; the module closes first."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("", port))
+        sock.settimeout(60)
+        eventually(lambda: is_begun(sock, printer), "the client's own last connection has ended")
+        sock.sendall(get("/api/files"))
+        return read_all(sock)
+
+
+def is_begun(sock, printer):
+    """Connect, unless the client's computer has not heard the end of its last connection yet."""
+    try:
+        sock.connect((printer.host, printer.port))
+    except OSError as problem:
+        if problem.errno != errno.EADDRNOTAVAIL:
+            raise
+        return False
+    return True
+
+
+@pytest.mark.behaviour("D17")
+def test_a_client_that_always_has_the_same_port_is_served_each_time(printer):
+    port = own_port()
+    for _ in range(5):
+        assert ask_from(printer, port).startswith(b"HTTP/1.1 200")
 
 
 def test_what_is_no_http_gets_an_answer_and_no_trace(printer):

@@ -106,10 +106,10 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def syn(source, source_port, port, sequence=1000):
+def syn(source, source_port, port, sequence=1000, flags=SYN):
     """An IPv4 packet: a SYN from `source`, which nobody needs to own, to the module."""
     addresses = socket.inet_aton(source) + socket.inet_aton(MODULE)
-    tcp = struct.pack(">HHIIBBHHH", source_port, port, sequence, 0, 5 << 4, SYN, 5840, 0, 0)
+    tcp = struct.pack(">HHIIBBHHH", source_port, port, sequence, 0, 5 << 4, flags, 5840, 0, 0)
     tcp_sum = checksum(addresses + struct.pack(">BBH", 0, 6, len(tcp)) + tcp)
     tcp = tcp[:16] + struct.pack(">H", tcp_sum) + tcp[18:]
     ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0) + addresses

@@ -139,13 +139,16 @@ def is_address(name: str, given: dict[str, str]) -> bool:
 
 
 def of_nm(text: str) -> tuple[set[str], set[str]]:
-    """(defined, needed) of what nm prints of one or more objects."""
+    """(defined, needed) of what nm prints of one or more objects.
+
+    The linker makes the wrapped function of __real_NAME (--wrap), which is NAME itself.
+    """
     defined, needed = set(), set()
     for line in text.splitlines():
         kind, _, name = line.strip().rpartition(" ")
         kind = kind[-1:]
         if kind in ("U", "w"):
-            needed.add(name)
+            needed.add(name.removeprefix("__real_"))
         elif kind in "TDBRVWCG" and kind:
             defined.add(name)
     return defined, needed - defined

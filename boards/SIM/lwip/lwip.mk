@@ -18,4 +18,4 @@ LWIP_PORT_C := $(addprefix $(LWIP_PORT_DIR), clock.c faults.c heap.c stack.c sys
 
 LWIP_CFLAGS := -I$(LWIP_PORT_DIR) -isystem $(LWIP_SOURCE)/src/include \
     -DLWIP_TCPIP_CORE_LOCKING=$(LWIP_CORE_LOCKING)
-LWIP_LDFLAGS := -Wl,--wrap=memp_malloc -Wl,--wrap=memp_free -lpthread
+LWIP_LDFLAGS := -Wl,--wrap=memp_malloc -Wl,--wrap=memp_free -Wl,--wrap=tcp_next_iss -lpthread
