@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import gmqtt.mqtt.constants
 import pytest
 from fake_module import FREE
+from gmqtt.mqtt.protocol import MQTTProtocol
 from own_port import own_port
 from rig import PATIENCE, eventually
 from served import served
@@ -170,9 +171,22 @@ async def test_a_broker_that_is_not_there(tmp_path):
 
 async def test_a_broker_that_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(mqtt, "CONNECT", 0.05)
-    async with broker(silent=True) as (there, port), printing(tmp_path, port) as made:
-        await eventually(lambda: there.connections > 2, "several tries")
+    async with broker(silent=True) as (_there, port), printing(tmp_path, port) as made:
+        await eventually(lambda: made.rig.commands(3) > 2, "several tries")
         assert made.said("MQTT: the broker does not answer")
+
+
+async def test_a_broker_that_is_lost_as_soon_as_it_is_there(tmp_path, monkeypatch):
+    stands = MQTTProtocol.connection_made
+
+    def lost(protocol, transport):
+        stands(protocol, transport)
+        transport.abort()
+
+    monkeypatch.setattr(mqtt, "CONNECT", 0.05)
+    monkeypatch.setattr(MQTTProtocol, "connection_made", lost)
+    async with broker() as (_there, port), printing(tmp_path, port) as made:
+        await eventually(lambda: made.rig.commands(3) > 2, "several tries")
 
 
 async def test_a_broker_whose_name_is_not_known(tmp_path):

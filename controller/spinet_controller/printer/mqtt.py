@@ -42,6 +42,17 @@ for _name in ("gmqtt.mqtt.protocol", "gmqtt.mqtt.handler", "gmqtt.client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
+class _NotYet:
+    """Stands in for the MQTTConnection, which gmqtt makes a turn after the connection stands.
+
+    A connection that is lost or given up before that tells it.
+    """
+
+    @staticmethod
+    def put_package(_package):
+        """There is no session to end."""
+
+
 class ModuleClient(gmqtt.Client):
     """A gmqtt client of one session, whose connection is the module's."""
 
@@ -64,9 +75,15 @@ class ModuleClient(gmqtt.Client):
 
     async def create_connection(self, factory, host, port, ssl):
         """Connect as an event loop would (gmqtt's MQTTConnection calls it)."""
+
+        def made():
+            protocol = factory()
+            protocol.set_connection(_NotYet)
+            return protocol
+
         secure = {"tls": True, "ca": self._broker.ca} if ssl else {}
         return await self._module.create_connection(
-            *(factory, host, port), protocol=Protocol.MQTT, timeout=CONNECT, **secure
+            *(made, host, port), protocol=Protocol.MQTT, timeout=CONNECT, **secure
         )
 
 
