@@ -529,7 +529,10 @@ def test_serve_with_options_that_make_no_sense(options, reason):
 
 
 def test_serve_shows_no_password(tmp_path):
-    secrets = {"SPINET_MQTT_PASSWORD": "mqtt-secret-word", "SPINET_PASSWORD": "wifi-secret-word"}
+    secrets = {
+        "SPINET_MQTT_PASSWORD": "mqtt-\udcffsecret-word",
+        "SPINET_PASSWORD": "wifi-secret-word",
+    }
     with socket.create_server(("127.0.0.1", 0)) as broker:
         running = Run(
             *("serve", "-v", "--port", own_port(), "--files", tmp_path / "files", *ALONE),
@@ -540,7 +543,7 @@ def test_serve_shows_no_password(tmp_path):
         running.until("the printer is at")
         peer, _ = broker.accept()
         with peer:
-            assert b"mqtt-secret-word" in peer.recv(1000)
+            assert b"mqtt-\xffsecret-word" in peer.recv(1000)
         _code, out, err = running.end(signal.SIGINT)
     assert "secret-word" not in out + err
 

@@ -151,14 +151,14 @@ async def test_a_broker_that_goes_is_found_again(tmp_path, end):
 
 async def test_a_refusal_is_told_once_and_tried_again(tmp_path, caplog):
     caplog.set_level("DEBUG")
-    account = {"user": "me", "password": "whisper-only"}
+    account = {"user": "me", "password": b"\xffwhisper-only"}
     async with broker(refuse=135) as (there, port), printing(tmp_path, port, **account) as made:
         await eventually(lambda: there.connections > 3, "several tries")
         assert made.notes == ["MQTT: the broker refused us: Connection Refused: Not authorized"]
         there.refuse = 0
         await eventually(lambda: there.came(SUBSCRIBE), "the session")
         document = json.dumps(await made.report.document())
-    assert b"whisper-only" in there.came(CONNECT)[0]
+    assert b"\xffwhisper-only" in there.came(CONNECT)[0]
     told = [*made.notes, document, caplog.text, repr(plan.Broker("h", 1, **account))]
     assert not [text for text in told if "whisper-only" in text]
 

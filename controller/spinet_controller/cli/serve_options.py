@@ -142,7 +142,7 @@ def _broker(chosen):
         host=host,
         port=port or (MQTT_TLS_PORT if tls else MQTT_PORT),
         user=chosen["mqtt_user"],
-        password=os.environ.get(MQTT_PASSWORD),
+        password=os.environb.get(MQTT_PASSWORD.encode()),
         tls=tls,
         ca=_ca(ca) if ca else None,
     )

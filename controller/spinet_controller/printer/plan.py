@@ -16,7 +16,7 @@ class Broker:
     host: str
     port: int
     user: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: bytes | None = field(default=None, repr=False)
     tls: bool = False
     ca: bytes | None = field(default=None, repr=False)
 
