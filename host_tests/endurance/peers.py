@@ -7,7 +7,7 @@ import time
 
 PROBE_EVERY_S = 0.02
 CONNECT_PATIENCE_S = 120
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Broken(Exception):

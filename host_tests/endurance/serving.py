@@ -18,7 +18,7 @@ from slots import MAX_DATA, Slots, pattern
 from spinet import wire
 
 LONGEST_TURN_S = 0.1  # more is not the module's time: the computer had none for this process
-SETTLE_S = 30  # seconds for everything to have come back at the end
+SETTLE_S = 60  # seconds for everything to have come back at the end
 REST_S = 0.5
 TIME_WAIT_SPEED = 400  # TIME-WAIT is ten seconds of the stack's clock, ARP some minutes
 TURN_MS = 20
