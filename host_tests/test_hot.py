@@ -340,6 +340,32 @@ def test_a_long_transaction_is_not_followed_by_one_that_was_not_asked_for(
     assert firmware.service.link.transactions == before + 2
 
 
+@pytest.mark.behaviour("L5")
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("message", [request(6), request(9), b"\xff" * 12])
+def test_an_edge_within_the_header_is_its_own_requests(monkeypatch, plain, message):
+    """TRANSFER_READY falls later than 10 ms: the next request rises as a look has begun to serve it."""
+    clock = Clock()
+    monkeypatch.setattr(service, "ticks_ms", clock)
+    firmware = Firmware(plain)
+    rig = firmware.rig
+    rig.drops_request = False
+    rig.expect(message)
+    rig.transfer_ready.drive(1, edge_seen=False)
+
+    def rise_again():
+        rig.spi.on_exchange = None
+        rig.transfer_ready.drive(0)
+        rig.transfer_ready.drive(1)
+
+    rig.spi.on_exchange = rise_again
+    clock.now += 10
+    before = firmware.service.link.transactions
+    firmware.service.run(4)
+    # One that the header was not ready for has yet to be served.
+    assert firmware.service.link.transactions == before + (2 if message[0] == 0xFF else 1)
+
+
 @pytest.mark.behaviour("D5")
 def test_what_the_hot_path_gathered_leaves_when_its_time_is_over(monkeypatch):
     firmware, clock = gathering(monkeypatch)

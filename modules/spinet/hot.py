@@ -237,6 +237,8 @@ def turn(kit, passes: int, resumed: int) -> int:
                     return WITHDRAWN
                 cs(0)
                 exchange(tx, rx, 0, _FIRST_PHASE)
+                if header[0] == _VERSION:
+                    signals[EDGE] = 0  # one that came in the meantime is this request's own
                 asked = 1
         elif fast == TARGET:
             phase = signals[PHASE]

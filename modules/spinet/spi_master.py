@@ -13,7 +13,7 @@ from micropython import const
 from spinet import hot
 from spinet.link import StartUp
 from spinet.port import ticks_diff, ticks_ms
-from spinet.wire import FIRST_PHASE, RESPONSE
+from spinet.wire import FIRST_PHASE, FORMAT_VERSION, RESPONSE
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
 # Words and reasons, as hot.py has them
@@ -150,6 +150,8 @@ class SpiMaster:
         link.begin()
         self._cs.value(0)
         self._spi.exchange(link.tx, link.rx, 0, FIRST_PHASE)
+        if link.rx[0] == FORMAT_VERSION:
+            self._signals[_EDGE] = 0  # one that came in the meantime is this request's own
         self.conclude(link)
 
     def conclude(self, link):
