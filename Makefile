@@ -14,6 +14,8 @@ PARALLEL ?=##                   how many of them at the same time
 SEED ?= 1##                     what draws their kinds and ends, the faults of `make transfer`, the traffic of `make soak`
 MIB ?= 64##                     how much `make transfer` sends each way
 TRANSACTIONS ?= 1000000##       how many `make soak` makes
+PAUSES ?= 200##                 how often `make pauses` stops the module
+CONTROLLER ?=##                 whom `make soak` and `make pauses` join it to: strict, rrf
 BENCH_MIB ?= 8##                how much `make bench` moves in each direction
 WORKERS ?= 3##                  how many processes share the tests of `make test`; 0: one after the other
 TEST ?=##                       the test that `make capture` records, as pytest names it
@@ -34,6 +36,8 @@ override PARALLEL := $(strip $(PARALLEL))
 override SEED := $(strip $(SEED))
 override MIB := $(strip $(MIB))
 override TRANSACTIONS := $(strip $(TRANSACTIONS))
+override PAUSES := $(strip $(PAUSES))
+override CONTROLLER := $(strip $(CONTROLLER))
 override BENCH_MIB := $(strip $(BENCH_MIB))
 override WORKERS := $(strip $(WORKERS))
 override TEST := $(strip $(TEST))
@@ -61,7 +65,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
-    churn interrupt transfer soak capture bench rig-packages \
+    churn interrupt transfer soak pauses capture bench rig-packages \
     mpy mip check-idf budget qemu firmware flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
 
@@ -159,6 +163,7 @@ behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run 
 
 # Long runs: each is part of `make test` with smaller numbers.
 ENDURANCE := PYTHONPATH=host_tests $(BIN)/python -m endurance
+JOINED := $(if $(CONTROLLER),--controller $(CONTROLLER))
 CROWD := $(if $(CYCLES),--cycles $(CYCLES)) $(if $(PARALLEL),--parallel $(PARALLEL)) --seed $(SEED)
 
 churn: $(BUILD)/venv/ready rig-packages ## end thousands of connections in every way (CYCLES, PARALLEL, SEED)
@@ -171,8 +176,11 @@ transfer: $(BUILD)/venv/ready rig-packages ## send both ways over a bad wire (MI
 	@$(ENDURANCE) transfer --mib $(MIB) --seed $(SEED)
 
 # Over this computer's own sockets; it needs no root.
-soak: $(SIM_SOCKETS) $(BUILD)/venv/ready ## see whether SIM misses a time-out of the controller's (TRANSACTIONS, SEED, ROLE)
-	@$(ENDURANCE) soak --transactions $(TRANSACTIONS) --seed $(SEED) --role $(ROLE)
+soak: $(SIM_SOCKETS) $(BUILD)/venv/ready ## see whether SIM misses a time-out of the controller's (TRANSACTIONS, SEED, ROLE, CONTROLLER)
+	@$(ENDURANCE) soak --transactions $(TRANSACTIONS) --seed $(SEED) --role $(ROLE) $(JOINED)
+
+pauses: $(SIM_SOCKETS) $(BUILD)/venv/ready ## stop SIM for longer than a controller waits, again and again (PAUSES, SEED, ROLE, CONTROLLER)
+	@$(ENDURANCE) pauses --pauses $(PAUSES) --seed $(SEED) --role $(ROLE) $(JOINED)
 
 capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on the wire, as a pcap file (TEST)
 	@mkdir -p $(BUILD)/captures

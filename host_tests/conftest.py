@@ -27,6 +27,12 @@ from slots import Slots, open_net  # noqa: E402
 def pytest_addoption(parser):
     behaviour_table.add_options(parser)
     parser.addoption(
+        "--controller",
+        choices=("strict", "rrf"),
+        default="strict",
+        help="the controller of tests that run SIM module-clocked: strict, or as a Duet's",
+    )
+    parser.addoption(
         "--pcap", type=Path, metavar="FILE", help="keep the frames between lwIP and its peers"
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from raw_controller import CONTROLLER_CLOCKED, MODULE_CLOCKED, PATIENCE, RawController, request
+from rrf_controller import CONTROLLERS, UNHURRIED
 
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = ROOT / "build" / "sim" / "micropython"
@@ -131,11 +132,17 @@ class Sim(SimProcess):
 
 
 @pytest.fixture
-def start_sim(tmp_path):
-    """start_sim(role, *options) -> Sim; all are ended and looked at."""
+def start_sim(tmp_path, pytestconfig):
+    """start_sim(role, *options) -> Sim; all are ended and looked at.
+
+    `controller` names the one that it is joined to, of CONTROLLERS; by default pytest's option says
+    which one drives no clock.
+    """
     started = []
 
-    def start(role, *options, **popen):
+    def start(role, *options, controller=None, **popen):
+        if role == "module-clocked":
+            popen["controller"] = make_controller(controller or pytestconfig.option.controller)
         started.append(Sim(role, tmp_path, *options, **popen))
         return started[-1]
 
@@ -152,6 +159,13 @@ def sim(request, start_sim):
     started = start_sim(request.param)
     started.power_on()
     return started
+
+
+def make_controller(name):
+    """A controller that waits for as long as a busy computer may take."""
+    controller = CONTROLLERS[name]()
+    controller.patience = UNHURRIED
+    return controller
 
 
 @pytest.fixture

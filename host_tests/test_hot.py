@@ -344,7 +344,7 @@ def test_a_long_transaction_is_not_followed_by_one_that_was_not_asked_for(
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("message", [request(6), request(9), b"\xff" * 12])
 def test_an_edge_within_the_header_is_its_own_requests(monkeypatch, plain, message):
-    """TRANSFER_READY falls later than 10 ms: the next request rises as a look has begun to serve it."""
+    """TRANSFER_READY falls after more than 10 ms: a look has begun to serve the next request."""
     clock = Clock()
     monkeypatch.setattr(service, "ticks_ms", clock)
     firmware = Firmware(plain)

@@ -6,18 +6,34 @@ import pytest
 from own_network import own_network
 from own_port import own_port
 from raw_controller import PATIENCE, listen_or_connect
-from sim_process import TERMINATE, sim, start_sim
+from sim_process import TERMINATE, start_sim
 from test_sim_bus import reset
 
 from spinet.networks import Store
 
-__all__ = ["sim", "start_sim"]
+__all__ = ["start_sim"]
 
 pytestmark = pytest.mark.behaviour("L4")
 
 SECRET = b"plant3d-s3cret"
 CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + SECRET.ljust(64, b"\0")
 LOOPBACK = 0x0100007F
+
+
+@pytest.fixture(
+    params=[
+        ("module-clocked", "strict"),
+        ("controller-clocked", "strict"),
+        ("module-clocked", "rrf"),
+    ],
+    ids=" ".join,
+)
+def sim(request, start_sim):
+    """A module that has booted, in each role and for each controller."""
+    role, controller = request.param
+    started = start_sim(role, controller=controller)
+    started.power_on()
+    return started
 
 
 def news(sim):

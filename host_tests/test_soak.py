@@ -24,9 +24,11 @@ STALL_S = 0.4
 
 
 @pytest.mark.behaviour("L3", stack="sockets")
-@pytest.mark.parametrize("role", ROLES)
-def test_no_time_out_is_missed_with_traffic_repl_and_scans(role):
-    report = soak.run(TRANSACTIONS, 1, role, PATIENCE)
+@pytest.mark.parametrize(
+    ("role", "controller"), [*((role, "strict") for role in ROLES), ("module-clocked", "rrf")]
+)
+def test_no_time_out_is_missed_with_traffic_repl_and_scans(role, controller):
+    report = soak.run(TRANSACTIONS, 1, role, PATIENCE, controller=controller)
     assert report["failures"] == []
     assert report["missed"] == 0
     counts = {name: row["count"] for name, row in report["commands"].items()}

@@ -15,7 +15,7 @@ $(error STACK is sockets or lwip, not '$(STACK)')
 endif
 endif
 
-ifneq ($(filter run sim soak,$(MAKECMDGOALS)),)
+ifneq ($(filter run sim soak pauses,$(MAKECMDGOALS)),)
 ifneq ($(words $(ROLE)) $(filter $(ROLE),$(ROLES)),1 $(ROLE))
 $(error ROLE is module-clocked or controller-clocked, not '$(ROLE)')
 endif
@@ -34,9 +34,13 @@ ifneq ($(filter churn interrupt,$(MAKECMDGOALS)),)
 $(if $(CYCLES),$(call check_number,CYCLES))
 $(if $(PARALLEL),$(call check_number,PARALLEL))
 endif
-ifneq ($(filter soak,$(MAKECMDGOALS)),)
+ifneq ($(filter soak pauses,$(MAKECMDGOALS)),)
 $(call check_number,SEED)
 $(call check_number,TRANSACTIONS)
+$(call check_number,PAUSES)
+ifneq ($(words $(CONTROLLER)) $(filter $(CONTROLLER),strict rrf),$(if $(CONTROLLER),1,0) $(CONTROLLER))
+$(error CONTROLLER is strict or rrf, not '$(CONTROLLER)')
+endif
 endif
 ifneq ($(filter churn interrupt transfer,$(MAKECMDGOALS)),)
 $(call check_number,SEED)

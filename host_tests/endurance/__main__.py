@@ -22,7 +22,7 @@ for folder in ("netconn", "stubs", "../modules"):
 
 from sim_process import ROLES  # noqa: E402  (found through the path above)
 
-from endurance import churn, interrupt, soak, transfer  # noqa: E402
+from endurance import churn, interrupt, pauses, soak, transfer  # noqa: E402
 
 SHOW_EVERY_S = 5
 
@@ -114,8 +114,24 @@ RUNS = {
     ),
     "soak": (
         soak.run,
-        {"transactions": 1000000, "seed": 1, "role": tuple(ROLES), "patience": 1},
+        {
+            "transactions": 1000000,
+            "seed": 1,
+            "role": tuple(ROLES),
+            "patience": 1,
+            "controller": ("strict", "rrf"),
+        },
         "transactions with SIM against the controller's time-outs, times a patience",
+    ),
+    "pauses": (
+        pauses.run,
+        {
+            "pauses": 200,
+            "seed": 1,
+            "controller": ("rrf", "strict"),
+            "role": tuple(ROLES),
+        },
+        "times that SIM is stopped for longer than a controller waits",
     ),
 }
 

@@ -7,6 +7,7 @@ from spinet import wire
 READY_S = 0.1
 FAST_S = 0.1
 STORAGE_S = 0.5
+RESET_S = 15  # of a factory reset
 SHOWN = 10  # so many missed limits are told one by one
 
 # Controllers give these the longer time (link protocol, Transaction).
@@ -15,7 +16,16 @@ STORING = {
     wire.NETWORK_DELETE_SSID,
     wire.NETWORK_CONFIGURE_ACCESS_POINT,
     wire.NETWORK_RETRIEVE_SSID_DATA,
+    wire.NETWORK_ADD_ENTERPRISE_SSID,
 }
+
+
+def limit_s(command):
+    """Seconds from TRANSFER_READY to CS rising, after which a controller gives up."""
+    if command == wire.NETWORK_FACTORY_RESET:
+        return RESET_S
+    return STORAGE_S if command in STORING else FAST_S
+
 
 NAMES = {
     wire.NULL: "null",
@@ -64,11 +74,11 @@ class Stopwatch:
         self.count += 1
         before = self.missed
         self._over = max(
-            ready - READY_S * self._patience, taken - self._limit(command) * self._patience
+            ready - READY_S * self._patience, taken - limit_s(command) * self._patience
         )
         if ready >= READY_S * self._patience:
             self._miss(command, "DATA_READY and CS were high", ready)
-        if taken >= self._limit(command) * self._patience:
+        if taken >= limit_s(command) * self._patience:
             self._miss(command, "CS rose", taken)
         return self.missed - before
 
@@ -78,9 +88,6 @@ class Stopwatch:
             self.unexplained += 1
         if self.missed <= SHOWN:
             self._told[-1] += f"; {text}"
-
-    def _limit(self, command):
-        return STORAGE_S if command in STORING else FAST_S
 
     def _miss(self, command, what, seconds):
         self.missed += 1

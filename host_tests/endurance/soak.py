@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from raw_controller import RawController, listen_or_connect
+from rrf_controller import RrfController
 from sim_process import Sim
 from slots import free_port
 
@@ -47,11 +48,12 @@ CHORES = {
 TRAFFIC = 1000 - sum(CHORES.values())
 
 
-class TimedController(RawController):
-    """A controller with a stopwatch, which keeps no frames: there will be millions."""
+class Timed:
+    """Makes a controller one with a stopwatch, which keeps no frames: there will be millions."""
 
     def __init__(self, patience, console):
         super().__init__()
+        self.patience = patience
         self.stopwatch = Stopwatch(patience)
         self._console = console
         self._module = self._own = Threads(os.devnull)
@@ -86,6 +88,17 @@ class TimedController(RawController):
             "(computed, waited for a processor) in ms: "
             f"the module's threads {module}, ours {own}; the REPL: {self._console.line}",
         )
+
+
+class TimedController(Timed, RawController):
+    """The strict one."""
+
+
+class TimedRrfController(Timed, RrfController):
+    """The one that gives up; what it gives up ends the run."""
+
+
+TIMED = {"strict": TimedController, "rrf": TimedRrfController}
 
 
 class Soak:
@@ -310,7 +323,15 @@ def config(ssid, password=b"long enough", ip=bytes(4)):
     return ip + bytes(12) + ssid.ljust(32, b"\0") + password.ljust(64, b"\0")
 
 
-def run(transactions, seed, role, patience, advance=lambda done: None, expressions=EXPRESSIONS):
+def run(
+    transactions,
+    seed,
+    role,
+    patience,
+    advance=lambda done: None,
+    expressions=EXPRESSIONS,
+    controller="strict",
+):
     """The whole run; a dictionary with what happened and, in `failures`, what should not have.
 
     `patience` multiplies the controller's limits, `expressions` are what the REPL is told.
@@ -318,7 +339,7 @@ def run(transactions, seed, role, patience, advance=lambda done: None, expressio
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         console = stack.enter_context(contextlib.closing(Console(expressions)))
-        sim = start(role, folder, console, patience)
+        sim = start(role, folder, console, TIMED[controller](patience, console))
         stack.callback(sim.end)
         soak = Soak(sim, console, transactions, seed, advance)
         stack.callback(soak.close)
@@ -326,11 +347,11 @@ def run(transactions, seed, role, patience, advance=lambda done: None, expressio
         return report_of(sim, soak, console, role, seed, broken)
 
 
-def start(role, folder, console, patience):
+def start(role, folder, console, controller):
     """SIM with a REPL; a Ctrl-C in our terminal is ours alone."""
     return Sim(
         *(role, folder, "--repl"),
-        controller=TimedController(patience, console),
+        controller=controller,
         script=("-i", "-m", "sim"),
         stdin=console.slave,
         stdout=console.slave,
