@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from raw_controller import PATIENCE
+from raw_controller import CLOCK, CS, PATIENCE, SHIFT, TRANSFER_READY, frame
 from sim_process import BINARY, INTERRUPT, LWIP_BINARY, SimProcess, start_sim
 from test_sim_bus import terminal
 
@@ -111,6 +111,37 @@ def test_an_interrupted_collection_frees_nothing_that_is_in_use(start, binary, c
         interrupt_thread(vm.process.pid, main if collector == "main" else others[-1])
     vm.said("kept")
     assert vm.wait() == 0
+
+
+TAKING = """
+import sim, sys, time
+sim.main(sys.argv[1:])
+taken = 0
+while True:
+    try:
+        print("taken", taken, file=sys.stderr)
+        while True:
+            time.sleep_ms(10)
+    except KeyboardInterrupt:
+        taken += 1
+"""
+
+
+def test_an_interrupted_shift_takes_its_time(start_sim):
+    """At 8000 bit/s 1000 bytes take a second, whatever signals come to the thread that waits."""
+    options = ("--repl", "--sck-hz", "8000")
+    sim = start_sim("controller-clocked", *options, script=("-c", TAKING))
+    sim.power_on()
+    controller = sim.controller
+    controller.pin(TRANSFER_READY, 1)
+    controller.pin(CS, 0)
+    began = time.monotonic()
+    controller.send(frame(CLOCK, 0, bytes(1000)))
+    for number in range(10):
+        sim.said(f"taken {number}")
+        interrupt_thread(sim.process.pid, threads_of(sim.process.pid)[1])
+    controller.until(lambda: controller.frames[-1][0] == SHIFT)
+    assert time.monotonic() - began >= 1
 
 
 # --- Ctrl-C

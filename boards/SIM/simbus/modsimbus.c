@@ -11,7 +11,8 @@
 #include "py/obj.h"
 #include "py/runtime.h"
 
-#include <unistd.h>
+#include <errno.h>
+#include <time.h>
 
 #define NO_CONNECTION (-1)
 
@@ -48,9 +49,11 @@ static void check(bus_obj_t *self, int code) {
 // Whoever clocks has to wait for as long as the bytes take.
 static void shift(bus_obj_t *self) {
     if (self->sck_hz) {
-        useconds_t us = (useconds_t)(self->frames.shifting * 8000000 / (size_t)self->sck_hz);
+        uint64_t ns = self->frames.shifting * 8000000000ULL / (uint64_t)self->sck_hz;
+        struct timespec left = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
         MP_THREAD_GIL_EXIT();
-        usleep(us);
+        while (nanosleep(&left, &left) && errno == EINTR) {
+        }
         MP_THREAD_GIL_ENTER();
     }
     check(self, frames_send(&self->frames));
