@@ -242,6 +242,66 @@ def test_shift_of_another_length(start_sim, n):
     sim.said("as long as its CLOCK")
 
 
+# A module that gives a controller half a second for what it owes.
+IMPATIENT = """
+import sys, virtual_bus
+virtual_bus.PATIENCE_MS = 500
+import sim
+sys.exit(sim.main(sys.argv[1:]))
+"""
+
+
+def given_up(sim):
+    """The module closes the bus, says that a frame was not finished, and comes back."""
+    sim.gone()
+    sim.said("was never finished")
+    sim.power_on()
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.behaviour("L2")
+def test_a_frame_that_is_never_finished_ends_the_connection(start_sim, role, held):
+    sim = start_sim(role, script=("-c", IMPATIENT))
+    sim.power_on()
+    for n in (3, 4, 11):
+        if held:
+            sim.controller.pin(RESET, 0)
+        sim.controller.send(frame(CLOCK, 0, bytes(8))[:n])
+        given_up(sim)
+
+
+@pytest.mark.behaviour("L2")
+def test_an_answer_that_is_never_finished_ends_the_connection(start_sim):
+    sim = start_sim("module-clocked", script=("-c", IMPATIENT))
+    sim.power_on()
+    sim.controller.pin(TRANSFER_READY, 1)
+    sim.controller.until(lambda: sim.controller.frames[-1][0] == CLOCK)
+    sim.controller.send(frame(SHIFT, 0, bytes(8))[:11])
+    given_up(sim)
+
+
+def test_a_controller_may_stand_still_for_20_s(start_sim):
+    """In the middle of a frame, and of a transaction; the connection is the same afterwards."""
+    clocked, clocking = start_sim("module-clocked"), start_sim("controller-clocked")
+    for each in (clocked, clocking):
+        each.power_on()
+    clocked.controller.pin(TRANSFER_READY, 1)
+    clocked.controller.until(lambda: clocked.controller.frames[-1][0] == CLOCK)
+    clocked.controller.pin(TRANSFER_READY, 0)
+    answer = frame(SHIFT, 0, request(0)[:8])
+    low = frame(PIN, TRANSFER_READY, DOWN)
+    clocked.controller.send(answer[:6])
+    clocking.controller.send(low[:4])
+    time.sleep(20)
+    clocked.controller.send(answer[6:])
+    clocking.controller.send(low[4:])
+    clocked.controller.until(lambda: clocked.controller.frames[-1] == (CLOCK, 0, bytes(4)))
+    clocked.controller.send(frame(SHIFT, 0, bytes(4)))
+    for each in (clocked, clocking):
+        status_works(each)
+
+
 # --- transactions
 
 

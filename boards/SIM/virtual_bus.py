@@ -18,9 +18,13 @@ MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)
 
 _RETRY_MS = const(100)
-_PATIENCE_MS = const(5000)  # a controller that takes or gives nothing for so long has died
+_LOOK_MS = const(1000)  # how often a frame that began is looked at while nothing comes
 _IN = const(1)  # poll flag
 _NEVER = const(-1)
+
+# A controller that owes us the answer to a CLOCK or the rest of a frame, or takes nothing, for so
+# long is given up. One that was stopped for less goes on as if nothing had been.
+PATIENCE_MS = 30000
 
 # Why a connection ended.
 _REASONS = {
@@ -35,6 +39,7 @@ _REASONS = {
     simbus.BAD_CLOCK: "virtual bus: CLOCK is for whoever drives SCK, with 1 to 4096 bytes",
     simbus.FOREIGN_HELLO: "virtual bus: HELLO is the module's",
     simbus.UNKNOWN_KIND: "virtual bus: unknown frame kind",
+    simbus.UNFINISHED: "virtual bus: a frame that began was never finished",
 }
 
 
@@ -77,7 +82,7 @@ class VirtualBus:
             time.sleep_ms(_RETRY_MS)
         self.key = self._sock.fileno()
         self._poll.register(self.key, _IN)
-        self._bus.connected(self.key, _PATIENCE_MS, self._version)
+        self._bus.connected(self.key, PATIENCE_MS, self._version)
         return True
 
     def connected(self):
@@ -114,7 +119,7 @@ class VirtualBus:
         """Held in reset: sleep until the controller lets go. Raises LinkLost with the power."""
         self._bus.settle()  # the end of it may have come along with its beginning
         while not self.reset.value():
-            for _ in self._poll.ipoll(-1):
+            for _ in self._poll.ipoll(_LOOK_MS):
                 self.on_ready()
             self._bus.settle()
 

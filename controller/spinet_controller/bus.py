@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
+PATIENCE = 30.0
+"""Seconds for a frame that has begun to be whole, and for a new connection to say HELLO."""
+
 
 class _Wire:
     """The connection of one module; frames out are gathered while frames in are handled.
@@ -44,6 +47,7 @@ class _Wire:
         self._out = []
         self._unsent = b""  # what the system had no room for
         self._handling = False
+        self._overdue = self._loop.call_later(PATIENCE, self._never_finished, "a HELLO")
         self.ended = False  # set by end(); the bus has not yet heard of it
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -65,15 +69,30 @@ class _Wire:
     def _handle(self, count):
         self._handling = True
         try:
-            self._reader.received(count)
+            finished = self._reader.received(count)
         except BusViolation as violation:
             self.end(violation)
         except Exception as error:
             self.end(error)  # half of the frames are handled: nobody could go on from here
             raise
+        else:
+            if self._overdue or self._reader.unfinished:
+                self._watch_unfinished(finished)
         finally:
             self._handling = False
         self._send_gathered()
+
+    def _watch_unfinished(self, finished):
+        """A frame that has begun has its time from then on, however slowly the rest comes."""
+        if finished and self._overdue:
+            self._overdue.cancel()
+            self._overdue = None
+        if self._reader.unfinished and not self._overdue and not self.ended:
+            self._overdue = self._loop.call_later(PATIENCE, self._never_finished, "a frame")
+
+    def _never_finished(self, what):
+        self._overdue = None
+        self.end(BusViolation(f"{what} that was not finished within {PATIENCE:g} s"))
 
     def close(self):
         """Close, and send what waits: the module may need it to end its last transaction."""
@@ -90,6 +109,8 @@ class _Wire:
             return
         self.ended = True
         self._out.clear()
+        if self._overdue:
+            self._overdue.cancel()
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
         self._sock.close()

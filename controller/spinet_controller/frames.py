@@ -65,13 +65,17 @@ class FrameReader:
         self._buffer = bytearray(self.SIZE)
         self._view = memoryview(self._buffer)
         self._filled = 0
+        self.unfinished = False  # a frame has begun and is not whole
 
     def room(self):
         """Give the memory for the next bytes; never empty."""
         return self._view[self._filled :] if self._filled else self._view
 
     def received(self, count):
-        """Take `count` bytes that were put into `room()`; BusViolation at the first bad frame."""
+        """Take `count` bytes that were put into `room()`; BusViolation at the first bad frame.
+
+        True when a frame was among them, or its end.
+        """
         at, size = 0, self._filled + count
         while size - at >= 4:
             kind, arg, length = HEADER.unpack_from(self._buffer, at)
@@ -83,5 +87,7 @@ class FrameReader:
             self._handle(kind, arg, self._buffer[at + 4 : end])
             at = end
         self._filled = size - at
+        self.unfinished = size > at
         if at and self._filled:
             self._buffer[: self._filled] = self._buffer[at:size]
+        return at > 0

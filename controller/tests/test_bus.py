@@ -24,6 +24,7 @@ from rig import eventually, rigged
 from spinet_controller import bus as bus_module
 from spinet_controller.bus import VirtualBus
 from spinet_controller.errors import BusError, BusViolation, LinkError, ModuleLost
+from spinet_controller.frames import PIN_FRAMES, clock_frame
 from spinet_controller.pacing import Pacer
 from spinet_controller.spi_bus import BusListener, Role
 
@@ -221,6 +222,53 @@ async def test_hello_comes_first_and_is_right(bus, frame, rule):
     await eventually(lambda: bus.listener.lost, "the loss")
     assert rule in str(bus.listener.lost[0])
     assert not bus.present
+
+
+@pytest.mark.parametrize("sent", [b"", b"\4", struct.pack("<BBH", HELLO, 0, 3) + b"2."])
+async def test_a_connection_that_never_says_hello_is_ended(bus, caplog, monkeypatch, sent):
+    monkeypatch.setattr(bus_module, "PATIENCE", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", bus.port)
+    writer.write(sent)
+    await eventually(lambda: bus.listener.lost, "the loss")
+    assert await reader.read() == b""
+    writer.close()
+    assert "a HELLO that was not finished within 0.1 s" in caplog.text
+    monkeypatch.undo()
+    await plugged(bus)
+
+
+@pytest.mark.parametrize("n", [1, 4, 11])
+async def test_a_frame_that_is_never_finished_ends_the_connection(bus, caplog, monkeypatch, n):
+    """However slowly the rest of it comes."""
+    fake = await plugged(bus)
+    monkeypatch.setattr(bus_module, "PATIENCE", 0.1)
+    whole = clock_frame(bytes(4096))
+    fake.transport.write(whole[:n])
+    for byte in whole[n:]:
+        if fake.lost.done():
+            break
+        await asyncio.sleep(0.01)
+        fake.transport.write(bytes([byte]))
+    assert "a frame that was not finished within 0.1 s" in caplog.text
+
+
+async def test_a_frame_in_pieces_has_its_time_from_its_first_byte(bus):
+    fake = await plugged(bus)
+    wire = bus._wire
+    assert wire._overdue is None
+    low = PIN_FRAMES[DATA_READY, 0]
+    fake.transport.write(low[:2])
+    await eventually(lambda: wire._overdue, "the beginning")
+    began = wire._overdue
+    fake.transport.write(low[2:4])
+    await eventually(lambda: wire._reader._filled == 4, "more of it")
+    assert wire._overdue is began
+    fake.transport.write(low[4:] + low[:1])
+    await eventually(lambda: not bus.data_ready, "its end")
+    assert began.cancelled()
+    assert wire._overdue is not began
+    fake.transport.write(low[1:])
+    await eventually(lambda: wire._overdue is None, "the end of the next")
 
 
 async def test_a_shift_of_another_length_than_its_clock(bus):

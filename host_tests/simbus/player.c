@@ -1,9 +1,10 @@
 // Plays the module's side of the virtual bus over a socket pair, for a test that says what the
 // controller sends and in which pieces.
 //
-//     player ROLE LENGTH <pieces
-// Each piece is a length, u16, and its bytes. LENGTH bytes are clocked or armed, all 0x5a. Out go
-// a line for each frame that was handled, and at the end what was clocked in and what we sent.
+//     player ROLE LENGTH PATIENCE_MS <pieces
+// Each piece is a length, u16, and its bytes; one without any is a pause for longer than PATIENCE_MS.
+// LENGTH bytes are clocked or armed, all 0x5a. Out go a line for each frame that was handled, and at
+// the end what was clocked in and what we sent.
 
 #include "frames.h"
 
@@ -13,8 +14,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define PATIENCE_MS (100)
 
 static frames_t frames;
 static uint8_t tx[LONGEST_SHIFT], rx[LONGEST_SHIFT];
@@ -68,13 +67,14 @@ static void handle_all(size_t length) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3 || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
+    if (argc != 4 || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
         return 2;
     }
     size_t length = (size_t)atoi(argv[2]);
+    int patience_ms = atoi(argv[3]);
     memset(tx, 0x5a, sizeof(tx));
     frames.role = atoi(argv[1]);
-    frames_connected(&frames, ends[0], PATIENCE_MS);
+    frames_connected(&frames, ends[0], patience_ms);
     frames_power_cycle(&frames);
     transfer_t transfer = { .tx = tx, .rx = rx, .length = length };
     if (frames.role == CONTROLLER_CLOCKED) {
@@ -87,6 +87,10 @@ int main(int argc, char **argv) {
         size_t n = (size_t)(size[0] | size[1] << 8);
         if (fread(piece, 1, n, stdin) != n || write(ends[1], piece, n) != (ssize_t)n) {
             return 2;
+        }
+        if (n == 0) {
+            usleep((useconds_t)patience_ms * 1000 + 1000);
+            handle_all(length);
         }
         while (waits()) {
             stop_at_error(frames_receive(&frames), length);

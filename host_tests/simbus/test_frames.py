@@ -22,6 +22,9 @@ FILL = b"\x5a"
 HANDLED, CLOCKED, EDGE = 1, 2, 3
 TOO_LONG, BAD_PIN, FOREIGN_PIN = -4, -5, -6
 UNASKED_SHIFT, SHIFT_LENGTH, BAD_CLOCK, FOREIGN_HELLO, UNKNOWN_KIND = -7, -8, -9, -10, -11
+UNFINISHED = -12
+
+UNHURRIED_MS = 600_000
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +38,14 @@ def player(tmp_path_factory):
     return program
 
 
-def play(player, role, length, pieces):
-    """(codes, bytes clocked in, bytes sent) of the C core."""
+def play(player, role, length, pieces, patience_ms=UNHURRIED_MS):
+    """(codes, bytes clocked in, bytes sent) of the C core; an empty piece outlasts its patience."""
     told = b"".join(struct.pack("<H", len(piece)) + piece for piece in pieces)
     done = subprocess.run(
-        [player, str(role), str(length)], input=told, capture_output=True, timeout=60
+        [player, str(role), str(length), str(patience_ms)],
+        input=told,
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr.decode()
     *codes, rx, sent = done.stdout.decode().splitlines()
@@ -158,3 +164,20 @@ def test_whatever_comes_in_whatever_pieces(player, role, length, frames, places,
     expected = Model(role, length).run(stream)
     assert codes == expected[0]
     assert (rx.hex(), sent.hex()) == (expected[1].hex(), expected[2].hex())
+
+
+@pytest.mark.parametrize("role", [MODULE, CONTROLLER])
+@pytest.mark.parametrize("n", [1, 3, 4, 4 + LONGEST - 1])
+def test_a_frame_that_is_never_finished(player, role, n):
+    """It is given up wherever it breaks off; how long nothing came before it does not count."""
+    pin = frame(PIN, TRANSFER_READY, b"\1")
+    begun = frame(CLOCK, 0, bytes(LONGEST))[:n]
+    assert play(player, role, 0, [pin, b"", begun], 1)[0] == [EDGE]
+    assert play(player, role, 0, [pin, begun, b""], 1)[0] == [EDGE, UNFINISHED]
+    assert play(player, role, 0, [pin + begun, b"", begun], 1)[0] == [EDGE, UNFINISHED]
+
+
+def test_a_frame_that_comes_byte_by_byte_is_given_up_as_well(player):
+    begun = [b"\2", b"\0", b"\2", b"\0", b"x"]
+    pieces = [piece for byte in begun for piece in (byte, b"")]
+    assert play(player, CONTROLLER, 0, pieces, 1)[0] == [UNFINISHED]

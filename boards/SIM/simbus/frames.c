@@ -7,10 +7,17 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 enum { PIN = 1, CLOCK, SHIFT, HELLO };
 
 static int patience_ms;
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
 
 // --- out
 
@@ -28,11 +35,14 @@ static void put_pin(frames_t *frames, int pin, int level) {
     *put_header(frames, PIN, pin, 1) = (uint8_t)level;
 }
 
+// Signals end no wait, nor do they begin it anew.
 static bool room_comes(int fd) {
     struct pollfd wanted = { .fd = fd, .events = POLLOUT };
-    int ready;
+    int64_t until = now_ms() + patience_ms;
+    int ready, left;
     do {
-        ready = poll(&wanted, 1, patience_ms);
+        left = (int)(until - now_ms());
+        ready = left > 0 ? poll(&wanted, 1, left) : 0;
     } while (ready < 0 && errno == EINTR);
     return ready > 0;
 }
@@ -96,6 +106,7 @@ void frames_connected(frames_t *frames, int fd, int patience) {
     patience_ms = patience;
     frames->fd = fd;
     frames->in_start = frames->in_end = 0;
+    frames->begun = false;
     frames->levels[TRANSFER_READY] = 0; // as on a board without power
     frames->levels[CS] = 1;
     frames->levels[RESET] = 1;
@@ -123,13 +134,14 @@ static void make_room(frames_t *frames) {
 }
 
 static int receive(frames_t *frames, int flags, int when_none) {
+    int64_t until = flags & MSG_DONTWAIT ? 0 : now_ms() + patience_ms;
     ssize_t got;
     make_room(frames);
     do {
         got = recv(frames->fd, frames->in + frames->in_end, sizeof(frames->in) - frames->in_end,
             MSG_NOSIGNAL | flags);
-    } while (got < 0 && errno == EINTR);
-    if (got < 0 && errno == EAGAIN) {
+    } while (got < 0 && errno == EINTR && now_ms() < until);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return when_none;
     }
     if (got <= 0) {
@@ -144,7 +156,19 @@ int frames_receive(frames_t *frames) {
 }
 
 int frames_await(frames_t *frames) {
-    return receive(frames, 0, NOT_CLOCKED);
+    return receive(frames, 0, frames->begun ? UNFINISHED : NOT_CLOCKED);
+}
+
+int frames_overdue(frames_t *frames) {
+    if (frames->in_end == frames->in_start || frames_waiting(frames)) {
+        frames->begun = false;
+    } else if (!frames->begun) {
+        frames->begun = true;
+        frames->begun_ms = now_ms();
+    } else if (now_ms() - frames->begun_ms >= patience_ms) {
+        return UNFINISHED;
+    }
+    return 0;
 }
 
 static size_t payload_length(const uint8_t *frame) {
@@ -210,8 +234,9 @@ static int on_clock(frames_t *frames, const uint8_t *payload, size_t length) {
 
 int frames_next(frames_t *frames) {
     if (!frames_waiting(frames)) {
-        return NO_FRAME;
+        return frames_overdue(frames) ? UNFINISHED : NO_FRAME;
     }
+    frames->begun = false;
     const uint8_t *frame = frames->in + frames->in_start;
     const uint8_t *payload = frame + FRAME_HEADER;
     size_t length = payload_length(frame);

@@ -191,10 +191,12 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_power_cycle_obj, bus_power_cycle);
 
 /* ---- Bus: a source of the stack's wait() ---- */
 
-// before_wait(): send what was held; True while a whole frame is here that was not handled
+// before_wait(): send what was held, end a connection that owes the rest of a frame for too long;
+// True while a whole frame is here that was not handled
 static mp_obj_t bus_before_wait(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     check(self, frames_send(&self->frames));
+    check(self, frames_overdue(&self->frames));
     return mp_obj_new_bool(frames_waiting(&self->frames));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(bus_before_wait_obj, bus_before_wait);
@@ -329,6 +331,7 @@ static const mp_rom_map_elem_t simbus_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_BAD_CLOCK), MP_ROM_INT(BAD_CLOCK) },
     { MP_ROM_QSTR(MP_QSTR_FOREIGN_HELLO), MP_ROM_INT(FOREIGN_HELLO) },
     { MP_ROM_QSTR(MP_QSTR_UNKNOWN_KIND), MP_ROM_INT(UNKNOWN_KIND) },
+    { MP_ROM_QSTR(MP_QSTR_UNFINISHED), MP_ROM_INT(UNFINISHED) },
 };
 static MP_DEFINE_CONST_DICT(simbus_globals, simbus_globals_table);
 
