@@ -9,7 +9,7 @@ import errno
 import logging
 import socket
 
-from spinet_controller.errors import BusError, BusViolation, ModuleLost
+from spinet_controller.errors import BusError, BusViolation, ModuleLost, PowerLost
 from spinet_controller.frames import (
     CLOCK,
     HELLO,
@@ -407,7 +407,9 @@ def _listen_failed(port, error):
 def _as_loss(error):
     if isinstance(error, ModuleLost):
         return error
-    broken = isinstance(error, BusError)
-    lost = ModuleLost(str(error) if broken else "the module closed the bus (power lost)")
+    if isinstance(error, BusError):
+        lost = ModuleLost(str(error))
+    else:
+        lost = PowerLost("the module closed the bus (power lost)")
     lost.__cause__ = error
     return lost

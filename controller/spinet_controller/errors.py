@@ -22,6 +22,10 @@ class ModuleLost(SpinetError, ConnectionResetError):
     """The module lost power, was reset or broke the bus; whatever it held is gone."""
 
 
+class PowerLost(ModuleLost):
+    """The module lost power, or the bus to it broke; it comes back when it can."""
+
+
 class LinkError(SpinetError):
     """A transaction did not end well; nothing is known of its effect."""
 

@@ -4,7 +4,9 @@
 Started as a SIM board is: `fake_sim.py -m sim --port N --role ROLE --state DIR`. The
 environment variable FAKE_SIM makes it misbehave: `dies` (after it has started), `mute` (never
 connects), `stubborn` (ignores SIGTERM), `hangs` (stops answering once it listens), `roams` (loses
-its network once it listens, for the first time).
+its network once it listens, for the first time), `returns` (at SIGUSR1 it leaves the bus and comes
+back, as one does whose controller stood still for too long), `leaves` (at SIGUSR1 it leaves the bus
+and stays away).
 """
 
 import argparse
@@ -119,7 +121,7 @@ class Network:
         firmware._listen = self._listen
         firmware.outgoing = self._outgoing
         firmware._join = self._joined
-        firmware.stopped = self._stopped
+        firmware.stopped = self.stopped
         for slot in firmware.slots:
             slot.peer = None
             self._watch(slot)
@@ -150,7 +152,8 @@ class Network:
     def _joined(self, _ssid):
         self._firmware.tell(b"", state=4)
 
-    def _stopped(self):
+    def stopped(self):
+        """networkStop, or the end of the power."""
         for server in self._servers.values():
             if server:
                 server.close()
@@ -242,6 +245,17 @@ def arguments():
     return parser.parse_args()
 
 
+async def powered(options):
+    """A module that has joined the bus, and its network."""
+    module = FakeModule(ROLES[options.role])
+    network = Network(module.firmware)
+    # What the tests' own environment says, as bytes.
+    name = os.environb.get(b"FAKE_SIM_SSID", b"Workshop")
+    module.firmware.networks.append(bytes(16) + name.ljust(96, b"\0"))
+    module.firmware.in_reach = name
+    return await module.plug_in(options.port), network
+
+
 async def main(options):
     mood = os.environ.get("FAKE_SIM")
     if mood == "stubborn":
@@ -249,18 +263,19 @@ async def main(options):
     print("fake-sim: starting", flush=True)
     if mood == "mute":
         await asyncio.sleep(60)
-    module = FakeModule(ROLES[options.role])
-    Network(module.firmware)
-    # What the tests' own environment says, as bytes.
-    name = os.environb.get(b"FAKE_SIM_SSID", b"Workshop")
-    module.firmware.networks.append(bytes(16) + name.ljust(96, b"\0"))
-    module.firmware.in_reach = name
-    await module.plug_in(options.port)
+    module, network = await powered(options)
+    if mood in ("returns", "leaves"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, module.unplug)
     if mood == "dies":
         print("fake-sim: my last words", file=sys.stderr)
         sys.exit(3)
     await module.lost
-    if mood == "stubborn":
+    while mood == "returns":
+        network.stopped()
+        await asyncio.sleep(0.1)  # a place that is not free yet is asked for again
+        module, network = await powered(options)
+        await module.lost
+    if mood in ("stubborn", "leaves"):
         await asyncio.sleep(60)
     if module.violations:
         print(f"fake-sim: {module.violations}", file=sys.stderr)

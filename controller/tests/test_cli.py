@@ -677,6 +677,18 @@ def test_serve_goes_on_when_the_module_comes_back(tmp_path):
     assert second.wait(PATIENCE) == 0
 
 
+@pytest.mark.parametrize("mood", ["returns", "leaves"])
+def test_serve_waits_for_a_module_of_its_own_whose_program_lives(mood, tmp_path):
+    running = Run("serve", "--port", own_port(), "--files", tmp_path / "files", *ALONE, mood=mood)
+    running.until("the printer is at")
+    (module,) = left_over()
+    os.kill(int(module), signal.SIGUSR1)
+    running.until("waiting for the module to come back", "stderr")
+    if mood == "returns":
+        running.until("the printer is at")
+    assert running.end(signal.SIGINT) == (130, "", "")
+
+
 def wait_for_listener(port):
     """Return once somebody listens, without connecting to it."""
     wanted = f"0100007F:{port:04X} 00000000:0000 0A"

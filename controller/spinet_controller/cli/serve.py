@@ -11,7 +11,7 @@ from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.serve_options import service_options
 from spinet_controller.cli.session import first, note, run
 from spinet_controller.cli.showing import show_json, show_pairs
-from spinet_controller.errors import LinkError, ModuleLost, SpinetError
+from spinet_controller.errors import LinkError, ModuleLost, PowerLost, SpinetError
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig, shown
@@ -75,13 +75,17 @@ class Serving:
         self._was_joined = False
 
     async def serve(self, session, store):
-        """Serve until cancelled; only a module that we started is not waited for again."""
+        """Serve until cancelled; a module that is lost is waited for again.
+
+        One that we started is so only when it lost its power: where its program hangs or breaks a
+        rule, nobody else starts another.
+        """
         await session.boot(self._options.timeout)
         while True:
             try:
                 await session.attend(self._serve_module(session.module, store))
             except (ModuleLost, LinkError) as lost:
-                if session.sim:
+                if session.sim and not isinstance(lost, PowerLost):
                     raise
                 await _returned(session, lost)
 

@@ -63,11 +63,10 @@ class Session:
             raise
 
     async def _raise_last_words(self):
-        """A program that died says more than the bus that it left."""
-        if self.sim:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
-                    raise await self.sim.ended()
+        """A program that died says more than the bus that it left; one that lives comes back."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                await first(self.module.link.came(), self.sim.ended())
 
 
 async def first(work, watcher):
