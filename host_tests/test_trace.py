@@ -1,6 +1,7 @@
 """The event trace: what is recorded, and what can be read of it while it is written."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from fake_board import Bench, FakeBoard
@@ -260,6 +261,7 @@ def test_diagnostics_prints_it_a_line_at_a_time(ring, capsys, monkeypatch):
 
         _report = service_module.Service._report
         _tell = service_module.Service._tell
+        commands = SimpleNamespace(litter=0)
 
     parts = (lambda service: print("one"), lambda service: print("two"))
     monkeypatch.setattr(report, "_PARTS", parts)
