@@ -137,7 +137,7 @@ repl: $(BUILD)/venv/ready ## open the REPL of a board, which goes on serving (PO
 # The watchdog is given an hour, as nobody feeds it meanwhile; the reset ends that.
 deploy: $(BUILD)/venv/ready ## copy modules/spinet to a running board, in front of the image's (PORT)
 	@$(ON_BOARD) exec "import machine; machine.WDT(timeout=3600000)" \
-	    fs cp -r modules/spinet : reset
+	    fs cp -r modules/spinet : + reset
 
 monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
 	@exec $(BIN)/python -m serial.tools.miniterm --raw $(PORT) 115200

@@ -7,13 +7,15 @@ from cases_heap import MemoryBench
 
 from spinet import service
 
-BENCH = None  # the service with its peers and its controller; set by begin()
+BENCH = None  # the service with its peers and its controller; set by begin(), as is
+BOARD = None  # the service's board, under the name that a chip has for it
 
 
 def begin(role="module-clocked"):
     """Boot the firmware; the REPL's reports show it from now on."""
-    global BENCH
+    global BENCH, BOARD
     BENCH = MemoryBench(role)
+    BOARD = BENCH.board
     service.current = BENCH.service
     return BENCH
 

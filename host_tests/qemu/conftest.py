@@ -18,10 +18,12 @@ LINES = ["-nographic", "-monitor", "null", "-serial", "pty"]
 class Emulator:
     """One emulated core, its serial port a pseudo-terminal; end() is the power switch."""
 
+    options = (*MACHINE, *LINES)
+
     def __init__(self):
         assert IMAGE.exists(), "the image for the emulated core is not built: make qemu"
         self._process = subprocess.Popen(
-            ["qemu-system-riscv32", *MACHINE, *LINES, "-kernel", str(IMAGE)],
+            ["qemu-system-riscv32", *self.options, "-kernel", str(IMAGE)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

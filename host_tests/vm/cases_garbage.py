@@ -6,7 +6,7 @@ import gc
 from cases_heap import MemoryBench
 from heap_scenarios import NoStore, QuietBoard
 
-from spinet import VERSION, commands, service, wire
+from spinet import commands, service, wire
 
 ROUNDS = 300
 ANY_RATE = (0, 6, 9, 19)  # commands that are asked all the time
@@ -49,11 +49,6 @@ class FullBench(MemoryBench):
             raise AssertionError("command %d took %d bytes" % (command, after - before))
 
 
-def fill(_board, status):
-    status.version = VERSION.encode()
-    status.flash_size = 1 << 22
-
-
 ASKED = ((9, 0), (12, 0), (21, 0), (18, 64), (10, 112), (19, 0))
 
 
@@ -75,8 +70,7 @@ def garbage_of(bench):
 
 def check_bound(role):
     kept = service.ticks_ms, QuietBoard.store
-    QuietBoard.store = lambda _board: FullStore()
-    QuietBoard.fill = fill
+    QuietBoard.store = lambda *_: FullStore()
     bench = FullBench(role)
     now = service.ticks_ms()
     service.ticks_ms = lambda: now

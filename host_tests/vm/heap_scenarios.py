@@ -8,7 +8,7 @@ allocating too. Anything that asks for memory raises MemoryError, and the trace 
 import micropython
 from radio import SimRadio
 
-from spinet import hot, wire
+from spinet import VERSION, hot, port, wire
 from spinet.discovery import Silent
 from spinet.networks import Network
 from spinet.port import ticks_diff, ticks_ms
@@ -115,8 +115,8 @@ class QuietBoard:
         return self.network.stack()
 
     def link_port(self):
-        port = SpiSlave if self.role == "controller-clocked" else SpiMaster
-        return port(self.spi, self.cs, self.data_ready, self.transfer_ready)
+        made = SpiSlave if self.role == "controller-clocked" else SpiMaster
+        return made(self.spi, self.cs, self.data_ready, self.transfer_ready)
 
     def radio(self):
         return SimRadio(self.network)
@@ -127,8 +127,17 @@ class QuietBoard:
     def announcers(self, _stack):
         return Silent(), Silent()
 
+    def fill(self, status):
+        """As of a board of 4 MiB."""
+        status.version = VERSION.encode()
+        status.flash_size = 4 << 20
+        status.free_heap = port.heap_free()
+
     def feed(self):
-        """No watchdog."""
+        """No watchdog,"""
+
+    def relax(self):
+        """so nothing that has to be told of a pause."""
 
 
 class Bench:
