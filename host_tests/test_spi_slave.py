@@ -140,6 +140,31 @@ def test_edge_seen_after_its_own_header_is_no_new_beginning(rig):
     assert rig.decode(shifted + rig.target.clock(message[8:12]))[2] == 168
 
 
+@pytest.mark.behaviour("L5")
+@pytest.mark.parametrize("message", [request(0), request(9), request(18, data=bytes(64))])
+def test_link_that_was_late_heals_though_no_edge_comes(rig, message):
+    """The controller gave up behind its header and left TRANSFER_READY high; the answer came late.
+
+    Its next requests make no edge, and meet what was armed for the one before.
+    """
+    rig.transfer_ready.drive(1)
+    rig.cs.drive(0)
+    rig.target.clock(message[:8])
+    rig.cs.drive(1)
+    rig.serve()
+    for _ in range(3):
+        rig.cs.drive(0)
+        answered = rig.target.clock(request(9)[:8])[0] == 0x3E
+        if answered:
+            break
+        rig.cs.drive(1)
+        rig.serve()
+    assert answered
+    rig.serve()
+    shifted = rig.target.clock(request(9)[8:12])
+    assert int.from_bytes(shifted, "little") == 168
+
+
 def test_time_out_holds_for_each_phase_from_its_arming(rig):
     rig.transfer_ready.drive(1)
     rig.phase(request(9)[:8])
