@@ -64,7 +64,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
-.PHONY: help setup build mpy-cross run sim test lint format behaviours stack-packages \
+.PHONY: help setup build mpy-cross run sim test tsan lint format behaviours stack-packages \
     churn interrupt transfer soak pauses capture bench rig-packages \
     mpy mip check-idf budget qemu firmware flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
@@ -156,6 +156,13 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 	@echo "Formatting the Python sources"
 	@$(BIN)/ruff check --select I --fix-only --quiet
 	@$(BIN)/ruff format --quiet
+
+# Without a random address space, which ThreadSanitizer does not bear with many kernels' settings.
+tsan: $(BUILD)/venv/ready rig-packages ## run the tests of firmware/netconn with ThreadSanitizer (as root)
+	@echo "Running the tests of firmware/netconn with ThreadSanitizer"
+	@NETCONN_SANITIZE=thread NETCONN_CHURN=400 \
+	    TSAN_OPTIONS="suppressions=$(CURDIR)/host_tests/netconn/tsan.supp" \
+	    setarch -R $(BIN)/python -m pytest host_tests/netconn --numprocesses $(WORKERS) --no-loadscope-reorder
 
 behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"

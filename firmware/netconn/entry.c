@@ -51,6 +51,7 @@ entry_t *entry_free_one(void) {
 static void clear(entry_t *entry) {
     entry->conn = NULL;
     entry->unread = NULL;
+    entry->fin_fetched = false;
     entry->uncredited = 0;
     entry->linger_s = -1;
     entry->events = 0;

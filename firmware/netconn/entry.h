@@ -35,6 +35,7 @@ typedef struct {
     struct netconn *conn;
     uint32_t generation;
     struct pbuf *unread;   /* chain fetched from the receive mailbox */
+    bool fin_fetched;      /* nothing more comes out of the receive mailbox */
     int uncredited;        /* read, but the window not yet opened for it */
     int linger_s;          /* negative: the core's close_ms */
     uint32_t started_ms;   /* when connecting began */

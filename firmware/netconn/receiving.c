@@ -23,13 +23,16 @@ static void append(entry_t *entry, struct pbuf *data) {
 }
 
 /* Empties the mailbox. Once the FIN was fetched the netconn is not asked again: the next call would
- * shut its receive side. */
+ * shut its receive side. lwIP's own note of it stands among flags that its thread changes. */
 static void pull(entry_t *entry) {
-    struct netconn *conn = entry->conn;
     struct pbuf *data;
-    while (!netconn_is_flag_set(conn, NETCONN_FIN_RX_PENDING) &&
-           netconn_recv_tcp_pbuf_flags(conn, &data, LOOK_ONLY) == ERR_OK) {
-        append(entry, data);
+    err_t error = ERR_OK;
+    while (!entry->fin_fetched && error == ERR_OK) {
+        error = netconn_recv_tcp_pbuf_flags(entry->conn, &data, LOOK_ONLY);
+        entry->fin_fetched = error == ERR_CLSD;
+        if (error == ERR_OK) {
+            append(entry, data);
+        }
     }
 }
 

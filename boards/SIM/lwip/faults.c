@@ -54,7 +54,10 @@ void faults_link_down(bool down) {
 }
 
 uint32_t faults_lost(void) {
-    return lost;
+    pthread_mutex_lock(&mutex);
+    uint32_t frames = lost;
+    pthread_mutex_unlock(&mutex);
+    return frames;
 }
 
 static bool is_ipv4(const uint8_t *frame, size_t length) {

@@ -9,6 +9,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ struct held_frame {
 static int tap_fd = -1;
 static int wake_fd = -1; /* eventfd: a frame was held, or the thread shall end */
 static pthread_t reader;
-static volatile bool running;
+static atomic_bool running;
 static struct netif *tap;
 static pthread_mutex_t held_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct held_frame *held; /* sorted by `due` */
@@ -91,17 +92,17 @@ static void insert_held(struct held_frame *frame) {
 
 static void hold(enum fault_way way, const uint8_t *bytes, uint16_t length, uint16_t ms) {
     uint64_t one = 1;
-    struct held_frame *frame = held_count < HELD_MAX ? malloc(sizeof(*frame) + length) : NULL;
-    if (frame == NULL) {
-        return;
-    }
-    *frame = (struct held_frame){.due = in_ms(ms), .way = way, .length = length};
-    memcpy(frame->bytes, bytes, length);
     pthread_mutex_lock(&held_mutex);
-    insert_held(frame);
+    bool has_place = running && held_count < HELD_MAX;
+    struct held_frame *frame = has_place ? malloc(sizeof(*frame) + length) : NULL;
+    if (frame != NULL) {
+        *frame = (struct held_frame){.due = in_ms(ms), .way = way, .length = length};
+        memcpy(frame->bytes, bytes, length);
+        insert_held(frame);
+        ssize_t told = write(wake_fd, &one, sizeof(one));
+        (void)told; /* the counter is full only when the thread is already told */
+    }
     pthread_mutex_unlock(&held_mutex);
-    ssize_t told = write(wake_fd, &one, sizeof(one));
-    (void)told; /* the counter is full only when the thread is already told */
 }
 
 static void pass(enum fault_way way, uint8_t *bytes, uint16_t length) {
@@ -229,11 +230,16 @@ void tap_netif_stop(void) {
     ssize_t told = write(wake_fd, &one, sizeof(one));
     (void)told;
     pthread_join(reader, NULL);
+    pthread_mutex_lock(&held_mutex); /* lwIP goes on, and may still send */
     drop_held();
     close(wake_fd);
+    pthread_mutex_unlock(&held_mutex);
     tap = NULL;
 }
 
 int tap_netif_held(void) {
-    return held_count;
+    pthread_mutex_lock(&held_mutex);
+    int count = held_count;
+    pthread_mutex_unlock(&held_mutex);
+    return count;
 }
