@@ -10,6 +10,7 @@ import pytest
 from own_network import ROOT, WITH_TAP, own_network
 from raw_controller import DATA_READY, PATIENCE, RESET, listen_or_connect
 from sim_process import LWIP_BINARY, ROLES, run_sim, start_sim
+from test_unixport import TAKING, interrupt_thread, threads_of
 
 __all__ = ["run_sim", "start_sim"]
 
@@ -103,6 +104,23 @@ def test_without_root_it_is_one_line():
 MODULE = ("10.197.0.2", 80)
 LISTEN_OR_CONNECT, GET_STATUS = 7, 6
 CONNECTED = 2
+
+
+def test_signals_end_no_thread_of_lwips(network, start_sim):
+    sim = start_sim(
+        "module-clocked", "--repl", script=("-c", TAKING), binary=LWIP_BINARY, before=WITH_TAP
+    )
+    sim.power_on()
+    assert sim.ask(LISTEN_OR_CONNECT, data=listen_or_connect(MODULE[1]))[0] == 0
+    module = sim.process.pid
+    others = threads_of(module)[1:]
+    with socket.create_connection(MODULE, timeout=PATIENCE):
+        pass
+    for number, thread in enumerate(others * 4):
+        sim.said(f"taken {number}")
+        interrupt_thread(module, thread)
+    with socket.create_connection(MODULE, timeout=PATIENCE):
+        pass
 
 
 @pytest.mark.behaviour("D18", stack="lwip")

@@ -172,7 +172,9 @@ static void *read_frames(void *unused) {
     struct pollfd fds[2] = {{.fd = tap_fd, .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
     (void)unused;
     while (running) {
-        poll(fds, 2, until_due_ms());
+        if (poll(fds, 2, until_due_ms()) < 0) {
+            continue; /* a signal: what the descriptors said before is no news */
+        }
         if (fds[1].revents) {
             clear_wake();
         }
