@@ -119,7 +119,7 @@ sim.main(sys.argv[1:])
 taken = 0
 while True:
     try:
-        sys.stderr.write("taken %d\n" % taken)  # in one: the service says something as well
+        sys.stderr.write("taken %d\\n" % taken)  # in one: the service says something as well
         while True:
             time.sleep_ms(10)
     except KeyboardInterrupt:
