@@ -24,7 +24,11 @@ static err_t accept_or_count(void *conn, struct tcp_pcb *newcomer, err_t error) 
         counters[NC_STAT_REFUSED]++;
         return ERR_VAL;
     }
-    return lwip_accept(conn, newcomer, error);
+    err_t taken = lwip_accept(conn, newcomer, error);
+    if (taken == ERR_OK) {
+        entry_watch(newcomer);
+    }
+    return taken;
 }
 
 void admission_guard(struct tcp_pcb_listen *listener) {

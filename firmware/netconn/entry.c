@@ -51,7 +51,6 @@ entry_t *entry_free_one(void) {
 static void clear(entry_t *entry) {
     entry->conn = NULL;
     entry->unread = NULL;
-    entry->fin_fetched = false;
     entry->uncredited = 0;
     entry->linger_s = -1;
     entry->events = 0;
@@ -128,12 +127,28 @@ static unsigned received(entry_t *entry, const struct netconn *conn, u16_t lengt
     return NC_CLOSED;
 }
 
+static tcp_recv_fn lwip_receive; /* lwIP's own, one for all netconns; in the stack only */
+
+static err_t receive(void *conn, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
+    if (data != NULL) {
+        return lwip_receive(conn, pcb, data, error);
+    }
+    entry_event(conn, NETCONN_EVT_RCVPLUS, 0);
+    return ERR_OK;
+}
+
+void entry_watch(struct tcp_pcb *pcb) {
+    lwip_receive = pcb->recv;
+    tcp_recv(pcb, receive);
+}
+
 static unsigned room(entry_t *entry, const struct netconn *conn) {
     int connecting = PHASE_CONNECTING;
     if (conn->pcb.tcp == NULL) {
         return 0;
     }
     if (atomic_compare_exchange_strong(&entry->phase, &connecting, PHASE_OPEN)) {
+        entry_watch(conn->pcb.tcp);
         counters[NC_STAT_CONNECTED]++;
         return NC_CONNECTED | NC_ROOM;
     }

@@ -35,7 +35,6 @@ typedef struct {
     struct netconn *conn;
     uint32_t generation;
     struct pbuf *unread;   /* chain fetched from the receive mailbox */
-    bool fin_fetched;      /* nothing more comes out of the receive mailbox */
     int uncredited;        /* read, but the window not yet opened for it */
     int linger_s;          /* negative: the core's close_ms */
     uint32_t started_ms;   /* when connecting began */
@@ -74,6 +73,10 @@ int entry_index(const entry_t *entry);
 
 /* lwIP's callback for every netconn of ours. */
 void entry_event(struct netconn *conn, enum netconn_evt event, u16_t length);
+
+/* From now on the FIN of this PCB, whose callbacks lwIP has just set, is an event and nothing else. lwIP
+ * would put it into the receive mailbox, and loses it when that is full. Inside in_stack() only. */
+void entry_watch(struct tcp_pcb *pcb);
 
 /* Records events and wakes the application thread. Any thread. */
 void entry_post(entry_t *entry, unsigned bits);

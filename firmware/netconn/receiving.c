@@ -3,14 +3,14 @@
  *
  * The mailbox holds few pbufs, and what lwIP cannot put there is lost when a reset follows, so every
  * look empties it. Reading does not open the peer's window: nc_recved() does, in steps of the caller's
- * choice. lwIP's own end-of-stream handling is kept out (NETCONN_NOFIN): it shuts the receive side,
+ * choice. The peer's FIN is not in there (entry_watch()): fetching it would shut the receive side,
  * after which keepalive no longer sees that the peer answers and a late segment becomes a reset.
  */
 #include "entry.h"
 
 #include "dying.h"
 
-#define LOOK_ONLY (NETCONN_NOAUTORCVD | NETCONN_NOFIN | NETCONN_DONTBLOCK)
+#define LOOK_ONLY (NETCONN_NOAUTORCVD | NETCONN_DONTBLOCK)
 
 static void append(entry_t *entry, struct pbuf *data) {
     if (entry->discarding) {
@@ -22,17 +22,11 @@ static void append(entry_t *entry, struct pbuf *data) {
     }
 }
 
-/* Empties the mailbox. Once the FIN was fetched the netconn is not asked again: the next call would
- * shut its receive side. lwIP's own note of it stands among flags that its thread changes. */
+/* Empties the mailbox. */
 static void pull(entry_t *entry) {
     struct pbuf *data;
-    err_t error = ERR_OK;
-    while (!entry->fin_fetched && error == ERR_OK) {
-        error = netconn_recv_tcp_pbuf_flags(entry->conn, &data, LOOK_ONLY);
-        entry->fin_fetched = error == ERR_CLSD;
-        if (error == ERR_OK) {
-            append(entry, data);
-        }
+    while (netconn_recv_tcp_pbuf_flags(entry->conn, &data, LOOK_ONLY) == ERR_OK) {
+        append(entry, data);
     }
 }
 

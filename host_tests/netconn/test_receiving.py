@@ -7,10 +7,12 @@ import time
 import pytest
 from capture import SYN
 from namespace import PATIENCE, reset
-from netconn_rig import CLOSED, CLSD, DATA, ERROR, OK, RST, WOULDBLOCK
+from netconn_rig import CLOSED, CLSD, CONNECTED, DATA, ERROR, OK, RST, WOULDBLOCK
+from test_options import here
 
 WINDOW = 5760
 MSS = 1440
+CLOSE_WAIT = 7
 
 
 def pattern(length, seed=1):
@@ -195,6 +197,44 @@ def test_full_mailbox_loses_nothing(stack, pair):
         time.sleep(0.002)
     peer.close()
     assert stack.read_all(handle) == (CLSD, bytes(range(40)))
+
+
+def open_outgoing(stack, wire, peer_ip):
+    """(handle, peer) of a connection from here."""
+    server = wire.listen(9000)
+    handle = stack.connect(peer_ip, 9000)
+    stack.until(handle, CONNECTED)
+    return handle, server.accept()[0]
+
+
+def fill_mailbox(peer, capture):
+    """One segment for each place of the receive mailbox; the bytes."""
+    places = here(["DEFAULT_TCP_RECVMBOX_SIZE"])["DEFAULT_TCP_RECVMBOX_SIZE"]
+    peer.setsockopt(6, 1, 1)  # TCP_NODELAY
+    for i in range(places):
+        peer.send(bytes([i]))
+        capture.wait_for(lambda s, byte=bytes([i]): not s.from_module and s.data == byte)
+    return bytes(range(places))
+
+
+@pytest.mark.behaviour("C12")
+@pytest.mark.parametrize("kind", ["accepted", "waiting", "outgoing"])
+def test_a_fin_shows_when_the_mailbox_is_full(stack, wire, capture, peer_ip, kind):
+    listener = stack.listen(80)
+    if kind == "outgoing":
+        handle, peer = open_outgoing(stack, wire, peer_ip)
+    else:
+        peer = wire.connect(80)
+        handle = stack.accepted(listener) if kind == "accepted" else None
+    sent = fill_mailbox(peer, capture)
+    peer.shutdown(1)
+    stack.expect(lambda: stack.active_pcbs(CLOSE_WAIT) == 1)
+    handle = handle or stack.accept(listener)
+    stack.until(handle, CLOSED)
+    assert stack.read(handle) == (len(sent), sent)
+    assert [stack.read(handle)[0] for _ in range(3)] == [CLSD] * 3
+    assert stack.write(handle, b"an answer") == 9
+    assert peer.recv(20) == b"an answer"
 
 
 @pytest.mark.behaviour("C3")
