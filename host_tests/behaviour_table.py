@@ -46,6 +46,7 @@ TITLES = {
     "C10": "the role follows the application, not who dialled",
     "C11": "starting a session never blocks",
     "C12": "a FIN is noticed whatever is full when it comes",
+    "C13": "a callback never frees what the stack goes on using",
     "T1": "a vanished peer's memory comes back at once",
     "T2": "200 lost links leave everything where it began",
     "T3": "a linger time can be chosen",

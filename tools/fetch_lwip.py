@@ -22,6 +22,11 @@ PACKAGE = Package(
 )
 STAMP = ".ready"  # written last; names the archive and the patches
 
+# With LWIP_SO_LINGER the fork calls the poll callback as a PCB enters TIME-WAIT, ignores what it
+# answers, and goes on with the PCB. It enters at three places.
+ENTERS_TIME_WAIT = "TCP_REG(&tcp_tw_pcbs, pcb);\n"
+POLLS = "#if LWIP_SO_LINGER\n          TCP_EVENT_POLL(pcb, err);\n#endif\n"
+
 # (file, old text, new text): each old text must occur exactly once.
 PATCHES = (
     # A connection that completes its handshake while the accept mailbox is full is refused; vanilla
@@ -42,6 +47,14 @@ PATCHES = (
         "src/core/tcp.c",
         "    pcb->sv = 3000 / TCP_SLOW_INTERVAL;\n",
         "    pcb->sv = LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL;\n",
+    ),
+    *(
+        ("src/core/tcp_in.c", ENTERS_TIME_WAIT + after, ENTERS_TIME_WAIT + POLLS + after)
+        for after in (
+            "        } else {\n          tcp_ack_now(pcb);\n          pcb->state = CLOSING;\n",
+            "      }\n      break;\n    case CLOSING:\n",
+            "      }\n      break;\n    case LAST_ACK:\n",
+        )
     ),
 )
 

@@ -225,6 +225,23 @@ static void do_flight(void) {
     printf("%d %d\n", call.bytes, call.window);
 }
 
+/* The closing ones' time is over, and lwIP looks at them again in two minutes only. */
+static err_t overdue_in_stack(struct tcpip_api_call_data *unused) {
+    (void)unused;
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        if (pcb->prio == TCP_PRIO_MIN) {
+            tcp_arg(pcb, (void *)(uintptr_t)sys_now());
+            tcp_poll(pcb, pcb->poll, UINT8_MAX);
+        }
+    }
+    return ERR_OK;
+}
+
+static void do_overdue(void) {
+    struct tcpip_api_call_data call;
+    answer(tcpip_api_call(overdue_in_stack, &call));
+}
+
 static void do_active_pcbs(void) {
     answer(stack_active_pcbs((int)args[0]));
 }
@@ -306,6 +323,7 @@ static const struct {
     {"stats", do_stats},
     {"memory", do_memory},
     {"flight", do_flight},
+    {"overdue", do_overdue},
     {"active_pcbs", do_active_pcbs},
     {"limit_pcbs", do_limit_pcbs},
     {"limit_blocks", do_limit_blocks},

@@ -129,6 +129,26 @@ def test_peer_that_has_everything_but_stays_open_is_not_reset(stack, pair, captu
     assert peer.recv(10) == b""
 
 
+@pytest.mark.behaviour("C13")
+@pytest.mark.parametrize("first", ["we", "both"])
+def test_the_end_of_an_overdue_connection_is_the_stacks(stack, pair, peer_ip, first):
+    handle, peer = pair
+    stack.start(LONG, 0, 0)
+    stack.peer_dead(peer_ip, int(first == "both"))
+    stack.close(handle)
+    if first == "both":
+        peer.shutdown(1)
+    else:
+        assert peer.recv(1) == b""
+        stack.expect(lambda: stack.active_pcbs(FIN_WAIT_2) == 1)
+    stack.overdue()
+    stack.peer_dead(peer_ip, 0)
+    peer.close()
+    stack.expect(lambda: stack.active_pcbs(-1) == 0)
+    assert stack.memory()["time_wait"] == 1
+    assert stack.stats()["overtime"] == 0
+
+
 @pytest.mark.behaviour("T1")
 @pytest.mark.parametrize("data", [0, 3000], ids=["idle", "in-flight"])
 def test_abort_gives_everything_back_at_once(stack, pair, capture, peer_ip, data):

@@ -27,7 +27,6 @@ OPTION = {
 # (the chips', this computer's), and why they may differ.
 DIFFERENT = {
     "LWIP_TCPIP_CORE_LOCKING": (1, 0),  # the C is tested with both; SIM has the stricter one
-    "LWIP_SO_LINGER": (1, 0),  # only the fork's sources do anything with it that we would see
     "MEMP_NUM_TCP_PCB": (16, 12),  # what runs with fewer, as on stock images, runs with more
     "DEFAULT_TCP_RECVMBOX_SIZE": (16, 6),  # the same: a small mailbox is full more often
     "DEFAULT_ACCEPTMBOX_SIZE": (8, 6),

@@ -79,9 +79,7 @@
 #define LWIP_POSIX_SOCKETS_IO_NAMES 0
 #define LWIP_SO_SNDTIMEO 1        /* IDF */
 #define LWIP_SO_RCVTIMEO 1        /* IDF */
-#ifndef LWIP_SO_LINGER
-#define LWIP_SO_LINGER 0          /* IDF: off unless the sdkconfig sets it */
-#endif
+#define LWIP_SO_LINGER 1          /* sdkconfig.chip; see tools/fetch_lwip.py */
 #define LWIP_SO_RCVBUF 0          /* IDF */
 #define SO_REUSE 1                /* IDF */
 #define LWIP_NETIF_API 1
