@@ -12,6 +12,7 @@ freeze(
         "cases_link.py",
         "cases_ring.py",
         "cases_slots.py",
+        "cases_stack.py",
         "cases_wire.py",
         "heap_scenarios.py",
         "memory_stack.py",

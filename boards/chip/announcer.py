@@ -11,7 +11,7 @@ import _thread
 import network
 
 from spinet import VERSION, dns
-from spinet.port import start_thread
+from spinet.port import WORKER_STACK, start_thread
 
 try:
     import mdns
@@ -92,7 +92,7 @@ class ChipAnnouncer:
                 return
             self._working = True
         try:
-            start_thread(self._work, ())
+            start_thread(self._work, (), WORKER_STACK)
         except (OSError, MemoryError):
             self._working = False  # the jobs are done with the next one
             self._say("no memory for mDNS")

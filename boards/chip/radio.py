@@ -8,7 +8,7 @@ networks and the country code need our C modules `eap` and `country`; an image w
 import network
 
 from spinet import wire
-from spinet.port import start_thread, ticks_add, ticks_diff, ticks_ms
+from spinet.port import WORKER_STACK, start_thread, ticks_add, ticks_diff, ticks_ms
 from spinet.station import LOGIN_REFUSED, WRONG_PASSWORD
 
 try:
@@ -247,7 +247,7 @@ class ChipRadio:
             self.pause()  # the driver does not scan while it tries to connect
         try:
             self._activate(self._station)  # here, as its thread may run when we have left the air
-            start_thread(self._scan, (self._scans,))
+            start_thread(self._scan, (self._scans,), WORKER_STACK)
         except (OSError, RuntimeError, MemoryError) as e:
             self._result = self._scans, [], "cannot scan: %s" % e
 

@@ -112,7 +112,7 @@ def test_a_refusal_is_said(component, announcer):
 
 
 def test_no_memory_for_a_thread(component, announcer, monkeypatch):
-    def refuse(function, arguments):
+    def refuse(function, arguments, stack):
         raise MemoryError
 
     with monkeypatch.context() as full:

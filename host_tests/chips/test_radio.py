@@ -420,7 +420,7 @@ def threads(monkeypatch, radio):
     import radio as module
 
     started = []
-    monkeypatch.setattr(module, "start_thread", lambda f, args: started.append((f, args)))
+    monkeypatch.setattr(module, "start_thread", lambda f, args, _stack: started.append((f, args)))
 
     def run():
         function, args = started.pop(0)
@@ -456,7 +456,7 @@ def test_scan_that_the_driver_refuses_is_a_problem(radio, threads, station, monk
 def test_scan_without_a_thread_is_a_problem(radio, monkeypatch):
     import radio as module
 
-    def no_thread(_function, _args):
+    def no_thread(_function, _args, _stack):
         raise OSError("can't create thread")
 
     monkeypatch.setattr(module, "start_thread", no_thread)

@@ -9,6 +9,7 @@ CASES = {
     "cases_slots": 9,
     "cases_heap": 3,
     "cases_garbage": 2,
+    "cases_stack": 3,
 }
 SLOTS = "import spinet.report as r; r.slots()"
 

@@ -61,7 +61,7 @@ class Worker:
 
     def _begin(self):
         try:
-            port.start_thread(self._run, ())
+            port.start_thread(self._run, (), port.WORKER_STACK)
         except OSError:
             self._runs = False  # no memory for a thread now: the next name tries again
 

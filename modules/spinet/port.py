@@ -48,9 +48,12 @@ except ImportError:
 
 MICROPYTHON = sys.implementation.name == "micropython"
 
-# Of the thread that shakes hands, in bytes: mbedTLS needs about two thirds of it. Computers have
-# enough for every thread.
-HANDSHAKE_STACK = 12288 if sys.platform.startswith("esp") else 0
+# Stacks of our threads on a chip, in bytes. Its port gives a thread 4 KB unless told otherwise, a
+# frame of Python takes 270 to 315 of them, and a thread that needs more restarts the module:
+# "maximum recursion depth exceeded".
+SERVICE_STACK = micropython.const(12288)  # the loop; host_tests/vm/cases_stack.py measures it
+HANDSHAKE_STACK = micropython.const(12288)  # mbedTLS needs about two thirds of it
+WORKER_STACK = micropython.const(8192)  # one call of a driver's that waits, and a few frames
 
 # Socket objects of a stock firmware may have no file descriptor; they are polled as objects.
 POLL_BY_DESCRIPTOR = hostnet is not None
@@ -88,22 +91,21 @@ def address_port(address):
     return address[1]
 
 
-def start_thread(function, args, stack_bytes=0):
-    """Run `function(*args)` in a thread of its own, with a stack of that size (0: the port's own).
+def start_thread(function, args, stack_bytes):
+    """Run `function(*args)` in a thread of its own, on a chip with a stack of that size. Computers
+    have enough for every thread.
 
     Raises OSError when there is no memory for one, whatever this Python says.
     """
     import _thread
 
-    if stack_bytes:
-        _thread.stack_size(stack_bytes)
+    _thread.stack_size(stack_bytes if sys.platform.startswith("esp") else 0)
     try:
         _thread.start_new_thread(function, args)
     except (RuntimeError, MemoryError):
         raise OSError(errno.ENOMEM)
     finally:
-        if stack_bytes:
-            _thread.stack_size(0)
+        _thread.stack_size(0)
 
 
 def error_text(e):

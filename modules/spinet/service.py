@@ -475,7 +475,7 @@ def start(board):
     _ended = threads.allocate_lock()
     _ended.acquire()
     _running = True
-    port.start_thread(_thread, (board,))
+    port.start_thread(_thread, (board,), port.SERVICE_STACK)
 
 
 def stop():

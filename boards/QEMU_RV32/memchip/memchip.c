@@ -12,6 +12,12 @@
 #include "py/mphal.h"
 #include "py/objarray.h"
 #include "py/runtime.h"
+#if __has_include("py/cstack.h")
+#include "py/cstack.h" /* since MicroPython 1.26 */
+#define mp_stack_usage mp_cstack_usage
+#else
+#include "py/stackctrl.h"
+#endif
 
 #include <string.h>
 
@@ -98,6 +104,42 @@ static mp_obj_t memchip_ticks_add(mp_obj_t ticks, mp_obj_t delta) {
     return small((MP_OBJ_SMALL_INT_VALUE(ticks) + mp_obj_get_int(delta)) & (PERIOD - 1));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(memchip_ticks_add_obj, memchip_ticks_add);
+
+/* ---- the stack ---- */
+
+#define UNTOUCHED 0xa5
+
+/* Below the frames of whoever calls, down to `bottom`. Interrupts take nothing of it here. */
+static void mark_stack(volatile uint8_t *bottom) {
+    volatile uint8_t *end = (uint8_t *)__builtin_frame_address(0) - 64;
+    while (bottom < end) {
+        *bottom++ = UNTOUCHED;
+    }
+}
+
+/* within(bytes, function): call function() with so much stack left, as a thread of a chip has it; how
+ * much it took. What is deeper raises RuntimeError, as there. */
+static mp_obj_t memchip_within(mp_obj_t bytes_in, mp_obj_t function) {
+    mp_int_t bytes = mp_obj_get_int(bytes_in);
+    uint8_t *top = __builtin_frame_address(0);
+    volatile uint8_t *bottom = top - bytes;
+    mark_stack(bottom);
+    mp_uint_t before = MP_STATE_THREAD(stack_limit);
+    MP_STATE_THREAD(stack_limit) = mp_stack_usage() + bytes;
+    nlr_buf_t nlr;
+    if (nlr_push(&nlr) != 0) {
+        MP_STATE_THREAD(stack_limit) = before;
+        nlr_jump(nlr.ret_val);
+    }
+    mp_call_function_0(function);
+    nlr_pop();
+    MP_STATE_THREAD(stack_limit) = before;
+    while (bottom < top && *bottom == UNTOUCHED) {
+        bottom++;
+    }
+    return small(top - (uint8_t *)bottom);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(memchip_within_obj, memchip_within);
 
 /* ---- pins ---- */
 
@@ -646,7 +688,7 @@ static const mp_rom_map_elem_t memchip_globals_table[] = {
     FUNCTION(init), FUNCTION(message), FUNCTION(shifted), FUNCTION(exchange),
     FUNCTION(arm), FUNCTION(clocked), FUNCTION(disarm),
     FUNCTION(buffers),
-    FUNCTION(instructions), FUNCTION(pace),
+    FUNCTION(instructions), FUNCTION(pace), FUNCTION(within),
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
     FUNCTION(listen), FUNCTION(accept), FUNCTION(connect), FUNCTION(addresses),
     FUNCTION(readable), FUNCTION(read), FUNCTION(recved), FUNCTION(writable), FUNCTION(write),
