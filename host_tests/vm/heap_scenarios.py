@@ -133,6 +133,10 @@ class QuietBoard:
         status.flash_size = 4 << 20
         status.free_heap = port.heap_free()
 
+    def say(self, text):
+        """On the console."""
+        print(text)
+
     def feed(self):
         """No watchdog,"""
 
