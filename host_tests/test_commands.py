@@ -671,6 +671,41 @@ def test_storage_that_fails_in_words_is_the_last_error(bench):
     assert bench.last_error() == "storage failed, partition is read-only"
 
 
+def no_memory(*_):
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("command", "stage", "data", "response"),
+    [
+        (9, "answer", b"", wire.UNKNOWN_ERROR),
+        (21, "answer", b"", wire.UNKNOWN_ERROR),
+        (7, "complete", listen_or_connect(80), 0),
+        (10, "deferred", config(), 0),
+    ],
+)
+def test_what_there_is_no_memory_for_is_told_and_ends_nothing(
+    bench, command, stage, data, response
+):
+    row = next(row for row in bench.commands.rows() if row.number == command)
+    row_stage = getattr(row, stage)
+    setattr(row, stage, no_memory)
+    assert bench.response(command, data=data) == response
+    assert bench.last_error() == "out of memory"
+    setattr(row, stage, row_stage)
+    assert bench.response(command, data=data) >= 0
+    assert bench.last_error() == ""
+
+
+def test_connection_that_there_is_no_memory_for_leaves_no_slot(bench):
+    row = next(row for row in bench.commands.rows() if row.number == 3)
+    row.complete = no_memory
+    assert bench.response(3, data=listen_or_connect(80, ip=0x0100007F)) == 0
+    assert bench.last_error() == "out of memory"
+    bench.manager.reap()
+    assert state_of(bench) in (wire.FREE, wire.ABORTED)
+
+
 def test_factory_reset_forgets_everything_before_cs_rises(bench):
     add(bench)
     levels = []

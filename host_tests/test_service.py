@@ -8,7 +8,7 @@ from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
-from spinet import commands, hot, names, sessions, wire
+from spinet import commands, hot, names, sessions, trace, wire
 from spinet import service as service_module
 from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
 from spinet.link import LinkLost
@@ -517,6 +517,21 @@ def test_diagnostics_keep_no_request_waiting_for_the_uart(service, capsys):
     assert "7 connected" in whole
     assert "heap free" in whole
     assert "~trace end" in whole
+
+
+def test_report_that_there_is_no_memory_for_ends_and_the_loop_goes_on(service, capsys, monkeypatch):
+    def no_memory(_ring):
+        raise MemoryError
+
+    monkeypatch.setattr(type(trace.TRACE), "snapshot", no_memory)
+    ask(service, 20)
+    while service._telling:
+        service.run_once()
+    printed = capsys.readouterr().out
+    assert "heap free" in printed
+    assert "~trace" not in printed
+    assert service.board.said[-1] == "no memory for the rest of the report"
+    assert ask(service, 0)[0] == 0
 
 
 def test_news_wait_for_the_end_of_a_transaction(service, clock):

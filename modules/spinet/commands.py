@@ -10,6 +10,8 @@ What the controller sends is in request.rx at wire.DATA, what it gets goes to re
 Source for numbers, lengths and codes: docs/link-protocol.md.
 """
 
+import gc
+
 from micropython import const
 
 from spinet import port, wire
@@ -139,16 +141,34 @@ class Commands:
         if row.low is not None and not row.low <= request.length <= row.high:
             response = wire.BAD_DATA_LENGTH
         else:
-            response = row.answer(request)
+            response = self._answer(row, request)
         if response < 0:
             request.refused = True
         return response
+
+    def _answer(self, row, request):
+        try:
+            return row.answer(request)
+        except MemoryError:
+            self._out_of_memory()
+            request.accepted = 0
+            return wire.UNKNOWN_ERROR
+
+    def _out_of_memory(self):
+        """A command could not be carried out: its controller is told, and the loop goes on."""
+        gc.collect()  # what was begun is garbage
+        self._wlan.fail("out of memory")
 
     def complete(self, request):
         """Response and data phase have crossed the wire."""
         complete = self._rows[request.command].complete
         if complete is not None:
-            complete(request)
+            try:
+                complete(request)
+            except MemoryError:
+                self._out_of_memory()
+                if request.command == wire.CONN_CREATE:
+                    self._undo_create()
 
     def deferred(self, request):
         """CS is high again."""
@@ -163,6 +183,8 @@ class Commands:
             deferred(request)
         except OSError as e:
             self._wlan.fail("storage failed, " + port.error_text(e))
+        except MemoryError:
+            self._out_of_memory()
 
     def cut(self, request):
         """The controller left in the middle: what it may take for done must not look sound."""

@@ -150,7 +150,12 @@ class Service:
 
     def _tell(self):
         self.commands.litter += LITTLE
-        if not next(self._telling, False):
+        try:
+            goes_on = next(self._telling, False)
+        except MemoryError:  # the trace is copied in one piece
+            self.board.say("no memory for the rest of the report")
+            goes_on = False
+        if not goes_on:
             self._telling = None
 
     def start(self):
