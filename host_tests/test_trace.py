@@ -261,7 +261,7 @@ def test_diagnostics_prints_it_a_line_at_a_time(ring, capsys, monkeypatch):
 
         _report = service_module.Service._report
         _tell = service_module.Service._tell
-        commands = SimpleNamespace(litter=0)
+        commands = SimpleNamespace(allocated=0)
 
     parts = (lambda service: print("one"), lambda service: print("two"))
     monkeypatch.setattr(report, "_PARTS", parts)

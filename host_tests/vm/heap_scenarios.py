@@ -433,7 +433,7 @@ def housekeeping(bench):
     bench.service.wlan.state = wire.WIFI_CONNECTED
     bench.service.wlan.station._phase = 3  # up: the link is watched
     bench.service._kept -= 2000
-    bench.service._allocated = -100000  # a collection is due
+    bench.service._base = -100000  # a collection is due
     bench.passes(2)
     expect(bench.service.wlan.rssi, -50)
     expect_state(bench, wire.CONNECTED)

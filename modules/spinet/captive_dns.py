@@ -26,7 +26,7 @@ class CaptiveDns:
         self._say = say
         self._text = text
         self._udp_port = udp_port
-        self.on_active = None  # called when something came; set by discovery
+        self.on_active = None  # called when a datagram came; set by discovery
         self._port = None  # None while we are no access point
         self._own = b""
         self.bad = 0  # datagrams that were no questions

@@ -29,8 +29,8 @@ _DATA = const(12)
 _CONN_STATUS_SIZE = const(20)
 _MAX_DATA = const(2048)
 
-# Bytes that a request allocates, at most: one of those that a controller may send at any rate,
-# and any other. (With full tables, on a computer; about half as much on a chip.)
+# The most bytes that a request allocates: LITTLE for the commands that a controller may send at any
+# rate, MUCH for the others. (With full tables, on a computer; about half as much on a chip.)
 LITTLE = const(1024)
 MUCH = const(20480)
 # connAbort, connClose, connRead, connWrite, connGetStatus; networkGetStatus, ...GetLastError,
@@ -73,8 +73,8 @@ class Commands:
         self.on_leaving = None  # called by networkStop, while we are still on the air
         self.set_clock = None  # called with a frequency in Hz; set by service
         self.unknown = 0  # commands that we do not know
-        self.litter = 0  # bytes that were allocated, at most; counted here, cleared by the service
-        self._status = wire.NetworkStatus()  # kept: networkGetStatus is asked at any rate
+        self.allocated = 0  # the most that was allocated, in bytes, since the service cleared this
+        self._status = wire.NetworkStatus()  # kept, as networkGetStatus may come at any rate
         self._rows = [None] * 32
         if tls:
             tls.on_failure = wlan.fail
@@ -137,7 +137,7 @@ class Commands:
             self.unknown += 1
             request.refused = True
             return wire.UNKNOWN_COMMAND
-        self.litter += LITTLE if _TAKES_LITTLE >> command & 1 else MUCH
+        self.allocated += LITTLE if _TAKES_LITTLE >> command & 1 else MUCH
         if row.low is not None and not row.low <= request.length <= row.high:
             response = wire.BAD_DATA_LENGTH
         else:

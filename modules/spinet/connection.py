@@ -548,7 +548,7 @@ class Connection:
             taken = self._send(ring.memory, start, run, run != marks[_PUSHED])
             self._sent(taken)
             if taken < run:
-                return  # the stack reports when there is room; or it has let go
+                return  # the stack reports when there is room, or the connection is gone
 
     def _sendable(self):
         """How many of the ring's bytes may leave in one write: never across the push mark."""

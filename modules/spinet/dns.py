@@ -1,9 +1,9 @@
 """DNS messages, read and written (RFC 1035, RFC 6762): for mDNS and for the captive DNS.
 
-A name is bytes as on the wire, uncompressed, with its closing zero, in the case that it came in: an
-answer repeats its question's name byte for byte. Names are compared by their `key`. What comes from
-the network is bounded: names by their length, compression by pointing strictly backwards, a message
-by MAX_RECORDS.
+A name is bytes as on the wire, uncompressed, with its closing zero, and spelled as it came: an
+answer repeats its question's name byte for byte. Names are compared by their `key`, in lower case.
+What comes from the network is bounded: names by their length, compression by pointing strictly
+backwards, a message by MAX_RECORDS.
 """
 
 import struct
@@ -39,7 +39,7 @@ class Malformed(ValueError):
 
 
 class Question:
-    """`kind` is its type; `key` is the name without its case."""
+    """`kind` is its type; `key` is the name in lower case."""
 
     def __init__(self, name, kind, klass):
         self.name = name
@@ -61,7 +61,7 @@ class Record:
 
 
 _NAMED = (PTR, SRV)  # the data ends with a name
-_PLACE = const(6)  # bytes of an SRV's priority, weight and port, before that name
+_PLACE = const(6)  # bytes of an SRV's priority, weight and port, which come before the name
 
 
 def _without_case(data, kind):
@@ -99,7 +99,7 @@ def _is_fit(octet):
 
 
 def parse(data, most=MAX_RECORDS):
-    """The message in these bytes, of so many questions and records. Raises Malformed."""
+    """The message in these bytes. Raises Malformed, also beyond `most` questions and records."""
     if len(data) < HEADER:
         raise Malformed("short header")
     number, flags, questions, answers, authority, _ = struct.unpack_from(">HHHHHH", data)
@@ -189,7 +189,7 @@ def question_bytes(question):
 
 
 def record_bytes(record, klass, ttl, asked=None):
-    """On the wire, with this class and time to live, and its name in the case that was asked in."""
+    """On the wire, with this class and time to live; `asked`: the name as the question has it."""
     fixed = struct.pack(">HHIH", record.kind, klass, ttl, len(record.data))
     return (asked or record.name) + fixed + record.data
 

@@ -238,7 +238,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                 cs(0)
                 exchange(tx, rx, 0, _FIRST_PHASE)
                 if header[0] == _VERSION:
-                    signals[EDGE] = 0  # one that came in the meantime is this request's own
+                    signals[EDGE] = 0  # an edge during the header belongs to this request
                 asked = 1
         elif fast == TARGET:
             phase = signals[PHASE]
@@ -362,7 +362,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                         taken = int(write[socket](handle, rx, _DATA, wanted, more))
             if fast == MASTER:
                 cs(1)
-                signals[LOOKED] = int(ticks())  # `now` is when it began
+                signals[LOOKED] = int(ticks())  # its end; `now` is when it began
             else:
                 data_ready(0)
                 signals[PHASE] = ENDING

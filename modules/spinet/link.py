@@ -20,7 +20,7 @@ from micropython import const
 from spinet import trace, wire
 from spinet.port import ticks_diff
 
-START_UP_MS = const(21)  # at least 20 ms, as the clock has whole ones
+START_UP_MS = const(21)  # at least 20 ms: a clock of whole ms may be 1 ms short
 _UNSURE = const(-1)  # no WiFi state
 
 
@@ -31,13 +31,14 @@ class LinkLost(Exception):
 class StartUp:
     """The signalling at boot: DATA_READY is low, high and low again before its last rise.
 
-    A controller may have no interrupt there and poll the pin, so each level lasts. The loop goes on
-    meanwhile, but the link is not served. The last rise is the port's, when it can be asked.
+    A controller may poll the pin instead of having an interrupt on it, so each level lasts 20 ms.
+    The loop goes on meanwhile, but no request is served. The last rise is left to the port, which
+    makes it when it is ready for a request.
     """
 
     def __init__(self, data_ready):
         self._data_ready = data_ready
-        self._left = 0  # levels that have not yet lasted; all in the service thread
+        self._left = 0  # levels that have not lasted long enough yet; service thread only
         self._since = 0  # when the present one began
 
     def begin(self, now):
@@ -51,7 +52,7 @@ class StartUp:
         return max(0, START_UP_MS - ticks_diff(now, self._since))
 
     def is_over(self, now):
-        """Take the step that is due; True when the last level has lasted."""
+        """Go to the next level when that is due; True once the last level has lasted."""
         if self._left and self.due_ms(now) == 0:
             self._left -= 1
             self._since = now
@@ -86,7 +87,7 @@ class Link:
         self.shown = _UNSURE  # the WiFi state that the header under way surely shows
         self.count = array("I", (0,))  # of transactions, modulo 2**30; the hot path counts here too
         self.bad_headers = 0
-        self._bad_until = -1  # `count` behind the last of them
+        self._bad_until = -1  # what `count` is after the last of them
         self.cuts = 0
 
     @property
@@ -157,7 +158,7 @@ class Link:
         """A header that cannot be served; that is all there is to this transaction."""
         self.refused = True
         self.bad_headers += 1
-        if self.transactions != self._bad_until:  # the first in a row: there may be no end
+        if self.transactions != self._bad_until:  # only the first in a row: they may never end
             trace.note(trace.BAD_HEADER, wire.request_socket(self.rx), self.rx[1], -error)
         self._bad_until = self.transactions + 1 & 0x3FFFFFFF
         self.response = error

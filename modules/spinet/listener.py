@@ -78,7 +78,7 @@ class ListenerTable:
         self.on_change = None  # called as ports come and go; set by whoever announces services
 
     def listen(self, ip, port, protocol, limit, tls=False):
-        """Start, or with limit 0 stop, listening; True unless it failed, as it does on port 0."""
+        """Start listening, or stop with limit 0. False when that failed, as it does on port 0."""
         if limit == 0:
             self.stop(port)
             return True
@@ -116,7 +116,7 @@ class ListenerTable:
         return None
 
     def stop(self, port):
-        """Stop listening on this port; connections live on. True if any did: none is on port 0."""
+        """Stop listening on this port; connections live on. True if there was one."""
         stopped = False
         for entry in self.entries:
             if port and entry.port == port:

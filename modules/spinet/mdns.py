@@ -2,8 +2,8 @@
 
 An announcer (see discovery) for boards whose system has none. Every name that is to be ours alone
 is a claim: it is probed three times, then announced twice, then answered for. Whoever has it
-already wins, and all names get a number: spinet-2. An answer is a pair: the record, and its name in
-the case that it was asked for in. Service thread only.
+already wins, and all names get a number: spinet-2. An answer is a pair: the record, and its name
+as the question spelled it. Service thread only.
 """
 
 from random import getrandbits
@@ -100,7 +100,7 @@ def _rank(record):
 
 
 def _bit_map(records):
-    """Of an NSEC: which kinds there are, as far as the highest (RFC 4034, 4.1.2)."""
+    """The type bit map of an NSEC; it ends with the byte of the highest type (RFC 4034, 4.1.2)."""
     octets = bytearray((max(record.kind for record in records) >> 3) + 1)
     for record in records:
         octets[record.kind >> 3] |= 0x80 >> (record.kind & 7)
@@ -119,7 +119,7 @@ class Responder:
         self._txt = b"".join([bytes((len(text),)) + text for text in txt]) or b"\0"
         self._say = say
         self._open = open_port or _open_port
-        self.on_active = None  # called when something came or is to be done; set by discovery
+        self.on_active = None  # called when a datagram came or step() has work; set by discovery
         self._port = None  # None while we are not on the network
         self._base = b""  # the name that was asked for
         self._number = 1  # and how often it was taken already
@@ -342,7 +342,7 @@ class Responder:
                 claim.restart(ticks_add(now, DEFER_MS))
 
     def _answers(self, questions):
-        """Each record once, as the first question for it has its name."""
+        """Each record once, with its name as the first question for it spelled it."""
         found = []
         for question in questions:
             for claim in self._claims.values():
@@ -423,7 +423,7 @@ def _octets(ip):
 
 
 def _unasked(records):
-    """Answers with our own spelling of the names."""
+    """Answers to no question: names have our own spelling."""
     return [(record, record.name) for record in records]
 
 

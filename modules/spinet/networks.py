@@ -37,8 +37,8 @@ class Store:
         self._fresh = path + ".new"  # being written; counts only when there is nothing else
 
     def load(self, whole=False):
-        """The contents, empty when nothing was ever saved. Of a damaged file, what is left of it;
-        nothing when only the whole will do."""
+        """The contents, empty when nothing was ever saved. Of a damaged file, what is left of
+        it, or nothing when the caller can use it only `whole`."""
         data = _read(self.path)
         if _is_sealed(data):
             _remove(self._fresh)
@@ -135,7 +135,7 @@ def is_access_point(network):
     return (
         wire.is_own_ssid(network.ssid)
         and wire.is_password(password)
-        and not wire.is_psk(password)  # MicroPython would cut it: it serves passwords only
+        and not wire.is_psk(password)  # MicroPython would cut it to 63 digits
         and wire.config_ip(record) not in (0, 0xFFFFFFFF)
         and wire.config_channel(record) <= 13
     )

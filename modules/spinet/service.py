@@ -30,7 +30,7 @@ NEWS_MS = const(200)  # how often the controller is told again of news it has no
 HOUSEKEEPING_MS = const(1000)
 WATCH_MS = const(20)  # how often WiFi is looked at while something is under way there
 GARBAGE = const(16384)  # bytes allocated since the last collection that call for one at idle
-HEADROOM = const(65536)  # and so many for one, idle or not: with what one command takes, the most
+HEADROOM = const(65536)  # the same, idle or not; garbage is never more than this and one command's
 
 # Words and reasons, as hot.py has them
 _DONE = const(0)
@@ -112,8 +112,8 @@ class Service:
         self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
-        self._allocated = -1  # heap in use soon after the last collection; -1: not known yet
-        self._garbage = 0  # bytes of it when last looked at; commands.litter came later, at most
+        self._base = -1  # heap in use soon after the last collection; -1: unknown
+        self._garbage = 0  # bytes, when last measured; commands.allocated came later
         self._loop = array("I", [0] * (_LOOP + 1))  # what the hot path goes by, and FAR
         self._kit = [None] * hot.KIT
         self._telling = None  # what diagnostics print, step by step; set by _report()
@@ -139,8 +139,8 @@ class Service:
             self.discovery.note_wifi()
 
     def _on_discovery(self):
-        """A datagram came, or there is something to announce: neither without allocating."""
-        self.commands.litter += MUCH
+        """A datagram came, or there is something to announce. Both allocate."""
+        self.commands.allocated += MUCH
         self._note_stale()
 
     def _report(self):
@@ -149,7 +149,7 @@ class Service:
         self._telling = telling(self)
 
     def _tell(self):
-        self.commands.litter += LITTLE
+        self.commands.allocated += LITTLE
         try:
             goes_on = next(self._telling, False)
         except MemoryError:  # the trace is copied in one piece
@@ -162,7 +162,7 @@ class Service:
         """Signal to the controller that we are up."""
         gc.collect()
         if port.MICROPYTHON:
-            self._allocated = gc.mem_alloc()
+            self._base = gc.mem_alloc()
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         now = ticks_ms()
         self._kept = self._told = self.manager.now = self._loop[_NOW] = now
@@ -288,7 +288,7 @@ class Service:
         """The end of a pass in which anything but bytes has moved, or something was due."""
         manager = self.manager
         self._loop[_STALE] = 0
-        if self.commands.litter >= GARBAGE:
+        if self.commands.allocated >= GARBAGE:
             self._weigh()
         manager.step_if_due(now)
         if self.tls:
@@ -389,33 +389,33 @@ class Service:
         self._weigh()
 
     def _weigh(self):
-        """Ask how much garbage there is. This takes a while, as the VM walks through its heap."""
+        """Measure how much garbage there is. It takes long: the VM walks through its heap."""
         if port.MICROPYTHON:
             used = gc.mem_alloc()
-            if self._allocated < 0:
-                self._allocated = used - self.commands.litter
-            self._garbage = used - self._allocated
-        self.commands.litter = 0
+            if self._base < 0:
+                self._base = used - self.commands.allocated
+            self._garbage = used - self._base
+        self.commands.allocated = 0
 
     def _is_full(self):
-        """There may be so much garbage that nothing puts its collection off."""
-        return self._garbage + self.commands.litter >= HEADROOM
+        """There may be so much garbage that its collection cannot wait for an idle link."""
+        return self._garbage + self.commands.allocated >= HEADROOM
 
     def _may_collect(self):
         """There is garbage, and no request waits."""
         return self._garbage >= GARBAGE and self.port.idle()
 
     def _collect(self):
-        """Collect garbage, if it can be in a pass that does nothing else: what is due has the next.
+        """Collect garbage, if possible in a pass that does nothing else; what is due has the next.
 
-        To ask how much there is takes a while as well, so that was another pass, and is the next
-        one, where counting begins anew. What commands allocate is counted until then, by what
-        they take at most, so HEADROOM is kept however fast they come. gc.threshold() would not do,
-        as it counts what was given back at once, and collects in whichever pass that is exceeded.
+        To measure garbage takes long as well, so it was measured in another pass, and is measured
+        again in the next one. Between two measurements each command counts for the most that it
+        can allocate, so HEADROOM holds however fast commands come. gc.threshold() would not do: it
+        also counts what was given back at once, and collects in any pass that exceeds it.
         """
-        self._garbage = self.commands.litter = 0
+        self._garbage = self.commands.allocated = 0
         gc.collect()
-        self._allocated = -1
+        self._base = -1
         self._kept = ticks_add(self._kept, -HOUSEKEEPING_MS)
         self._loop[_FAR] = self._loop[_DUE] = self._loop[_NOW]
 

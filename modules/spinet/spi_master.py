@@ -30,7 +30,7 @@ class SpiMaster:
     `spi.exchange(tx, rx, offset, n)` clocks n bytes (a multiple of 4) of both buffers, from
     `offset` on, without allocating; it returns when they have passed. Where there is also
     `spi.exchange_last`, with the same arguments, CS rises by itself as they have: for transactions
-    that owe the controller nothing but bytes. `ticks()` is the clock, in ms, as `ticks_ms()`.
+    that owe the controller nothing but bytes. `ticks()` is the clock in ms.
     """
 
     def __init__(self, spi, cs, data_ready, transfer_ready, ticks=ticks_ms):
@@ -50,7 +50,7 @@ class SpiMaster:
     def start(self, now):
         """Start-up signalling: the controller waits for two rising edges of DATA_READY.
 
-        look() goes on with it. A request that comes before the second one is found by its level.
+        look() continues it. A request that comes before the second edge is found by its level.
         """
         self._started = False
         self._cs.value(1)
@@ -130,8 +130,8 @@ class SpiMaster:
     def _level_asks(self, now):
         """A controller that gave up leaves TRANSFER_READY high, and its next request makes no edge.
 
-        So the level counts whatever came before, also where a board that never drops the signal
-        answers each look with a header that it did not prepare.
+        So a high level always counts, even where a board never drops the signal and answers each
+        look with a bad header.
         """
         signals = self._signals
         if ticks_diff(now, signals[_LOOKED]) < LEVEL_AFTER_MS:
@@ -151,7 +151,7 @@ class SpiMaster:
         self._cs.value(0)
         self._spi.exchange(link.tx, link.rx, 0, FIRST_PHASE)
         if link.rx[0] == FORMAT_VERSION:
-            self._signals[_EDGE] = 0  # one that came in the meantime is this request's own
+            self._signals[_EDGE] = 0  # an edge during the header belongs to this request
         self.conclude(link)
 
     def conclude(self, link):
@@ -161,7 +161,7 @@ class SpiMaster:
         self._spi.exchange(link.tx, link.rx, RESPONSE, 4 + link.data_length)
         link.complete()
         self._cs.value(1)
-        self._signals[_LOOKED] = self._ticks()  # before what is deferred, which may take long
+        self._signals[_LOOKED] = self._ticks()  # before deferred work, which may take long
         link.finish()
 
     def signal(self):

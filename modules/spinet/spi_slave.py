@@ -53,7 +53,7 @@ class SpiSlave:
         self.restarts = 0  # transactions begun over because the controller did
 
     def start(self, now):
-        """Start-up signalling; serve() goes on with it, then arms the first header."""
+        """Start-up signalling; serve() continues it, then arms the first header."""
         signals = self._signals
         self._cs.irq(self._cs_handler())
         self._transfer_ready.irq(self._edge_handler())

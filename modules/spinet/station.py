@@ -1,18 +1,19 @@
 """The station: from networkStartClient to networkStop, through lost links and back.
 
 What is under way is one *phase*, and every phase has one function that looks after it:
-    off         no connection was asked for, or it could not be had
+    off         no connection was asked for, or it could not be made
     scanning    to choose the access point
     joining     the radio tries to connect
     up          connected; watch() notices when it is not any more
     rejoining   the link was lost: the radio tries the same access point again
     pausing     after a failed attempt to reconnect, until the next scan
-    failed      networkStartClient came to nothing sooner than a scan takes: not told yet
+    failed      networkStartClient failed sooner than a scan takes: not told yet
 
 The scan chooses an access point, and the first attempt is *pinned* to it; when that fails the next
 one lets the radio choose. A controller can neither stop us nor give us another password while we
-try, so every phase but up has an end, and a refused password ends it at once. What the controller
-sees of all this is Wlan's: its state, and the last error. All of it runs in the service thread.
+try, so every phase but up has a time limit, and a refused password ends it at once. What the
+controller sees of all this is in Wlan: its state, and the last error. All of it runs in the
+service thread.
 """
 
 from micropython import const
@@ -20,11 +21,11 @@ from micropython import const
 from spinet import wire
 from spinet.port import ticks_add, ticks_diff
 
-CONNECT_TIMEOUT_MS = const(40000)  # to connect, and to reconnect: all scans and attempts of it
+CONNECT_TIMEOUT_MS = const(40000)  # to connect, or to reconnect, with all scans and attempts
 SCAN_TIMEOUT_MS = const(15000)  # a scan takes three; one that lasts longer never ends
 REJOIN_TIMEOUT_MS = const(15000)  # for the same access point to come back
 PAUSE_MS = const(2000)  # between attempts to reconnect
-SOONEST_MS = const(2000)  # controllers ask for a network again as soon as it could not be had
+SOONEST_MS = const(2000)  # before a failure is told: controllers then ask again at once
 
 _OFF = const(0)
 _SCANNING = const(1)
@@ -42,7 +43,7 @@ NO_ADDRESS = "no address by DHCP"
 LOST = "connection lost, auto-reconnecting"
 RECONNECTED = "reconnected"
 
-# Outcomes of a radio: the access point refuses what we know of it, so it is not asked again.
+# Outcomes of a radio: the access point refuses our credentials, so it is not asked again.
 WRONG_PASSWORD = "wrong password"
 LOGIN_REFUSED = "enterprise login refused"
 REFUSALS = (WRONG_PASSWORD, LOGIN_REFUSED)
@@ -100,7 +101,7 @@ class Station:
         return self._phase != _OFF and self._phase != _UP
 
     def step(self, now):
-        """Look after the phase, and after the time that it has."""
+        """Look after the phase, and after its time limit."""
         phase = self._phase
         if phase == _SCANNING:
             self._step_scanning(now)
@@ -192,7 +193,7 @@ class Station:
     # --- when it does not work
 
     def _fail(self, reason, now):
-        """The attempt is over. While we reconnect another one follows, unless we are refused."""
+        """The attempt has failed. Another one follows while we reconnect and are not refused."""
         if self._wlan.state == wire.WIFI_CONNECTING or reason in REFUSALS:
             self._end(reason, now)
             return
@@ -225,7 +226,7 @@ class Station:
         self._step_failed(now)
 
     def _step_failed(self, now):
-        """Idle; but as long as we connect not before a scan's time has passed."""
+        """Go idle and tell why; after networkStartClient not before the time of a scan."""
         connecting = self._wlan.state == wire.WIFI_CONNECTING
         if not connecting or ticks_diff(now, self._soonest) >= 0:
             self._phase = _OFF
@@ -258,7 +259,7 @@ class Station:
             self._rejoin_failed(outcome, now)
 
     def _rejoin_failed(self, reason, now):
-        """From now on with scans, as it may have another channel; all of it has one time."""
+        """Scan before each further attempt: the network may have changed its channel."""
         self._radio.pause()
         self._wlan.set_state(wire.WIFI_RECONNECTING)
         self._wlan.fail(self._named("auto-reconnect failed, reconnecting: " + reason))

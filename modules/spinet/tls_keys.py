@@ -1,8 +1,8 @@
 """Certificate, key and CA, as the controller sends them.
 
-Each is looked at as it comes: what is wrong is the answer then, in words. Certificate and key are
-stored in one file, which is replaced whole, and what is in it always belongs together: no power cut
-leaves the certificate of one with the key of another. The CA is in memory alone.
+Each is checked as it comes, and the answer says in words what is wrong. Certificate and key are
+stored in one file, which is replaced as a whole, so what is in it always belongs together: no power
+cut leaves a certificate with the key of another. The CA is in memory alone.
 """
 
 from spinet import port, wire
@@ -13,7 +13,7 @@ class TlsKeys:
 
     def __init__(self, tls, store):
         self._tls = tls
-        self._store = store  # a networks.Store; has what the next two are
+        self._store = store  # a networks.Store; it has the next two
         self._certificate, self._key = _decoded(store.load(whole=True) if tls else b"")
         self._ca = None  # a context of the C module's
 
@@ -57,7 +57,7 @@ class TlsKeys:
     def set_ca(self, pem):
         """Believe what this CA vouches for; what is wrong with it, or None.
 
-        One that is wrong leaves none: who sent it does not want the one before it.
+        A wrong one leaves none: the controller wanted to replace the one before it.
         """
         if self._tls is None:
             return _MISSING
@@ -117,7 +117,7 @@ def _encoded(certificate, key):
 
 
 def _decoded(data):
-    """(certificate, key), either of which may be empty."""
+    """(certificate, key); each may be empty."""
     if not data:
         return b"", b""
     end = 2 + wire.get_u16(data, 0)

@@ -40,9 +40,9 @@ _NAMES = {
 
 
 def shown(data):
-    """Bytes that may be no text, as text without control characters.
+    """Bytes, as text without control characters: \\xNN stands for each of these.
 
-    Each of these is \\xNN, and each byte of what is no UTF-8.
+    Where the bytes are not UTF-8, it also stands for each byte above 0x7F.
     """
     try:
         text = bytes(data).decode()

@@ -546,7 +546,7 @@ def config_ssid(record):
 
 
 def config_deletes(record):
-    """True for the record that takes our own access point away: its ssid begins with 0xFF."""
+    """True for the record that deletes our own access point: its ssid begins with 0xFF."""
     return record[16] == 0xFF
 
 
@@ -563,7 +563,7 @@ def config_credential_size(record, index):
 def config_eap(record):
     """EAP protocol: 0 none (personal), 1 TLS, 2 PEAP-MSCHAPv2, 3 TTLS-MSCHAPv2.
 
-    The byte is also the last digit of a PSK, which is none of these.
+    In a record with a PSK the byte is its last digit, which is none of these.
     """
     return record[111] if record[111] <= 3 else 0
 
@@ -579,7 +579,7 @@ def is_ssid(text):
 
 
 def is_own_ssid(text):
-    """Valid SSID of our own access point: no control character of ASCII is in it either."""
+    """Valid SSID of our own access point: the same, without ASCII's control characters."""
     return is_ssid(text) and all(c >= 32 and c != 127 for c in text)
 
 
@@ -589,7 +589,7 @@ def is_password(text):
 
 
 def is_psk(text):
-    """True for a pre-shared key, 64 hexadecimal digits, which stands in a password's place."""
+    """True for a pre-shared key: 64 hexadecimal digits in the place of a password."""
     return len(text) == PASSWORD_LENGTH and all(_is_hex(c) for c in text)
 
 

@@ -10,8 +10,8 @@ The station's part is station.py. A radio (a board's business) has:
                         begin to connect to a remembered Network; access_point: (mac, channel) of
                         the only one that is wanted
     outcome()           None while it is under way, "" as long as it is connected and has an
-                        address, else why it failed: one of station.REFUSALS when the access
-                        point refuses the password or the login, and then only
+                        address, else why it failed: one of station.REFUSALS if and only if the
+                        access point refuses the password or the login
     associated()        True once an access point has taken us, with or without an address
     rejoin()            the link was lost: once more the same access point
     pause()             give the attempt up, but stay ready for a scan and the next one
