@@ -11,11 +11,11 @@ ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clo
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
 CYCLES ?=##                     how many connections `make churn` and `make interrupt` make
 PARALLEL ?=##                   how many of them at the same time
-SEED ?= 1##                     what draws their kinds and ends, the faults of `make transfer`, the traffic of `make soak`
+SEED ?= 1##                     what draws their kinds and ends, the faults of `make transfer`, the traffic of `make soak` and `make pauses`
 MIB ?= 64##                     how much `make transfer` sends each way
 TRANSACTIONS ?= 1000000##       how many `make soak` makes
 PAUSES ?= 200##                 how often `make pauses` stops the module
-CONTROLLER ?=##                 whom `make soak` and `make pauses` join it to: strict, rrf
+CONTROLLER ?=##                 which controller `make soak` and `make pauses` use: strict, rrf
 BENCH_MIB ?= 8##                how much `make bench` moves in each direction
 WORKERS ?= 3##                  how many processes share the tests of `make test`; 0: one after the other
 TEST ?=##                       the test that `make capture` records, as pytest names it
@@ -157,7 +157,7 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 	@$(BIN)/ruff check --select I --fix-only --quiet
 	@$(BIN)/ruff format --quiet
 
-# Without a random address space, which ThreadSanitizer does not bear with many kernels' settings.
+# With setarch -R: ThreadSanitizer fails under the address space randomization of many kernels.
 tsan: $(BUILD)/venv/ready rig-packages ## run the tests of firmware/netconn with ThreadSanitizer (as root)
 	@echo "Running the tests of firmware/netconn with ThreadSanitizer"
 	@NETCONN_SANITIZE=thread NETCONN_CHURN=400 \

@@ -5,7 +5,7 @@ foreach(SPINET_C_MODULE ${SPINET_C_MODULES})
     include("${SPINET_C_MODULE}")
 endforeach()
 
-# The port compiles our C twice, as a part of its component and of the program; the program links
-# the latter copy, to which ESP-IDF gives its options but not its definitions.
+# The port compiles our C twice: once for its component, once for the program. The program links its
+# own copy, and ESP-IDF gives that copy its compiler options but not its definitions.
 idf_build_get_property(SPINET_IDF_DEFINITIONS COMPILE_DEFINITIONS GENERATOR_EXPRESSION)
 target_compile_definitions(usermod INTERFACE "${SPINET_IDF_DEFINITIONS}")

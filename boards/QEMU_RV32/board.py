@@ -7,8 +7,8 @@ from cases_heap import MemoryBench
 
 from spinet import service
 
-BENCH = None  # the service with its peers and its controller; set by begin(), as is
-BOARD = None  # the service's board, under the name that a chip has for it
+BENCH = None  # the service with its peers and its controller; set by begin()
+BOARD = None  # the service's board, as on a chip; set by begin()
 
 
 def begin(role="module-clocked"):

@@ -218,7 +218,7 @@ def _ssid(name):
 
 
 def _octets(text):
-    """The bytes of a name or a password, in which \\xNN stands for one."""
+    """The bytes of a name or a password; \\xNN in it stands for one byte."""
     plain, *rest = text.split("\\x")
     parts = [bytes((int(part[:2], 16),)) + part[2:].encode() for part in rest]
     return plain.encode() + b"".join(parts)

@@ -19,7 +19,7 @@ from spinet.spi_slave import SpiSlave
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the module that SIM stands for
 
-# What store() is asked for, and what it is while it is being written: passwords and a key.
+# Files of the state folder, with passwords and a key; those with .new are being written.
 SECRETS = ("networks", "networks.new", "tls", "tls.new")
 REGULAR_FILE = 0x8000  # of os.ilistdir()
 
@@ -72,7 +72,7 @@ class Board:
         return AirRadio(self._network, self._air) if self._air else SimRadio(self._network)
 
     def store(self, name):
-        """What is kept across restarts, "networks" or "tls"."""
+        """A file that is kept across restarts: `name` is "networks" or "tls"."""
         return Store(self._state_folder + "/" + name)
 
     def announcers(self, stack):
@@ -99,9 +99,9 @@ class Board:
 
 
 def make_folder(path):
-    """Have a folder whose secrets its owner alone can read; raises OSError when that cannot be.
+    """Make the state folder, with its files readable by their owner alone. Raises OSError.
 
-    From here on all that this process makes is its owner's alone: folders above this one too.
+    From now on everything that this process makes is its owner's alone, folders above this one too.
     """
     hostfiles.umask(0o077)
     _make_folder(path)
@@ -109,9 +109,9 @@ def make_folder(path):
 
 
 def _tighten(path):
-    """Who could read what an earlier SIM left, or a looser hand, cannot any more.
+    """Close files to others that an earlier SIM, or its user, left readable.
 
-    A folder that has something else in it is the user's own, and stays as open as it is.
+    A folder with other files in it is the user's own and keeps its mode.
     """
     found = list(os.ilistdir(path))
     for entry in found:

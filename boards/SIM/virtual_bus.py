@@ -18,12 +18,12 @@ MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)
 
 _RETRY_MS = const(100)
-_LOOK_MS = const(1000)  # how often a frame that began is looked at while nothing comes
+_LOOK_MS = const(1000)  # while nothing comes, how often an unfinished frame is looked at
 _IN = const(1)  # poll flag
 _NEVER = const(-1)
 
-# A controller that owes us the answer to a CLOCK or the rest of a frame, or takes nothing, for so
-# long is given up. One that was stopped for less goes on as if nothing had been.
+# The connection ends when the controller, for so long, does not answer a CLOCK, does not finish a
+# frame or takes nothing. A controller that was stopped for less goes on where it stopped.
 PATIENCE_MS = 30000
 
 # Why a connection ended.

@@ -5,6 +5,6 @@
 // Its controller takes tens of KB of RAM, and nobody speaks Bluetooth to a network card.
 #define MICROPY_PY_BLUETOOTH (0)
 
-// esp32.PCNT is written for ESP-IDF's older driver of the pulse counter, and an image that has both
-// drivers ends before main. The newer one counts SCK for spi_target.
+// esp32.PCNT uses ESP-IDF's older driver of the pulse counter, spi_target the newer one, to count SCK.
+// An image with both drivers aborts before main.
 #define MICROPY_PY_ESP32_PCNT (0)

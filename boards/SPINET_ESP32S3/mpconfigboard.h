@@ -8,6 +8,6 @@
 // The REPL by an external USB-UART too: on a printer's board the USB pins are not wired.
 #define MICROPY_HW_ENABLE_UART_REPL (1)
 
-// esp32.PCNT is written for ESP-IDF's older driver of the pulse counter, and an image that has both
-// drivers ends before main. The newer one counts SCK for spi_target.
+// esp32.PCNT uses ESP-IDF's older driver of the pulse counter, spi_target the newer one, to count SCK.
+// An image with both drivers aborts before main.
 #define MICROPY_PY_ESP32_PCNT (0)

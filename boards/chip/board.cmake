@@ -21,5 +21,5 @@ list(APPEND SDKCONFIG_DEFAULTS "${SPINET_PARTITIONS}")
 
 set(MICROPY_FROZEN_MANIFEST "${MICROPY_BOARD_DIR}/manifest.py")
 
-# A database that nothing here opens, and a git submodule of MicroPython's.
+# btree: a database that nothing here uses, from a git submodule of MicroPython's.
 set(MICROPY_PY_BTREE OFF)

@@ -37,7 +37,7 @@ except ImportError:
 MODULE_CLOCKED = "module-clocked"
 CONTROLLER_CLOCKED = "controller-clocked"
 
-FOLDER = "/"  # of the files that are stored
+FOLDER = "/"  # of what store() keeps
 START_FREQUENCY = 26666667  # of SCK, until the controller says otherwise (link protocol, Roles)
 WATCHDOG_MS = 30000
 RELAXED_MS = 3600000

@@ -25,7 +25,7 @@ static bool is_over(const void *deadline) {
 
 /* In FIN-WAIT-2 the peer has everything including our FIN: no reset, which could cost it what it
  * has not read yet. In TIME-WAIT the PCB is the stack's alone: ESP-IDF's lwIP polls it once as it enters,
- * does not ask what became of it, and goes on using it. */
+ * ignores the answer, and goes on using it. */
 static err_t poll_dying(void *deadline, struct tcp_pcb *pcb) {
     if (pcb->state == TIME_WAIT || !is_over(deadline)) {
         return ERR_OK;

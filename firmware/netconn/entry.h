@@ -74,8 +74,8 @@ int entry_index(const entry_t *entry);
 /* lwIP's callback for every netconn of ours. */
 void entry_event(struct netconn *conn, enum netconn_evt event, u16_t length);
 
-/* From now on the FIN of this PCB, whose callbacks lwIP has just set, is an event and nothing else. lwIP
- * would put it into the receive mailbox, and loses it when that is full. Inside in_stack() only. */
+/* From now on the FIN of this PCB, whose callbacks lwIP has just set, is an event only. lwIP would put it
+ * into the receive mailbox, and would lose it when that is full. Inside in_stack() only. */
 void entry_watch(struct tcp_pcb *pcb);
 
 /* Records events and wakes the application thread. Any thread. */

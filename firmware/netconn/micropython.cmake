@@ -21,7 +21,7 @@ target_include_directories(usermod_netconn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
 )
 
-# What time_wait.c does to lwIP; MicroPython wraps lwIP's memp_malloc in the same way.
+# For time_wait.c. MicroPython wraps lwIP's memp_malloc in the same way.
 target_link_options(usermod_netconn INTERFACE -Wl,--wrap=tcp_next_iss)
 
 target_link_libraries(usermod INTERFACE usermod_netconn)

@@ -55,8 +55,8 @@ enum {
     NC_STATS,
 };
 
-/* lwIP must be running. `times` may be NULL. Calling it again only changes the times. ERR_MEM: all
- * works, but clients that lwIP has in TIME-WAIT are not served at once. */
+/* lwIP must be running. `times` may be NULL. Calling it again only changes the times. ERR_MEM:
+ * everything works, except that a client whose last connection is in TIME-WAIT has to wait. */
 int nc_start(const nc_times_t *times);
 
 /* Aborts everything, the dying included. Afterwards no PCB of ours is left and no callback fires. */

@@ -1,15 +1,15 @@
 /*
- * Clients that use a port again whose last connection is in TIME-WAIT.
+  * Clients that use the port of a connection in TIME-WAIT again.
  *
- * To their SYN lwIP answers an ACK until TIME-WAIT is over, or a reset when the SYN is in the old
- * window. RFC 1122, 4.2.2.13, lets the connection be opened anew when the SYN lies beyond all that
- * the client has sent on the old one, and our own first sequence number beyond all that we have sent:
- * then no old segment can be taken for one of the new connection. A SYN that lies before is an old
+ * lwIP answers their SYN with an ACK until TIME-WAIT is over, or with a reset when the SYN is in the
+ * old window. RFC 1122, 4.2.2.13, allows a new connection when the SYN's number lies beyond all that
+ * the client sent on the old one, and our first number beyond all that we sent: then no segment of
+ * the old connection can be taken for one of the new one. A SYN whose number lies before is an old
  * duplicate, or cannot be told from one, and is left to lwIP.
  *
- * lwIP calls nothing for a PCB in TIME-WAIT. A raw PCB sees each segment before TCP does, though, and
- * takes the old PCB away, so that TCP finds the listener. The sequence number is set where
- * tcp_in.c asks for it, by wrapping tcp_next_iss() at link time.
+ * lwIP has no callback for a SYN that meets a PCB in TIME-WAIT. But a raw PCB sees each segment before
+ * TCP does: its callback removes the old PCB, so that TCP finds the listener. The first number is
+ * raised where tcp_in.c asks for it, by wrapping tcp_next_iss() at link time.
  */
 #include "time_wait.h"
 
@@ -25,7 +25,7 @@ u32_t __wrap_tcp_next_iss(struct tcp_pcb *pcb);
 
 static struct raw_pcb *watch;
 
-/* For the SYN that lwIP has in hand, from look() until TCP has taken it. */
+/* Of the SYN that lwIP is handling: set by look(), used until TCP has taken it. */
 static bool reopens;
 static u32_t least_iss;
 
@@ -44,7 +44,7 @@ static struct tcp_pcb *find_old(u16_t local_port, u16_t remote_port) {
     return pcb;
 }
 
-/* A SYN that finds no place is dropped and comes again: TIME-WAIT has to be there still. */
+/* A SYN that finds no place in the backlog is dropped and comes again: TIME-WAIT stays until then. */
 static bool has_place(u16_t port) {
     const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs;
     for (; pcb != NULL; pcb = pcb->next) {
@@ -57,7 +57,7 @@ static bool has_place(u16_t port) {
     return false;
 }
 
-/* TCP has not looked at the segment yet. */
+/* TCP has not verified the checksum yet. */
 static bool is_intact(struct pbuf *packet, u16_t ip_header) {
     pbuf_remove_header(packet, ip_header);
     u16_t sum = ip_chksum_pseudo(packet, IP_PROTO_TCP, packet->tot_len, ip_current_src_addr(),
@@ -69,7 +69,7 @@ static bool is_intact(struct pbuf *packet, u16_t ip_header) {
 static void reopen(struct tcp_pcb *old) {
     least_iss = old->snd_nxt;
     reopens = true;
-    tcp_abort(old); /* in TIME-WAIT it sends nothing and tells nobody */
+    tcp_abort(old); /* in TIME-WAIT this sends nothing and calls no callback */
 }
 
 /* lwIP's callback for every segment. */

@@ -1,5 +1,4 @@
-// Who may read SIM's files: MicroPython's os module has neither of these calls. A chip's flash has
-// no users.
+// Access rights of SIM's files: MicroPython's os module lacks these calls. A chip's flash has no users.
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -3,9 +3,9 @@
  *
  * Each option names its reason. "IDF" means: the value of ESP-IDF's lwipopts.h with the defaults
  * of its Kconfig; "MicroPython" means: the value of the base sdkconfig of its ESP32 port;
- * "sdkconfig.chip" means: the value that boards/chip/sdkconfig.chip sets. What both set and is not
- * the same is listed in host_tests/netconn/test_options.py. What only this computer needs is in the
- * last section.
+ * "sdkconfig.chip" means: the value that boards/chip/sdkconfig.chip sets. Options whose
+ * value differs from the chips' are listed in host_tests/netconn/test_options.py. What only this
+ * computer needs is in the last section.
  */
 #ifndef SPINET_LWIPOPTS_H
 #define SPINET_LWIPOPTS_H
@@ -28,7 +28,7 @@
 #define MEM_ALIGNMENT 8          /* IDF has 4 on 32-bit chips; a pointer's size here */
 #define MEMP_NUM_TCP_PCB 12      /* MicroPython: LWIP_MAX_ACTIVE_TCP, enforced by wrapping memp_malloc */
 #define MEMP_NUM_TCP_PCB_LISTEN 8 /* sdkconfig.chip; without pools it limits nothing */
-#define MEMP_NUM_NETCONN 24      /* sdkconfig.chip: LWIP_MAX_SOCKETS; the same */
+#define MEMP_NUM_NETCONN 24      /* sdkconfig.chip: LWIP_MAX_SOCKETS; without pools it limits nothing */
 
 /* ---- IP ----------------------------------------------------------------------------------- */
 

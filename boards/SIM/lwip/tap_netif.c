@@ -173,7 +173,7 @@ static void *read_frames(void *unused) {
     (void)unused;
     while (running) {
         if (poll(fds, 2, until_due_ms()) < 0) {
-            continue; /* a signal: what the descriptors said before is no news */
+            continue; /* a signal: the descriptors still have their last answer */
         }
         if (fds[1].revents) {
             clear_wake();

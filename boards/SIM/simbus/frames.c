@@ -35,7 +35,7 @@ static void put_pin(frames_t *frames, int pin, int level) {
     *put_header(frames, PIN, pin, 1) = (uint8_t)level;
 }
 
-// Signals end no wait, nor do they begin it anew.
+// A signal neither ends the wait nor restarts its time.
 static bool room_comes(int fd) {
     struct pollfd wanted = { .fd = fd, .events = POLLOUT };
     int64_t until = now_ms() + patience_ms;

@@ -43,7 +43,7 @@ enum {
     BAD_CLOCK = -9,
     FOREIGN_HELLO = -10,
     UNKNOWN_KIND = -11,
-    UNFINISHED = -12, // a frame began, and was not whole for as long as it may take
+    UNFINISHED = -12, // a frame began and was not whole in time
 };
 
 // A transfer: `length` bytes out of tx and into rx, of which so many have `passed`.
@@ -62,7 +62,7 @@ typedef struct {
     size_t shifting; // bytes of the SHIFT that answers a CLOCK
     size_t out_length; // of out: held until something goes out
     size_t in_start, in_end; // of in: received and not handled
-    bool begun; // what is there is the beginning of a frame, since begun_ms
+    bool begun; // a frame has begun, at begun_ms, and is not whole
     int64_t begun_ms;
     uint8_t out[3 * PIN_FRAME + FRAME_HEADER + LONGEST_SHIFT];
     uint8_t in[4 * (FRAME_HEADER + LONGEST_SHIFT)];
@@ -95,12 +95,12 @@ int frames_send(frames_t *frames);
 // Take what has come, if anything has. 0 or POWER_OFF.
 int frames_receive(frames_t *frames);
 
-// As frames_receive(), after sleeping until something came; NOT_CLOCKED or UNFINISHED when that took
-// too long.
+// As frames_receive(), after sleeping until something came; when that takes too long, UNFINISHED if a
+// frame has begun, else NOT_CLOCKED.
 int frames_await(frames_t *frames);
 
-// UNFINISHED when a frame has begun and was not whole for as long as it may take, else 0. To be asked
-// now and then while nothing comes: frames_next() asks it as well.
+// UNFINISHED when a frame began and was not whole in time, else 0. Has to be called now and then while
+// nothing comes; frames_next() calls it as well.
 int frames_overdue(frames_t *frames);
 
 // True while a whole frame is here that was not handled.

@@ -46,7 +46,7 @@ static void check(bus_obj_t *self, int code) {
 
 /* ---- frames that came ---- */
 
-// Whoever clocks has to wait for as long as the bytes take.
+// The side that clocks has to wait for as long as the bytes take.
 static void shift(bus_obj_t *self) {
     if (self->sck_hz) {
         uint64_t ns = self->frames.shifting * 8000000000ULL / (uint64_t)self->sck_hz;
@@ -191,7 +191,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_power_cycle_obj, bus_power_cycle);
 
 /* ---- Bus: a source of the stack's wait() ---- */
 
-// before_wait(): send what was held, end a connection that owes the rest of a frame for too long;
+// before_wait(): send what was held; end a connection whose frame was not finished in time;
 // True while a whole frame is here that was not handled
 static mp_obj_t bus_before_wait(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);

@@ -70,8 +70,8 @@ int __wrap_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait) {
 int __real_sem_wait(sem_t *semaphore);
 
 // The thread that collects garbage waits here until each other thread has scanned its own stack.
-// The port takes any end of the wait for that; were a signal one, what only such a stack holds
-// would be freed.
+// The port ignores why the wait ended. If a signal could end it, the collection would go on without
+// that scan and free objects that only the other thread's stack refers to.
 int __wrap_sem_wait(sem_t *semaphore) {
     int failed;
     do {
@@ -84,9 +84,9 @@ int __wrap_sem_wait(sem_t *semaphore) {
 
 static volatile sig_atomic_t python_is_told;
 
-// Ctrl-C. What Python is told is raised in the main thread at its next opportunity. A second one
-// that comes before then, and one that Python is not told of, ends the process. The port's handler
-// calls exit() for the former, which does too much for a signal handler, and with another code.
+// Ctrl-C. When Python is told, KeyboardInterrupt is raised in the main thread at its next
+// opportunity. The process ends when a second Ctrl-C comes before that, and when Python is not told.
+// The port's handler would call exit(), which is not safe in a signal handler, with another code.
 static void on_interrupt(int number) {
     (void)number;
     mp_obj_t interrupt = MP_OBJ_FROM_PTR(&MP_STATE_VM(mp_kbd_exception));
@@ -109,8 +109,8 @@ void __wrap_mp_hal_set_interrupt_char(char c) {
 
 mp_import_stat_t __real_mp_vfs_import_stat(const char *path);
 
-// The port's sys.path begins with "", the current folder, and only a path that is made from that
-// has no slash. Nothing of the current folder is imported unless MICROPYPATH or a script names it.
+// The port's sys.path begins with "", the current folder; only paths made from that entry have no
+// slash. Nothing of the current folder is imported unless MICROPYPATH or a script names it.
 mp_import_stat_t __wrap_mp_vfs_import_stat(const char *path) {
     return strchr(path, '/') ? __real_mp_vfs_import_stat(path) : MP_IMPORT_STAT_NO_EXIST;
 }
