@@ -20,11 +20,11 @@ OLDEST_MICROPYTHON = (1, 25)
 # 1.25's viper stores another register than the value's at a constant index on Xtensa.
 OLDEST_FOR_XTENSA = (1, 26)
 XTENSA = ("esp32", "esp32s3")
-# Before it, the port takes this submodule whatever a board says.
+# Before this release the port needs the submodule, also when a board switches btree off.
 WITHOUT_SUBMODULES = (1, 26)
 SUBMODULE = "lib/berkeley-db-1.xx"
 IDF_VERSIONS = ((5, 4), (5, 5))
-# What a make that called us has set for itself, and MicroPython's makefiles and CMake files read.
+# Set by the make that called us; MicroPython's makefiles and CMake files would read them.
 OUR_MAKES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "BUILD", "BOARD", "PORT")
 SEE = "docs/hardware.md names the supported versions"
 
@@ -62,7 +62,7 @@ def build(board: str, folder: Path) -> int:
 
 
 def mpy_cross(micropython: Path, into: Path, environment: dict[str, str]) -> Path:
-    """The cross compiler of that checkout, built where nothing of the checkout is written to."""
+    """The cross compiler of that checkout, built outside of it, in `into`."""
     into.mkdir(parents=True, exist_ok=True)
     (into / "micropython.source").write_text(f"{micropython}\n")
     command = ["tools/run_step.sh", "Building mpy-cross", into / "mpy-cross.log"]
@@ -73,8 +73,8 @@ def mpy_cross(micropython: Path, into: Path, environment: dict[str, str]) -> Pat
 
 
 def idf_command(board: str, into: Path) -> list[str]:
-    """What MicroPython's makefile would call, but for its BUILD, which its makes inherit."""
-    lib = into.parent / "no-micropython-lib"  # nothing of it is frozen; made with mpy-cross
+    """What MicroPython's makefile would call; that one would hand its BUILD on to other makes."""
+    lib = into.parent / "no-micropython-lib"  # empty, as none of it is frozen; see mpy_cross()
     given = {
         "MICROPY_BOARD": board,
         "MICROPY_BOARD_DIR": PROJECT / "boards" / board,

@@ -8,8 +8,8 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section, SymbolTableSection
 
-# As ESP-IDF's linker scripts name what lies in which memory. A placeholder takes none: it keeps
-# addresses free that mean the same place as those of another section.
+# Names of sections in ESP-IDF's linker scripts, by the memory that they are in. A placeholder takes
+# no memory: it reserves addresses at which the memory of another section is visible as well.
 PLACEHOLDER = "dummy"
 CODE_IN_RAM = (".iram0.",)
 DATA_IN_RAM = (".dram0.", ".noinit")

@@ -22,8 +22,8 @@ PACKAGE = Package(
 )
 STAMP = ".ready"  # written last; names the archive and the patches
 
-# With LWIP_SO_LINGER the fork calls the poll callback as a PCB enters TIME-WAIT, ignores what it
-# answers, and goes on with the PCB. It enters at three places.
+# With LWIP_SO_LINGER the fork calls the poll callback when a PCB enters TIME-WAIT, ignores the
+# answer, and goes on using the PCB. A PCB enters TIME-WAIT at three places.
 ENTERS_TIME_WAIT = "TCP_REG(&tcp_tw_pcbs, pcb);\n"
 POLLS = "#if LWIP_SO_LINGER\n          TCP_EVENT_POLL(pcb, err);\n#endif\n"
 

@@ -29,7 +29,7 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
 PATIENCE = 30.0
-"""Seconds for a frame that has begun to be whole, and for a new connection to say HELLO."""
+"""Seconds in which a frame has to be whole, and a new connection has to say HELLO."""
 
 
 class _Wire:
@@ -83,7 +83,7 @@ class _Wire:
         self._send_gathered()
 
     def _watch_unfinished(self, finished):
-        """A frame that has begun has its time from then on, however slowly the rest comes."""
+        """A frame has PATIENCE from its first byte on, however slowly the rest comes."""
         if finished and self._overdue:
             self._overdue.cancel()
             self._overdue = None

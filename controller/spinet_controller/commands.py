@@ -157,10 +157,10 @@ class Commands:
         await self._send(command, data=data, timeout=STORAGE)
 
     async def network_add_enterprise_ssid(self, network):
-        """Remember an EnterpriseNetwork: all stages; a failure cancels and is raised.
+        """Remember an EnterpriseNetwork, in all stages; a failure cancels them and is raised.
 
-        So does the end of the task, in whichever stage: the module would refuse the next network
-        else. After WrongState nothing is cancelled: the stages that the module is in are those of
+        A cancelled task cancels them too, in any stage: otherwise the module would refuse the
+        next network. After WrongState nothing is cancelled: then the module is in the stages of
         another network.
         """
         stage = self.network_add_enterprise_stage

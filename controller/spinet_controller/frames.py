@@ -74,7 +74,7 @@ class FrameReader:
     def received(self, count):
         """Take `count` bytes that were put into `room()`; BusViolation at the first bad frame.
 
-        True when a frame was among them, or its end.
+        True when they finished a frame.
         """
         at, size = 0, self._filled + count
         while size - at >= 4:

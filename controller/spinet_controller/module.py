@@ -15,7 +15,7 @@ STREAM_LIMIT = 64 * 1024
 """Bytes a StreamReader holds before it pauses the transport (twice as many, at most)."""
 
 _RELEASE = 1.0
-"""Seconds for the slots to be let go of at the end; the link's time scale multiplies them."""
+"""Seconds in which the slots are released at the end, times the link's time scale."""
 
 _LOOK = 0.02
 """Seconds between two looks at a connection that is closing."""

@@ -3,8 +3,8 @@
 The only file that knows an offset. All integers are little-endian; an IPv4 address is the
 four bytes of its dotted form, first byte first. Text fields are padded with NUL.
 
-Names and passwords are bytes on the wire and str here: UTF-8, and a byte that is none of it is
-U+DC80 to U+DCFF (surrogateescape, as in command-line arguments), so every name comes back as it is.
+Names and passwords are bytes on the wire and str here, decoded from UTF-8. A byte that is not UTF-8
+becomes U+DC80 to U+DCFF (surrogateescape, as in command-line arguments), so nothing is lost.
 """
 
 import re
@@ -40,7 +40,7 @@ def _text(raw):
 
 
 def _field(text, size, what, longest=None):
-    """Encode `text` into `size` bytes, of which it may have `longest`, else ValueError."""
+    """Encode `text` into `size` bytes, padded; ValueError when it has more than `longest`."""
     longest = size if longest is None else longest
     try:
         raw = text.encode("utf-8", "surrogateescape")
@@ -299,8 +299,8 @@ class WirelessConfig:
     """One remembered network, 112 bytes; the first 48 are what networkRetrieveSsidData shows.
 
     `ip` 0.0.0.0 asks for DHCP, `netmask` 0.0.0.0 means 255.255.255.0, `channel` 0 is
-    automatic. An SSID has 1 to 32 bytes; a password none, 8 to 63, or is a PSK of 64 hexadecimal
-    digits. It takes no part in repr and is empty in what the module shows.
+    automatic. An SSID has 1 to 32 bytes. A password is empty, has 8 to 63 bytes, or is a PSK of 64
+    hexadecimal digits; it is not in repr, and is empty in what the module gives.
     """
 
     ssid: str
@@ -415,13 +415,13 @@ def pack_host_name(name):
 def unpack_names(raw):
     """Read networkListSsids: our own access point first ("" when unset), then the networks.
 
-    A name with a newline in it looks like two.
+    A name with a newline in it comes out as two.
     """
     return _text(raw).split("\n")[:-1]
 
 
 def unpack_error(raw):
-    """Read networkGetLastError, for people; None when nothing was wrong."""
+    """Read networkGetLastError, as people read it; None when nothing was wrong."""
     return shown(_text(raw)) or None
 
 

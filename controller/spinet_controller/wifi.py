@@ -11,7 +11,7 @@ SIM_PASSWORD = "spinet-sim"
 """The network in whose reach every SIM board is."""
 
 JOIN_TIMEOUT = 60.0
-"""Seconds for a module to connect, or to get back after a lost link; it ends both by itself."""
+"""Seconds: longer than a module itself tries to connect, or to get back after a lost link."""
 SCAN_TIMEOUT = 15.0
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """Seconds between two attempts to join again: twice as long each time."""
@@ -27,7 +27,7 @@ class Refused(SpinetError):
 
 
 class NetworkLost(SpinetError):
-    """The module lost its network and gave up getting back to it."""
+    """The module lost its network and no longer tries to get back."""
 
 
 async def join(module, ssid=None, password=""):
@@ -51,17 +51,17 @@ async def _joined(module, ssid):
 
 
 async def network_lost(module):
-    """Give a NetworkLost once the module, which was on a network, is idle by itself."""
+    """Wait until a module that was on a network is idle by itself; give a NetworkLost."""
     while module.wifi_state is not WiFiState.IDLE:
         await asyncio.sleep(_LOOK)
     return NetworkLost("the module lost its network")
 
 
 async def rejoin(module, ssid, tell):
-    """Have the module on a remembered network again, however long it takes; give its NetworkStatus.
+    """Have the module join a remembered network, however long it takes; give its NetworkStatus.
 
-    `ssid` as for networkStartClient. `tell(text)` hears why an attempt failed, the same reason
-    once.
+    `ssid` is as for networkStartClient. `tell(text)` is called with the reason of a failed
+    attempt, when it differs from the one before.
     """
     pause, told = FIRST_PAUSE, None
     while True:
@@ -76,7 +76,7 @@ async def rejoin(module, ssid, tell):
 
 
 async def stay(module, tell):
-    """Join again whenever the network is lost, until cancelled; `tell(text)` hears of it."""
+    """Join again whenever the network is lost, until cancelled; `tell(text)` gets the news."""
     while True:
         tell(f"{await network_lost(module)}; joining again")
         network = await rejoin(module, None, tell)
@@ -109,7 +109,7 @@ async def checked(module, command):
 
 
 async def _connected(module, ssid):
-    """Wait until the module is connected; its last error ends the wait. Other news is passed on."""
+    """Wait until the module is connected; Refused with its last error. Other news is passed on."""
     news = []
     before, module.on_news = module.on_news, news.append
     try:
@@ -169,7 +169,7 @@ async def switch(module, ssid):
 
 
 async def _until(module, states, what):
-    """Wait until WiFi is in one of these states; `what` the module did not do else."""
+    """Wait until WiFi is in one of these states; Refused says that the module did not `what`."""
     try:
         async with asyncio.timeout(JOIN_TIMEOUT):
             await module.null()

@@ -20,15 +20,15 @@ class Toolchain:
         self.machine = [*machine, f"--specs={specs}"]
 
     def is_instruction(self, name: str) -> bool:
-        """True for what is a call here, and an instruction to the chip's own GCC."""
+        """True for a function that stands for an instruction which only the chip's own GCC has."""
         return self.gcc.startswith("xtensa") and bool(ATOMIC.fullmatch(name))
 
 
-# GCC for the ESP8266 knows Xtensa without register windows, and takes the headers of the others.
+# The GCC for the ESP8266, an Xtensa without register windows. It accepts the other chips' headers.
 XTENSA = Toolchain(
     "xtensa-lx106-elf",
     "gcc-xtensa-lx106",
-    "/usr/lib/xtensa-lx106-elf/picolibc.specs",  # which this GCC does not look for by its name
+    "/usr/lib/xtensa-lx106-elf/picolibc.specs",  # this GCC does not find it by its name
     ["-mlongcalls"],
 )
 RISCV = Toolchain(
@@ -40,7 +40,7 @@ RISCV = Toolchain(
 TOOLCHAINS = {"esp32": XTENSA, "esp32c3": RISCV, "esp32s3": XTENSA}
 DIALECT = ["-std=gnu17", "-Os", "-ffunction-sections", "-fdata-sections", "-fno-jump-tables"]
 STRICT = ["-Wall", "-Wextra", "-Werror"]
-# As components of ESP-IDF define them for those that use them.
+# Definitions that components of ESP-IDF pass on to the components that use them.
 HANDED_ON = ["SOC_MMU_PAGE_SIZE=CONFIG_MMU_PAGE_SIZE", "SOC_XTAL_FREQ_MHZ=CONFIG_XTAL_FREQ"]
 # Headers of the C library of Espressif's toolchain that Debian's lacks.
 STAND_INS = Path(__file__).resolve().parent / "include"
@@ -67,14 +67,14 @@ class Compiler:
         self._genhdr = genhdr
 
     def flags(self, component: str, folder_option: str = "-isystem") -> list[str]:
-        """For a component of ESP-IDF, or `main`: with what ESP-IDF defines for all of them."""
+        """For a component of ESP-IDF, or `main`, with the definitions that ESP-IDF gives to all."""
         return self._flags(component, ("idf", component), folder_option)
 
     def our_flags(self, module: str) -> list[str]:
         """For one of our modules as it is linked: strict, with headers and definitions of its own.
 
-        That copy is compiled as a part of the program, which is none of ESP-IDF's components: what
-        ESP-IDF defines, it has only where our CMake files hand it over.
+        The linked copy is compiled for the program, which is not a component of ESP-IDF. It has
+        ESP-IDF's definitions only where our CMake files pass them on.
         """
         own = [f"-I{folder}" for folder in self._parts.include[module]]
         # MicroPython's headers leave parameters unused, as it is compiled without -Wextra.
@@ -99,7 +99,7 @@ class Compiler:
         return self._preprocessed(self.flags(component), source)
 
     def own_text(self, module: str, source: Path) -> str:
-        """The same of a file of ours or of MicroPython's port, "" when it lacks a header."""
+        """The same for a file of ours or of MicroPython's port; "" when it lacks a header."""
         flags = self.flags("main") if module == "main" else self.our_flags(module)
         return self._preprocessed(flags, str(source)) or ""
 

@@ -11,13 +11,13 @@ from idf_check import symbols
 from idf_check.compiling import Compiler
 from idf_check.parts import Parts
 
-# As the preprocessor leaves it: the function ends at the first brace of a line's own.
+# In preprocessed text. The function ends at the first closing brace that begins a line.
 CONSTRUCTOR = re.compile(r"\(\(constructor\)\)\s*static void \w+\(void\)\s*\{(.*?)^\}", re.S | re.M)
 WEAK = re.compile(r"extern __attribute__\(\(weak\)\) [\w ]*?\**(\w+)\(")
 
 
 def complaints(parts: Parts, compiler: Compiler) -> list[str]:
-    """A line for each pair of which this board's program uses both."""
+    """A line for each such pair whose drivers are both used by this board's program."""
     pairs = list(pairs_of(parts, compiler))
     used = names_used(parts, compiler)
     found = []
@@ -41,7 +41,7 @@ def pairs_of(parts: Parts, compiler: Compiler):
 
 
 def names_used(parts: Parts, compiler: Compiler) -> dict[str, str]:
-    """{name: a file of ours or of MicroPython's port that has it}, in what is compiled."""
+    """{name: the file that has it}, in the compiled files of ours and of MicroPython's port."""
     used = {}
     for module in [*parts.ours(), "main"]:
         for path in map(Path, parts.source[module]):

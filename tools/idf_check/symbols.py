@@ -141,7 +141,7 @@ def is_address(name: str, given: dict[str, str]) -> bool:
 def of_nm(text: str) -> tuple[set[str], set[str]]:
     """(defined, needed) of what nm prints of one or more objects.
 
-    The linker makes the wrapped function of __real_NAME (--wrap), which is NAME itself.
+    With --wrap the linker takes NAME for __real_NAME, so NAME is what is needed.
     """
     defined, needed = set(), set()
     for line in text.splitlines():

@@ -44,9 +44,9 @@ def serve(options, ports, naming, files, ssid, password):
     """Serve the virtual printer through the module, until Ctrl-C.
 
     A module that loses its power, or is started again, is served again when it comes back; one
-    that loses its network joins it again.
-    What cannot be served, because its port is taken or the module has no TLS, is told and left
-    out; only the site must be served.
+    that loses its network is made to join it again.
+    What cannot be served, because its port is taken or the module has no TLS, is reported and
+    left out; only the site must be served.
     """
     packable(WirelessConfig(ssid or "", password))
     printer = Serving(options, ports, naming, (ssid, password))
@@ -75,10 +75,10 @@ class Serving:
         self._was_joined = False
 
     async def serve(self, session, store):
-        """Serve until cancelled; a module that is lost is waited for again.
+        """Serve until cancelled; a module that is lost is waited for.
 
-        One that we started is so only when it lost its power: where its program hangs or breaks a
-        rule, nobody else starts another.
+        A module that we started is only waited for after a loss of power. When its program hangs
+        or breaks a rule it would not come back, so the error is raised.
         """
         await session.boot(self._options.timeout)
         while True:
@@ -105,7 +105,7 @@ class Serving:
                 network = await rejoin(module, ssid, lambda text: _tell(text, report))
 
     async def _join(self, module, ssid, report):
-        """Join as the options say: for a module that came back, until it works."""
+        """Join as the options say. For a module that came back, try until it works."""
         try:
             network = await join(module, *self._network)
         except Refused as error:

@@ -63,7 +63,7 @@ class Session:
             raise
 
     async def _raise_last_words(self):
-        """A program that died says more than the bus that it left; one that lives comes back."""
+        """Raise why the program ended, unless it lives and its module comes back."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
                 await first(self.module.link.came(), self.sim.ended())

@@ -12,7 +12,7 @@ from spinet_controller.records import shown
 
 
 def show_json(document):
-    """Print one JSON document, ASCII as a name may be no UTF-8, on a line of its own."""
+    """Print one JSON document on a line of its own; in ASCII, because a name may not be UTF-8."""
     click.echo(json.dumps(document))
 
 

@@ -43,9 +43,9 @@ for _name in ("gmqtt.mqtt.protocol", "gmqtt.mqtt.handler", "gmqtt.client"):
 
 
 class _NotYet:
-    """Stands in for the MQTTConnection, which gmqtt makes a turn after the connection stands.
+    """Stands in for gmqtt's MQTTConnection, which is made one turn of the loop after connecting.
 
-    A connection that is lost or given up before that tells it.
+    A connection that is lost or given up before that has this one to tell.
     """
 
     @staticmethod

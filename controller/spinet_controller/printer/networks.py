@@ -6,7 +6,7 @@
     POST /api/scan              what is in reach, strongest first
     POST /api/join              {"ssid"}: leave this network for that one, 202
 
-Names and passwords are those of records.py: in JSON, a byte that is no UTF-8 is \\udc80 to \\udcff.
+Names and passwords are as in records.py; in JSON, a byte that is not UTF-8 is \\udc80 to \\udcff.
 Joining ends every connection of the module, this one too; the printer is served again on the
 other network, or on the old one when the other cannot be joined.
 """
@@ -67,7 +67,7 @@ class Networks:
         return web.Response(status=204)
 
     async def _wanted(self, request):
-        """Give the name that a request is about; 404 when it is not remembered."""
+        """Give the name of the network in a request; 404 when it is not remembered."""
         ssid = _text(await _document(request), "ssid")
         if ssid not in [known.ssid for known in await self._remembered()]:
             raise web.HTTPNotFound(reason="this network is not remembered")

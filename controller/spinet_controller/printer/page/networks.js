@@ -5,7 +5,7 @@
 const REJOIN_EVERY = 500;
 
 let shownOn; // the network that the list shows as joined
-let chosen = ""; // of what is in reach; the field cannot hold every name
+let chosen = ""; // a name in reach; the input field cannot hold every name as it is
 
 function button(text, name, className, action) {
   const element = document.createElement("button");

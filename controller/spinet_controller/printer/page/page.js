@@ -49,7 +49,8 @@ async function ask(path, options) {
   return response;
 }
 
-/* For people: \xNN is a control character, or a byte that is no UTF-8 (U+DC80 to U+DCFF here). */
+/* For people to read: \xNN for a control character, or for a byte that is not UTF-8 (here U+DC80 to
+   U+DCFF). */
 function shown(text) {
   return text.replace(/[\p{Cc}\p{Cs}]/gu, (letter) => {
     const byte = letter.charCodeAt(0) & 0xff;
