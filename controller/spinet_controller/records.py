@@ -27,7 +27,6 @@ from spinet_controller.codes import (
 )
 
 ANY_ADDRESS = IPv4Address(0)
-DWORD = 4
 
 
 def padded(length):

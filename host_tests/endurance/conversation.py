@@ -17,7 +17,6 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: no FIN
 # Who ends it: the peer, or the controller by connClose, with its last connWrite or by connAbort;
 # or the peer by a reset. How often, of a hundred.
 WAYS = {"peer": 30, "close": 25, "write": 25, "abort": 10, "reset": 10}
-BREAKING = {"abort", "reset"}  # what is on its way then need not arrive
 
 
 class Endings:

@@ -10,7 +10,6 @@ from namespace import DEVICE, MODULE, PATIENCE
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 ETH_P_ALL = 3
-PACKET_OUTGOING = 4
 
 
 class Segment(NamedTuple):

@@ -19,8 +19,6 @@ from spinet.networks import EnterpriseEntry, Network, is_access_point
 from spinet.tls_keys import TlsKeys
 
 _CONN_READ = const(4)
-_CONN_WRITE = const(5)
-_CONN_GET_STATUS = const(6)
 _BAD_PARAMETER = const(-11)
 _SOCKETS = const(8)
 _PEER = const(12)

@@ -376,11 +376,6 @@ def set_local_port(record, port):
     put_u16(record, 4, port)
 
 
-def status_space(record, space):
-    """Set writeBufferSpace."""
-    put_u16(record, 14, space)
-
-
 @micropython.viper
 def status_clear(record, number: int):
     """The record of a free slot."""
