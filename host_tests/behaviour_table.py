@@ -64,7 +64,7 @@ TITLES = {
     "L2": "whatever the controller sends, the next transaction works",
     "L3": "the controller's time-outs hold over a soak",
     "L4": "both roles run the same commands",
-    "L5": "a link that was late heals: the level counts 10 ms after each end",
+    "L5": "a link that was late heals: TRANSFER_READY's level counts 10 ms after a transaction",
     "L6": "a controller that polls DATA_READY sees the start",
 }
 STACKS = {"stub": "stub", "sockets": "sockets", "plain": "sockets", "lwip": "lwIP"}

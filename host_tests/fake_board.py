@@ -172,10 +172,10 @@ class FakeBoard:
 
 
 def boot(service, clock=None, polled=None):
-    """Start a service, and let the time of its start-up pass: on this clock, or really.
+    """Start a service and run it until its start-up is over, on `clock` or in real time.
 
-    Returns what a controller sees that polls the pin `polled` once in each pass: (level, how often
-    in a row) in order.
+    Returns what a controller sees that polls the pin `polled` once in each pass: a list of (level,
+    how often in a row).
     """
     service.start()
     seen = []

@@ -56,7 +56,7 @@ class FakeSpi:
         self.phases = []  # (offset, length) of each transfer
         self.shifted = b""  # what the module sent
         self.frequency = 0
-        self.on_exchange = None  # called at the end of each: time passes meanwhile
+        self.on_exchange = None  # called at the end of each, to let time pass
 
     def exchange(self, tx, rx, offset, n):
         assert self._rig.cs.value() == 0, "clocked without CS"
@@ -145,7 +145,7 @@ class Rig:
         return self.port.serve(self.link, self.now)
 
     def boot(self):
-        """Start the port, and let the time of its start-up pass."""
+        """Start the port, and run it until its start-up is over."""
         self.port.start(self.now)
         while not self.port.idle():
             self.serve(1)

@@ -365,7 +365,7 @@ class LwipNet(PeersAtSockets):
     def dial(self, port, receive_buffer=RECEIVE_BUFFER, peer=PEERS[0]):
         sock = self.keep(self.wire.socket())
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.bind((peer, self.free_port()))  # one by chance may be of a connection in TIME-WAIT
+        sock.bind((peer, self.free_port()))  # a random one may be in TIME-WAIT
         sock.connect((MODULE, port))
         return self.dialled_by(sock)
 

@@ -1,8 +1,8 @@
-"""A controller that behaves as a Duet's does; the strict RawController is neater than the field.
+"""A controller that behaves as a Duet's does. The strict RawController has better manners.
 
-RrfController is the link, module-clocked: it polls DATA_READY, gives up after 100 ms and goes on,
-leaves TRANSFER_READY high then, and what the module clocks meanwhile reads 0xFF. RrfNetwork is what
-its firmware makes of the network, turn by turn; that works with either controller.
+RrfController is its link, module-clocked: it polls DATA_READY, gives up after 100 ms, leaves
+TRANSFER_READY high then and goes on; what the module clocks meanwhile reads 0xFF. RrfNetwork is
+what its firmware does with the network, turn by turn; it works with either controller.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ from raw_controller import (
 from spinet import wire
 
 POLL_S = 0.001  # between two looks at DATA_READY
-OVERSLEPT_S = 0.01  # so long after the last look, levels of 20 ms may have been missed
-SOONEST_S = 0.009  # a look at TRANSFER_READY's level comes 10 ms after an end, whole ms of ticks
+OVERSLEPT_S = 0.01  # after so long without a look, levels of 20 ms may have been missed
+SOONEST_S = 0.009  # the module looks at the level 10 ms after a transaction, by whole ms
 START_S = 15
 STABLE_S = 0.1
-UNHURRIED = 100  # a patience for tests of something else than the times
+UNHURRIED = 100  # the patience of tests that are not about time-outs
 
 
 class RrfController(RawController):
@@ -49,7 +49,7 @@ class RrfController(RawController):
         self.shift_s = self.drop_s = 0
         self.state = wire.WIFI_IDLE
         self.unarmed = 0  # CLOCKs that found nothing armed
-        self.early = 0  # transactions that were not asked for, sooner than a look may come
+        self.early = 0  # transactions without a request, too soon for a look at the level
         self._changed = threading.Condition()  # for all that follows
         self._hardware = None
         self._ended = False
@@ -87,7 +87,7 @@ class RrfController(RawController):
         super().power_off()
 
     def wait_boot(self):
-        """Two rising edges of a pin that is only polled, then steady pins."""
+        """Wait for two rising edges of a pin that is only polled, then for steady pins."""
         with self._changed:
             limit = time.monotonic() + max(START_S, PATIENCE)
             while self._rises_seen < 2:
@@ -115,7 +115,7 @@ class RrfController(RawController):
             self.receive()
 
     def _poll(self):
-        """Look at DATA_READY, once in a while: what came and went in between is not seen."""
+        """Look at DATA_READY now and then; what came and went in between is not seen."""
         now = time.monotonic()
         if now - self._polled_at < POLL_S:
             return
@@ -211,12 +211,12 @@ CONTROLLERS = {"strict": RawController, "rrf": RrfController}
 
 
 class Responder:
-    """What serves one connection: everything comes back, and it is closed when the peer has."""
+    """Serves one connection: sends everything back, and closes it when the peer has."""
 
     def __init__(self, peer):
-        self.peer = peer  # its port, by which a new connection in the same socket is told
+        self.peer = peer  # its port: another one is a new connection in the same socket
         self.out = b""
-        self.broken = False  # a transaction failed: nobody knows what was lost
+        self.broken = False  # a transaction failed; what was lost is not known
         self.released = False  # connClose or connAbort was answered
 
 
@@ -226,9 +226,9 @@ BETWEEN = (wire.WIFI_CONNECTING, wire.WIFI_AUTO_RECONNECTING, wire.WIFI_RECONNEC
 class RrfNetwork:
     """Joins `ssid`, listens on `port` and echoes. Call turn() as often as there is time.
 
-    It sends no networkStop and no networkStartClient between two states of WiFi, asks one socket
-    in a turn, and stops listening on port 0 after each session, as for an FTP data port that it
-    does not have.
+    While WiFi connects or reconnects it sends no networkStop and no networkStartClient. It asks one
+    socket in a turn, and stops listening on port 0 after each session, as for an FTP data port that
+    it does not have.
     """
 
     def __init__(self, controller, ssid, port):
@@ -253,7 +253,7 @@ class RrfNetwork:
         return response, data
 
     def all_free(self):
-        """Whether every socket is, as connGetStatus has it: eight transactions that work."""
+        """Whether connGetStatus works for each of the sockets and says that it is free."""
         return all(
             self.ask(wire.CONN_GET_STATUS, number)[1][:1] == bytes([wire.FREE])
             for number in range(wire.SOCKETS)
@@ -273,7 +273,7 @@ class RrfNetwork:
         return sum(self.failed.values()) == before
 
     def _has_news(self):
-        """DATA_READY rose. Where the controller clocks, it does so for each phase: no news."""
+        """True when DATA_READY rose; controller-clocked it rises for each phase, without news."""
         before, self._rises = self._rises, self._controller.rises
         return self._controller.role == MODULE_CLOCKED and self._rises != before
 

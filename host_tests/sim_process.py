@@ -135,8 +135,8 @@ class Sim(SimProcess):
 def start_sim(tmp_path, pytestconfig):
     """start_sim(role, *options) -> Sim; all are ended and looked at.
 
-    `controller` names the one that it is joined to, of CONTROLLERS; by default pytest's option says
-    which one drives no clock.
+    Module-clocked, `controller` is the name of its controller, one of CONTROLLERS; by default that
+    of pytest's option.
     """
     started = []
 

@@ -45,7 +45,7 @@ PATIENCE = 60.0  # seconds until a test gives up; nothing is asserted about less
 PATIENCE_MS = 60000
 MAX_DATA = wire.MAX_DATA
 ACKNOWLEDGED_S = 1  # a computer delays none for longer
-SEND_BUFFER = 65536  # of a peer; the computer itself would let it grow with what is sent
+SEND_BUFFER = 65536  # of a peer; the kernel would let it grow with what is sent
 ENDLESS = 1 << 25  # bytes, more than any computer buffers for one connection
 
 

@@ -45,7 +45,7 @@ def question(kind=dns.A, klass=dns.IN, flags=dns.RECURSION_DESIRED, number=7):
 
 
 def waiting(server):
-    """How much memory takes what has come and was not taken (SO_MEMINFO)."""
+    """The memory of datagrams that have come and were not read (SO_MEMINFO)."""
     return int.from_bytes(server._port.sock.getsockopt(socket.SOL_SOCKET, 55, 4), sys.byteorder)
 
 
@@ -72,7 +72,7 @@ def test_our_address_for_any_name(server, asker):
 @pytest.mark.parametrize("kind", [dns.A, dns.ANY, 28, dns.TXT])
 @pytest.mark.parametrize("klass", [dns.IN, 3])
 def test_the_name_comes_back_as_it_was_asked_for(server, asker, kind, klass):
-    """A resolver that draws the case of each letter (0x20) believes no other answer."""
+    """A resolver that draws the case of each letter at random (0x20) believes no other answer."""
     asked = dns.name(b"wWw", b"eXamPLe", b"ORg") + bytes((0, kind, 0, klass))
     ask(server, asker, dns.message_bytes(7, 0, [asked], [], [], []))
     server.step(0)
@@ -114,7 +114,7 @@ def test_one_turn_takes_a_bounded_number(server, asker):
 
 
 def test_each_datagram_is_told_of(server, asker):
-    """It takes memory, whatever it is."""
+    """Each takes memory, also one that is no question."""
     told = []
     server.on_active = lambda: told.append(True)
     for data in (question(), bytes(12)):

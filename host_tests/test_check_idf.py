@@ -190,7 +190,7 @@ USERS = {
 
 
 class PlainText:
-    """A compiler to which each text is its own preprocessed one."""
+    """A compiler whose preprocessor leaves each text as it is."""
 
     def preprocessed(self, component, source):
         return Path(source).read_text()
@@ -308,7 +308,7 @@ def test_a_module_may_name_the_folder_of_a_component(sources, tmp_path):
 
 @pytest.mark.parametrize("module", ["usermod_netconn", "usermod_spi_target"])
 def test_our_c_is_compiled_with_what_esp_idf_defines_if_that_is_handed_over(sources, module):
-    """As linked, it is a part of the program, which is no component: it lacked these once."""
+    """The linked copy belongs to the program, which is not a component and once lacked these."""
     write, parts = sources
     write({"config.cmake": "set(CONFIG_COMPILER_OPTIMIZATION_ASSERTIONS_DISABLE y)\n"})
     wanted = {"-DESP_PLATFORM", "-D_GNU_SOURCE", "-DNDEBUG"}
@@ -354,14 +354,15 @@ def test_every_c_module_of_ours_is_found(sources):
 
 
 @pytest.mark.parametrize(
-    ("release", "has"),
+    "has",
     [
-        ("1.25", ["ESP32_GENERIC_C3/sdkconfig.c3usb"]),
-        ("1.27", ["sdkconfig.riscv", "ESP32_GENERIC_C3/sdkconfig.c3usb"]),
-        ("1.29", ["sdkconfig.riscv", "sdkconfig.c3"]),
+        ["ESP32_GENERIC_C3/sdkconfig.c3usb"],
+        ["sdkconfig.riscv", "ESP32_GENERIC_C3/sdkconfig.c3usb"],
+        ["sdkconfig.riscv", "sdkconfig.c3"],
     ],
+    ids=["1.25", "1.27", "1.29"],
 )
-def test_a_board_takes_what_this_release_has(sources, tmp_path, release, has):
+def test_a_board_takes_what_this_release_has(sources, tmp_path, has):
     write, parts = sources
     folder = "mp/ports/esp32/boards"
     write({f"{folder}/{name}": "" for name in has})

@@ -612,7 +612,7 @@ def test_good_access_point(bench, fields):
 def test_an_ssid_of_0xff_deletes_the_access_point(bench, record):
     add(bench)
     own_ap(bench)
-    for _ in range(2):  # that there is none is no error
+    for _ in range(2):  # to delete none is no error
         assert bench.response(13, data=record) == 0
         assert bench.last_error() == ""
         assert bench.ask(21) == (96, bytes(48) + config()[:48])

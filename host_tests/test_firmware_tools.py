@@ -214,7 +214,7 @@ def test_mpy_cross_is_that_checkouts_and_built_beside_the_image(called, tmp_path
 
 
 def test_nothing_of_the_calling_make_reaches_the_builds(called):
-    """In MAKEFLAGS, BUILD made MicroPython's own mpy-cross build into the folder of the image."""
+    """BUILD, in MAKEFLAGS, once made MicroPython's mpy-cross build into the folder of the image."""
     ours = {"MAKEFLAGS": " -- BUILD=/elsewhere", "BUILD": "/elsewhere", "BOARD": "SIM"}
     build = called(**ours, MAKELEVEL=2, PORT=8765)
     assert not build.environment().keys() & {*ours, "MAKELEVEL", "PORT"}

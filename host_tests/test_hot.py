@@ -344,7 +344,7 @@ def test_a_long_transaction_is_not_followed_by_one_that_was_not_asked_for(
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("message", [request(6), request(9), b"\xff" * 12])
 def test_an_edge_within_the_header_is_its_own_requests(monkeypatch, plain, message):
-    """TRANSFER_READY falls after more than 10 ms: a look has begun to serve the next request."""
+    """TRANSFER_READY fell more than 10 ms late: a look at its level has begun a transaction."""
     clock = Clock()
     monkeypatch.setattr(service, "ticks_ms", clock)
     firmware = Firmware(plain)
@@ -362,7 +362,7 @@ def test_an_edge_within_the_header_is_its_own_requests(monkeypatch, plain, messa
     clock.now += 10
     before = firmware.service.link.transactions
     firmware.service.run(4)
-    # One that the header was not ready for has yet to be served.
+    # A request that came too late for this header has yet to be served.
     assert firmware.service.link.transactions == before + (2 if message[0] == 0xFF else 1)
 
 

@@ -224,7 +224,7 @@ def test_address(lan, web):
 
 
 def in_other_case(owner):
-    """As a resolver that draws the case of each letter (0x20) asks for it."""
+    """As a resolver asks for it that draws the case of each letter at random (0x20)."""
     return bytes(
         octet ^ 0x20 if 97 <= octet | 0x20 <= 122 and i % 3 else octet
         for i, octet in enumerate(owner)
@@ -284,7 +284,7 @@ def test_many_spellings_are_one_answer_of_many(lan, web):
 
 
 def test_a_rival_is_one_in_any_case_and_on_any_port(lan, web):
-    """Port 112 is no 80, though "p" is a "P"."""
+    """Ports 112 and 80 differ, though their bytes are "p" and "P"."""
     place = bytes(5) + b"\x70" + host(b"spinet")
     owner = in_other_case(instance(b"spinet"))
     Asker(lan).say(dns.RESPONSE, answers=[dns.Record(owner, dns.SRV, dns.IN, 120, place)])
@@ -325,7 +325,7 @@ def test_kinds_that_do_not_exist_are_denied(lan, web):
 
 
 def test_kinds_are_told_as_far_as_the_highest(lan, web):
-    """RFC 4034, 4.1.2: dig takes no NSEC with zeros behind them."""
+    """RFC 4034, 4.1.2; dig refuses an NSEC with zeros at the end of its bit map."""
     assert answers_to(lan, web, ask(instance(b"spinet"), dns.A))
     assert lan.heard[-1][0].answers[0].data == instance(b"spinet") + b"\0\5\0\0\x80\0\x40"
 

@@ -212,7 +212,7 @@ def test_file_of_noise_does_not_hold_up_the_boot(flash, filling, monkeypatch):
 
 
 class Sessions:
-    """What TlsKeys asks of the C module: a key and its certificate end in the same letter."""
+    """What TlsKeys uses of the C module; a key and its certificate end in the same letter."""
 
     @staticmethod
     def check_certificate(pem):

@@ -200,7 +200,7 @@ def test_avahi_sees_services_and_names(power_on, avahi):
 
 
 def resolved(avahi, *question):
-    """What avahi-resolve prints; it gives up after seconds of its own, and is then run again."""
+    """What avahi-resolve prints; when its own time-out ends it, it is run again."""
     limit = time.monotonic() + PATIENCE
     while not (answer := avahi("avahi-resolve", *question)):
         assert time.monotonic() < limit, f"nobody answers {question}"

@@ -266,7 +266,7 @@ def test_headroom_is_kept_however_fast_garbage_comes(service, clock, heap, sourc
             service.run_once()
         most = max(most, heap.used - 80000)
     assert most <= service_module.HEADROOM + commands.LITTLE
-    assert 1 <= heap.collected <= 8  # not for nothing either
+    assert 1 <= heap.collected <= 8  # but not needlessly
     assert heap.asked <= (40 if source == "commands" else 201)  # each walks through the heap
 
 

@@ -262,7 +262,7 @@ def test_a_module_can_be_reset_and_ended_while_the_name_server_is_silent(resolve
 
 
 def modes(folder):
-    """Who may do what with a folder, as ".", and with all that is in it."""
+    """The modes of a folder, as ".", and of all that is in it."""
     found = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
     return {".": folder.stat().st_mode & 0o777, **found}
 
@@ -277,7 +277,7 @@ def test_secrets_are_their_owners_alone(start_sim):
 
 @pytest.mark.parametrize("name", ["networks", "networks.new"])
 def test_secrets_that_others_could_read_are_their_owners_alone(start_sim, tmp_path, name):
-    """The folder has been a SIM's, which kept it less well, or was cut short as it wrote."""
+    """The folder was left by a SIM that set no modes, or that ended while it wrote."""
     state = tmp_path / "state"
     state.mkdir()
     Store(str(state / "networks")).save(b"")

@@ -18,7 +18,7 @@ QUICK = "0 takes scan=30 join=10 search=50 handshake=30 address=10\n"
 CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + b"correct-horse".ljust(64, b"\0")
 
 
-# SIM with an air in which nothing takes time, and where time passes from when there is a file "go".
+# SIM whose air has a clock of its own, which stands still until there is a file "go".
 HELD = """
 import os, sys, sim
 from air import Air

@@ -50,7 +50,7 @@ def test_a_module_that_stalls_is_found(monkeypatch):
 
 
 class Stall:
-    """Stops the module between two transactions, until a controller has waited for too long."""
+    """Stops the module between two transactions, for longer than a controller waits."""
 
     def __init__(self):
         self._before = children()
@@ -64,7 +64,7 @@ class Stall:
             self._stopped = pid
 
     def pin(self, real):
-        """The controller's pins: from the next request on, the module has STALL_S to go."""
+        """The controller's pin(): the module goes on STALL_S after the next request."""
 
         def drive(controller, number, level):
             real(controller, number, level)
@@ -95,14 +95,19 @@ def spoiled(decoded):
 
 
 def test_an_interrupted_run_leaves_no_process():
+    interrupt(lambda advance: soak.run(FEW, 1, "module-clocked", PATIENCE, advance))
+
+
+def interrupt(run):
+    """Interrupt a run, which takes its `advance`; none of the processes that it started is left."""
     before = children()
 
-    def interrupt(done):
+    def advance(_done):
         assert children() - before
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        soak.run(FEW, 1, "module-clocked", PATIENCE, interrupt)
+        run(advance)
     assert children() == before
 
 

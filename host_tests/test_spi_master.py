@@ -121,7 +121,7 @@ def test_busy_controller_does_not_keep_the_loop(rig):
 
 
 def leave_it_high(rig):
-    """The controller gave up: its pin stays high, and nothing of its is armed."""
+    """The controller gave up: its pin stays high, and it has armed nothing."""
     rig.drops_request = False
     rig.spi.message = b"\xff" * 12
     rig.spi.shifted = b""
@@ -151,7 +151,7 @@ def test_an_edge_counts_even_after_an_idle_level(rig):
 
 
 def passes(rig, ms):
-    """Something that takes so long."""
+    """A function that takes `ms` of the rig's time."""
 
     def take(*_):
         rig.now += ms

@@ -45,8 +45,8 @@ def interrupt_thread(pid, thread):
 
 # --- a collection that is interrupted
 
-# One thread holds objects that only its stack knows, so deep that to scan it takes a while;
-# another collects all the time, and reuses what was freed. The main thread takes the interrupts.
+# One thread's stack alone refers to some objects, and is so deep that its scan takes a while.
+# Another collects all the time, and reuses what was freed. The main thread takes the interrupts.
 COLLECTED = """
 import _thread, gc, sys, time
 
@@ -128,7 +128,7 @@ while True:
 
 
 def test_an_interrupted_shift_takes_its_time(start_sim):
-    """At 8000 bit/s 1000 bytes take a second, whatever signals come to the thread that waits."""
+    """At 8000 bit/s 1000 bytes take a second, however many signals the waiting thread gets."""
     options = ("--repl", "--sck-hz", "8000")
     sim = start_sim("controller-clocked", *options, script=("-c", TAKING))
     sim.power_on()
@@ -155,7 +155,7 @@ def stopped(pid):
 
 
 def interrupt_twice(process):
-    """Two SIGINTs of which the second comes before anything was done about the first.
+    """Send two SIGINTs, the second before anything was done about the first.
 
     One is for the process and one for its main thread: two of a kind would be one.
     """

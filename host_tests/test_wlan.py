@@ -97,7 +97,7 @@ def test_unknown_name_is_an_error_and_no_attempt(wlan, radio):
 
 
 def test_start_that_fails_at_once_is_told_after_a_scans_time(wlan, radio):
-    """Else a controller that tries again when it has failed would do nothing else."""
+    """Otherwise a controller that tries again after each failure would do nothing else."""
     radio.outcome_is = "cannot connect: no memory"
     for name, why in (
         (b"Nowhere", "no data found for requested SSID"),
@@ -391,7 +391,7 @@ def test_refused_password_ends_reconnecting(lost, radio, reason, sees):
 
 
 def outage(wlan, radio, reason, begins=3000):
-    """Every attempt fails for this reason until the module is idle; when it was, in ms."""
+    """Every attempt fails for this reason until the module is idle; gives when that was, in ms."""
     for now in range(begins, begins + 3600000, 100):
         radio.outcome_is = reason
         wlan.step(now)

@@ -386,7 +386,7 @@ class FakeFirmware:
             self.fail_to_join(b"no data found for requested SSID")
 
     def fail_to_join(self, reason):
-        """networkStartClient comes to nothing, and is so told after a scan's time only."""
+        """networkStartClient fails, which is told after the time of a scan."""
         self.tell(b"", state=3)
         asyncio.get_running_loop().call_later(SCAN_S, self.tell, reason, 1)
 
@@ -520,8 +520,8 @@ class FakeModule(asyncio.Protocol):
     """The electrical side: connects to a bus, boots, and runs transactions in its role.
 
     `merged` clocks response and data as one (8, 4 + n). `early_cs` does so too, and sends CS's rise
-    along with that CLOCK, before it has the answer. `silent` takes requests no more, and
-    `silent_from` stops before that phase, and calls `fell_silent()`: a module that hangs.
+    along with that CLOCK, before it has the answer. `silent` takes no more requests;
+    `silent_from` stops before that phase and calls `fell_silent()`, as a module that hangs.
     `busy_low` keeps DATA_READY low while a transaction runs (`"early"`: from before CS falls),
     `ends_early` raises CS after the header. `mangle(data)` changes what is shifted out. `hasty`
     never answers a CLOCK: the test does.
@@ -714,7 +714,7 @@ class FakeModule(asyncio.Protocol):
         return silent
 
     def fell_silent(self):
-        """The module stops half-way, at `silent_from`; for those who watch."""
+        """Called when the module stops, at `silent_from`; a test may replace it."""
 
     def _mangled(self, data):
         return self.mangle(data) if self.mangle else data

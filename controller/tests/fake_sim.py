@@ -5,8 +5,8 @@ Started as a SIM board is: `fake_sim.py -m sim --port N --role ROLE --state DIR`
 environment variable FAKE_SIM makes it misbehave: `dies` (after it has started), `mute` (never
 connects), `stubborn` (ignores SIGTERM), `hangs` (stops answering once it listens), `roams` (loses
 its network once it listens, for the first time), `returns` (at SIGUSR1 it leaves the bus and comes
-back, as one does whose controller stood still for too long), `leaves` (at SIGUSR1 it leaves the bus
-and stays away).
+back, as a module does whose controller stood still for too long), `leaves` (at SIGUSR1 it leaves
+the bus and stays away).
 """
 
 import argparse
@@ -153,7 +153,7 @@ class Network:
         self._firmware.tell(b"", state=4)
 
     def stopped(self):
-        """networkStop, or the end of the power."""
+        """networkStop, or a loss of power."""
         for server in self._servers.values():
             if server:
                 server.close()
@@ -249,7 +249,7 @@ async def powered(options):
     """A module that has joined the bus, and its network."""
     module = FakeModule(ROLES[options.role])
     network = Network(module.firmware)
-    # What the tests' own environment says, as bytes.
+    # Bytes, because a network's name may be any.
     name = os.environb.get(b"FAKE_SIM_SSID", b"Workshop")
     module.firmware.networks.append(bytes(16) + name.ljust(96, b"\0"))
     module.firmware.in_reach = name
@@ -272,7 +272,7 @@ async def main(options):
     await module.lost
     while mood == "returns":
         network.stopped()
-        await asyncio.sleep(0.1)  # a place that is not free yet is asked for again
+        await asyncio.sleep(0.1)  # the bus may not be free yet; SIM tries again too
         module, network = await powered(options)
         await module.lost
     if mood in ("stubborn", "leaves"):

@@ -74,7 +74,7 @@ class Rig:
         return self.log.count(number)
 
     def hurry(self):
-        """Time-outs are short from now on, and so is the one of what is under way."""
+        """Time-outs are short from now on, also the one that is running."""
         link = self.module.link
         link.time_scale = HURRIED
         if link._watch:
@@ -110,7 +110,7 @@ class Rig:
 
 @asynccontextmanager
 async def rigged(wiring="module-clocked", *, time_scale=PATIENT, **fake_options):
-    """Give a Rig whose module has started, in its own time, and check it at the end."""
+    """Give a Rig whose module has started, however long that took, and check it at the end."""
     role, bus_options, options = (WIRINGS | EARLY_CS)[wiring]
     async with VirtualBus(0, **bus_options) as bus:
         async with Module(bus, time_scale=PATIENT) as module:

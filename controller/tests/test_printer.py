@@ -450,7 +450,7 @@ class Idle:
 
 
 def peers_of(rig):
-    """The fake network's ends of the connections that it has."""
+    """The fake network's ends of its connections."""
     return [slot.peer for slot in rig.slots if slot.peer]
 
 

@@ -222,7 +222,7 @@ def test_the_command_table_has_its_gap_at_8():
     assert sorted(codes.Response, reverse=True) == list(range(0, -16, -1))
 
 
-# Any bytes, but for a NUL: all that the wire can carry.
+# All that the wire can carry: any bytes but NUL.
 names = st.binary(max_size=32).map(
     lambda raw: raw.replace(b"\0", b"").decode("utf-8", "surrogateescape")
 )

@@ -816,7 +816,7 @@ async def test_a_socket_that_is_only_written_to_is_looked_at_now_and_then(rig, m
 
 
 async def test_sockets_that_are_only_written_to_take_turns_in_being_looked_at(rig, monkeypatch):
-    monkeypatch.setattr(sockets, "UNSEEN", PATIENCE)  # no time passes until then
+    monkeypatch.setattr(sockets, "UNSEEN", PATIENCE)  # longer than the test lasts
     async with accepted(rig) as (_slot, peer):
         peer.transport._unseen_writes = sockets.UNSEEN_WRITES
         rig.poller.seen_at = float("-inf")

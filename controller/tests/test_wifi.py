@@ -157,7 +157,7 @@ def tells():
 
 @pytest.fixture
 async def lost(rig, monkeypatch):
-    """A module whose network is lost, and a controller that does not pause for long."""
+    """A module whose network is lost; the controller's pauses are short."""
     monkeypatch.setattr(wifi, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(wifi, "LONGEST_PAUSE", 0.02)
     await join(rig.module, "Home", "correct horse")
@@ -166,7 +166,7 @@ async def lost(rig, monkeypatch):
 
 
 def fails(rig, times, reason):
-    """So many attempts to join fail, the next works."""
+    """The next `times` attempts to join fail, those after them work."""
     joins, left = rig.firmware._join, [reason] * times
     rig.firmware._join = lambda data: rig.firmware.fail_to_join(left.pop()) if left else joins(data)
 
@@ -245,7 +245,7 @@ async def test_a_module_is_kept_on_its_network(lost, tells):
 
 
 class Session:
-    """What Serving asks of one; the module is lost when a test says so."""
+    """What Serving uses of a session; a test sets the result of `gone` to lose the module."""
 
     sim = None
 
@@ -284,7 +284,7 @@ async def test_a_module_that_came_back_is_brought_onto_its_network_however_long_
 
 
 def said_so_far(capsys, said):
-    """Everything that was printed, one after the other."""
+    """Everything that was printed so far; `said` keeps it."""
     said += capsys.readouterr()
     return "".join(said)
 

@@ -114,7 +114,7 @@ class Printer:
         return path
 
     def make_endless(self, name):
-        """A file of zeros that no buffers of any kernel hold; it takes no room itself."""
+        """A sparse file of zeros, larger than all buffers of a kernel."""
         with (self.files / name).open("wb") as file:
             file.truncate(1 << 36)
 

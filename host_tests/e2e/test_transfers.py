@@ -133,7 +133,7 @@ def test_200_clients_killed_in_mid_transfer_leave_all_slots_free(printer):
 
 
 def ask_from(printer, port):
-    """What a client gets that always has this port; the module closes first."""
+    """What a client with this source port receives; the module closes first."""
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("", port))
@@ -144,7 +144,7 @@ def ask_from(printer, port):
 
 
 def is_begun(sock, printer):
-    """Connect, unless the client's computer has not heard the end of its last connection yet."""
+    """Connect; False while the client's own computer still has its last connection."""
     try:
         sock.connect((printer.host, printer.port))
     except OSError as problem:

@@ -28,8 +28,8 @@ PEERS = 4
 LARGEST = 20000
 SHORTEST_S, LONGEST_S = 0.101, 0.4
 BETWEEN_S = 0.1
-REST_S = 0.05  # what else a controller does after a failure: nothing is armed meanwhile
-SLOW = 0.5  # so many turns have transactions of 12 ms, after which TRANSFER_READY falls 5 ms late
+REST_S = 0.05  # the longest pause of the controller after a failure; nothing is armed meanwhile
+SLOW = 0.5  # the share of turns with transactions of 12 ms and TRANSFER_READY falling 5 ms late
 PATIENCE_S = 60
 
 
@@ -56,7 +56,7 @@ class Pauses(threading.Thread):
 
 
 class Peer(threading.Thread):
-    """Sends, says that this was all, and reads what comes back, until `over` is set."""
+    """Sends, shuts its sending side and reads the echo, again and again until `over` is set."""
 
     def __init__(self, port, draw, over):
         super().__init__(daemon=True)
@@ -84,7 +84,7 @@ class Peer(threading.Thread):
             return receive(sock, len(data) + 1)
 
     def _note(self, data, heard):
-        """An orderly end is a promise: what was lost shows as a reset."""
+        """After an orderly end nothing may be missing; only a reset may cost bytes."""
         if heard == data:
             self.whole += 1
         else:
@@ -137,7 +137,7 @@ class Run:
             self.network.turn()
 
     def close(self):
-        """Whatever is left: the module goes on, so that it can be ended."""
+        """End the pauses: a stopped module could not be ended."""
         self._over.set()
         if self.pauses.is_alive():
             self.pauses.join()
@@ -168,7 +168,7 @@ def attempt(sim, the_run):
 
 def report_of(sim, the_run, failures):
     network, controller = the_run.network, sim.controller
-    early = getattr(controller, "early", 0)  # the strict one has no request that it does not answer
+    early = getattr(controller, "early", 0)  # only an RrfController counts these
     failures += [line for peer in the_run.peers for line in peer.wrong]
     failures += [line for line in sim.lines if "Traceback" in line]
     if early:

@@ -49,7 +49,7 @@ TRAFFIC = 1000 - sum(CHORES.values())
 
 
 class Timed:
-    """Makes a controller one with a stopwatch, which keeps no frames: there will be millions."""
+    """Gives a controller a stopwatch, and drops its frames, of which there would be millions."""
 
     def __init__(self, patience, console):
         super().__init__()
@@ -95,7 +95,7 @@ class TimedController(Timed, RawController):
 
 
 class TimedRrfController(Timed, RrfController):
-    """The one that gives up; what it gives up ends the run."""
+    """The one that gives up; a transaction that it gave up ends the run."""
 
 
 TIMED = {"strict": TimedController, "rrf": TimedRrfController}

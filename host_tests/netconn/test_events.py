@@ -9,7 +9,7 @@ from netconn_rig import ACCEPT, CLOSED, CONNECTED, DATA, ERROR, ROOM
 
 NAP_MS = 250  # a wait looks up this often by itself, for half-open connections
 WIRE_MS = 60  # every frame is this late, so that an event comes while the wait is under way
-FOREVER_MS = 1000 * PATIENCE  # of a wait that something has to end
+FOREVER_MS = 1000 * PATIENCE  # for a wait that an event has to end
 
 
 def slept_ms(stack, ms):

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SDKCONFIG = ROOT / "boards" / "chip" / "sdkconfig.chip"
 
-# What ESP-IDF's lwipopts.h makes of each name of Kconfig: "" for what is no option of lwIP's.
+# The option of lwIP that ESP-IDF's lwipopts.h makes of each name of Kconfig; "": none.
 OPTION = {
     "LWIP_MAX_ACTIVE_TCP": "MEMP_NUM_TCP_PCB",
     "LWIP_MAX_LISTENING_TCP": "MEMP_NUM_TCP_PCB_LISTEN",

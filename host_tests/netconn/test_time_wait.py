@@ -1,4 +1,4 @@
-"""A client that uses a port again whose last connection has not quite ended here."""
+"""A client that uses the port of its last connection again, which has not quite ended here."""
 
 import socket
 
@@ -16,7 +16,7 @@ TCP_REPAIR = 19
 
 @pytest.fixture
 def listener(stack):
-    """Closing connections have the time that they need, however slow this computer is."""
+    """A listener; closing connections are not given up, however slow this computer is."""
     stack.start(60_000, 0, 0)
     return stack.listen(80)
 
@@ -69,7 +69,7 @@ def answers(capture):
 
 
 def stray(wire, sequence, flags=SYN, spoilt=0):
-    """One segment that claims to come from the client, and the module has judged it.
+    """Send one segment in the client's name, and wait until the module has looked at it.
 
     The client's computer has no such connection: it answers a SYN-ACK or an ACK with a reset.
     """
@@ -170,18 +170,17 @@ def test_segments_of_the_old_connection_do_the_new_one_no_harm(stack, wire, capt
 
 
 def forget(peer):
-    """Its computer knows nothing of the connection any more, and has told nobody."""
+    """The client's computer forgets the connection, without FIN or RST."""
     peer.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
     peer.close()
 
 
 def unheard(stack, peer_ip, act):
-    """What is sent meanwhile reaches nobody."""
+    """Do `act()`; what is sent meanwhile does not reach the peer."""
     stack.peer_dead(peer_ip, 1)
     act()
-    look = stack.memory()
+    stack.memory()  # the stack has done it by now
     stack.peer_dead(peer_ip, 0)
-    return look
 
 
 @pytest.mark.behaviour("D17", "K1")

@@ -1,5 +1,5 @@
-"""What docs/hardware.md and docs/debugging.md tell to type, typed: at the REPL of an emulated core
-and of SIM, and from a shell."""
+"""Types what docs/hardware.md and docs/debugging.md tell to type: at the REPL of an emulated core
+and of SIM, and in a shell."""
 
 import contextlib
 import os
@@ -172,7 +172,7 @@ def socat_command():
 
 
 def busy_module(controller):
-    """On a network, a deleted network missed, with listeners, and connections of three kinds."""
+    """Give the module a network, listeners, three kinds of connections and a last error."""
 
     def ask(command, *args, **fields):
         return controller.transact(request(command, *args, **fields))[1]
@@ -194,7 +194,7 @@ def busy_module(controller):
 def wait_for(condition):
     limit = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < limit, "it never came to pass"
+        assert time.monotonic() < limit, "it did not happen"
 
 
 def test_sessions_on_sim(tmp_path):
@@ -230,7 +230,7 @@ GREEDY = {"fs", "cp", "rm", "mip", "mkdir", "ls"}  # take all that follows, unti
 
 
 def check_mpremote(words):
-    """It is a chain of its commands, none of which is taken for another's argument."""
+    """It is a chain of commands, none of which is taken for an argument of another."""
     known = {*mpremote.main._COMMANDS, *mpremote.main._BUILTIN_COMMAND_EXPANSIONS}
     while words:
         command, *words = words

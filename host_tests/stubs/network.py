@@ -37,14 +37,14 @@ class InReach:
         self.auth = auth
 
     def psk(self, ssid):
-        """What 64 hexadecimal digits stand for its password; nothing does for none."""
+        """The PSK for its password: 64 hexadecimal digits, or none without a password."""
         if not self.password:
             return b""
         return hashlib.pbkdf2_hmac("sha1", self.password.encode(), ssid, 4096, 32).hex().encode()
 
 
 def _octets(text):
-    """What mp_obj_str_get_data() gives: of str and bytes, and of None as if it were not given."""
+    """As mp_obj_str_get_data(), for str and bytes; None counts as not given."""
     if text is None:
         return b""
     if not isinstance(text, (str, bytes)):

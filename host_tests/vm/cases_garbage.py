@@ -1,5 +1,5 @@
-"""However fast a controller asks for what allocates, there is never more garbage than HEADROOM and
-what one request takes. The clock stands still: nothing is looked at because its time has come."""
+"""There is never more garbage than HEADROOM and what one request allocates, however fast requests
+come. The clock stands still, so nothing is done because its time has come."""
 
 import gc
 
@@ -13,13 +13,13 @@ ANY_RATE = (0, 6, 9, 19)  # commands that are asked all the time
 
 
 class FullStore(NoStore):
-    """Remembers what it is told to."""
+    """Accepts what is to be stored, and keeps nothing."""
 
     def save(self, _data):
-        """Enough."""
+        """It works."""
 
     def erase(self):
-        """Enough."""
+        """It works."""
 
 
 class FullBench(MemoryBench):
@@ -33,7 +33,7 @@ class FullBench(MemoryBench):
             self.ask(10, self.network_named(i))
 
     def network_named(self, i):
-        """The length of its record, which is in the request."""
+        """Put the record of network `i` into the request; gives its length."""
         name = b"%d of networks with 32 characters" % (100 + i)
         wire.put_bytes(self.spi.message, wire.DATA, bytes(112), 112)
         wire.put_bytes(self.spi.message, wire.DATA + 16, name, 32)

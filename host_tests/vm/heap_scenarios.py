@@ -18,7 +18,7 @@ from spinet.spi_slave import SpiSlave
 from spinet.tcp_buffer import copy
 
 RECEIVED = 16384  # what a bench remembers of what its peer received
-PATIENCE_MS = 60000  # until what others have to do is given up: the peer, lwIP's thread
+PATIENCE_MS = 60000  # of a wait for the peer or for lwIP's thread
 LOOPBACK = 0x0100007F
 NOBODYS_PORT = 9
 UNNAMED = Network(bytes(112))
@@ -138,10 +138,10 @@ class QuietBoard:
         print(text)
 
     def feed(self):
-        """No watchdog,"""
+        """There is no watchdog."""
 
     def relax(self):
-        """so nothing that has to be told of a pause."""
+        """There is no watchdog."""
 
 
 class Bench:
