@@ -1,4 +1,4 @@
-"""Whatever the controller asks for, the service's thread gets no deeper than its stack on a chip.
+"""No command takes more stack than the service's thread has on a chip.
 
 Each command with a full table of networks, and what the loop does after it, in both roles. For the
 emulated core, whose frames are the chip's.

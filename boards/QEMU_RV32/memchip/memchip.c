@@ -109,7 +109,7 @@ static MP_DEFINE_CONST_FUN_OBJ_2(memchip_ticks_add_obj, memchip_ticks_add);
 
 #define UNTOUCHED 0xa5
 
-/* Below the frames of whoever calls, down to `bottom`. Interrupts take nothing of it here. */
+/* Marks the stack below the caller's frames, down to `bottom`. Interrupts do not use it here. */
 static void mark_stack(volatile uint8_t *bottom) {
     volatile uint8_t *end = (uint8_t *)__builtin_frame_address(0) - 64;
     while (bottom < end) {
