@@ -107,16 +107,17 @@ def test_a_reset_behind_a_full_ring_loses_nothing(net):
 
 
 @both_calls
-@pytest.mark.behaviour("D13")
-def test_a_fin_behind_a_full_ring_comes_last(net):
+@pytest.mark.behaviour("C12", "D13")
+@pytest.mark.parametrize("size", [4096, 10000], ids=["exactly", "behind"])
+def test_a_fin_behind_a_full_ring_comes_last(net, size):
     slots = Slots(net)
     slot, peer = slots.dialled()
-    peer.send(pattern(10000))
+    peer.send(pattern(size))
     peer.close()
     slots.until(lambda: slot.readable() == 4096)
     slots.turns()
     assert slot.state == wire.CONNECTED
-    assert slots.read_all(slot, 10000) == pattern(10000)
+    assert slots.read_all(slot, size) == pattern(size)
     slots.until_state(slot, wire.OTHER_END_CLOSED)
 
 
