@@ -74,7 +74,7 @@ class RrfController(RawController):
         self._polled_at = time.monotonic()
         self._polled = 0, 0
         self.sock.settimeout(POLL_S)
-        self._hardware = threading.Thread(target=self._attend, args=(self.sock,), daemon=True)
+        self._hardware = threading.Thread(target=self._attend, daemon=True)
         self._hardware.start()
         return version
 
@@ -99,7 +99,7 @@ class RrfController(RawController):
 
     # --- the hardware's thread
 
-    def _attend(self, sock):
+    def _attend(self):
         try:
             while not self._ended:
                 self._hear()
