@@ -14,6 +14,9 @@ from spinet_controller.server import CallHome, Server
 STREAM_LIMIT = 64 * 1024
 """Bytes a StreamReader holds before it pauses the transport (twice as many, at most)."""
 
+LISTEN_FAILED = "Listen failed"
+"""All of the last error after a failed networkListen; a network may have such words in its name."""
+
 _RELEASE = 1.0
 """Seconds in which the slots are released at the end, times the link's time scale."""
 
@@ -170,7 +173,7 @@ class Module(Commands):
         networkListen answers 0 even then (link protocol); other news is passed on.
         """
         text = await self.outcome(self.network_listen(port, **options))
-        if text and "listen" in text.lower():
+        if text == LISTEN_FAILED:
             raise OSError(f"the module cannot listen on port {port}: {text}")
         self._tell(text)
 

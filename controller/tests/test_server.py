@@ -116,6 +116,21 @@ async def test_other_news_at_a_listen_are_passed_on(rig):
     assert heard == ["signal lost"]
 
 
+@pytest.mark.behaviour("D20")
+async def test_news_of_a_network_that_is_called_so_is_no_failed_listen(rig):
+    heard = []
+    rig.module.on_news = heard.append
+    listen = rig.firmware._listen
+
+    def listen_and_tell(data):
+        listen(data)
+        rig.firmware.tell(b"Listening Post: reconnected")
+
+    rig.firmware._listen = listen_and_tell
+    await rig.module.create_server(Acceptor(), PORT)
+    assert heard == ["Listening Post: reconnected"]
+
+
 @pytest.mark.parametrize("wrong", [{"port": 0}, {"port": 65536}, {"max_connections": 0}])
 async def test_what_no_server_can_be(rig, wrong):
     with pytest.raises(ValueError, match="a server needs"):

@@ -11,7 +11,8 @@ from own_port import own_port
 from rig import eventually
 
 from spinet_controller import wifi
-from spinet_controller.cli.serve import Serving
+from spinet_controller.cli.listen import Listening
+from spinet_controller.cli.serve import Serving, _hear
 from spinet_controller.cli.session import first
 from spinet_controller.codes import Command, Response
 from spinet_controller.errors import ModuleError, ModuleLost
@@ -242,6 +243,26 @@ async def test_a_module_is_kept_on_its_network(lost, tells):
     again = "the module is on Workshop again, at 127.0.0.1"
     assert tells == ["the module lost its network; joining again", again] * 2
     task.cancel()
+
+
+LOST = "connection lost, auto-reconnecting"
+
+
+@pytest.mark.behaviour("D20")
+@pytest.mark.parametrize("name", ["Listening Post", "Listen failed"])
+async def test_a_printer_goes_on_whatever_its_network_is_called(name):
+    wanted = asyncio.get_running_loop().create_future()
+    _hear(f"{name}: {LOST}", SimpleNamespace(heard=str), wanted)
+    assert not wanted.done()
+
+
+@pytest.mark.behaviour("D20")
+async def test_calling_home_goes_on_whatever_the_network_is_called():
+    listening = Listening(SimpleNamespace(json=False), echo=False, count=None)
+    listening._hear(f"never given up: {LOST}")
+    assert not listening._enough.is_set()
+    listening._hear("call home to 192.0.2.7:80 given up: refused")
+    assert listening._enough.is_set()
 
 
 class Session:

@@ -53,7 +53,7 @@ class Listening:
             raise self._unheard
 
     def _hear(self, text):
-        if text and " given up: " in text:
+        if text and text.startswith("call home to ") and " given up: " in text:
             self._given_up = text
             self._enough.set()
         elif text:

@@ -12,6 +12,7 @@ from spinet_controller.cli.serve_options import service_options
 from spinet_controller.cli.session import first, note, run
 from spinet_controller.cli.showing import show_json, show_pairs
 from spinet_controller.errors import LinkError, ModuleLost, PowerLost, SpinetError
+from spinet_controller.module import LISTEN_FAILED
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig, shown
@@ -179,7 +180,7 @@ def _hear(text, report, wanted):
     if not text:
         return
     report.heard(text)
-    if "listen" in text.lower() and not wanted.done():
+    if text == LISTEN_FAILED and not wanted.done():
         wanted.set_exception(NotServing(f"the module says: {text}"))
     else:
         note(f"the module says: {text}")
