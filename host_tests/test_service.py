@@ -252,7 +252,7 @@ def test_a_link_that_is_never_idle_puts_a_collection_off_until_headroom_is_used_
     assert heap.collected == (garbage == service_module.HEADROOM)
 
 
-@pytest.mark.parametrize("source", ["commands", "datagrams"])
+@pytest.mark.parametrize("source", ["commands", "datagrams", "handshakes"])
 def test_headroom_is_kept_however_fast_garbage_comes(service, clock, heap, source):
     """The clock stands still, and each pass has something to do."""
     service.port.idle = lambda: False
@@ -261,8 +261,12 @@ def test_headroom_is_kept_however_fast_garbage_comes(service, clock, heap, sourc
         heap.used += commands.LITTLE
         if source == "commands":
             ask(service, 9)
-        else:
+        elif source == "datagrams":
             service.discovery.announcer.on_active()
+            service.run_once()
+        else:
+            service.tls.on_begin()
+            service._note_stale()
             service.run_once()
         most = max(most, heap.used - 80000)
     assert most <= service_module.HEADROOM + commands.LITTLE

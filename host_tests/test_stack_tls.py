@@ -181,6 +181,14 @@ def test_a_slot_is_taken_when_the_handshake_is_done_and_not_before(slots, author
     assert slots.manager.reserved == 0
 
 
+def test_each_handshake_is_told_of_as_it_takes_memory(slots, authority):
+    told = []
+    slots.tls.on_begin = lambda: told.append(True)
+    slots.visitor(slots.listen_tls(), authority)
+    slots.turns()
+    assert told == [True]
+
+
 def test_bytes_both_ways(slots, authority):
     slot, peer = slots.connection(authority)
     peer.write(b"question")

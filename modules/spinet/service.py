@@ -101,6 +101,8 @@ class Service:
         self.commands = Commands(
             self.manager, self.listeners, self.wlan, self.networks, board, self.tls
         )
+        if self.tls:
+            self.tls.on_begin = self._on_handshake
         self.names = Names(self._rouse)
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
         self.sessions.on_event = self._on_session
@@ -142,6 +144,10 @@ class Service:
         """A datagram came, or there is something to announce. Both allocate."""
         self.commands.allocated += MUCH
         self._note_stale()
+
+    def _on_handshake(self):
+        """It allocates, whoever asked for it."""
+        self.commands.allocated += MUCH
 
     def _report(self):
         """The diagnostics command. All of it is long for a UART: a step for each pass of the loop,

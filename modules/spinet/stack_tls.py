@@ -231,6 +231,7 @@ class TlsStack:
         self.identity = None  # what visitors are shown; written by TlsKeys
         self.on_accepted = None  # called with (listener, handle) for a slot; set by ListenerTable
         self.on_failure = None  # called with the reason when an outgoing handshake failed
+        self.on_begin = None  # called as a session takes its memory; set by service
         self.noted = False  # some session has something to deliver
         self.failures = 0  # handshakes of visitors that came to nothing
         self.timeouts = 0  # that took too long
@@ -386,6 +387,8 @@ class TlsStack:
             return None
         session = TlsSession(self, handle, core, boxes)
         self._sessions[handle & INDEX_MASK] = session
+        if self.on_begin:
+            self.on_begin()
         return session
 
     # --- handshakes
