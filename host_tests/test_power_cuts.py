@@ -223,9 +223,13 @@ class Sessions:
         return None if pem.startswith(b"key") else "error"
 
     class Identity:
+        problem = None
+
         def __init__(self, certificate, key):
+            if self.problem:
+                raise self.problem
             if certificate[-1] != key[-1]:
-                raise ValueError("strangers")
+                raise ValueError("it does not belong to the certificate")
             self.pair = certificate, key
 
     class Trust:
@@ -316,6 +320,18 @@ def test_disk_that_fails_changes_nothing_of_the_pair(flash, boot_keys, step):
     elif step[0] == "set_certificate":
         with pytest.raises(OSError, match="space"):
             keys.set_certificate(*step[1:])
+    assert pair(keys) == pair(boot_keys()) == old
+
+
+def test_want_of_memory_changes_nothing_of_the_pair(boot_keys, monkeypatch):
+    for name, *given in STEPS[:2]:
+        getattr(boot_keys(), name)(*given)
+    keys = boot_keys()
+    old = pair(keys)
+    monkeypatch.setattr(Sessions.Identity, "problem", ValueError("out of memory"))
+    assert keys.set_certificate(b"certificate of the same key A") == "TLS key: out of memory"
+    assert keys.set_key(b"key of the same certificate A") == "TLS key: out of memory"
+    assert keys.enable() == "TLS key: out of memory"
     assert pair(keys) == pair(boot_keys()) == old
 
 

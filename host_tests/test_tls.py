@@ -568,6 +568,18 @@ def test_a_key_of_another_certificate(module, authority, own):
     assert module.sim.ask(ENABLE)[0] == 0
 
 
+@pytest.mark.parametrize("kinds", [("ec", "rsa"), ("rsa", "ec"), ("rsa", "rsa")])
+def test_a_key_of_any_kind_of_certificate(module, authority, kinds):
+    mine, other = [authority.issue(f"{i}", "DNS:x.test", kind=kinds[i]) for i in range(2)]
+    module.sim.ask(SET_CERT, data=mine[0])
+    module.sim.ask(SET_KEY, data=other[1])
+    assert module.news() == "TLS key: it does not belong to the certificate"
+    module.sim.ask(SET_KEY, data=mine[1])
+    module.sim.ask(SET_CERT, data=other[0])
+    assert module.news() == ""
+    assert module.sim.ask(ENABLE)[0] == -15  # the key is not there any more
+
+
 def test_listening_with_tls_wants_it_enabled(module, own):
     record = listen_or_connect(free_port())
     assert module.sim.ask(LISTEN, flags=TLS, data=record)[0] == -4

@@ -136,6 +136,19 @@ static int configure(tls_context_t *context, int endpoint, int verify) {
     return error;
 }
 
+/* Every other error says nothing of the pair: there was no memory to look. */
+static int check_pair(const tls_context_t *context) {
+    int error = mbedtls_pk_check_pair(&context->certificates.pk, &context->key, draw, NULL);
+    switch (error) {
+        case MBEDTLS_ERR_PK_BAD_INPUT_DATA:
+        case MBEDTLS_ERR_RSA_KEY_CHECK_FAILED:
+        case MBEDTLS_ERR_ECP_BAD_INPUT_DATA:
+            return TLS_STRANGERS;
+        default:
+            return error;
+    }
+}
+
 static int fill_identity(tls_context_t *context, const uint8_t *certificate, size_t certificate_size,
     const uint8_t *key, size_t key_size) {
     int error = parse_certificates(&context->certificates, certificate, certificate_size);
@@ -143,7 +156,7 @@ static int fill_identity(tls_context_t *context, const uint8_t *certificate, siz
         error = parse_key(&context->key, key, key_size);
     }
     if (!error) {
-        error = mbedtls_pk_check_pair(&context->certificates.pk, &context->key, draw, NULL);
+        error = check_pair(context);
     }
     if (!error) {
         error = configure(context, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_VERIFY_NONE);

@@ -176,6 +176,7 @@ static const struct {
     {MBEDTLS_ERR_X509_ALLOC_FAILED, "out of memory"},
     {MBEDTLS_ERR_PK_ALLOC_FAILED, "out of memory"},
     {MBEDTLS_ERR_PK_PASSWORD_REQUIRED, "the key is encrypted"},
+    {TLS_STRANGERS, "it does not belong to the certificate"},
 };
 
 const char *tls_reason(const tls_session_t *session, int error) {

@@ -22,12 +22,14 @@
 #include "mbedtls/ssl.h"
 
 #define TLS_PEER_ENDED MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY
+#define TLS_STRANGERS MBEDTLS_ERR_PK_TYPE_MISMATCH
 
 /* Who we are (a server's certificate and key), or whom we believe (a client's CA). Counted: lives
  * until its maker and every session have let go. */
 typedef struct tls_context tls_context_t;
 
-/* PEM without a closing NUL. *context is set when the answer is 0. */
+/* PEM without a closing NUL. *context is set when the answer is 0. TLS_STRANGERS: the key does not
+ * belong to the certificate. */
 int tls_new_identity(const uint8_t *certificate, size_t certificate_size,
     const uint8_t *key, size_t key_size, tls_context_t **context);
 /* ca NULL: any certificate will do. */

@@ -8,6 +8,7 @@ import ssl
 import tempfile
 
 PEER_ENDED = -0x7880
+STRANGER = "it does not belong to the certificate"
 _VERIFY_FAILED = -0x2700
 _BROKEN = -0x7780
 
@@ -34,7 +35,9 @@ class Identity:
             try:
                 self.context.load_cert_chain(first.name, second.name, password="")
             except ssl.SSLError as error:
-                raise ValueError(error.reason or "error") from error
+                reason = error.reason or "error"  # KEY_VALUES_MISMATCH or KEY_TYPE_MISMATCH
+                stranger = reason.endswith("_MISMATCH")
+                raise ValueError(STRANGER if stranger else reason) from error
 
 
 class Trust:

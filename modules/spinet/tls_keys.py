@@ -27,9 +27,12 @@ class TlsKeys:
         wrong = port.tls_session.check_certificate(pem)
         if wrong:
             return "TLS certificate: " + wrong
-        if pem != self._certificate:
-            fits = self._key and _identity(pem, self._key) is not None
-            self._keep(pem, self._key if fits else b"")
+        if pem == self._certificate:
+            return None
+        wrong = _identity(pem, self._key)[1] if self._key else None
+        if wrong and wrong != _STRANGERS:
+            return wrong  # there was no memory to find out: the key stays
+        self._keep(pem, b"" if wrong else self._key)
         return None
 
     def set_key(self, pem):
@@ -44,10 +47,10 @@ class TlsKeys:
             return "TLS key: " + wrong
         if pem == self._key:
             return None
-        if self._certificate and _identity(self._certificate, pem) is None:
-            return _STRANGERS
-        self._keep(self._certificate, pem)
-        return None
+        wrong = _identity(self._certificate, pem)[1] if self._certificate else None
+        if not wrong:
+            self._keep(self._certificate, pem)
+        return wrong
 
     def _keep(self, certificate, key):
         self._store.save(_encoded(certificate, key))
@@ -74,11 +77,10 @@ class TlsKeys:
             return _MISSING
         if not self._certificate or not self._key:
             return "TLS has no certificate and key"
-        identity = _identity(self._certificate, self._key)
-        if identity is None:
-            return _STRANGERS
-        self._tls.identity = identity
-        return None
+        identity, wrong = _identity(self._certificate, self._key)
+        if not wrong:
+            self._tls.identity = identity
+        return wrong
 
     def enabled(self):
         """True from enable() to clear()."""
@@ -125,8 +127,8 @@ def _decoded(data):
 
 
 def _identity(certificate, key):
-    """Both, each of which is sound, as a context; None when they do not belong together."""
+    """(Both, each of which is sound, as a context, None), or (None, why they are none)."""
     try:
-        return port.tls_session.Identity(certificate, key)
-    except ValueError:
-        return None
+        return port.tls_session.Identity(certificate, key), None
+    except ValueError as e:
+        return None, "TLS key: " + str(e)
