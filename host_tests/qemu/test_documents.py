@@ -75,25 +75,24 @@ class Repl:
     def __init__(self, fd):
         self.fd = fd
         os.write(fd, b"\r\x03")
-        self.printed()
+        self._printed(b"")  # what is typed before the first prompt may be dropped
         self.run("1")
 
-    def printed(self):
-        """All until the next prompt."""
+    def _printed(self, echo):
+        """What comes between that and the next prompt. A prompt before it is an earlier line's."""
         limit = time.monotonic() + PATIENCE
         seen = b""
-        while not seen.endswith(PROMPT):
+        while echo not in seen or not seen[seen.index(echo) + len(echo) :].endswith(PROMPT):
             assert time.monotonic() < limit, seen
             if select.select([self.fd], [], [], 1)[0]:
                 seen += os.read(self.fd, 65536)
-        return seen.decode().replace("\r", "")
+        printed = seen[seen.index(echo) + len(echo) :].removesuffix(PROMPT)
+        return printed.decode().replace("\r", "")
 
     def run(self, line):
         """Type this line; the lines that it prints."""
-        while select.select([self.fd], [], [], 0)[0]:
-            os.read(self.fd, 65536)
         os.write(self.fd, line.encode() + b"\r")
-        lines = self.printed().splitlines()[1:-1]
+        lines = self._printed(line.encode() + b"\r\n").splitlines()
         assert "Traceback (most recent call last):" not in lines, "\n".join([line, *lines])
         return lines
 
