@@ -113,25 +113,25 @@ async def _connected(module, ssid):
     news = []
     before, module.on_news = module.on_news, news.append
     try:
-        async with asyncio.timeout(JOIN_TIMEOUT):
-            await _until_up(module, news)
-    except TimeoutError:
-        name = shown(ssid) if ssid else "any network"
-        raise Refused(f"the module did not join {name} within {JOIN_TIMEOUT:g} s") from None
+        await _until_up(module, ssid, news)
     finally:
         module.on_news = before
         for text in filter(before, news):
             before(text)
 
 
-async def _until_up(module, news):
-    while module.wifi_state not in _UP:
+async def _until_up(module, ssid, news):
+    for _ in _looks(JOIN_TIMEOUT):
+        if module.wifi_state in _UP:
+            return
         await asyncio.sleep(_LOOK)
         await module.null()
         if module.wifi_state is WiFiState.IDLE and any(news):
             reason = [text for text in news if text][-1]
             news.remove(reason)
             raise Refused(f"the module says: {reason}")
+    name = shown(ssid) if ssid else "any network"
+    raise Refused(f"the module did not join {name} within {JOIN_TIMEOUT:g} s")
 
 
 async def scan(module):
@@ -140,19 +140,12 @@ async def scan(module):
     Refused when the scan does not end within SCAN_TIMEOUT.
     """
     await module.network_start_scan()
-    try:
-        async with asyncio.timeout(SCAN_TIMEOUT):
-            return await _scanned(module)
-    except TimeoutError:
-        raise Refused(f"the module did not end its scan within {SCAN_TIMEOUT:g} s") from None
-
-
-async def _scanned(module):
-    while True:
+    for _ in _looks(SCAN_TIMEOUT):
         try:
             return await module.network_get_scan_result()
         except ScanInProgress:
             await asyncio.sleep(_LOOK)
+    raise Refused(f"the module did not end its scan within {SCAN_TIMEOUT:g} s")
 
 
 async def switch(module, ssid):
@@ -170,11 +163,14 @@ async def switch(module, ssid):
 
 async def _until(module, states, what):
     """Wait until WiFi is in one of these states; Refused says that the module did not `what`."""
-    try:
-        async with asyncio.timeout(JOIN_TIMEOUT):
-            await module.null()
-            while module.wifi_state not in states:
-                await asyncio.sleep(_LOOK)
-                await module.null()
-    except TimeoutError:
-        raise Refused(f"the module did not {what} within {JOIN_TIMEOUT:g} s") from None
+    for _ in _looks(JOIN_TIMEOUT):
+        await module.null()
+        if module.wifi_state in states:
+            return
+        await asyncio.sleep(_LOOK)
+    raise Refused(f"the module did not {what} within {JOIN_TIMEOUT:g} s")
+
+
+def _looks(seconds):
+    """Give so many looks as take that time; while we stand still ourselves, none is used up."""
+    return range(round(seconds / _LOOK))

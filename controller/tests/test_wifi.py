@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -131,6 +132,20 @@ async def test_a_scan_that_never_ends(rig, monkeypatch):
     rig.firmware.refuse[Command.NETWORK_GET_SCAN_RESULT] = Response.SCAN_IN_PROGRESS
     with pytest.raises(Refused, match=r"did not end its scan within 0\.1 s"):
         await scan(rig.module)
+
+
+async def test_a_controller_that_stood_still_has_its_scan(rig, monkeypatch):
+    monkeypatch.setattr(wifi, "SCAN_TIMEOUT", 1)
+    sleep, still = asyncio.sleep, [2]
+
+    async def stand_still(seconds):
+        if still and seconds == wifi._LOOK:
+            time.sleep(still.pop())
+        await sleep(seconds)
+
+    monkeypatch.setattr(wifi.asyncio, "sleep", stand_still)
+    assert [network.ssid for network in await scan(rig.module)] == ["Workshop", "Café"]
+    assert not still
 
 
 async def test_wifi_that_never_stops(rig, monkeypatch):
