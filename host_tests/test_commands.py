@@ -799,6 +799,15 @@ def test_start_client_of_an_unknown_name(bench):
     assert bench.last_error() == "no data found for requested SSID"
 
 
+@pytest.mark.behaviour("D20")
+def test_start_client_of_33_bytes_joins_no_network_whose_name_it_begins_with(bench):
+    add(bench, ssid=b"a" * 32)
+    assert bench.response(14, data=b"a" * 33) == 0
+    assert bench.radio.joined is None
+    bench.wlan.step(ticks_add(bench.manager.now, SOONEST_MS))
+    assert bench.last_error() == "no data found for requested SSID"
+
+
 @pytest.mark.parametrize("command", [14, 15])
 def test_start_is_refused_unless_idle(bench, command):
     join(bench)

@@ -530,8 +530,7 @@ class Commands:
         return wire.EMPTY if self._wlan.may_start() else wire.WRONG_STATE
 
     def _start_client(self, request):
-        size = min(request.length, wire.SSID_LENGTH)
-        ssid = wire.get_text(request.rx, _DATA, size)
+        ssid = wire.get_text(request.rx, _DATA, request.length)
         self._wlan.start_client(ssid, self._manager.now)
 
     def _start_ap(self, _request):
