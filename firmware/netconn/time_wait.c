@@ -1,5 +1,5 @@
 /*
-  * Clients that use the port of a connection in TIME-WAIT again.
+ * Clients that use the port of a connection in TIME-WAIT again.
  *
  * lwIP answers their SYN with an ACK until TIME-WAIT is over, or with a reset when the SYN is in the
  * old window. RFC 1122, 4.2.2.13, allows a new connection when the SYN's number lies beyond all that

@@ -44,7 +44,8 @@ class Churn:
         self._raw = wire.socket(socket.SOCK_RAW, socket.AF_INET, socket.IPPROTO_RAW)
         self._hold = threading.Event()  # never set: waiting for it is sleeping
         # Attempts that found no PCB or no place in the backlog: their SYN had no answer, or, when
-        # peers leave while they wait for accept, they were reset.
+        # peers leave while they wait for accept, they were reset. An attempt whose SYN-ACK was lost
+        # is half-open to lwIP, which gives it up with a reset: to its peer it was refused.
         self.turned_away = collections.Counter()
         self._lock = threading.Lock()
 
@@ -73,7 +74,7 @@ class Churn:
     def _connects(self, sock):
         try:
             sock.connect((MODULE, self._port))
-        except (TimeoutError, ConnectionResetError) as error:
+        except (TimeoutError, ConnectionResetError, ConnectionRefusedError) as error:
             self._note_turned_away(sock, error)
             return False
         return True
@@ -189,7 +190,8 @@ def _too_many(report):
     seen, told = report["done"].get(GAVE_WAY, 0), report["stack"]["displaced"]
     if seen > told:
         lines.append(f"{seen} ended in a reset, {told} gave way")
-    reset = report["turnedAway"].get("ConnectionResetError", 0)
+    resets = ("ConnectionResetError", "ConnectionRefusedError")
+    reset = sum(report["turnedAway"].get(name, 0) for name in resets)
     if reset * 100 > report["cycles"] * MOST_RESETS:
-        lines.append(f"{reset} were reset after their handshake")
+        lines.append(f"{reset} were reset in or after their handshake")
     return lines
