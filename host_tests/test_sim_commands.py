@@ -1,12 +1,13 @@
 """The command set through the SIM binary, in both roles (L1, L4)."""
 
 import socket
+import subprocess
 
 import pytest
 from own_network import own_network
 from own_port import own_port
 from raw_controller import PATIENCE, listen_or_connect
-from sim_process import TERMINATE, start_sim
+from sim_process import BINARY, TERMINATE, start_sim
 from test_sim_bus import reset
 
 from spinet.networks import Store
@@ -286,6 +287,27 @@ def test_secrets_that_others_could_read_are_their_owners_alone(start_sim, tmp_pa
     state.chmod(0o755)
     start_sim("module-clocked", umask=0).power_on()
     assert modes(state) == {".": 0o700, "networks": 0o600}
+
+
+TWO_AT_ONCE = """
+import board, os
+class Os:
+    def mkdir(self, path):
+        os.mkdir(path)  # the other module's, between our look and this
+        os.mkdir(path)
+    def stat(self, path):
+        return os.stat(path)
+board.os = Os()
+board._make_folder("a/b")
+print(os.listdir("a"))
+"""
+
+
+def test_folder_that_another_module_makes_at_the_same_time(tmp_path):
+    done = subprocess.run(
+        [BINARY, "-c", TWO_AT_ONCE], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (done.stdout, done.stderr) == ("['b']\n", "")
 
 
 def test_folder_of_the_users_own_stays_as_open_as_it_is(start_sim, tmp_path):

@@ -126,8 +126,11 @@ def _make_folder(path):
     for part in path.split("/"):
         if part:
             made += part
-            if not _is_folder(made):
+            try:
                 os.mkdir(made)
+            except OSError:  # it may be there already, or another module may just have made it
+                if not _is_folder(made):
+                    raise
             made += "/"
 
 
