@@ -19,7 +19,7 @@ from spinet import wire
 
 TRANSACTIONS = 3000
 FEW = 300
-PATIENCE = 20
+PATIENCE = 600  # the limits are for `make soak`: here others may have the processor for seconds
 STALL_S = 0.4
 
 
@@ -130,7 +130,7 @@ def test_a_limit_is_missed_when_it_is_reached():
 
 
 def test_patience_multiplies_the_limits():
-    stopwatch = Stopwatch(PATIENCE)
+    stopwatch = Stopwatch(20)
     stopwatch.note(wire.CONN_READ, 1.9, 1.9)
     assert stopwatch.missed == 0
     stopwatch.note(wire.CONN_READ, 2, 0)
