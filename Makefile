@@ -276,7 +276,7 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
 	@$(STEP) "Building SIM with lwIP" $(BUILD)/logs/sim-lwip.log \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
 PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
-QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 -name '*.py') \
+QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 boards/chip boards/SPINET_ESP32C3 -name '*.py') \
     $(wildcard boards/QEMU_RV32/memchip/* boards/QEMU_RV32/slabs/* firmware/slabs/*) \
     $(wildcard firmware/buffer_span/* firmware/soft_reset/*) $(wildcard host_tests/vm/*.py) \
     host_tests/fake_pins.py host_tests/raw_controller.py)

@@ -6,6 +6,7 @@ is what follows from settings. A build that is not there is named.
 """
 
 import argparse
+import collections
 import re
 import shutil
 import subprocess
@@ -29,29 +30,7 @@ POINTER = 4  # bytes
 PATIENCE = 60.0
 QEMU = ["qemu-system-riscv32", "-machine", "virt", "-bios", "none", "-semihosting"]
 QEMU += ["-nographic", "-monitor", "null", "-serial", "pty", "-kernel"]
-# Runs on the emulated core: the heap that the modules take, and the service with all its buffers.
-BOOT = """
-import gc
-def used():
-    gc.collect()
-    return gc.mem_alloc()
-before = used()
-from spinet import networks, service, spi_master
-modules = used() - before
-from heap_scenarios import QuietBoard
-from memory_stack import MemoryStack
-class Network:
-    ip = netmask = gateway = 0
-    kept = MemoryStack(1, 64)
-    def stack(self):
-        return self.kept
-board = QuietBoard("module-clocked", Network())
-before = used()
-running = service.Service(board)
-running.start()
-import slabs
-print("budget", modules, used() - before, slabs.taken())
-"""
+BOOT = "import boot_heap; boot_heap.tell()"  # boards/QEMU_RV32 has it
 
 
 class Row:
@@ -92,6 +71,8 @@ class Budget:
             "flash": self._flash(),
             "static RAM": self._static(),
             "heap at boot": self._boot(),
+            "Python heap at boot, by module": self._parts("module"),
+            "Python heap at boot, by class of the service's objects": self._parts("object"),
             "for each connection": self._connection(),
             "all connections at once": self._crowd(),
         }
@@ -131,15 +112,21 @@ class Budget:
         ]
 
     def _boot(self) -> list[Row]:
-        modules, service, slabs = self._heap or (None, None, None)
+        found = self._heap.get("all", {})
         where = "emulated core, RV32, Python heap"
         return [
-            measured("names and code of the modules", modules, where, "make qemu"),
-            measured("service: slots, tables, buffers", service, where, "make qemu"),
-            measured("rings, trace", slabs, "emulated core, the chip's heap", "make qemu"),
+            measured("Python: modules", found.get("modules"), where, "make qemu"),
+            measured("Python: the service", found.get("service"), where, "make qemu"),
+            measured(
+                "rings, trace", found.get("slabs"), "emulated core, the chip's heap", "make qemu"
+            ),
             self._pool("lwIP's connections", "LWIP_MAX_ACTIVE_TCP", "tcp_pcb"),
             self._pool("lwIP's listeners", "LWIP_MAX_LISTENING_TCP", "tcp_pcb_listen"),
         ]
+
+    def _parts(self, kind: str) -> list[Row]:
+        found = self._heap.get(kind, {})
+        return [measured(name, found[name], "emulated core", "") for name in sorted(found)]
 
     def _pool(self, what: str, setting: str, structure: str) -> Row:
         """lwIP takes them one by one from the chip's heap, up to this many."""
@@ -224,11 +211,11 @@ def sizes_of(folder: Path) -> dict[str, int]:
     return sums
 
 
-def heap_at_boot(image: Path) -> tuple[int, int, int] | None:
-    """(modules, service, slabs) as the emulated core counts them; None without its image or
-    emulator."""
+def heap_at_boot(image: Path) -> dict[str, dict[str, int]]:
+    """{kind: {name: bytes}} as the emulated core counts them, "all" for their sums; {} without its
+    image or emulator."""
     if not image.is_file() or not shutil.which(QEMU[0]):
-        return None
+        return {}
     core = subprocess.Popen(
         [*QEMU, image], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     )
@@ -242,8 +229,10 @@ def heap_at_boot(image: Path) -> tuple[int, int, int] | None:
         core.kill()
         core.wait()
         core.stdout.close()
-    found = re.search(r"budget (\d+) (\d+) (\d+)", said)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+    found = collections.defaultdict(collections.Counter)
+    for kind, name, taken in re.findall(r"^heap\t(.+)\t(.+)\t(-?\d+)\r?$", said, re.MULTILINE):
+        found[kind][name] += int(taken)
+    return dict(found)
 
 
 def on_core(port: str) -> str:

@@ -1,8 +1,13 @@
 # The emulated RISC-V core freezes what a chip does; what its port lacks and the firmware imports;
 # a board with the link and the network in memory; and the cases that run on it.
 include("../../manifest.py")
-freeze(".", ("board.py", "counted.py", "select.py", "socket.py", "time.py"))
+freeze(".", ("board.py", "boot_heap.py", "counted.py", "select.py", "socket.py", "time.py"))
 freeze("../SIM", "radio.py")
+freeze("$(MPY_DIR)/ports/esp32/modules", ("_boot.py", "flashbdev.py"))
+freeze(
+    "..",
+    ("SPINET_ESP32C3/board.py", "chip/announcer.py", "chip/chip.py", "chip/radio.py"),
+)
 freeze("../../host_tests", ("fake_pins.py", "raw_controller.py"))
 freeze(
     "../../host_tests/vm",

@@ -1,0 +1,171 @@
+"""What is on Python's heap once an image for the ESP32-C3 has booted: see tools/budget.py.
+
+Such an image's own files are frozen here beside the emulated core's (manifest.py) and run as on the
+chip: _boot.py, then main.py with the C3's board.py. What is C there is a stand-in, made before
+anything is measured. Left out are the locks (some 90 bytes each) and the flash's file system.
+"""
+
+import builtins
+import gc
+import sys
+
+import memchip
+import slabs
+
+FILES_HERE = ("select", "socket", "time")  # and C on a chip
+IMAGE = (".frozen/SPINET_ESP32C3", ".frozen/chip")
+STACK = 40000  # bytes: each import within another measures the heap
+PASSES = 20  # of the loop, with its link up
+
+
+class StandIn:
+    """A C module, or an object of one. What it was not given is a function that does nothing."""
+
+    def __init__(self, **given):
+        for name in given:
+            setattr(self, name, given[name])
+
+    def __getattr__(self, _name):
+        return _nothing
+
+
+def _nothing(*_args, **_keywords):
+    return None
+
+
+class Kept(StandIn):
+    """A type of C's whose objects are there for good, by their number, and not on the heap."""
+
+    def __call__(self, number=0, *_args, **_keywords):
+        return self.kept[number]
+
+
+class Flash(StandIn):
+    """The flash with its file system, which is empty."""
+
+    def stat(self, _path):
+        raise OSError(2)
+
+
+class Netconn(StandIn):
+    """The TCP stack: memchip has functions of the same names."""
+
+    def __getattr__(self, name):
+        return getattr(memchip, name)
+
+
+def stand_ins():
+    """{name: module}; numbers are those of the chip where they matter."""
+    memchip.init()
+    pins = [memchip.Pin(0) for _ in range(22)]
+    flash = [Flash()]
+    regions = ((0, 100000, 0, 0),)
+    buffers = memchip.buffers()
+    return {
+        "_thread": StandIn(allocate_lock=StandIn),
+        "country": StandIn(),
+        "eap": StandIn(),
+        "esp": StandIn(flash_size=lambda: 4 << 20),
+        "esp32": StandIn(
+            HEAP_DATA=4,
+            Partition=StandIn(TYPE_DATA=1, find=lambda *_, **__: flash),
+            idf_heap_info=lambda _kind: regions,
+        ),
+        "machine": StandIn(
+            Pin=Kept(kept=pins, IN=1, OUT=3, PULL_UP=2, PULL_DOWN=1),
+            WDT=Kept(kept=[StandIn()]),
+            PWRON_RESET=1,
+            HARD_RESET=2,
+            WDT_RESET=3,
+            DEEPSLEEP_RESET=4,
+            SOFT_RESET=5,
+            reset_cause=lambda: 1,
+        ),
+        "mdns": StandIn(),
+        "netconn": Netconn(start=_nothing),
+        "network": StandIn(
+            WLAN=Kept(kept=[StandIn(), StandIn()]),
+            STA_IF=0,
+            AP_IF=1,
+            STAT_IDLE=1000,
+            STAT_CONNECTING=1001,
+            STAT_NO_AP_FOUND=201,
+            STAT_WRONG_PASSWORD=202,
+        ),
+        "spi_exchange": StandIn(buffers=lambda: buffers),
+        "spi_target": StandIn(COUNTS=True),
+        "tls_session": StandIn(),
+    }
+
+
+def used():
+    """Bytes on the heap that something refers to."""
+    gc.collect()
+    return gc.mem_alloc()
+
+
+_within = 0  # bytes of what was measured within the measurement under way
+
+
+def measured(kind, name, function):
+    """The function (or class): tells at each call what that took, and what it called did not."""
+
+    def call(*args, **keywords):
+        global _within
+        outer = _within
+        _within = 0
+        before = used()
+        result = function(*args, **keywords)
+        taken = used() - before
+        if taken != _within:
+            print("heap", kind, name, taken - _within, sep="\t")
+        _within = outer + taken
+        return result
+
+    return call
+
+
+def imported(*args):
+    """As __import__, and tells what each module took."""
+    return measured("module", args[0], _import)(*args)
+
+
+_import = builtins.__import__
+
+
+def measure_classes():
+    """Whatever our classes make from now on is measured."""
+    for module in list(sys.modules.values()):
+        for name in dir(module) if hasattr(module, "__file__") else ():
+            found = getattr(module, name)
+            if isinstance(found, type) and hasattr(found, "__init__"):
+                setattr(module, name, measured("object", name, found))
+
+
+def boot():
+    """As main.py does, but here and not in a thread."""
+    builtins.__import__ = imported
+    begin = used()
+    imported("_boot")
+    main = imported("main")
+    builtins.__import__ = _import
+    print("heap", "all", "modules", used() - begin, sep="\t")
+    measure_classes()
+    begin = used()
+    main.BOARD.power_up(main.service.running)
+    running = main.service.Service(main.BOARD)
+    running.start()
+    while not running.port.idle():
+        running.run(1)
+    running.run(PASSES)
+    print("heap", "all", "service", used() - begin, sep="\t")
+    print("heap", "all", "slabs", slabs.taken(), sep="\t")
+
+
+def tell():
+    """One line for each module and object: heap, its kind, its name, its bytes."""
+    for name in FILES_HERE:
+        _import(name)
+    sys.modules.update(stand_ins())
+    sys.path[:0] = IMAGE
+    memchip.within(STACK, boot)
