@@ -8,6 +8,8 @@ works: a peer may end its direction and go on reading.
 
 import asyncio
 import logging
+from asyncio.constants import _SendfileMode
+from asyncio.transports import _FlowControlMixin
 from enum import Enum
 
 from spinet_controller.codes import MAX_DATA, Command, ConnState, WriteFlag
@@ -16,10 +18,6 @@ from spinet_controller.link import Request
 from spinet_controller.records import CONN_STATUS, ConnStatus
 
 log = logging.getLogger(__name__)
-
-HIGH_WATER = 64 * 1024
-LOW_WATER = 16 * 1024
-"""Default marks, in bytes, at which a protocol is told to pause and to resume writing."""
 
 STALLED_CLOSE = 20.0
 STALLED_HALF_OPEN = 3.0
@@ -81,19 +79,22 @@ class Life(Enum):
     CLOSED = 4
 
 
-class SocketTransport(asyncio.Transport):
+class SocketTransport(_FlowControlMixin):
     """One socket of the module; made by the poller, in whose row it takes its turns.
 
     `due` is the loop time of its next look at the status, `queued` belongs to the poller.
     `get_extra_info` knows `peername`, `sockname`, `socket_number` and `protocol_number`.
+    asyncio's own base class, because `loop.sendfile` takes no transport without it.
     """
 
+    _sendfile_compatible = _SendfileMode.FALLBACK
+    _start_tls_compatible = True
+
     def __init__(self, poller, socket, status):
-        super().__init__()
+        super().__init__(loop=asyncio.get_running_loop())
         self.queued = False
         self.due = 0.0
         self._poller = poller
-        self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._protocol = None
         self._buffered = False
@@ -113,8 +114,6 @@ class SocketTransport(asyncio.Transport):
         self._paused = False
         self._peer_ended = False
         self._eof_told = False
-        self._writing_paused = False
-        self._high, self._low = HIGH_WATER, LOW_WATER
         self._progress_at = self._loop.time()
         if status:
             self._describe(status)
@@ -284,7 +283,7 @@ class SocketTransport(asyncio.Transport):
             self._again(None if full else SHORTEST)
         else:
             self._look_later()
-        self._resume_writing()
+        self._maybe_resume_protocol()
 
     def _status_came(self, _length, raw):
         state, *_mid, available, room, connected, closed = CONN_STATUS.unpack(raw)
@@ -411,6 +410,10 @@ class SocketTransport(asyncio.Transport):
         """Drop the connection and what is buffered at once (connAbort)."""
         self._break(None)
 
+    def _force_close(self, error):
+        """As `abort`, with what connection_lost is told; asyncio's TLS calls it."""
+        self._break(error)
+
     def _break(self, error):
         """Give up: no more data either way, connAbort, and the protocol hears why."""
         if self._life in (Life.BROKEN, Life.CLOSED):
@@ -507,8 +510,7 @@ class SocketTransport(asyncio.Transport):
             self._progress_at = self._loop.time()
             self._look_now()
         self._out += data
-        if len(self._out) > self._high and not self._writing_paused:
-            self._pause_writing()
+        self._maybe_pause_protocol()
 
     def writelines(self, list_of_data):
         """Write the parts as one."""
@@ -529,37 +531,6 @@ class SocketTransport(asyncio.Transport):
     def get_write_buffer_size(self):
         """Give the bytes the module has not accepted yet."""
         return len(self._out)
-
-    def get_write_buffer_limits(self):
-        """Give (low, high) in bytes."""
-        return self._low, self._high
-
-    def set_write_buffer_limits(self, high=None, low=None):
-        """Set the marks as asyncio.WriteTransport says."""
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high}) must be >= low ({low}) must be >= 0")
-        self._high, self._low = high, low
-        if len(self._out) > high and not self._writing_paused:
-            self._pause_writing()
-
-    def _pause_writing(self):
-        self._writing_paused = True
-        self._call_protocol("pause_writing")
-
-    def _resume_writing(self):
-        if self._writing_paused and len(self._out) <= self._low:
-            self._writing_paused = False
-            self._call_protocol("resume_writing")
-
-    def _call_protocol(self, method):
-        try:
-            getattr(self._protocol, method)()
-        except Exception as error:
-            self._report(f"protocol.{method}() raised", error)
 
     def _report(self, message, error):
         self._loop.call_exception_handler(

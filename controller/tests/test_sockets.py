@@ -1,15 +1,21 @@
 """A socket of the module as an asyncio transport, grouped by what happens to it."""
 
 import asyncio
+import ssl
 
+import aiohttp
 import pytest
+from aiohttp import web
 from fake_module import ABORTED, CLOSE_PENDING, CONNECTED, FREE
+from fake_sim import Network
+from own_port import own_port
 from rig import EARLY_CS, PATIENCE, PATIENT, PORT, Acceptor, Recorder, accepted, eventually, rigged
 
 from spinet_controller import sockets
 from spinet_controller.codes import Command, Response
 from spinet_controller.errors import HostNotFound
 from spinet_controller.pacing import Pacer
+from spinet_controller.printer import certificate
 
 READ, WRITE = Command.CONN_READ, Command.CONN_WRITE
 PUSH = 2
@@ -844,3 +850,130 @@ async def test_what_a_peer_sends_is_seen_while_we_only_write(rig):
 
 def test_the_status_of_a_written_socket_comes_before_the_lookout_asks():
     assert sockets.UNSEEN < sockets.LONGEST
+
+
+# -- what asyncio builds on a transport -------------------------------------------------
+
+
+@pytest.fixture
+def peers_port(rig):
+    """Real TCP of this computer behind the slots, and a free port of it."""
+    Network(rig.firmware)
+    return own_port()
+
+
+@pytest.fixture
+def identity(tmp_path):
+    """A certificate for localhost and 127.0.0.1."""
+    return certificate.kept(tmp_path / "tls", "localhost", "127.0.0.1")
+
+
+@pytest.fixture
+def served_tls(identity):
+    """What a server shows of it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.path, identity.path.with_name("key.pem"))
+    return context
+
+
+@pytest.fixture
+def trusting(identity):
+    """A client that believes in this certificate alone."""
+    return ssl.create_default_context(cadata=identity.cert.decode())
+
+
+@pytest.mark.parametrize("window", [None, 1000])
+async def test_a_file_is_sent(rig, tmp_path, window):
+    path = tmp_path / "file"
+    path.write_bytes(PATTERN)
+    loop = asyncio.get_running_loop()
+    async with accepted(rig, window=window) as (slot, peer):
+        peer.transport.set_write_buffer_limits(high=3000)
+        with path.open("rb") as file:
+            sending = asyncio.create_task(loop.sendfile(peer.transport, file, 100, 150_000))
+            if window:
+                await eventually(lambda: slot.window == 0, "a full window")
+                slot.feed(b"not for the file")
+                slot.window = None
+            assert await sending == 150_000
+        peer.transport.write(b"and more")
+        await eventually(lambda: len(slot.sent) == 150_008, "all sent")
+        assert slot.sent == PATTERN[100:150_100] + b"and more"
+        if window:
+            await eventually(lambda: peer.received == b"not for the file", "what came meanwhile")
+        assert peer.transport.get_protocol() is peer
+
+
+async def test_a_file_whose_peer_leaves_is_an_error(rig, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(PATTERN)
+    async with accepted(rig, window=1000) as (slot, peer):
+        peer.transport.set_write_buffer_limits(high=3000)
+        with path.open("rb") as file:
+            sending = asyncio.create_task(asyncio.get_running_loop().sendfile(peer.transport, file))
+            await eventually(lambda: slot.window == 0, "a full window")
+            slot.reset()
+            with pytest.raises(ConnectionError):
+                await sending
+        assert isinstance(await peer.gone(), ConnectionResetError)
+
+
+async def test_a_folder_is_served_by_aiohttp(rig, peers_port, tmp_path):
+    (tmp_path / "pattern").write_bytes(PATTERN)
+    application = web.Application()
+    application.router.add_static("/", tmp_path)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    url = f"http://127.0.0.1:{peers_port}/pattern"
+    async with (
+        await rig.module.create_server(runner.server, peers_port),
+        aiohttp.ClientSession() as client,
+    ):
+        async with client.get(url) as answer:
+            assert await answer.read() == PATTERN
+        async with client.get(url, headers={"Range": "bytes=1000-99999"}) as answer:
+            assert (answer.status, await answer.read()) == (206, PATTERN[1000:100_000])
+    await runner.cleanup()
+
+
+async def test_tls_by_the_controller_to_a_peer(rig, peers_port, served_tls, trusting):
+    echoing = await asyncio.start_server(echo, "127.0.0.1", peers_port, ssl=served_tls)
+    async with echoing:
+        for name in ("localhost", "127.0.0.1"):
+            reader, writer = await rig.module.open_connection("127.0.0.1", peers_port)
+            await writer.start_tls(trusting, server_hostname=name)
+            assert writer.get_extra_info("peername") == ("127.0.0.1", peers_port)
+            await echoed(reader, writer)
+        _reader, writer = await rig.module.open_connection("127.0.0.1", peers_port)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await writer.start_tls(trusting, server_hostname="example.test")
+        await eventually(lambda: all(slot.state == FREE for slot in rig.slots), "free slots")
+
+
+async def test_tls_by_the_controller_for_a_peer(rig, peers_port, served_tls, trusting):
+    async def secured(reader, writer):
+        writer.write(b"go ahead\n")  # what the client said before start_tls() would be lost
+        await writer.start_tls(served_tls)
+        await echo(reader, writer)
+
+    async with await rig.module.start_server(secured, peers_port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", peers_port)
+        await reader.readline()
+        await writer.start_tls(trusting, server_hostname="localhost")
+        await echoed(reader, writer)
+
+
+async def echo(reader, writer):
+    """Send everything back until the peer ends."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+async def echoed(reader, writer):
+    """Have the pattern come back, and end."""
+    writer.write(PATTERN)
+    assert await reader.readexactly(len(PATTERN)) == PATTERN
+    writer.close()
+    await writer.wait_closed()
