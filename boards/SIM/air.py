@@ -9,7 +9,7 @@ A script has one event a line, in seconds since SIM began; docs/wifi.md has the 
 The clock is an argument, so that tests can play hours in no time.
 """
 
-from radio import SimRadio
+from radio import MAC, SimRadio
 
 from spinet import wire
 from spinet.port import ticks_diff, ticks_ms
@@ -233,8 +233,8 @@ def _switch(value):
 class AirRadio(SimRadio):
     """SIM's radio in that air."""
 
-    def __init__(self, addresses, air):
-        super().__init__(addresses)
+    def __init__(self, addresses, air, mac=MAC):
+        super().__init__(addresses, mac)
         self._air = air
         self._only = None  # the mac that the attempt is pinned to
         self._began = 0  # the attempt or the scan, in the air's time

@@ -9,7 +9,7 @@ import os
 
 import hostfiles
 from air import AirRadio
-from radio import SimRadio
+from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, say
 
 from spinet import VERSION, port, wire
@@ -68,8 +68,11 @@ class Board:
         return port_class(bus, bus.cs, bus.data_ready, bus.transfer_ready)
 
     def radio(self):
-        """That network, as a radio."""
-        return AirRadio(self._network, self._air) if self._air else SimRadio(self._network)
+        """That network, as a radio whose MAC is its own: each state folder has another one."""
+        mac = MAC[:3] + (os.stat(self._state_folder)[1] & 0xFFFFFF).to_bytes(3, "big")
+        return (
+            AirRadio(self._network, self._air, mac) if self._air else SimRadio(self._network, mac)
+        )
 
     def store(self, name):
         """A file that is kept across restarts: `name` is "networks" or "tls"."""

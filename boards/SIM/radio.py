@@ -17,14 +17,15 @@ ON_AIR = (
 )
 # Any other that is remembered. rssi() is asked once a second: a tuple made then is garbage.
 UNNAMED = (b"", b"\x02\x53\x50\x00\x00\xff", 1, -50, wire.AUTH_WPA2, 3)
-STATION_MAC = b"\x02\x53\x50\x00\x00\x10"
+MAC = b"\x02\x53\x49\x00\x00\x00"
 
 
 class SimRadio:
-    """A network of sim_stacks, as a radio."""
+    """A network of sim_stacks, as a radio with this MAC (6 bytes)."""
 
-    def __init__(self, addresses):
+    def __init__(self, addresses, mac=MAC):
         self._addresses = addresses
+        self._mac = mac
         self._network = None  # the one we are on, or are the access point of
         self._serving = False
         self._scan_done = 0
@@ -86,11 +87,11 @@ class SimRadio:
         _, mac, channel, _, auth, phy_mode = self._access_point()
         record = self._network.record
         status.ssid = self._network.ssid
-        status.mac = STATION_MAC
+        status.mac = self._mac
         status.ip = self._addresses.ip
         status.netmask = self._addresses.netmask
         status.gateway = self._addresses.gateway
         status.auth = auth
         status.phy_mode = phy_mode
         status.channel = wire.config_channel(record) or channel if self._serving else channel
-        status.ap_mac = STATION_MAC if self._serving else mac
+        status.ap_mac = self._mac if self._serving else mac
