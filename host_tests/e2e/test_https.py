@@ -1,10 +1,12 @@
 """The site over TLS, which the module speaks: curl, with the certificate and without."""
 
 import hashlib
+import json
 import subprocess
 import urllib.request
 
-from printer_process import pattern
+import pytest
+from printer_process import Printer, ended_in_order, pattern
 
 MIB = 1024 * 1024
 NOT_TRUSTED = 60  # curl's exit code
@@ -12,6 +14,24 @@ NOT_TRUSTED = 60  # curl's exit code
 
 def url(printer, path):
     return f"https://{printer.host}:{printer.ports['https']}{path}"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("Büro 3D", "B--ro-3D"), ("Printer #2", "Printer--2"), ("T2+CW", "T2-CW")]
+)
+def test_a_printer_of_any_name_has_https(tmp_path, name, label):
+    printer = Printer(
+        *("sockets", "module-clocked", tmp_path),
+        serves=("https",),
+        options=("--host-name", name),
+    )
+    for host in (label, f"{label}.local"):
+        port = printer.ports["https"]
+        there = f"{host}:{port}"
+        page = f"https://{there}/api/status"
+        shown, code = curl(printer, "--connect-to", f"{there}:{printer.host}:{port}", page)
+        assert (code, json.loads(shown)["module"]["hostName"]) == (0, name)
+    ended_in_order(printer)
 
 
 def curl(printer, *arguments, trusted=True):

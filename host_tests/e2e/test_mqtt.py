@@ -8,6 +8,7 @@ from own_port import own_port
 from printer_process import PATIENCE, Printer, ended_in_order, eventually
 
 from spinet_controller.printer import certificate
+from spinet_controller.printer.plan import mqtt_client_id
 
 PASSWORD = "broker-secret-word"
 USER = "printer"
@@ -70,23 +71,38 @@ def broker(tmp_path):
     running.stop()
 
 
-@pytest.fixture
-def printer(broker, tmp_path_factory):
+def printer_at(broker, folder, *options):
     """A printer that knows the broker and its password."""
-    running = Printer(
-        *("sockets", "module-clocked", tmp_path_factory.mktemp("mqtt")),
-        options=("-v", "--mqtt-broker", f"127.0.0.1:{broker.port}", "--mqtt-user", USER),
+    folder.mkdir()
+    return Printer(
+        *("sockets", "module-clocked", folder),
+        options=(
+            *("-v", "--mqtt-broker", f"127.0.0.1:{broker.port}", "--mqtt-user", USER),
+            *options,
+        ),
         SPINET_MQTT_PASSWORD=PASSWORD,
     )
+
+
+@pytest.fixture
+def printer(broker, tmp_path):
+    """A printer at the broker."""
+    running = printer_at(broker, tmp_path / "printer")
     yield running
     ended_in_order(running)
     assert PASSWORD not in "".join(running.output)
 
 
+def client_id(printer):
+    """The id that its module gives a printer at a broker."""
+    return mqtt_client_id(printer.status()["module"]["mac"])
+
+
 def test_a_printer_at_a_real_broker(broker, printer):
     printer.make_file("part.gcode", 77)
-    eventually(lambda: broker.logged(r"Received SUBSCRIBE from spinet-printer"), "a subscription")
-    assert broker.logged(r"connected from \S+ as spinet-printer \(p5, c1, k20, u'printer'\)")
+    name = client_id(printer)
+    eventually(lambda: broker.logged(f"Received SUBSCRIBE from {name}"), "a subscription")
+    assert broker.logged(rf"connected from \S+ as {name} \(p5, c1, k20, u'printer'\)")
 
     listener = broker.client("mosquitto_sub", "-t", "spinet-printer/reply", "-C", "1")
     eventually(lambda: broker.logged(r"spinet-printer/reply \(QoS 0\)"), "the listener")
@@ -100,7 +116,7 @@ def test_a_printer_at_a_real_broker(broker, printer):
     broker.stop()
     eventually(lambda: printer.said("MQTT: the broker is gone"), "the loss")
     broker.start()
-    connected = r"New client connected from \S+ as spinet-printer"
+    connected = rf"New client connected from \S+ as {name}"
     eventually(lambda: len(broker.logged(connected)) >= 2, "the second session")
     listener = broker.client("mosquitto_sub", "-t", "spinet-printer/state", "-C", "1")
     assert listener.communicate(timeout=PATIENCE)[0] == "online\n"
@@ -109,7 +125,27 @@ def test_a_printer_at_a_real_broker(broker, printer):
     assert ended.stdout.readline() == "online\n"
     assert printer.stop() == 130
     assert ended.communicate(timeout=PATIENCE)[0] == "offline\n"
-    eventually(lambda: broker.logged(r"Received DISCONNECT from spinet-printer"), "in good order")
+    eventually(lambda: broker.logged(f"Received DISCONNECT from {name}"), "in good order")
+
+
+@pytest.mark.parametrize(
+    ("name", "topic"),
+    [("Printer #2", "Printer -2"), ("T2+CW", "T2-CW"), ("Büro 3D", "Büro 3D")],
+)
+def test_a_printer_of_any_name_is_at_its_broker(broker, tmp_path, name, topic):
+    printer = printer_at(broker, tmp_path / "printer", "--host-name", name)
+    state = broker.client("mosquitto_sub", "-t", f"{topic}/state", "-C", "1")
+    assert state.communicate(timeout=PATIENCE)[0] == "online\n"
+    ended_in_order(printer)
+
+
+def test_two_printers_of_one_name_keep_their_sessions(broker, printer, tmp_path):
+    other = printer_at(broker, tmp_path / "other")
+    for running in (printer, other):
+        name = f"Received PUBLISH from {client_id(running)} .*spinet-printer/status"
+        eventually(lambda name=name: len(broker.logged(name)) >= 2, "two statuses of each")
+    assert not broker.logged("already connected")
+    ended_in_order(other)
 
 
 # -- TLS ----------------------------------------------------------------------------------
@@ -139,7 +175,8 @@ def secure_printer(folder, broker, ca):
 def test_a_printer_at_a_broker_over_tls(secure_broker, tmp_path):
     printer = secure_printer(tmp_path / "right", secure_broker, secure_broker.identity)
     eventually(lambda: printer.said("MQTT: connected"), "the session")
-    eventually(lambda: secure_broker.logged("Received SUBSCRIBE from spinet-printer"), "its log")
+    subscribed = f"Received SUBSCRIBE from {client_id(printer)}"
+    eventually(lambda: secure_broker.logged(subscribed), "its log")
     ended_in_order(printer)
 
     other = certificate.kept(tmp_path / "other", "localhost", "127.0.0.1")

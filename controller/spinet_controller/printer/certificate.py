@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from spinet_controller.codes import MAX_DATA
+from spinet_controller.printer.plan import domain_names
 
 DAYS = 365
 """A certificate lives this long, and is made anew when fewer than LEFT are left."""
@@ -85,11 +86,7 @@ def kept(folder, host_name, address, now=None):
 
 
 def _names(host_name, address):
-    return [
-        x509.DNSName(host_name),
-        x509.DNSName(f"{host_name}.local"),
-        x509.IPAddress(ip_address(address)),
-    ]
+    return [*map(x509.DNSName, domain_names(host_name)), x509.IPAddress(ip_address(address))]
 
 
 def _fits(certificate, host_name, address, now):

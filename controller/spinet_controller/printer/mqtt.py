@@ -1,11 +1,14 @@
 """The printer as an MQTT client: gmqtt's protocol on a connection that the module opens.
 
-Topics, below the printer's name:
+Topics, below the printer's name as a topic has it (Naming.topic):
 
     NAME/state      "online", or "offline" as the last will; retained
     NAME/status     the document of /api/status, every STATUS_EVERY seconds; retained
     NAME/command    subscribed: lines for the console
     NAME/reply      what the console answers
+
+The client id is the module's own, as a broker ends the session of a client when another with its id
+connects.
 
 A lost or refused broker is tried again, after a wait that doubles from SHORTEST_WAIT to
 LONGEST_WAIT seconds.
@@ -94,10 +97,11 @@ class MqttLink:
     changes.
     """
 
-    def __init__(self, module, broker, name, console, report, note=lambda text: None):
+    def __init__(self, module, broker, topic, client_id, console, report, note=lambda text: None):
         self._module = module
         self._broker = broker
-        self._name = name
+        self._root = topic
+        self._client_id = client_id
         self._console = console
         self._report = report
         self._note = note
@@ -142,7 +146,9 @@ class MqttLink:
 
     def _client(self):
         will = gmqtt.Message(self._topic("state"), "offline", qos=1, retain=True)
-        client = ModuleClient(self._module, self._broker, client_id=self._name, will_message=will)
+        client = ModuleClient(
+            self._module, self._broker, client_id=self._client_id, will_message=will
+        )
         if self._broker.user is not None:
             client.set_auth_credentials(self._broker.user, self._broker.password)
         return client
@@ -187,7 +193,7 @@ class MqttLink:
             log.debug("MQTT: %s", error)
 
     def _topic(self, part):
-        return f"{self._name}/{part}"
+        return f"{self._root}/{part}"
 
 
 def _put(lines, payload):

@@ -1,5 +1,6 @@
 """What a printer is to serve, and where: plain values, quick to import."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,11 +35,35 @@ class Ports:
 
 @dataclass(frozen=True)
 class Naming:
-    """What the printer is called, and whose certificate HTTPS shows.
+    """What the printer is called, in the form that each protocol takes, and HTTPS's certificate.
 
-    `files` are a certificate and a key; without them one is made and kept in `folder`.
+    `host_name` is any text of 1 to 63 bytes. `files` are a certificate and a key; without them one
+    is made and kept in `folder`.
     """
 
     host_name: str = "spinet-printer"
     files: tuple[Path, Path] | None = None
     folder: Path | None = None
+
+    @property
+    def label(self):
+        """The DNS label: what the module announces for this name (docs/discovery.md)."""
+        raw = self.host_name.encode("utf-8", "surrogateescape")
+        fit = re.sub(rb"[^0-9A-Za-z]", b"-", raw).strip(b"-")
+        return fit.decode() or "spinet"
+
+    @property
+    def topic(self):
+        """The first level of MQTT's topics: the name, with "-" for what no level may have."""
+        fit = "".join(letter if letter.isprintable() else "-" for letter in self.host_name)
+        return re.sub(r"^\$|[+#/]", "-", fit)
+
+
+def domain_names(label):
+    """Give the names that a printer with this label has on its network."""
+    return label, f"{label}.local"
+
+
+def mqtt_client_id(mac):
+    """Give the client id of the module with this MAC ("02:53:..."); every broker takes its form."""
+    return "spinet" + mac.replace(":", "")

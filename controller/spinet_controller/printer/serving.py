@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import quote
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -12,6 +13,7 @@ from spinet_controller.codes import Protocol
 from spinet_controller.errors import SpinetError
 from spinet_controller.printer.console import Console
 from spinet_controller.printer.networks import Networks
+from spinet_controller.printer.plan import mqtt_client_id
 from spinet_controller.printer.site import Site
 from spinet_controller.wifi import checked
 
@@ -128,7 +130,7 @@ class Printer:
         if self._naming.files:
             return certificate.given(*self._naming.files)
         return certificate.kept(
-            *(self._naming.folder, self._naming.host_name, self._module.poller.local_ip)
+            *(self._naming.folder, self._naming.label, self._module.poller.local_ip)
         )
 
     async def _ftp(self, stack):
@@ -149,14 +151,17 @@ class Printer:
     async def _mqtt(self, stack):
         from spinet_controller.printer.mqtt import MqttLink
 
-        broker, name = self._ports.broker, self._naming.host_name
+        broker, topic = self._ports.broker, self._naming.topic
+        network = await self._module.network_get_status()
         link = MqttLink(
-            *(self._module, broker, name, self._console(), self._report), note=self._note
+            *(self._module, broker, topic, mqtt_client_id(network.mac)),
+            *(self._console(), self._report),
+            note=self._note,
         )
         task = asyncio.create_task(link.run())
         stack.push_async_callback(_ended, task)
         scheme = "mqtts" if broker.tls else "mqtt"
-        self._report.services["MQTT"] = f"{scheme}://{broker.host}:{broker.port}/{name}"
+        self._report.services["MQTT"] = f"{scheme}://{broker.host}:{broker.port}/{quote(topic)}"
 
 
 async def _ended(task):
