@@ -15,14 +15,13 @@ from radio import ChipRadio
 from spinet import VERSION, port, wire
 from spinet.captive_dns import CaptiveDns
 from spinet.networks import Store
-from spinet.spi_master import MachineSpi, SpiMaster
-from spinet.spi_slave import SpiSlave
-from spinet.stack_sockets import SocketStack
+
+# What another image or the other role needs is not imported: modules take RAM.
 
 try:
-    from spinet.stack_netconn import NetconnStack
-except ImportError:
-    NetconnStack = None  # this firmware has not our C modules: MicroPython's sockets serve
+    from spinet.stack_netconn import NetconnStack as Stack
+except ImportError:  # this firmware has not our C modules: MicroPython's sockets serve
+    from spinet.stack_sockets import SocketStack as Stack
 
 try:
     import spi_exchange
@@ -129,7 +128,7 @@ class ChipBoard:
 
     def stack(self):
         """lwIP by our C module where the firmware has it, else by MicroPython's sockets."""
-        self._stack = NetconnStack() if NetconnStack else SocketStack()
+        self._stack = Stack()
         return self._stack
 
     def link_port(self):
@@ -137,6 +136,8 @@ class ChipBoard:
         return self._target_port() if self._role == CONTROLLER_CLOCKED else self._master_port()
 
     def _master_port(self):
+        from spinet.spi_master import SpiMaster
+
         wiring = self.wiring
         return SpiMaster(
             self._exchange() if spi_exchange else self._machine_spi(),
@@ -152,6 +153,8 @@ class ChipBoard:
         return spi_exchange
 
     def _machine_spi(self):
+        from spinet.spi_master import MachineSpi
+
         wiring = self.wiring
         spi = SPI(
             wiring.spi,
@@ -167,6 +170,8 @@ class ChipBoard:
         return MachineSpi(spi)
 
     def _target_port(self):
+        from spinet.spi_slave import SpiSlave
+
         w = self.wiring
         # Pins first: the SPI's driver then takes CS as it needs it, and its edges still come.
         cs = WakingPin(Pin(w.cs, Pin.IN, Pin.PULL_UP), self._stack.wake)

@@ -16,19 +16,14 @@ Everything returns nothing and prints; nothing here changes the service.
 import gc
 
 from spinet import port, trace_report, wire
+from spinet import service as service_module
 from spinet.sessions import EVENT_NAMES, STATE_NAMES
 from spinet.state_names import STATES, WIFI_STATES
 from spinet.trace_report import shown
 
 
-def _service():
-    from spinet import service
-
-    return service.current
-
-
 def _run(function):
-    current = _service()
+    current = service_module.current
     if current is None:
         print("the service does not run")
     else:

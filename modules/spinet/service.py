@@ -20,7 +20,6 @@ from spinet.listener import ListenerTable
 from spinet.names import Names
 from spinet.networks import Networks
 from spinet.port import ticks_add, ticks_diff, ticks_ms
-from spinet.report import telling
 from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack_tls import TlsStack
 from spinet.tcp_buffer import copy
@@ -152,6 +151,8 @@ class Service:
     def _report(self):
         """The diagnostics command. All of it is long for a UART: a step for each pass of the loop,
         so that the controller's next request is not kept waiting."""
+        from spinet.report import telling  # only now: no other command needs these modules
+
         self._telling = telling(self)
 
     def _tell(self):
