@@ -35,6 +35,11 @@ def devices():
     return sorted(link["ifname"] for link in links if link["ifname"] != "lo")
 
 
+def test_lwip_is_as_near_to_the_chips_as_can_be_had():
+    done = run(LWIP_BINARY, "-c", "import netconn; print(netconn.LWIP_VERSION)")
+    assert (done.stdout, done.stderr) == ("2.2.1\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

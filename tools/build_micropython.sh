@@ -47,7 +47,7 @@ mpy-cross)
 sim | sim-lwip)
     program=micropython
     lwip=
-    [ "$target" = sim ] || lwip=$build/lwip-2.1.3
+    [ "$target" = sim ] || lwip=$build/lwip-2.2.1
     mbedtls=$build/mbedtls
     make -C "$source/ports/unix" -j"$jobs" BUILD="$into" \
         VARIANT_DIR="$project/boards/SIM" \

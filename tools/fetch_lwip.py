@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make BUILD/lwip-2.1.3 hold lwIP, from Debian's source package, as ESP-IDF's fork behaves.
+"""Make BUILD/lwip-2.2.1 hold lwIP, from Debian's source package, as ESP-IDF's fork behaves.
 
 A few lines of lwIP are changed, each only where its surroundings are exactly as expected; the
 reasons are with the patches. Nothing happens when the folder is up to date already.
@@ -11,50 +11,83 @@ from pathlib import Path
 
 from debian_source import FetchError, Package, program, unpacked
 
-VERSION = "2.1.3"
+VERSION = "2.2.1"
 PACKAGE = Package(
     label=f"lwIP {VERSION}",
     pool="pool/main/l/lwip",
     archive=f"lwip_{VERSION}+dfsg1.orig.tar.xz",
-    sha256="0a8276d09fc4e97bbba2f953d74af2388fc2195ea156be9d7589e297a68fde24",
+    sha256="83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1",
     tree=f"lwip-{VERSION}",
     advice="",
 )
 STAMP = ".ready"  # written last; names the archive and the patches
 
-# With LWIP_SO_LINGER the fork calls the poll callback when a PCB enters TIME-WAIT, ignores the
-# answer, and goes on using the PCB. A PCB enters TIME-WAIT at three places.
+TCP, TCP_IN = "src/core/tcp.c", "src/core/tcp_in.c"
+# A PCB enters TIME-WAIT at three places.
 ENTERS_TIME_WAIT = "TCP_REG(&tcp_tw_pcbs, pcb);\n"
 POLLS = "#if LWIP_SO_LINGER\n          TCP_EVENT_POLL(pcb, err);\n#endif\n"
+KILLS_BY_PRIORITY = (
+    "        if (pcb == NULL) {\n"
+    "          /* Try killing oldest active connection with lower priority than the new one. */\n"
+)
 
 # (file, old text, new text): each old text must occur exactly once.
 PATCHES = (
-    # A connection that completes its handshake while the accept mailbox is full is refused; vanilla
-    # asserts on the way, because the netconn's mailboxes are not marked invalid before it is freed.
+    # A connection that completes its handshake while the accept mailbox is full is refused; without
+    # this lwIP asserts, because the netconn's mailboxes are not marked invalid before it is freed.
     (
         "src/api/api_msg.c",
         "    /* no need to drain since we know the recvmbox is empty. */\n",
         "    /* no need to drain since we know the recvmbox is empty. */\n"
         "    newconn->flags |= NETCONN_FLAG_MBOXINVALID;\n",
     ),
-    # The fork lets the configuration set the first retransmission time-out (1.5 s, not 3 s).
-    (
-        "src/core/tcp.c",
-        "    pcb->rto = 3000 / TCP_SLOW_INTERVAL;\n",
-        "    pcb->rto = LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL;\n",
-    ),
-    (
-        "src/core/tcp.c",
-        "    pcb->sv = 3000 / TCP_SLOW_INTERVAL;\n",
-        "    pcb->sv = LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL;\n",
-    ),
+    # With LWIP_SO_LINGER the fork calls the poll callback when a PCB enters TIME-WAIT, ignores the
+    # answer, and goes on using the PCB.
     *(
-        ("src/core/tcp_in.c", ENTERS_TIME_WAIT + after, ENTERS_TIME_WAIT + POLLS + after)
+        (TCP_IN, ENTERS_TIME_WAIT + after, ENTERS_TIME_WAIT + POLLS + after)
         for after in (
             "        } else {\n          tcp_ack_now(pcb);\n          pcb->state = CLOSING;\n",
             "      }\n      break;\n    case CLOSING:\n",
             "      }\n      break;\n    case LAST_ACK:\n",
         )
+    ),
+    # A FIN that the receive callback has no room for is answered with a FIN.
+    (
+        TCP_IN,
+        "            TCP_EVENT_CLOSED(pcb, err);\n"
+        "            if (err == ERR_ABRT) {\n"
+        "              goto aborted;\n",
+        "            TCP_EVENT_CLOSED(pcb, err);\n"
+        "            if (err == ERR_MEM) {\n"
+        "              tcp_set_flags(pcb, TF_CLOSEPEND);\n"
+        "            }\n"
+        "            if (err == ERR_ABRT) {\n"
+        "              goto aborted;\n",
+    ),
+    # For a new PCB, connections in FIN-WAIT-2 and FIN-WAIT-1 give way before unimportant ones.
+    (
+        TCP,
+        KILLS_BY_PRIORITY,
+        "".join(
+            "        if (pcb == NULL) {\n"
+            f"          tcp_kill_state({state});\n"
+            "          pcb = (struct tcp_pcb *)memp_malloc(MEMP_TCP_PCB);\n"
+            "        }\n"
+            for state in ("FIN_WAIT_2", "FIN_WAIT_1")
+        )
+        + KILLS_BY_PRIORITY,
+    ),
+    (
+        TCP,
+        '  LWIP_ASSERT("invalid state", (state == CLOSING) || (state == LAST_ACK));\n',
+        "",
+    ),
+    # A SYN-ACK is repeated at equal intervals, as a SYN is.
+    (
+        TCP,
+        "            if (pcb->state != SYN_SENT) {\n              u8_t backoff_idx",
+        "            if (pcb->state != SYN_SENT && pcb->state != SYN_RCVD) {\n"
+        "              u8_t backoff_idx",
     ),
 )
 

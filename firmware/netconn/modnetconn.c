@@ -13,10 +13,12 @@
 #include "py/mperrno.h"
 #include "py/mphal.h"
 #include "py/mpthread.h"
+#include "py/objstr.h"
 #include "py/runtime.h"
 #include "py/stream.h"
 
 #include "lwip/err.h"
+#include "lwip/init.h"
 
 /* A wait is cut into slices of this length, so that Ctrl-C and scheduled functions get their turn. */
 #define WAIT_SLICE_MS 250
@@ -355,8 +357,11 @@ static MP_DEFINE_CONST_OBJ_TYPE(
 
 /* ---- the module ---- */
 
+static const MP_DEFINE_STR_OBJ(lwip_version_obj, LWIP_VERSION_STRING);
+
 static const mp_rom_map_elem_t netconn_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_netconn) },
+    { MP_ROM_QSTR(MP_QSTR_LWIP_VERSION), MP_ROM_PTR(&lwip_version_obj) },
     { MP_ROM_QSTR(MP_QSTR_start), MP_ROM_PTR(&netconn_start_obj) },
     { MP_ROM_QSTR(MP_QSTR_stop), MP_ROM_PTR(&netconn_stop_obj) },
     { MP_ROM_QSTR(MP_QSTR_listen), MP_ROM_PTR(&netconn_listen_obj) },

@@ -242,6 +242,25 @@ static void do_overdue(void) {
     answer(tcpip_api_call(overdue_in_stack, &call));
 }
 
+/* A receiver without a place, as lwIP's own is while its mailbox is full. */
+static err_t no_place(void *conn, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
+    (void)conn;
+    (void)pcb;
+    (void)data;
+    (void)error;
+    return ERR_MEM;
+}
+
+static err_t full_in_stack(struct tcpip_api_call_data *data) {
+    tcp_recv(pcb_of((stack_call_t *)data), no_place);
+    return ERR_OK;
+}
+
+static void do_full(void) {
+    stack_call_t call = {.entry = entry_find((int)args[0])};
+    answer(in_stack(full_in_stack, &call));
+}
+
 static void do_active_pcbs(void) {
     answer(stack_active_pcbs((int)args[0]));
 }
@@ -324,6 +343,7 @@ static const struct {
     {"memory", do_memory},
     {"flight", do_flight},
     {"overdue", do_overdue},
+    {"full", do_full},
     {"active_pcbs", do_active_pcbs},
     {"limit_pcbs", do_limit_pcbs},
     {"limit_blocks", do_limit_blocks},

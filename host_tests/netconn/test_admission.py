@@ -3,12 +3,14 @@
 import socket
 
 import pytest
-from capture import syn
+from capture import RST, syn
+from lwip_net import LwipPeer
 from namespace import MODULE, PEERS, as_int, reset
 from netconn_rig import ABRT, CONNECTED, ERROR, OK, WOULDBLOCK
 
 LIMIT = 12
-ESTABLISHED = 4
+ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2 = 4, 5, 6
+HOUR = 3_600_000
 
 
 def fill(stack, wire, listener, count=LIMIT):
@@ -73,7 +75,7 @@ def test_refused_syns_in_the_accept_queue_are_skipped(stack, wire):
 
 @pytest.mark.behaviour("D17")
 @pytest.mark.parametrize("how", ["data", "idle", "zero-window"])
-def test_dying_connections_give_way_to_a_new_one(stack, wire, peer_ip, how):
+def test_dying_connections_give_way_to_a_new_one(stack, wire, capture, peer_ip, how):
     stack.start(60000, 0, 0)
     listener = stack.listen(80)
     small = {"receive_buffer": 2048} if how == "zero-window" else {}
@@ -94,6 +96,22 @@ def test_dying_connections_give_way_to_a_new_one(stack, wire, peer_ip, how):
     handles = [stack.accepted(listener) for _ in newcomers]
     assert all(talks(stack, *pair) for pair in zip(handles, newcomers, strict=True))
     assert stack.stats()["displaced"] == 3
+    assert not capture.sent(lambda segment: segment.flags & RST)
+
+
+@pytest.mark.behaviour("D17")
+def test_one_that_only_its_peer_has_to_end_gives_way_first(stack, wire, peer_ip):
+    stack.start(HOUR, 0, 0)
+    listener = stack.listen(80)
+    pairs = fill(stack, wire, listener, LIMIT - 1)
+    peers = [wire.connect(80, PEERS[1])]
+    heard = stack.accepted(listener)
+    stack.peer_dead(peer_ip, 1)
+    stack.close(pairs[0][0])
+    stack.close(heard)
+    stack.expect(lambda: stack.active_pcbs(FIN_WAIT_2) == 1)
+    peers.append(wire.connect(80, PEERS[1]))
+    assert (stack.active_pcbs(FIN_WAIT_1), stack.active_pcbs(FIN_WAIT_2)) == (1, 0)
 
 
 @pytest.mark.behaviour("D17")
@@ -173,6 +191,22 @@ def test_half_open_ones_give_their_pcbs_to_other_ports(stack, wire):
     assert all(talks(stack, *pair) for pair in zip(handles, peers, strict=True))
     assert stack.stats()["half_open"] <= LIMIT - 4
     assert stack.stats()["half_open_ended"] == 0, "they gave way, it was not their time"
+
+
+@pytest.mark.behaviour("D17")
+def test_a_syn_is_answered_again_at_even_intervals(stack, wire, peer_ip):
+    stack.start(0, 0, HOUR)
+    stack.listen(80)
+    peer = wire.socket()
+    LwipPeer(peer).vanish()
+    peer.connect_ex((MODULE, 80))
+    stack.expect(lambda: stack.stats()["half_open"] == 1)
+    stack.peer_dead(peer_ip, 1)
+    peer.close()
+    lost = stack.lost()
+    stack.warp(30)
+    stack.expect(lambda: stack.stats()["half_open"] == 0)
+    assert stack.lost() - lost > 8, "lwIP keeps it for 20 s; intervals that grow fit in 4 times"
 
 
 @pytest.mark.behaviour("D15")

@@ -129,6 +129,15 @@ def test_peer_that_has_everything_but_stays_open_is_not_reset(stack, pair, captu
     assert peer.recv(10) == b""
 
 
+@pytest.mark.behaviour("C12")
+def test_without_a_place_for_a_fin_lwip_would_end_our_side_too(stack, pair):
+    """What the core's receive callback guards against, made visible, as the chips' lwIP has it."""
+    handle, peer = pair
+    stack.full(handle)
+    peer.shutdown(1)
+    assert peer.recv(1) == b""
+
+
 @pytest.mark.behaviour("C13")
 @pytest.mark.parametrize("first", ["we", "both"])
 def test_the_end_of_an_overdue_connection_is_the_stacks(stack, pair, peer_ip, first):

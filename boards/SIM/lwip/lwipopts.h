@@ -1,5 +1,5 @@
 /*
- * lwIP on this computer, with the options ESP-IDF 5.4 gives it on the chips.
+ * lwIP on this computer, with the options ESP-IDF gives it on the chips.
  *
  * Each option names its reason. "IDF" means: the value of ESP-IDF's lwipopts.h with the defaults
  * of its Kconfig; "MicroPython" means: the value of the base sdkconfig of its ESP32 port;
@@ -23,7 +23,10 @@
 
 /* ---- memory: the heap is the only limit, but for the PCBs -------------------------------- */
 
-#define MEM_LIBC_MALLOC 1        /* IDF */
+#define MEM_CUSTOM_ALLOCATOR 1   /* IDF: the C library's heap. Here heap.c counts blocks and can refuse */
+#define MEM_CUSTOM_MALLOC heap_malloc
+#define MEM_CUSTOM_CALLOC heap_calloc
+#define MEM_CUSTOM_FREE heap_free
 #define MEMP_MEM_MALLOC 1        /* IDF: MEMP_NUM_* pools do not exist */
 #define MEM_ALIGNMENT 8          /* IDF has 4 on 32-bit chips; a pointer's size here */
 #define MEMP_NUM_TCP_PCB 12      /* MicroPython: LWIP_MAX_ACTIVE_TCP, enforced by wrapping memp_malloc */
@@ -109,8 +112,5 @@
 #define TCPIP_THREAD_NAME "tiT"
 #define LWIP_MARK_TCPIP_THREAD() sys_mark_tcpip_thread()
 #define LWIP_ASSERT_CORE_LOCKED() sys_check_core_locked() /* a broken rule C6 ends the process */
-#define mem_clib_malloc heap_malloc /* heap.c counts blocks and can refuse */
-#define mem_clib_calloc heap_calloc
-#define mem_clib_free heap_free
 
 #endif
