@@ -101,9 +101,11 @@ def _unsayable(command, numbers, error):
 class Link(BusListener):
     """The link over one bus; `time_scale` multiplies every time-out.
 
-    `wifi_state` is the state byte of the latest module header. `on_news` is called with the
-    module's last error (None when it was empty) after each networkGetLastError that a pulse
-    of DATA_READY asked for; `on_lost` with the ModuleLost; `transactions`, `failures` count.
+    `wifi_state` is the state byte of the latest module header, 0 while there is no module.
+    `on_state` is called when it becomes another; what that submits is the next transaction.
+    `on_news` is called with the module's last error (None when it was empty) after each
+    networkGetLastError that a pulse of DATA_READY asked for; `on_lost` with the ModuleLost;
+    `transactions`, `failures` count.
     """
 
     def __init__(self, bus, *, time_scale=1.0):
@@ -113,6 +115,7 @@ class Link(BusListener):
         self.transactions = 0
         self.failures = 0
         self.source = None
+        self.on_state = None
         self.on_news = None
         self.on_lost = None
         self._failures_in_row = 0
@@ -189,13 +192,15 @@ class Link(BusListener):
         self.bus.transact(request.wire, request.data_length, self._ended)
 
     def _ended(self, reply):
-        request, self._present = self._present, None
+        request = self._present
         self.transactions += 1
         try:
             response, data = self._judge(request, reply)
         except BadReply as error:
+            self._present = None
             self._went_wrong(request, error)
         else:
+            self._present = None
             self._failures_in_row = 0
             if response >= 0:
                 _guarded(self._loop, request.done, response, data)
@@ -210,7 +215,7 @@ class Link(BusListener):
         version, state, _dummy, response = MODULE_HEADER.unpack_from(reply)
         if version != FORMAT_VERSION:
             raise BadReply(f"a reply with format version {version:#04x}")
-        self.wifi_state = state
+        self._state_seen(state)
         length = request.data_length(response)
         if length > MAX_DATA:
             raise BadReply(f"a response of {response} is more than a data phase holds")
@@ -221,6 +226,12 @@ class Link(BusListener):
         if length and not request.data:
             return response, reply[HEADER : HEADER + length]
         return response, b""
+
+    def _state_seen(self, state):
+        if state != self.wifi_state:
+            self.wifi_state = state
+            if self.on_state:
+                _guarded(self._loop, self.on_state)
 
     def _went_wrong(self, request, error):
         self.failures += 1
@@ -284,6 +295,7 @@ class Link(BusListener):
         if not self._resetting:
             self._lost = error
         self._failures_in_row = 0
+        self.wifi_state = 0
         present, self._present = self._present, None
         if present and self.bus.present:
             self.bus.withdraw()

@@ -108,6 +108,7 @@ class Module(Commands):
             self.poller.lost(LinkTimeout("the module does not answer", False))
 
     def _news(self, text):
+        self.poller.ask_address()
         if text and self._watching.locked():
             self._watched = text
         else:

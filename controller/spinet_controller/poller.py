@@ -11,10 +11,17 @@ import asyncio
 import logging
 from collections import deque
 
-from spinet_controller.codes import SOCKETS, Command, ConnectFlag, ConnState
-from spinet_controller.errors import SpinetError
+from spinet_controller.codes import (
+    MAX_DATA,
+    SOCKETS,
+    Command,
+    ConnectFlag,
+    ConnState,
+    WiFiState,
+)
+from spinet_controller.errors import LinkError, SpinetError
 from spinet_controller.link import Request
-from spinet_controller.records import CONN_STATUS, ConnStatus
+from spinet_controller.records import ANY_ADDRESS, CONN_STATUS, ConnStatus, NetworkStatus
 from spinet_controller.sockets import LONGEST, SocketTransport, Waits
 
 log = logging.getLogger(__name__)
@@ -22,7 +29,11 @@ log = logging.getLogger(__name__)
 STRANGER_WAIT = 0.05
 """Seconds before a socket that belongs to none of our servers is looked at again."""
 
+ADDRESS_WAIT = 0.05
+"""Seconds after a networkGetStatus that went wrong until the next."""
+
 _NEVER = float("inf")
+_ON_A_NETWORK = (WiFiState.CONNECTED, WiFiState.RUNNING_AS_ACCESS_POINT)
 
 
 class Lookout:
@@ -72,7 +83,7 @@ class Poller:
 
     `slots[n]` is the transport that holds socket n, or None. `servers` maps a port to the
     Server that accepts its connections. `bytes_in` and `bytes_out` count payload. `seen_at` is
-    the loop time of the latest status.
+    the loop time of the latest status, `local_ip` the module's address, 0.0.0.0 without a network.
     """
 
     def __init__(self, link):
@@ -82,7 +93,7 @@ class Poller:
         self.bytes_in = 0
         self.bytes_out = 0
         self.seen_at = 0.0
-        self.local_ip = "0.0.0.0"
+        self.local_ip = str(ANY_ADDRESS)
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._held = 0
@@ -96,6 +107,7 @@ class Poller:
         self._released = []
         self._lookout = Lookout(self)
         link.source = self
+        link.on_state = self.ask_address
 
     # -- what the link asks -----------------------------------------------------------
 
@@ -161,6 +173,30 @@ class Poller:
         self._waking = False
         self.link.kick()
 
+    # -- the module's address ---------------------------------------------------------
+
+    def ask_address(self):
+        """The module may have another address: have it told before the next connection comes."""
+        if self.link.wifi_state not in _ON_A_NETWORK:
+            self.local_ip = str(ANY_ADDRESS)
+            return
+        self.link.submit(
+            Request(
+                Command.NETWORK_GET_STATUS,
+                available=MAX_DATA,
+                done=self._address_came,
+                failed=self._address_failed,
+            )
+        )
+
+    def _address_came(self, _length, data):
+        self.local_ip = str(NetworkStatus.unpack(data).ip)
+
+    def _address_failed(self, error):
+        log.debug("the module's address: %s", error)
+        if isinstance(error, LinkError):
+            self._loop.call_later(ADDRESS_WAIT, self.ask_address)
+
     # -- slots ------------------------------------------------------------------------
 
     def hold(self, socket, transport):
@@ -193,6 +229,7 @@ class Poller:
     def lost(self, error):
         """The module is gone, and with it every connection and listener."""
         self.servers.clear()
+        self.local_ip = str(ANY_ADDRESS)
         self._hot.clear()
         self._inspecting = 0
         self._lookout.queued = False

@@ -80,7 +80,6 @@ async def stay(module, tell):
     while True:
         tell(f"{await network_lost(module)}; joining again")
         network = await rejoin(module, None, tell)
-        module.poller.local_ip = str(network.ip)
         tell(f"the module is on {shown(network.ssid) or 'a network'} again, at {network.ip}")
 
 

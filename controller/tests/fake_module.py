@@ -155,6 +155,7 @@ class FakeFirmware:
         self.calling = {}
         self.networks = [bytes(112)]
         self.wifi_state = 1
+        self.ip = bytes([127, 0, 0, 1])
         self.last_error = b""
         self.host_name = b""
         self.cert = self.key = self.ca = None
@@ -305,7 +306,7 @@ class FakeFirmware:
     def network_status(self, _socket, _flags, _length, available):
         head = struct.pack(
             "<4sIIIbBBxH6s16s32s64s",
-            *(bytes([127, 0, 0, 1]), 98304, 4, 4 << 20, -55, 0, 1 | 3 << 2, 3300),
+            *(self.ip, 98304, 4, 4 << 20, -55, 0, 1 | 3 << 2, 3300),
             *(bytes.fromhex("020000000001"), b"2.2-fake", b"Workshop", self.host_name),
         )
         tail = struct.pack(

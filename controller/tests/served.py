@@ -31,8 +31,7 @@ async def served(folder, ports, naming=None, before=lambda rig: None):
     """Give a Served whose printer serves `ports`; `before(rig)` is run before it starts."""
     async with rigged() as rig:
         Network(rig.firmware)
-        status = await join(rig.module)
-        rig.module.poller.local_ip = str(status.ip)
+        await join(rig.module)
         made = Served(rig, FileStore(folder))
         before(rig)
         async with Printer(

@@ -27,7 +27,7 @@ PATTERN = bytes(n * 7 % 251 for n in range(200_000))
 
 async def test_what_a_transport_knows(rig):
     acceptor = Acceptor()
-    rig.poller.local_ip = "10.0.0.9"
+    rig.firmware.wifi_state, rig.firmware.ip = 4, bytes([10, 0, 0, 9])
     async with await rig.module.create_server(acceptor, 8080, protocol=2):
         rig.slots[6].connect(8080, protocol=2, remote=("192.0.2.7", 40001))
         transport = (await acceptor.first()).transport
@@ -38,6 +38,67 @@ async def test_what_a_transport_knows(rig):
     assert transport.get_extra_info("socket") is None
     assert "6 open" in repr(transport)
     assert transport.get_protocol() is acceptor.made[0]
+
+
+async def own_address(acceptor, number):
+    """Give the module's address, as a connection has it."""
+    peer = await acceptor.nth(number)
+    return peer.transport.get_extra_info("sockname")[0]
+
+
+@pytest.mark.parametrize("state", [2, 4])
+async def test_the_modules_own_address_is_that_of_its_network(rig, state):
+    rig.firmware.ip = bytes([192, 0, 2, 1])
+    acceptor = Acceptor()
+    async with await rig.module.create_server(acceptor, PORT):
+        rig.slots[0].connect(PORT)
+        assert await own_address(acceptor, 0) == "0.0.0.0"
+        # In one header: the state, and that there is a connection.
+        rig.firmware.wifi_state = state
+        rig.slots[1].connect(PORT)
+        assert await own_address(acceptor, 1) == "192.0.2.1"
+        # Another address in the same state, as a lease that ended leaves one.
+        rig.firmware.ip = bytes([192, 0, 2, 2])
+        rig.firmware.tell(b"")
+        await eventually(lambda: rig.poller.local_ip == "192.0.2.2", "the news")
+        rig.slots[2].connect(PORT)
+        assert await own_address(acceptor, 2) == "192.0.2.2"
+        outcome(rig, CONNECTED)
+        transport, _peer = await rig.module.create_connection(Recorder, "192.0.2.9", 25)
+        assert transport.get_extra_info("sockname") == ("192.0.2.2", 49155)
+        rig.firmware.wifi_state = 1
+        await eventually(lambda: rig.poller.local_ip == "0.0.0.0", "the end of the network")
+
+
+async def test_the_modules_own_address_is_asked_for_again_after_a_transaction_went_wrong(rig):
+    handlers = rig.firmware.HANDLERS
+
+    def ends_early(firmware, *args):
+        rig.fake.ends_early = True
+        rig.fake.give_up = given_up
+        return handlers[Command.NETWORK_GET_STATUS](firmware, *args)
+
+    def given_up():
+        rig.fake.ends_early = False
+        rig.firmware.HANDLERS = handlers
+        del rig.fake.give_up
+        rig.fake.give_up()
+
+    rig.firmware.HANDLERS = {**handlers, Command.NETWORK_GET_STATUS: ends_early}
+    rig.firmware.wifi_state = 4
+    await rig.module.null()
+    await eventually(lambda: rig.poller.local_ip == "127.0.0.1", "the address")
+    assert rig.commands(Command.NETWORK_GET_STATUS) == 2
+
+
+async def test_a_module_that_is_gone_has_no_address(rig):
+    rig.firmware.wifi_state = 4
+    await rig.module.null()
+    await eventually(lambda: rig.poller.local_ip == "127.0.0.1", "the address")
+    rig.fake.unplug()
+    await rig.module.gone()
+    assert rig.poller.local_ip == "0.0.0.0"
+    assert rig.module.wifi_state == 0
 
 
 @pytest.mark.behaviour("L4")

@@ -31,14 +31,14 @@ class Listening:
 
     async def listen(self, module, port):
         """Serve who comes until `count` connections have ended, or for ever."""
-        network = await self._joined(module)
+        network = await join(module)
         async with await module.start_server(self._connected, port):
             self._tell("listening", f"listening on {network.ip}:{port}", port=port)
             await self._end(module)
 
     async def call_home(self, module, host, port, attempts):
         """The same for connections that the module opens; GivenUp when it does so no more."""
-        await self._joined(module)
+        await join(module)
         module.on_news = self._hear
         async with await module.call_home(self._connected, host, port, attempts=attempts):
             self._tell("calling", f"calling {host}:{port}", host=host, port=port)
@@ -58,11 +58,6 @@ class Listening:
             self._enough.set()
         elif text:
             self._tell("news", f"the module says: {text}", text=text)
-
-    async def _joined(self, module):
-        network = await join(module)
-        module.poller.local_ip = str(network.ip)
-        return network
 
     async def _connected(self, reader, writer):
         self._opened += 1

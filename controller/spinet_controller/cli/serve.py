@@ -119,7 +119,6 @@ class Serving:
 
     async def _serve_network(self, module, store, report, network):
         """Serve on one network until it is lost; give the name that the page wants instead."""
-        module.poller.local_ip = str(network.ip)
         wanted = asyncio.get_running_loop().create_future()
         module.on_news = lambda text: _hear(text, report, wanted)
         # Here, as aiohttp takes longer to import than most commands take to run.
