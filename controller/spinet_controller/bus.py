@@ -199,6 +199,7 @@ class VirtualBus(SpiBus):
         keep_transfer_ready=False,
         cs_per_phase=False,
     ):
+        super().__init__()
         self.port = port
         self.version = None
         self.bytes_clocked = 0
@@ -210,7 +211,6 @@ class VirtualBus(SpiBus):
         self._wire = None
         self._machine = None
         self._held_in_reset = False
-        self._waiters = []
         self._loop = None
 
     async def open(self):
@@ -275,12 +275,6 @@ class VirtualBus(SpiBus):
         if not held:
             self._machine = self._new_machine()
 
-    async def pins_changed(self):
-        """See SpiBus."""
-        waiter = self._loop.create_future()
-        self._waiters.append(waiter)
-        await waiter
-
     def crossing(self, length):
         """Called by the wire when so many bytes are clocked."""
         self.bytes_clocked += length
@@ -290,12 +284,6 @@ class VirtualBus(SpiBus):
     def mark_offered(self):
         """Called by the role when the request is on offer to the module."""
         self.offered_at = self._loop.time()
-
-    def _wake(self):
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
 
     def _accept(self):
         """A connection was made; only one module has a place, the others are not heard."""
@@ -323,7 +311,7 @@ class VirtualBus(SpiBus):
         lost = _as_loss(error)
         if isinstance(error, BusError):
             log.warning("the bus connection was ended: %s", error)
-        self._wake()
+        self.wake()
         if present or isinstance(error, BusError):
             self.listener.module_lost(lost)
 
@@ -355,7 +343,7 @@ class VirtualBus(SpiBus):
         self._check_role()
         self.version = payload.decode("ascii")
         self._machine = self._new_machine()
-        self._wake()
+        self.wake()
         self.listener.module_came()
 
     def _check_role(self):
@@ -379,7 +367,7 @@ class VirtualBus(SpiBus):
         else:
             raise BusViolation(f"a PIN frame for pin {pin}, which is not the module's")
         if self._waiters:
-            self._wake()
+            self.wake()
 
     def _data_ready_is(self, level):
         if level == self.data_ready:

@@ -129,6 +129,7 @@ class Link(BusListener):
         self._news_timer = None
         self._news_after = 0.0
         self._lost = None
+        self._closed = None  # the ModuleLost of close(): there is no way back from it
         self._resetting = False
         self._power_ups = 0
         self._booted = False  # set by started_up, cleared where power or reset end it
@@ -138,8 +139,8 @@ class Link(BusListener):
 
     def submit(self, request):
         """Queue a request; it starts at once when the link is idle."""
-        if not self.bus.present:
-            request.failed(self._lost or ModuleLost("no module is connected"))
+        if self._closed or not self.bus.present:
+            request.failed(self._closed or self._lost or ModuleLost("no module is connected"))
             return
         self._queue.append(request)
         self.kick()
@@ -178,7 +179,7 @@ class Link(BusListener):
             self._starting = False
 
     def _next_request(self):
-        if not self.bus.present:
+        if self._closed or not self.bus.present:
             return None
         if self._queue:
             return self._queue.popleft()
@@ -292,6 +293,11 @@ class Link(BusListener):
 
     def module_lost(self, error):
         """The module is gone (BusListener): whatever is under way fails, and all that follows."""
+        if self._closed:
+            return
+        self._lose(error)
+
+    def _lose(self, error):
         if not self._resetting:
             self._lost = error
         self._failures_in_row = 0
@@ -311,7 +317,7 @@ class Link(BusListener):
 
         The edges of a start-up are no news.
         """
-        if self._booted and self._news_timer is None:
+        if self._booted and not self._closed and self._news_timer is None:
             when = max(self._loop.time(), self._news_after)
             self._news_timer = self._loop.call_at(when, self._fetch_news)
 
@@ -341,6 +347,7 @@ class Link(BusListener):
 
         A module that breaks a rule of the bus before it is there raises ModuleLost.
         """
+        self._raise_if_closed()
         self._lost = None
         while not self.bus.present:
             await self._pins_changed()
@@ -373,7 +380,12 @@ class Link(BusListener):
                 if self.bus.data_ready and self.bus.cs:
                     return
 
+    def _raise_if_closed(self):
+        if self._closed:
+            raise self._closed
+
     async def _pins_changed(self):
+        self._raise_if_closed()
         if self._lost:
             raise self._lost
         await self.bus.pins_changed()
@@ -383,6 +395,7 @@ class Link(BusListener):
 
         A bus on which a reset is a loss of power (the module connects anew) does as well.
         """
+        self._raise_if_closed()
         self._resetting = True
         self._booted = False
         try:
@@ -404,12 +417,15 @@ class Link(BusListener):
                 self.bus.set_reset(False)
 
     def close(self):
-        """Fail what is waiting and start nothing more."""
+        """Fail what is waiting with ModuleLost, and all that is asked for from now on."""
+        if self._closed:
+            return
         for timer in (self._watch, self._news_timer):
             if timer:
                 timer.cancel()
-        if self.bus.present:
-            self.module_lost(ModuleLost("the link was closed"))
+        self._closed = ModuleLost("the link was closed")
+        self._lose(self._closed)
+        self.bus.wake()
 
 
 def _settle(future, result):

@@ -79,6 +79,11 @@ class Module(Commands):
         """Return the ModuleLost as soon as the module is lost."""
         return await asyncio.shield(self._gone)
 
+    @property
+    def lost(self):
+        """The ModuleLost of a module that is gone, else None."""
+        return self._gone.result() if self._gone.done() else None
+
     async def settled(self):
         """Return when nothing is under way any more on connections that were closed.
 
@@ -91,14 +96,22 @@ class Module(Commands):
                 await asyncio.sleep(_LOOK)
 
     async def close(self):
-        """Stop the servers, abort what is open, and let go of the link."""
+        """Stop the servers, abort what is open, and let go of the link.
+
+        Whatever is asked of the module afterwards raises ModuleLost.
+        """
+        try:
+            await self._let_go()
+        finally:
+            self.link.close()
+
+    async def _let_go(self):
         for server in list(self.poller.servers.values()):
             server.close()
             await server.wait_closed()
         self.poller.abort_all()
         if self.bus.present:
             await self._slots_released()
-        self.link.close()
 
     async def _slots_released(self):
         try:

@@ -5,6 +5,7 @@ judges what came back. Two buses exist: `bus.VirtualBus` (module on a TCP connec
 `spidev_bus.SpidevBus` (Raspberry Pi). Both are used from the thread of the event loop only.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from enum import IntEnum
 
@@ -76,6 +77,9 @@ class SpiBus(ABC):
 
     _listener = None
 
+    def __init__(self):
+        self._waiters = []
+
     @property
     def listener(self):
         """A BusListener, set by the link; a module that is there before is reported then."""
@@ -110,6 +114,15 @@ class SpiBus(ABC):
     def set_reset(self, held):
         """Hold the module in reset, or let it go; counting of edges starts again."""
 
-    @abstractmethod
     async def pins_changed(self):
         """Return after the next change of a pin of the module, or of its presence."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def wake(self):
+        """End every `pins_changed()`: something is to be looked at again."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()

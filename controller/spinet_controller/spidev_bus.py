@@ -25,12 +25,12 @@ class SpidevBus(SpiBus):
     """
 
     def __init__(self, spi, pins, *, keep_transfer_ready=False, cs_per_phase=False):
+        super().__init__()
         self.role = Role.CONTROLLER_CLOCKED
         self._spi = spi
         self._pins = pins
         self._new_machine = lambda: ControllerClocked(self, self, keep_transfer_ready, cs_per_phase)
         self._machine = self._new_machine()
-        self._waiters = []
         self._loop = None
 
     async def open(self):
@@ -53,7 +53,7 @@ class SpidevBus(SpiBus):
         if self.present:
             self._loop.remove_reader(self._pins.fileno())
             self.present = False
-            self._wake()
+            self.wake()
             if self.listener:
                 self.listener.module_lost(ModuleLost("the bus was closed"))
 
@@ -83,18 +83,6 @@ class SpidevBus(SpiBus):
         if not held:
             self._machine = self._new_machine()
 
-    async def pins_changed(self):
-        """See SpiBus."""
-        waiter = self._loop.create_future()
-        self._waiters.append(waiter)
-        await waiter
-
-    def _wake(self):
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
     # -- the wire of the role ---------------------------------------------------------
 
     def mark_offered(self):
@@ -120,7 +108,7 @@ class SpidevBus(SpiBus):
         for level in self._pins.edges():
             self._edge(level)
         if self._waiters:
-            self._wake()
+            self.wake()
 
     def _edge(self, level):
         if level == self.data_ready:

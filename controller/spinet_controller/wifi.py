@@ -51,8 +51,13 @@ async def _joined(module, ssid):
 
 
 async def network_lost(module):
-    """Wait until a module that was on a network is idle by itself; give a NetworkLost."""
+    """Wait until a module that was on a network is idle by itself; give a NetworkLost.
+
+    Raises the ModuleLost of a module that is gone instead.
+    """
     while module.wifi_state is not WiFiState.IDLE:
+        if module.lost:
+            raise module.lost
         await asyncio.sleep(_LOOK)
     return NetworkLost("the module lost its network")
 

@@ -11,9 +11,10 @@ from fake_module import (
     MODULE_CLOCKED,
     FakeModule,
 )
-from rig import PATIENCE, PORT, Acceptor, eventually, rigged
+from rig import PATIENCE, PATIENT, PORT, Acceptor, eventually, rigged
 
-from spinet_controller import Module, VirtualBus, link
+from spinet_controller import Module, VirtualBus, link, wifi
+from spinet_controller.codes import Command
 from spinet_controller.errors import LinkTimeout, ModuleLost
 
 ROLES = pytest.mark.parametrize("role", [MODULE_CLOCKED, CONTROLLER_CLOCKED])
@@ -203,3 +204,89 @@ async def test_close_does_not_wait_for_a_module_that_hangs():
         rig.module.link.time_scale = 0.05
         async with asyncio.timeout(PATIENCE):
             await rig.module.close()
+
+
+CALLS = {
+    "a command": lambda module: module.null(),
+    "a deferred command": lambda module: module.outcome(module.network_delete_ssid("Home")),
+    "boot": lambda module: module.boot(),
+    "reset": lambda module: module.reset(),
+    "settled": lambda module: module.settled(),
+    "a server": lambda module: module.create_server(Acceptor(), PORT),
+    "calling home": lambda module: module.create_call_home(Acceptor(), "192.0.2.7", PORT),
+    "a connection": lambda module: module.open_connection("192.0.2.7", PORT),
+    "a scan": lambda module: wifi.scan(module),
+    "joining": lambda module: wifi.join(module, "Home"),
+    "the loss of a network": lambda module: wifi.network_lost(module),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_module_that_was_closed_is_of_no_use(call):
+    async with rigged() as rig:
+        await rig.module.close()
+        rig.fake.silent = True  # the time-out would come late, if at all
+        transactions = rig.fake.transactions
+        with pytest.raises(ModuleLost, match="the link was closed"):
+            async with asyncio.timeout(PATIENCE):
+                await CALLS[call](rig.module)
+        await rig.module.close()
+        assert isinstance(await rig.module.gone(), ModuleLost)
+        assert (rig.fake.transactions, rig.poller.servers) == (transactions, {})
+
+
+@pytest.mark.parametrize("plugged_in", [False, True])
+async def test_closing_ends_what_waits_for_a_module(plugged_in):
+    async with VirtualBus(0) as bus:
+        module = Module(bus, time_scale=PATIENT)
+        fake = FakeModule()
+        fake.auto_boot = False
+        if plugged_in:
+            await fake.plug_in(bus.port)
+            await eventually(lambda: bus.present, "HELLO")
+        waiting = [asyncio.create_task(module.boot()), asyncio.create_task(module.gone())]
+        await asyncio.sleep(0)
+        await module.close()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ModuleLost, match="the link was closed"):
+                await waiting[0]
+            assert "the link was closed" in str(await waiting[1])
+
+
+async def test_a_closing_that_is_cancelled_closes_all_the_same():
+    async with rigged() as rig:
+        await rig.module.create_server(Acceptor(), PORT)
+        rig.fake.silent = True
+        closing = asyncio.create_task(rig.module.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(ModuleLost, match="the link was closed"):
+            await rig.module.null()
+
+
+async def test_nothing_is_heard_of_a_module_that_was_closed():
+    async with rigged() as rig:
+        lost = []
+        rig.module.on_lost = lost.append
+        await rig.module.close()
+        rig.firmware.tell(b"signal lost")
+        await eventually(lambda: rig.bus.edges == 3, "the pulse")
+        rig.fake.unplug()
+        await eventually(lambda: not rig.bus.present, "the loss of power")
+        assert [str(error) for error in lost] == ["the link was closed"]
+        assert rig.commands(Command.NETWORK_GET_LAST_ERROR) == 0
+
+
+@pytest.mark.behaviour("D19")
+async def test_no_network_is_lost_with_its_module():
+    async with rigged() as rig:
+        rig.firmware.wifi_state = 4
+        await rig.module.null()
+        losing = asyncio.create_task(wifi.network_lost(rig.module))
+        await asyncio.sleep(0)
+        rig.fake.unplug()
+        with pytest.raises(ModuleLost):
+            async with asyncio.timeout(PATIENCE):
+                await losing
