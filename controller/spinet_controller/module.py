@@ -1,7 +1,7 @@
 """One module as an object: its commands, its sockets, its start and its end."""
 
 import asyncio
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 from spinet_controller.codes import SOCKETS, ConnState, Protocol
 from spinet_controller.commands import Commands
@@ -38,11 +38,10 @@ class Module(Commands):
         self.poller = Poller(self.link)
         self.on_news = None
         self.on_lost = None
-        self._latest_news = None
+        self._hearers = []
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
         self._watching = asyncio.Lock()
-        self._watched = None  # the last error of the command that outcome() awaits
         self._trusted = None  # the CA that the module was given since it started
         self._trusting = asyncio.Lock()  # from giving it until connCreate is queued behind it
         self.link.on_news = self._news
@@ -122,19 +121,25 @@ class Module(Commands):
 
     def _news(self, text):
         self.poller.ask_address()
-        if text and self._watching.locked():
-            self._watched = text
-        else:
-            self._pass_on(text)
+        if text:
+            self._tell(text)
+        elif self.on_news:
+            self.on_news(None)
 
     def _tell(self, text):
-        if text:
-            self._pass_on(text)
-
-    def _pass_on(self, text):
-        self._latest_news = text or self._latest_news
-        if self.on_news:
+        """Tell a last error, if there is one."""
+        taken = [hear(text) for hear in self._hearers if text]
+        if text and self.on_news and not any(taken):
             self.on_news(text)
+
+    @contextmanager
+    def hearing(self, hear):
+        """Meanwhile call `hear(text)` with each last error; true keeps it from `on_news`."""
+        self._hearers.append(hear)
+        try:
+            yield
+        finally:
+            self._hearers.remove(hear)
 
     def _lost(self, error):
         self._trusted = None
@@ -197,15 +202,18 @@ class Module(Commands):
         None when it left none. One at a time, so that an error is told to whom it belongs,
         whether it was asked for or came as news.
         """
+        heard = []
         try:
             async with self._watching:
-                self._watched = None
-                self._tell(await self.network_get_last_error() or self._watched)
-                self._watched = None
-                await command
-                return await self.network_get_last_error() or self._watched
+                self._tell(await self.network_get_last_error())
+                with self.hearing(lambda text: heard.append(text) or True):
+                    await command
+                    text = await self.network_get_last_error()
+            return text or (heard.pop() if heard else None)
         finally:
             command.close()  # where it was not begun, Python would say so on standard error
+            for other in heard:
+                self._tell(other)
 
     # -- calling home -----------------------------------------------------------------
 
@@ -273,12 +281,14 @@ class Module(Commands):
             if ca is not None:
                 await self._trust(ca)
             self.poller.connect(record, protocol_factory, opened, tls=tls)
+        heard = []
         try:
-            async with asyncio.timeout(timeout):
-                return await opened
+            with self.hearing(heard.append):
+                async with asyncio.timeout(timeout):
+                    return await opened
         except ConnectionRefusedError as error:
             if record.host_name:
-                await self._raise_host_not_found(record.host_name, error)
+                await self._raise_host_not_found(record.host_name, heard, error)
             raise
         except TimeoutError:
             _abandon(opened)
@@ -287,11 +297,13 @@ class Module(Commands):
             _abandon(opened)
             raise
 
-    async def _raise_host_not_found(self, name, error):
-        """What the slot does not tell is in the last error, or was told as news just now."""
-        self._tell(await self.network_get_last_error())
-        if self._latest_news == f"host not found: {name}":
-            raise HostNotFound(self._latest_news) from error
+    async def _raise_host_not_found(self, name, heard, error):
+        """What the slot does not tell is in the last error, or was heard meanwhile as news."""
+        with self.hearing(heard.append):
+            self._tell(await self.network_get_last_error())
+        text = f"host not found: {name}"
+        if text in heard:
+            raise HostNotFound(text) from error
 
     async def _trust(self, ca):
         """Give the module the CA, unless it has had it since it started."""

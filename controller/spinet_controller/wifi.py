@@ -113,27 +113,25 @@ async def checked(module, command):
 
 
 async def _connected(module, ssid):
-    """Wait until the module is connected; Refused with its last error. Other news is passed on."""
-    news = []
-    before, module.on_news = module.on_news, news.append
-    try:
-        await _until_up(module, ssid, news)
-    finally:
-        module.on_news = before
-        for text in filter(before, news):
-            before(text)
+    """Wait until the module is connected; Refused with its last error, which is told here alone."""
+    heard = []
+
+    def hear(text):
+        heard.append(text)
+        return module.wifi_state is WiFiState.IDLE
+
+    with module.hearing(hear):
+        await _until_up(module, ssid, heard)
 
 
-async def _until_up(module, ssid, news):
+async def _until_up(module, ssid, heard):
     for _ in _looks(JOIN_TIMEOUT):
         if module.wifi_state in _UP:
             return
         await asyncio.sleep(_LOOK)
         await module.null()
-        if module.wifi_state is WiFiState.IDLE and any(news):
-            reason = [text for text in news if text][-1]
-            news.remove(reason)
-            raise Refused(f"the module says: {reason}")
+        if module.wifi_state is WiFiState.IDLE and heard:
+            raise Refused(f"the module says: {heard[-1]}")
     name = shown(ssid) if ssid else "any network"
     raise Refused(f"the module did not join {name} within {JOIN_TIMEOUT:g} s")
 

@@ -824,6 +824,33 @@ async def test_a_peer_by_name_that_refuses(rig):
         await rig.module.open_connection("example.test", 80)
 
 
+async def test_a_name_that_was_not_found_once_may_be_found_and_refuse(rig):
+    def outgoing(slot):
+        slot.state = ABORTED
+        rig.firmware.last_error = b"host not found: example.test" if unknown.pop() else b""
+
+    unknown = [False, True]
+    rig.firmware.outgoing = outgoing
+    with pytest.raises(HostNotFound):
+        await rig.module.open_connection("example.test", 80)
+    with pytest.raises(ConnectionRefusedError):
+        await rig.module.open_connection("example.test", 80)
+
+
+async def test_each_of_two_attempts_has_its_own_reason(rig):
+    def outgoing(slot):
+        slot.state = ABORTED
+        if slot.name == "nowhere.test":
+            rig.firmware.tell(b"host not found: nowhere.test")
+
+    rig.firmware.outgoing = outgoing
+    names = ("nowhere.test", "example.test", "nowhere.test")
+    attempts = [rig.module.open_connection(name, 80) for name in names]
+    found = await asyncio.gather(*attempts, return_exceptions=True)
+    assert [type(error) for error in found[:2]] == [HostNotFound, ConnectionRefusedError]
+    assert isinstance(found[2], HostNotFound)
+
+
 async def test_what_can_be_no_name_is_no_peer(rig):
     with pytest.raises(ValueError, match="can be no host name"):
         await rig.module.open_connection("two words", 80)

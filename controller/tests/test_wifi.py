@@ -98,13 +98,51 @@ async def test_a_network_that_is_never_reached(rig, monkeypatch):
         await join(rig.module, "Home", "correct horse")
 
 
-async def test_news_go_back_to_their_listener(rig):
-    def listener(_text):
-        return None
+@pytest.fixture
+async def joining(rig):
+    """A module that is told to join Home, and takes its time."""
+    rig.firmware._join = lambda data: rig.firmware.tell(b"", state=3)
+    task = asyncio.create_task(join(rig.module, "Home", "correct horse"))
+    await eventually(lambda: rig.module.wifi_state == 3, "the attempt")
+    return task
 
-    rig.module.on_news = listener
-    await join(rig.module)
-    assert rig.module.on_news is listener
+
+async def test_news_are_heard_while_a_network_is_joined(rig, joining):
+    first, second = [], []
+    rig.module.on_news = first.append
+    rig.firmware.tell(b"call home given up")
+    await eventually(lambda: "call home given up" in first, "the news")
+    rig.module.on_news = second.append
+    assert not joining.done()
+    rig.firmware.tell(b"", state=4)
+    await joining
+    await eventually(lambda: None in second, "the news of a state")
+    rig.firmware.tell(b"signal lost")
+    await eventually(lambda: "signal lost" in second, "later news")
+    assert "signal lost" not in first
+
+
+async def test_the_reason_of_a_failure_is_told_to_who_joins_alone(rig, joining):
+    heard = []
+    rig.module.on_news = heard.append
+    rig.firmware.tell(b"Home: wrong password", state=1)
+    with pytest.raises(Refused, match="wrong password"):
+        await joining
+    rig.firmware.tell(b"signal lost")
+    await eventually(lambda: "signal lost" in heard, "other news")
+    assert "Home: wrong password" not in heard
+
+
+async def test_news_are_heard_while_a_network_is_left_for_another(rig):
+    heard = []
+    rig.module.on_news = heard.append
+    rig.firmware._join = lambda data: rig.firmware.tell(b"", state=3)
+    task = asyncio.create_task(switch(rig.module, "Home"))
+    await eventually(lambda: rig.module.wifi_state == 3, "the attempt")
+    rig.firmware.tell(b"signal lost")
+    await eventually(lambda: "signal lost" in heard, "the news")
+    rig.firmware.tell(b"", state=4)
+    await task
 
 
 async def test_a_deferred_command_that_failed(rig):
@@ -112,6 +150,20 @@ async def test_a_deferred_command_that_failed(rig):
     with pytest.raises(Refused, match="SSID not found"):
         await checked(rig.module, rig.module.network_delete_ssid("Nowhere"))
     await checked(rig.module, rig.module.network_add_ssid(WirelessConfig("Home")))
+
+
+async def test_news_during_a_command_that_is_refused_are_passed_on(rig):
+    async def refused():
+        rig.firmware.tell(b"signal lost")
+        await eventually(lambda: not rig.firmware.last_error, "the fetch")
+        await rig.module.null()
+        raise ModuleError(Command.NULL)
+
+    heard = []
+    rig.module.on_news = heard.append
+    with pytest.raises(ModuleError):
+        await rig.module.outcome(refused())
+    assert heard == ["signal lost"]
 
 
 async def test_a_command_that_is_never_begun_leaves_no_coroutine(rig):
