@@ -248,7 +248,8 @@ $(MBEDTLS_READY): FORCE
 SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
     $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*') \
     $(shell find firmware/tls_session firmware/buffer_span -type f))
-LWIP_SOURCES := $(sort $(shell find firmware/netconn firmware/soft_reset boards/SIM/lwip -type f))
+LWIP_SOURCES := $(sort $(shell find firmware/netconn firmware/soft_reset boards/SIM/lwip -type f) \
+    boards/chip/sdkconfig.chip)
 
 $(BUILD)/sim.sources: FORCE
 	@mkdir -p $(@D)

@@ -1,4 +1,4 @@
-"""Who gets a PCB when there are only twelve."""
+"""Who gets a PCB when there are only a few."""
 
 import socket
 
@@ -7,8 +7,9 @@ from capture import RST, syn
 from lwip_net import LwipPeer
 from namespace import MODULE, PEERS, as_int, reset
 from netconn_rig import ABRT, CONNECTED, ERROR, OK, WOULDBLOCK
+from test_options import here
 
-LIMIT = 12
+LIMIT, BACKLOG = here(["MEMP_NUM_TCP_PCB", "DEFAULT_ACCEPTMBOX_SIZE"]).values()
 ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2 = 4, 5, 6
 HOUR = 3_600_000
 
@@ -166,10 +167,10 @@ def test_lower_priority_gives_way_when_the_application_says_so(stack, wire):
 
 @pytest.mark.behaviour("D17")
 def test_half_open_flood_does_not_keep_others_out(stack, wire):
-    listener = stack.listen(80, 6)
+    listener = stack.listen(80, BACKLOG)
     flood(wire, 300)
     stack.expect(lambda: stack.stats()["half_open"] > 0)
-    assert stack.stats()["half_open"] <= 6, "the backlog is the accept mailbox"
+    assert stack.stats()["half_open"] <= BACKLOG, "the backlog is the accept mailbox"
     peer = wire.begin_connect(80)
     assert talks(stack, stack.accepted(listener), peer)
     stack.expect(lambda: stack.stats()["half_open"] == 0)
@@ -179,10 +180,10 @@ def test_half_open_flood_does_not_keep_others_out(stack, wire):
 @pytest.mark.behaviour("D17")
 def test_half_open_ones_give_their_pcbs_to_other_ports(stack, wire):
     stack.start(0, 0, 60000)
-    stack.listen(80, 6)
-    stack.listen(81, 6)
-    flood(wire, 6, 80)
-    flood(wire, 6, 81, 30000)
+    stack.listen(80, BACKLOG)
+    stack.listen(81, BACKLOG)
+    flood(wire, BACKLOG, 80)
+    flood(wire, BACKLOG, 81, 30000)
     stack.expect(lambda: stack.memory()["pcbs"] == LIMIT)
     third = []
     stack.expect(lambda: third.append(stack.listen(82)) or third[-1] > 0)
@@ -227,7 +228,7 @@ def test_refused_syns_cost_nobody_a_place_in_the_accept_queue(stack, wire):
     listener = stack.listen(80)
     pairs = fill(stack, wire, listener)
     flood(wire, 50)  # lwIP would put an error into the mailbox for each, while nobody accepts
-    stack.expect(lambda: stack.stats()["refused"] > 6)  # the mailbox holds no more
+    stack.expect(lambda: stack.stats()["refused"] > BACKLOG)  # the mailbox holds no more
     stack.abort(pairs.pop()[0])
     newcomer = wire.begin_connect(80)
     pairs.append((stack.accepted(listener), newcomer))
@@ -236,7 +237,7 @@ def test_refused_syns_cost_nobody_a_place_in_the_accept_queue(stack, wire):
 
 @pytest.mark.behaviour("D17", "N5")
 def test_those_who_left_while_they_waited_make_room(stack, wire):
-    listener = stack.listen(80, 6)
+    listener = stack.listen(80, BACKLOG)
     for _ in range(30):
         reset(wire.connect(80))
         stack.gather()
@@ -246,5 +247,5 @@ def test_those_who_left_while_they_waited_make_room(stack, wire):
     while not handles or handles[-1] > 0:
         handles.append(stack.accept(listener))
     assert handles.pop() == WOULDBLOCK
-    assert len(handles) <= 6, "no more wait than the backlog allows"
+    assert len(handles) <= BACKLOG, "no more wait than the backlog allows"
     assert talks(stack, handles[-1], peer)

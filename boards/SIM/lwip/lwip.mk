@@ -1,10 +1,17 @@
 # The files of lwIP and of its port for this computer; read by SIM's build and by the host tests.
 #
-# Set before including: LWIP_SOURCE (what tools/fetch_lwip.py made). Gives LWIP_C, LWIP_PORT_C,
-# LWIP_CFLAGS and LWIP_LDFLAGS. LWIP_CORE_LOCKING=1 builds with core locking on.
+# Set before including: LWIP_SOURCE (what tools/fetch_lwip.py made) and BUILD. Gives LWIP_C, LWIP_PORT_C,
+# LWIP_CFLAGS and LWIP_LDFLAGS. All objects need LWIP_SDKCONFIG first. LWIP_CORE_LOCKING=1 builds with core
+# locking on.
 
 LWIP_PORT_DIR := $(dir $(lastword $(MAKEFILE_LIST)))
 LWIP_CORE_LOCKING ?= 0
+
+# What the chips' images set of lwIP, as ESP-IDF gives it to its lwipopts.h.
+LWIP_SDKCONFIG := $(BUILD)/sdkconfig.h
+$(LWIP_SDKCONFIG): $(LWIP_PORT_DIR)../../chip/sdkconfig.chip
+	mkdir -p $(@D)
+	sed -nE -e 's/^(CONFIG_LWIP_\w+)=/\1 /' -e 's/ y$$/ 1/' -e 's/ n$$/ 0/' -e 's/^CONFIG_LWIP_/#define &/p' $< >$@
 
 LWIP_C := $(addprefix $(LWIP_SOURCE)/src/, \
     $(addprefix core/, def.c dns.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c raw.c stats.c \
@@ -16,6 +23,6 @@ LWIP_C := $(addprefix $(LWIP_SOURCE)/src/, \
 
 LWIP_PORT_C := $(addprefix $(LWIP_PORT_DIR), clock.c faults.c heap.c stack.c sys_arch.c tap_netif.c)
 
-LWIP_CFLAGS := -I$(LWIP_PORT_DIR) -isystem $(LWIP_SOURCE)/src/include \
+LWIP_CFLAGS := -I$(LWIP_PORT_DIR) -I$(BUILD) -isystem $(LWIP_SOURCE)/src/include \
     -DLWIP_TCPIP_CORE_LOCKING=$(LWIP_CORE_LOCKING)
 LWIP_LDFLAGS := -Wl,--wrap=memp_malloc -Wl,--wrap=memp_free -Wl,--wrap=tcp_next_iss -lpthread

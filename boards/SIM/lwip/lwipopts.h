@@ -1,14 +1,14 @@
 /*
- * lwIP on this computer, with the options ESP-IDF gives it on the chips.
+ * lwIP on this computer, with the options that it has on the chips.
  *
- * Each option names its reason. "IDF" means: the value of ESP-IDF's lwipopts.h with the defaults
- * of its Kconfig; "MicroPython" means: the value of the base sdkconfig of its ESP32 port;
- * "sdkconfig.chip" means: the value that boards/chip/sdkconfig.chip sets. Options whose
- * value differs from the chips' are listed in host_tests/netconn/test_options.py. What only this
- * computer needs is in the last section.
+ * What boards/chip/sdkconfig.chip sets is used by its name; lwip.mk makes sdkconfig.h of it. "IDF"
+ * means: the value of ESP-IDF's lwipopts.h with the defaults of its Kconfig. What only this computer
+ * needs is in the last section.
  */
 #ifndef SPINET_LWIPOPTS_H
 #define SPINET_LWIPOPTS_H
+
+#include "sdkconfig.h"
 
 /* ---- how the stack is locked ------------------------------------------------------------- */
 
@@ -29,16 +29,21 @@
 #define MEM_CUSTOM_FREE heap_free
 #define MEMP_MEM_MALLOC 1        /* IDF: MEMP_NUM_* pools do not exist */
 #define MEM_ALIGNMENT 8          /* IDF has 4 on 32-bit chips; a pointer's size here */
-#define MEMP_NUM_TCP_PCB 12      /* MicroPython: LWIP_MAX_ACTIVE_TCP, enforced by wrapping memp_malloc */
-#define MEMP_NUM_TCP_PCB_LISTEN 8 /* sdkconfig.chip; without pools it limits nothing */
-#define MEMP_NUM_NETCONN 24      /* sdkconfig.chip: LWIP_MAX_SOCKETS; without pools it limits nothing */
+#define MEMP_NUM_TCP_PCB CONFIG_LWIP_MAX_ACTIVE_TCP /* the fork counts them; here heap.c does */
+/* Without pools these limit nothing. */
+#define MEMP_NUM_TCP_PCB_LISTEN CONFIG_LWIP_MAX_LISTENING_TCP
+#define MEMP_NUM_NETCONN CONFIG_LWIP_MAX_SOCKETS
+#define MEMP_NUM_UDP_PCB 16      /* IDF */
+#define MEMP_NUM_RAW_PCB 16      /* IDF */
 
 /* ---- IP ----------------------------------------------------------------------------------- */
 
 #define LWIP_IPV4 1
 #define LWIP_IPV6 1     /* IDF: on, so ip_addr_t is the tagged structure */
 #define LWIP_IPV6_MLD 1
-#define IPV6_FRAG_COPYHEADER 1 /* pointers have 64 bits here; lwIP asserts without it */
+#define LWIP_IPV6_REASS 0 /* IDF */
+#define LWIP_ND6_NUM_NEIGHBORS 5 /* IDF */
+#define MEMP_NUM_ND6_QUEUE 3     /* IDF */
 #define IP_REASSEMBLY 0 /* IDF */
 #define IP_DEFAULT_TTL 64 /* IDF */
 #define IP_FRAG 1       /* IDF */
@@ -46,6 +51,8 @@
 #define LWIP_RAW 1      /* IDF */
 #define LWIP_UDP 1
 #define LWIP_DNS 1      /* IDF */
+#define DNS_MAX_SERVERS 3 /* IDF */
+#define LWIP_DNS_SUPPORT_MDNS_QUERIES 1 /* IDF */
 #define LWIP_DHCP 0     /* the TAP device gets a fixed address */
 #define LWIP_IGMP 1     /* IDF */
 #define ARP_QUEUEING 1  /* IDF: the first SYN of a connect waits for ARP */
@@ -57,8 +64,8 @@
 
 #define LWIP_TCP 1
 #define TCP_MSS 1440              /* IDF */
-#define TCP_WND (4 * TCP_MSS)     /* IDF: 5760 */
-#define TCP_SND_BUF (4 * TCP_MSS) /* IDF: 5760 */
+#define TCP_WND CONFIG_LWIP_TCP_WND_DEFAULT
+#define TCP_SND_BUF CONFIG_LWIP_TCP_SND_BUF_DEFAULT
 #define TCP_OVERSIZE TCP_MSS      /* IDF: LWIP_TCP_OVERSIZE_MSS */
 #define TCP_QUEUE_OOSEQ 1         /* IDF */
 #define TCP_OOSEQ_MAX_PBUFS 4     /* IDF */
@@ -66,7 +73,7 @@
 #define TCP_SYNMAXRTX 12          /* IDF, with its high-speed retransmission */
 #define LWIP_TCP_RTO_TIME 1500    /* IDF; a name of the fork, see tools/fetch_lwip.py */
 #define TCP_TMR_INTERVAL 250      /* IDF */
-#define TCP_MSL 5000              /* sdkconfig.chip: TIME-WAIT is ten seconds */
+#define TCP_MSL CONFIG_LWIP_TCP_MSL
 #define TCP_FIN_WAIT_TIMEOUT 20000 /* IDF */
 #define TCP_LISTEN_BACKLOG 1      /* IDF */
 #define LWIP_TCP_KEEPALIVE 1      /* IDF */
@@ -82,16 +89,17 @@
 #define LWIP_POSIX_SOCKETS_IO_NAMES 0
 #define LWIP_SO_SNDTIMEO 1        /* IDF */
 #define LWIP_SO_RCVTIMEO 1        /* IDF */
-#define LWIP_SO_LINGER 1          /* sdkconfig.chip; see tools/fetch_lwip.py */
+#define LWIP_SO_LINGER CONFIG_LWIP_SO_LINGER
 #define LWIP_SO_RCVBUF 0          /* IDF */
 #define SO_REUSE 1                /* IDF */
+#define SO_REUSE_RXTOALL 1        /* IDF */
 #define LWIP_NETIF_API 1
 
 /* ---- mailboxes; arch/sys_arch.c honours these sizes --------------------------------------- */
 
-#define TCPIP_MBOX_SIZE 48          /* sdkconfig.chip */
-#define DEFAULT_TCP_RECVMBOX_SIZE 6 /* IDF */
-#define DEFAULT_ACCEPTMBOX_SIZE 6   /* IDF */
+#define TCPIP_MBOX_SIZE CONFIG_LWIP_TCPIP_RECVMBOX_SIZE
+#define DEFAULT_TCP_RECVMBOX_SIZE CONFIG_LWIP_TCP_RECVMBOX_SIZE
+#define DEFAULT_ACCEPTMBOX_SIZE CONFIG_LWIP_TCP_ACCEPTMBOX_SIZE
 #define DEFAULT_UDP_RECVMBOX_SIZE 6 /* IDF */
 #define DEFAULT_RAW_RECVMBOX_SIZE 6 /* IDF */
 
@@ -102,8 +110,7 @@
 #define LWIP_LOOPBACK_MAX_PBUFS 8   /* IDF */
 #define LWIP_NETIF_TX_SINGLE_PBUF 1 /* IDF: the WiFi driver takes one buffer per frame */
 #define LWIP_NETIF_HOSTNAME 1
-#define LWIP_NETIF_LINK_CALLBACK 1
-#define LWIP_NETIF_STATUS_CALLBACK 1
+#define LWIP_NETIF_EXT_STATUS_CALLBACK 1 /* IDF */
 
 /* ---- only here ---------------------------------------------------------------------------- */
 

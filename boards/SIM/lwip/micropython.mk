@@ -11,6 +11,7 @@ SRC_USERMOD_C += $(SIM_LWIP_DIR)/modsimlwip.c
 SRC_USERMOD_LIB_C += $(LWIP_C) $(LWIP_PORT_C) $(addprefix $(SIM_LWIP_DIR)/, sim_stack.c sim_wait.c)
 CFLAGS_USERMOD += $(LWIP_CFLAGS)
 LDFLAGS_USERMOD += $(LWIP_LDFLAGS)
+QSTR_GLOBAL_REQUIREMENTS += $(LWIP_SDKCONFIG) # of all that comes before the first object
 
 # MicroPython looks for modules one level below one folder only.
 USERMOD_DIR := $(abspath $(SIM_LWIP_DIR)/../../../firmware/netconn)
