@@ -133,6 +133,7 @@ class Protocol(IntEnum):
     TELNET = 2
     FTP_DATA = 3
     MQTT = 4
+    FTP_PASSIVE = 5
 
 
 class Eap(IntEnum):

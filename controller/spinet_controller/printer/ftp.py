@@ -145,7 +145,9 @@ class FtpServer(aioftp.Server):
         """Give the number of a listening port, or answer that there is none."""
         self._forget_port(connection)
         try:
-            connection.passive_server = await PassivePort.opened(self._module)
+            connection.passive_server = await PassivePort.opened(
+                *(self._module, connection.client_host)
+            )
         except (OSError, SpinetError):
             connection.response("425", "the module listens on no more ports")
             return None

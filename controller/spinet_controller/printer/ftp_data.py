@@ -29,17 +29,22 @@ class BadAddress(ValueError):
 
 
 class PassivePort:
-    """A listener of the module for one connection (link protocol: protocol 3, one at most)."""
+    """A listener of the module for one connection of `peer`, an IPv4 address.
 
-    def __init__(self, module):
+    A listener of protocol 3 (link protocol) would end with a stranger's connection. This one goes
+    on: while a stranger's is being aborted, the client's waits in the module's backlog.
+    """
+
+    def __init__(self, module, peer):
         self._module = module
+        self._peer = peer
         self._came = asyncio.get_running_loop().create_future()
         self._server = None
 
     @classmethod
-    async def opened(cls, module):
+    async def opened(cls, module, peer):
         """Listen on a fresh port; OSError when none of several can be had."""
-        port = cls(module)
+        port = cls(module, peer)
         for tries_left in reversed(range(_TRIES)):
             try:
                 await port._listen(next(_order))
@@ -51,7 +56,7 @@ class PassivePort:
 
     async def _listen(self, number):
         self._server = await self._module.start_server(
-            self._accepted, number, protocol=Protocol.FTP_DATA, max_connections=1
+            self._accepted, number, protocol=Protocol.FTP_PASSIVE, max_connections=1
         )
 
     @property
@@ -60,10 +65,11 @@ class PassivePort:
         return self._server.port
 
     def _accepted(self, reader, writer):
-        if self._came.done():
+        if self._came.done() or writer.get_extra_info("peername")[0] != self._peer:
             writer.transport.abort()
         else:
             self._came.set_result((reader, writer))
+            self._server.close()
 
     async def connection(self):
         """Give the (reader, writer) of the connection; TimeoutError when none comes."""
