@@ -3,12 +3,14 @@
 import asyncio
 import errno
 import ftplib
+import functools
 import io
 import os
 import socket
 import struct
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
+import aioftp
 import pytest
 from fake_module import FREE
 from own_port import own_port
@@ -22,12 +24,41 @@ BIG = bytes(n * 31 % 251 for n in range(300_001))
 
 
 @pytest.fixture
-async def printer(tmp_path):
-    """A printer with FTP; `printer.ftp_port` is where."""
+async def printer(tmp_path, monkeypatch):
+    """A printer with FTP; `printer.ftp_port` is where, `printer.ftp` the aioftp server."""
     port = own_port()
+    started = []
+    start = ftp.FtpServer.start
+
+    async def noted(server):
+        started.append(server)
+        await start(server)
+
+    monkeypatch.setattr(ftp.FtpServer, "start", noted)
     async with served(tmp_path / "files", Ports(own_port(), ftp=port)) as made:
         made.ftp_port = port
+        (made.ftp,) = started
         yield made
+
+
+def hurried(printer, seconds=0.01):
+    """Give the sessions another idle clock, from the next command on.
+
+    Gives a list that grows each time a clock ends.
+    """
+    ends = []
+    for stream in printer.ftp.connections:
+        stream.read_timeout = seconds
+        stream.readline = functools.partial(noting_ends, type(stream).readline, stream, ends)
+    return ends
+
+
+async def noting_ends(readline, stream, ends):
+    try:
+        return await readline(stream)
+    except TimeoutError:
+        ends.append(stream)
+        raise
 
 
 @contextmanager
@@ -79,7 +110,7 @@ async def test_each_passive_transfer_has_a_listener_of_its_own_for_one(printer, 
     await ask(printer, lambda session: [session.nlst() for _ in range(3)])
     ports = {port for port, _options in listened}
     assert len(ports) == 3
-    assert all(options == {"protocol": 3, "max_connections": 1} for _port, options in listened)
+    assert all(options["max_connections"] == 1 for _port, options in listened)
     assert ports.isdisjoint(printer.rig.module.poller.servers)
 
 
@@ -250,6 +281,18 @@ async def test_nothing_works_before_the_log_in(printer):
     writer.close()
 
 
+@pytest.mark.parametrize("what", [TimeoutError, b""])
+async def test_aioftp_alone_ends_a_session_in_mid_transfer(what):
+    class Stream:
+        async def readline(self):
+            if what:
+                raise what
+            return what
+
+    with pytest.raises((TimeoutError, ConnectionResetError)):
+        await aioftp.Server().parse_command(Stream())
+
+
 async def test_an_abort_ends_the_transfer_and_not_the_session(printer):
     async with typed(printer) as lines:
         reader, writer = await data_connection(await lines.ask("EPSV"))
@@ -263,7 +306,8 @@ async def test_an_abort_ends_the_transfer_and_not_the_session(printer):
         assert (await lines.answer()).startswith("226 ")
         assert (await lines.ask("NOOP")).startswith("200 ")
         assert (await lines.ask("ABOR")).startswith("226 ")
-        assert (printer.store.path / "part").stat().st_size > 0
+        assert not (printer.store.path / "part").exists()
+        assert int((await lines.ask("SIZE part")).split()[1]) > 0
         await eventually(lambda: idle(printer), "the data connection's end")
         writer.close()
         del reader
@@ -293,14 +337,146 @@ async def test_a_data_connection_that_nobody_opens(printer, monkeypatch):
         assert (await lines.ask("LIST")).startswith("425 PASV")
 
 
-async def test_a_transfer_that_stalls_is_given_up(printer, monkeypatch):
-    monkeypatch.setattr(ftp_data, "STALLED", 0.05)
+async def test_an_upload_that_stalls_is_a_part_that_can_be_resumed(printer, monkeypatch):
+    (printer.store.path / "x").write_bytes(b"the old file")
     async with typed(printer) as lines:
         _reader, writer = await data_connection(await lines.ask("EPSV"))
+        writer.write(BIG[:200_000])
         assert (await lines.ask("STOR x")).startswith("150 ")
+        files = printer.store.path
+        await eventually(lambda: sum(_sizes(files)) > 1000, "bytes on the disk")
+        monkeypatch.setattr(ftp_data, "STALLED", 0.05)
+        writer.write(BIG[200_000:200_001])
         assert (await lines.answer()).startswith("426 ")
         await eventually(lambda: idle(printer), "the data connection's end")
         writer.close()
+        assert (printer.store.path / "x").read_bytes() == b"the old file"
+        there = int((await lines.ask("SIZE x")).split()[1])
+        assert 0 < there <= 200_001
+
+    monkeypatch.undo()
+    rest = io.BytesIO(BIG[there:])
+    await ask(printer, lambda session: session.storbinary("STOR x", rest, rest=there))
+    assert (printer.store.path / "x").read_bytes() == BIG
+    assert [path.name for path in printer.store.path.iterdir()] == ["x"]
+
+
+def _sizes(folder):
+    return [path.stat().st_size for path in folder.iterdir()]
+
+
+async def test_a_download_that_nobody_reads_is_given_up(printer, monkeypatch):
+    monkeypatch.setattr(ftp_data, "STALLED", 0.05)
+    with (printer.store.path / "endless").open("wb") as file:
+        file.truncate(1 << 36)
+    async with typed(printer) as lines:
+        _reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("RETR endless")).startswith("150 ")
+        assert (await lines.answer()).startswith("426 ")
+        reset(writer)
+
+
+async def test_the_idle_clock_stands_while_a_transfer_moves(printer):
+    async with typed(printer) as lines:
+        _reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("STOR x")).startswith("150 ")
+        expired = hurried(printer)
+        assert (await lines.ask("NOOP")).startswith("200 ")  # from now on
+        for number in range(5):
+            seen = len(expired)
+            await eventually(lambda seen=seen: len(expired) > seen, "the clock's end")
+            writer.write(bytes([number]))
+        hurried(printer, ftp.IDLE)
+        writer.close()
+        assert (await lines.answer()).startswith("226 ")
+        assert (await lines.ask("NOOP")).startswith("200 ")
+        assert (printer.store.path / "x").read_bytes() == bytes(range(5))
+
+
+async def test_a_session_that_is_idle_ends_also_after_a_transfer(printer):
+    async with typed(printer) as lines:
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("LIST")).startswith("150 ")
+        assert (await lines.answer()).startswith("226 ")
+        hurried(printer)
+        assert (await lines.ask("NOOP")).startswith("200 ")
+        assert await lines.answer() == ""
+        writer.close()
+        del reader
+
+
+@pytest.mark.parametrize("first_seen", ["session", "data"])
+async def test_who_is_killed_in_mid_upload_leaves_no_file_of_that_name(printer, first_seen):
+    async with typed(printer) as lines:
+        _reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("STOR x")).startswith("150 ")
+        writer.write(BIG[:1000])
+        release = asyncio.Event()
+        if first_seen == "data":
+            (stream,) = printer.ftp.connections
+            stream.readline = functools.partial(after, release, stream.readline)
+            assert (await lines.ask("NOOP")).startswith("200 ")
+        lines.writer.close()  # in the order of a process's descriptors
+        writer.close()
+        await eventually(lambda: idle(printer), "the data connection's end")
+        release.set()
+    await eventually(lambda: idle(printer, 0), "free sockets")
+    assert printer.store.list() == []
+
+
+async def after(event, work):
+    await event.wait()
+    return await work()
+
+
+async def test_what_was_said_before_a_half_close_is_answered(printer):
+    (printer.store.path / "x").write_bytes(b"12345")
+    reader, writer = await asyncio.open_connection("127.0.0.1", printer.ftp_port)
+    writer.write(b"USER me\r\nEPSV\r\nSIZE x\r\nMKD y\r\n")
+    writer.write_eof()
+    async with asyncio.timeout(PATIENCE):
+        answers = (await reader.read()).decode().splitlines()
+    assert [answer[:3] for answer in answers] == ["220", "230", "229", "213", "550", "221"]
+    writer.close()
+
+
+async def test_who_says_goodbye_gets_the_rest_of_a_transfer(printer):
+    (printer.store.path / "x").write_bytes(BIG)
+    async with typed(printer) as lines:
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("RETR x")).startswith("150 ")
+        lines.writer.write(b"QUIT\r\n")
+        async with asyncio.timeout(PATIENCE):
+            assert await reader.read() == BIG
+        assert (await lines.answer()).startswith("226 ")
+        assert (await lines.answer()).startswith("221 ")
+        writer.close()
+
+
+@pytest.mark.parametrize("command", ["STOR x", "RETR secret"])
+async def test_a_stranger_gets_no_data_connection(printer, command):
+    (printer.store.path / "secret").write_bytes(BIG)
+    async with typed(printer) as lines:
+        answer = await lines.ask("EPSV")
+        port = int(answer.split("|")[3])
+        local = ("127.0.0.2", 0)
+        stranger, intruding = await asyncio.open_connection("127.0.0.1", port, local_addr=local)
+        intruding.write(b"the stranger's")
+        reader, writer = await data_connection(answer)
+        assert (await lines.ask(command)).startswith("150 ")
+        if command == "STOR x":
+            writer.write(BIG)
+            writer.close()
+        else:
+            async with asyncio.timeout(PATIENCE):
+                assert await reader.read() == BIG
+        assert (await lines.answer()).startswith("226 ")
+        async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionError):
+                assert await stranger.read() == b""
+        intruding.close()
+    if command == "STOR x":
+        assert (printer.store.path / "x").read_bytes() == BIG
 
 
 async def test_a_port_that_was_not_used_is_closed(printer):

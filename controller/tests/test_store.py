@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import io
 import threading
 
@@ -152,15 +153,68 @@ def interrupted(upload, data):
         raise ConnectionError
 
 
-def test_a_part_is_kept_for_who_wants_to_resume(store):
+def listed(store):
+    return [file.name for file in store.list()]
+
+
+def test_a_part_is_kept_out_of_sight_for_who_wants_to_resume(store):
     interrupted(store.upload("x", keep_part=True), b"half")
-    assert (store.path / "x").read_bytes() == b"half"
+    assert (listed(store), store.begun("x")) == ([], 4)
+    interrupted(store.resume("x"), b" and")
+    assert (listed(store), store.begun("x")) == ([], 8)
     with store.resume("x") as file:
-        file.write(b" and half")
+        file.write(b" half")
     assert (store.path / "x").read_bytes() == b"half and half"
     interrupted(store.upload("x", keep_part=True), b"")
     assert (store.path / "x").read_bytes() == b"half and half"
     assert [path.name for path in store.path.iterdir()] == ["x"]
+
+
+def test_a_part_stands_beside_the_file_that_it_was_to_replace(store):
+    put(store, "x", b"the old file")
+    interrupted(store.upload("x", keep_part=True), b"new")
+    assert (store.path / "x").read_bytes() == b"the old file"
+    with store.resume("x", 3) as file:
+        file.write(b"er")
+    assert (store.path / "x").read_bytes() == b"newer"
+
+
+def test_an_interrupted_append_leaves_the_file_as_it_was(store):
+    put(store, "x", b"1234")
+    interrupted(store.resume("x"), b"5")
+    assert (store.path / "x").read_bytes() == b"1234"
+    with store.resume("x") as file:
+        file.write(b"6")
+    assert (store.path / "x").read_bytes() == b"123456"
+
+
+@pytest.mark.parametrize("end", ["upload", "rename", "delete", "restart"])
+def test_nothing_is_left_of_a_part_once_it_is_of_no_use(store, end):
+    put(store, "x", b"old")
+    put(store, "y", b"another")
+    interrupted(store.upload("x", keep_part=True), b"half")
+    if end == "upload":
+        put(store, "x", b"new")
+    elif end == "rename":
+        store.rename("y", "x")
+    elif end == "delete":
+        store.delete("x")
+    else:
+        FileStore(store.path)
+    assert {path.name for path in store.path.iterdir()} == {"x", "y"} - {
+        {"rename": "y", "delete": "x"}.get(end)
+    }
+
+
+def test_a_full_disk_keeps_no_part(store):
+    def full():
+        with store.upload("x", keep_part=True) as file:
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        full()
+    assert list(store.path.iterdir()) == []
 
 
 def test_resuming_from_an_offset_cuts_what_is_behind(store):

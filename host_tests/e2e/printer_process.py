@@ -41,14 +41,16 @@ class Printer:
     """One running system; `url` is the page's address, `files` the printer's folder.
 
     `options` are more of `serve`'s. `ports` has where each service is, by name; `serves` names
-    those that are wanted, besides the site.
+    those that are wanted, besides the site. `settings` changes the library's, as "ftp.IDLE = 1"
+    does, before `serve` begins.
     """
 
-    def __init__(self, stack, role, folder, *, serves=(), options=(), **environment):
+    def __init__(self, stack, role, folder, *, serves=(), options=(), settings="", **environment):
         self.files = folder / "files"
         self.files.mkdir()
         self.port = own_port()
         self.ports = {name: own_port() if name in serves else 0 for name in SERVICES}
+        self._program = _program(settings) if settings else (str(COMMAND),)
         self._options = [*options, "--tls-folder", str(folder / "tls")]
         self.output = []
         self._process = subprocess.Popen(
@@ -67,7 +69,7 @@ class Printer:
     def _command(self, stack, role):
         return [
             *(WITH_TAP if stack == "lwip" else ()),
-            str(COMMAND),
+            *self._program,
             "serve",
             *("--sim", str(SIMS[stack]), "--bus-port", "0"),
             *("--role", role),
@@ -133,6 +135,12 @@ def ended_in_order(printer):
     text = "".join(printer.output)
     assert "Traceback" not in text, text
     assert code == 130, text
+
+
+def _program(settings):
+    library = "from spinet_controller.printer import ftp, ftp_data, telnet"
+    start = "from spinet_controller.cli.main import main; main()"
+    return sys.executable, "-c", f"{library}\n{settings}\n{start}"
 
 
 def pattern(size):

@@ -1,12 +1,15 @@
 """FTP with the programs people use: lftp and Python's own client."""
 
+import contextlib
 import ftplib
 import hashlib
-import io
+import socket
 import subprocess
+import time
 
 import pytest
-from printer_process import PATIENCE, eventually, pattern
+from own_network import own_network
+from printer_process import PATIENCE, Printer, ended_in_order, eventually, pattern, read_all
 
 FILES = 200
 MIB = 1024 * 1024
@@ -104,18 +107,104 @@ def test_aborted_transfers_leave_the_session_and_the_sockets(printer, passive):
         assert session.nlst() == ["big"]
 
 
-def test_who_is_killed_in_mid_upload_can_go_on(printer):
-    whole = pattern(400_000)
-    session = session_of(printer)
-    data = session.transfercmd("STOR part")
-    data.sendall(whole[:250_000])
-    stored = lambda: sum(path.stat().st_size for path in printer.files.iterdir())  # noqa: E731
-    eventually(stored, "the upload under way")
-    data.close()
-    session.close()
-    eventually(lambda: (printer.files / "part").exists(), "the part that came")
-    with session_of(printer) as again:
-        there = again.size("part")
-        assert 0 < there <= 250_000
-        again.storbinary("STOR part", io.BytesIO(whole[there:]), rest=there)
-    assert (printer.files / "part").read_bytes() == whole
+def ftp_url(printer, name):
+    return f"ftp://{printer.host}:{printer.ports['ftp']}/{name}"
+
+
+def stored(printer):
+    return sum(path.stat().st_size for path in printer.files.iterdir())
+
+
+def test_who_is_killed_in_mid_upload_can_go_on(printer, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(pattern(2 * MIB))
+    command = ["curl", "--silent", "--upload-file", source, ftp_url(printer, "part")]
+    with subprocess.Popen([*command, "--limit-rate", "200k"]) as killed:
+        eventually(lambda: stored(printer), "the upload under way")
+        killed.kill()
+    eventually(lambda: alone(printer), "the session's end")
+    with session_of(printer) as session:
+        assert session.nlst() == []
+        there = session.size("part")
+        assert 0 < there < 2 * MIB
+    subprocess.run([*command, "--continue-at", "-"], check=True, timeout=PATIENCE)
+    assert (printer.files / "part").read_bytes() == source.read_bytes()
+    assert [path.name for path in printer.files.iterdir()] == ["part"]
+
+
+@pytest.fixture(params=["sockets", "lwip"])
+def stack(request):
+    with own_network() if request.param == "lwip" else contextlib.nullcontext():
+        yield request.param
+
+
+@contextlib.contextmanager
+def printer_with(settings, stack, folder):
+    """A printer that serves FTP with other limits."""
+    running = Printer(stack, "module-clocked", folder, serves=("ftp",), settings=settings)
+    yield running
+    ended_in_order(running)
+
+
+def upload_begun(printer, name):
+    """A session in an upload, and its data connection.
+
+    A session that the idle clock ends before that is none.
+    """
+
+    def begun():
+        session = session_of(printer)
+        try:
+            return session, session.transfercmd(f"STOR {name}")
+        except (EOFError, OSError):
+            return None
+
+    return eventually(begun, "an upload under way")
+
+
+def test_a_transfer_may_last_longer_than_the_idle_clock(stack, tmp_path):
+    with printer_with("ftp.IDLE = 0.5", stack, tmp_path) as printer:
+        session, data = upload_begun(printer, "slow")
+        for number in range(8):
+            data.sendall(bytes([number]))
+            time.sleep(0.25)
+        data.close()
+        assert session.voidresp().startswith("226")
+        assert (printer.files / "slow").read_bytes() == bytes(range(8))
+        session.close()
+
+
+def test_an_upload_that_stalls_has_no_name(stack, tmp_path):
+    with printer_with("ftp_data.STALLED = 0.5", stack, tmp_path) as printer:
+        session, data = upload_begun(printer, "stalls")
+        data.sendall(pattern(1000))
+        with pytest.raises(ftplib.error_temp, match="426"):
+            session.voidresp()
+        assert not (printer.files / "stalls").exists()
+        data.close()
+        session.close()
+
+
+@pytest.mark.parametrize("command", ["STOR x", "RETR secret"])
+def test_a_stranger_gets_no_data_connection(printer, command):
+    whole = pattern(300_000)
+    (printer.files / "secret").write_bytes(whole)
+    with session_of(printer) as session:
+        port = int(session.sendcmd("EPSV").split("|")[3])
+        there = (printer.host, port)
+        with (
+            socket.create_connection(there, PATIENCE, source_address=("127.0.0.2", 0)) as stranger,
+            socket.create_connection(there, PATIENCE) as data,
+        ):
+            stranger.sendall(b"the stranger's")
+            session.sendcmd(command)
+            if command == "STOR x":
+                data.sendall(whole)
+            else:
+                assert read_all(data) == whole
+            data.close()
+            assert session.voidresp().startswith("226")
+            with contextlib.suppress(ConnectionError):
+                assert stranger.recv(1) == b""
+    if command == "STOR x":
+        assert (printer.files / "x").read_bytes() == whole

@@ -13,19 +13,26 @@ import functools
 import logging
 import re
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 
 import aioftp
 
-from spinet_controller.codes import Protocol
+from spinet_controller.codes import ConnState, Protocol
 from spinet_controller.errors import SpinetError
-from spinet_controller.printer.ftp_data import ActivePort, BadAddress, PassivePort, flowing
+from spinet_controller.printer.ftp_data import (
+    STALLED,
+    ActivePort,
+    BadAddress,
+    PassivePort,
+    closed,
+    flowing,
+)
 from spinet_controller.printer.ftp_files import ROOT, StoreFiles
 from spinet_controller.printer.store import BadName, BadOffset, checked_name
-from spinet_controller.printer.transfer import Span, receive, send
+from spinet_controller.printer.transfer import Span, in_thread, receive, send
 
 IDLE = 300.0
-"""Seconds after which a session without a command is ended."""
+"""Seconds without a command, and without a transfer, after which a session is ended."""
 
 SESSIONS = 3
 """At the same time; each has up to two of the module's sockets."""
@@ -40,6 +47,16 @@ _OFFSET = re.compile(r"\d{1,18}", re.ASCII)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 needs_login = aioftp.ConnectionConditions(aioftp.ConnectionConditions.login_required)
+
+
+class Session:
+    """What we keep of a session beside aioftp's Connection."""
+
+    def __init__(self):
+        self.ready = asyncio.Event()  # clear while a command is being done
+        self.ready.set()
+        self.quitting = False
+        self.moved = False  # a transfer ended since the idle clock began
 
 
 class PeersLeft(logging.Filter):
@@ -72,6 +89,7 @@ class FtpServer(aioftp.Server):
         super().__init__(
             [aioftp.User(base_path=ROOT)],
             idle_timeout=IDLE,
+            socket_timeout=STALLED,
             maximum_connections=SESSIONS,
             path_io_factory=functools.partial(StoreFiles, store),
             welcome_message="the virtual printer's files",
@@ -84,6 +102,8 @@ class FtpServer(aioftp.Server):
             del self.commands_mapping[name]
         for name in ("eprt", "feat", "mdtm", "nlst", "noop", "opts", "port", "size"):
             self.commands_mapping[name] = getattr(self, name)
+        for name, command in self.commands_mapping.items():
+            self.commands_mapping[name] = functools.partial(_alone, command)
 
     async def start(self):
         """Listen; OSError when the module cannot."""
@@ -96,24 +116,55 @@ class FtpServer(aioftp.Server):
         with suppress(asyncio.CancelledError):
             await self.dispatcher(reader, writer)
 
+    async def greeting(self, connection, rest):
+        """Greet; the first thing of a session."""
+        connection.ours = Session()
+        return await super().greeting(connection, rest)
+
     async def parse_command(self, stream, censor_commands=("pass",)):
-        """Give (command, rest); a line without an end is taken for QUIT."""
-        try:
-            line = await stream.readline()
-        except ValueError:
-            return "quit", ""
-        if not line:
-            raise ConnectionResetError
+        """Give (command, rest), once the command before is done.
+
+        QUIT is what is given for a line without an end. When a client has nothing more to say it
+        has gone, and leaves a part.
+        """
+        connection = self.connections[stream]
+        await connection.ours.ready.wait()
+        line = await self._line(connection, stream)
         text = _TELNET.sub(b"", line).decode("utf-8", "surrogateescape").rstrip("\r\n")
+        if not line:
+            for transfer in connection.extra_workers:
+                transfer.cancel()
+            text = "quit"
         command, _, rest = text.partition(" ")
+        if command.lower() in self.commands_mapping:
+            connection.ours.ready.clear()
         return command.lower(), rest
+
+    @staticmethod
+    async def _line(connection, stream):
+        while True:
+            try:
+                return await stream.readline()
+            except ValueError:
+                return b"quit"
+            except TimeoutError:
+                if not connection.extra_workers and not connection.ours.moved:
+                    raise
+                connection.ours.moved = False
+
+    async def quit(self, connection, rest):
+        """QUIT: first its transfers end."""
+        connection.ours.quitting = True
+        if connection.extra_workers:
+            await asyncio.wait(connection.extra_workers)
+        return await super().quit(connection, rest)
 
     async def response_writer(self, stream, response_queue):
         """Send answers; those that nobody reads any more are done as well.
 
         aioftp waits for all of them before it ends a session.
         """
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, TimeoutError):
             await super().response_writer(stream, response_queue)
         while True:
             await response_queue.get()
@@ -204,14 +255,24 @@ class FtpServer(aioftp.Server):
 
     @needs_login
     async def stor(self, connection, rest, mode="wb"):
-        """STOR: take a file; what came of an interrupted one stays, to be resumed."""
+        """STOR: take a file; what came of an interrupted one is kept, to be resumed."""
         offset = _taken_offset(connection)
 
-        async def work(reader, writer, name):
-            with self._opened(name, mode, offset) as file:
+        async def work(reader, _writer, name):
+            with ExitStack() as stack:
+                opened = self._opened(name, mode, offset)
+                file = await in_thread(stack.enter_context, opened)
                 await receive(flowing(reader), file)
+                await self._check_client(connection)
 
         return await self._with_name(connection, rest, work)
+
+    async def _check_client(self, connection):
+        """Raise ConnectionResetError when the client is gone: its data ended as its session did."""
+        socket = connection.command_connection.writer.get_extra_info("socket_number")
+        status = await self._module.conn_get_status(socket)
+        if status.state != ConnState.CONNECTED and not connection.ours.quitting:
+            raise ConnectionResetError("the client is gone")
 
     def _opened(self, name, mode, offset):
         if mode == "ab":
@@ -307,20 +368,28 @@ class FtpServer(aioftp.Server):
 
     @needs_login
     async def size(self, connection, rest):
-        """SIZE: bytes of a file."""
-        return self._fact(connection, rest, lambda status: str(status.st_size))
+        """SIZE: bytes of a file, or of the part that an interrupted upload of its name left."""
+        return self._fact(connection, rest, lambda name: str(self._store.begun(name)))
 
     @needs_login
     async def mdtm(self, connection, rest):
         """MDTM: when a file was changed."""
-        return self._fact(connection, rest, lambda status: _time(status.st_mtime))
+        return self._fact(connection, rest, lambda name: _time(self._store.stat(name).st_mtime))
 
     def _fact(self, connection, rest, fact):
         try:
-            connection.response("213", fact(self._store.stat(self._name(connection, rest))))
+            connection.response("213", fact(self._name(connection, rest)))
         except (BadName, FileNotFoundError):
             connection.response("550", "there is no such file")
         return True
+
+
+async def _alone(command, connection, rest):
+    """Do a command; the next one is read when it is done, so that answers come in their order."""
+    try:
+        return await command(connection, rest)
+    finally:
+        connection.ours.ready.set()
 
 
 async def _transferred(connection, port, work):
@@ -330,6 +399,8 @@ async def _transferred(connection, port, work):
     except asyncio.CancelledError:
         connection.response("426", "transfer aborted")
         connection.response("226", "abort successful")
+    finally:
+        connection.ours.moved = True
 
 
 async def _outcome(port, work):
@@ -342,9 +413,8 @@ async def _outcome(port, work):
         port.close()
     try:
         await work(reader, writer)
-        writer.close()
-        await writer.wait_closed()
-    except (ConnectionError, TimeoutError):
+        await closed(writer)
+    except (ConnectionError, TimeoutError, SpinetError):
         return "426", "the data connection was lost"
     except BadOffset as error:
         return "554", str(error)

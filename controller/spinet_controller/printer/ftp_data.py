@@ -156,7 +156,25 @@ async def _pieces(reader):
 def _into(writer):
     async def write(piece):
         writer.write(piece)
-        async with asyncio.timeout(STALLED):
-            await writer.drain()
+        await _while_it_moves(writer, writer.drain())
 
     return write
+
+
+async def closed(writer):
+    """Close a StreamWriter when its peer has taken everything; TimeoutError as of flowing()."""
+    writer.close()
+    await _while_it_moves(writer, writer.wait_closed())
+
+
+async def _while_it_moves(writer, work):
+    """Await `work`; TimeoutError when nothing leaves the writer's buffer for long."""
+    working = asyncio.ensure_future(work)
+    try:
+        left = None
+        while left != (left := writer.transport.get_write_buffer_size()):
+            if (await asyncio.wait([working], timeout=STALLED))[0]:
+                return await working
+        raise TimeoutError("the peer takes nothing")
+    finally:
+        working.cancel()

@@ -11,6 +11,7 @@ LONGEST_NAME = 200
 """Bytes of a name in UTF-8."""
 
 _UPLOAD = ".upload-"
+_PART = _UPLOAD + "part-"
 
 
 class BadName(ValueError):
@@ -81,16 +82,25 @@ class FileStore:
         return open(self._file(name), "rb")
 
     def delete(self, name):
-        """Delete a file; FileNotFoundError when it is not there."""
+        """Delete a file, and what an interrupted upload of its name left.
+
+        FileNotFoundError when it is not there.
+        """
         self._file(name).unlink()
+        self._part(name).unlink(missing_ok=True)
 
     def rename(self, name, new_name):
         """Give a file another name, which may be another file's."""
         os.replace(self._place(name), self._place(new_name))
+        self._part(new_name).unlink(missing_ok=True)
 
     def stat(self, name):
         """Give os.stat's result; FileNotFoundError when it is not there."""
         return self._file(name).stat()
+
+    def begun(self, name):
+        """Give how many bytes `resume` begins with; FileNotFoundError when there is nothing."""
+        return self._begun(name).stat().st_size
 
     def exists(self, name):
         """True when there is a file of that name."""
@@ -105,45 +115,63 @@ class FileStore:
     def _place(self, name):
         return self.path / checked_name(name)
 
+    def _part(self, name):
+        return self.path / (_PART + checked_name(name))
+
+    def _begun(self, name):
+        part = self._part(name)
+        return part if part.is_file() else self._file(name)
+
     @contextmanager
     def upload(self, name, *, keep_part=False):
         """Give a file to write into, which gets its name only when the block ends well.
 
-        With `keep_part` it gets its name in any case, unless nothing was written: whoever was
-        interrupted may then go on with `resume`.
+        What a broken one left is removed; with `keep_part` it stays, unless the disk is what
+        failed: out of sight, until an upload of that name is complete or the store is made anew.
         """
         place = self._place(name)
         handle, temporary = tempfile.mkstemp(prefix=_UPLOAD, dir=self.path)
         try:
             with open(handle, "wb", buffering=0) as file:
                 yield file
-            _named(temporary, place)
-        except BaseException:
-            if keep_part and os.path.getsize(temporary):
-                _named(temporary, place)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, place)
+            self._part(name).unlink(missing_ok=True)
+        except BaseException as error:
+            if keep_part and not _is_of_disk(error) and os.path.getsize(temporary):
+                os.replace(temporary, self._part(name))
             else:
                 os.unlink(temporary)
             raise
 
     @contextmanager
     def resume(self, name, offset=None):
-        """Give a file to go on writing into, from `offset` (None: its end) on.
+        """Give a file as upload() does, at its end: its first `offset` bytes are there already.
 
-        What was behind is cut off; BadOffset when the file is shorter.
+        They are those of a part that was kept, else of the file of that name; without an `offset`
+        all of them. BadOffset when there are fewer, FileNotFoundError when there are none.
         """
-        place = self._place(name)
-        if offset is None:
-            with open(place, "ab", buffering=0) as file:
-                yield file
-            return
-        with open(place, "r+b", buffering=0) as file:
-            if file.seek(0, 2) < offset:
-                raise BadOffset("the file is shorter than that")
-            file.seek(offset)
-            file.truncate()
+        try:
+            begun = self._begun(name)
+        except FileNotFoundError:
+            if offset is not None:
+                raise
+            begun = os.devnull
+        with open(begun, "rb") as source, self.upload(name, keep_part=True) as file:
+            _copy(source, file, offset)
             yield file
 
 
-def _named(temporary, place):
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, place)
+def _is_of_disk(error):
+    """True for a failure of the disk's; those of connections are OSErrors too."""
+    return isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError))
+
+
+def _copy(source, target, length):
+    if source.seek(0, 2) < (length or 0):
+        raise BadOffset("the file is shorter than that")
+    source.seek(0)
+    with open(target.fileno(), "wb", closefd=False) as whole:  # it may take a part at once
+        shutil.copyfileobj(source, whole)
+    target.truncate(length)
+    target.seek(0, 2)

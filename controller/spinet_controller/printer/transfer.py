@@ -65,15 +65,15 @@ async def receive(chunks, file):
             received += len(chunk)
             if len(pending) >= PIECE:
                 piece, pending = pending, bytearray()
-                await _in_thread(_write_all, file, piece)
+                await in_thread(_write_all, file, piece)
     finally:
         if pending:
-            await _in_thread(_write_all, file, pending)
+            await in_thread(_write_all, file, pending)
     return received
 
 
-async def _in_thread(work, *arguments):
-    """Run `work` in a thread; who is cancelled waits for it, as it has the file in its hands."""
+async def in_thread(work, *arguments):
+    """Run `work` in a thread. When cancelled, wait for it: it has a file in use."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(running)
