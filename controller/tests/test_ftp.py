@@ -11,6 +11,7 @@ import struct
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import aioftp
+import aioftp.server
 import pytest
 from fake_module import FREE
 from own_port import own_port
@@ -20,6 +21,7 @@ from served import served
 from spinet_controller.printer import ftp, ftp_data
 from spinet_controller.printer.plan import Ports
 
+ALL = ["a.gcode", "b.stl", "two  blanks.gcode"]
 BIG = bytes(n * 31 % 251 for n in range(300_001))
 
 
@@ -144,6 +146,48 @@ async def test_names_that_no_line_can_hold_cost_no_listing(printer):
             assert line.endswith(b"plain")
             assert (await lines.answer()).startswith("226 ")
             writer.close()
+
+
+@pytest.mark.parametrize("command", ["LIST", "NLST", "MLSD"])
+@pytest.mark.parametrize(
+    ("argument", "names"),
+    [
+        ("", ALL),
+        ("/", ALL),
+        (".", ALL),
+        ("-la", ALL),
+        ("*.gcode", ["a.gcode", "two  blanks.gcode"]),
+        ("-la *.gcode", ["a.gcode", "two  blanks.gcode"]),
+        ("/?.gcode", ["a.gcode"]),
+        ("two  blanks.gcode", ["two  blanks.gcode"]),
+        ("-l", ["-l"]),
+        ("-dash.gcode", ["-dash.gcode"]),
+        ("-la -l", ["-l"]),
+        (" blank", [" blank"]),
+        ("Gr\u00f6\u00dfe.stl", ["Gr\u00f6\u00dfe.stl"]),
+        ("[x]", ["[x]"]),
+        ("none", None),
+        ("*.none", None),
+        ("folder/*", None),
+        ("-la none", None),
+    ],
+)
+async def test_what_a_listing_lists(printer, command, argument, names):
+    for name in {*ALL, *(names or ())}:
+        (printer.store.path / name).touch()
+    async with typed(printer) as lines:
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        answer = await lines.ask(f"{command} {argument}".rstrip())
+        if names is None:
+            assert answer.startswith("550 ")
+        else:
+            assert answer.startswith("150 ")
+            listed = (await reader.read()).decode().splitlines()
+            expected = sorted({*ALL, *names}) if names is ALL else names
+            assert len(listed) == len(expected)
+            assert all(line.endswith(name) for line, name in zip(listed, expected, strict=True))
+            assert (await lines.answer()).startswith("226 ")
+        writer.close()
 
 
 async def test_files_are_renamed_and_deleted(printer):
@@ -279,6 +323,58 @@ async def test_nothing_works_before_the_log_in(printer):
     for command in ("PASV", "EPSV", "PORT 127,0,0,1,9,9", "STOR x", "LIST", "SIZE x", "DELE x"):
         assert (await lines.ask(command)).startswith("503 "), command
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["-dash", "two  blanks", " blank", "blank ", "Gr\u00f6\u00dfe", "*"]
+)
+async def test_a_name_is_a_name_in_every_command(printer, name):
+    def work(session):
+        session.encoding = "utf-8"
+        session.storbinary(f"STOR {name}", io.BytesIO(b"12345"))
+        answers = [session.size(name), session.sendcmd(f"MFMT 20260102030405 {name}")]
+        answers.append(session.sendcmd(f"MDTM {name}"))
+        answers += [fetched(session, name), session.nlst(name)]
+        session.rename(name, name + "2")
+        session.delete(name + "2")
+        return answers
+
+    assert await ask(printer, work) == [
+        *(5, f"213 Modify=20260102030405; {name}", "213 20260102030405", b"12345", [name])
+    ]
+    assert printer.store.list() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        *(("TYPE A", 200), ("TYPE A N", 200), ("type a n", 200), ("TYPE I", 200)),
+        *(("TYPE L 8", 200), ("TYPE E", 504), ("TYPE A T", 504), ("TYPE L 7", 504)),
+        *(("MODE S", 200), ("MODE B", 504), ("MODE C", 504), ("STRU F", 200), ("STRU R", 504)),
+        *(("STRU P", 504), ("ALLO 100", 202), ("ALLO 100 R 10", 202)),
+        *(("XPWD", 257), ("XCWD /", 250), ("XCWD none", 550), ("XCUP", 250), ("XMKD x", 550)),
+        *(("XRMD x", 550), ("MFMT 20260102030405 none", 550), ("MFMT x none", 501)),
+        *(("MFMT 20261302030405 none", 501), ("MFMT", 501)),
+    ],
+)
+async def test_commands_that_say_what_is_so_anyway(printer, command, code):
+    async with typed(printer) as lines:
+        assert (await lines.ask(command)).split()[0] == str(code)
+        assert (await lines.ask("NOOP")).startswith("200 ")
+
+
+def test_what_aioftp_would_do_itself_is_not_ours_to_do():
+    """Each that fails says that something of FtpServer has become needless."""
+    stock = aioftp.Server().commands_mapping
+    assert not {*ftp._OURS, *ftp._X_COMMANDS, "mode", "stru"} & stock.keys()
+    assert not {"moved", "ready", "quitting"} & {*vars(aioftp.Server), *vars(aioftp.Server())}
+
+
+async def test_aioftp_alone_takes_no_type_with_two_words():
+    answers = []
+    session = aioftp.server.Connection(logged=True, response=lambda *answer: answers.append(answer))
+    await aioftp.Server().type(session, "A N")
+    assert answers[0][0] == "502"
 
 
 @pytest.mark.parametrize("what", [TimeoutError, b""])

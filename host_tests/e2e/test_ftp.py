@@ -208,3 +208,15 @@ def test_a_stranger_gets_no_data_connection(printer, command):
                 assert stranger.recv(1) == b""
     if command == "STOR x":
         assert (printer.files / "x").read_bytes() == whole
+
+
+def test_patterns_and_names_as_lftp_sends_them(printer, tmp_path):
+    for name in ("-dash.gcode", "two  blanks.gcode", "Gr\u00f6\u00dfe.gcode", "other.stl"):
+        (printer.files / name).write_bytes(pattern(len(name)))
+    assert lftp(printer, "recls -1 *.gcode").splitlines() == [
+        *("-dash.gcode", "Gr\u00f6\u00dfe.gcode", "two  blanks.gcode")
+    ]
+    lftp(printer, f"mget -O {tmp_path} *.gcode; mput -O / {tmp_path}/*.gcode; rm other.stl")
+    assert digests(tmp_path) == digests(printer.files)
+    said = lftp(printer, "nlist none", check=False)
+    assert "550" in said

@@ -3,11 +3,13 @@
 aioftp keeps the session: log-in, folder, one command after the other. What moves bytes is here,
 as the module makes data connections in its own way (printer/ftp_data.py).
 
-There is one folder, the root. Beyond aioftp's commands there are EPRT, FEAT, MDTM, NLST, NOOP,
-OPTS, PORT and SIZE. TYPE A is taken, and changes nothing of the bytes. Anybody may log in.
+There is one folder, the root. Beyond aioftp's commands there are ALLO, EPRT, FEAT, MDTM, MFMT,
+MODE, NLST, NOOP, OPTS, PORT, SIZE, STRU and the X-commands of RFC 1123. TYPE A is taken, and
+changes nothing of the bytes. Anybody may log in.
 """
 
 import asyncio
+import calendar
 import errno
 import functools
 import logging
@@ -37,7 +39,16 @@ IDLE = 300.0
 SESSIONS = 3
 """At the same time; each has up to two of the module's sockets."""
 
-FEATURES = ("EPRT", "EPSV", "MDTM", "MLST size*;modify*;type*;", "REST STREAM", "SIZE", "UTF8")
+FEATURES = (
+    "EPRT",
+    "EPSV",
+    "MDTM",
+    "MFMT",
+    "MLST size*;modify*;type*;",
+    "REST STREAM",
+    "SIZE",
+    "UTF8",
+)
 
 _TELNET = re.compile(rb"\xff[\xf0-\xfa]?")
 """What a client sends before ABOR, in Telnet's language; the urgent byte may be missing."""
@@ -45,6 +56,17 @@ _TELNET = re.compile(rb"\xff[\xf0-\xfa]?")
 _OFFSET = re.compile(r"\d{1,18}", re.ASCII)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_OURS = ("allo", "eprt", "feat", "mdtm", "mfmt", "nlst", "noop", "opts", "port", "size")
+_X_COMMANDS = {"xcup": "cdup", "xcwd": "cwd", "xmkd": "mkd", "xpwd": "pwd", "xrmd": "rmd"}
+
+_OPTION = re.compile(r"-[A-Za-z0-9]*( |$)")
+"""What programs put behind LIST, as behind the `ls` of a computer of their own."""
+
+_TIME = "%Y%m%d%H%M%S"
+
+_PARAMETERS = {"type": ("A", "A N", "I", "L 8"), "mode": ("S",), "stru": ("F",)}
+"""What each may be told: all of it comes to the same here, a file is a row of bytes."""
 
 needs_login = aioftp.ConnectionConditions(aioftp.ConnectionConditions.login_required)
 
@@ -98,12 +120,19 @@ class FtpServer(aioftp.Server):
         self._store = store
         self.server_port = port
         self.connections = {}
+        self.commands_mapping = {
+            name: functools.partial(_alone, command) for name, command in self._commands().items()
+        }
+
+    def _commands(self):
+        """Give aioftp's commands, with ours, as a dict."""
+        ours = {name: getattr(self, name) for name in _OURS}
+        for name, accepted in _PARAMETERS.items():
+            ours[name] = functools.partial(self._parameter, accepted=accepted)
+        commands = {**self.commands_mapping, **ours}
         for name in ("pbsz", "prot"):
-            del self.commands_mapping[name]
-        for name in ("eprt", "feat", "mdtm", "nlst", "noop", "opts", "port", "size"):
-            self.commands_mapping[name] = getattr(self, name)
-        for name, command in self.commands_mapping.items():
-            self.commands_mapping[name] = functools.partial(_alone, command)
+            del commands[name]
+        return commands | {x_name: commands[name] for x_name, name in _X_COMMANDS.items()}
 
     async def start(self):
         """Listen; OSError when the module cannot."""
@@ -299,12 +328,12 @@ class FtpServer(aioftp.Server):
     @needs_login
     async def list(self, connection, rest):
         """LIST: as `ls -l` shows it."""
-        return self._listing(connection, rest, self.build_list_string)
+        return await self._listing(connection, rest, self.build_list_string)
 
     @needs_login
     async def mlsd(self, connection, rest):
         """MLSD: for programs."""
-        return self._listing(connection, rest, self.build_mlsx_string)
+        return await self._listing(connection, rest, self.build_mlsx_string)
 
     @needs_login
     async def nlst(self, connection, rest):
@@ -313,20 +342,29 @@ class FtpServer(aioftp.Server):
         async def name_alone(_connection, path):
             return path.name
 
-        return self._listing(connection, rest, name_alone)
+        return await self._listing(connection, rest, name_alone)
 
-    def _listing(self, connection, rest, line_of):
-        # Programs ask for `LIST -la` as they would on a computer of their own.
-        words = [word for word in rest.split() if not word.startswith("-")]
-        path, _virtual = self.get_paths(connection, " ".join(words))
+    async def _listing(self, connection, rest, line_of):
+        while (paths := await self._listed(connection, rest)) is None and _OPTION.match(rest):
+            rest = _OPTION.sub("", rest, 1)
+        if paths is None:
+            connection.response("550", "there is no such file")
+            return True
 
         async def work(_reader, writer):
             lines = []
-            async for found in connection.path_io.list(path):
-                lines.append(await line_of(connection, found) + "\r\n")
+            for path in paths:
+                with suppress(aioftp.PathIOError):  # it may be gone by now
+                    lines.append(await line_of(connection, path) + "\r\n")
             await flowing(writer)("".join(lines).encode("utf-8", "surrogateescape"))
 
         return self._transfer(connection, work)
+
+    async def _listed(self, connection, rest):
+        """Give the paths that a listing has; None when there is no such file."""
+        path, _virtual = self.get_paths(connection, rest)
+        paths = [found async for found in connection.path_io.list(path)]
+        return paths if paths or path == ROOT else None
 
     def _transfer(self, connection, work):
         """Start a task of the session that opens the data connection and runs `work` on it."""
@@ -355,6 +393,21 @@ class FtpServer(aioftp.Server):
         connection.response("200", "done")
         return True
 
+    @needs_login
+    async def allo(self, connection, _rest):
+        """ALLO: files take their room as they come."""
+        connection.response("202", "no room is set aside")
+        return True
+
+    @needs_login
+    async def _parameter(self, connection, rest, accepted):
+        """TYPE, MODE and STRU."""
+        known = rest.upper() in accepted
+        connection.response(
+            "200" if known else "504", "done" if known else "only " + ", ".join(accepted)
+        )
+        return True
+
     async def opts(self, connection, rest):
         """OPTS: UTF-8 is on."""
         known = rest.upper().startswith(("UTF8", "MLST"))
@@ -375,6 +428,23 @@ class FtpServer(aioftp.Server):
     async def mdtm(self, connection, rest):
         """MDTM: when a file was changed."""
         return self._fact(connection, rest, lambda name: _time(self._store.stat(name).st_mtime))
+
+    @needs_login
+    async def mfmt(self, connection, rest):
+        """MFMT: say when a file was changed."""
+        stamp, _, name = rest.partition(" ")
+        try:
+            seconds = calendar.timegm(time.strptime(stamp, _TIME)) if len(stamp) == 14 else None
+        except ValueError:
+            seconds = None
+        if seconds is None:
+            connection.response("501", "MFMT wants YYYYMMDDHHMMSS and a name")
+            return True
+        return self._fact(connection, name, functools.partial(self._touched, seconds))
+
+    def _touched(self, seconds, name):
+        self._store.touch(name, seconds)
+        return f"Modify={_time(seconds)}; {name}"
 
     def _fact(self, connection, rest, fact):
         try:
@@ -438,4 +508,4 @@ def _taken_offset(connection):
 
 
 def _time(seconds):
-    return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds))
+    return time.strftime(_TIME, time.gmtime(seconds))

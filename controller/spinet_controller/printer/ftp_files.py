@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import aioftp
@@ -55,13 +56,13 @@ class StoreFiles(aioftp.AbstractPathIO):
         return _FOLDER if path == ROOT else self._store.stat(self._name(path))
 
     async def list(self, path):
-        """Give the paths of all files, or of the one."""
-        if path != ROOT:
-            if await self.is_file(path):
-                yield path
+        """Give the paths of all files, of the one, or of those that match a pattern."""
+        if await self.is_file(path):
+            yield path
             return
         for stored in await asyncio.to_thread(self._store.list):
-            yield ROOT / stored.name
+            if path == ROOT or fnmatchcase(stored.name, self._name(path)):
+                yield ROOT / stored.name
 
     async def _none(self, *_arguments, **_options):
         """Refuse what a flat store, or this way to it, does not have."""
