@@ -84,6 +84,7 @@ class Poller:
     `slots[n]` is the transport that holds socket n, or None. `servers` maps a port to the
     Server that accepts its connections. `bytes_in` and `bytes_out` count payload. `seen_at` is
     the loop time of the latest status, `local_ip` the module's address, 0.0.0.0 without a network.
+    While `asking` is not 0 it may be another one, and connections wait for it.
     """
 
     def __init__(self, link):
@@ -94,6 +95,7 @@ class Poller:
         self.bytes_out = 0
         self.seen_at = 0.0
         self.local_ip = str(ANY_ADDRESS)
+        self.asking = 0
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._held = 0
@@ -180,6 +182,10 @@ class Poller:
         if self.link.wifi_state not in _ON_A_NETWORK:
             self.local_ip = str(ANY_ADDRESS)
             return
+        self.asking += 1
+        self._ask_address()
+
+    def _ask_address(self):
         self.link.submit(
             Request(
                 Command.NETWORK_GET_STATUS,
@@ -190,12 +196,15 @@ class Poller:
         )
 
     def _address_came(self, _length, data):
+        self.asking -= 1
         self.local_ip = str(NetworkStatus.unpack(data).ip)
 
     def _address_failed(self, error):
         log.debug("the module's address: %s", error)
         if isinstance(error, LinkError):
-            self._loop.call_later(ADDRESS_WAIT, self.ask_address)
+            self._loop.call_later(ADDRESS_WAIT, self._ask_address)
+        else:
+            self.asking -= 1
 
     # -- slots ------------------------------------------------------------------------
 
@@ -286,7 +295,7 @@ class Poller:
 
     def _inspected(self, socket, status):
         self._inspecting &= ~(1 << socket)
-        if status.state not in (
+        if self.asking or status.state not in (
             ConnState.CONNECTED,
             ConnState.OTHER_END_CLOSED,
             ConnState.ABORTED,

@@ -8,6 +8,7 @@ works: a peer may end its direction and go on reading.
 
 import asyncio
 import logging
+from asyncio.base_events import _SendfileFallbackProtocol
 from asyncio.constants import _SendfileMode
 from asyncio.transports import _FlowControlMixin
 from enum import Enum
@@ -305,7 +306,7 @@ class SocketTransport(_FlowControlMixin):
             self._break(ConnectionResetError("the connection was aborted"))
 
     def _opening_status(self, state, raw):
-        if state in (_CONNECTED, _OTHER_END_CLOSED):
+        if state in (_CONNECTED, _OTHER_END_CLOSED) and not self._poller.asking:
             self._stands(ConnStatus.unpack(raw))
         else:
             self._look_later()
@@ -464,7 +465,12 @@ class SocketTransport(_FlowControlMixin):
     # -- asyncio.Transport: protocol and reading --------------------------------------
 
     def set_protocol(self, protocol):
-        """Hand the connection to another protocol."""
+        """Hand the connection to another protocol, which is told anew when to pause writing.
+
+        The one of `loop.sendfile` knows: it has just looked at `_protocol_paused`.
+        """
+        if not isinstance(protocol, _SendfileFallbackProtocol):
+            self._protocol_paused = False
         self._protocol = protocol
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
 

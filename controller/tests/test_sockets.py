@@ -70,6 +70,21 @@ async def test_the_modules_own_address_is_that_of_its_network(rig, state):
         await eventually(lambda: rig.poller.local_ip == "0.0.0.0", "the end of the network")
 
 
+async def test_a_connection_that_is_seen_before_the_state_has_the_address_too(rig):
+    def connected():
+        slot.status = status
+        rig.firmware.wifi_state = 4  # after the header of this transaction
+        rig.slots[1].connect(PORT)
+        return status()
+
+    acceptor = Acceptor()
+    async with await rig.module.create_server(acceptor, PORT):
+        slot = rig.slots[0].connect(PORT)
+        await acceptor.first()
+        status, slot.status = slot.status, connected
+        assert await own_address(acceptor, 1) == "127.0.0.1"
+
+
 async def test_the_modules_own_address_is_asked_for_again_after_a_transaction_went_wrong(rig):
     handlers = rig.firmware.HANDLERS
 
@@ -990,6 +1005,29 @@ async def test_a_file_is_sent(rig, tmp_path, window):
         if window:
             await eventually(lambda: peer.received == b"not for the file", "what came meanwhile")
         assert peer.transport.get_protocol() is peer
+
+
+async def test_a_protocol_that_has_sent_a_file_is_told_when_to_pause(rig, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(PATTERN[:4000])
+    loop = asyncio.get_running_loop()
+    async with accepted(rig, window=0) as (slot, peer):
+        peer.transport.set_write_buffer_limits(high=3000)
+        with path.open("rb") as file:
+            await loop.sendfile(peer.transport, file)
+            assert peer.events == ["made"]
+            peer.transport.write(b"x")
+            assert peer.events == ["made", "pause"]
+            file.seek(0)
+            sending = asyncio.create_task(loop.sendfile(peer.transport, file))
+            await asyncio.sleep(0)
+            slot.window = 4001
+            await sending
+        assert peer.events == ["made", "pause", "resume"]
+        slot.window = None
+        await eventually(lambda: len(slot.sent) == 8001, "all sent")
+        await eventually(lambda: not peer.transport.get_write_buffer_size(), "that it was taken")
+        assert peer.events == ["made", "pause", "resume"]
 
 
 async def test_a_file_whose_peer_leaves_is_an_error(rig, tmp_path):
