@@ -246,21 +246,25 @@ class Commands:
         await self._send(Command.NETWORK_ENABLE_TLS)
 
     async def network_set_tls_cert(self, pem):
-        """Store a certificate, 1..2048 bytes of PEM (networkSetTlsCert)."""
-        await self._send(Command.NETWORK_SET_TLS_CERT, data=pem, timeout=STORAGE)
+        """Store a certificate in PEM, 1..2048 bytes or str (networkSetTlsCert; deferred)."""
+        await self._send(Command.NETWORK_SET_TLS_CERT, data=_pem(pem), timeout=STORAGE)
 
     async def network_set_tls_ca(self, pem):
-        """Store the CA that outgoing TLS trusts, 1..2048 bytes of PEM (networkSetTlsCert).
+        """Store the CA that outgoing TLS trusts, as a certificate (networkSetTlsCert; deferred).
 
         An extension of the protocol, with a flag of its own.
         """
         command, flags = Command.NETWORK_SET_TLS_CERT, CertFlag.CA
-        await self._send(command, flags=flags, data=pem, timeout=STORAGE)
+        await self._send(command, flags=flags, data=_pem(pem), timeout=STORAGE)
 
     async def network_set_tls_key(self, pem):
-        """Store the private key, 1..2048 bytes of PEM (networkSetTlsKey)."""
-        await self._send(Command.NETWORK_SET_TLS_KEY, data=pem, timeout=STORAGE)
+        """Store the private key in PEM, 1..2048 bytes or str (networkSetTlsKey; deferred)."""
+        await self._send(Command.NETWORK_SET_TLS_KEY, data=_pem(pem), timeout=STORAGE)
 
     async def network_clear_tls(self):
         """Forget certificate, key and CA (networkClearTls)."""
         await self._send(Command.NETWORK_CLEAR_TLS, timeout=STORAGE)
+
+
+def _pem(pem):
+    return pem.encode() if isinstance(pem, str) else pem

@@ -50,6 +50,14 @@ class HostNotFound(SpinetError, OSError):
     """The module could not find the address of a name."""
 
 
+class Refused(SpinetError):
+    """The module took a command, and then could not do it; the text has its own reason."""
+
+
+class NetworkLost(SpinetError):
+    """The module lost its network and no longer tries to get back."""
+
+
 class ModuleError(SpinetError):
     """A negative response; each code has its own class."""
 

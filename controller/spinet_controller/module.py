@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 
 from spinet_controller.codes import SOCKETS, ConnState, Protocol
 from spinet_controller.commands import Commands
-from spinet_controller.errors import HostNotFound, LinkTimeout
+from spinet_controller.errors import HostNotFound, LinkTimeout, Refused
 from spinet_controller.link import Link
 from spinet_controller.poller import Poller
 from spinet_controller.records import ANY_ADDRESS, ListenOrConnect, wifi_state
@@ -16,6 +16,8 @@ STREAM_LIMIT = 64 * 1024
 
 LISTEN_FAILED = "Listen failed"
 """All of the last error after a failed networkListen; a network may have such words in its name."""
+
+_CALL_FAILED = ("Call home failed", "bad host name")
 
 _RELEASE = 1.0
 """Seconds in which the slots are released at the end, times the link's time scale."""
@@ -42,7 +44,8 @@ class Module(Commands):
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
         self._watching = asyncio.Lock()
-        self._trusted = None  # the CA that the module was given since it started
+        self._trusted = None  # the CA that the module took since it started
+        self._trust_changes = 0  # how often it was given another, or lost it
         self._trusting = asyncio.Lock()  # from giving it until connCreate is queued behind it
         self.link.on_news = self._news
         self.link.on_lost = self._lost
@@ -69,7 +72,6 @@ class Module(Commands):
 
     async def reset(self):
         """Reset the module by its pin and wait until it has started again."""
-        self._trusted = None
         await self.link.reset()
         if self._gone.done():
             self._gone = self._loop.create_future()
@@ -142,7 +144,7 @@ class Module(Commands):
             self._hearers.remove(hear)
 
     def _lost(self, error):
-        self._trusted = None
+        self._forget_trust()
         self.poller.lost(error)
         if not self._gone.done():
             self._gone.set_result(error)
@@ -191,25 +193,33 @@ class Module(Commands):
 
         networkListen answers 0 even then (link protocol); other news is passed on.
         """
-        text = await self.outcome(self.network_listen(port, **options))
-        if text == LISTEN_FAILED:
+        command = self.network_listen(port, **options)
+        text = await self.outcome(command, lambda text: text == LISTEN_FAILED)
+        if text:
             raise OSError(f"the module cannot listen on port {port}: {text}")
-        self._tell(text)
 
-    async def outcome(self, command):
+    async def outcome(self, command, may_leave=lambda _text: True):
         """Await a command that answers before its work is done; give the last error it left.
 
-        None when it left none. One at a time, so that an error is told to whom it belongs,
-        whether it was asked for or came as news.
+        None when it left none. An error for which `may_leave(text)` is false is not this command's
+        and told as news. One at a time, so that an error is told to whom it belongs, whether it
+        was asked for or came as news.
         """
         heard = []
+
+        def hear(text):
+            left = may_leave(text)
+            if left:
+                heard.append(text)
+            return left
+
         try:
             async with self._watching:
                 self._tell(await self.network_get_last_error())
-                with self.hearing(lambda text: heard.append(text) or True):
+                with self.hearing(hear):
                     await command
-                    text = await self.network_get_last_error()
-            return text or (heard.pop() if heard else None)
+                    self._tell(await self.network_get_last_error())
+            return heard.pop() if heard else None
         finally:
             command.close()  # where it was not begun, Python would say so on standard error
             for other in heard:
@@ -248,10 +258,10 @@ class Module(Commands):
 
     async def start_calling(self, host, port, **options):
         """Send networkListen to call home; OSError when the last error says that it is refused."""
-        text = await self.outcome(self.network_call_home(host, port, **options))
-        if text in ("Call home failed", "bad host name"):
+        command = self.network_call_home(host, port, **options)
+        text = await self.outcome(command, lambda text: text in _CALL_FAILED)
+        if text:
             raise OSError(f"the module cannot call {host}:{port}: {text}")
-        self._tell(text)
 
     # -- outgoing connections ---------------------------------------------------------
 
@@ -270,8 +280,8 @@ class Module(Commands):
         """Connect the module to a peer by IPv4 address or name; give `(transport, protocol)`.
 
         With `tls` the module speaks TLS to the peer, whose certificate must be from the CA `ca`
-        (PEM; None: the one the module has already) and for the peer's name, which is
-        `server_name` where `host` is an address.
+        (PEM, bytes or str; None: the one the module has already) and for the peer's name, which
+        is `server_name` where `host` is an address. Refused when the module does not take the CA.
         TimeoutError after `timeout` seconds, ConnectionError when it fails or when no socket
         is free, HostNotFound for a name that the module cannot find the address of.
         """
@@ -306,24 +316,33 @@ class Module(Commands):
             raise HostNotFound(text) from error
 
     async def _trust(self, ca):
-        """Give the module the CA, unless it has had it since it started."""
-        if ca != self._trusted:
-            await self.network_set_tls_ca(ca)
+        """Have the module trust this CA; Refused when it does not take it."""
+        ca = ca.encode() if isinstance(ca, str) else ca
+        while ca != self._trusted:  # again where somebody gave it another meanwhile
+            changes = self._trust_changes + 1
+            text = await self.outcome(self.network_set_tls_ca(ca), _refuses_ca)
+            if text:
+                raise Refused(f"the module says: {text}")
+            if self._trust_changes == changes:
+                self._trusted = ca
+
+    def _forget_trust(self):
+        self._trusted = None
+        self._trust_changes += 1
 
     async def network_set_tls_ca(self, pem):
         """Store the CA that outgoing TLS trusts (Commands)."""
-        self._trusted = None
+        self._forget_trust()
         await super().network_set_tls_ca(pem)
-        self._trusted = pem
 
     async def network_clear_tls(self):
         """Forget certificate, key and CA (networkClearTls)."""
-        self._trusted = None
+        self._forget_trust()
         await super().network_clear_tls()
 
     async def network_factory_reset(self):
         """Forget everything, the CA as well (networkFactoryReset)."""
-        self._trusted = None
+        self._forget_trust()
         await super().network_factory_reset()
 
     async def open_connection(self, host, port, *, limit=STREAM_LIMIT, **options):
@@ -341,3 +360,8 @@ def _abandon(opened):
     """Abort a connection that came to stand while its opener was being cancelled."""
     if opened.done() and not opened.cancelled() and not opened.exception():
         opened.result()[0].abort()
+
+
+def _refuses_ca(text):
+    """True for the last errors of a module that did not take a CA."""
+    return text.startswith("TLS CA: ") or text in ("TLS is not in this firmware", "out of memory")

@@ -3,7 +3,7 @@
 import asyncio
 
 from spinet_controller.codes import WiFiState
-from spinet_controller.errors import ModuleError, ScanInProgress, SpinetError
+from spinet_controller.errors import ModuleError, NetworkLost, Refused, ScanInProgress
 from spinet_controller.records import WirelessConfig, shown
 
 SIM_SSID = "Workshop"
@@ -20,14 +20,6 @@ _LOOK = 0.05
 
 _UP = (WiFiState.CONNECTED, WiFiState.RUNNING_AS_ACCESS_POINT)
 _AT_REST = (WiFiState.IDLE, *_UP)
-
-
-class Refused(SpinetError):
-    """The module took a command, and then could not do it; the text has its own reason."""
-
-
-class NetworkLost(SpinetError):
-    """The module lost its network and no longer tries to get back."""
 
 
 async def join(module, ssid=None, password=""):

@@ -484,23 +484,23 @@ class FakeFirmware:
         return self._exactly(length, length, keep) if length else Answer(BAD_LENGTH)
 
     def _keep_cert(self, data):
-        self.cert = self._pem(data)
+        self.cert = self._pem("certificate", data, self.cert)
 
     def _keep_ca(self, data):
-        self.ca = self._pem(data)
+        self.ca = self._pem("CA", data, None)
 
-    def _pem(self, data):
-        """What is no PEM is told when it is set, not when it is used."""
+    def _pem(self, what, data, kept):
+        """What is no PEM is told when it is set, and leaves `kept`."""
         if data.startswith(b"-----BEGIN "):
             return data
-        self.tell(b"TLS: not in PEM")
-        return None
+        self.tell(f"TLS {what}: not in PEM".encode())
+        return kept
 
     def set_key(self, _socket, _flags, length, _available):
         return self._exactly(length, length, self._keep_key) if length else Answer(BAD_LENGTH)
 
     def _keep_key(self, data):
-        self.key = self._pem(data)
+        self.key = self._pem("key", data, self.key)
 
     def clear_tls(self, *_):
         self.cert = self.key = self.ca = None

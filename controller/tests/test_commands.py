@@ -357,6 +357,14 @@ async def test_tls_credentials(rig):
     assert (rig.firmware.cert, rig.firmware.ca) == (None, None)
 
 
+async def test_tls_credentials_in_text(rig):
+    await rig.module.network_set_tls_cert("-----BEGIN certificate")
+    await rig.module.network_set_tls_key("-----BEGIN key")
+    await rig.module.network_set_tls_ca("-----BEGIN ca")
+    kept = (rig.firmware.cert, rig.firmware.key, rig.firmware.ca)
+    assert kept == (PEM + b"certificate", PEM + b"key", PEM + b"ca")
+
+
 async def test_conn_create_with_tls(rig):
     peer = (IPv4Address("192.0.2.1"), 8883)
     with pytest.raises(errors.WrongState):

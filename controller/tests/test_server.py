@@ -7,6 +7,7 @@ from fake_module import CONNECTED, FREE
 from rig import PORT, Acceptor, eventually
 
 from spinet_controller.codes import Command
+from spinet_controller.errors import Refused
 from spinet_controller.poller import Lookout
 from spinet_controller.sockets import LONGEST, SHORTEST
 
@@ -233,6 +234,70 @@ async def test_a_ca_that_the_module_has_no_more_is_given_again(rig, forget):
     rig.firmware.ca = None
     await rig.module.open_connection("192.0.2.1", 8883, **options)
     assert rig.firmware.ca == PEM + b"ours"
+
+
+@pytest.fixture
+def peers(rig):
+    """Each outgoing connection stands; give the CA that it trusts."""
+    trusted = []
+    rig.firmware.outgoing = lambda slot: (
+        trusted.append(rig.firmware.ca),
+        setattr(slot, "state", CONNECTED),
+    )
+    return trusted
+
+
+async def test_a_ca_that_the_module_refuses(rig, peers):
+    heard = []
+    rig.module.on_news = heard.append
+    peer = ("broker.example", 8883)
+    await rig.module.open_connection(*peer, tls=True, ca=PEM + b"ours")
+    for _ in range(2):
+        with pytest.raises(Refused, match="the module says: TLS CA: not in PEM"):
+            await rig.module.open_connection(*peer, tls=True, ca=b"junk")
+    await rig.module.open_connection(*peer, tls=True, ca=PEM + b"ours")
+    assert peers == [PEM + b"ours"] * 2
+    assert rig.commands(Command.NETWORK_SET_TLS_CERT) == 4
+    assert not any(heard)
+
+
+async def test_a_ca_in_text_is_the_same_as_in_bytes(rig, peers):
+    for ca in ("-----BEGIN ours", PEM + b"ours"):
+        await rig.module.open_connection("broker.example", 8883, tls=True, ca=ca)
+    assert peers == [PEM + b"ours"] * 2
+    assert rig.commands(Command.NETWORK_SET_TLS_CERT) == 1
+
+
+async def test_a_ca_that_was_set_and_refused_is_not_the_one_that_the_module_has(rig, peers):
+    await rig.module.network_set_tls_ca(b"junk")
+    with pytest.raises(Refused, match="TLS CA: not in PEM"):
+        await rig.module.open_connection("broker.example", 8883, tls=True, ca=b"junk")
+
+
+async def test_an_error_of_another_connection_is_no_refusal_of_the_ca(rig, peers):
+    heard = []
+    rig.module.on_news = heard.append
+    keep = rig.firmware._keep_ca
+    rig.firmware._keep_ca = lambda data: (keep(data), rig.firmware.tell(b"TLS: no common cipher"))
+    await rig.module.open_connection("broker.example", 8883, tls=True, ca=PEM)
+    assert [text for text in heard if text] == ["TLS: no common cipher"]
+
+
+@pytest.mark.parametrize("takes", ["network_clear_tls", "network_set_tls_ca"])
+async def test_a_ca_that_is_taken_away_just_after_it_was_given_is_given_again(rig, peers, takes):
+    taking = []
+    keep = rig.firmware._keep_ca
+
+    def keep_and_take_away(data):
+        rig.firmware._keep_ca = keep
+        keep(data)
+        arguments = [PEM + b"other"] * (takes == "network_set_tls_ca")
+        taking.append(asyncio.create_task(getattr(rig.module, takes)(*arguments)))
+
+    rig.firmware._keep_ca = keep_and_take_away
+    await rig.module.open_connection("broker.example", 8883, tls=True, ca=PEM + b"ours")
+    await taking[0]
+    assert peers == [PEM + b"ours"]
 
 
 async def test_each_connection_has_the_ca_that_it_trusts(rig):

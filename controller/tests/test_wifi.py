@@ -16,11 +16,11 @@ from spinet_controller.cli.listen import Listening
 from spinet_controller.cli.serve import Serving, _hear
 from spinet_controller.cli.session import first
 from spinet_controller.codes import Command, Response
-from spinet_controller.errors import ModuleError, ModuleLost
+from spinet_controller.errors import ModuleError, ModuleLost, NetworkLost, Refused
 from spinet_controller.printer.plan import Naming, Ports
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig
-from spinet_controller.wifi import Refused, checked, join, scan, switch
+from spinet_controller.wifi import checked, join, scan, switch
 
 
 def names(rig):
@@ -210,7 +210,7 @@ async def test_wifi_that_never_stops(rig, monkeypatch):
 
 async def test_a_scan_that_is_refused(rig):
     rig.firmware.refuse[Command.NETWORK_START_SCAN] = Response.WRONG_STATE
-    with pytest.raises(wifi.SpinetError, match="not possible"):
+    with pytest.raises(ModuleError, match="not possible"):
         await scan(rig.module)
 
 
@@ -242,7 +242,7 @@ def fails(rig, times, reason):
 @pytest.mark.behaviour("D19")
 async def test_a_network_is_lost_when_the_module_has_given_up(lost):
     error = await wifi.network_lost(lost.module)
-    assert isinstance(error, wifi.NetworkLost)
+    assert isinstance(error, NetworkLost)
     assert lost.firmware.wifi_state == 1
 
 

@@ -11,12 +11,19 @@ from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.serve_options import service_options
 from spinet_controller.cli.session import first, note, run
 from spinet_controller.cli.showing import show_json, show_pairs
-from spinet_controller.errors import LinkError, ModuleLost, PowerLost, SpinetError
+from spinet_controller.errors import (
+    LinkError,
+    ModuleLost,
+    NetworkLost,
+    PowerLost,
+    Refused,
+    SpinetError,
+)
 from spinet_controller.module import LISTEN_FAILED
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig, shown
-from spinet_controller.wifi import NetworkLost, Refused, join, network_lost, rejoin, switch
+from spinet_controller.wifi import join, network_lost, rejoin, switch
 
 FLUSH = 1.0
 """Seconds for what was answered to reach its peers before the network is left."""
