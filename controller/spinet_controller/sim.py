@@ -6,6 +6,10 @@ import signal
 from collections import deque
 
 from spinet_controller.errors import SpinetError
+from spinet_controller.records import WirelessConfig
+
+NETWORK = WirelessConfig("Workshop", "spinet-sim")
+"""The network in whose reach every SIM board is."""
 
 LAST_LINES = 5
 """Lines of output that are told when the program ends by itself."""

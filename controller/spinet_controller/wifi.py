@@ -6,10 +6,6 @@ from spinet_controller.codes import WiFiState
 from spinet_controller.errors import ModuleError, NetworkLost, Refused, ScanInProgress
 from spinet_controller.records import WirelessConfig, shown
 
-SIM_SSID = "Workshop"
-SIM_PASSWORD = "spinet-sim"
-"""The network in whose reach every SIM board is."""
-
 JOIN_TIMEOUT = 60.0
 """Seconds: longer than a module itself tries to connect, or to get back after a lost link."""
 SCAN_TIMEOUT = 15.0
@@ -22,15 +18,20 @@ _UP = (WiFiState.CONNECTED, WiFiState.RUNNING_AS_ACCESS_POINT)
 _AT_REST = (WiFiState.IDLE, *_UP)
 
 
-async def join(module, ssid=None, password=""):
+async def join(module, ssid=None, password="", *, fallback=None):
     """Have the module on a network; give its NetworkStatus.
 
     With an `ssid` that network is remembered and joined. Without one the strongest of the
-    remembered ones is, and where none of them is in reach, SIM's.
+    remembered ones is; where none of them is in reach and `fallback` is, a WirelessConfig, that
+    one is remembered and joined. A module that is on a network stays there.
     """
     await _until(module, _AT_REST, "end its own attempts")
     if module.wifi_state not in _UP:
-        ssid = await _remember(module, ssid, password)
+        chosen = None if ssid is None else WirelessConfig(ssid, password)
+        wanted = chosen or await _in_need(module, fallback)
+        if wanted:
+            await checked(module, module.network_add_ssid(wanted))
+            ssid = wanted.ssid
     return await _joined(module, ssid)
 
 
@@ -80,21 +81,14 @@ async def stay(module, tell):
         tell(f"the module is on {shown(network.ssid) or 'a network'} again, at {network.ip}")
 
 
-async def _remember(module, ssid, password):
-    """Have the wanted network remembered; give its name, None for any that is in reach."""
-    if ssid is None:
-        if not await _sim_only(module):
-            return None
-        ssid, password = SIM_SSID, SIM_PASSWORD
-    await checked(module, module.network_add_ssid(WirelessConfig(ssid, password)))
-    return ssid
-
-
-async def _sim_only(module):
-    """True when none of the remembered networks is in reach, and SIM's is."""
+async def _in_need(module, fallback):
+    """Give `fallback` when it is in reach and none of the remembered networks is, else None."""
+    if fallback is None:
+        return None
     _own, *known = await module.network_retrieve_ssid_data()
     in_reach = {network.ssid for network in await scan(module)}
-    return SIM_SSID in in_reach and in_reach.isdisjoint(network.ssid for network in known)
+    needed = fallback.ssid in in_reach and in_reach.isdisjoint(network.ssid for network in known)
+    return fallback if needed else None
 
 
 async def checked(module, command):

@@ -11,10 +11,10 @@ from fake_sim import Network
 from own_port import own_port
 from rig import eventually
 
-from spinet_controller import wifi
+from spinet_controller import sim, wifi
 from spinet_controller.cli.listen import Listening
 from spinet_controller.cli.serve import Serving, _hear
-from spinet_controller.cli.session import first
+from spinet_controller.cli.session import first, joined
 from spinet_controller.codes import Command, Response
 from spinet_controller.errors import ModuleError, ModuleLost, NetworkLost, Refused
 from spinet_controller.printer.plan import Naming, Ports
@@ -27,8 +27,21 @@ def names(rig):
     return [network[16:48].rstrip(b"\0") for network in rig.firmware.networks[1:]]
 
 
-async def test_sims_network_is_joined_where_nothing_is_remembered(rig):
-    status = await join(rig.module)
+async def test_no_network_is_remembered_that_was_not_asked_for(rig):
+    with pytest.raises(Refused, match="no data found for requested SSID"):
+        await join(rig.module)
+    assert names(rig) == []
+
+
+async def test_what_is_remembered_is_joined(rig):
+    await rig.module.network_add_ssid(WirelessConfig("Far away"))
+    await join(rig.module)
+    assert rig.firmware.wifi_state == 4
+    assert names(rig) == [b"Far away"]
+
+
+async def test_a_fallback_is_joined_where_nothing_is_remembered(rig):
+    status = await join(rig.module, fallback=sim.NETWORK)
     assert status.ssid == "Workshop"
     (network,) = rig.firmware.networks[1:]
     assert network == WirelessConfig("Workshop", "spinet-sim").pack()
@@ -36,20 +49,31 @@ async def test_sims_network_is_joined_where_nothing_is_remembered(rig):
 
 async def test_a_remembered_network_in_reach_is_joined(rig):
     await rig.module.network_add_ssid(WirelessConfig("Café"))
-    await join(rig.module)
+    await join(rig.module, fallback=sim.NETWORK)
     assert names(rig) == ["Café".encode()]
+
+
+async def test_a_fallback_out_of_reach_is_not_remembered(rig):
+    await rig.module.network_add_ssid(WirelessConfig("Far away"))
+    await join(rig.module, fallback=WirelessConfig("Farther"))
+    assert names(rig) == [b"Far away"]
+
+
+async def test_on_the_virtual_bus_sims_network_is_there_to_fall_back_on(rig):
+    await joined(rig.module)
+    assert names(rig) == [b"Workshop"]
 
 
 @pytest.mark.behaviour("D20")
 async def test_part_of_a_name_is_no_network_in_reach(rig):
     await rig.module.network_add_ssid(WirelessConfig("Far away\nWorkshop"))
-    await join(rig.module)
+    await join(rig.module, fallback=sim.NETWORK)
     assert b"Workshop" in names(rig)
 
 
-async def test_networks_out_of_reach_do_not_keep_us_from_sims(rig):
+async def test_networks_out_of_reach_do_not_keep_us_from_a_fallback(rig):
     await rig.module.network_add_ssid(WirelessConfig("Far away"))
-    await join(rig.module)
+    await join(rig.module, fallback=sim.NETWORK)
     assert names(rig) == [b"Far away", b"Workshop"]
 
 

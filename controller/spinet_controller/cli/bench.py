@@ -9,11 +9,10 @@ from functools import partial
 import click
 
 from spinet_controller.cli.options import Number, bus_options
-from spinet_controller.cli.session import run_with_module
+from spinet_controller.cli.session import joined, run_with_module
 from spinet_controller.cli.showing import progress, show_json, show_table
 from spinet_controller.cli.streams import closed
 from spinet_controller.errors import SpinetError
-from spinet_controller.wifi import join
 
 MIB = 1 << 20
 PIECE = 64 * 1024
@@ -170,7 +169,7 @@ async def plain_loopback(count):
 
 async def through_module(module, port, count):
     """Give a Result for each direction through the module."""
-    network = await join(module)
+    network = await joined(module)
     results = {}
     async with await module.start_server(answer, port):
         with progress() as shown:

@@ -11,11 +11,10 @@ from collections import Counter
 import click
 
 from spinet_controller.cli.options import bus_options
-from spinet_controller.cli.session import run_with_module
+from spinet_controller.cli.session import joined, run_with_module
 from spinet_controller.cli.showing import progress, show_json, show_pairs
 from spinet_controller.cli.streams import closed
 from spinet_controller.codes import SOCKETS, ConnState
-from spinet_controller.wifi import join
 
 CYCLE_TIMEOUT = 20.0
 SETTLE_TIMEOUT = 10.0
@@ -143,7 +142,7 @@ async def slots_not_free(module):
 
 
 async def _churn(module, port, cycles, parallel, seed):
-    network = await join(module)
+    network = await joined(module)
     churn = Churn(str(network.ip), port, cycles, parallel, seed)
     started = time.perf_counter()
     async with await module.start_server(answer, port):

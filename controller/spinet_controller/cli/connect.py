@@ -8,9 +8,8 @@ import threading
 import click
 
 from spinet_controller.cli.options import HOST, Number, bus_options
-from spinet_controller.cli.session import note, run_with_module
+from spinet_controller.cli.session import joined, note, run_with_module
 from spinet_controller.cli.showing import show_json
-from spinet_controller.wifi import join
 
 PIECE = 64 * 1024
 
@@ -94,7 +93,7 @@ def connect(options, host, port, quiet):
     """
 
     async def work(module):
-        await join(module)
+        await joined(module)
         reader, writer = await module.open_connection(host, port, timeout=options.timeout)
         if options.verbose:
             address, _port = writer.get_extra_info("peername")

@@ -6,11 +6,11 @@ import asyncio
 import click
 
 from spinet_controller.cli.options import HOST, bus_options
-from spinet_controller.cli.session import first, note, run_with_module
+from spinet_controller.cli.session import first, joined, note, run_with_module
 from spinet_controller.cli.showing import show_json
 from spinet_controller.cli.streams import closed
 from spinet_controller.errors import SpinetError
-from spinet_controller.wifi import join, stay
+from spinet_controller.wifi import stay
 
 
 class GivenUp(SpinetError):
@@ -31,14 +31,14 @@ class Listening:
 
     async def listen(self, module, port):
         """Serve who comes until `count` connections have ended, or for ever."""
-        network = await join(module)
+        network = await joined(module)
         async with await module.start_server(self._connected, port):
             self._tell("listening", f"listening on {network.ip}:{port}", port=port)
             await self._end(module)
 
     async def call_home(self, module, host, port, attempts):
         """The same for connections that the module opens; GivenUp when it does so no more."""
-        await join(module)
+        await joined(module)
         module.on_news = self._hear
         async with await module.call_home(self._connected, host, port, attempts=attempts):
             self._tell("calling", f"calling {host}:{port}", host=host, port=port)

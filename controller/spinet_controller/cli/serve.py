@@ -9,7 +9,7 @@ import click
 
 from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.serve_options import service_options
-from spinet_controller.cli.session import first, note, run
+from spinet_controller.cli.session import first, joined, note, run
 from spinet_controller.cli.showing import show_json, show_pairs
 from spinet_controller.errors import (
     LinkError,
@@ -23,7 +23,7 @@ from spinet_controller.module import LISTEN_FAILED
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig, shown
-from spinet_controller.wifi import join, network_lost, rejoin, switch
+from spinet_controller.wifi import network_lost, rejoin, switch
 
 FLUSH = 1.0
 """Seconds for what was answered to reach its peers before the network is left."""
@@ -115,7 +115,7 @@ class Serving:
     async def _join(self, module, ssid, report):
         """Join as the options say. For a module that came back, try until it works."""
         try:
-            network = await join(module, *self._network)
+            network = await joined(module, *self._network)
         except Refused as error:
             if not self._was_joined:
                 raise

@@ -12,8 +12,9 @@ import click
 from spinet_controller.bus import HOST, VirtualBus
 from spinet_controller.errors import BusError, SpinetError
 from spinet_controller.module import Module
-from spinet_controller.sim import SimProcess
+from spinet_controller.sim import NETWORK, SimProcess
 from spinet_controller.spi_bus import Role
+from spinet_controller.wifi import join
 
 INTERRUPTED = 130
 _SIGNALS = {signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -67,6 +68,12 @@ class Session:
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
                 await first(self.module.link.came(), self.sim.ended())
+
+
+async def joined(module, ssid=None, password=""):
+    """Have the module on a network (wifi.join); a SIM has its own to fall back on."""
+    fallback = NETWORK if isinstance(module.bus, VirtualBus) else None
+    return await join(module, ssid, password, fallback=fallback)
 
 
 async def first(work, watcher):
