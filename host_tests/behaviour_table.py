@@ -67,7 +67,10 @@ TITLES = {
     "L5": "a link that was late heals: TRANSFER_READY's level counts 10 ms after a transaction",
     "L6": "a controller that polls DATA_READY sees the start",
 }
-STACKS = {"stub": "stub", "sockets": "sockets", "plain": "sockets", "lwip": "lwIP"}
+STACKS = {
+    **{"stub": "stub", "sockets": "sockets", "plain": "sockets"},
+    **{"lwip": "lwIP", "lwip-unlocked": "lwIP"},
+}
 COLUMNS = ("stub", "sockets", "lwIP")
 NETCONN_FIXTURE = "program"  # host_tests/netconn: the rig
 SIM_FIXTURES = {"start_sim", "run_sim", "printer"}

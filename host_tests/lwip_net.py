@@ -66,7 +66,7 @@ class CoreEnded(AssertionError):
     """The process is gone: an lwIP assertion, a sanitizer, or a bug of ours."""
 
 
-def program(locking="0", sanitize=SANITIZE):
+def program(locking="1", sanitize=SANITIZE):
     """The rig's path; it is built when it is not there or older than a source."""
     build = ROOT / "build" / "netconn-rig" / f"{locking}{sanitize}"
     options = [f"LOCKING={locking}", f"SANITIZE={sanitize}", f"BUILD={build}"]
@@ -418,9 +418,9 @@ def reset_at_close(sock):
 
 
 @functools.cache
-def built_program():
+def built_program(locking="1"):
     """The rig, built once per session."""
-    return program()
+    return program(locking)
 
 
 @functools.cache

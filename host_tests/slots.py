@@ -489,14 +489,17 @@ class PlainNet(SocketsNet):
         return socket_calls.SocketCalls()
 
 
+LWIP_LOCKING = {"lwip": "1", "lwip-unlocked": "0"}  # lwIP's core lock: as the chips have it, without
+
+
 def open_net(kind, monkeypatch):
     """The net of that kind; close() it at the end."""
     if kind == "stub":
         return StubNet()
-    if kind == "lwip":
-        from lwip_net import LwipNet  # which needs this module
+    if kind in LWIP_LOCKING:
+        from lwip_net import LwipNet, built_program  # which need this module
 
-        return LwipNet()
+        return LwipNet(built_program(LWIP_LOCKING[kind]))
     return {"sockets": SocketsNet, "plain": PlainNet}[kind](monkeypatch)
 
 

@@ -13,7 +13,7 @@ from spinet.stack import INDEX_MASK
 BACKLOG = 8
 
 
-@pytest.fixture(params=["stub", "sockets", "plain", "lwip"])
+@pytest.fixture(params=["stub", "sockets", "plain", "lwip", "lwip-unlocked"])
 def stack(request):
     """The name of the TCP stack that a test runs on."""
     return request.param

@@ -1,11 +1,10 @@
 # The files of lwIP and of its port for this computer; read by SIM's build and by the host tests.
 #
 # Set before including: LWIP_SOURCE (what tools/fetch_lwip.py made) and BUILD. Gives LWIP_C, LWIP_PORT_C,
-# LWIP_CFLAGS and LWIP_LDFLAGS. All objects need LWIP_SDKCONFIG first. LWIP_CORE_LOCKING=1 builds with core
-# locking on.
+# LWIP_CFLAGS and LWIP_LDFLAGS. All objects need LWIP_SDKCONFIG first. LWIP_CORE_LOCKING: 0 or 1, instead of
+# what the chips have.
 
 LWIP_PORT_DIR := $(dir $(lastword $(MAKEFILE_LIST)))
-LWIP_CORE_LOCKING ?= 0
 
 # What the chips' images set of lwIP, as ESP-IDF gives it to its lwipopts.h.
 LWIP_SDKCONFIG := $(BUILD)/sdkconfig.h
@@ -24,5 +23,5 @@ LWIP_C := $(addprefix $(LWIP_SOURCE)/src/, \
 LWIP_PORT_C := $(addprefix $(LWIP_PORT_DIR), clock.c faults.c heap.c stack.c sys_arch.c tap_netif.c)
 
 LWIP_CFLAGS := -I$(LWIP_PORT_DIR) -I$(BUILD) -isystem $(LWIP_SOURCE)/src/include \
-    -DLWIP_TCPIP_CORE_LOCKING=$(LWIP_CORE_LOCKING)
+    $(if $(LWIP_CORE_LOCKING),-DLWIP_TCPIP_CORE_LOCKING=$(LWIP_CORE_LOCKING))
 LWIP_LDFLAGS := -Wl,--wrap=memp_malloc -Wl,--wrap=memp_free -Wl,--wrap=tcp_next_iss -lpthread

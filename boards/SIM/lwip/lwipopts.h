@@ -12,9 +12,9 @@
 
 /* ---- how the stack is locked ------------------------------------------------------------- */
 
-/* IDF: off unless the board's sdkconfig sets it. Both are built and tested. */
+/* lwip.mk can be told to build without it, which is how ESP-IDF comes. */
 #ifndef LWIP_TCPIP_CORE_LOCKING
-#define LWIP_TCPIP_CORE_LOCKING 0
+#define LWIP_TCPIP_CORE_LOCKING CONFIG_LWIP_TCPIP_CORE_LOCKING
 #endif
 #define LWIP_TCPIP_CORE_LOCKING_INPUT 0 /* IDF: off; frames go through the mailbox */
 #define SYS_LIGHTWEIGHT_PROT 1          /* IDF: always on */
