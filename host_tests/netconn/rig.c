@@ -261,6 +261,30 @@ static void do_full(void) {
     answer(in_stack(full_in_stack, &call));
 }
 
+/* What ends the process, because it would stop a chip. */
+static void do_protect_twice(void) {
+    SYS_ARCH_DECL_PROTECT(outer);
+    SYS_ARCH_DECL_PROTECT(inner);
+    SYS_ARCH_PROTECT(outer);
+    SYS_ARCH_PROTECT(inner);
+    SYS_ARCH_UNPROTECT(inner);
+    SYS_ARCH_UNPROTECT(outer);
+    answer(0);
+}
+
+static void do_unprotect(void) {
+    SYS_ARCH_UNPROTECT(0);
+    answer(0);
+}
+
+#if LWIP_TCPIP_CORE_LOCKING
+static void do_lock_twice(void) {
+    LOCK_TCPIP_CORE();
+    do_overdue();
+    UNLOCK_TCPIP_CORE();
+}
+#endif
+
 static void do_active_pcbs(void) {
     answer(stack_active_pcbs((int)args[0]));
 }
@@ -344,6 +368,11 @@ static const struct {
     {"flight", do_flight},
     {"overdue", do_overdue},
     {"full", do_full},
+    {"protect_twice", do_protect_twice},
+    {"unprotect", do_unprotect},
+#if LWIP_TCPIP_CORE_LOCKING
+    {"lock_twice", do_lock_twice},
+#endif
     {"active_pcbs", do_active_pcbs},
     {"limit_pcbs", do_limit_pcbs},
     {"limit_blocks", do_limit_blocks},

@@ -1,4 +1,4 @@
-"""lwIP's options on this computer against those that the chips' images are built with."""
+"""lwIP on this computer against the chips': the options, and what a wrong use of its locks does."""
 
 import atexit
 import functools
@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from netconn_rig import Rig
 
 ROOT = Path(__file__).resolve().parents[2]
 SDKCONFIG = ROOT / "boards" / "chip" / "sdkconfig.chip"
@@ -64,3 +65,20 @@ def here(options):
 def test_what_both_set_is_the_same():
     wanted = chips()
     assert here(wanted) == wanted
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("protect_twice", "sys_arch_protect within sys_arch_protect"),
+        ("unprotect", "sys_arch_unprotect without sys_arch_protect"),
+        ("lock_twice", "a mutex is taken by the thread that holds it"),
+    ],
+)
+def test_what_would_stop_a_chip_ends_the_process(program, wrong, told):
+    rig = Rig(program)
+    try:
+        with pytest.raises(AssertionError, match=f"lwIP assertion: {told}"):
+            getattr(rig, wrong)()
+    finally:
+        rig.kill()

@@ -1,12 +1,12 @@
 /*
  * lwIP's operating system layer over POSIX threads.
  *
- * Different from the port that comes with lwIP in three ways, each because the chips are: a
+ * Different from the port that comes with lwIP in four ways, each because the chips are: a
  * mailbox holds exactly as many messages as it was asked for; every wait runs on the stack's
  * (warped) clock; a call that needs the core lock or the TCP/IP thread and has neither ends the
- * process.
+ * process; so does a thread that takes a lock which it holds, where a chip would stand still.
  */
-#define _GNU_SOURCE /* pthread_setname_np */
+#define _GNU_SOURCE /* pthread_setname_np, PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP */
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -219,12 +219,13 @@ err_t sys_mutex_new(sys_mutex_t *mutex) {
     if (*mutex == NULL) {
         return ERR_MEM;
     }
-    pthread_mutex_init(&(*mutex)->mutex, NULL);
+    (*mutex)->mutex = (pthread_mutex_t)PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
     return ERR_OK;
 }
 
 void sys_mutex_lock(sys_mutex_t *mutex) {
-    pthread_mutex_lock(&(*mutex)->mutex);
+    int failed = pthread_mutex_lock(&(*mutex)->mutex);
+    LWIP_ASSERT("a mutex is taken by the thread that holds it", !failed);
 }
 
 void sys_mutex_unlock(sys_mutex_t *mutex) {
@@ -236,27 +237,19 @@ void sys_mutex_free(sys_mutex_t *mutex) {
     free(*mutex);
 }
 
-/* One recursive lock for all, as interrupts off is on a chip. */
-static pthread_mutex_t protection;
-static pthread_once_t protection_once = PTHREAD_ONCE_INIT;
-
-static void protection_new(void) {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&protection, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-}
+/* One lock for all. ESP-IDF's is not recursive either. */
+static pthread_mutex_t protection = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 
 sys_prot_t sys_arch_protect(void) {
-    pthread_once(&protection_once, protection_new);
-    pthread_mutex_lock(&protection);
+    int failed = pthread_mutex_lock(&protection);
+    LWIP_ASSERT("sys_arch_protect within sys_arch_protect", !failed);
     return 0;
 }
 
 void sys_arch_unprotect(sys_prot_t before) {
     (void)before;
-    pthread_mutex_unlock(&protection);
+    int failed = pthread_mutex_unlock(&protection);
+    LWIP_ASSERT("sys_arch_unprotect without sys_arch_protect", !failed);
 }
 
 /* ---- threads and the core ----------------------------------------------------------------- */
