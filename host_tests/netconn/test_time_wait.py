@@ -12,6 +12,7 @@ PORT = 19999  # below those that the namespace hands out
 WINDOW = 5760
 HALF = 1 << 31
 TCP_REPAIR = 19
+LINUX_FIN_WAIT_2 = 5  # in struct tcp_info
 
 
 @pytest.fixture
@@ -175,6 +176,11 @@ def forget(peer):
     peer.close()
 
 
+def knows_its_fin_arrived(peer):
+    """In FIN-WAIT-2: an acknowledgement that is under way no longer meets a computer that forgot."""
+    return peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == LINUX_FIN_WAIT_2
+
+
 def unheard(stack, peer_ip, act):
     """Do `act()`; what is sent meanwhile does not reach the peer."""
     stack.peer_dead(peer_ip, 1)
@@ -192,6 +198,7 @@ def test_it_is_served_whatever_became_of_its_last_connection(stack, wire, listen
     if state in (close_wait, last_ack):
         peer.shutdown(socket.SHUT_WR)
         stack.until(handle, CLOSED)
+        stack.expect(lambda: knows_its_fin_arrived(peer))
     if state in (fin_wait_1, last_ack):
         unheard(stack, peer_ip, lambda: (forget(peer), stack.close(handle)))
     elif state == fin_wait_2:
