@@ -182,9 +182,9 @@ interrupt: $(BUILD)/venv/ready rig-packages ## interrupt transfers of 200 KB any
 transfer: $(BUILD)/venv/ready rig-packages ## send both ways over a bad wire (MIB, SEED)
 	@$(ENDURANCE) transfer --mib $(MIB) --seed $(SEED)
 
-# Over this computer's own sockets; it needs no root.
-soak: $(SIM_SOCKETS) $(BUILD)/venv/ready ## see whether SIM misses a time-out of the controller's (TRANSACTIONS, SEED, ROLE, CONTROLLER)
-	@$(ENDURANCE) soak --transactions $(TRANSACTIONS) --seed $(SEED) --role $(ROLE) $(JOINED)
+# Over this computer's own sockets they need no root.
+soak: $(SIM) $(BUILD)/venv/ready stack-packages ## see whether SIM misses a time-out of the controller's (TRANSACTIONS, SEED, ROLE, CONTROLLER, STACK)
+	@$(ENDURANCE) soak --transactions $(TRANSACTIONS) --seed $(SEED) --role $(ROLE) --stack $(STACK) $(JOINED)
 
 pauses: $(SIM_SOCKETS) $(BUILD)/venv/ready ## stop SIM for longer than a controller waits, again and again (PAUSES, SEED, ROLE, CONTROLLER)
 	@$(ENDURANCE) pauses --pauses $(PAUSES) --seed $(SEED) --role $(ROLE) $(JOINED)

@@ -489,7 +489,7 @@ class PlainNet(SocketsNet):
         return socket_calls.SocketCalls()
 
 
-LWIP_LOCKING = {"lwip": "1", "lwip-unlocked": "0"}  # lwIP's core lock: as the chips have it, without
+LWIP_LOCKING = {"lwip": "1", "lwip-unlocked": "0"}  # core locking: on, as on the chips, and off
 
 
 def open_net(kind, monkeypatch):

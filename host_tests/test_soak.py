@@ -39,6 +39,13 @@ def test_no_time_out_is_missed_with_traffic_repl_and_scans(role, controller):
     assert len(report["connections"]) > 3
 
 
+@pytest.mark.behaviour("L3", stack="lwip")
+def test_no_time_out_is_missed_over_lwip():
+    report = soak.run(TRANSACTIONS, 1, "module-clocked", PATIENCE, stack="lwip")
+    assert (report["failures"], report["missed"]) == ([], 0)
+    assert len(report["connections"]) > 3
+
+
 @pytest.mark.behaviour("L3", stack="sockets")
 def test_a_module_that_stalls_is_found(monkeypatch):
     stall = Stall()

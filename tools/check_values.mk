@@ -9,7 +9,7 @@ check_port = $(if $(call is_port,$($1)),,$(error $1 is a port from 1 to 65535, n
 ROLES := module-clocked controller-clocked
 STACKS := sockets lwip
 
-ifneq ($(filter build run sim,$(MAKECMDGOALS)),)
+ifneq ($(filter build run sim soak,$(MAKECMDGOALS)),)
 ifneq ($(words $(STACK)) $(filter $(STACK),$(STACKS)),1 $(STACK))
 $(error STACK is sockets or lwip, not '$(STACK)')
 endif
@@ -58,7 +58,7 @@ $(error there is no test $(TEST): for instance make capture TEST=host_tests/test
 endif
 endif
 # Tests make network namespaces.
-ifneq ($(filter test behaviours churn interrupt transfer capture bench,$(MAKECMDGOALS)),)
+ifneq ($(filter test behaviours churn interrupt transfer capture bench $(if $(filter lwip,$(STACK)),soak),$(MAKECMDGOALS)),)
 ifneq ($(shell id -u),0)
 $(error the tests of the lwIP stack make network namespaces: run sudo make $(firstword $(MAKECMDGOALS)))
 endif

@@ -120,6 +120,7 @@ RUNS = {
             "role": tuple(ROLES),
             "patience": 1,
             "controller": ("strict", "rrf"),
+            "stack": ("sockets", "lwip"),
         },
         "transactions with SIM against the controller's time-outs, times a patience",
     ),

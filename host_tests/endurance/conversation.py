@@ -31,7 +31,7 @@ class Endings:
 class Conversation:
     """Both ends of it. The peer's socket never waits; `step()` does what can be done at once."""
 
-    def __init__(self, port, draw, endings):
+    def __init__(self, module, draw, endings):
         self._draw = draw
         self._endings = endings
         self._way = draw.choices(list(WAYS), WAYS.values())[0]
@@ -39,7 +39,7 @@ class Conversation:
         self._up_seed, self._down_seed = draw.randrange(65536), draw.randrange(65536)
         self._sent = self._heard = 0  # of up: by the peer, at the controller
         self._written = self._received = 0  # of down: by the controller, at the peer
-        self._sock = socket.create_connection(("127.0.0.1", port))
+        self._sock = socket.create_connection(module)
         self._sock.setblocking(False)
         self.port = self._sock.getsockname()[1]
         self.accepted = False  # the controller has seen it; it sets this

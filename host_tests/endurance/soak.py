@@ -1,6 +1,6 @@
 """A long run against the controller's time-outs (behaviour L3).
 
-SIM with the sockets stack, over the virtual bus. A strict controller has traffic on all eight
+SIM with either stack, over the virtual bus. A strict controller has traffic on all eight
 sockets and does a controller's other work now and then, a REPL beside the serving module allocates
 and prints, scans go on. Controller and peers are one thread: nothing of theirs happens within a
 transaction, so what is measured is the module, the bus, and what the computer takes from either.
@@ -10,13 +10,15 @@ Nothing of it is forgiven.
 import contextlib
 import os
 import random
+import socket
 import tempfile
 import time
 from pathlib import Path
 
+from own_network import WITH_TAP, own_network
 from raw_controller import RawController, listen_or_connect
 from rrf_controller import RrfController
-from sim_process import Sim
+from sim_process import BINARY, LWIP_BINARY, Sim
 from slots import free_port
 
 from endurance.console import EXPRESSIONS, Console
@@ -110,7 +112,7 @@ class Soak:
         self._transactions = transactions
         self._draw = random.Random(seed)
         self._advance = advance
-        self._port = 0
+        self._module = ("", 0)  # its address and port
         self._slots = [None] * SLOTS  # the conversation that the controller knows there
         self._by_port = {}  # the peer's port -> conversation
         self._peers = []
@@ -149,8 +151,9 @@ class Soak:
         self._until(lambda: self.ask(wire.NETWORK_GET_STATUS)[1][0], "WiFi to connect")
 
     def _listen(self):
-        self._port = free_port()
-        self.ask(wire.NETWORK_LISTEN, data=listen_or_connect(self._port))
+        address = socket.inet_ntoa(self.ask(wire.NETWORK_GET_STATUS)[1][:4])
+        self._module = (address, free_port())
+        self.ask(wire.NETWORK_LISTEN, data=listen_or_connect(self._module[1]))
         if self._fetch_error():
             raise Broken(f"the module does not listen: {self.errors}")
 
@@ -180,7 +183,7 @@ class Soak:
     def _keep_peers(self):
         """A step of one of them, so that transactions are not far between."""
         if len(self._peers) < PEERS:
-            peer = Conversation(self._port, self._draw, self.endings)
+            peer = Conversation(self._module, self._draw, self.endings)
             self._peers.append(peer)
             self._by_port[peer.port] = peer
         self._draw.choice(self._peers).step()
@@ -331,27 +334,34 @@ def run(
     advance=lambda done: None,
     expressions=EXPRESSIONS,
     controller="strict",
+    stack="sockets",
 ):
     """The whole run; a dictionary with what happened and, in `failures`, what should not have.
 
-    `patience` multiplies the controller's limits, `expressions` are what the REPL is told.
+    `patience` multiplies the controller's limits, `expressions` are what the REPL is told. `stack`
+    is SIM's: sockets, or lwip, which needs root.
     """
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        console = stack.enter_context(contextlib.closing(Console(expressions)))
-        sim = start(role, folder, console, TIMED[controller](patience, console))
-        stack.callback(sim.end)
+    with contextlib.ExitStack() as ends:
+        folder = Path(ends.enter_context(tempfile.TemporaryDirectory()))
+        console = ends.enter_context(contextlib.closing(Console(expressions)))
+        if stack == "lwip":
+            ends.enter_context(own_network())
+        sim = start(stack, role, folder, console, TIMED[controller](patience, console))
+        ends.callback(sim.end)
         soak = Soak(sim, console, transactions, seed, advance)
-        stack.callback(soak.close)
+        ends.callback(soak.close)
         broken = attempt(sim, soak)
         return report_of(sim, soak, console, role, seed, broken)
 
 
-def start(role, folder, console, controller):
+def start(stack, role, folder, console, controller):
     """SIM with a REPL; a Ctrl-C in our terminal is ours alone."""
+    binary, before = {"sockets": (BINARY, ()), "lwip": (LWIP_BINARY, WITH_TAP)}[stack]
     return Sim(
         *(role, folder, "--repl"),
         controller=controller,
+        binary=binary,
+        before=before,
         script=("-i", "-m", "sim"),
         stdin=console.slave,
         stdout=console.slave,

@@ -29,6 +29,7 @@ OPTION = {
     "LWIP_IRAM_OPTIMIZATION": "",
 }
 
+
 def chips():
     """{option of lwIP: value} of sdkconfig.chip; a name that OPTION lacks is a KeyError."""
     lines = [line for line in SDKCONFIG.read_text().splitlines() if line.startswith("CONFIG_LWIP_")]

@@ -177,7 +177,7 @@ def forget(peer):
 
 
 def knows_its_fin_arrived(peer):
-    """In FIN-WAIT-2: an acknowledgement that is under way no longer meets a computer that forgot."""
+    """In FIN-WAIT-2. An acknowledgement that came later would be answered with a reset."""
     return peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == LINUX_FIN_WAIT_2
 
 
