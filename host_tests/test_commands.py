@@ -6,6 +6,7 @@ from raw_controller import listen_or_connect, request
 from slots import wait_until
 
 from spinet import report, wire
+from spinet.commands import COMMANDS, Commands
 from spinet.networks import Networks
 from spinet.port import ticks_add
 from spinet.station import SOONEST_MS
@@ -13,6 +14,7 @@ from spinet.station import SOONEST_MS
 pytestmark = pytest.mark.behaviour("L1", "L4")
 
 LOCALHOST = 0x0100007F
+COLUMNS = ("name", "least", "most", "answer", "complete", "deferred")  # of COMMANDS
 SECRET = b"plant3d-s3cret"
 
 
@@ -37,11 +39,17 @@ def state_of(bench, slot=0):
 # --- the table
 
 
-def test_table_is_that_of_the_protocol(bench):
-    numbers = {row.number: row.name for row in bench.commands.rows()}
+def test_table_is_that_of_the_protocol():
+    numbers = {number: row[0] for number, row in enumerate(COMMANDS) if row}
     assert sorted(numbers) == [n for n in range(31) if n != 8]
     assert numbers[5] == "connWrite"
     assert numbers[26] == "networkAddEnterpriseSsid"
+
+
+def test_every_handler_is_there():
+    for row in filter(None, COMMANDS):
+        for name in filter(None, row[3:]):
+            assert callable(getattr(Commands, name))
 
 
 @pytest.mark.parametrize(
@@ -685,21 +693,18 @@ def no_memory(*_):
     ],
 )
 def test_what_there_is_no_memory_for_is_told_and_ends_nothing(
-    bench, command, stage, data, response
+    bench, monkeypatch, command, stage, data, response
 ):
-    row = next(row for row in bench.commands.rows() if row.number == command)
-    row_stage = getattr(row, stage)
-    setattr(row, stage, no_memory)
-    assert bench.response(command, data=data) == response
-    assert bench.last_error() == "out of memory"
-    setattr(row, stage, row_stage)
+    with monkeypatch.context() as patch:
+        patch.setattr(Commands, COMMANDS[command][COLUMNS.index(stage)], no_memory)
+        assert bench.response(command, data=data) == response
+        assert bench.last_error() == "out of memory"
     assert bench.response(command, data=data) >= 0
     assert bench.last_error() == ""
 
 
-def test_connection_that_there_is_no_memory_for_leaves_no_slot(bench):
-    row = next(row for row in bench.commands.rows() if row.number == 3)
-    row.complete = no_memory
+def test_connection_that_there_is_no_memory_for_leaves_no_slot(bench, monkeypatch):
+    monkeypatch.setattr(Commands, "_connect", no_memory)
     assert bench.response(3, data=listen_or_connect(80, ip=0x0100007F)) == 0
     assert bench.last_error() == "out of memory"
     bench.manager.reap()
@@ -755,17 +760,23 @@ DEFERRED = [
 
 
 @pytest.mark.parametrize(("command", "data", "flags"), DEFERRED)
-def test_deferred_work_begins_after_cs(bench, command, data, flags):
-    row = bench.commands._rows[command]
+def test_deferred_work_begins_after_cs(bench, monkeypatch, command, data, flags):
+    name = COMMANDS[command][COLUMNS.index("deferred")]
     levels = []
-    work = row.deferred
-    row.deferred = lambda request: (levels.append(bench.rig.cs.value()), work(request))
+    work = getattr(Commands, name)
+
+    def deferred(commands, request):
+        levels.append(bench.rig.cs.value())
+        work(commands, request)
+
+    monkeypatch.setattr(Commands, name, deferred)
     assert bench.response(command, flags=flags, data=data) == 0
     assert levels == [1]
 
 
-def test_no_other_command_is_deferred(bench):
-    deferred = {row.number for row in bench.commands.rows() if row.deferred}
+def test_no_other_command_is_deferred():
+    at = COLUMNS.index("deferred")
+    deferred = {number for number, row in enumerate(COMMANDS) if row and row[at]}
     assert deferred == {command for command, _, _ in DEFERRED}
 
 

@@ -11,6 +11,7 @@ from cases_garbage import FullBench, FullStore
 from heap_scenarios import QuietBoard
 
 from spinet import port, wire
+from spinet.commands import COMMANDS
 
 # Of the thread's stack: its first frames, the flash's file system below ours, MicroPython's margin.
 LEFT = 4096
@@ -33,10 +34,10 @@ FORMS = (
 )
 
 
-def requests(bench):
+def requests():
     """Every command as it is shortest, then those forms; networkFactoryReset and -Stop are last."""
-    rows = [row for row in bench.service.commands.rows() if row.number not in (16, 17)]
-    shortest = [(row.number, 0, row.low or 0) for row in rows]
+    rows = [(number, row) for number, row in enumerate(COMMANDS) if row and number not in (16, 17)]
+    shortest = [(number, 0, row[1]) for number, row in rows]
     return tuple(shortest) + FORMS + ((17, 0, 0), (16, 0, 0))
 
 
@@ -53,7 +54,7 @@ def deepest(role, stack):
     bench = FullBench(role)
     most = (0, None)
     try:
-        for command, flags, length in requests(bench):
+        for command, flags, length in requests():
 
             def ask(command=command, flags=flags, length=length):
                 fill(bench)

@@ -1,10 +1,10 @@
-"""Command number -> handler: what each is answered, and what is done when.
+"""Command number -> handlers: what each is answered, and what is done when.
 
-A row of the table has up to three handlers, all called with the request (a link.Link):
+A row of COMMANDS names up to three methods of Commands, all called with the request (a link.Link):
     answer    the header is here: decide the response; nothing else has happened yet
     complete  response and data phase have crossed the wire (bounded, still under CS)
     deferred  CS is high again: storage, WiFi; what goes wrong becomes the last error
-and the data length it wants: exactly `low`, or `low` to `high`; None does not look at it.
+and says how much data is taken: `least` to `most` bytes.
 What the controller sends is in request.rx at wire.DATA, what it gets goes to request.tx there.
 
 Source for numbers, lengths and codes: docs/link-protocol.md.
@@ -23,6 +23,7 @@ _BAD_PARAMETER = const(-11)
 _SOCKETS = const(8)
 _PEER = const(12)
 _PEER_MOST = const(77)  # with the longest name and its NUL
+_RECORD = const(112)  # a WirelessConfig
 _DATA = const(12)
 _CONN_STATUS_SIZE = const(20)
 _MAX_DATA = const(2048)
@@ -35,18 +36,48 @@ MUCH = const(20480)
 # ...SetTxPower, ...SetClockControl and null
 _TAKES_LITTLE = const(1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 19 | 3 << 22 | 1)
 
-
-class Command:
-    """One row of the table."""
-
-    def __init__(self, number, name, answer, complete=None, deferred=None, low=None, high=None):
-        self.number = number
-        self.name = name
-        self.answer = answer
-        self.complete = complete
-        self.deferred = deferred
-        self.low = low
-        self.high = low if high is None else high
+# By number, with the names of the protocol's own table, so that the two can be compared. All of it
+# is constant, and so stays in flash.
+COMMANDS = (
+    # name, least and most data, answer, complete, deferred
+    ("null", 0, _MAX_DATA, "_empty", None, None),
+    ("connAbort", 0, _MAX_DATA, "_socket_only", "_abort", None),
+    ("connClose", 0, _MAX_DATA, "_socket_only", "_close", None),
+    ("connCreate", _PEER, _PEER_MOST, "_create", "_connect", None),
+    ("connRead", 0, _MAX_DATA, "_read", None, None),
+    ("connWrite", 0, _MAX_DATA, "_write", "_written", None),
+    ("connGetStatus", 0, _MAX_DATA, "_conn_status", None, None),
+    ("networkListen", _PEER, _PEER_MOST, "_may_listen", "_listen", None),
+    None,
+    ("networkGetStatus", 0, _MAX_DATA, "_network_status", None, None),
+    ("networkAddSsid", _RECORD, _RECORD, "_take", None, "_add_ssid"),
+    ("networkDeleteSsid", 32, 32, "_take", None, "_delete_ssid"),
+    ("networkListSsids", 0, _MAX_DATA, "_list_ssids", None, None),
+    ("networkConfigureAccessPoint", _RECORD, _RECORD, "_take", None, "_set_ap"),
+    ("networkStartClient", 0, 33, "_may_start", None, "_start_client"),
+    ("networkStartAccessPoint", 0, _MAX_DATA, "_may_start_ap", None, "_start_ap"),
+    ("networkStop", 0, _MAX_DATA, "_empty", None, "_stop"),
+    ("networkFactoryReset", 0, _MAX_DATA, "_factory_reset", None, None),
+    ("networkSetHostName", 64, 64, "_take", "_set_host_name", None),
+    ("networkGetLastError", 0, _MAX_DATA, "_last_error", None, None),
+    ("diagnostics", 0, _MAX_DATA, "_empty", None, "_diagnostics"),
+    ("networkRetrieveSsidData", 0, _MAX_DATA, "_retrieve_ssids", None, None),
+    ("networkSetTxPower", 0, _MAX_DATA, "_set_tx_power", None, None),
+    ("networkSetClockControl", 0, _MAX_DATA, "_empty", None, "_set_clock"),
+    ("networkStartScan", 0, _MAX_DATA, "_may_scan", None, "_start_scan"),
+    ("networkGetScanResult", 0, _MAX_DATA, "_scan_result", None, None),
+    ("networkAddEnterpriseSsid", 0, _MAX_DATA, "_may_enterprise", None, "_add_enterprise"),
+    ("networkEnableTls", 0, _MAX_DATA, "_enable_tls", None, None),
+    ("networkSetTlsCert", 1, _MAX_DATA, "_take", None, "_set_tls_cert"),
+    ("networkSetTlsKey", 1, _MAX_DATA, "_take", None, "_set_tls_key"),
+    ("networkClearTls", 0, _MAX_DATA, "_empty", None, "_clear_tls"),
+)
+_NAME = const(0)
+_LEAST = const(1)
+_MOST = const(2)
+_ANSWER = const(3)
+_COMPLETE = const(4)
+_DEFERRED = const(5)
 
 
 class Commands:
@@ -73,53 +104,8 @@ class Commands:
         self.unknown = 0  # commands that we do not know
         self.allocated = 0  # the most that was allocated, in bytes, since the service cleared this
         self._status = wire.NetworkStatus()  # kept, as networkGetStatus may come at any rate
-        self._rows = [None] * 32
         if tls:
             tls.on_failure = wlan.fail
-        for row in self._table():
-            self._rows[row.number] = row
-
-    def _table(self):
-        # Number and name as the protocol's own table has them, so that the two can be compared.
-        record = wire.WIRELESS_CONFIG_SIZE
-        return (
-            Command(0, "null", self._empty),
-            Command(1, "connAbort", self._socket_only, self._abort),
-            Command(2, "connClose", self._socket_only, self._close),
-            Command(3, "connCreate", self._create, self._connect, None, _PEER, _PEER_MOST),
-            Command(4, "connRead", self._read),
-            Command(5, "connWrite", self._write, self._written),
-            Command(6, "connGetStatus", self._conn_status),
-            Command(7, "networkListen", self._may_listen, self._listen, None, _PEER, _PEER_MOST),
-            Command(9, "networkGetStatus", self._network_status),
-            Command(10, "networkAddSsid", self._take, None, self._add_ssid, record),
-            Command(11, "networkDeleteSsid", self._take, None, self._delete_ssid, 32),
-            Command(12, "networkListSsids", self._list_ssids),
-            Command(13, "networkConfigureAccessPoint", self._take, None, self._set_ap, record),
-            Command(14, "networkStartClient", self._may_start, None, self._start_client, 0, 33),
-            Command(15, "networkStartAccessPoint", self._may_start_ap, None, self._start_ap),
-            Command(16, "networkStop", self._empty, None, self._stop),
-            Command(17, "networkFactoryReset", self._factory_reset),
-            Command(18, "networkSetHostName", self._take, self._set_host_name, low=64),
-            Command(19, "networkGetLastError", self._last_error),
-            Command(20, "diagnostics", self._empty, None, self._diagnostics),
-            Command(21, "networkRetrieveSsidData", self._retrieve_ssids),
-            Command(22, "networkSetTxPower", self._set_tx_power),
-            Command(23, "networkSetClockControl", self._empty, None, self._set_clock),
-            Command(24, "networkStartScan", self._may_scan, None, self._start_scan),
-            Command(25, "networkGetScanResult", self._scan_result),
-            Command(
-                26, "networkAddEnterpriseSsid", self._may_enterprise, None, self._add_enterprise
-            ),
-            Command(27, "networkEnableTls", self._enable_tls),
-            Command(28, "networkSetTlsCert", self._take, None, self._set_tls_cert, 1, 2048),
-            Command(29, "networkSetTlsKey", self._take, None, self._set_tls_key, 1, 2048),
-            Command(30, "networkClearTls", self._empty, None, self._clear_tls),
-        )
-
-    def rows(self):
-        """The table, for reports and tests."""
-        return [row for row in self._rows if row]
 
     def wifi_state(self):
         """The state byte of the module header."""
@@ -130,13 +116,13 @@ class Commands:
     def answer(self, request):
         """The response to a request whose header is good; sets request.accepted."""
         command = request.command
-        row = self._rows[command] if command < 32 else None
+        row = COMMANDS[command] if command < len(COMMANDS) else None
         if row is None:
             self.unknown += 1
             request.refused = True
             return wire.UNKNOWN_COMMAND
         self.allocated += LITTLE if _TAKES_LITTLE >> command & 1 else MUCH
-        if row.low is not None and not row.low <= request.length <= row.high:
+        if not row[_LEAST] <= request.length <= row[_MOST]:
             response = wire.BAD_DATA_LENGTH
         else:
             response = self._answer(row, request)
@@ -146,7 +132,7 @@ class Commands:
 
     def _answer(self, row, request):
         try:
-            return row.answer(request)
+            return getattr(Commands, row[_ANSWER])(self, request)
         except MemoryError:
             self._out_of_memory()
             request.accepted = 0
@@ -159,10 +145,10 @@ class Commands:
 
     def complete(self, request):
         """Response and data phase have crossed the wire."""
-        complete = self._rows[request.command].complete
-        if complete is not None:
+        complete = COMMANDS[request.command][_COMPLETE]
+        if complete:
             try:
-                complete(request)
+                getattr(Commands, complete)(self, request)
             except MemoryError:
                 self._out_of_memory()
                 if request.command == wire.CONN_CREATE:
@@ -170,15 +156,15 @@ class Commands:
 
     def deferred(self, request):
         """CS is high again."""
-        deferred = self._rows[request.command].deferred
-        if deferred is not None:
+        deferred = COMMANDS[request.command][_DEFERRED]
+        if deferred:
             if request.command != wire.DIAGNOSTICS:  # which tells of it, and leaves none itself
                 self._wlan.forget_error()
             self._do(deferred, request)
 
     def _do(self, deferred, request):
         try:
-            deferred(request)
+            getattr(Commands, deferred)(self, request)
         except OSError as e:
             self._wlan.fail("storage failed, " + port.error_text(e))
         except MemoryError:
@@ -199,7 +185,7 @@ class Commands:
         if request.command == wire.CONN_WRITE:
             self._manager.slots[request.socket].break_off()
         else:
-            self._wlan.fail(self._rows[request.command].name + " was cut short")
+            self._wlan.fail(COMMANDS[request.command][_NAME] + " was cut short")
 
     # --- sockets
 
