@@ -148,8 +148,8 @@ def test_calling_home(ring, capsys):
     board = FakeBoard()
     board.the_port = MasterRig(None).port
     sessions = service_module.Service(board).sessions
+    assert sessions.call(0x0100007F, 1883, b"", 0, 1, 0)
     session = sessions.entries[0]
-    session.port = 1883
     sessions.on_event(session, 3)
     assert events(ring) == [(trace.SESSION, trace.NO_SLOT, 3, 1883)]
     report.trace()

@@ -154,6 +154,6 @@ class Discovery:
     def _port_of(self, protocol):
         """The first port without TLS that is listened on for it, 0 for none."""
         for entry in self._listeners.entries:
-            if entry.port and entry.protocol == protocol and not entry.tls:
+            if entry and entry.protocol == protocol and not entry.tls:
                 return entry.port
         return 0

@@ -16,39 +16,32 @@ _DRAIN = const(32)  # accepts in a row, failed ones included, before others get 
 
 
 class Listener:
-    """One port. `port` is 0 while this entry of the table is unused."""
+    """One port, from _start() to _stop() of the table."""
 
-    def __init__(self, table):
-        self.port = 0
-        self.ip = 0
-        self.protocol = 0
-        self.limit = 0  # connections at the same time
+    def __init__(self, table, ip, port, protocol, limit, tls):
+        self.ip = ip
+        self.port = port
+        self.protocol = protocol
+        self.limit = limit  # connections at the same time
         self.connections = 0  # slots that count for it; counted by those
-        self.tls = False
+        self.tls = tls
         self.shaking = 0  # visitors whose handshake is under way; counted by TlsStack
+        self.waiting = False  # set by an accept event, cleared when the backlog was drained
         self._table = table
         self._handle = 0
-        self.waiting = False  # set by an accept event, cleared when the backlog was drained
 
     def handle(self):
         """The stack's handle, 0 when not listening."""
         return self._handle
 
-    def start(self, ip, port, protocol, limit, handle, tls):
-        """This entry listens from now on, on a handle of the stack's."""
-        self.ip = ip
-        self.port = port
-        self.protocol = protocol
-        self.limit = limit
-        self.tls = tls
-        self.waiting = False
+    def begin(self, handle):
+        """It listens from now on, on this handle of the stack's."""
         self._handle = handle
 
     def end(self):
-        """Forget everything; returns the handle that was in use."""
+        """It listens no more; returns the handle that was in use."""
         handle = self._handle
         self._handle = 0
-        self.port = 0
         self.waiting = False
         return handle
 
@@ -70,7 +63,7 @@ class ListenerTable:
         self._tls = tls
         if tls:
             tls.on_accepted = self._shaken_hands
-        self.entries = [Listener(self) for _ in range(LISTENERS)]
+        self.entries = [None] * LISTENERS  # a Listener each; None: unused
         # Set by accept(), cleared by accept_waiting():
         self.unfinished = False  # some backlog shall be looked at again, at once
         self.crowded = False  # somebody may wait for a slot
@@ -92,34 +85,29 @@ class ListenerTable:
 
     def _covered(self, ip, port, tls):
         for entry in self.entries:
-            if entry.port == port and entry.ip in (0, ip) and entry.tls == tls:
+            if entry and entry.port == port and entry.ip in (0, ip) and entry.tls == tls:
                 return True
         return False
 
     def _start(self, ip, port, protocol, limit, tls):
-        entry = self._unused()
-        if entry is None:
+        if None not in self.entries:
             return False
+        entry = Listener(self, ip, port, protocol, min(limit, SOCKETS), tls)
         handle = self._manager.stack.listen(ip, port, BACKLOG)
         if handle < 0:
             return False
-        entry.start(ip, port, protocol, min(limit, SOCKETS), handle, tls)
+        entry.begin(handle)
+        self.entries[self.entries.index(None)] = entry
         self._manager.attach(handle, entry)
         trace.note(trace.LISTEN, trace.NO_SLOT, port, protocol)
         self._changed()
         return True
 
-    def _unused(self):
-        for entry in self.entries:
-            if entry.port == 0:
-                return entry
-        return None
-
     def stop(self, port):
         """Stop listening on this port; connections live on. True if there was one."""
         stopped = False
         for entry in self.entries:
-            if port and entry.port == port:
+            if entry and entry.port == port:
                 self._stop(entry)
                 stopped = True
         return stopped
@@ -127,7 +115,7 @@ class ListenerTable:
     def stop_all(self):
         """Stop listening on every port; connections live on."""
         for entry in self.entries:
-            if entry.port:
+            if entry:
                 self._stop(entry)
 
     def _stop(self, entry):
@@ -135,6 +123,7 @@ class ListenerTable:
             self._tls.give_up(entry)
         trace.note(trace.UNLISTEN, trace.NO_SLOT, entry.port, entry.protocol)
         handle = entry.end()
+        self.entries[self.entries.index(entry)] = None
         self._manager.detach(handle)
         self._manager.disown(entry)
         self._manager.stack.close(handle)
@@ -143,7 +132,7 @@ class ListenerTable:
     def stop_tls(self):
         """Stop listening wherever TLS is; connections live on."""
         for entry in self.entries:
-            if entry.port and entry.tls:
+            if entry and entry.tls:
                 self._stop(entry)
 
     def _changed(self):
@@ -202,5 +191,5 @@ class ListenerTable:
         """Slots were freed, or a turn was too short: take what waited."""
         self.unfinished = self.crowded = False
         for entry in self.entries:
-            if entry.waiting:
+            if entry and entry.waiting:
                 self.accept(entry)

@@ -70,7 +70,7 @@ def _print_slots(service):
 
 def _print_listeners(service):
     for entry in service.listeners.entries:
-        if entry.port:
+        if entry:
             used = entry.connections
             waiting = ", more are waiting" if entry.waiting else ""
             print(
@@ -81,7 +81,7 @@ def _print_listeners(service):
 
 def _print_sessions(service):
     for entry in service.sessions.entries:
-        if entry.port:
+        if entry:
             used = entry.connections
             state = STATE_NAMES[entry.state]
             events = ["%s %d" % event for event in zip(EVENT_NAMES, entry.counts)]

@@ -33,35 +33,35 @@ GIVEN_UP = const(3)  # no more attempts
 EVENT_NAMES = ("reconnecting", "reconnect failed", "reconnected", "no more attempts")
 
 # What a session does
-_UNUSED = const(0)
+_OVER = const(0)
 _WAITING = const(1)  # until _due, and for a slot
 _LOOKING_UP = const(2)
 _DIALLING = const(3)
 _FULL = const(4)  # as many connections as were wanted; _due: when the last one is steady
 
-STATE_NAMES = ("unused", "waiting", "looking up", "dialling", "connected")
+STATE_NAMES = ("over", "waiting", "looking up", "dialling", "connected")
 
 
 class Session:
     """One peer. To ConnectionManager it is a listener: port, protocol, and what slots belong to."""
 
-    def __init__(self, table):
-        self.port = 0  # that is dialled, and the local port that the controller sees; 0: unused
-        self.ip = 0
-        self.name = b""  # of the peer, b"" when the controller gave its address
-        self.protocol = 0
-        self.limit = 0  # connections at the same time
+    def __init__(self, table, ip, port, name, protocol, limit, attempts):
+        self.ip = ip
+        self.port = port  # that is dialled, and the local port that the controller sees
+        self.name = name  # of the peer, b"" when the controller gave its address
+        self.protocol = protocol
+        self.limit = limit  # connections at the same time
         self.connections = 0  # slots that count for it; counted by those
-        self.attempts = 0  # that may fail in a row, 0: any number
-        self.state = _UNUSED
+        self.attempts = attempts  # that may fail in a row, 0: any number
+        self.state = _WAITING
         self.counts = [0, 0, 0, 0]  # of each event
         self.failures = 0  # in a row
         self.generation = 0  # counts attempts: the look-up of an older one is not for this one
         self._table = table
         self._handle = 0  # of the attempt under way
         self._streak = 0  # attempts since a connection was steady
-        self._due = 0  # see the states; of an attempt its time-out
-        self._timed = False  # _due means something
+        self._due = table.manager.now  # see the states; of an attempt its time-out
+        self._timed = True  # _due means something
 
     def handle(self):
         """The stack's handle of the attempt under way, 0 without one."""
@@ -75,27 +75,12 @@ class Session:
         """True when this is the peer it calls."""
         return self.name == name and (bool(name) or self.ip == ip)
 
-    def start(self, ip, port, name, protocol, limit, attempts, now):
-        """This entry calls that peer from now on; the first attempt starts with the next step."""
-        self.ip = ip
-        self.port = port
-        self.name = name
-        self.protocol = protocol
-        self.limit = limit
-        self.attempts = attempts
-        self.counts = [0, 0, 0, 0]
-        self.failures = 0
-        self._streak = 0
-        self._wait(now, 0)
-
     def end(self):
         """Call no more; connections that stand live on."""
         self._drop_attempt()
-        self._table.manager.disown(self)
-        self.port = 0
-        self.state = _UNUSED
+        self.state = _OVER
         self._timed = False
-        self._table.active -= 1
+        self._table.ended(self)
 
     def _drop_attempt(self):
         """No more of the attempt under way: its handle, its look-up, its promised slot."""
@@ -235,7 +220,7 @@ class SessionTable:
         self.names = names
         self.fail = fail
         self.on_event = None  # called as (session, event); set by whoever keeps a trace
-        self.entries = [Session(self) for _ in range(SESSIONS)]
+        self.entries = [None] * SESSIONS  # a Session each; None: unused
         self.active = 0  # sessions; step() has nothing to do while it is 0
         self._freed = 0  # as the manager counts, when we last looked
 
@@ -250,30 +235,36 @@ class SessionTable:
         present = self._on_port(port)
         if present:
             return present.is_for(ip, name)
-        entry = self._on_port(0)
-        if port == 0 or entry is None or not (ip or name):
+        if port == 0 or None not in self.entries or not (ip or name):
             return False
         limit = min(limit, wire.SOCKETS)
-        entry.start(ip, port, name, protocol, limit, attempts, self.manager.now)
+        entry = Session(self, ip, port, name, protocol, limit, attempts)
+        self.entries[self.entries.index(None)] = entry
         self.active += 1
         return True
 
+    def ended(self, entry):
+        """It calls no more; connections that stand live on."""
+        self.manager.disown(entry)
+        self.entries[self.entries.index(entry)] = None
+        self.active -= 1
+
     def _on_port(self, port):
         for entry in self.entries:
-            if entry.port == port:
+            if entry and entry.port == port:
                 return entry
         return None
 
     def stop(self, port):
         """Stop calling on this port, if there is a session on it."""
         for entry in self.entries:
-            if port and entry.port == port:
+            if entry and entry.port == port:
                 entry.end()
 
     def stop_all(self):
         """Stop calling on every port."""
         for entry in self.entries:
-            if entry.port:
+            if entry:
                 entry.end()
 
     def step(self, now):
@@ -281,7 +272,7 @@ class SessionTable:
         freed = self.manager.freed != self._freed
         self._freed = self.manager.freed
         for entry in self.entries:
-            if entry.port:
+            if entry:
                 if freed:
                     entry.on_slots_freed(now)
                 entry.step(now)
@@ -292,7 +283,7 @@ class SessionTable:
             return 0  # a slot that was promised is somebody else's to have
         soonest = -1
         for entry in self.entries:
-            due = entry.due_ms(now) if entry.port else -1
+            due = entry.due_ms(now) if entry else -1
             if due >= 0 and (soonest < 0 or due < soonest):
                 soonest = due
         return soonest
