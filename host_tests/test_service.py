@@ -69,7 +69,7 @@ def sleep_ms(service, clock):
     """How long the next pass would sleep if nothing happened."""
     service._look_ahead(clock.now)
     service._plan(clock.now)
-    return ticks_diff(service._loop[hot.DUE], clock.now)
+    return ticks_diff(service._loop[hot._DUE], clock.now)
 
 
 def ask(service, command, *args, **fields):

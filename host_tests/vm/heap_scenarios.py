@@ -6,9 +6,10 @@ allocating too. Anything that asks for memory raises MemoryError, and the trace 
 """
 
 import micropython
+from micropython import const
 from radio import SimRadio
 
-from spinet import VERSION, hot, port, wire
+from spinet import VERSION, port, wire
 from spinet.discovery import Silent
 from spinet.networks import Network
 from spinet.port import ticks_diff, ticks_ms
@@ -21,6 +22,9 @@ RECEIVED = 16384  # what a bench remembers of what its peer received
 PATIENCE_MS = 60000  # of a wait for the peer or for lwIP's thread
 LOOPBACK = 0x0100007F
 NOBODYS_PORT = 9
+# Words and phases, as hot.py has them
+_PHASE = const(1)
+_PAYLOAD = const(2)
 UNNAMED = Network(bytes(112))
 EVEN = bytearray(2048)
 for i in range(2048):
@@ -213,7 +217,7 @@ class Bench:
             self.passes(1)
             self.spi.clock()
             self.passes(1)
-            if self.spi._armed and self.service.port._signals[hot.PHASE] == hot.PAYLOAD:
+            if self.spi._armed and self.service.port._signals[_PHASE] == _PAYLOAD:
                 self.spi.clock()
                 self.passes(1)
             self.board.cs.drive(1)

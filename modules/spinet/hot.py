@@ -17,77 +17,77 @@ import micropython
 from micropython import const
 
 # Words of `rows`. Of slot i:
-HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
-MAY = const(8)  # + i: MAY_READ, MAY_WRITE, MAY_GATHER
-OWED = const(16)  # + i: accepted and, when last asked, not acknowledged
+_HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
+_MAY = const(8)  # + i: MAY_READ, MAY_WRITE, MAY_GATHER
+_OWED = const(16)  # + i: accepted and, when last asked, not acknowledged
 # of all slots, as bit maps or bytes:
-WRITING = const(24)  # slots that were written to since their acknowledgements were last looked at
-CONNECTED_SLOTS = const(25)
-CLOSED_SLOTS = const(26)
-RSSI = const(27)  # as a byte; set by the service
-DELIVER = const(28)  # stack indexes whose SEEN events nobody has been told of
-TIMED_SLOTS = const(29)  # slots that have a deadline; kept by Connection._publish, and here
-SOONEST = const(30)  # of their deadlines, or earlier; meaningful while there are any
+_WRITING = const(24)  # slots that were written to since their acknowledgements were last looked at
+_CONNECTED_SLOTS = const(25)
+_CLOSED_SLOTS = const(26)
+_RSSI = const(27)  # as a byte; set by the service
+_DELIVER = const(28)  # stack indexes whose SEEN events nobody has been told of
+_TIMED_SLOTS = const(29)  # slots that have a deadline; kept by Connection._publish, and here
+_SOONEST = const(30)  # of their deadlines, or earlier; meaningful while there are any
 # of each index of the stack:
-OWNED = const(32)  # + index: the handle as it was attached, 0 when nobody cares
-INTEREST = const(64)  # + index: events that its owner wants to hear of
-SEEN = const(96)  # + index: events taken from the stack and not yet delivered
-ROWS = const(128)
+_OWNED = const(32)  # + index: the handle as it was attached, 0 when nobody cares
+_INTEREST = const(64)  # + index: events that its owner wants to hear of
+_SEEN = const(96)  # + index: events taken from the stack and not yet delivered
+_ROWS = const(128)
 
-MAY_READ = const(1)  # connected, and the peer has not ended it
-MAY_WRITE = const(2)  # the peer listens, and nothing waits in the ring
-MAY_GATHER = const(4)  # the peer listens
+_MAY_READ = const(1)  # connected, and the peer has not ended it
+_MAY_WRITE = const(2)  # the peer listens, and nothing waits in the ring
+_MAY_GATHER = const(4)  # the peer listens
 
 # Words of `marks`, of each slot: its ring, what was accepted and not yet taken by the stack
-COUNT = const(0)  # bytes held
-START = const(1)  # where the oldest is
-PUSHED = const(2)  # of these bytes: up to here with PSH, the controller asked for it
-URGENT = const(3)  # up to here at once, full segments or not
-FLUSH_AT = const(4)  # when the others become urgent; meaningful while there are others
-MARKS = const(5)
+_COUNT = const(0)  # bytes held
+_START = const(1)  # where the oldest is
+_PUSHED = const(2)  # of these bytes: up to here with PSH, the controller asked for it
+_URGENT = const(3)  # up to here at once, full segments or not
+_FLUSH_AT = const(4)  # when the others become urgent; meaningful while there are others
+_MARKS = const(5)
 
 # Words of `signals`, of a SpiMaster
-EDGE = const(0)  # TRANSFER_READY rose; set by the pin interrupt, cleared as a transaction starts
-LOOKED = const(1)  # when the last transaction ended or the level was last looked at
+_EDGE = const(0)  # TRANSFER_READY rose; set by the pin interrupt, cleared as a transaction starts
+_LOOKED = const(1)  # when the last transaction ended or the level was last looked at
 SIGNALS = const(2)
 
 # and of a SpiSlave, whose EDGE is one in mid-transaction
-PHASE = const(1)  # HEADER and those that follow it
-ARMED = const(2)  # bytes of the phase that is armed; 0: none is
-SINCE = const(3)  # when it was armed, or when the last phase ended
-RELEASED = const(4)  # CS rose within the phase; set by the pin interrupt
-SERVED_HOT = const(5)  # turn() has answered this request, and the Link knows nothing of it
-SIZE = const(6)  # of that: bytes of the data phase
-UNDER_WAY = const(7)  # a further edge of TRANSFER_READY begins anew; set by the pin interrupts
-PHASES = const(8)
+_PHASE = const(1)  # HEADER and those that follow it
+_ARMED = const(2)  # bytes of the phase that is armed; 0: none is
+_SINCE = const(3)  # when it was armed, or when the last phase ended
+_RELEASED = const(4)  # CS rose within the phase; set by the pin interrupt
+_SERVED_HOT = const(5)  # turn() has answered this request, and the Link knows nothing of it
+_SIZE = const(6)  # of that: bytes of the data phase
+_UNDER_WAY = const(7)  # a further edge of TRANSFER_READY begins anew; set by the pin interrupts
+_PHASES = const(8)
 
-HEADER = const(0)  # armed, waiting for a request
-ANSWER = const(1)
-PAYLOAD = const(2)
-ENDING = const(3)  # all phases have passed, CS is still low
+_HEADER = const(0)  # armed, waiting for a request
+_ANSWER = const(1)
+_PAYLOAD = const(2)
+_ENDING = const(3)  # all phases have passed, CS is still low
 
 # Words of `loop`
-NOW = const(0)  # ticks at the start of this pass
-DUE = const(1)  # when Python has to look, whatever happens
-STOP = const(2)  # set by service.stop() from any thread: return at the end of this pass
-STALE = const(3)  # Python has to tidy up at the end of this pass: events were delivered, or a
+_NOW = const(0)  # ticks at the start of this pass
+_DUE = const(1)  # when Python has to look, whatever happens
+_STOP = const(2)  # set by service.stop() from any thread: return at the end of this pass
+_STALE = const(3)  # Python has to tidy up at the end of this pass: events were delivered, or a
 # thread has an answer; set from any thread, cleared before what it stands for is looked at
-PASSES = const(4)  # how many are left
-TAKEN = const(5)  # + TAKEN_ZERO: of a write what the stack took, of a read the error
-LOOP = const(6)
+_PASSES = const(4)  # how many are left
+_TAKEN = const(5)  # + TAKEN_ZERO: of a write what the stack took, of a read the error
+_LOOP = const(6)
 
-TAKEN_ZERO = const(32)  # TAKEN of an error is the error plus this
+_TAKEN_ZERO = const(32)  # TAKEN of an error is the error plus this
 
 # What turn() leaves to Python
-DONE = const(0)  # the passes are over, or STOP
-TIDY = const(1)  # something is due, or was delivered
-EVENTS = const(2)  # deliver, then go on with this pass
-PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
-SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
-WITHDRAWN = const(5)  # an edge whose request is gone
-BROKEN = const(6)  # a connWrite was kept, and the stack, asked to take from it, said what TAKEN has
-FAILED = const(7)  # a connRead, answered with nothing, found the error that TAKEN has
-PORT = const(8)  # the SpiSlave has to look
+_DONE = const(0)  # the passes are over, or STOP
+_TIDY = const(1)  # something is due, or was delivered
+_EVENTS = const(2)  # deliver, then go on with this pass
+_PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
+_SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
+_WITHDRAWN = const(5)  # an edge whose request is gone
+_BROKEN = const(6)  # a connWrite was queued; flushing the queue failed with the error TAKEN
+_FAILED = const(7)  # a connRead, answered with nothing, found the error that TAKEN has
+_PORT = const(8)  # the SpiSlave has to look
 
 # Places in `kit`, which Service.bind() makes
 WAIT = const(0)  # of the stack, as are the next three
@@ -185,42 +185,42 @@ def turn(kit, passes: int, resumed: int) -> int:
     arm = kit[ARM]
     clocked = kit[CLOCKED]
     data_ready = kit[DATA_READY]
-    now = loop[NOW]
+    now = loop[_NOW]
     while True:
         if resumed:
             resumed = 0
         else:
-            if passes == 0 or loop[STOP]:
-                return DONE
+            if passes == 0 or loop[_STOP]:
+                return _DONE
             passes -= 1
-            loop[PASSES] = passes
-            ms = loop[DUE] - now & _MASK
-            if ms >= _HALF or signals[EDGE]:
+            loop[_PASSES] = passes
+            ms = loop[_DUE] - now & _MASK
+            if ms >= _HALF or signals[_EDGE]:
                 ms = 0
-            elif fast == TARGET and signals[PHASE] == ENDING and int(cs()):
+            elif fast == TARGET and signals[_PHASE] == _ENDING and int(cs()):
                 ms = 0  # CS rose within the last wait, and so ends no other
             wait(ms)
             now = int(ticks())
-            loop[NOW] = now
+            loop[_NOW] = now
             todo = int(pending())
             if todo:
                 index = 0
                 found = 0
                 while todo:
                     if todo & 1:
-                        handle = rows[OWNED + index]
+                        handle = rows[_OWNED + index]
                         if handle:
-                            seen = int(events(handle)) & rows[INTEREST + index]
+                            seen = int(events(handle)) & rows[_INTEREST + index]
                             if seen:
-                                rows[SEEN + index] = rows[SEEN + index] | seen
+                                rows[_SEEN + index] = rows[_SEEN + index] | seen
                                 found |= 1 << index
                         else:
                             found |= 1 << index
                     todo >>= 1
                     index += 1
                 if found:
-                    rows[DELIVER] = found
-                    return EVENTS
+                    rows[_DELIVER] = found
+                    return _EVENTS
 
         # Where is the transaction? `asked`: a header is in rx. `over`: all its bytes have passed.
         # `armed`: so many bytes of the next phase are to be armed, from `offset` on.
@@ -231,39 +231,39 @@ def turn(kit, passes: int, resumed: int) -> int:
         size = 0
         amount = 0
         if fast == MASTER:
-            if signals[EDGE]:
-                signals[EDGE] = 0
+            if signals[_EDGE]:
+                signals[_EDGE] = 0
                 if not int(requested()):
-                    return WITHDRAWN
+                    return _WITHDRAWN
                 cs(0)
                 exchange(tx, rx, 0, _FIRST_PHASE)
                 if header[0] == _VERSION:
-                    signals[EDGE] = 0  # an edge during the header belongs to this request
+                    signals[_EDGE] = 0  # an edge during the header belongs to this request
                 asked = 1
         elif fast == TARGET:
-            phase = signals[PHASE]
+            phase = signals[_PHASE]
             passed = int(clocked())
-            if signals[EDGE] or signals[ARMED] == 0:
-                return PORT
-            if phase == ENDING:
+            if signals[_EDGE] or signals[_ARMED] == 0:
+                return _PORT
+            if phase == _ENDING:
                 if int(cs()):
-                    if signals[SERVED_HOT] == 0:
-                        return PORT
-                    signals[SERVED_HOT] = 0
+                    if signals[_SERVED_HOT] == 0:
+                        return _PORT
+                    signals[_SERVED_HOT] = 0
                     header[0] = _INVALID_VERSION
-                    phase = HEADER
+                    phase = _HEADER
                     armed = _FIRST_PHASE
-            elif passed < signals[ARMED]:
-                if passed and signals[RELEASED]:
-                    return PORT
-            elif phase == HEADER:
+            elif passed < signals[_ARMED]:
+                if passed and signals[_RELEASED]:
+                    return _PORT
+            elif phase == _HEADER:
                 asked = 1
-            elif signals[SERVED_HOT] == 0:
-                return PORT
+            elif signals[_SERVED_HOT] == 0:
+                return _PORT
             else:
-                size = signals[SIZE]
-                if phase == ANSWER and size:
-                    phase = PAYLOAD
+                size = signals[_SIZE]
+                if phase == _ANSWER and size:
+                    phase = _PAYLOAD
                     armed = size + 3 & 0xFFC
                     offset = _DATA
                 else:
@@ -287,20 +287,20 @@ def turn(kit, passes: int, resumed: int) -> int:
                         while index < 16:
                             sent[_DATA + index] = record[index]
                             index += 1
-                        handle = rows[HANDLE + socket]
+                        handle = rows[_HANDLE + socket]
                         if handle:
                             amount = int(readable[socket](handle))
                             sent[_DATA + _AMOUNT] = amount
                             sent[_DATA + _AMOUNT + 1] = amount >> 8
-                        sent[_DATA + 3] = rows[RSSI]
-                        sent[_DATA + 16] = rows[CONNECTED_SLOTS]
+                        sent[_DATA + 3] = rows[_RSSI]
+                        sent[_DATA + 16] = rows[_CONNECTED_SLOTS]
                         sent[_DATA + 17] = 0
-                        sent[_DATA + 18] = rows[CLOSED_SLOTS]
+                        sent[_DATA + 18] = rows[_CLOSED_SLOTS]
                         sent[_DATA + 19] = 0
                         size = _STATUS_SIZE
                     elif command == _READ:
-                        if rows[MAY + socket] & MAY_READ:
-                            handle = rows[HANDLE + socket]
+                        if rows[_MAY + socket] & _MAY_READ:
+                            handle = rows[_HANDLE + socket]
                             amount = header[6] | header[7] << 8
                             if amount > _MAX_DATA:
                                 amount = _MAX_DATA
@@ -311,78 +311,78 @@ def turn(kit, passes: int, resumed: int) -> int:
                             else:
                                 size = 0  # and if it was an error, its Connection shall know
                     elif command == _WRITE and length and not flags & _CLOSE_AFTER_WRITE:
-                        may = rows[MAY + socket]
+                        may = rows[_MAY + socket]
                         record = ptr8(records[socket])
-                        if may & MAY_GATHER and length <= record[14] | record[15] << 8:
+                        if may & _MAY_GATHER and length <= record[14] | record[15] << 8:
                             size = length
             if size < 0:
-                return PLAIN if fast == MASTER else PORT
+                return _PLAIN if fast == MASTER else _PORT
             sent_words[_RESPONSE_WORD] = size
             if fast == MASTER:
                 exchange_last(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
                 over = 1
             else:
-                signals[SERVED_HOT] = 1
-                signals[SIZE] = size
-                phase = ANSWER
+                signals[_SERVED_HOT] = 1
+                signals[_SIZE] = size
+                phase = _ANSWER
                 armed = 4
                 offset = _RESPONSE
 
         if armed:
             data_ready(0)
-            signals[PHASE] = phase
-            signals[ARMED] = armed
-            signals[SINCE] = now
-            signals[RELEASED] = 0
-            if phase == HEADER:
-                signals[UNDER_WAY] = 0
+            signals[_PHASE] = phase
+            signals[_ARMED] = armed
+            signals[_SINCE] = now
+            signals[_RELEASED] = 0
+            if phase == _HEADER:
+                signals[_UNDER_WAY] = 0
             arm(tx, rx, offset, armed)
             data_ready(1)
             due = now + _PHASE_TIMEOUT_MS & _MASK
-            if phase != HEADER and (due - loop[DUE] & _MASK) >= _HALF:
-                loop[DUE] = due
+            if phase != _HEADER and (due - loop[_DUE] & _MASK) >= _HALF:
+                loop[_DUE] = due
 
         if over:
             taken = size
             wanted = size
             if command == _WRITE:
-                may = rows[MAY + socket]
-                if fast == TARGET and not may & MAY_GATHER:
-                    return PORT  # it ended while the data was on its way
-                handle = rows[HANDLE + socket]
-                rows[OWED + socket] = rows[OWED + socket] + size
-                rows[WRITING] = rows[WRITING] | 1 << socket
+                may = rows[_MAY + socket]
+                if fast == TARGET and not may & _MAY_GATHER:
+                    return _PORT  # it ended while the data was on its way
+                handle = rows[_HANDLE + socket]
+                rows[_OWED + socket] = rows[_OWED + socket] + size
+                rows[_WRITING] = rows[_WRITING] | 1 << socket
                 # Straight into the stack: full segments, or what is to be pushed.
                 taken = 0
                 wanted = 0
-                if may & MAY_WRITE:
+                if may & _MAY_WRITE:
                     wanted = size if flags & _PUSH else size - size % _SEGMENT
                     if wanted:
                         more = 0 if flags & _PUSH else 1
                         taken = int(write[socket](handle, rx, _DATA, wanted, more))
             if fast == MASTER:
                 cs(1)
-                signals[LOOKED] = int(ticks())  # its end; `now` is when it began
+                signals[_LOOKED] = int(ticks())  # its end; `now` is when it began
             else:
                 data_ready(0)
-                signals[PHASE] = ENDING
-                signals[SINCE] = now
+                signals[_PHASE] = _ENDING
+                signals[_SINCE] = now
             count[0] = count[0] + 1 & _MASK
             if taken != wanted:
-                loop[TAKEN] = taken + TAKEN_ZERO
-                return SHORT
+                loop[_TAKEN] = taken + _TAKEN_ZERO
+                return _SHORT
             if taken < size:
                 # The rest into the ring, and from there what may leave.
                 mark = ptr32(marks[socket])
-                held = mark[COUNT]
-                start = mark[START]
-                pushed = mark[PUSHED]
-                urgent = mark[URGENT]
+                held = mark[_COUNT]
+                start = mark[_START]
+                pushed = mark[_PUSHED]
+                urgent = mark[_URGENT]
                 if held <= urgent:  # the first of what gathers now
                     due = now + _FLUSH_MS & _MASK
-                    mark[FLUSH_AT] = due
-                    if rows[TIMED_SLOTS] == 0 or (due - rows[SOONEST] & _MASK) >= _HALF:
-                        rows[SOONEST] = due
+                    mark[_FLUSH_AT] = due
+                    if rows[_TIMED_SLOTS] == 0 or (due - rows[_SOONEST] & _MASK) >= _HALF:
+                        rows[_SOONEST] = due
                 size -= taken
                 index = start + held & _RING_SIZE - 1
                 run = _RING_SIZE - index
@@ -416,16 +416,16 @@ def turn(kit, passes: int, resumed: int) -> int:
                         urgent = urgent - taken if urgent > taken else 0
                     if taken < run:
                         break
-                mark[COUNT] = held
-                mark[START] = start
-                mark[PUSHED] = pushed
-                mark[URGENT] = urgent
+                mark[_COUNT] = held
+                mark[_START] = start
+                mark[_PUSHED] = pushed
+                mark[_URGENT] = urgent
                 if taken < 0 and taken != _WOULDBLOCK:
-                    loop[TAKEN] = taken + TAKEN_ZERO
-                    return BROKEN
+                    loop[_TAKEN] = taken + _TAKEN_ZERO
+                    return _BROKEN
                 # As Connection._publish() has it.
-                may &= MAY_READ | MAY_GATHER
-                rows[MAY + socket] = may if held else may | MAY_WRITE
+                may &= _MAY_READ | _MAY_GATHER
+                rows[_MAY + socket] = may if held else may | _MAY_WRITE
                 run = _RING_SIZE - held
                 if run > _MAX_DATA:
                     run = _MAX_DATA
@@ -434,17 +434,17 @@ def turn(kit, passes: int, resumed: int) -> int:
                 record[15] = run >> 8
                 index = 1 << socket
                 if held > urgent:
-                    rows[TIMED_SLOTS] = rows[TIMED_SLOTS] | index
+                    rows[_TIMED_SLOTS] = rows[_TIMED_SLOTS] | index
                 else:
-                    rows[TIMED_SLOTS] = rows[TIMED_SLOTS] & (0xFF ^ index)
-                index = INTEREST + (handle & 31)
+                    rows[_TIMED_SLOTS] = rows[_TIMED_SLOTS] & (0xFF ^ index)
+                index = _INTEREST + (handle & 31)
                 rows[index] = _ALWAYS | _ROOM if urgent or held >= _SEGMENT else _ALWAYS
-                if rows[TIMED_SLOTS] and (rows[SOONEST] - loop[DUE] & _MASK) >= _HALF:
-                    loop[DUE] = rows[SOONEST]
+                if rows[_TIMED_SLOTS] and (rows[_SOONEST] - loop[_DUE] & _MASK) >= _HALF:
+                    loop[_DUE] = rows[_SOONEST]
 
         if amount < 0 and amount != _WOULDBLOCK:
-            loop[TAKEN] = amount + TAKEN_ZERO
-            return FAILED
+            loop[_TAKEN] = amount + _TAKEN_ZERO
+            return _FAILED
 
-        if fast == 0 or loop[STALE] or (now - loop[DUE] & _MASK) < _HALF:
-            return TIDY
+        if fast == 0 or loop[_STALE] or (now - loop[_DUE] & _MASK) < _HALF:
+            return _TIDY
