@@ -5,7 +5,7 @@ from fake_board import ANY_NAMES, ON_AIR, PSK, Bench
 from raw_controller import listen_or_connect, request
 from slots import wait_until
 
-from spinet import report, wire
+from spinet import commands, report, wire
 from spinet.commands import COMMANDS, Commands
 from spinet.networks import Networks
 from spinet.port import ticks_add
@@ -47,6 +47,7 @@ def test_table_is_that_of_the_protocol():
 
 
 def test_every_handler_is_there():
+    assert len(COMMANDS) == commands._COUNT
     for row in filter(None, COMMANDS):
         for name in filter(None, row[3:]):
             assert callable(getattr(Commands, name))

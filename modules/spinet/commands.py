@@ -19,6 +19,7 @@ from spinet.networks import EnterpriseEntry, Network, is_access_point
 from spinet.tls_keys import TlsKeys
 
 _CONN_READ = const(4)
+_EMPTY = const(0)
 _BAD_PARAMETER = const(-11)
 _SOCKETS = const(8)
 _PEER = const(12)
@@ -72,6 +73,7 @@ COMMANDS = (
     ("networkSetTlsKey", 1, _MAX_DATA, "_take", None, "_set_tls_key"),
     ("networkClearTls", 0, _MAX_DATA, "_empty", None, "_clear_tls"),
 )
+_COUNT = const(31)
 _NAME = const(0)
 _LEAST = const(1)
 _MOST = const(2)
@@ -116,13 +118,14 @@ class Commands:
     def answer(self, request):
         """The response to a request whose header is good; sets request.accepted."""
         command = request.command
-        row = COMMANDS[command] if command < len(COMMANDS) else None
+        row = COMMANDS[command] if command < _COUNT else None
         if row is None:
             self.unknown += 1
             request.refused = True
             return wire.UNKNOWN_COMMAND
         self.allocated += LITTLE if _TAKES_LITTLE >> command & 1 else MUCH
-        if not row[_LEAST] <= request.length <= row[_MOST]:
+        length = request.length
+        if length < row[_LEAST] or length > row[_MOST]:
             response = wire.BAD_DATA_LENGTH
         else:
             response = self._answer(row, request)
@@ -190,10 +193,10 @@ class Commands:
     # --- sockets
 
     def _empty(self, _request):
-        return wire.EMPTY
+        return _EMPTY
 
     def _socket_only(self, request):
-        return wire.EMPTY if request.socket < _SOCKETS else _BAD_PARAMETER
+        return _EMPTY if request.socket < _SOCKETS else _BAD_PARAMETER
 
     def _abort(self, request):
         self._manager.slots[request.socket].abort()
@@ -330,7 +333,7 @@ class Commands:
     def _take(self, request):
         """Accept the whole data phase."""
         request.accepted = request.length
-        return wire.EMPTY
+        return _EMPTY
 
     # --- status
 
@@ -375,7 +378,7 @@ class Commands:
         if request.flags > wire.MAX_TX_POWER:
             return _BAD_PARAMETER
         self._wlan.radio.power(request.flags)
-        return wire.EMPTY
+        return _EMPTY
 
     def _set_clock(self, request):
         if self.set_clock:
@@ -452,7 +455,7 @@ class Commands:
         self._enterprise.cancel()
         self._erase(self._clear_tls, request)
         self._erase(self._erase_networks, request)
-        return wire.EMPTY
+        return _EMPTY
 
     def _erase(self, erase, request):
         try:
@@ -469,12 +472,12 @@ class Commands:
         if step > wire.ENTERPRISE_CANCEL:
             return _BAD_PARAMETER
         if step == wire.ENTERPRISE_CANCEL:
-            return wire.EMPTY
+            return _EMPTY
         if (step == wire.ENTERPRISE_SSID) == enterprise.pending():
             return wire.WRONG_STATE if enterprise.pending() else self._refusal(request)
         if step == wire.ENTERPRISE_SSID and request.length != wire.WIRELESS_CONFIG_SIZE:
             return wire.BAD_DATA_LENGTH
-        return self._take(request) if step != wire.ENTERPRISE_COMMIT else wire.EMPTY
+        return self._take(request) if step != wire.ENTERPRISE_COMMIT else _EMPTY
 
     def _refusal(self, request):
         """Why the SSID step came to nothing: the next step is told, once."""
@@ -513,7 +516,7 @@ class Commands:
         return self._take(request) if self._wlan.may_start() else wire.WRONG_STATE
 
     def _may_start_ap(self, _request):
-        return wire.EMPTY if self._wlan.may_start() else wire.WRONG_STATE
+        return _EMPTY if self._wlan.may_start() else wire.WRONG_STATE
 
     def _start_client(self, request):
         ssid = wire.get_text(request.rx, _DATA, request.length)
@@ -533,7 +536,7 @@ class Commands:
     def _may_scan(self, _request):
         if not self._wlan.may_scan():
             return wire.WRONG_STATE
-        return wire.SCAN_IN_PROGRESS if self._wlan.scanning() else wire.EMPTY
+        return wire.SCAN_IN_PROGRESS if self._wlan.scanning() else _EMPTY
 
     def _start_scan(self, _request):
         self._wlan.scan(self._manager.now)
@@ -558,7 +561,7 @@ class Commands:
     def _enable_tls(self, _request):
         wrong = self._keys.enable()
         self._tell(wrong)
-        return wire.NO_TLS_CERT if wrong else wire.EMPTY
+        return wire.NO_TLS_CERT if wrong else _EMPTY
 
     def _tell(self, wrong):
         if wrong:
