@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 STALLED_CLOSE = 20.0
 STALLED_HALF_OPEN = 3.0
 """Seconds without one accepted byte after which data is given up: when we close, and when
-the peer ended its direction. A peer that was reset looks like one that ended and pauses."""
+the peer ended its direction. A peer that was reset looks like one that ended and pauses.
+Otherwise `set_stall_limit` decides."""
 
 RETRY_WAIT = 0.02
 """Seconds after a transaction that the module never started."""
@@ -116,6 +117,7 @@ class SocketTransport(_FlowControlMixin):
         self._peer_ended = False
         self._eof_told = False
         self._progress_at = self._loop.time()
+        self._stall_limit = float("inf")
         if status:
             self._describe(status)
         self._status_request = Request(
@@ -364,10 +366,14 @@ class SocketTransport(_FlowControlMixin):
     def _give_up_when_stalled(self):
         if not self._out:
             return
-        stalled = self._loop.time() - self._progress_at
-        closing = self._life is Life.CLOSING and stalled > STALLED_CLOSE
-        if closing or (self._peer_ended and stalled > STALLED_HALF_OPEN):
+        if self._loop.time() - self._progress_at > self._patience():
             self._break(ConnectionResetError("the peer takes no more data"))
+
+    def _patience(self):
+        """Give the seconds for which a peer may take nothing of what there is."""
+        if self._peer_ended:
+            return STALLED_HALF_OPEN
+        return STALLED_CLOSE if self._life is Life.CLOSING else self._stall_limit
 
     # -- turns: what went wrong -------------------------------------------------------
 
@@ -537,6 +543,10 @@ class SocketTransport(_FlowControlMixin):
     def get_write_buffer_size(self):
         """Give the bytes the module has not accepted yet."""
         return len(self._out)
+
+    def set_stall_limit(self, seconds):
+        """Give up a peer that takes no byte of what is buffered for so long; at first, never."""
+        self._stall_limit = seconds
 
     def _report(self, message, error):
         self._loop.call_exception_handler(

@@ -13,6 +13,7 @@ from fake_sim import Network
 from own_port import own_port
 from rig import PATIENCE, eventually, rigged
 
+from spinet_controller.codes import Command
 from spinet_controller.printer import transfer
 from spinet_controller.printer.plan import Naming, Ports
 from spinet_controller.printer.serving import Printer
@@ -40,19 +41,37 @@ class Site:
         async with self.session.request(method, path, **options) as response:
             return response.status, response.headers, await response.read()
 
+    async def raw(self, data, *, ended=False):
+        """Send bytes as they are, and our FIN if so wanted; give all that came until the end."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.session._base_url.port)
+        writer.write(data)
+        if ended:
+            writer.write_eof()
+        async with asyncio.timeout(PATIENCE):
+            got = await _all_of(reader)
+        writer.close()
+        return got
+
 
 @pytest.fixture(params=["module-clocked", "controller-clocked"])
 async def site(request, tmp_path):
-    store = FileStore(tmp_path)
+    async with shown(tmp_path, wiring=request.param) as site:
+        yield site
+
+
+@contextlib.asynccontextmanager
+async def shown(folder, wiring="module-clocked", naming=None, **limits):
+    """Give a Site whose printer serves nothing else; `limits` are more of Ports."""
+    store = FileStore(folder)
     port = own_port()
-    async with rigged(request.param) as rig:
+    async with rigged(wiring) as rig:
         Network(rig.firmware)
         await join(rig.module)
         report = ModuleReport(rig.module)
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             site = Site(rig, store, session, report)
             async with Printer(
-                *(rig.module, store, report, Ports(port), Naming()),
+                *(rig.module, store, report, Ports(port, **limits), naming or Naming()),
                 note=site.notes.append,
                 join=site.joins.append,
             ):
@@ -255,6 +274,45 @@ async def test_a_broken_upload_leaves_no_file(site):
     writer.close()
     await eventually(lambda: not list(site.store.path.iterdir()), "its removal")
     del reader
+
+
+STALLED = 0.2
+"""Seconds, for clients that stand still; how long anything takes is not looked at."""
+
+HEAD = "{} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+LENGTH = "Content-Length: 9\r\n\r\n"
+CHUNKED = "Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HEAD.format("PUT /files/half") + LENGTH,
+        HEAD.format("PUT /files/half") + LENGTH + "half",
+        HEAD.format("PUT /files/half") + CHUNKED + "4\r\nhalf\r\n",
+        HEAD.format("POST /api/networks") + LENGTH + "{",
+        HEAD.format("POST /api/join") + CHUNKED,
+    ],
+)
+async def test_a_body_that_stands_still_is_given_up(tmp_path, sent):
+    async with shown(tmp_path, stalled=STALLED) as site:
+        got = await site.raw(sent.encode())
+        head, _, body = got.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert b"\r\nConnection: close" in head
+        assert json.loads(body)["error"] == "the request did not come to its end"
+        assert not list(tmp_path.iterdir())
+
+
+async def test_a_download_that_stands_still_is_given_up(tmp_path):
+    (tmp_path / "huge").write_bytes(bytes(32 << 20))
+    async with shown(tmp_path, stalled=STALLED) as site:
+        _reader, writer = await asyncio.open_connection(
+            "127.0.0.1", site.session._base_url.port, limit=1024
+        )
+        writer.write(b"GET /files/huge HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await eventually(lambda: site.rig.commands(Command.CONN_ABORT), "its end")
+        writer.close()
 
 
 async def test_a_file_that_is_larger_than_the_disk(site, monkeypatch):

@@ -33,6 +33,15 @@ def printer(request, tmp_path_factory):
         ended_in_order(running)
 
 
+@pytest.fixture(params=["sockets", "lwip"])
+def hurried_printer(request, tmp_path):
+    """A printer on both stacks that gives clients up that stand still for half a second."""
+    with own_network() if request.param == "lwip" else contextlib.nullcontext():
+        running = Printer(request.param, "module-clocked", tmp_path, options=("--stalled", "0.5"))
+        yield running
+        ended_in_order(running)
+
+
 @pytest.fixture(scope="module")
 def full_printer(tmp_path_factory):
     """A printer on this computer's sockets that serves FTP, Telnet and HTTPS as well.

@@ -22,6 +22,7 @@ SIMS = {
 }
 COMMAND = Path(sys.executable).parent / "spinet-controller"
 PATIENCE = 60.0
+HOST_NAME = "spinet-printer"  # what `serve` takes where it is told no other
 SERVICES = ("https", "ftp", "telnet")
 UNHURRIED = ("--timeout", "60", "--time-scale", "100")  # whoever has to wait for a processor
 
@@ -158,6 +159,11 @@ def read_all(sock):
     return b"".join(parts)
 
 
+def request(line, *headers):
+    """The head of a plain HTTP request: `GET /path`, say, and more headers than Host."""
+    return "\r\n".join([f"{line} HTTP/1.1", f"Host: {HOST_NAME}", *headers, "", ""]).encode()
+
+
 def get(path):
     """A plain HTTP request that asks for the connection to be closed."""
-    return f"GET {path} HTTP/1.1\r\nHost: printer\r\nConnection: close\r\n\r\n".encode()
+    return request(f"GET {path}", "Connection: close")

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from own_port import own_port
-from printer_process import eventually, get, pattern, read_all
+from printer_process import eventually, get, pattern, read_all, request
 
 MIB = 1024 * 1024
 BIG = 64 * MIB
@@ -45,7 +45,7 @@ def all_slots_serve(printer):
     """Eight connections at the same time, each answered: no slot is lost."""
     holders = [printer.connect() for _ in range(8)]
     for sock in holders:
-        sock.sendall(b"GET /api/files HTTP/1.1\r\nHost: printer\r\n\r\n")
+        sock.sendall(request("GET /api/files"))
     answers = [
         sock.recv(15, socket.MSG_WAITALL) for sock in holders
     ]  # none of them closes before all have theirs
@@ -122,14 +122,36 @@ def test_200_clients_killed_in_mid_transfer_leave_all_slots_free(printer):
             sock.sendall(get("/files/endless.bin"))
             assert sock.recv(1 + i * 100)
         else:
-            head = (
-                "PUT /files/half.bin HTTP/1.1\r\nHost: printer\r\nContent-Length: 1000000\r\n\r\n"
-            )
-            sock.sendall(head.encode() + bytes(i * 50))
+            head = request("PUT /files/half.bin", "Content-Length: 1000000")
+            sock.sendall(head + bytes(i * 50))
         reset(sock) if i % 3 else sock.close()
     eventually(lambda: alone(printer), "all slots free after 200 killed clients")
     assert all_slots_serve(printer)
     assert not (printer.files / "half.bin").exists()
+
+
+@pytest.mark.parametrize("method", ["PUT /files/half.bin", "POST /api/networks"])
+def test_uploads_that_stand_still_shut_nobody_out(hurried_printer, method):
+    head = request(method, "Content-Type: application/json", "Content-Length: 1000000")
+    stalled = [hurried_printer.connect() for _ in range(8)]
+    for sock in stalled:
+        sock.sendall(head + bytes(5000))
+    assert hurried_printer.status()["storage"]["files"] == 0
+    for sock in stalled:
+        assert read_all(sock).startswith(b"HTTP/1.1 408 ")
+        sock.close()
+    assert not list(hurried_printer.files.iterdir())
+
+
+def test_downloads_that_stand_still_shut_nobody_out(hurried_printer):
+    hurried_printer.make_endless("endless.bin")
+    stalled = [hurried_printer.connect() for _ in range(8)]
+    for sock in stalled:
+        sock.sendall(get("/files/endless.bin"))
+        assert sock.recv(1000)
+    assert hurried_printer.status()["storage"]["files"] == 1
+    for sock in stalled:
+        reset(sock)
 
 
 def ask_from(printer, port):

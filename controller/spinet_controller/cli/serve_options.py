@@ -6,9 +6,16 @@ from pathlib import Path
 
 import click
 
-from spinet_controller.cli.options import HOST
+from spinet_controller.cli.options import HOST, Number
 from spinet_controller.codes import MAX_DATA
-from spinet_controller.printer.plan import MQTT_PORT, MQTT_TLS_PORT, Broker, Naming, Ports
+from spinet_controller.printer.plan import (
+    MQTT_PORT,
+    MQTT_TLS_PORT,
+    STALLED,
+    Broker,
+    Naming,
+    Ports,
+)
 from spinet_controller.records import pack_host_name
 
 HTTP_PORT, HTTPS_PORT, FTP_PORT, TELNET_PORT = 8080, 8443, 2121, 2323
@@ -98,11 +105,18 @@ _OPTIONS = (
         show_default=True,
         help="The module's name.",
     ),
+    click.option(
+        "--stalled",
+        type=Number(0, min_open=True),
+        default=STALLED,
+        show_default=True,
+        help="Seconds for which a client may neither send nor take a byte that is due.",
+    ),
 )
 
 _NAMES = (
     *("http_port", "https_port", "ftp_port", "telnet_port", "tls_cert", "tls_key", "tls_folder"),
-    *("mqtt_broker", "mqtt_user", "mqtt_tls", "mqtt_ca", "host_name"),
+    *("mqtt_broker", "mqtt_user", "mqtt_tls", "mqtt_ca", "host_name", "stalled"),
 )
 
 
@@ -126,6 +140,7 @@ def _ports(chosen):
         ftp=chosen["ftp_port"],
         telnet=chosen["telnet_port"],
         broker=_broker(chosen),
+        stalled=chosen["stalled"],
     )
 
 

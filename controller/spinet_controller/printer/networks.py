@@ -17,6 +17,7 @@ from aiohttp import web
 
 from spinet_controller.errors import ModuleError
 from spinet_controller.printer.status import label
+from spinet_controller.printer.transfer import in_time
 from spinet_controller.records import ANY_ADDRESS, WirelessConfig
 from spinet_controller.wifi import Refused, checked, scan
 
@@ -28,9 +29,10 @@ class BadRequest(ValueError):
 class Networks:
     """The handlers over one module; `join(ssid)` is called for a network that is remembered."""
 
-    def __init__(self, module, join):
+    def __init__(self, module, join, stalled):
         self._module = module
         self._join = join
+        self._stalled = stalled
         self._scanning = asyncio.Lock()
 
     def routes(self):
@@ -57,7 +59,7 @@ class Networks:
 
     async def add(self, request):
         """POST /api/networks"""
-        document = await _document(request)
+        document = await self._document(request)
         config = WirelessConfig(_text(document, "ssid"), _text(document, "password", ""))
         try:
             config.pack()
@@ -68,7 +70,7 @@ class Networks:
 
     async def _wanted(self, request):
         """Give the name of the network in a request; 404 when it is not remembered."""
-        ssid = _text(await _document(request), "ssid")
+        ssid = _text(await self._document(request), "ssid")
         if ssid not in [known.ssid for known in await self._remembered()]:
             raise web.HTTPNotFound(reason="this network is not remembered")
         return ssid
@@ -81,7 +83,7 @@ class Networks:
 
     async def scan(self, request):
         """POST /api/scan"""
-        await _document(request)
+        await self._document(request)
         async with self._scanning:
             found = await _done(scan(self._module))
         networks = [
@@ -95,21 +97,20 @@ class Networks:
         self._join(await self._wanted(request))
         return web.Response(status=202)
 
+    async def _document(self, request):
+        """Give the JSON object of a request.
 
-async def _document(request):
-    """Give the JSON object of a request.
-
-    Another content type is refused: a page of another site can send a form, but no JSON.
-    """
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(reason="the content type must be application/json")
-    try:
-        document = await request.json()
-    except (ValueError, RecursionError):
-        raise BadRequest("this is no JSON") from None
-    if not isinstance(document, dict):
-        raise BadRequest("a JSON object is wanted")
-    return document
+        Another content type is refused: a page of another site can send a form, but no JSON.
+        """
+        if request.content_type != "application/json":
+            raise web.HTTPUnsupportedMediaType(reason="the content type must be application/json")
+        try:
+            document = await in_time(request, request.json(), self._stalled)
+        except (ValueError, RecursionError):
+            raise BadRequest("this is no JSON") from None
+        if not isinstance(document, dict):
+            raise BadRequest("a JSON object is wanted")
+        return document
 
 
 def _text(document, name, default=None):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 MQTT_PORT, MQTT_TLS_PORT = 1883, 8883
 
+STALLED = 60.0
+
 
 @dataclass(frozen=True)
 class Broker:
@@ -24,13 +26,16 @@ class Broker:
 
 @dataclass(frozen=True)
 class Ports:
-    """Where to serve what; 0 is nowhere."""
+    """Where to serve what; 0 is nowhere. A client that moves no byte for `stalled` seconds, where
+    it is to send or to take some, is given up.
+    """
 
     http: int
     https: int = 0
     ftp: int = 0
     telnet: int = 0
     broker: Broker | None = None
+    stalled: float = STALLED
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the printer serves, each on a port of the module: one context manager for all of it."""
 
 import asyncio
+import functools
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
@@ -30,24 +31,39 @@ class BadRequests(logging.Filter):
     def filter(self, record):
         """False for a record that only says that a request could not be understood."""
         raised = record.exc_info[1] if record.exc_info else None
-        return not isinstance(raised, HttpProcessingError)
+        return not isinstance(raised, (HttpProcessingError, web.RequestPayloadError))
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol, which does not wait without end for a peer that stops reading."""
+
+    __slots__ = ("_stalled",)
+
+    def __init__(self, server, stalled):
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE,
+        )
+        self._stalled = stalled
+
+    def connection_made(self, transport):
+        """Set the limit of the peer's pauses."""
+        transport.set_stall_limit(self._stalled)
+        super().connection_made(transport)
 
 
 @asynccontextmanager
-async def printer_site(module, store, report, join):
-    """Give the aiohttp server of the site, for listeners; it is cleaned up in the end."""
-    application = Site(store, report, Networks(module, join)).application()
+async def printer_site(module, store, report, join, stalled):
+    """Give a factory of the site's protocols, for listeners; they are cleaned up in the end."""
+    application = Site(store, report, Networks(module, join, stalled), stalled).application()
     quiet = BadRequests()
     server_logger.addFilter(quiet)
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        keepalive_timeout=KEEP_ALIVE,
-        shutdown_timeout=GOODBYE,
-    )
+    runner = web.AppRunner(application, shutdown_timeout=GOODBYE)
     await runner.setup()
     try:
-        yield runner.server
+        yield functools.partial(Connection, runner.server, stalled)
     finally:
         await runner.cleanup()
         server_logger.removeFilter(quiet)
@@ -83,7 +99,7 @@ class Printer:
     async def _serve(self, stack):
         module, ports = self._module, self._ports
         site = await stack.enter_async_context(
-            printer_site(module, self._store, self._report, self._join)
+            printer_site(module, self._store, self._report, self._join, ports.stalled)
         )
         server = await module.create_server(site, ports.http, protocol=Protocol.HTTP)
         await stack.enter_async_context(server)

@@ -26,7 +26,14 @@ from aiohttp import web
 from spinet_controller.errors import SpinetError
 from spinet_controller.printer.networks import BadRequest
 from spinet_controller.printer.store import BadName
-from spinet_controller.printer.transfer import BadRange, Span, receive, requested_span, send
+from spinet_controller.printer.transfer import (
+    BadRange,
+    Span,
+    pieces,
+    receive,
+    requested_span,
+    send,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +93,16 @@ def _disk_refusal(error):
 
 
 class Site:
-    """The handlers over one FileStore, one ModuleReport and one Networks."""
+    """The handlers over one FileStore, one ModuleReport and one Networks.
 
-    def __init__(self, store, report, networks):
+    A request whose body stands still for `stalled` seconds is answered 408.
+    """
+
+    def __init__(self, store, report, networks, stalled):
         self._store = store
         self._report = report
         self._networks = networks
+        self._stalled = stalled
 
     def application(self):
         """Give the aiohttp application."""
@@ -100,10 +111,11 @@ class Site:
         application.add_routes(self._routes())
         return application
 
-    async def _prepare(self, _request, response):
+    async def _prepare(self, request, response):
         response.headers.update(_SECURITY)
-        if self._report.crowded():
-            # An idle connection would keep somebody out who waits in the module's backlog.
+        # An idle connection would keep somebody out who waits in the module's backlog, and what
+        # may still come of a body that was not wanted is no request.
+        if self._report.crowded() or not request.content.is_eof():
             response.force_close()
             response.headers["Connection"] = "close"
 
@@ -145,13 +157,14 @@ class Site:
         """PUT /files/NAME: all of it, or nothing."""
         if "Content-Range" in request.headers:
             # Taken for all of it, the part would replace the file.
-            return refusal(400, "a file is stored as a whole", Connection="close")
+            return refusal(400, "a file is stored as a whole")
         name = request.match_info["name"]
         existed = self._store.exists(name)
         if (request.content_length or 0) > self._store.free():
-            return refusal(507, "the disk has no room for this file", Connection="close")
+            return refusal(507, "the disk has no room for this file")
         with self._store.upload(name) as file:
-            received = await receive(request.content.iter_any(), file)
+            body = pieces(request, self._stalled)
+            received = await receive(body, file)
         log.info("stored %s, %d bytes", name, received)
         location = {"Location": f"/files/{quote(name)}"}
         return web.Response(status=204 if existed else 201, headers=location)

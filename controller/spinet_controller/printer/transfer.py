@@ -4,6 +4,8 @@ import asyncio
 import re
 from dataclasses import dataclass
 
+from aiohttp import web
+
 PIECE = 128 * 1024
 """Bytes moved to or from the disk at once; all that one transfer holds in memory."""
 
@@ -50,6 +52,23 @@ def requested_span(header, size):
     if span.length <= 0:
         raise BadRange(f"the file has {size} bytes")
     return span
+
+
+async def in_time(request, coming, stalled):
+    """Await a part of a request's body; HTTPRequestTimeout when it does not come in that time."""
+    try:
+        async with asyncio.timeout(stalled):
+            return await coming
+    except TimeoutError:
+        # aiohttp would wait for the rest once more, to discard it.
+        request.content.set_exception(web.RequestPayloadError("it was given up"))
+        raise web.HTTPRequestTimeout(reason="the request did not come to its end") from None
+
+
+async def pieces(request, stalled):
+    """Give a request's body as it comes, piece by piece; HTTPRequestTimeout as `in_time`."""
+    while piece := await in_time(request, request.content.readany(), stalled):
+        yield piece
 
 
 async def receive(chunks, file):
