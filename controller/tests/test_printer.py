@@ -5,6 +5,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import socket
 
 import aiohttp
@@ -315,11 +316,57 @@ async def test_a_download_that_stands_still_is_given_up(tmp_path):
         writer.close()
 
 
+@pytest.mark.parametrize(
+    ("coded", "status"),
+    [
+        ("Content-Encoding: gzip\r\n" + LENGTH + "all of it", 415),
+        ("Content-Encoding: x-unknown\r\n" + LENGTH + "all of it", 415),
+        ("Content-Encoding: identity, br\r\n" + LENGTH + "all of it", 415),
+        ("Transfer-Encoding: gzip, chunked\r\n\r\n9\r\nall of it\r\n0\r\n\r\n", 501),
+        ("Content-Encoding: Identity\r\n" + LENGTH + "all of it", 201),
+    ],
+)
+async def test_a_body_is_stored_as_it_is_or_refused(site, caplog, coded, status):
+    got = await site.raw((HEAD.format("PUT /files/x") + coded).encode(), ended=True)
+    assert got.startswith(f"HTTP/1.1 {status} ".encode())
+    assert [file.size for file in site.store.list()] == ([9] if status == 201 else [])
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("form", [{"Content-Type": 'application/json; charset="test"'}, {}])
+async def test_a_charset_that_is_not_there(site, caplog, form):
+    headers = {"Content-Type": "application/json; charset=test", **form}
+    status, _, body = await site.ask("POST", "/api/scan", data=b"{}", headers=headers)
+    assert (status, json.loads(body)["error"]) == (400, "JSON is UTF-8")
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("body", ["x\r\nhalf", "4\r\nhalf4\r\n", "4;\n\r\nhalf\r\n", "-4\r\n"])
+@pytest.mark.parametrize("path", ["PUT /files/x", "POST /api/scan", "PUT /nowhere"])
+async def test_chunks_that_are_none(site, caplog, body, path):
+    got = await site.raw((HEAD.format(path) + CHUNKED + body).encode(), ended=True)
+    assert re.match(rb"HTTP/1\.[01] 40[04] ", got)
+    assert not list(site.store.path.iterdir())
+    assert "Traceback" not in caplog.text
+
+
 async def test_a_file_that_is_larger_than_the_disk(site, monkeypatch):
     monkeypatch.setattr(site.store, "free", lambda: 1000)
     status, _, body = await site.ask("PUT", "/files/x", data=bytes(1001))
     assert (status, json.loads(body)["error"]) == (507, "the disk has no room for this file")
     assert site.store.list() == []
+
+
+async def test_a_chunked_file_that_is_larger_than_the_disk(site, monkeypatch):
+    async def chunks():
+        for _ in range(10):
+            yield bytes(transfer.PIECE)
+
+    left = iter(range(3 * transfer.PIECE, 0, -transfer.PIECE))
+    monkeypatch.setattr(site.store, "free", lambda: next(left, 0))
+    status, _, body = await site.ask("PUT", "/files/x", data=chunks())
+    assert (status, json.loads(body)["error"]) == (507, "the disk is full")
+    assert not list(site.store.path.iterdir())
 
 
 async def test_a_disk_that_fills_up_meanwhile(site, monkeypatch):

@@ -238,6 +238,11 @@ def test_a_file_is_renamed(store):
         store.rename("y", "../z")
 
 
+def plenty():
+    """Room on the disk."""
+    return 1 << 30
+
+
 async def pieces(*chunks):
     """What arrives, as a StreamReader's iterators give it."""
     for chunk in chunks:
@@ -263,14 +268,14 @@ class Sink:
 async def test_a_body_is_written_in_pieces(monkeypatch):
     monkeypatch.setattr(transfer, "PIECE", 10)
     sink = Sink()
-    assert await receive(pieces(b"abcd", b"efgh", b"ijkl", b"mn"), sink) == 14
+    assert await receive(pieces(b"abcd", b"efgh", b"ijkl", b"mn"), sink, plenty) == 14
     assert bytes(sink.data) == b"abcdefghijklmn"
     assert sink.sizes == [12, 2]
 
 
 async def test_a_disk_that_takes_little_at_once():
     sink = Sink(most=3)
-    await receive(pieces(b"abcdefgh"), sink)
+    await receive(pieces(b"abcdefgh"), sink, plenty)
     assert bytes(sink.data) == b"abcdefgh"
 
 
@@ -282,7 +287,7 @@ async def test_what_came_before_the_end_is_written_too():
 
     sink = Sink()
     with pytest.raises(ConnectionResetError):
-        await receive(broken(), sink)
+        await receive(broken(), sink, plenty)
     assert bytes(sink.data) == b"abcde"
 
 
@@ -297,7 +302,7 @@ async def test_who_is_cancelled_waits_for_the_disk(monkeypatch):
 
     monkeypatch.setattr(transfer, "PIECE", 1)
     sink = Slow()
-    receiving = asyncio.create_task(receive(pieces(b"abc"), sink))
+    receiving = asyncio.create_task(receive(pieces(b"abc"), sink, plenty))
     await asyncio.to_thread(started.wait, 10)
     receiving.cancel()
     await asyncio.sleep(0)

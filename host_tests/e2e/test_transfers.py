@@ -1,6 +1,7 @@
 """Files through the whole system: curl, the virtual printer, the link, the firmware, real TCP."""
 
 import errno
+import gzip
 import hashlib
 import socket
 import struct
@@ -152,6 +153,20 @@ def test_downloads_that_stand_still_shut_nobody_out(hurried_printer):
     assert hurried_printer.status()["storage"]["files"] == 1
     for sock in stalled:
         reset(sock)
+
+
+def test_what_is_sent_encoded_is_refused(printer, tmp_path):
+    packed = tmp_path / "packed.gz"
+    packed.write_bytes(gzip.compress(pattern(100_000))[:80_000])
+    for coding in ("gzip", "br", "x-unknown"):
+        status = curl(
+            *("--no-fail", "--output", str(tmp_path / "told"), "--write-out", "%{http_code}"),
+            *("--upload-file", str(packed), "--header", f"Content-Encoding: {coding}"),
+            printer.url + "/files/packed.bin",
+        )
+        assert status == b"415"
+    assert not (printer.files / "packed.bin").exists()
+    assert "Traceback" not in "".join(printer.output)
 
 
 def ask_from(printer, port):

@@ -291,7 +291,7 @@ class FtpServer(aioftp.Server):
             with ExitStack() as stack:
                 opened = self._opened(name, mode, offset)
                 file = await in_thread(stack.enter_context, opened)
-                await receive(flowing(reader), file)
+                await receive(flowing(reader), file, self._store.free)
                 await self._check_client(connection)
 
         return await self._with_name(connection, rest, work)

@@ -12,6 +12,7 @@ other network, or on the old one when the other cannot be joined.
 """
 
 import asyncio
+import json
 
 from aiohttp import web
 
@@ -104,8 +105,10 @@ class Networks:
         """
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(reason="the content type must be application/json")
+        if (request.charset or "utf-8").lower() != "utf-8":
+            raise BadRequest("JSON is UTF-8")
         try:
-            document = await in_time(request, request.json(), self._stalled)
+            document = json.loads(await in_time(request, request.read(), self._stalled))
         except (ValueError, RecursionError):
             raise BadRequest("this is no JSON") from None
         if not isinstance(document, dict):

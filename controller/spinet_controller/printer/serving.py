@@ -44,6 +44,7 @@ class Connection(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             access_log=None,
+            auto_decompress=False,
             keepalive_timeout=KEEP_ALIVE,
         )
         self._stalled = stalled

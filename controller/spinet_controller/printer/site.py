@@ -66,6 +66,8 @@ async def errors_as_json(request, handler):
         response = await handler(request)
     except (BadName, BadRequest) as error:
         return refusal(400, str(error))
+    except web.RequestPayloadError:
+        return refusal(400, "the body of the request is broken, or not whole")
     except FileNotFoundError:
         return refusal(404, "there is no such file")
     except web.HTTPException as error:
@@ -79,6 +81,16 @@ async def errors_as_json(request, handler):
     except SpinetError as error:
         return refusal(503, str(error))
     return response
+
+
+@web.middleware
+async def no_codings(request, handler):
+    """Refuse a body that is not sent as it is: what is stored is what was sent."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType(reason="a body is taken without Content-Encoding")
+    if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        raise web.HTTPNotImplemented(reason="of transfer codings only chunked is known")
+    return await handler(request)
 
 
 def _kept(headers):
@@ -106,7 +118,7 @@ class Site:
 
     def application(self):
         """Give the aiohttp application."""
-        application = web.Application(middlewares=[errors_as_json])
+        application = web.Application(middlewares=[errors_as_json, no_codings])
         application.on_response_prepare.append(self._prepare)
         application.add_routes(self._routes())
         return application
@@ -164,7 +176,7 @@ class Site:
             return refusal(507, "the disk has no room for this file")
         with self._store.upload(name) as file:
             body = pieces(request, self._stalled)
-            received = await receive(body, file)
+            received = await receive(body, file, self._store.free)
         log.info("stored %s, %d bytes", name, received)
         location = {"Location": f"/files/{quote(name)}"}
         return web.Response(status=204 if existed else 201, headers=location)

@@ -1,6 +1,8 @@
 """Bytes between requests and the store, a piece at a time and off the event loop."""
 
 import asyncio
+import errno
+import os
 import re
 from dataclasses import dataclass
 
@@ -71,10 +73,11 @@ async def pieces(request, stalled):
         yield piece
 
 
-async def receive(chunks, file):
+async def receive(chunks, file, free):
     """Write what an asynchronous iterator gives into `file`; give the number of bytes.
 
-    All that came is written, also when the iterator raises or we are cancelled.
+    All that came is written, also when the iterator raises or we are cancelled. OSError (ENOSPC)
+    when there is more of it than `free()` says is free.
     """
     received = 0
     pending = bytearray()
@@ -84,10 +87,10 @@ async def receive(chunks, file):
             received += len(chunk)
             if len(pending) >= PIECE:
                 piece, pending = pending, bytearray()
-                await in_thread(_write_all, file, piece)
+                await in_thread(_write_all, file, piece, free)
     finally:
         if pending:
-            await in_thread(_write_all, file, pending)
+            await in_thread(_write_all, file, pending, free)
     return received
 
 
@@ -101,7 +104,9 @@ async def in_thread(work, *arguments):
         raise
 
 
-def _write_all(file, data):
+def _write_all(file, data, free):
+    if len(data) > free():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
