@@ -7,15 +7,17 @@ import json
 import os
 import re
 import socket
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aiohttp import web
 from fake_sim import Network
 from own_port import own_port
 from rig import PATIENCE, eventually, rigged
 
 from spinet_controller.codes import Command
-from spinet_controller.printer import transfer
+from spinet_controller.printer import serving, transfer
 from spinet_controller.printer.plan import Naming, Ports
 from spinet_controller.printer.serving import Printer
 from spinet_controller.printer.status import ModuleReport, Rate, label
@@ -314,6 +316,74 @@ async def test_a_download_that_stands_still_is_given_up(tmp_path):
         writer.write(b"GET /files/huge HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         await eventually(lambda: site.rig.commands(Command.CONN_ABORT), "its end")
         writer.close()
+
+
+GET = b"GET /api/networks HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"),
+    [
+        (GET, [b"200 OK"]),
+        (GET.replace(b"1.1", b"1.0"), [b"200 OK"]),
+        (GET * 3, [b"200 OK"] * 3),
+        (GET + b"GET /api/ne", [b"200 OK"]),
+        ((HEAD.format("PUT /files/x") + LENGTH + "all of it").encode(), [b"201 Created"]),
+        ((HEAD.format("PUT /files/x") + LENGTH + "a half").encode(), [b"400 Bad Request"]),
+        ((HEAD.format("PUT /files/x") + CHUNKED + "9\r\nha").encode(), [b"400 Bad Request"]),
+        ((HEAD.format("PUT /nowhere") + LENGTH + "a half").encode(), [b"404 Not Found"]),
+        (b"no HTTP\r\n\r\n", [b"400 Bad Request"]),
+        (b"GET /api/ne", []),
+        (b"", []),
+    ],
+)
+async def test_a_client_that_ends_its_direction_is_answered(
+    site, monkeypatch, caplog, sent, answers
+):
+    monkeypatch.setattr(serving, "KEEP_ALIVE", 2 * PATIENCE)  # this is not how it ends
+    got = await site.raw(sent, ended=True)
+    assert re.findall(rb"HTTP/1\.\d (\d+ [^\r]+)\r\n", got) == answers
+    stored = [file.name for file in site.store.list()]
+    assert stored == (["x"] if b"201 Created" in answers else [])
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_client_that_ends_its_direction_while_it_is_idle_is_left(site):
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.session._base_url.port)
+    writer.write(GET)
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write_eof()
+        await reader.read()
+    writer.close()
+
+
+async def test_a_client_that_ends_its_direction_gets_all_of_a_file(site, monkeypatch):
+    monkeypatch.setattr(serving, "KEEP_ALIVE", 2 * PATIENCE)
+    (site.store.path / "x").write_bytes(BIG * 10)
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.session._base_url.port)
+    writer.write(GET.replace(b"api/networks", b"files/x"))
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write_eof()
+        assert await reader.read() == BIG * 10
+    writer.close()
+
+
+async def test_aiohttp_itself_still_closes_at_a_fin_of_the_peer():
+    """Where this fails, Connection.eof_received of printer/serving.py may be needless."""
+    asked = asyncio.get_running_loop().create_future()
+
+    async def handler(request):
+        asked.set_result(request)
+        await request.content.read()
+
+    protocol = web.RequestHandler(web.Server(handler), loop=asyncio.get_running_loop())
+    protocol.connection_made(Mock(asyncio.Transport))
+    protocol.data_received((HEAD.format("PUT /") + LENGTH).encode())
+    await asked
+    assert not protocol.eof_received()
+    protocol.connection_lost(None)
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,29 @@ def test_downloads_that_stand_still_shut_nobody_out(hurried_printer):
         reset(sock)
 
 
+def answered(printer, data):
+    """All that comes to a client that sends this and its FIN."""
+    with printer.connect() as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        return read_all(sock)
+
+
+@pytest.mark.behaviour("D13")
+def test_a_client_that_ends_its_direction_is_answered(printer):
+    path = printer.make_file("wanted.bin", 2 * MIB)
+    assert answered(printer, request("GET /files/wanted.bin")).endswith(path.read_bytes())
+    three = answered(printer, request("GET /api/files") * 3)
+    assert three.count(b"HTTP/1.1 200 OK\r\n") == 3
+    put = request("PUT /files/put.bin", "Content-Length: 100000") + path.read_bytes()[:100_000]
+    assert answered(printer, put).startswith(b"HTTP/1.1 201 ")
+    assert (printer.files / "put.bin").read_bytes() == path.read_bytes()[:100_000]
+    half = request("PUT /files/half.bin", "Content-Length: 100000") + bytes(50_000)
+    assert answered(printer, half).startswith(b"HTTP/1.1 400 ")
+    assert not (printer.files / "half.bin").exists()
+    eventually(lambda: alone(printer), "all slots free")
+
+
 def test_what_is_sent_encoded_is_refused(printer, tmp_path):
     packed = tmp_path / "packed.gz"
     packed.write_bytes(gzip.compress(pattern(100_000))[:80_000])

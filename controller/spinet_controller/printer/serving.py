@@ -35,9 +35,13 @@ class BadRequests(logging.Filter):
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's protocol, which does not wait without end for a peer that stops reading."""
+    """aiohttp's protocol, for peers that end their direction and for peers that stop reading.
 
-    __slots__ = ("_stalled",)
+    aiohttp's own would close the connection at the peer's FIN, with a request in its hands, and
+    would wait without end for a peer that takes nothing of an answer.
+    """
+
+    __slots__ = ("_ended", "_stalled")
 
     def __init__(self, server, stalled):
         super().__init__(
@@ -48,11 +52,31 @@ class Connection(web.RequestHandler):
             keepalive_timeout=KEEP_ALIVE,
         )
         self._stalled = stalled
+        self._ended = False
 
     def connection_made(self, transport):
         """Set the limit of the peer's pauses."""
         transport.set_stall_limit(self._stalled)
         super().connection_made(transport)
+
+    def eof_received(self):
+        """Answer what came, then close. A body that is not whole will not become so."""
+        if not self._request_in_progress and not self._messages:
+            return False
+        unanswered = [payload for _message, payload in self._messages]
+        if self._current_request:
+            unanswered.append(self._current_request.content)
+        for payload in unanswered:
+            if not payload.is_eof():
+                payload.set_exception(web.RequestPayloadError("the peer ended its direction"))
+        self._ended = True
+        if not self._messages:
+            self.close()  # when the answer that is under way is sent
+        return True
+
+    def is_last(self):
+        """True when no other request follows the one that is being answered."""
+        return self._ended and not self._messages
 
 
 @asynccontextmanager

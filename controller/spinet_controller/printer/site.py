@@ -127,7 +127,8 @@ class Site:
         response.headers.update(_SECURITY)
         # An idle connection would keep somebody out who waits in the module's backlog, and what
         # may still come of a body that was not wanted is no request.
-        if self._report.crowded() or not request.content.is_eof():
+        whole = request.content.is_eof()
+        if self._report.crowded() or not whole or request.protocol.is_last():
             response.force_close()
             response.headers["Connection"] = "close"
 
