@@ -66,6 +66,7 @@ TITLES = {
     "L4": "both roles run the same commands",
     "L5": "a link that was late heals: TRANSFER_READY's level counts 10 ms after a transaction",
     "L6": "a controller that polls DATA_READY sees the start",
+    "M2": "Python's heap never grows; what does not fit fails for its asker",
 }
 STACKS = {
     **{"stub": "stub", "sockets": "sockets", "plain": "sockets"},

@@ -153,6 +153,22 @@ def test_what_nm_says():
     assert symbols.of_nm(text) == ({"f", "v"}, {"memcpy", "g"})
 
 
+@pytest.mark.behaviour("M2")
+def test_what_stands_in_for_a_function_needs_that_function():
+    text = "00000000 T __wrap_gc_get_max_new_split\n"
+    assert symbols.of_nm(text) == ({"__wrap_gc_get_max_new_split"}, {"gc_get_max_new_split"})
+
+
+@pytest.mark.behaviour("M2")
+def test_what_stands_in_for_a_function_and_the_linker_s_option_need_each_other():
+    options = ["-Wl,--wrap=f,--wrap=g", "-u", "h"]
+    assert symbols.unpaired({"__wrap_f", "__wrap_g", "f"}, options) == []
+    assert symbols.unpaired({"__wrap_f", "__wrap_h"}, options) == [
+        "no option of the linker's says --wrap=h",
+        "nothing defines __wrap_g",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -375,6 +391,12 @@ def test_a_board_takes_what_this_release_has(sources, tmp_path, has):
         "sdkconfig.board",
         "sdkconfig.partitions",
     ]
+
+
+@pytest.mark.behaviour("M2")
+def test_the_linker_s_options_are_heard(sources):
+    parts = sources[1]("parts")
+    assert parts.link["usermod_fixed_heap"] == ["-Wl,--wrap=gc_get_max_new_split"]
 
 
 def test_cmake_files_that_cannot_be_read(sources):

@@ -7,7 +7,7 @@ from raw_controller import listen_or_connect, request
 
 from spinet import service as service_module
 from spinet import wire
-from spinet.discovery import Silent
+from spinet.discovery import RETRY_MS, Silent
 from spinet.networks import Network
 from spinet.service import HOUSEKEEPING_MS, Service
 
@@ -97,6 +97,29 @@ def test_an_access_point(service, board):
     ask(service, 16)
     assert told(board.the_announcer) == ["stop"]
     assert told(board.the_captive) == ["stop"]
+
+
+@pytest.mark.behaviour("M2")
+@pytest.mark.parametrize("what", ["start", "service"])
+def test_what_there_was_no_memory_for_is_said_later(service, board, monkeypatch, what):
+    now = 5000
+    monkeypatch.setattr(service_module, "ticks_ms", lambda: now)
+    service.bind()  # the clock is another
+
+    def refuse(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as full:
+        full.setattr(board.the_announcer, what, refuse)
+        ask(service, 7, data=listen_or_connect(80))
+        ask(service, 14, data=b"Workshop")
+        service.run_once()
+    told(board.the_announcer)
+    now += RETRY_MS
+    service.run_once()
+    said = told(board.the_announcer)
+    assert ("start", b"spinet", ADDRESS) in said
+    assert service.discovery._ports[0] == 80
 
 
 def test_listeners_come_and_go(service, board):

@@ -306,7 +306,23 @@ def test_whatever_shape_the_answer_has(monkeypatch, found, ip):
     assert address_of(b"printer.example") == ip
 
 
-@pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), OSError(-202), MemoryError()])
+@pytest.mark.behaviour("M2")
+@only_stub
+def test_an_answer_that_there_is_no_memory_for_does_not_end_the_thread(slots):
+    def resolve(name):
+        if name == b"large.example":
+            raise MemoryError
+        return slots.net.peer_ip
+
+    slots.names.resolve = resolve
+    server = slots.net.server()
+    slot = create(slots, b"large.example", server.port)
+    slots.until(lambda: slot.state != wire.CONNECTING)
+    other = create(slots, b"small.example", server.port)
+    slots.until(lambda: other.state == wire.CONNECTED)
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), OSError(-202)])
 def test_whatever_goes_wrong_is_a_host_not_found(monkeypatch, error):
     def fails(*_args):
         raise error

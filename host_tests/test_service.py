@@ -538,6 +538,49 @@ def test_report_that_there_is_no_memory_for_ends_and_the_loop_goes_on(service, c
     assert ask(service, 0)[0] == 0
 
 
+def no_memory(*_):
+    raise MemoryError
+
+
+class Unanswered:
+    """A Lookup in the middle of its time."""
+
+    deadline = 1000
+
+
+@pytest.mark.behaviour("M2")
+@pytest.mark.parametrize(
+    ("part", "stir"),
+    [
+        ("names", lambda names: setattr(names, "asked", [Unanswered()])),
+        ("sessions", lambda sessions: setattr(sessions, "active", 1)),
+        ("wlan", lambda wlan: wlan.scan(0)),
+        ("discovery", lambda discovery: discovery.note_due()),
+    ],
+)
+def test_a_part_that_has_no_memory_is_told_and_tries_again(service, monkeypatch, part, stir):
+    done = []
+    part = getattr(service, part)
+    stir(part)
+    monkeypatch.setattr(type(part), "step", no_memory)
+    service.run_once()
+    assert service.wlan.last_error == b"out of memory"
+    assert service.commands.shortages == 1
+    monkeypatch.setattr(type(part), "step", lambda _part, now: done.append(now))
+    stir(part)
+    service.run_once()
+    assert done
+
+
+@pytest.mark.behaviour("M2")
+def test_housekeeping_that_has_no_memory_feeds_the_watchdog(service, clock, monkeypatch):
+    monkeypatch.setattr(service.wlan, "refresh", no_memory)
+    fed = service.board.feeds
+    second(service, clock)
+    assert service.board.feeds == fed + 1
+    assert service.wlan.last_error == b"out of memory"
+
+
 def test_news_wait_for_the_end_of_a_transaction(service, clock):
     clock.now += NEWS_MS
     before = rises(service)

@@ -234,6 +234,41 @@ def test_an_attempt_that_the_stack_refuses_is_one_that_failed(slots, error):
     came(slots)
 
 
+def no_memory(*_):
+    raise MemoryError
+
+
+@pytest.mark.behaviour("M2")
+@only_stub
+@pytest.mark.parametrize("name", [b"", b"peer.example"])
+def test_an_attempt_that_there_is_no_memory_for_is_one_that_failed(slots, monkeypatch, name):
+    server = slots.net.server()
+    slots.dns[b"peer.example"] = slots.net.peer_ip
+    with monkeypatch.context() as full:
+        full.setattr(slots.manager.stack, "connect", no_memory)
+        full.setattr(slots.names, "ask", no_memory)
+        assert call(slots, server.port, name=name)
+        slots.turn()
+    assert slots.events == [RECONNECTING, RECONNECT_FAILED]
+    assert slots.errors[0].endswith("failed: out of memory")
+    slots.pass_time(FIRST_MS)
+    came(slots)
+
+
+@pytest.mark.behaviour("M2")
+@only_stub
+def test_a_failure_that_there_is_no_memory_to_tell_of_is_followed_by_an_attempt(slots, monkeypatch):
+    server = slots.net.server()
+    slots.net.inject("connect", ERR_RTE)
+    with monkeypatch.context() as full:
+        full.setattr(slots.sessions, "fail", no_memory)
+        assert call(slots, server.port)
+        with pytest.raises(MemoryError):
+            slots.turn()
+    slots.pass_time(FIRST_MS)
+    came(slots)
+
+
 def pauses(slots, count):
     """How long the session waits after each of so many attempts."""
     found = []

@@ -43,6 +43,36 @@ def interrupt_thread(pid, thread):
     assert LIBC.tgkill(pid, thread, int(INTERRUPT)) == 0, os.strerror(ctypes.get_errno())
 
 
+# --- the heap
+
+FIXED = """
+import gc
+gc.collect()
+whole = gc.mem_alloc() + gc.mem_free()
+try:
+    bytearray(whole)
+    print("it grew")
+except MemoryError:
+    pass
+kept = []
+try:
+    while True:
+        kept.append(bytearray(1000))
+except MemoryError:
+    n = len(kept) * 1000
+    kept = None
+print(n > whole - 500000, n < whole, gc.mem_alloc() + gc.mem_free() - whole)
+"""
+
+
+@pytest.mark.behaviour("M2")
+@binaries
+def test_the_heap_keeps_the_size_that_it_was_given(start, binary):
+    """SIM's heap would grow by itself as that of MicroPython's ESP32 port."""
+    sim = start(binary, "-X", "heapsize=1M", "-c", FIXED)
+    assert sim.process.stdout.read() == "True True 0\n"
+
+
 # --- a collection that is interrupted
 
 # One thread's stack alone refers to some objects, and is so deep that its scan takes a while.

@@ -131,7 +131,8 @@ class Check:
         objects = self._compile(board, parts, compiler)
         if objects:
             providers = Providers(self._idf, target, parts, compiler)
-            self._check_symbols(board, providers, objects, TOOLCHAINS[target])
+            options = [option for name in parts.ours() for option in parts.link[name]]
+            self._check_symbols(board, providers, objects, TOOLCHAINS[target], options)
         self._wrong += [f"{board}: {line}" for line in exclusive.complaints(parts, compiler)]
 
     def _compile(self, board: str, parts: Parts, compiler: Compiler) -> list[Path]:
@@ -153,8 +154,9 @@ class Check:
         print(f"{board}: {len(objects)} C files of ours, {refused} of them do not compile")
         return [] if refused else objects
 
-    def _check_symbols(self, board, providers: Providers, objects: list[Path], chain) -> None:
-        _, asked = symbols.of_nm(run([chain.nm, *objects]))
+    def _check_symbols(self, board, providers: Providers, objects, chain, options) -> None:
+        defined, asked = symbols.of_nm(run([chain.nm, *objects]))
+        self._wrong += [f"{board}: {line}" for line in symbols.unpaired(defined, options)]
         needed = {name for name in asked if not chain.is_instruction(name)}
         found = providers.look_up(needed)
         kinds = sorted(Counter(found.values()).items())

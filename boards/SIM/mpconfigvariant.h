@@ -45,6 +45,11 @@ void sim_delay_ms(unsigned long ms);
 // gc.threshold(): when to collect is the service's decision.
 #define MICROPY_GC_ALLOC_THRESHOLD (1)
 
+// As the ESP32 port has it, the heap would grow by itself; firmware/fixed_heap keeps it from that.
+#define MICROPY_GC_SPLIT_HEAP (1)
+#define MICROPY_GC_SPLIT_HEAP_AUTO (1)
+#include <stdlib.h> // MicroPython's default of MP_PLAT_ALLOC_HEAP is malloc()
+
 // Modules come from the image, never from what a user of this computer has installed for another
 // MicroPython; unixport.c keeps the current folder out.
 #define MICROPY_PY_SYS_PATH_DEFAULT ".frozen"

@@ -11,3 +11,6 @@
 // esp32.PCNT uses ESP-IDF's older driver of the pulse counter, spi_target the newer one, to count SCK.
 // An image with both drivers aborts before main.
 #define MICROPY_PY_ESP32_PCNT (0)
+
+// Python's heap, which does not grow (firmware/fixed_heap). docs/hardware.md has the arithmetic.
+#define MICROPY_GC_INITIAL_HEAP_SIZE (96 * 1024)

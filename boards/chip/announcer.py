@@ -107,8 +107,13 @@ class ChipAnnouncer:
     def _work(self):
         job = self._next()
         while job:
-            function, arguments = job
-            error = function(*arguments)
-            if error:
-                self._say("mDNS refuses %s: error %d" % (arguments[0], error))
+            try:
+                self._do_one(*job)
+            except MemoryError:  # a thread that ended here would leave _working set for ever
+                self._say("no memory for mDNS")
             job = self._next()
+
+    def _do_one(self, function, arguments):
+        error = function(*arguments)
+        if error:
+            self._say("mDNS refuses %s: error %d" % (arguments[0], error))

@@ -79,7 +79,7 @@ class ChipRadio:
             self._refusal = self._log_in(remembered)
             if not self._refusal:
                 self._connect(remembered, access_point)
-        except (OSError, RuntimeError) as e:
+        except (OSError, RuntimeError, MemoryError) as e:
             self._refusal = "cannot connect: %s" % e
 
     def _activate(self, interface):
@@ -119,7 +119,7 @@ class ChipRadio:
         self._begin()
         try:
             self._station.connect()  # without a name: as before
-        except (OSError, RuntimeError) as e:
+        except (OSError, RuntimeError, MemoryError) as e:
             self._refusal = "cannot connect: %s" % e
 
     def pause(self):
@@ -166,7 +166,7 @@ class ChipRadio:
         self._network = remembered
         try:
             self._open(remembered)
-        except (OSError, RuntimeError) as e:
+        except (OSError, RuntimeError, MemoryError) as e:
             self._leave_access_point()
             return "cannot be an access point: %s" % e
         self._serving = True

@@ -2,11 +2,13 @@
 
 import sys
 import threading
+import time
 from types import ModuleType
 
 import network
 import pytest
 from chip_paths import NAMES
+from slots import wait_until
 
 from spinet import VERSION
 from spinet.discovery import KINDS
@@ -121,6 +123,23 @@ def test_no_memory_for_a_thread(component, announcer, monkeypatch):
     assert announcer.said == ["no memory for mDNS"]
     announcer.service(HTTP, 80)
     component.until(("name", "spinet"), ("offer", "_http", 80))
+
+
+@pytest.mark.behaviour("M2")
+def test_no_memory_for_a_job_does_not_end_the_thread(component, announcer, monkeypatch):
+    def refuse(*_):
+        raise MemoryError
+
+    component.gate.clear()
+    with monkeypatch.context() as full:
+        full.setattr(component, "offer", refuse)
+        announcer.service(HTTP, 80)
+        announcer.start(b"a", 0, 0)
+        component.gate.set()
+        wait_until(lambda: announcer.said, lambda: time.sleep(0.01))
+    assert announcer.said == ["no memory for mDNS"]
+    announcer.service(FTP, 21)
+    component.until(("name", "spinet"), ("offer", "_ftp", 21))
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,18 @@ def toggle():
         micropython.heap_lock()
 
 
+def not_again():
+    """The commands and the parts of the service catch the first, and would go on."""
+    raise MemoryError
+
+
 def main():
     micropython.alloc_emergency_exception_buf(512)
     board = sim.make_board(sim.options_of(sys.argv[1:]))
     board.power_up(lambda: True)
     service = Service(board)
     service.commands.report = toggle
+    service.commands.out_of_memory = not_again
     service.start()
     try:
         while True:

@@ -161,12 +161,17 @@ class Bench:
         self.board = QuietBoard(role, self.network)
         self.spi = self.board.spi
         self.service = Service(self.board)
+        self.service.commands.out_of_memory = self.not_again
         self.service.start()
         while not self.service.port.idle():
             self.passes(1)
         self.tcp_port = self._listen()
         self.received_count = 0
         self.response = 0
+
+    def not_again(self):
+        """The commands and the parts of the service catch a MemoryError, and would go on."""
+        raise MemoryError
 
     def _listen(self):
         for tcp_port in self.PORTS:

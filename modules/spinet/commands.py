@@ -104,6 +104,7 @@ class Commands:
         self.on_leaving = None  # called by networkStop, while we are still on the air
         self.set_clock = None  # called with a frequency in Hz; set by service
         self.unknown = 0  # commands that we do not know
+        self.shortages = 0  # what there was no memory for
         self.allocated = 0  # the most that was allocated, in bytes, since the service cleared this
         self._status = wire.NetworkStatus()  # kept, as networkGetStatus may come at any rate
         if tls:
@@ -137,14 +138,15 @@ class Commands:
         try:
             return getattr(Commands, row[_ANSWER])(self, request)
         except MemoryError:
-            self._out_of_memory()
+            self.out_of_memory()
             request.accepted = 0
             return wire.UNKNOWN_ERROR
 
-    def _out_of_memory(self):
-        """A command could not be carried out: its controller is told, and the loop goes on."""
+    def out_of_memory(self):
+        """Something could not be done: the controller is told, and the loop goes on."""
+        self.shortages += 1
         gc.collect()  # what was begun is garbage
-        self._wlan.fail("out of memory")
+        self._wlan.fail(b"out of memory")
 
     def complete(self, request):
         """Response and data phase have crossed the wire."""
@@ -153,7 +155,7 @@ class Commands:
             try:
                 getattr(Commands, complete)(self, request)
             except MemoryError:
-                self._out_of_memory()
+                self.out_of_memory()
                 if request.command == wire.CONN_CREATE:
                     self._undo_create()
 
@@ -171,7 +173,7 @@ class Commands:
         except OSError as e:
             self._wlan.fail("storage failed, " + port.error_text(e))
         except MemoryError:
-            self._out_of_memory()
+            self.out_of_memory()
 
     def cut(self, request):
         """The controller left in the middle: what it may take for done must not look sound."""

@@ -59,12 +59,13 @@ class DatagramPort:
 
     def on_ready(self):
         """Hand out what came; what is left after a burst is reported by the next wait."""
-        for _ in range(BURST):
-            try:
-                data, address = self.sock.recvfrom(_SIZE)
-            except OSError:
-                return  # nothing more, or an earlier datagram was refused
-            self._take(data, address)
+        try:
+            for _ in range(BURST):
+                self._take(*self.sock.recvfrom(_SIZE))
+        except OSError:
+            pass  # nothing more, or an earlier datagram was refused
+        except MemoryError:
+            pass  # this one is lost, as networks lose some: clients repeat their questions
 
     def send(self, data, address):
         """True when it left; a network that is gone is no error of ours."""

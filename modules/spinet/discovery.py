@@ -13,8 +13,12 @@ they allocate nothing, and neither does step() when nothing changed that is to b
 nothing is due.
 """
 
+from micropython import const
+
 from spinet import wire
 from spinet.port import ticks_add, ticks_diff
+
+RETRY_MS = const(2000)  # after a want of memory
 
 # By the application protocol that a listener was started with (link protocol, Records).
 KINDS = (b"_http", b"_ftp", b"_telnet")
@@ -102,6 +106,14 @@ class Discovery:
         if not self._noted and ticks_diff(self._due, now) > 0:
             return
         self.active = self._noted = False
+        try:
+            self._tell(now)
+        except MemoryError:  # some of it was said: all of it again, later
+            self._moved = self._listed = self.active = True
+            self._due = ticks_add(now, RETRY_MS)
+            raise
+
+    def _tell(self, now):
         if self._moved:
             self._moved = False
             self._move()
@@ -148,8 +160,8 @@ class Discovery:
         for protocol in range(len(self._ports)):
             port = self._port_of(protocol)
             if port != self._ports[protocol]:
-                self._ports[protocol] = port
                 self.announcer.service(KINDS[protocol], port)
+                self._ports[protocol] = port
 
     def _port_of(self, protocol):
         """The first port without TLS that is listened on for it, 0 for none."""

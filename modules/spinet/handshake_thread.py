@@ -26,7 +26,10 @@ class HandshakeThread:
         False when there is no memory for a thread.
         """
         with self._lock:
-            self._queue.append(session)
+            try:
+                self._queue.append(session)
+            except MemoryError:
+                return False
             if self._running:
                 return True
             self._running = True

@@ -79,7 +79,10 @@ class Worker:
 
     def _look_up(self, lookup, names):
         if names.is_open and lookup.is_wanted():
-            lookup.ip = names.resolve(lookup.name)
+            try:
+                lookup.ip = names.resolve(lookup.name)
+            except MemoryError:  # a thread that ended here would leave _runs set for ever
+                lookup.ip = 0
             with self._lock:
                 if names.is_open:
                     names.wake()
@@ -144,7 +147,7 @@ def address_of(name):
     """The IPv4 address of a host as a u32, 0 when there is none. Waits for the network."""
     try:
         found = socket.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_STREAM)
-    except (OSError, MemoryError):
+    except OSError:
         return 0
     for family, _, _, _, address in found:
         if family == socket.AF_INET:

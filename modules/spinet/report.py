@@ -155,6 +155,7 @@ def _print_counters(service):
         )
     print("writes that nobody acknowledged %d" % manager.write_timeouts)
     print("faults %d, stale references %d" % (manager.faults, manager.stale))
+    print("out of memory %d times" % service.commands.shortages)
 
 
 def slots():

@@ -299,7 +299,7 @@ class Service:
             self._weigh()
         manager.step_if_due(now)
         if self.tls:
-            self.tls.step(now)
+            self._step(self.tls, now)
         freed = manager.reap()
         if self.listeners.crowded and (freed or self.listeners.unfinished):
             self.listeners.accept_waiting()
@@ -335,11 +335,19 @@ class Service:
         """Names, sessions, WiFi, announcements and the house."""
         self.wlan.stirred = False
         if self.names.asked:
-            self.names.step(now)
+            self._step(self.names, now)
         if self.sessions.active:
-            self.sessions.step(now)
+            self._step(self.sessions, now)
         self._look_after(now)
         self._look_ahead(now)
+
+    def _step(self, part, now):
+        """What there is no memory for is told to the controller; the others go on, and so does this
+        part when it is due again."""
+        try:
+            part.step(now)
+        except MemoryError:
+            self.commands.out_of_memory()
 
     def _look_ahead(self, now):
         """When the next time is; and what the hot path tells of WiFi until then."""
@@ -366,9 +374,9 @@ class Service:
     def _look_after(self, now):
         wlan = self.wlan
         if wlan.active():
-            wlan.step(now)
+            self._step(wlan, now)
         if self.discovery.active:
-            self.discovery.step(now)
+            self._step(self.discovery, now)
         if wlan.has_news() and ticks_diff(now, self._told) >= NEWS_MS:
             self._announce(now)
         if self._telling:
@@ -390,10 +398,13 @@ class Service:
         now = self.manager.now
         if ticks_diff(now, self._told) > NEWS_MS:
             self._told = ticks_add(now, -NEWS_MS)  # days ago would be days ahead: ticks wrap
-        self.wlan.refresh(now)
-        self.listeners.accept_waiting()
         self.board.feed()
         self._weigh()
+        try:
+            self.wlan.refresh(now)
+            self.listeners.accept_waiting()
+        except MemoryError:
+            self.commands.out_of_memory()
 
     def _weigh(self):
         """Measure how much garbage there is. It takes long: the VM walks through its heap."""

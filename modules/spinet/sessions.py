@@ -17,7 +17,7 @@ from micropython import const
 from spinet import wire
 from spinet.connection import CONNECT_TIMEOUT_MS
 from spinet.port import ticks_add, ticks_diff
-from spinet.stack import ERR_RST, EVENT_CONNECTED, EVENT_ERROR
+from spinet.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 
 SESSIONS = const(4)
 FIRST_MS = const(1000)  # from the end of a connection or an attempt to the next attempt
@@ -38,6 +38,9 @@ _WAITING = const(1)  # until _due, and for a slot
 _LOOKING_UP = const(2)
 _DIALLING = const(3)
 _FULL = const(4)  # as many connections as were wanted; _due: when the last one is steady
+
+# Why the stack refused to dial; else there is no route.
+REASONS = {ERR_RST: "refused", ERR_MEM: "out of memory"}
 
 STATE_NAMES = ("over", "waiting", "looking up", "dialling", "connected")
 
@@ -140,11 +143,17 @@ class Session:
         self._streak += 1
         self.generation += 1
         self._tell(RECONNECTING)
+        self.state = _LOOKING_UP
         if self.name:
-            self.state = _LOOKING_UP
-            self._table.names.ask(self.name, self, self.generation, self.port, now)
+            self._look_up(now)
         else:
             self._dial(self.ip, now)
+
+    def _look_up(self, now):
+        try:
+            self._table.names.ask(self.name, self, self.generation, self.port, now)
+        except MemoryError:
+            self._failed(now, "out of memory")
 
     def is_waiting(self, lookup):
         """See spinet.names; also from its thread."""
@@ -159,15 +168,18 @@ class Session:
             self._failed(now, "host not found")
 
     def _dial(self, ip, now):
-        manager = self._table.manager
         self.state = _DIALLING
-        handle = manager.stack.connect(ip, self.port)
+        try:
+            handle = self._table.manager.stack.connect(ip, self.port)
+            if handle > 0:
+                self._handle = handle
+                self._table.manager.attach(handle, self)
+        except MemoryError:
+            handle = ERR_MEM
         if handle < 0:
-            self._failed(now, "no route" if handle != ERR_RST else "refused")
-            return
-        self._handle = handle
-        manager.attach(handle, self)
-        self._set_due(now, CONNECT_TIMEOUT_MS)
+            self._failed(now, REASONS.get(handle, "no route"))
+        else:
+            self._set_due(now, CONNECT_TIMEOUT_MS)
 
     def on_events(self, events):
         """What became of the attempt; what else the stack reports is the slot's already."""
@@ -197,14 +209,14 @@ class Session:
         self._drop_attempt()
         self.failures += 1
         self._tell(RECONNECT_FAILED)
-        if self.failures == self.attempts:
-            self._table.fail("call home to %s given up: %s" % (self.title(), reason))
+        self._wait(now, self._pause_ms())  # first: there may be no memory for the texts
+        if 0 < self.attempts <= self.failures:
+            title = self.title()
             self._tell(GIVEN_UP)
             self.end()
-            return
-        if self.failures == 1:
+            self._table.fail("call home to %s given up: %s" % (title, reason))
+        elif self.failures == 1:
             self._table.fail("call home to %s failed: %s" % (self.title(), reason))
-        self._wait(now, self._pause_ms())
 
     def _tell(self, event):
         self.counts[event] += 1

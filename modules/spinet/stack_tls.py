@@ -380,12 +380,15 @@ class TlsStack:
         return self._spare[self._spares]
 
     def _new(self, handle, context, name):
+        core = None
         try:
             boxes = self._take_boxes()
             core = port.tls_session.Session(context, boxes[0], boxes[1], name)
+            session = TlsSession(self, handle, core, boxes)
         except MemoryError:
+            if core:
+                core.end()
             return None
-        session = TlsSession(self, handle, core, boxes)
         self._sessions[handle & INDEX_MASK] = session
         if self.on_begin:
             self.on_begin()
@@ -472,8 +475,8 @@ class TlsStack:
             return
         session.state = _FAILED
         session.ended = ERR_ABRT
-        self.on_failure("TLS: " + reason)
         session.slot.on_events(EVENT_ERROR)
+        self.on_failure("TLS: " + reason)  # last: there may be no memory for the text
 
     def _release_place(self, session):
         session.listener.shaking -= 1

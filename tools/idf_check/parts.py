@@ -34,6 +34,7 @@ class Parts:
         self.requires = lists["requires"]
         self.definition = lists["definition"]
         self.option = lists["option"]
+        self.link = lists["link"]
         self.refused = lists["refused"]
         self._common = [*COMMON.split(), *lists["architecture"]["idf"]]
 

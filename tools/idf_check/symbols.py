@@ -14,6 +14,7 @@ NEVER = {"typedef", "static"}
 INLINE = {"inline", "__inline", "__inline__"}
 ALIAS = {"alias", "__alias__"}
 TAGGED = {"struct", "union", "enum"}
+WRAP = "__wrap_"
 ROM = re.compile(r"^\s*(?:PROVIDE\s*\(\s*)?(\w+)\s*=\s*(\w+)", re.MULTILINE)
 LABEL = re.compile(r"^\s*\.(?:global|globl|weak)\s+(\w+)", re.MULTILINE)
 
@@ -141,7 +142,8 @@ def is_address(name: str, given: dict[str, str]) -> bool:
 def of_nm(text: str) -> tuple[set[str], set[str]]:
     """(defined, needed) of what nm prints of one or more objects.
 
-    With --wrap the linker takes NAME for __real_NAME, so NAME is what is needed.
+    With --wrap the linker takes NAME for __real_NAME, so NAME is what is needed; and so it is for a
+    __wrap_NAME, which would stand in for nothing.
     """
     defined, needed = set(), set()
     for line in text.splitlines():
@@ -151,4 +153,16 @@ def of_nm(text: str) -> tuple[set[str], set[str]]:
             needed.add(name.removeprefix("__real_"))
         elif kind in "TDBRVWCG" and kind:
             defined.add(name)
+    needed |= {name.removeprefix(WRAP) for name in defined if name.startswith(WRAP)}
     return defined, needed - defined
+
+
+def unpaired(defined: set[str], options: list[str]) -> list[str]:
+    """What is wrong: functions __wrap_NAME and options -Wl,--wrap=NAME need each other."""
+    parts = {part for option in options for part in option.split(",")}
+    asked = {part.removeprefix("--wrap=") for part in parts if part.startswith("--wrap=")}
+    there = {name.removeprefix(WRAP) for name in defined if name.startswith(WRAP)}
+    return [
+        *(f"no option of the linker's says --wrap={name}" for name in sorted(there - asked)),
+        *(f"nothing defines {WRAP}{name}" for name in sorted(asked - there)),
+    ]

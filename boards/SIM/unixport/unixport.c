@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "py/builtin.h"
+#include "py/gc.h"
 #include "py/mphal.h"
 #include "py/mpthread.h"
 #include "py/runtime.h"
@@ -103,6 +104,13 @@ __attribute__((constructor)) static void interrupt_init(void) {
 
 void __wrap_mp_hal_set_interrupt_char(char c) {
     python_is_told = c == CHAR_CTRL_C;
+}
+
+/* ---- the heap ------------------------------------------------------------------------------- */
+
+// What the heap could grow by. The ESP32 port's function of this name tells the largest free block.
+size_t gc_get_max_new_split(void) {
+    return 1024 * 1024;
 }
 
 /* ---- imports -------------------------------------------------------------------------------- */
