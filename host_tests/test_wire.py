@@ -134,15 +134,20 @@ def message(text=""):
 # --- numbers
 
 
+def value(name):
+    """Of a constant that is wire's own, or everybody's."""
+    return getattr(wire, name) if hasattr(wire, name) else getattr(wire, "_" + name)
+
+
 @pytest.mark.parametrize(("name", "number"), [*COMMANDS.items(), *NUMBERS.items()])
 def test_number(name, number):
-    assert getattr(wire, name) == number
+    assert value(name) == number
 
 
 @pytest.mark.parametrize(("name", "octets"), RESPONSES.items())
 def test_response_code_crosses_the_wire_as_these_bytes(name, octets):
     buf = message()
-    wire.put_response(buf, getattr(wire, name))
+    wire.put_response(buf, value(name))
     assert buf[8:12].hex() == octets
 
 
@@ -158,14 +163,7 @@ def test_response_that_is_a_length_or_a_socket(value, octets):
 
 def test_wire_has_no_constant_that_these_tests_do_not_know():
     known = {*COMMANDS, *RESPONSES, *NUMBERS}
-    assert {name for name in vars(wire) if name.isupper()} == known
-
-
-@pytest.mark.parametrize(
-    ("n", "dwords"), [(0, 0), (1, 4), (4, 4), (45, 48), (2047, 2048), (2048, 2048)]
-)
-def test_phases_are_whole_dwords(n, dwords):
-    assert wire.padded(n) == dwords
+    assert {name.lstrip("_") for name in vars(wire) if name.isupper()} == known
 
 
 # --- copies: hot files redeclare what they need
@@ -178,7 +176,7 @@ def copies(module):
     for node in ast.parse(Path(module.__file__).read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id.startswith("_"):
             name = node.targets[0].id
-            if hasattr(wire, name[1:]):
+            if hasattr(wire, name[1:]) or hasattr(wire, name):
                 yield name
 
 
@@ -187,7 +185,7 @@ def test_copied_constants_are_those_of_wire(module):
     for name in copies(module):
         if (module, name) in NOT_COPIES:
             continue
-        assert getattr(module, name) == getattr(wire, name[1:]), name
+        assert getattr(module, name) == value(name[1:]), name
 
 
 # The phases of the port have names of their own meaning.
@@ -195,7 +193,7 @@ NOT_COPIES = {(spi_slave, "_RESPONSE"), (spi_slave, "_DATA")}
 
 
 def test_the_copies_are_found():
-    assert {"_CONN_READ", "_BAD_PARAMETER", "_DATA"} <= set(copies(commands))
+    assert {"_CONN_READ", "_EMPTY", "_BAD_PARAMETER", "_DATA"} <= set(copies(commands))
     assert {"_FREE", "_ALLOCATED", "_CLOSE_PENDING"} <= set(copies(connection))
 
 
@@ -212,7 +210,6 @@ REQUEST = "3e 05 03 03 ff 07 02 01 78 56 34 12"
 def test_request_header():
     buf = message(REQUEST)
     assert wire.request_error(buf) == 0
-    assert wire.request_command(buf) == 5
     assert wire.request_socket(buf) == 3
     assert wire.request_flags(buf) == 3
     assert wire.request_length(buf) == 2047
@@ -278,7 +275,7 @@ def test_listen_or_connect():
 def conn_record():
     record = bytearray(20)
     wire.status_clear(record, 5)
-    wire.status_state(record, 2)
+    record[0] = 2
     wire.status_owner(record, 5, 1)
     #                                          21     50000  192.168.1.10
     wire.status_addresses(record, bytes.fromhex("15 00 50 c3 c0 a8 01 0a"))

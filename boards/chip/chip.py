@@ -10,6 +10,7 @@ import esp32
 import machine
 from announcer import ChipAnnouncer
 from machine import SPI, WDT, Pin
+from micropython import const
 from radio import ChipRadio
 
 from spinet import VERSION, port, wire
@@ -37,9 +38,9 @@ MODULE_CLOCKED = "module-clocked"
 CONTROLLER_CLOCKED = "controller-clocked"
 
 FOLDER = "/"  # of what store() keeps
-START_FREQUENCY = 26666667  # of SCK, until the controller says otherwise (link protocol, Roles)
-WATCHDOG_MS = 30000
-RELAXED_MS = 3600000
+_START_FREQUENCY = const(26666667)  # of SCK, until the controller sets another
+_WATCHDOG_MS = const(30000)
+_RELAXED_MS = const(3600000)
 
 # machine.reset_cause() to the protocol's numbers. A restart by machine.reset() and a panic are
 # one and the same there; so are power-up, the controller's reset line and brownout.
@@ -123,7 +124,7 @@ class ChipBoard:
         if self._boots:
             self._reset_reason = wire.RESET_SOFTWARE  # stopped and started at the REPL
         self._boots += 1
-        self._watchdog = WDT(timeout=WATCHDOG_MS)
+        self._watchdog = WDT(timeout=_WATCHDOG_MS)
         return True
 
     def stack(self):
@@ -148,7 +149,7 @@ class ChipBoard:
 
     def _exchange(self):
         w = self.wiring
-        spi_exchange.start(w.spi, w.sck, w.mosi, w.miso, START_FREQUENCY, wire.MESSAGE_SIZE)
+        spi_exchange.start(w.spi, w.sck, w.mosi, w.miso, _START_FREQUENCY, wire.MESSAGE_SIZE)
         self.buffers = spi_exchange.buffers()
         return spi_exchange
 
@@ -158,7 +159,7 @@ class ChipBoard:
         wiring = self.wiring
         spi = SPI(
             wiring.spi,
-            baudrate=START_FREQUENCY,
+            baudrate=_START_FREQUENCY,
             polarity=0,
             phase=1,
             bits=8,
@@ -228,7 +229,7 @@ class ChipBoard:
 
     def relax(self):
         """For the REPL after service.stop(): nobody feeds the watchdog, so give it an hour."""
-        self._watchdog = WDT(timeout=RELAXED_MS)
+        self._watchdog = WDT(timeout=_RELAXED_MS)
         self._light(False)
 
 

@@ -6,6 +6,7 @@ networks and the country code need our C modules `eap` and `country`; an image w
 """
 
 import network
+from micropython import const
 
 from spinet import wire
 from spinet.port import WORKER_STACK, start_thread, ticks_add, ticks_diff, ticks_ms
@@ -22,7 +23,7 @@ except ImportError:
 
 # WLAN.status() goes on giving the last attempt's reason until the new attempt has one: that value
 # is believed only after this time.
-STALE_MS = 4000
+_STALE_MS = const(4000)
 
 # ESP-IDF's reasons of a disconnection. Up to 67 they are those of 802.11, told by the access point;
 # from 200 on they are the driver's own. MicroPython makes 202 of 205.
@@ -37,14 +38,14 @@ FAILURES = {
     211: "network has another kind of security",
     212: "network not found",
 }
-LAST_OF_80211 = 67
+_LAST_OF_80211 = const(67)
 UNDER_WAY = (network.STAT_IDLE, network.STAT_CONNECTING)
-KNOWN_AUTH = 8  # the numbers of ESP-IDF and of the protocol are the same up to here
+_KNOWN_AUTH = const(8)  # the numbers of ESP-IDF and of the protocol are the same up to here
 
-WPA2 = 3
-OPEN = 0
-LEAST_POWER = 8  # in 0.25 dB: the driver refuses less, controllers may ask for it
-CLIENTS = 4  # of our own access point, as controllers expect
+_WPA2 = const(3)
+_OPEN = const(0)
+_LEAST_POWER = const(8)  # in 0.25 dB: the driver refuses less, controllers may ask for it
+_CLIENTS = const(4)  # of our own access point, as controllers expect
 NO_COUNTRY = "XX"  # what network.country() gives until it was told
 
 # What eap.use() answers, less one: which of the credentials the driver did not take.
@@ -113,7 +114,7 @@ class ChipRadio:
         """An attempt begins: the reason that status() tells is the last one's for now."""
         self._refusal = ""
         self._stale = self._station.status()
-        self._stale_until = ticks_add(ticks_ms(), STALE_MS)
+        self._stale_until = ticks_add(ticks_ms(), _STALE_MS)
 
     def rejoin(self):
         self._begin()
@@ -180,9 +181,9 @@ class ChipRadio:
         access_point.config(
             ssid=remembered.ssid,
             key=password,
-            security=WPA2 if password else OPEN,
+            security=_WPA2 if password else _OPEN,
             channel=wire.config_channel(record) or 1,
-            max_clients=CLIENTS,
+            max_clients=_CLIENTS,
         )
         ip = wire.dotted(wire.config_ip(record))
         access_point.ifconfig((ip, wire.dotted(wire.config_netmask(record)), ip, ip))
@@ -215,7 +216,7 @@ class ChipRadio:
         return self._serving or self._station.isconnected()
 
     def power(self, quarter_db):
-        self._tx_power = max(quarter_db, LEAST_POWER) / 4
+        self._tx_power = max(quarter_db, _LEAST_POWER) / 4
         for interface in (self._station, self._access_point):
             if interface.active():
                 self._apply_power(interface)
@@ -272,7 +273,7 @@ class ChipRadio:
 
 
 def _other_failure(reason):
-    if reason <= LAST_OF_80211:
+    if reason <= _LAST_OF_80211:
         return "refused by the access point (reason %d)" % reason
     return "connecting failed (reason %d)" % reason
 
@@ -290,7 +291,7 @@ def _password(remembered):
 
 def _found(entry):
     ssid, mac, channel, rssi, auth, _ = entry
-    return (ssid, mac, channel, rssi, auth if auth <= KNOWN_AUTH else wire.AUTH_UNKNOWN, 0)
+    return (ssid, mac, channel, rssi, auth if auth <= _KNOWN_AUTH else wire.AUTH_UNKNOWN, 0)
 
 
 def _addresses(record):

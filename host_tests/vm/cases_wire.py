@@ -42,7 +42,7 @@ def case_responses():
 def case_conn_status():
     record = bytearray(20)
     wire.status_clear(record, 5)
-    wire.status_state(record, 2)
+    record[0] = 2
     wire.status_owner(record, 5, 1)
     wire.status_addresses(record, b"\x15\x00\x50\xc3\xc0\xa8\x01\x0a")
     buf = bytearray(b"\xa5" * 40)

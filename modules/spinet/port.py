@@ -59,22 +59,23 @@ WORKER_STACK = micropython.const(8192)  # one call of a driver's that waits, and
 POLL_BY_DESCRIPTOR = hostnet is not None
 
 
-class _IteratingPoll:
-    """CPython's poll object with MicroPython's `ipoll`."""
+if MICROPYTHON:
+    poller = select.poll  # makes a poll object: register, modify, unregister, ipoll(ms)
+else:
 
-    def __init__(self):
-        self._poll = select.poll()
-        self.register = self._poll.register
-        self.modify = self._poll.modify
-        self.unregister = self._poll.unregister
+    class IteratingPoll:
+        """CPython's poll object with MicroPython's `ipoll`."""
 
-    def ipoll(self, ms):
-        return iter(self._poll.poll(ms))
+        def __init__(self):
+            self._poll = select.poll()
+            self.register = self._poll.register
+            self.modify = self._poll.modify
+            self.unregister = self._poll.unregister
 
+        def ipoll(self, ms):
+            return iter(self._poll.poll(ms))
 
-def poller():
-    """A poll object: register, modify, unregister, ipoll(ms)."""
-    return select.poll() if MICROPYTHON else _IteratingPoll()
+    poller = IteratingPoll
 
 
 def address_octets(address):

@@ -2,7 +2,8 @@
 
 Source: the link protocol as the controllers in the field speak it (docs/link-protocol.md).
 Everything is little-endian. `message` is always one of the link's two buffers: a header of
-HEADER_SIZE bytes and the data phase behind it, at DATA.
+HEADER_SIZE bytes and the data phase behind it, at DATA. Constants that no other module uses begin
+with an underscore: they take no memory.
 """
 
 import micropython
@@ -14,9 +15,9 @@ INVALID_VERSION = const(0xC9)  # the value that nobody ever uses
 SOCKETS = const(8)
 MAX_DATA = const(2048)
 SSID_LENGTH = const(32)
-PASSWORD_LENGTH = const(64)
+_PASSWORD_LENGTH = const(64)
 HOST_NAME_LENGTH = const(64)
-PEER_NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
+_PEER_NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
 REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
 
 HEADER_SIZE = const(12)
@@ -40,22 +41,22 @@ NETWORK_DELETE_SSID = const(11)
 NETWORK_LIST_SSIDS = const(12)
 NETWORK_CONFIGURE_ACCESS_POINT = const(13)
 NETWORK_START_CLIENT = const(14)
-NETWORK_START_ACCESS_POINT = const(15)
+_NETWORK_START_ACCESS_POINT = const(15)
 NETWORK_STOP = const(16)
 NETWORK_FACTORY_RESET = const(17)
-NETWORK_SET_HOST_NAME = const(18)
+_NETWORK_SET_HOST_NAME = const(18)
 NETWORK_GET_LAST_ERROR = const(19)
 DIAGNOSTICS = const(20)
 NETWORK_RETRIEVE_SSID_DATA = const(21)
-NETWORK_SET_TX_POWER = const(22)
-NETWORK_SET_CLOCK_CONTROL = const(23)
+_NETWORK_SET_TX_POWER = const(22)
+_NETWORK_SET_CLOCK_CONTROL = const(23)
 NETWORK_START_SCAN = const(24)
 NETWORK_GET_SCAN_RESULT = const(25)
 NETWORK_ADD_ENTERPRISE_SSID = const(26)
-NETWORK_ENABLE_TLS = const(27)
-NETWORK_SET_TLS_CERT = const(28)
-NETWORK_SET_TLS_KEY = const(29)
-NETWORK_CLEAR_TLS = const(30)
+_NETWORK_ENABLE_TLS = const(27)
+_NETWORK_SET_TLS_CERT = const(28)
+_NETWORK_SET_TLS_KEY = const(29)
+_NETWORK_CLEAR_TLS = const(30)
 
 # Flags of a request
 FLAG_CLOSE_AFTER_WRITE = const(0x01)
@@ -74,13 +75,13 @@ ENTERPRISE_CANCEL = const(3)
 MAX_TX_POWER = const(82)  # in 0.25 dB
 
 # Response codes
-EMPTY = const(0)
+_EMPTY = const(0)
 UNKNOWN_COMMAND = const(-1)
 BAD_REQUEST_FORMAT_VERSION = const(-2)
 TOO_MANY_SSIDS = const(-3)
 WRONG_STATE = const(-4)
 BAD_DATA_LENGTH = const(-5)
-NETWORK_DISABLED = const(-6)  # the controller's own
+_NETWORK_DISABLED = const(-6)  # the controller's own
 TIMEOUT = const(-7)
 BUSY = const(-8)
 BUFFER_TOO_SMALL = const(-9)
@@ -102,7 +103,7 @@ CLOSE_READY = const(6)
 ALLOCATED = const(7)
 
 # WiFi states
-WIFI_DISABLED = const(0)
+_WIFI_DISABLED = const(0)
 WIFI_IDLE = const(1)
 WIFI_ACCESS_POINT = const(2)
 WIFI_CONNECTING = const(3)
@@ -111,9 +112,9 @@ WIFI_AUTO_RECONNECTING = const(5)
 WIFI_RECONNECTING = const(6)
 
 # Application protocols that mean something to us; the others are the controller's business
-PROTOCOL_HTTP = const(0)
-PROTOCOL_FTP = const(1)
-PROTOCOL_TELNET = const(2)
+_PROTOCOL_HTTP = const(0)
+_PROTOCOL_FTP = const(1)
+_PROTOCOL_TELNET = const(2)
 PROTOCOL_FTP_DATA = const(3)
 
 # Reset reasons
@@ -133,17 +134,12 @@ AUTH_UNKNOWN = const(9)
 NO_RSSI = const(-128)
 CREDENTIALS = const(5)
 
-LISTEN_OR_CONNECT_SIZE = const(12)
+_LISTEN_OR_CONNECT_SIZE = const(12)
 CONN_STATUS_SIZE = const(20)
-NETWORK_STATUS_SIZE = const(168)
+_NETWORK_STATUS_SIZE = const(168)
 WIRELESS_CONFIG_SIZE = const(112)
 WIRELESS_CONFIG_PUBLIC_SIZE = const(48)  # without the password: networkRetrieveSsidData
 SCAN_DATA_SIZE = const(45)
-
-
-def padded(n):
-    """n rounded up to whole dwords, as every phase is."""
-    return n + 3 & ~3
 
 
 @micropython.viper
@@ -231,11 +227,6 @@ def request_available(message) -> int:
     header = ptr8(message)
     n = header[6] | header[7] << 8
     return 2048 if n > 2048 else n
-
-
-def request_command(message):
-    """command."""
-    return message[1]
 
 
 def request_socket(message):
@@ -330,12 +321,12 @@ def peer_attempts(message):
 
 def peer_name(message, length):
     """The name behind the record in `length` bytes of data, b"" when there is none."""
-    return get_text(message, DATA + LISTEN_OR_CONNECT_SIZE, length - LISTEN_OR_CONNECT_SIZE)
+    return get_text(message, DATA + _LISTEN_OR_CONNECT_SIZE, length - _LISTEN_OR_CONNECT_SIZE)
 
 
 def is_peer_name(text):
     """Valid name of a peer: 1..64 letters, digits, hyphens, dots and underscores."""
-    return 1 <= len(text) <= PEER_NAME_LENGTH and all(_is_of_name(c) for c in text)
+    return 1 <= len(text) <= _PEER_NAME_LENGTH and all(_is_of_name(c) for c in text)
 
 
 def _is_of_name(c):
@@ -347,11 +338,6 @@ def _is_of_name(c):
 # remotePort u16 @6, remoteIp u32 @8, bytesAvailable u16 @12, writeBufferSpace u16 @14,
 # connectedSockets u16 @16, otherEndClosedSockets u16 @18. Each slot keeps one, patched as things
 # happen; what changes all the time is written when it is asked for.
-
-
-def status_state(record, state):
-    """Set the state."""
-    record[0] = state
 
 
 def status_owner(record, number, protocol):
@@ -508,7 +494,7 @@ class NetworkStatus:
         message[DATA + 159] = 0
         put_bytes(message, DATA + 160, self.ap_mac, 6)
         put_u16(message, DATA + 166, 0)
-        return NETWORK_STATUS_SIZE
+        return _NETWORK_STATUS_SIZE
 
 
 # --- WirelessConfig (112): ip u32 @0, gateway u32 @4, netmask u32 @8, channel u8 @12, security i8
@@ -547,7 +533,7 @@ def config_deletes(record):
 
 def config_password(record):
     """password, as bytes: never to be shown."""
-    return get_text(record, 48, PASSWORD_LENGTH)
+    return get_text(record, 48, _PASSWORD_LENGTH)
 
 
 def config_credential_size(record, index):
@@ -580,12 +566,12 @@ def is_own_ssid(text):
 
 def is_password(text):
     """Valid password: empty, 8..63 bytes of any kind, or a PSK."""
-    return not text or 8 <= len(text) < PASSWORD_LENGTH or is_psk(text)
+    return not text or 8 <= len(text) < _PASSWORD_LENGTH or is_psk(text)
 
 
 def is_psk(text):
     """True for a pre-shared key: 64 hexadecimal digits in the place of a password."""
-    return len(text) == PASSWORD_LENGTH and all(_is_hex(c) for c in text)
+    return len(text) == _PASSWORD_LENGTH and all(_is_hex(c) for c in text)
 
 
 def _is_hex(c):

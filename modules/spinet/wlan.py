@@ -31,15 +31,18 @@ from spinet.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_firs
 
 _IDLE = wire.WIFI_IDLE
 
-# state -> the states that may follow
-LEGAL = {
-    wire.WIFI_IDLE: (wire.WIFI_CONNECTING, wire.WIFI_ACCESS_POINT),
-    wire.WIFI_ACCESS_POINT: (_IDLE,),
-    wire.WIFI_CONNECTING: (wire.WIFI_CONNECTED, _IDLE),
-    wire.WIFI_CONNECTED: (wire.WIFI_AUTO_RECONNECTING, _IDLE),
-    wire.WIFI_AUTO_RECONNECTING: (wire.WIFI_CONNECTED, wire.WIFI_RECONNECTING, _IDLE),
-    wire.WIFI_RECONNECTING: (wire.WIFI_CONNECTED, _IDLE),
-}
+# For each state, the set of states that may follow, as a bit map.
+LEGAL = bytes(
+    (
+        0,  # disabled: we are never
+        1 << wire.WIFI_CONNECTING | 1 << wire.WIFI_ACCESS_POINT,  # idle
+        1 << _IDLE,  # access point
+        1 << wire.WIFI_CONNECTED | 1 << _IDLE,  # connecting
+        1 << wire.WIFI_AUTO_RECONNECTING | 1 << _IDLE,  # connected
+        1 << wire.WIFI_CONNECTED | 1 << wire.WIFI_RECONNECTING | 1 << _IDLE,  # auto-reconnecting
+        1 << wire.WIFI_CONNECTED | 1 << _IDLE,  # reconnecting
+    )
+)
 
 
 class Wlan:
@@ -67,7 +70,7 @@ class Wlan:
         before = self.state
         if state == before:
             return
-        if state not in LEGAL[before]:
+        if not LEGAL[before] >> state & 1:
             self._fault(before, state)
         self.state = state
         self.stirred = True
