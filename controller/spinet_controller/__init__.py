@@ -7,7 +7,7 @@ Imports point downwards only:
     server, sockets, poller module sockets as asyncio transports, and who serves them
     commands                the command table as typed calls
     link                    one transaction at a time, its time-outs and errors
-    bus, spidev_bus         the electrical side: the virtual bus, a Raspberry Pi's SPI
+    bus, raspberry_pi       the electrical side: the virtual bus, a Raspberry Pi's SPI (spidev_bus)
     spi_bus                 what link and bus know of each other
     frames, records, codes  bytes on the virtual bus, bytes on the link
     errors                  every exception that leaves this package

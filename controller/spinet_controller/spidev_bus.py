@@ -2,14 +2,19 @@
 
 Two things are given as arguments, so that nothing here needs hardware to be tested:
 
-`spi`   like `spidev.SpiDev`: `xfer2(values)` clocks bytes out and gives those shifted in. Its
-        own chip select must be off (`no_cs`), as CS stays low between the phases.
+`spi`   like `spidev.SpiDev`: `xfer2(values)` clocks bytes out and gives those shifted in. CS is one
+        of the pins, as it stays low between the phases; a chip select of SPI's own is not used.
 `pins`  `drive(pin, level)` sets TRANSFER_READY, CS and RESET; `data_ready()` gives DATA_READY's
-        level; `fileno()` gets readable at its edges, and `edges()` gives those not yet seen, in
-        order, True for a rising one (`gpiod` line requests do just this).
+        level; `fileno()` gets readable at its edges, and `edges()`, which never waits, gives for
+        each of those not yet seen the level that the system found when it looked (True: high).
+
+The system looks some time after an edge. A pulse that was over by then is two edges to the level
+that was there before, or one.
 """
 
 import asyncio
+from collections import deque
+from itertools import groupby
 
 from spinet_controller.errors import ModuleLost
 from spinet_controller.roles import ControllerClocked
@@ -31,6 +36,7 @@ class SpidevBus(SpiBus):
         self._pins = pins
         self._new_machine = lambda: ControllerClocked(self, self, keep_transfer_ready, cs_per_phase)
         self._machine = self._new_machine()
+        self._edges = deque()
         self._loop = None
 
     async def open(self):
@@ -39,13 +45,13 @@ class SpidevBus(SpiBus):
         for pin, level in ((Pin.TRANSFER_READY, 0), (Pin.CS, 1), (Pin.RESET, 1)):
             self._pins.drive(pin, level)
         self.data_ready = self._pins.data_ready()
-        self._loop.add_reader(self._pins.fileno(), self._take_edges)
         self.present = True
         self._report_modules()
 
     def _report_modules(self):
         """See SpiBus; a module that is wired is always there."""
         if self.present and self.listener:
+            self._loop.add_reader(self._pins.fileno(), self._take_edges)
             self.listener.module_came()
 
     async def close(self):
@@ -78,6 +84,7 @@ class SpidevBus(SpiBus):
 
     def set_reset(self, held):
         """See SpiBus."""
+        self._take_edges()
         self.edges = 0
         self._pins.drive(Pin.RESET, 0 if held else 1)
         if not held:
@@ -105,14 +112,19 @@ class SpidevBus(SpiBus):
             machine.shift(shifted)
 
     def _take_edges(self):
-        for level in self._pins.edges():
-            self._edge(level)
+        """Handle what has happened until now, in order; `clock` calls this in the middle of it."""
+        self._edges.extend(level for level, _same in groupby(self._pins.edges()))
+        while self._edges:
+            self._edge(self._edges.popleft())
         if self._waiters:
             self.wake()
 
     def _edge(self, level):
-        if level == self.data_ready:
-            return
+        if level == self.data_ready:  # it was another one in between
+            self._changed(not level)
+        self._changed(level)
+
+    def _changed(self, level):
         self.data_ready = level
         self.edges += level
         self._machine.data_ready(level)

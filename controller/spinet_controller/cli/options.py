@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from spinet_controller.bus import DEFAULT_PORT
+from spinet_controller.raspberry_pi import GPIO_CHIP, LINES
 from spinet_controller.records import ListenOrConnect
-from spinet_controller.spi_bus import Role
+from spinet_controller.spi_bus import Pin, Role
 
 _ROLES = {role.label: role for role in Role}
 
@@ -20,9 +21,14 @@ class BusOptions:
 
     `role` is None when any will do. `sim` is the program of a SIM board to start, `state`
     where that keeps what it remembers (None: nowhere, after the end). `timeout` is in seconds.
+    With a `spidev` the module is on real SPI, its pins at the lines `gpio` of `gpio_chip`.
     """
 
     bus_port: int
+    spidev: str | None
+    gpio: dict
+    gpio_chip: str
+    cs_per_phase: bool
     sim: Path | None
     state: Path | None
     role: Role | None
@@ -69,6 +75,27 @@ class Host(click.ParamType):
 HOST = Host()
 
 
+class _Lines(click.ParamType):
+    """A GPIO for each pin, as PIN=LINE,...; those that are not named keep their default."""
+
+    name = "pin=line,..."
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, dict):
+            return value
+        return LINES | dict(self._pair(part, param, ctx) for part in value.split(","))
+
+    def _pair(self, part, param, ctx):
+        name, _equals, line = part.partition("=")
+        if name not in _PINS or not line:
+            self.fail(f"{part!r} is no {', '.join(_PINS)} with =LINE", param, ctx)
+        return _PINS[name], int(line) if line.isdecimal() else line
+
+
+_PINS = {pin.name.lower().replace("_", "-"): pin for pin in Pin}
+_WIRING = ", ".join(f"{name}={LINES[pin]}" for name, pin in _PINS.items())
+
+
 def _role(_context, _option, value):
     return None if value is None else _ROLES[value]
 
@@ -80,6 +107,17 @@ _OPTIONS = (
         default=DEFAULT_PORT,
         show_default=True,
         help="TCP port of the virtual bus on 127.0.0.1; 0 takes a free one.",
+    ),
+    click.option("--spidev", help="SPI device of a module that is wired, such as /dev/spidev0.0."),
+    click.option(
+        "--gpio",
+        type=_Lines(),
+        default=LINES,
+        help=f"GPIO numbers or names of its pins.  [default: {_WIRING}]",
+    ),
+    click.option("--gpio-chip", default=GPIO_CHIP, show_default=True, help="Where they are."),
+    click.option(
+        "--cs-per-phase", is_flag=True, help="Let CS rise after each phase, as an ESP32-C3 needs."
     ),
     click.option(
         "--sim",
@@ -101,7 +139,7 @@ _OPTIONS = (
     click.option(
         "--sck-hz",
         type=Number(1000),
-        help="Model an SPI clock of this rate.",
+        help="SPI clock; on the virtual bus it is modelled.  [default with --spidev: 7 MHz]",
     ),
     click.option(
         "--timeout",
@@ -129,8 +167,10 @@ def bus_options(command):
 
     @functools.wraps(command)
     def gathered(**arguments):
-        common = {name: arguments.pop(name) for name in _NAMES}
-        return command(BusOptions(**common), **arguments)
+        common = BusOptions(**{name: arguments.pop(name) for name in _NAMES})
+        if common.spidev and (common.sim or common.role is Role.MODULE_CLOCKED):
+            raise click.UsageError("--spidev is for a module that is wired and clocked from here")
+        return command(common, **arguments)
 
     for option in reversed(_OPTIONS):
         gathered = option(gathered)

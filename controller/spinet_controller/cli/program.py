@@ -18,7 +18,7 @@ from spinet_controller.cli.trace import trace
 def program():
     """The controller's end of a Spinet module: a virtual printer, and tools.
 
-    Without --sim a module is awaited on the virtual bus (start one with `make sim`).
+    Without --sim or --spidev a module is awaited on the virtual bus (start one with `make sim`).
     """
 
 

@@ -12,6 +12,7 @@ import click
 from spinet_controller.bus import HOST, VirtualBus
 from spinet_controller.errors import BusError, SpinetError
 from spinet_controller.module import Module
+from spinet_controller.raspberry_pi import SCK_HZ, raspberry_pi_bus
 from spinet_controller.sim import NETWORK, SimProcess
 from spinet_controller.spi_bus import Role
 from spinet_controller.wifi import join
@@ -38,12 +39,23 @@ class Session:
     async def _boot(self, timeout):
         try:
             async with asyncio.timeout(timeout):
-                await self.module.link.came()
+                await self._arrival()
         except TimeoutError:
             raise BusError(self._nobody()) from None
         await self.module.boot()
 
+    async def _arrival(self):
+        """Return when a module has power; one that is wired has it, and is reset instead."""
+        if self.options.spidev:
+            await self.module.reset()
+        else:
+            await self.module.link.came()
+
     def _nobody(self):
+        if self.options.spidev:
+            return (
+                f"no module on {self.options.spidev}: has it power, and is it wired as --gpio says?"
+            )
         where = f"{HOST}:{self.module.bus.port}"
         if self.sim:
             return f"the module program did not connect to {where}"
@@ -102,12 +114,19 @@ async def _cancelled(tasks):
 async def opened(options):
     """Open the bus and start the SIM program, if one is wanted; give a Session."""
     async with AsyncExitStack() as stack:
-        bus = VirtualBus(options.bus_port, role=_role(options), sck_hz=options.sck_hz)
-        await stack.enter_async_context(bus)
+        bus = await stack.enter_async_context(_bus(options))
         sim = await _sim(options, bus, stack)
         module = Module(bus, time_scale=options.time_scale)
         await stack.enter_async_context(module)
         yield Session(options, module, sim)
+
+
+def _bus(options):
+    phases = {"cs_per_phase": options.cs_per_phase}
+    if not options.spidev:
+        return VirtualBus(options.bus_port, role=_role(options), sck_hz=options.sck_hz, **phases)
+    where = {"lines": options.gpio, "chip": options.gpio_chip}
+    return raspberry_pi_bus(options.spidev, sck_hz=options.sck_hz or SCK_HZ, **where, **phases)
 
 
 def _role(options):
