@@ -1,6 +1,7 @@
 """The numbers of the link protocol under their published names."""
 
-from enum import IntEnum, IntFlag
+import re
+from enum import Enum, IntEnum, IntFlag
 
 FORMAT_VERSION = 0x3E
 SOCKETS = 8
@@ -186,6 +187,21 @@ class ClockWord(IntEnum):
     MHZ_26 = 0x2001
     MHZ_40 = 0x1001
     MHZ_20 = 0x3403
+
+
+class LastError(Enum):
+    """What a last error is about, where something has to be done; the link has only its words."""
+
+    LISTEN_FAILED = "Listen failed"
+    CALL_FAILED = "Call home failed|bad host name"
+    CALL_GIVEN_UP = "call home to .* given up: .*"
+    HOST_NOT_FOUND = "host not found: .*"
+    CA_REFUSED = "TLS CA: .*|TLS is not in this firmware|out of memory"
+
+    @classmethod
+    def of(cls, text):
+        """Give the LastError that all of a text is, else None: a network's name may be anything."""
+        return next((kind for kind in cls if re.fullmatch(kind.value, text, re.DOTALL)), None)
 
 
 def named(enum, value):

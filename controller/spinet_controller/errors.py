@@ -1,7 +1,11 @@
 """Every exception that leaves this package, one sentence each.
 
-What a negative response says is in its `meaning`.
+Those that are an OSError as well have an `errno`. A negative response has a `code`, and in words a
+`meaning`.
 """
+
+from errno import EADDRINUSE, ECONNABORTED, ECONNREFUSED, ECONNRESET, ETIMEDOUT
+from socket import EAI_NONAME, gaierror
 
 from spinet_controller.codes import Response
 
@@ -21,6 +25,8 @@ class BusViolation(BusError):
 class ModuleLost(SpinetError, ConnectionResetError):
     """The module lost power, was reset or broke the bus; whatever it held is gone."""
 
+    errno = ECONNRESET
+
 
 class PowerLost(ModuleLost):
     """The module lost power, or the bus to it broke; it comes back when it can."""
@@ -30,12 +36,14 @@ class LinkError(SpinetError):
     """A transaction did not end well; nothing is known of its effect."""
 
 
-class LinkTimeout(LinkError):
+class LinkTimeout(LinkError, TimeoutError):
     """The module missed one of the controller's time-outs.
 
     `started` tells whether the module had begun the transaction; when it had not, the
     request was withdrawn and surely had no effect.
     """
+
+    errno = ETIMEDOUT
 
     def __init__(self, text, started):
         super().__init__(text)
@@ -46,8 +54,52 @@ class BadReply(LinkError):
     """The module's header or data phase is not what the protocol says."""
 
 
-class HostNotFound(SpinetError, OSError):
+class HostNotFound(SpinetError, gaierror):
     """The module could not find the address of a name."""
+
+    errno = EAI_NONAME
+
+
+class ConnectionRefused(SpinetError, ConnectionRefusedError):
+    """The peer refused the connection, or there is none at that address."""
+
+    errno = ECONNREFUSED
+
+
+class ConnectionAborted(SpinetError, ConnectionAbortedError):
+    """The module could not begin the connection, or it was given up before it stood."""
+
+    errno = ECONNABORTED
+
+
+class ConnectionBroken(SpinetError, ConnectionResetError):
+    """A connection that stood ended, and not in order."""
+
+    errno = ECONNRESET
+
+
+class NoAnswer(SpinetError, TimeoutError):
+    """The peer did not answer in time."""
+
+    errno = ETIMEDOUT
+
+
+class ListenFailed(SpinetError, OSError):
+    """The module cannot listen on a port, or call home: most often another has the port."""
+
+    errno = EADDRINUSE
+
+
+class SimEnded(SpinetError):
+    """The module program could not be started, or ended by itself; the text has its last words."""
+
+
+class ReplError(SpinetError):
+    """The port cannot be used, or whoever is there does not answer as a Spinet module."""
+
+
+class TraceError(SpinetError):
+    """There is no trace in what was read, or none that can be understood."""
 
 
 class Refused(SpinetError):

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from spinet_controller.errors import SpinetError
+from spinet_controller.errors import TraceError
 from spinet_controller.records import shown
 
 FORMAT = 1
@@ -20,10 +20,6 @@ PERIOD = 1 << 30  # of the module's ticks
 _LINE = re.compile(r"~trace (begin|events|text|end) ([^\r\n]*)")
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)  # noise may have digits by the thousand
 _SEALED = re.compile(r"([0-9]{1,18}) ([0-9a-f]*) ([0-9a-f]{4})")
-
-
-class TraceError(SpinetError):
-    """There is no trace in what was read, or none that can be understood."""
 
 
 class Kind(IntEnum):

@@ -3,9 +3,9 @@
 import asyncio
 from contextlib import contextmanager, nullcontext
 
-from spinet_controller.codes import SOCKETS, ConnState, Protocol
+from spinet_controller.codes import SOCKETS, ConnState, LastError, Protocol
 from spinet_controller.commands import Commands
-from spinet_controller.errors import HostNotFound, LinkTimeout, Refused
+from spinet_controller.errors import HostNotFound, LinkTimeout, ListenFailed, NoAnswer, Refused
 from spinet_controller.link import Link
 from spinet_controller.poller import Poller
 from spinet_controller.records import ANY_ADDRESS, ListenOrConnect, wifi_state
@@ -13,11 +13,6 @@ from spinet_controller.server import CallHome, Server
 
 STREAM_LIMIT = 64 * 1024
 """Bytes a StreamReader holds before it pauses the transport (twice as many, at most)."""
-
-LISTEN_FAILED = "Listen failed"
-"""All of the last error after a failed networkListen; a network may have such words in its name."""
-
-_CALL_FAILED = ("Call home failed", "bad host name")
 
 _RELEASE = 1.0
 """Seconds in which the slots are released at the end, times the link's time scale."""
@@ -165,12 +160,12 @@ class Module(Commands):
     ):
         """Listen on a port of the module; each connection gets `protocol_factory()`.
 
-        Gives a Server. A port the module cannot listen on raises OSError.
+        Gives a Server. A port the module cannot listen on raises ListenFailed.
         """
         if not 0 < port <= 0xFFFF or max_connections < 1:
             raise ValueError("a server needs a port of 1..65535 and at least one connection")
         if port in self.poller.servers:
-            raise OSError(f"a server for port {port} is open already")
+            raise ListenFailed(f"a server for port {port} is open already")
         server = Server(self, port, protocol_factory)
         await server.listen(max_connections=max_connections, protocol=protocol, ip=ip, tls=tls)
         return server
@@ -189,26 +184,26 @@ class Module(Commands):
         return factory
 
     async def start_listening(self, port, **options):
-        """Send networkListen; OSError when the last error says that it failed.
+        """Send networkListen; ListenFailed when the last error says that it failed.
 
         networkListen answers 0 even then (link protocol); other news is passed on.
         """
         command = self.network_listen(port, **options)
-        text = await self.outcome(command, lambda text: text == LISTEN_FAILED)
+        text = await self.outcome(command, LastError.LISTEN_FAILED)
         if text:
-            raise OSError(f"the module cannot listen on port {port}: {text}")
+            raise ListenFailed(f"the module cannot listen on port {port}: {text}")
 
-    async def outcome(self, command, may_leave=lambda _text: True):
+    async def outcome(self, command, kind=None):
         """Await a command that answers before its work is done; give the last error it left.
 
-        None when it left none. An error for which `may_leave(text)` is false is not this command's
-        and told as news. One at a time, so that an error is told to whom it belongs, whether it
-        was asked for or came as news.
+        None when it left none. With a `kind`, a LastError, others are not this command's and told
+        as news. One at a time, so that an error is told to whom it belongs, whether it was asked
+        for or came as news.
         """
         heard = []
 
         def hear(text):
-            left = may_leave(text)
+            left = kind is None or LastError.of(text) is kind
             if left:
                 heard.append(text)
             return left
@@ -240,13 +235,13 @@ class Module(Commands):
         """Have the module connect to a peer; each connection gets `protocol_factory()`.
 
         As `create_server`, but the module dials `host`, an IPv4 address or a name, and dials
-        again when the connection is over. Gives a CallHome. OSError when the module cannot;
+        again when the connection is over. Gives a CallHome. ListenFailed when the module cannot;
         that the peer does not answer is news.
         """
         if not 0 < port <= 0xFFFF or max_connections < 1:
             raise ValueError("calling home needs a port of 1..65535 and at least one connection")
         if port in self.poller.servers:
-            raise OSError(f"a server for port {port} is open already")
+            raise ListenFailed(f"a server for port {port} is open already")
         server = CallHome(self, host, port, protocol_factory)
         await server.listen(max_connections=max_connections, protocol=protocol, attempts=attempts)
         return server
@@ -257,11 +252,11 @@ class Module(Commands):
         return await self.create_call_home(factory, host, port, **options)
 
     async def start_calling(self, host, port, **options):
-        """Send networkListen to call home; OSError when the last error says that it is refused."""
+        """Send networkListen to call home; ListenFailed when the last error says that it failed."""
         command = self.network_call_home(host, port, **options)
-        text = await self.outcome(command, lambda text: text in _CALL_FAILED)
+        text = await self.outcome(command, LastError.CALL_FAILED)
         if text:
-            raise OSError(f"the module cannot call {host}:{port}: {text}")
+            raise ListenFailed(f"the module cannot call {host}:{port}: {text}")
 
     # -- outgoing connections ---------------------------------------------------------
 
@@ -282,8 +277,9 @@ class Module(Commands):
         With `tls` the module speaks TLS to the peer, whose certificate must be from the CA `ca`
         (PEM, bytes or str; None: the one the module has already) and for the peer's name, which
         is `server_name` where `host` is an address. Refused when the module does not take the CA.
-        TimeoutError after `timeout` seconds, ConnectionError when it fails or when no socket
-        is free, HostNotFound for a name that the module cannot find the address of.
+        NoAnswer, a TimeoutError, after `timeout` seconds; ConnectionRefused, or ConnectionAborted
+        when no socket is free, both a ConnectionError; HostNotFound for a name of which the module
+        cannot find the address.
         """
         record = ListenOrConnect.to(host, port, protocol, server_name=server_name)
         opened = self._loop.create_future()
@@ -302,7 +298,7 @@ class Module(Commands):
             raise
         except TimeoutError:
             _abandon(opened)
-            raise TimeoutError(f"no answer from {host}:{port} within {timeout:g} s") from None
+            raise NoAnswer(f"no answer from {host}:{port} within {timeout:g} s") from None
         except BaseException:
             _abandon(opened)
             raise
@@ -320,7 +316,7 @@ class Module(Commands):
         ca = ca.encode() if isinstance(ca, str) else ca
         while ca != self._trusted:  # again where somebody gave it another meanwhile
             changes = self._trust_changes + 1
-            text = await self.outcome(self.network_set_tls_ca(ca), _refuses_ca)
+            text = await self.outcome(self.network_set_tls_ca(ca), LastError.CA_REFUSED)
             if text:
                 raise Refused(f"the module says: {text}")
             if self._trust_changes == changes:
@@ -360,8 +356,3 @@ def _abandon(opened):
     """Abort a connection that came to stand while its opener was being cancelled."""
     if opened.done() and not opened.cancelled() and not opened.exception():
         opened.result()[0].abort()
-
-
-def _refuses_ca(text):
-    """True for the last errors of a module that did not take a CA."""
-    return text.startswith("TLS CA: ") or text in ("TLS is not in this firmware", "out of memory")

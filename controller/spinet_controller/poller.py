@@ -19,7 +19,7 @@ from spinet_controller.codes import (
     ConnState,
     WiFiState,
 )
-from spinet_controller.errors import LinkError, SpinetError
+from spinet_controller.errors import ConnectionAborted, LinkError, SpinetError
 from spinet_controller.link import Request
 from spinet_controller.records import ANY_ADDRESS, CONN_STATUS, ConnStatus, NetworkStatus
 from spinet_controller.sockets import LONGEST, SocketTransport, Waits
@@ -360,6 +360,6 @@ def _as_connection_error(error):
     if isinstance(error, ConnectionError):
         return error
     assert isinstance(error, SpinetError)
-    raised = ConnectionError(str(error))
+    raised = ConnectionAborted(str(error))
     raised.__cause__ = error
     return raised

@@ -6,7 +6,7 @@ The friendly REPL is used, as a person would: a board, SIM and an emulated core 
 import re
 import time
 
-from spinet_controller.errors import SpinetError
+from spinet_controller.errors import ReplError
 
 BAUD = 115200
 DUMP = b"import spinet.report; spinet.report.trace_dump()\r"
@@ -15,10 +15,6 @@ PATIENCE = 5.0  # seconds without a byte
 
 _END = re.compile(rb"~trace end \d+\r?\n")
 _ERROR = re.compile(rb"^(\w*Error: .*?)\r?$", re.MULTILINE)
-
-
-class ReplError(SpinetError):
-    """The port cannot be used, or whoever is there does not answer as a Spinet module."""
 
 
 def read_dump(port, patience=PATIENCE):

@@ -5,7 +5,7 @@ import os
 import signal
 from collections import deque
 
-from spinet_controller.errors import SpinetError
+from spinet_controller.errors import SimEnded
 from spinet_controller.records import WirelessConfig
 
 NETWORK = WirelessConfig("Workshop", "spinet-sim")
@@ -16,10 +16,6 @@ LAST_LINES = 5
 
 PATIENCE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
-
-
-class SimEnded(SpinetError):
-    """The module program could not be started, or ended by itself; the text has its last words."""
 
 
 class SimProcess:

@@ -14,7 +14,13 @@ from asyncio.transports import _FlowControlMixin
 from enum import Enum
 
 from spinet_controller.codes import MAX_DATA, Command, ConnState, WriteFlag
-from spinet_controller.errors import LinkTimeout, ModuleLost
+from spinet_controller.errors import (
+    ConnectionAborted,
+    ConnectionBroken,
+    ConnectionRefused,
+    LinkTimeout,
+    ModuleLost,
+)
 from spinet_controller.link import Request
 from spinet_controller.records import CONN_STATUS, ConnStatus
 
@@ -303,9 +309,9 @@ class SocketTransport(_FlowControlMixin):
 
     def _aborted(self):
         if self._life is Life.OPENING:
-            self._break(ConnectionRefusedError("the connection was not accepted"))
+            self._break(ConnectionRefused("the connection was not accepted"))
         else:
-            self._break(ConnectionResetError("the connection was aborted"))
+            self._break(ConnectionBroken("the connection was aborted"))
 
     def _opening_status(self, state, raw):
         if state in (_CONNECTED, _OTHER_END_CLOSED) and not self._poller.asking:
@@ -335,7 +341,7 @@ class SocketTransport(_FlowControlMixin):
         self._room = room > 0 or self._peer_ended
         if self._peer_ended and self._out and not room and self._sure_room:
             # Room that we did not use up is gone: there is nobody to send to any more.
-            self._break(ConnectionResetError("the peer is gone, and data was left to send"))
+            self._break(ConnectionBroken("the peer is gone, and data was left to send"))
             return
         self._sure_room = room
         self._end_of_data()
@@ -367,7 +373,7 @@ class SocketTransport(_FlowControlMixin):
         if not self._out:
             return
         if self._loop.time() - self._progress_at > self._patience():
-            self._break(ConnectionResetError("the peer takes no more data"))
+            self._break(ConnectionBroken("the peer takes no more data"))
 
     def _patience(self):
         """Give the seconds for which a peer may take nothing of what there is."""
@@ -391,7 +397,7 @@ class SocketTransport(_FlowControlMixin):
             self._again(RETRY_WAIT)
             self._readable = self._room = False
             return
-        broken = ConnectionResetError(str(error))
+        broken = ConnectionBroken(str(error))
         broken.__cause__ = error
         self._break(broken)
 
@@ -455,7 +461,7 @@ class SocketTransport(_FlowControlMixin):
         if not was_opening:
             self._loop.call_soon(self._tell_lost, error)
         elif self._opened and not self._opened.done():
-            self._opened.set_exception(error or ConnectionAbortedError("aborted"))
+            self._opened.set_exception(error or ConnectionAborted("aborted"))
 
     def _tell_lost(self, error):
         try:
@@ -561,8 +567,8 @@ class SocketTransport(_FlowControlMixin):
 
 def _ended_by_module(life):
     if life is Life.OPENING:
-        return ConnectionRefusedError("the connection failed")
-    return ConnectionResetError("the module ended the connection")
+        return ConnectionRefused("the connection failed")
+    return ConnectionBroken("the module ended the connection")
 
 
 def _feed(protocol, data):

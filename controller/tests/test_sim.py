@@ -10,7 +10,8 @@ import pytest
 from rig import PATIENCE, eventually
 
 from spinet_controller import Module, VirtualBus, sim
-from spinet_controller.sim import SimEnded, SimProcess
+from spinet_controller.errors import SimEnded
+from spinet_controller.sim import SimProcess
 from spinet_controller.spi_bus import Role
 
 FAKE_SIM = Path(__file__).with_name("fake_sim.py")

@@ -13,7 +13,7 @@ from rig import EARLY_CS, PATIENCE, PATIENT, PORT, Acceptor, Recorder, accepted,
 
 from spinet_controller import sockets
 from spinet_controller.codes import Command, Response
-from spinet_controller.errors import HostNotFound
+from spinet_controller.errors import ConnectionRefused, HostNotFound
 from spinet_controller.pacing import Pacer
 from spinet_controller.printer import certificate
 
@@ -862,7 +862,7 @@ async def test_each_of_two_attempts_has_its_own_reason(rig):
     names = ("nowhere.test", "example.test", "nowhere.test")
     attempts = [rig.module.open_connection(name, 80) for name in names]
     found = await asyncio.gather(*attempts, return_exceptions=True)
-    assert [type(error) for error in found[:2]] == [HostNotFound, ConnectionRefusedError]
+    assert [type(error) for error in found[:2]] == [HostNotFound, ConnectionRefused]
     assert isinstance(found[2], HostNotFound)
 
 

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinet_controller.cli.program import program
-from spinet_controller.event_trace import Event, EventTrace, Kind, TraceError, parse_dump
-from spinet_controller.repl import ReplError, read_dump
+from spinet_controller.errors import ReplError, TraceError
+from spinet_controller.event_trace import Event, EventTrace, Kind, parse_dump
+from spinet_controller.repl import read_dump
 from spinet_controller.trace_lives import lanes_of
 from spinet_controller.trace_picture import Axis, picture
 

@@ -9,6 +9,7 @@ from spinet_controller.cli.options import HOST, bus_options
 from spinet_controller.cli.session import first, joined, note, run_with_module
 from spinet_controller.cli.showing import show_json
 from spinet_controller.cli.streams import closed
+from spinet_controller.codes import LastError
 from spinet_controller.errors import SpinetError
 from spinet_controller.wifi import stay
 
@@ -53,7 +54,7 @@ class Listening:
             raise self._unheard
 
     def _hear(self, text):
-        if text and text.startswith("call home to ") and " given up: " in text:
+        if text and LastError.of(text) is LastError.CALL_GIVEN_UP:
             self._given_up = text
             self._enough.set()
         elif text:

@@ -11,6 +11,7 @@ from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.serve_options import service_options
 from spinet_controller.cli.session import first, joined, note, run
 from spinet_controller.cli.showing import show_json, show_pairs
+from spinet_controller.codes import LastError
 from spinet_controller.errors import (
     LinkError,
     ModuleLost,
@@ -19,7 +20,6 @@ from spinet_controller.errors import (
     Refused,
     SpinetError,
 )
-from spinet_controller.module import LISTEN_FAILED
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig, shown
@@ -186,7 +186,7 @@ def _hear(text, report, wanted):
     if not text:
         return
     report.heard(text)
-    if text == LISTEN_FAILED and not wanted.done():
+    if LastError.of(text) is LastError.LISTEN_FAILED and not wanted.done():
         wanted.set_exception(NotServing(f"the module says: {text}"))
     else:
         note(f"the module says: {text}")

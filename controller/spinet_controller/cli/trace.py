@@ -7,8 +7,8 @@ import click
 
 from spinet_controller.cli.options import Number
 from spinet_controller.cli.showing import show_json
-from spinet_controller.errors import SpinetError
-from spinet_controller.event_trace import Kind, TraceError, parse_dump
+from spinet_controller.errors import SpinetError, TraceError
+from spinet_controller.event_trace import Kind, parse_dump
 from spinet_controller.trace_picture import picture
 
 
