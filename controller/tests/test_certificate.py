@@ -139,7 +139,7 @@ async def test_a_module_that_has_no_tls_serves_the_rest(tmp_path):
     naming = Naming("localhost", folder=tmp_path / "tls")
 
     def refusing(rig):
-        rig.firmware._pem = lambda _data: rig.firmware.tell(b"TLS is not in this firmware")
+        rig.firmware._pem = lambda *_data: rig.firmware.tell(b"TLS is not in this firmware")
 
     async with served(tmp_path / "files", ports, naming, before=refusing) as made:
         assert made.said("HTTPS is not served: the module says: TLS is not in this firmware")
