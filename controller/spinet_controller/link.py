@@ -129,7 +129,7 @@ class Link(BusListener):
         self._news_timer = None
         self._news_after = 0.0
         self._lost = None
-        self._closed = None  # the ModuleLost of close(): there is no way back from it
+        self.closed = None  # the ModuleLost of close(): there is no way back from it
         self._resetting = False
         self._power_ups = 0
         self._booted = False  # set by started_up, cleared where power or reset end it
@@ -139,8 +139,8 @@ class Link(BusListener):
 
     def submit(self, request):
         """Queue a request; it starts at once when the link is idle."""
-        if self._closed or not self.bus.present:
-            request.failed(self._closed or self._lost or ModuleLost("no module is connected"))
+        if self.closed or not self.bus.present:
+            request.failed(self.closed or self._lost or ModuleLost("no module is connected"))
             return
         self._queue.append(request)
         self.kick()
@@ -179,7 +179,7 @@ class Link(BusListener):
             self._starting = False
 
     def _next_request(self):
-        if self._closed or not self.bus.present:
+        if self.closed or not self.bus.present:
             return None
         if self._queue:
             return self._queue.popleft()
@@ -293,7 +293,7 @@ class Link(BusListener):
 
     def module_lost(self, error):
         """The module is gone (BusListener): whatever is under way fails, and all that follows."""
-        if self._closed:
+        if self.closed:
             return
         self._lose(error)
 
@@ -317,7 +317,7 @@ class Link(BusListener):
 
         The edges of a start-up are no news.
         """
-        if self._booted and not self._closed and self._news_timer is None:
+        if self._booted and not self.closed and self._news_timer is None:
             when = max(self._loop.time(), self._news_after)
             self._news_timer = self._loop.call_at(when, self._fetch_news)
 
@@ -381,8 +381,8 @@ class Link(BusListener):
                     return
 
     def _raise_if_closed(self):
-        if self._closed:
-            raise self._closed
+        if self.closed:
+            raise self.closed
 
     async def _pins_changed(self):
         self._raise_if_closed()
@@ -418,13 +418,13 @@ class Link(BusListener):
 
     def close(self):
         """Fail what is waiting with ModuleLost, and all that is asked for from now on."""
-        if self._closed:
+        if self.closed:
             return
         for timer in (self._watch, self._news_timer):
             if timer:
                 timer.cancel()
-        self._closed = ModuleLost("the link was closed")
-        self._lose(self._closed)
+        self.closed = ModuleLost("the link was closed")
+        self._lose(self.closed)
         self.bus.wake()
 
 

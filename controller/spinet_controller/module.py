@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager, nullcontext
+from weakref import WeakSet
 
 from spinet_controller.codes import SOCKETS, ConnState, LastError, Protocol
 from spinet_controller.commands import Commands
@@ -21,6 +22,36 @@ _LOOK = 0.02
 """Seconds between two looks at a connection that is closing."""
 
 
+NEWS_KEPT = 100
+"""Last errors that wait for a reader of news; older ones are dropped."""
+
+
+class News:
+    """The last errors that a module tells from now on, for one reader: `async for text in news`.
+
+    Made by `Module.news`; it ends when the module is closed.
+    """
+
+    def __init__(self):
+        self._texts = asyncio.Queue()
+
+    def tell(self, text):
+        """Have this read; None is the end."""
+        if self._texts.qsize() == NEWS_KEPT:
+            self._texts.get_nowait()
+        self._texts.put_nowait(text)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        text = await self._texts.get()
+        if text is None:
+            self.tell(None)
+            raise StopAsyncIteration
+        return text
+
+
 class Module(Commands):
     """The module at the other end of `bus`; every command of the protocol is a method.
 
@@ -36,6 +67,7 @@ class Module(Commands):
         self.on_news = None
         self.on_lost = None
         self._hearers = []
+        self._readers = WeakSet()
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
         self._watching = asyncio.Lock()
@@ -100,6 +132,8 @@ class Module(Commands):
             await self._let_go()
         finally:
             self.link.close()
+            for reader in self._readers:
+                reader.tell(None)
 
     async def _let_go(self):
         for server in list(self.poller.servers.values()):
@@ -126,12 +160,25 @@ class Module(Commands):
     def _tell(self, text):
         """Tell a last error, if there is one."""
         taken = [hear(text) for hear in self._hearers if text]
-        if text and self.on_news and not any(taken):
+        if not text or any(taken):
+            return
+        for reader in self._readers:
+            reader.tell(text)
+        if self.on_news:
             self.on_news(text)
+
+    def news(self):
+        """Give a News: what `on_news` is told from now on, for as many readers as want it."""
+        reader = News()
+        if self.link.closed:
+            reader.tell(None)
+        else:
+            self._readers.add(reader)
+        return reader
 
     @contextmanager
     def hearing(self, hear):
-        """Meanwhile call `hear(text)` with each last error; true keeps it from `on_news`."""
+        """Meanwhile call `hear(text)` with each last error; true keeps it from all others."""
         self._hearers.append(hear)
         try:
             yield

@@ -290,3 +290,53 @@ async def test_no_network_is_lost_with_its_module():
         with pytest.raises(ModuleLost):
             async with asyncio.timeout(PATIENCE):
                 await losing
+
+
+# -- news
+
+
+async def told(rig, *texts):
+    """Have the module tell these, one after the other."""
+    for text in texts:
+        rig.firmware.tell(text.encode())
+        await eventually(lambda: not rig.firmware.last_error, "the fetch")
+
+
+async def test_several_may_read_the_news():
+    async with rigged() as rig:
+        heard, texts = [], [f"news {number}" for number in range(3)]
+        rig.module.on_news = heard.append
+        readers = [rig.module.news(), rig.module.news()]
+        waiting = asyncio.create_task(anext(readers[0]))
+        await told(rig, *texts)
+        assert await waiting == texts[0]
+        late = rig.module.news()
+        await told(rig, "late")
+        await eventually(lambda: "late" in heard, "all news")
+        await rig.module.close()
+        assert [text async for text in readers[0]] == [*texts[1:], "late"]
+        assert [text async for text in readers[1]] == [*texts, "late"]
+        assert [text async for text in late] == ["late"]
+        assert [text async for text in rig.module.news()] == []
+        assert [text async for text in late] == []
+
+
+async def test_what_a_call_raises_is_no_news():
+    async with rigged() as rig:
+        reader = rig.module.news()
+        assert await rig.module.outcome(rig.module.network_delete_ssid("Nowhere"))
+        await rig.module.close()
+        assert [text async for text in reader] == []
+
+
+async def test_a_reader_that_is_gone_or_does_not_read_keeps_little(monkeypatch):
+    monkeypatch.setattr("spinet_controller.module.NEWS_KEPT", 2)
+    async with rigged() as rig:
+        heard = []
+        rig.module.on_news = heard.append
+        reader, gone = rig.module.news(), rig.module.news()
+        del gone
+        assert len(rig.module._readers) == 1
+        await told(rig, "one", "two", "three")
+        await eventually(lambda: "three" in heard, "all news")
+        assert [await anext(reader), await anext(reader)] == ["two", "three"]
