@@ -157,7 +157,7 @@ class FakeBoard:
         return self.the_port
 
     def announcers(self, _stack):
-        return self.the_announcer, self.the_captive
+        return self.the_announcer, lambda: self.the_captive
 
     def fill(self, status):
         status.version = b"2.3.0-test"
@@ -208,7 +208,7 @@ class Bench:
         self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
         self.commands.sessions = self.sessions
         self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
-        silent = Silent(), Silent()
+        silent = Silent(), Silent
         self.discovery = Discovery(*silent, self.listeners, self.wlan, self.commands.host_name())
         self.rig = make_rig(role, self.commands)
         self.manager.now = self.rig.now

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import budget  # noqa: E402 -- found through the path above
 import elf  # noqa: E402
 
-MOST_AT_BOOT = 39000  # docs/performance.md has what it is made of
+MOST_AT_BOOT = 37500  # docs/performance.md has what it is made of
 
 CODE = """
 int table[10];
@@ -165,10 +165,9 @@ def test_the_emulated_core_tells_the_heap(tmp_path):
 def test_python_s_heap_at_boot():
     """What an image has on it is known to a byte, and grows only when this number is raised."""
     found = budget.heap_at_boot(ROOT / "build/qemu/firmware.elf")
-    modules, service = found["all"]["modules"], found["all"]["service"]
-    assert sum(found["module"].values()) == pytest.approx(modules, abs=256)
-    assert sum(found["object"].values()) <= service
-    assert modules + service <= MOST_AT_BOOT, found
+    boot = found["all"]["boot"]
+    assert boot / 2 < sum(found["module"].values()) + sum(found["object"].values()) <= boot
+    assert boot <= MOST_AT_BOOT, found
 
 
 @pytest.mark.parametrize("name", ["usermod_x/x.o", "sizes.o"])

@@ -7,7 +7,7 @@ from raw_controller import listen_or_connect, request
 
 from spinet import service as service_module
 from spinet import wire
-from spinet.discovery import RETRY_MS, Silent
+from spinet.discovery import RETRY_MS, Silent, label
 from spinet.networks import Network
 from spinet.service import HOUSEKEEPING_MS, Service
 
@@ -37,6 +37,22 @@ class Recorder(Silent):
 
     def due_ms(self, now):
         return self.due
+
+
+@pytest.mark.parametrize(
+    ("given", "fit"),
+    [
+        (b"Spinet-3", b"Spinet-3"),
+        (b"my printer!", b"my-printer"),
+        (b"--a--", b"a"),
+        ("Büro".encode(), b"B--ro"),
+        (b"x" * 64, b"x" * 63),
+        (b"\0", b"spinet"),
+        (b"", b"spinet"),
+    ],
+)
+def test_labels(given, fit):
+    assert label(given) == fit
 
 
 @pytest.fixture
@@ -122,6 +138,28 @@ def test_what_there_was_no_memory_for_is_said_later(service, board, monkeypatch,
     assert service.discovery._ports[0] == 80
 
 
+@pytest.mark.behaviour("M2")
+def test_an_access_points_dns_that_there_was_no_memory_for_starts_later(
+    service, board, monkeypatch
+):
+    now = 5000
+    monkeypatch.setattr(service_module, "ticks_ms", lambda: now)
+    service.bind()  # the clock is another
+
+    def refuse():
+        raise MemoryError
+
+    with monkeypatch.context() as full:
+        full.setattr(service.discovery, "_make_captive", refuse)
+        ask(service, 13, data=CONFIG)
+        ask(service, 15)
+        service.run_once()
+    assert told(board.the_captive) == []
+    now += RETRY_MS
+    service.run_once()
+    assert told(board.the_captive) == [("start", b"spinet", ADDRESS)]
+
+
 def test_listeners_come_and_go(service, board):
     ask(service, 7, data=listen_or_connect(8080))
     ask(service, 7, data=listen_or_connect(21, protocol=1))
@@ -193,6 +231,7 @@ def test_sleep_ends_when_an_announcer_is_due(service, board, monkeypatch):
     assert service.sleeps[-1] == HOUSEKEEPING_MS
     board.the_announcer.due = 70
     board.the_captive.due = 30
+    service.discovery.captive = board.the_captive  # as of an access point
     board.the_announcer.on_active()
     service.run_once()
     steps = board.the_announcer.steps

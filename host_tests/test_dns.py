@@ -115,19 +115,3 @@ def test_noise(data):
         dns.parse(data)
     except dns.Malformed:
         return
-
-
-@pytest.mark.parametrize(
-    ("given", "fit"),
-    [
-        (b"Spinet-3", b"Spinet-3"),
-        (b"my printer!", b"my-printer"),
-        (b"--a--", b"a"),
-        ("Büro".encode(), b"B--ro"),
-        (b"x" * 64, b"x" * 63),
-        (b"\0", b""),
-        (b"", b""),
-    ],
-)
-def test_labels(given, fit):
-    assert dns.label(given) == fit

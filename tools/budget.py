@@ -113,10 +113,12 @@ class Budget:
 
     def _boot(self) -> list[Row]:
         found = self._heap.get("all", {})
+        modules = sum(self._heap["module"].values()) if self._heap else None
+        service = found["boot"] - modules if self._heap else None
         where = "emulated core, RV32, Python heap"
         return [
-            measured("Python: modules", found.get("modules"), where, "make qemu"),
-            measured("Python: the service", found.get("service"), where, "make qemu"),
+            measured("Python: modules", modules, where, "make qemu"),
+            measured("Python: the service", service, where, "make qemu"),
             measured(
                 "rings, trace", found.get("slabs"), "emulated core, the chip's heap", "make qemu"
             ),

@@ -148,17 +148,17 @@ def boot():
     begin = used()
     imported("_boot")
     main = imported("main")
-    builtins.__import__ = _import
-    print("heap", "all", "modules", used() - begin, sep="\t")
+    taken = used() - begin
     measure_classes()
-    begin = used()
+    begin = used() - taken
     main.BOARD.power_up(main.service.running)
     running = main.service.Service(main.BOARD)
     running.start()
     while not running.port.idle():
         running.run(1)
     running.run(PASSES)
-    print("heap", "all", "service", used() - begin, sep="\t")
+    builtins.__import__ = _import
+    print("heap", "all", "boot", used() - begin, sep="\t")
     print("heap", "all", "slabs", slabs.taken(), sep="\t")
 
 

@@ -109,7 +109,7 @@ class Board:
         return Store()
 
     def announcers(self, _stack):
-        return Silent(), Silent()
+        return Silent(), Silent
 
     def feed(self):
         """No watchdog."""

@@ -45,7 +45,10 @@ class SocketNetwork:
 
     def announcers(self, stack, say):
         """Our own responder, on the interface of that address alone."""
-        captive = CaptiveDns(stack, say, self._address, self._dns_port)
+
+        def captive():
+            return CaptiveDns(stack, say, self._address, self._dns_port)
+
         return Responder(stack, TXT, say), captive
 
 
@@ -68,7 +71,7 @@ class LwipNetwork:
 
     def announcers(self, _stack, _say):
         """Nobody: the sockets at hand are the computer's, not lwIP's."""
-        return Silent(), Silent()
+        return Silent(), Silent
 
     def spoil(self, chances, seed):
         """A bad wire: per mille of dropped, duplicated, reordered and corrupted frames."""

@@ -10,7 +10,8 @@ import _thread
 
 import network
 
-from spinet import VERSION, dns
+from spinet import VERSION
+from spinet.discovery import label
 from spinet.port import WORKER_STACK, start_thread
 
 try:
@@ -37,7 +38,7 @@ class ChipAnnouncer:
 
     def named(self, host_name):
         """For DHCP, and for MicroPython's own mDNS: as long as nobody has joined yet."""
-        self._label = (dns.label(host_name) or b"spinet").decode()
+        self._label = label(host_name).decode()
         network.hostname(self._label[:HOST_NAME_LIMIT].rstrip("-"))
 
     def start(self, _host_name, _ip, _netmask):

@@ -14,7 +14,6 @@ from micropython import const
 from radio import ChipRadio
 
 from spinet import VERSION, port, wire
-from spinet.captive_dns import CaptiveDns
 from spinet.networks import Store
 
 # What another image or the other role needs is not imported: modules take RAM.
@@ -197,7 +196,12 @@ class ChipBoard:
 
     def announcers(self, stack):
         """ESP-IDF's mDNS; our DNS for an access point's clients."""
-        return ChipAnnouncer(self.say), CaptiveDns(stack, self.say)
+        return ChipAnnouncer(self.say), lambda: self._captive(stack)
+
+    def _captive(self, stack):
+        from spinet.captive_dns import CaptiveDns
+
+        return CaptiveDns(stack, self.say)
 
     def fill(self, status):
         """What a networkGetStatus has from the hardware."""

@@ -68,6 +68,36 @@ def test_session_beside_a_service(emulator):
     assert out == "port 80 protocol 0: 1 of 8\n"
 
 
+def test_a_module_that_there_was_no_memory_for_is_loaded_once_there_is(emulator):
+    """However far its import came: modules are imported where a request first needs them."""
+    out = emulator.mpremote(
+        "exec",
+        "import gc, sys\n"
+        "from spinet import service\n"
+        "def attempt(room):\n"
+        "  spare = bytearray(room)\n"
+        "  kept = None\n"
+        "  try:\n"
+        "    while True: kept = (kept, bytearray(48))\n"
+        "  except MemoryError: pass\n"
+        "  spare = None\n"
+        "  try: import spinet.report\n"
+        "  except MemoryError: return 1\n"
+        "  return 0\n"
+        "failed = 0\n"
+        "for room in range(64, 1600, 64):\n"
+        "  failed += attempt(room)\n"
+        "  gc.collect()\n"
+        "  for name in ('report', 'trace_report', 'state_names'):\n"
+        "    sys.modules.pop('spinet.' + name, None)\n"
+        "from spinet import report\n"
+        "print(failed, report.STATES[0])",
+    )
+    failed, word = out.split()
+    assert int(failed) > 5
+    assert word == "free"
+
+
 def test_a_module_is_changed_live_and_put_back(emulator):
     emulator.mpremote("exec", "import board; board.begin()")
     emulator.mpremote(

@@ -129,7 +129,7 @@ class QuietBoard:
         return NoStore()
 
     def announcers(self, _stack):
-        return Silent(), Silent()
+        return Silent(), Silent
 
     def fill(self, status):
         """As of a board of 4 MiB."""

@@ -1,6 +1,6 @@
 """What the network is told of us: our name, and a service for each port that is listened on.
 
-An announcer tells it; the board gives one, and one more for access point mode. It has:
+An announcer tells it; the board gives one, and what makes one more for access point mode. It has:
     named(host_name)               the controller's name (bytes) for us, before any start() with it
     start(host_name, ip, netmask)  we are on the network: the name (any bytes), u32s of the records
     service(kind, port)            offer b"_http", ... on this port; 0: no longer
@@ -19,9 +19,20 @@ from spinet import wire
 from spinet.port import ticks_add, ticks_diff
 
 RETRY_MS = const(2000)  # after a want of memory
+_MAX_LABEL = const(63)
 
 # By the application protocol that a listener was started with (link protocol, Records).
 KINDS = (b"_http", b"_ftp", b"_telnet")
+
+
+def label(host_name):
+    """What of a name (bytes) is fit to be a host name's label; b"spinet" when nothing is."""
+    fit = bytes(octet if _is_fit(octet) else 45 for octet in host_name)
+    return fit.strip(b"-")[:_MAX_LABEL].strip(b"-") or b"spinet"
+
+
+def _is_fit(octet):
+    return 48 <= octet <= 57 or 65 <= octet <= 90 or 97 <= octet <= 122
 
 
 class Silent:
@@ -56,10 +67,11 @@ class Silent:
 class Discovery:
     """Follows WiFi, the host name and the listeners. `active`: step() has something to do."""
 
-    def __init__(self, announcer, captive, listeners, wlan, host_name):
+    def __init__(self, announcer, make_captive, listeners, wlan, host_name):
         self.announcer = announcer
-        self.captive = captive
-        announcer.on_active = captive.on_active = self.note_due
+        self.captive = None  # from the first time on that we are an access point
+        self._make_captive = make_captive
+        announcer.on_active = self.note_due
         self.on_due = None  # called when step() has something to do at once; set by service
         self.active = False  # set by the note_ methods, cleared by step()
         self._noted = False  # the same: step() has something to do at once
@@ -121,7 +133,8 @@ class Discovery:
             self._listed = False
             self._offer()
         self.announcer.step(now)
-        self.captive.step(now)
+        if self.captive:
+            self.captive.step(now)
         self._look_ahead(now)
 
     def due_ms(self, now):
@@ -130,7 +143,7 @@ class Discovery:
 
     def _look_ahead(self, now):
         first = self.announcer.due_ms(now)
-        second = self.captive.due_ms(now)
+        second = self.captive.due_ms(now) if self.captive else -1
         soonest = min(first, second) if first >= 0 and second >= 0 else max(first, second)
         if soonest >= 0:
             self.active = True
@@ -146,13 +159,17 @@ class Discovery:
         self._state = state
         self.announcer.start(self._host_name, status.ip, status.netmask)
         if state == wire.WIFI_ACCESS_POINT:
+            if self.captive is None:
+                self.captive = self._make_captive()
+                self.captive.on_active = self.note_due
             self.captive.start(self._host_name, status.ip, status.netmask)
 
     def leave(self):
         """We are going off the network: say goodbye while somebody hears it."""
         if self._state != wire.WIFI_IDLE:
             self._state = wire.WIFI_IDLE
-            self.captive.stop()
+            if self.captive:
+                self.captive.stop()
             self.announcer.stop()
 
     def _offer(self):

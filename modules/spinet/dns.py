@@ -88,16 +88,6 @@ def name(*labels):
     return b"".join([bytes((len(label),)) + label for label in labels]) + b"\0"
 
 
-def label(data):
-    """Of any bytes: what is fit to be a host name's label, "" when nothing is."""
-    fit = bytes(octet if _is_fit(octet) else 45 for octet in data)
-    return fit.strip(b"-")[:_MAX_LABEL].strip(b"-")
-
-
-def _is_fit(octet):
-    return 48 <= octet <= 57 or 65 <= octet <= 90 or 97 <= octet <= 122
-
-
 def parse(data, most=MAX_RECORDS):
     """The message in these bytes. Raises Malformed, also beyond `most` questions and records."""
     if len(data) < HEADER:

@@ -12,6 +12,7 @@ from micropython import const
 
 from spinet import dns, port
 from spinet.datagrams import POLL_MS, MulticastPort, address_of
+from spinet.discovery import label
 from spinet.port import ticks_add, ticks_diff, ticks_ms
 
 GROUP = bytes((224, 0, 0, 251))
@@ -142,7 +143,7 @@ class Responder:
         """On the network: claim this name (any bytes) for this address (u32s of the records)."""
         self._own = _octets(ip)
         self._mask = _octets(netmask)
-        self._base = dns.label(host_name) or b"spinet"
+        self._base = label(host_name)
         self._number = 1
         try:
             self._port = self._open(self._stack, self._take, GROUP, self._own)

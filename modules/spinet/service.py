@@ -121,9 +121,9 @@ class Service:
 
     def _discovery(self):
         board = self.board
-        announcer, captive = board.announcers(self.stack)
+        announcer, make_captive = board.announcers(self.stack)
         name = self.commands.host_name()
-        discovery = Discovery(announcer, captive, self.listeners, self.wlan, name)
+        discovery = Discovery(announcer, make_captive, self.listeners, self.wlan, name)
         discovery.on_due = self._on_discovery
         self.listeners.on_change = discovery.note_listeners
         self.wlan.on_change = self._on_wifi
