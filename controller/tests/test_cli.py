@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -193,6 +194,24 @@ def test_a_program_that_cannot_run(tmp_path):
     text.write_text("not a program")
     result = run("status", "--bus-port", "0", "--sim", text, sim=False)
     failed(result, f"cannot start {text}: Permission denied")
+
+
+def test_a_serial_line_without_a_module():
+    master, line = pty.openpty()
+    name = os.ttyname(line)
+    result = run("status", "--serial-bus", name, "--timeout", "0.5", sim=False)
+    failed(result, f"no module answers at {name}")
+    os.close(master)
+    os.close(line)
+
+
+def test_no_serial_line(tmp_path):
+    result = run("status", "--serial-bus", tmp_path / "none", sim=False)
+    failed(result, f"cannot use {tmp_path}/none: No such file or directory")
+
+
+def test_a_serial_line_and_a_program():
+    failed(run("status", "--serial-bus", "/dev/null"), "there by nothing else", code=2)
 
 
 def test_a_module_of_another_role():

@@ -21,7 +21,8 @@ class BusOptions:
 
     `role` is None when any will do. `sim` is the program of a SIM board to start, `state`
     where that keeps what it remembers (None: nowhere, after the end). `timeout` is in seconds.
-    With a `spidev` the module is on real SPI, its pins at the lines `gpio` of `gpio_chip`.
+    With a `spidev` the module is on real SPI, its pins at the lines `gpio` of `gpio_chip`; with a
+    `serial_bus` it has the virtual bus at that serial port.
     """
 
     bus_port: int
@@ -29,6 +30,7 @@ class BusOptions:
     gpio: dict
     gpio_chip: str
     cs_per_phase: bool
+    serial_bus: str | None
     sim: Path | None
     state: Path | None
     role: Role | None
@@ -120,6 +122,11 @@ _OPTIONS = (
         "--cs-per-phase", is_flag=True, help="Let CS rise after each phase, as an ESP32-C3 needs."
     ),
     click.option(
+        "--serial-bus",
+        metavar="PORT",
+        help="The module has the virtual bus at this serial port or pseudo-terminal.",
+    ),
+    click.option(
         "--sim",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="Start this SIM board program as the module, and end it at the end.",
@@ -170,6 +177,8 @@ def bus_options(command):
         common = BusOptions(**{name: arguments.pop(name) for name in _NAMES})
         if common.spidev and (common.sim or common.role is Role.MODULE_CLOCKED):
             raise click.UsageError("--spidev is for a module that is wired and clocked from here")
+        if common.serial_bus and (common.sim or common.spidev):
+            raise click.UsageError("--serial-bus is for a module that is there by nothing else")
         return command(common, **arguments)
 
     for option in reversed(_OPTIONS):

@@ -18,7 +18,8 @@ from spinet_controller.cli.trace import trace
 def program():
     """The controller's end of a Spinet module: a virtual printer, and tools.
 
-    Without --sim or --spidev a module is awaited on the virtual bus (start one with `make sim`).
+    Without --sim, --spidev or --serial-bus a module is awaited on the virtual bus (start one with
+    `make sim`).
     """
 
 

@@ -93,7 +93,7 @@ class Serving:
             try:
                 await session.attend(self._serve_module(session.module, store))
             except (ModuleLost, LinkError) as lost:
-                if session.sim and not isinstance(lost, PowerLost):
+                if session.options.sim and not isinstance(lost, PowerLost):
                     raise
                 await _returned(session, lost)
 

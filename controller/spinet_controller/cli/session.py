@@ -13,6 +13,7 @@ from spinet_controller.bus import HOST, VirtualBus
 from spinet_controller.errors import BusError, SpinetError
 from spinet_controller.module import Module
 from spinet_controller.raspberry_pi import SCK_HZ, raspberry_pi_bus
+from spinet_controller.serial_line import SerialLine
 from spinet_controller.sim import NETWORK, SimProcess
 from spinet_controller.spi_bus import Role
 from spinet_controller.wifi import join
@@ -25,16 +26,16 @@ LAST_WORDS = 5.0
 
 
 class Session:
-    """A module on the bus, and the program that it runs in when we started that."""
+    """A module on the bus, and the program or serial port that it came by, None without one."""
 
-    def __init__(self, options, module, sim):
+    def __init__(self, options, module, source):
         self.options = options
         self.module = module
-        self.sim = sim
+        self.source = source
 
     async def boot(self, timeout=None):
         """Wait for the module and its start-up; errors are SpinetErrors in plain words."""
-        await self._while_sim_lives(self._boot(timeout))
+        await self._while_source_lives(self._boot(timeout))
 
     async def _boot(self, timeout):
         try:
@@ -57,19 +58,21 @@ class Session:
                 f"no module on {self.options.spidev}: has it power, and is it wired as --gpio says?"
             )
         where = f"{HOST}:{self.module.bus.port}"
-        if self.sim:
+        if self.options.serial_bus:
+            return f"no module answers at {self.options.serial_bus}"
+        if self.source:
             return f"the module program did not connect to {where}"
         return f"no module on {where} yet: start one with `make sim`"
 
     async def attend(self, work):
         """Await `work`; the loss of the module, or of its program, ends it and is raised."""
-        return await self._while_sim_lives(first(work, self.module.gone()))
+        return await self._while_source_lives(first(work, self.module.gone()))
 
-    async def _while_sim_lives(self, work):
-        if self.sim is None:
+    async def _while_source_lives(self, work):
+        if self.source is None:
             return await work
         try:
-            return await first(work, self.sim.ended())
+            return await first(work, self.source.ended())
         except ConnectionError:
             if not self.module.bus.present:
                 await self._raise_last_words()
@@ -79,7 +82,7 @@ class Session:
         """Raise why the program ended, unless it lives and its module comes back."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
-                await first(self.module.link.came(), self.sim.ended())
+                await first(self.module.link.came(), self.source.ended())
 
 
 async def joined(module, ssid=None, password=""):
@@ -112,19 +115,20 @@ async def _cancelled(tasks):
 
 @asynccontextmanager
 async def opened(options):
-    """Open the bus and start the SIM program, if one is wanted; give a Session."""
+    """Open the bus, and the serial port or the SIM program if one is wanted; give a Session."""
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(_bus(options))
-        sim = await _sim(options, bus, stack)
+        source = await _source(options, bus, stack)
         module = Module(bus, time_scale=options.time_scale)
         await stack.enter_async_context(module)
-        yield Session(options, module, sim)
+        yield Session(options, module, source)
 
 
 def _bus(options):
     phases = {"cs_per_phase": options.cs_per_phase}
     if not options.spidev:
-        return VirtualBus(options.bus_port, role=_role(options), sck_hz=options.sck_hz, **phases)
+        port = 0 if options.serial_bus else options.bus_port
+        return VirtualBus(port, role=_role(options), sck_hz=options.sck_hz, **phases)
     where = {"lines": options.gpio, "chip": options.gpio_chip}
     return raspberry_pi_bus(options.spidev, sck_hz=options.sck_hz or SCK_HZ, **where, **phases)
 
@@ -135,7 +139,9 @@ def _role(options):
     return options.role
 
 
-async def _sim(options, bus, stack):
+async def _source(options, bus, stack):
+    if options.serial_bus:
+        return await stack.enter_async_context(SerialLine(options.serial_bus, port=bus.port))
     if options.sim is None:
         return None
     state = options.state or stack.enter_context(tempfile.TemporaryDirectory(prefix="spinet-"))
