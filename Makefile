@@ -21,6 +21,9 @@ WORKERS ?= 3##                  how many processes share the tests of `make test
 TEST ?=##                       the test that `make capture` records, as pytest names it
 PORT ?= 8765##                  the virtual bus of `make sim`, or a board's serial port: PORT=/dev/ttyUSB0
 BOARD ?=##                      the chip's board: SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3
+QEMU ?=##                       Espressif's qemu-system-riscv32, for `make emulate`
+QEMU_OPTIONS ?=##               more of its options, for instance for a network
+BUS ?=##                        uart: the emulated chip has the virtual bus at a pseudo-terminal
 IDF_PATH ?=##                   ESP-IDF's folder
 EXTRA_COMPONENTS ?=##           a folder of components that ESP-IDF does not bring (mdns), for `make check-idf`
 
@@ -42,6 +45,8 @@ override BENCH_MIB := $(strip $(BENCH_MIB))
 override WORKERS := $(strip $(WORKERS))
 override TEST := $(strip $(TEST))
 override BOARD := $(strip $(BOARD))
+override QEMU := $(strip $(QEMU))
+override BUS := $(strip $(BUS))
 override IDF_PATH := $(strip $(IDF_PATH))
 override EXTRA_COMPONENTS := $(strip $(EXTRA_COMPONENTS))
 export MICROPY_DIR IDF_PATH EXTRA_COMPONENTS
@@ -55,7 +60,7 @@ SIM_LWIP := $(BUILD)/sim-lwip/micropython
 SIM := $(if $(filter lwip,$(STACK)),$(SIM_LWIP),$(SIM_SOCKETS))
 LWIP_READY := $(BUILD)/lwip-2.2.1/.ready
 MBEDTLS_READY := $(BUILD)/mbedtls/.ready
-QEMU := $(BUILD)/qemu/firmware.elf
+CORE := $(BUILD)/qemu/firmware.elf
 MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
 STEP := tools/run_step.sh
 
@@ -66,7 +71,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test tsan lint format behaviours stack-packages \
     churn interrupt transfer soak pauses capture bench rig-packages \
-    mpy mip check-idf budget qemu firmware flash repl deploy monitor wifi-table \
+    mpy mip check-idf budget qemu firmware emulate flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -104,8 +109,8 @@ sim: $(SIM) stack-packages ## start SIM alone, in a terminal with its REPL (STAC
 	@if [ -t 0 ]; then before=-i after=--repl; fi; \
 	    exec $(WITH_TAP) $(if $(WITH_TAP),--or-loopback) $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
 
-qemu: $(QEMU) ## build the firmware for an emulated RISC-V core
-	@echo "The emulated core's image is ready: $(QEMU:$(CURDIR)/%=%)"
+qemu: $(CORE) ## build the firmware for an emulated RISC-V core
+	@echo "The emulated core's image is ready: $(CORE:$(CURDIR)/%=%)"
 
 # Settings of a chip for esptool: its name there, and where its image begins.
 CHIP_SPINET_ESP32 := esp32
@@ -125,6 +130,11 @@ firmware: ## build the image for a chip, with ESP-IDF (BOARD, MICROPY_DIR, IDF_P
 	@tools/make_venv.sh $(PYTHON) $(BUILD)
 	@$(BIN)/python tools/make_image.py $(BUILD)/firmware/$(BOARD)
 
+# SIM, a MicroPython, makes the file system with the board file of that bus.
+emulate: $(if $(BUS),$(SIM_SOCKETS)) ## boot the image on Espressif's QEMU, with its REPL in this terminal (BOARD, QEMU, BUS, QEMU_OPTIONS)
+	@exec $(PYTHON) tools/emulate.py $(BOARD) --build $(BUILD) --qemu $(QEMU) \
+	    $(if $(BUS),--uart $(SIM_SOCKETS)) --options='$(QEMU_OPTIONS)'
+
 flash: $(BUILD)/venv/ready ## write the image to a chip (BOARD, PORT)
 	@test -f $(IMAGE) || { \
 	    echo "there is no image to flash: make firmware BOARD=$(BOARD)" >&2; exit 1; }
@@ -142,7 +152,7 @@ deploy: $(BUILD)/venv/ready ## copy modules/spinet to a running board, in front 
 monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
 	@exec $(BIN)/python -m serial.tools.miniterm --raw $(PORT) 115200
 
-test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(QEMU) test-packages ## check the style, then run every test (as root)
+test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
@@ -195,9 +205,9 @@ capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on 
 
 BENCH := $(BUILD)/bench
 
-bench: $(SIM_SOCKETS) $(SIM_LWIP) $(QEMU) $(BUILD)/venv/ready rig-packages test-packages ## count and measure what a byte costs, and draw it (BENCH_MIB)
+bench: $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(BUILD)/venv/ready rig-packages test-packages ## count and measure what a byte costs, and draw it (BENCH_MIB)
 	@mkdir -p $(BENCH)
-	@$(BIN)/python tools/bench_core.py $(QEMU) --json $(BENCH)/core.json
+	@$(BIN)/python tools/bench_core.py $(CORE) --json $(BENCH)/core.json
 	@$(BIN)/python tools/bench_sim.py $(SIM_SOCKETS) $(BENCH_MIB) --json $(BENCH)/sim.json
 	@$(PYTHON) tools/with_tap.py $(BIN)/python tools/bench_stacks.py $(BIN)/spinet-controller \
 	    $(SIM_SOCKETS) $(SIM_LWIP) $(BENCH_MIB)
@@ -286,7 +296,7 @@ $(BUILD)/qemu.sources: FORCE
 	@mkdir -p $(@D)
 	@echo '$(QEMU_SOURCES)' | cmp -s - $@ || echo '$(QEMU_SOURCES)' >$@
 
-$(QEMU): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES)
+$(CORE): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES)
 	@tools/need_packages.sh "the emulated core" riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf \
 	    $(PICOLIBC)=picolibc-riscv64-unknown-elf
 	@$(STEP) "Building the firmware for an emulated RISC-V core" $(BUILD)/logs/qemu.log \

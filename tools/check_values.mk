@@ -66,9 +66,18 @@ endif
 
 BOARDS := $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/mpconfigboard.cmake))))
 
-ifneq ($(filter firmware flash budget,$(MAKECMDGOALS)),)
+ifneq ($(filter firmware flash budget emulate,$(MAKECMDGOALS)),)
 ifneq ($(words $(BOARD)) $(filter $(BOARD),$(BOARDS)),1 $(BOARD))
 $(error which chip? BOARD is one of $(BOARDS), not '$(BOARD)')
+endif
+endif
+
+ifneq ($(filter emulate,$(MAKECMDGOALS)),)
+ifeq ($(QEMU),)
+$(error which emulator? QEMU names Espressif's qemu-system-riscv32; docs/hardware.md, "On an emulated chip")
+endif
+ifneq ($(words $(BUS)) $(filter $(BUS),uart),$(if $(BUS),1,0) $(BUS))
+$(error BUS is uart or nothing, not '$(BUS)')
 endif
 endif
 

@@ -255,6 +255,8 @@ def check_line(emulator, line, folder):
         check_mpremote(words)
         if "exec" in words:
             emulator.mpremote(*words[2:])
+    elif program == "spinet-controller" and words[0] != "trace":
+        check_controller(*words)
     elif program == "spinet-controller":
         run_trace(emulator, words, folder)
     elif program == "python":
@@ -269,6 +271,14 @@ def check_line(emulator, line, folder):
         assert sorted(words) == sorted([*emulator.options, *image])
     else:
         assert line in NOT_RUN or program in ("make", "socat"), line
+
+
+def check_controller(command, *words):
+    """The command has these options."""
+    tool = ROOT / "build/venv/bin/spinet-controller"
+    told = subprocess.run([tool, command, "--help"], capture_output=True, text=True, check=True)
+    for word in words:
+        assert not word.startswith("-") or f"{word} " in told.stdout, word
 
 
 def run_trace(emulator, words, folder):
