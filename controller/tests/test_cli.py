@@ -598,7 +598,7 @@ def test_serve_joins_again_when_its_network_was_lost(tmp_path):
     running.until("the module lost its network; joining again", "stderr")
     running.until("the printer is at")
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
-        peer.sendall(b"GET /api/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        peer.sendall(b"GET /api/files HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert b'{"files": []}' in peer.makefile("rb").read()
     assert running.end(signal.SIGINT) == (130, "", "")
 
@@ -623,7 +623,7 @@ def test_serve_until_it_is_ended(number, tmp_path):
     url = running.until(r"the printer is at (http://\S+) \(network Workshop\)").group(1)
     assert url == f"http://127.0.0.1:{port}/"
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
-        peer.sendall(b"GET /api/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        peer.sendall(b"GET /api/files HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert b'{"files": []}' in peer.makefile("rb").read()
     code, out, err = running.end(number)
     assert (code, out, err) == (128 + number, "", "")

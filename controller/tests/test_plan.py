@@ -37,6 +37,9 @@ def test_each_form_of_a_name(name, label, topic):
     naming = Naming(name)
     assert (naming.label, naming.topic) == (label, topic)
     assert domain_names(naming.label) == (label, f"{label}.local")
+    assert naming.is_own(f"{label}.local".lower(), "192.0.2.1")
+    assert naming.is_own(f"{label}-2.local".lower(), "192.0.2.1")
+    assert not naming.is_own("localhost", "192.0.2.1")
 
 
 @given(NAMES)

@@ -190,7 +190,7 @@ async def test_a_download_that_fails_half_way_ends_there(site, monkeypatch, capl
     (site.store.path / "x").write_bytes(BIG)
     monkeypatch.setattr("spinet_controller.printer.site.send", broken)
     reader, writer = await asyncio.open_connection("127.0.0.1", site.session._base_url.port)
-    writer.write(b"GET /files/x HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /files/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     async with asyncio.timeout(PATIENCE):
         got = await _all_of(reader)
     assert BIG.startswith(got.partition(b"\r\n\r\n")[2])
@@ -270,7 +270,7 @@ async def test_what_is_not_there(site):
 
 async def test_a_broken_upload_leaves_no_file(site):
     reader, writer = await asyncio.open_connection("127.0.0.1", site.session._base_url.port)
-    writer.write(b"PUT /files/half HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+    writer.write(b"PUT /files/half HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n")
     writer.write(bytes(50_000))
     await writer.drain()
     await eventually(lambda: list(site.store.path.iterdir()), "the temporary file")
@@ -490,6 +490,69 @@ async def test_the_status_has_the_last_error_and_what_is_served(site):
     assert json.loads(body)["lastError"] == {"text": "lost Workshop", "secondsAgo": 0}
 
 
+# -- who may ask ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("spinet-printer", 200),
+        ("Spinet-Printer.local.", 200),
+        ("spinet-printer-2.local:{port}", 200),
+        ("proxy.example", 200),
+        ("192.0.2.1", 421),
+        ("rebound.example:{port}", 421),
+        ("spinet-printer.example", 421),
+        ("spinet-printer.local.example", 421),
+        ("spinet-printer-.local", 421),
+        ("127.0.0.1.example", 421),
+        ("", 421),
+        (" \t", 421),
+        ("[::1]", 421),
+        ("a@127.0.0.1", 421),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET /", "PUT /files/x", "GET /nowhere"])
+async def test_only_the_names_of_the_printer_are_answered(tmp_path, method, host, status):
+    naming = Naming(others=("Proxy.Example",))
+    async with shown(tmp_path, naming=naming) as site:
+        host = host.format(port=site.session._base_url.port)
+        head = f"{method} HTTP/1.1\r\nHost: {host}\r\n"
+        got = await site.raw((head + LENGTH + "all of it").encode(), ended=True)
+        wanted = {200: {"GET /": 200, "PUT /files/x": 201, "GET /nowhere": 404}[method], 421: 421}
+        assert got.startswith(f"HTTP/1.1 {wanted[status]} ".encode())
+        assert site.store.exists("x") == (b" 201 " in got[:16])
+
+
+async def test_a_client_that_names_no_host_is_no_browser(site):
+    assert (await site.raw(b"GET /api/files HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.0 200 ")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 201),
+        ("http://127.0.0.1:{port}", 201),
+        ("https://127.0.0.1:{port}", 201),
+        ("http://127.0.0.1:1", 403),
+        ("http://localhost:{port}", 403),
+        ("http://rebound.example", 403),
+        ("null", 403),
+    ],
+)
+async def test_only_the_pages_of_the_printer_change_something(site, origin, status):
+    headers = {"Origin": origin.format(port=site.session._base_url.port)} if origin else {}
+    assert (await site.ask("PUT", "/files/x", data=b"x", headers=headers))[0] == status
+    assert site.store.exists("x") == (status == 201)
+    for method, path in (("DELETE", "/files/x"), ("POST", "/api/scan")):
+        got, _, _ = await site.ask(method, path, json={}, headers=headers)
+        assert (got == 403) == (status == 403)
+    assert (await site.ask("GET", "/api/files", headers=headers))[0] == 200
+
+
 # -- networks ---------------------------------------------------------------------------
 
 
@@ -640,7 +703,7 @@ async def test_nothing_of_a_file_is_held_in_memory(site):
     for peer in peers_of(site.rig):
         held = peer.transport.get_extra_info("socket")
         held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    writer.write(b"GET /files/huge HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /files/huge HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     await reader.readline()
     waiting = lambda: max(  # noqa: E731 - said once, used twice
         (slot.get_write_buffer_size() for slot in site.rig.poller.slots if slot), default=0

@@ -14,6 +14,7 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP rebound.example 127.0.0.1",
 ]
 
 
@@ -91,6 +92,16 @@ def test_the_page_shows_the_module_and_its_networks(full_printer, page):
     assert problems == []
     assert "never-to-be-seen" not in page.content()
     assert not full_printer.said("never-to-be-seen")
+
+
+def test_a_name_of_another_site_shows_no_page(full_printer, page):
+    port = full_printer.port
+    answer = page.goto(f"http://rebound.example:{port}/")
+    assert answer.status == 421
+    asking = "fetch('/api/files').then(answer => answer.status)"
+    assert page.evaluate(asking) == 421
+    page.goto(full_printer.url + "/style.css")
+    assert page.evaluate(asking) == 200
 
 
 AIR = r"""0 takes scan=20 join=5 address=5

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from own_port import own_port
-from printer_process import eventually, get, pattern, read_all, request
+from printer_process import HOST_NAME, eventually, get, pattern, read_all, request
 
 MIB = 1024 * 1024
 BIG = 64 * MIB
@@ -178,16 +178,34 @@ def test_a_client_that_ends_its_direction_is_answered(printer):
     eventually(lambda: alone(printer), "all slots free")
 
 
+def status_of(printer, *arguments):
+    """The status that curl is answered."""
+    asked = ("--no-fail", "--output", "/dev/null", "--write-out", "%{http_code}")
+    return int(curl(*asked, *arguments))
+
+
+def test_another_site_reads_and_changes_nothing(printer):
+    path = printer.make_file("mine.bin", 1000)
+    there = f"rebound.example:{printer.port}"
+    rebound = ("--resolve", f"{there}:{printer.host}")
+    assert status_of(printer, *rebound, f"http://{there}/api/files") == 421
+    foreign = ("--request", "DELETE", printer.url + "/files/mine.bin", "--header")
+    assert status_of(printer, *foreign, "Origin: http://rebound.example") == 403
+    assert path.exists()
+    assert status_of(printer, *foreign, f"Origin: {printer.url}") == 204
+    named = (f"{HOST_NAME}:{printer.port}", f"{HOST_NAME}.local:{printer.port}")
+    for name in named:
+        own = ("--resolve", f"{name}:{printer.host}")
+        assert status_of(printer, *own, f"http://{name}/api/files") == 200
+
+
 def test_what_is_sent_encoded_is_refused(printer, tmp_path):
     packed = tmp_path / "packed.gz"
     packed.write_bytes(gzip.compress(pattern(100_000))[:80_000])
     for coding in ("gzip", "br", "x-unknown"):
-        status = curl(
-            *("--no-fail", "--output", str(tmp_path / "told"), "--write-out", "%{http_code}"),
-            *("--upload-file", str(packed), "--header", f"Content-Encoding: {coding}"),
-            printer.url + "/files/packed.bin",
-        )
-        assert status == b"415"
+        header = f"Content-Encoding: {coding}"
+        sent = ("--upload-file", str(packed), "--header", header)
+        assert status_of(printer, *sent, printer.url + "/files/packed.bin") == 415
     assert not (printer.files / "packed.bin").exists()
     assert "Traceback" not in "".join(printer.output)
 

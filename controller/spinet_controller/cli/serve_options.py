@@ -106,6 +106,12 @@ _OPTIONS = (
         help="The module's name.",
     ),
     click.option(
+        "--allow-host",
+        multiple=True,
+        metavar="NAME",
+        help="Another name that the site answers for, a proxy's say. May be given again.",
+    ),
+    click.option(
         "--stalled",
         type=Number(0, min_open=True),
         default=STALLED,
@@ -117,6 +123,7 @@ _OPTIONS = (
 _NAMES = (
     *("http_port", "https_port", "ftp_port", "telnet_port", "tls_cert", "tls_key", "tls_folder"),
     *("mqtt_broker", "mqtt_user", "mqtt_tls", "mqtt_ca", "host_name", "stalled"),
+    "allow_host",
 )
 
 
@@ -177,4 +184,5 @@ def _naming(chosen):
     if any(files) and not all(files):
         raise click.UsageError("--tls-cert and --tls-key go together")
     folder = chosen["tls_folder"] or Path(click.get_app_dir("spinet-controller"))
-    return Naming(chosen["host_name"], files if all(files) else None, folder)
+    given = files if all(files) else None
+    return Naming(chosen["host_name"], given, folder, chosen["allow_host"])

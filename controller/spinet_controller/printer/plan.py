@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 MQTT_PORT, MQTT_TLS_PORT = 1883, 8883
@@ -43,12 +44,13 @@ class Naming:
     """What the printer is called, in the form that each protocol takes, and HTTPS's certificate.
 
     `host_name` is any text of 1 to 63 bytes. `files` are a certificate and a key; without them one
-    is made and kept in `folder`.
+    is made and kept in `folder`. `others` are more names that the site answers for.
     """
 
     host_name: str = "spinet-printer"
     files: tuple[Path, Path] | None = None
     folder: Path | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def label(self):
@@ -62,6 +64,16 @@ class Naming:
         """The first level of MQTT's topics: the name, with "-" for what no level may have."""
         fit = "".join(letter if letter.isprintable() else "-" for letter in self.host_name)
         return re.sub(r"^\$|[+#/]", "-", fit)
+
+    def is_own(self, host, address):
+        """True when a Host header may have this name, without its port, at the module's address.
+
+        A name that another module has already is announced with a number behind it.
+        """
+        local = ("localhost",) if ip_address(address).is_loopback else ()
+        names = (address, *local, *(name.lower() for name in self.others))
+        numbered = re.fullmatch(re.escape(self.label.lower()) + r"(-\d+)?(\.local)?", host)
+        return host in names or numbered is not None
 
 
 def domain_names(label):

@@ -80,9 +80,11 @@ class Connection(web.RequestHandler):
 
 
 @asynccontextmanager
-async def printer_site(module, store, report, join, stalled):
+async def printer_site(module, store, report, join, stalled, naming):
     """Give a factory of the site's protocols, for listeners; they are cleaned up in the end."""
-    application = Site(store, report, Networks(module, join, stalled), stalled).application()
+    networks = Networks(module, join, stalled)
+    is_own = functools.partial(naming.is_own, address=module.poller.local_ip)
+    application = Site(store, report, networks, stalled, is_own).application()
     quiet = BadRequests()
     server_logger.addFilter(quiet)
     runner = web.AppRunner(application, shutdown_timeout=GOODBYE)
@@ -124,7 +126,9 @@ class Printer:
     async def _serve(self, stack):
         module, ports = self._module, self._ports
         site = await stack.enter_async_context(
-            printer_site(module, self._store, self._report, self._join, ports.stalled)
+            printer_site(
+                *(module, self._store, self._report, self._join, ports.stalled, self._naming)
+            )
         )
         server = await module.create_server(site, ports.http, protocol=Protocol.HTTP)
         await stack.enter_async_context(server)

@@ -17,6 +17,7 @@ import logging
 import math
 import mimetypes
 import os
+import re
 from email.utils import formatdate
 from importlib.resources import files
 from urllib.parse import quote
@@ -51,6 +52,8 @@ _SECURITY = {
     "Referrer-Policy": "no-referrer",
 }
 
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -83,6 +86,30 @@ async def errors_as_json(request, handler):
     return response
 
 
+def own_only(is_own):
+    """Refuse what a page of another site could have a browser send; `is_own(host)` knows our names.
+
+    A name of that site may lead to the module's address: only Host tells (DNS rebinding).
+    """
+
+    @web.middleware
+    async def checked(request, handler):
+        authority = request.headers.get("Host", "").lower()
+        if "Host" in request.headers and not is_own(_host(authority)):
+            raise web.HTTPMisdirectedRequest(reason="the printer has another name (--allow-host)")
+        origin = request.headers.get("Origin", "").lower()
+        if origin and request.method not in _SAFE and origin.partition("://")[2] != authority:
+            raise web.HTTPForbidden(reason="a page of another site changes nothing here")
+        return await handler(request)
+
+    return checked
+
+
+def _host(authority):
+    """Give the name in a Host header."""
+    return re.sub(r"\.?(:\d*)?$", "", authority)
+
+
 @web.middleware
 async def no_codings(request, handler):
     """Refuse a body that is not sent as it is: what is stored is what was sent."""
@@ -107,18 +134,21 @@ def _disk_refusal(error):
 class Site:
     """The handlers over one FileStore, one ModuleReport and one Networks.
 
-    A request whose body stands still for `stalled` seconds is answered 408.
+    A request whose body stands still for `stalled` seconds is answered 408. `is_own(host)` is true
+    for the names that requests may have in Host.
     """
 
-    def __init__(self, store, report, networks, stalled):
+    def __init__(self, store, report, networks, stalled, is_own):
         self._store = store
         self._report = report
         self._networks = networks
         self._stalled = stalled
+        self._is_own = is_own
 
     def application(self):
         """Give the aiohttp application."""
-        application = web.Application(middlewares=[errors_as_json, no_codings])
+        middlewares = [errors_as_json, own_only(self._is_own), no_codings]
+        application = web.Application(middlewares=middlewares)
         application.on_response_prepare.append(self._prepare)
         application.add_routes(self._routes())
         return application
