@@ -9,6 +9,10 @@ MICROPY_DIR ?=##                a MicroPython checkout to build from, instead of
 STACK ?= sockets##              SIM's TCP: sockets (this computer's own) or lwip (the chips', as root)
 ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clocked
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
+HTTPS_PORT ?= 8443##            where it does so over TLS; none: nowhere
+FTP_PORT ?= 2121##              where `make run` serves FTP; none: nowhere
+TELNET_PORT ?= 2323##           where it serves the console; none: nowhere
+SSID ?=##                       the network that `make run` joins; its password is SPINET_PASSWORD's
 CYCLES ?=##                     how many connections `make churn` and `make interrupt` make
 PARALLEL ?=##                   how many of them at the same time
 SEED ?= 1##                     what draws their kinds and ends, the faults of `make transfer`, the traffic of `make soak` and `make pauses`
@@ -33,6 +37,9 @@ override MICROPY_DIR := $(strip $(MICROPY_DIR))
 override STACK := $(strip $(STACK))
 override ROLE := $(strip $(ROLE))
 override HTTP_PORT := $(strip $(HTTP_PORT))
+override HTTPS_PORT := $(strip $(HTTPS_PORT))
+override FTP_PORT := $(strip $(FTP_PORT))
+override TELNET_PORT := $(strip $(TELNET_PORT))
 override PORT := $(strip $(PORT))
 override CYCLES := $(strip $(CYCLES))
 override PARALLEL := $(strip $(PARALLEL))
@@ -49,7 +56,7 @@ override QEMU := $(strip $(QEMU))
 override BUS := $(strip $(BUS))
 override IDF_PATH := $(strip $(IDF_PATH))
 override EXTRA_COMPONENTS := $(strip $(EXTRA_COMPONENTS))
-export MICROPY_DIR IDF_PATH EXTRA_COMPONENTS
+export MICROPY_DIR IDF_PATH EXTRA_COMPONENTS SSID
 
 include tools/check_values.mk
 
@@ -99,10 +106,11 @@ check-idf: $(BUILD)/venv/ready ## check our C and settings against ESP-IDF's sou
 # lwIP's way out of the process: a TAP device that is there for as long as the command.
 WITH_TAP := $(if $(filter lwip,$(STACK)),$(PYTHON) tools/with_tap.py)
 
-run: $(SIM) $(BUILD)/venv/ready stack-packages ## start the virtual printer, with SIM as its module (STACK, ROLE, HTTP_PORT)
+run: $(SIM) $(BUILD)/venv/ready stack-packages ## start the virtual printer, with SIM as its module (STACK, ROLE, SSID, *_PORT)
 	@exec $(WITH_TAP) $(BIN)/spinet-controller serve --sim $(SIM) --sim-state $(BUILD)/sim-state \
 	    --files $(BUILD)/printer-files --tls-folder $(BUILD)/printer-tls \
-	    --role $(ROLE) --port $(HTTP_PORT) --bus-port 0
+	    --role $(ROLE) --port $(HTTP_PORT) --https-port $(HTTPS_PORT) --ftp-port $(FTP_PORT) \
+	    --telnet-port $(TELNET_PORT) --bus-port 0 $(if $(SSID),--ssid "$$SSID")
 
 sim: $(SIM) stack-packages ## start SIM alone, in a terminal with its REPL (STACK, ROLE, PORT)
 	@echo "Starting SIM, $(ROLE), on the virtual bus at port $(PORT)"

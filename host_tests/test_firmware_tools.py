@@ -260,11 +260,22 @@ def test_board_that_is_none():
         (["capture"], "which test? make capture TEST="),
         (["capture", "TEST=host_tests/no_such.py::test"], "there is no test host_tests/no_such.py"),
         (["run", "HTTP_PORT=65536"], "HTTP_PORT is a port from 1 to 65535, not '65536'"),
+        (["run", "FTP_PORT=nowhere"], "FTP_PORT is a port from 1 to 65535, not 'nowhere'"),
+        (["run", "TELNET_PORT="], "TELNET_PORT is a port from 1 to 65535, not ''"),
         (["sim", f"PORT={'9' * 20}"], "PORT is a port from 1 to 65535, not '99"),
     ],
 )
 def test_make_says_what_is_missing(arguments, text):
     says(run(["make", "--no-print-directory", *arguments]), text, code=2)
+
+
+def test_make_run_chooses_ports_and_a_network():
+    chosen = ("HTTP_PORT=8001", "HTTPS_PORT=none", "FTP_PORT=8003", "TELNET_PORT=8004")
+    done = run(["make", "--dry-run", "--no-print-directory", "run", *chosen, "SSID=Our guests"])
+    options = "--port 8001 --https-port none --ftp-port 8003 --telnet-port 8004 "
+    told = " ".join(done.stdout.replace("\\\n", " ").split())
+    assert options in told
+    assert '--ssid "$SSID"' in told
 
 
 def test_flash_without_an_image():

@@ -22,6 +22,7 @@ endif
 endif
 ifneq ($(filter run,$(MAKECMDGOALS)),)
 $(call check_port,HTTP_PORT)
+$(foreach name,HTTPS_PORT FTP_PORT TELNET_PORT,$(if $(filter none 0,$($(name))),,$(call check_port,$(name))))
 endif
 ifneq ($(filter sim,$(MAKECMDGOALS)),)
 $(call check_port,PORT)

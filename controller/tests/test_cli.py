@@ -649,7 +649,31 @@ def test_serve_on_a_port_that_is_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = run("serve", "--port", port, "--files", tmp_path / "files", *ALONE)
-        failed(result, f"the module cannot listen on port {port}")
+        told = f"the module cannot listen on port {port}: Listen failed; --port chooses another"
+        failed(result, f"{told} (make run: HTTP_PORT)")
+
+
+@pytest.mark.parametrize("name", ["https", "ftp", "telnet"])
+def test_serve_where_one_of_its_ports_is_taken(tmp_path, name):
+    folders = ("--files", tmp_path / "files", "--tls-folder", tmp_path / "tls")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        running = Run("serve", "--port", own_port(), *folders, *ALONE, f"--{name}-port", port)
+        told = running.until(" is not served: ", "stderr").string
+        running.until("the printer is at")
+        assert running.end(signal.SIGINT)[0] == 130
+    assert told.lower().startswith(f"{name} is not served: the module cannot listen on port {port}")
+    assert f"; --{name}-port chooses another (make run: {name.upper()}_PORT)" in told
+
+
+def test_a_password_without_a_network_is_told(tmp_path):
+    arguments = ("serve", "--port", own_port(), "--files", tmp_path / "files", *ALONE)
+    running = Run(*arguments, env={"SPINET_PASSWORD": SECRET})
+    told = running.until(r"SPINET_PASSWORD.* is not used", "stderr").string
+    assert "--ssid" in told
+    assert SECRET not in told
+    running.until("the printer is at")
+    assert running.end(signal.SIGINT)[0] == 130
 
 
 def test_serve_with_a_program_that_dies(tmp_path):

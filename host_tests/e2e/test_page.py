@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from printer_process import PATIENCE, Printer, ended_in_order, pattern
+from printer_process import PATIENCE, ROOT, Printer, ended_in_order, pattern
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -102,6 +102,14 @@ def test_a_name_of_another_site_shows_no_page(full_printer, page):
     assert page.evaluate(asking) == 421
     page.goto(full_printer.url + "/style.css")
     assert page.evaluate(asking) == 200
+
+
+def test_the_script_of_the_documentation_is_one_to_begin_with(tmp_path):
+    (script,) = re.findall(r"```\n(# seconds .*?)```", (ROOT / "docs/wifi.md").read_text(), re.S)
+    (tmp_path / "air").write_text(script)
+    printer = Printer("sockets", "module-clocked", tmp_path, SPINET_RADIO="air")
+    assert printer.status()["module"]["ssid"] == "Workshop"
+    ended_in_order(printer)
 
 
 AIR = r"""0 takes scan=20 join=5 address=5

@@ -57,6 +57,10 @@ def serve(options, ports, naming, files, ssid, password):
     left out; only the site must be served.
     """
     packable(WirelessConfig(ssid or "", password))
+    if password and ssid is None:
+        note(
+            "the password (SPINET_PASSWORD) is not used: --ssid names its network (make run: SSID)"
+        )
     printer = Serving(options, ports, naming, (ssid, password))
     with _folder(files) as folder:
         run(options, lambda session: printer.serve(session, FileStore(folder)))

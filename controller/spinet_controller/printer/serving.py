@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 
 from spinet_controller.codes import Protocol
-from spinet_controller.errors import SpinetError
+from spinet_controller.errors import ListenFailed, SpinetError
 from spinet_controller.printer.console import Console
 from spinet_controller.printer.networks import Networks
 from spinet_controller.printer.plan import mqtt_client_id
@@ -130,7 +130,10 @@ class Printer:
                 *(module, self._store, self._report, self._join, ports.stalled, self._naming)
             )
         )
-        server = await module.create_server(site, ports.http, protocol=Protocol.HTTP)
+        try:
+            server = await module.create_server(site, ports.http, protocol=Protocol.HTTP)
+        except ListenFailed as error:
+            raise ListenFailed(_reason(error, "--port", "HTTP")) from error
         await stack.enter_async_context(server)
         self._is_served("HTTP", "http", ports.http)
         for name, port, serve in (
@@ -153,7 +156,7 @@ class Printer:
         except (OSError, SpinetError, ValueError) as error:
             if not self._module.bus.present:
                 raise
-            self._note(f"{name} is not served: {error}")
+            self._note(f"{name} is not served: {_reason(error, f'--{name.lower()}-port', name)}")
         else:
             self._is_served(name, name.lower(), port)
 
@@ -207,6 +210,12 @@ class Printer:
         stack.push_async_callback(_ended, task)
         scheme = "mqtts" if broker.tls else "mqtt"
         self._report.services["MQTT"] = f"{scheme}://{broker.host}:{broker.port}/{quote(topic)}"
+
+
+def _reason(error, option, name):
+    """Give the text of an error; where a port cannot be had, with what chooses another."""
+    hint = f"; {option} chooses another (make run: {name.upper()}_PORT)"
+    return f"{error}{hint if isinstance(error, ListenFailed) else ''}"
 
 
 async def _ended(task):
