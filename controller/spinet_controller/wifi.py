@@ -14,6 +14,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 _LOOK = 0.05
 """Seconds between two looks at the module."""
 
+_EXPLAINED = {"bad password": "bad password: 8 to 63 characters, or 64 hexadecimal digits"}
+
 _UP = (WiFiState.CONNECTED, WiFiState.RUNNING_AS_ACCESS_POINT)
 _AT_REST = (WiFiState.IDLE, *_UP)
 
@@ -95,7 +97,7 @@ async def checked(module, command):
     """Run a deferred command; what went wrong after its answer raises Refused."""
     text = await module.outcome(command)
     if text:
-        raise Refused(f"the module says: {text}")
+        raise Refused(f"the module says: {_EXPLAINED.get(text, text)}")
 
 
 async def _connected(module, ssid):

@@ -490,6 +490,20 @@ async def test_the_status_has_the_last_error_and_what_is_served(site):
     assert json.loads(body)["lastError"] == {"text": "lost Workshop", "secondsAgo": 0}
 
 
+async def test_the_status_has_what_became_of_joining(site):
+    async def told():
+        return json.loads((await site.ask("GET", "/api/status"))[2])["join"]
+
+    assert await told() is None
+    site.report.joining("Attic")
+    assert await told() == {"ssid": "Attic", "error": None}
+    site.report.not_joined("wrong password")
+    assert await told() == {"ssid": "Attic", "error": "wrong password"}
+    site.report.joining("Attic")
+    site.report.joined()
+    assert await told() is None
+
+
 # -- who may ask ------------------------------------------------------------------------
 
 

@@ -112,6 +112,126 @@ def test_the_script_of_the_documentation_is_one_to_begin_with(tmp_path):
     ended_in_order(printer)
 
 
+AIR_OF_REFUSAL = """0 takes scan=20 join=300 address=5 handshake=20
+0 appears Workshop password=spinet-sim
+0 appears Attic password=another-one
+"""
+
+
+def test_joining_is_told_and_what_became_of_it(page, tmp_path):
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: dialog.accept())
+    (tmp_path / "air").write_text(AIR_OF_REFUSAL)
+    printer = Printer("sockets", "module-clocked", tmp_path, SPINET_RADIO="air")
+    page.goto(printer.url + "/")
+    remembered = page.locator("#networks")
+    expect(remembered.get_by_text("joined", exact=True)).to_be_visible()
+
+    page.get_by_label("Network", exact=True).fill("Attic")
+    page.get_by_label("Password").fill("seven77")
+    page.get_by_role("button", name="Remember").click()
+    told = "bad password: 8 to 63 characters, or 64 hexadecimal digits"
+    expect(page.get_by_role("alert")).to_contain_text(told)
+    page.get_by_label("Password").fill("not-the-right-one")
+    page.get_by_role("button", name="Remember").click()
+    row = remembered.get_by_role("listitem").filter(has_text="Attic")
+    expect(row).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+    page.route("**/api/status", lambda route: route.abort())
+    row.get_by_role("button", name="Join").click()
+    expect(row).to_contain_text("joining")
+    expect(row.get_by_role("button", name="Join")).to_be_disabled()
+    expect(page.locator("#state")).to_have_text("joining Attic")
+    page.unroute("**/api/status")
+    expect(row).to_contain_text("not joined: the module says: Attic: wrong password")
+    expect(row.get_by_role("button", name="Join")).to_be_enabled()
+    expect(page.locator("#state")).to_have_text("connected")
+    expect(remembered.get_by_text("joined", exact=True)).to_be_visible()
+
+    page.get_by_label("Network", exact=True).fill("Attic")
+    page.get_by_label("Password").fill("another-one")
+    page.get_by_role("button", name="Remember").click()
+    row.get_by_role("button", name="Join").click()
+    expect(row.get_by_text("joined", exact=True)).to_be_visible()
+    expect(row).not_to_contain_text("not joined")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    ended_in_order(printer)
+    assert problems == []
+
+
+def test_an_alert_goes_when_it_is_no_longer_true(full_printer, page):
+    page.route("**/api/*", lambda route: route.abort())
+    page.goto(full_printer.url + "/")
+    expect(page.locator("#state")).to_have_text("not reachable")
+    page.unroute("**/api/*")
+    page.route("**/api/networks", lambda route: route.abort())
+    expect(page.get_by_role("alert")).to_have_text("The printer cannot be reached.")
+    page.unroute("**/api/networks")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator("#networks").get_by_text("Workshop")).to_be_visible()
+
+    path = full_printer.make_file("gone.gcode", 10)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.clock.install()
+    delete = page.get_by_role("button", name="Delete gone.gcode")
+    page.route("**/files/*", lambda route: route.fulfill(status=404, body='{"error": "no file"}'))
+    delete.click()
+    expect(page.get_by_role("alert")).to_have_text("gone.gcode was not deleted: no file")
+    page.clock.fast_forward(20_000)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    path.unlink()
+    expect(delete).to_have_count(0)
+
+
+def test_a_failed_upload_can_be_dismissed(full_printer, page, tmp_path):
+    source = tmp_path / ".hidden"
+    source.write_bytes(b"x")
+    page.goto(full_printer.url + "/")
+    page.set_input_files("input[type=file]", str(source))
+    uploads = page.locator("#uploads").get_by_role("listitem")
+    expect(uploads).to_contain_text("must not be empty or begin with a dot")
+    uploads.get_by_role("button", name="Dismiss .hidden").click()
+    expect(uploads).to_have_count(0)
+
+
+def test_services_are_links_and_the_chart_has_its_time(full_printer, page):
+    page.goto(full_printer.url + "/")
+    for name in ("https", "ftp", "telnet"):
+        url = f"{name}://127.0.0.1:{full_printer.ports[name]}/"
+        expect(page.locator("#services").get_by_role("link", name=url)).to_have_attribute(
+            "href", url
+        )
+    expect(page.locator(".axis span")).to_have_text(["2 min ago", "1 min ago", "now"])
+    now = re.compile(r"^M.*L120\.00 [\d.]+$")
+    expect(page.locator("#chart-out")).to_have_attribute("d", now)
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+TOO_SMALL = """elements => elements
+    .filter(one => one.id !== "choose" && one.getClientRects().length)
+    .map(one => [one.outerHTML, one.getBoundingClientRect(), getComputedStyle(one).fontSize])
+    .filter(([html, box, size]) => box.width < 44 || box.height < 44
+        || html.startsWith("<input") && parseFloat(size) < 16)
+    .map(([html]) => html)"""
+
+
+def test_what_is_touched_is_large_enough_on_a_phone(full_printer, page):
+    full_printer.make_file("a", 10)
+    page = page.context.browser.new_page(**PHONE)
+    page.set_default_timeout(1000 * PATIENCE)
+    page.goto(full_printer.url + "/")
+    expect(page.get_by_role("link", name="a", exact=True)).to_be_visible()
+    expect(page.locator("#networks").get_by_text("Workshop")).to_be_visible()
+    expect(page.locator("#services a")).to_have_count(4)
+    page.get_by_role("button", name="Scan").click()
+    expect(page.locator("#found").get_by_role("listitem")).to_have_count(3)
+    targets = page.locator("button, a, input, select, textarea, label.drop")
+    assert targets.evaluate_all(TOO_SMALL) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 AIR = r"""0 takes scan=20 join=5 address=5
 0 appears Workshop password=spinet-sim
 0 appears \x0aGrö\xff\x20

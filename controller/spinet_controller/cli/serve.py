@@ -135,11 +135,12 @@ class Serving:
         # Here, as aiohttp takes longer to import than most commands take to run.
         from spinet_controller.printer.serving import Printer
 
-        printer = Printer(
-            *(module, store, report, self._ports, self._naming),
-            note=note,
-            join=lambda ssid: wanted.done() or wanted.set_result(ssid),
-        )
+        def join(ssid):
+            if not wanted.done():
+                report.joining(ssid)
+                wanted.set_result(ssid)
+
+        printer = Printer(*(module, store, report, self._ports, self._naming), note=note, join=join)
         async with printer:
             self._announce(network, report.services)
             return await first(wanted, network_lost(module))
@@ -174,8 +175,11 @@ async def _switched(module, wanted, present, report):
             await module.poller.slots_released()
     module.on_news = None
     try:
-        return await switch(module, wanted)
+        network = await switch(module, wanted)
+        report.joined()
+        return network
     except Refused as error:
+        report.not_joined(str(error))
         _tell(str(error), report)
         return await rejoin(module, present, lambda text: _tell(text, report))
 

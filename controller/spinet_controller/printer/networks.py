@@ -8,7 +8,8 @@
 
 Names and passwords are as in records.py; in JSON, a byte that is not UTF-8 is \\udc80 to \\udcff.
 Joining ends every connection of the module, this one too; the printer is served again on the
-other network, or on the old one when the other cannot be joined.
+other network, or on the old one when the other cannot be joined: `join` of /api/status has the
+network while it is joined, and afterwards why it was not.
 """
 
 import asyncio

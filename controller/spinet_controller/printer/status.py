@@ -51,11 +51,24 @@ class ModuleReport:
         self._rate_out = Rate(clock)
         self._started_at = clock()
         self._last_error = None
+        self._join = None
         self.services = {}
 
     def heard(self, text):
         """Keep a last error of the module, to be shown."""
         self._last_error = (text, self._clock())
+
+    def joining(self, ssid):
+        """Another network was asked for."""
+        self._join = {"ssid": ssid, "error": None}
+
+    def joined(self):
+        """The module is on the network that was asked for."""
+        self._join = None
+
+    def not_joined(self, text):
+        """The module is not on the network that was asked for; this is said until the next wish."""
+        self._join["error"] = text
 
     def crowded(self):
         """True when few of the module's sockets are free."""
@@ -69,6 +82,7 @@ class ModuleReport:
             "traffic": self._traffic_part(),
             "services": dict(self.services),
             "lastError": self._error_part(),
+            "join": self._join,
             "uptimeSeconds": round(self._clock() - self._started_at),
         }
 

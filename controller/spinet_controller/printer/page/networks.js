@@ -2,9 +2,11 @@
 
 /* What the module remembers, what is in reach, and which network it is on. */
 
-const REJOIN_EVERY = 500;
-
-let shownOn; // the network that the list shows as joined
+let remembered = [];
+let present; // the network that the module is on
+let wish = null; // { ssid, error }: the network that was asked for last; error: why it is not joined
+let wishedAt = 0; // when this page asked for it
+let fetchedFor = ""; // what the list was asked for
 let chosen = ""; // a name in reach; the input field cannot hold every name as it is
 
 function button(text, name, className, action) {
@@ -33,13 +35,30 @@ function note(text, className) {
   return element;
 }
 
-function rememberedRow(network, present) {
-  const forget = button("Forget", network.ssid, "", () => forgetNetwork(network.ssid));
-  if (network.ssid === present) {
-    return networkRow(network.ssid, note("joined", "here"), forget);
+function isJoining() {
+  return wish !== null && wish.error === null;
+}
+
+function rememberedRow({ ssid }) {
+  const forget = button("Forget", ssid, "", () => forgetNetwork(ssid));
+  if (ssid === present && !isJoining()) {
+    return networkRow(ssid, note("joined", "here"), forget);
   }
-  const join = button("Join", network.ssid, "plain", () => joinNetwork(network.ssid));
-  return networkRow(network.ssid, join, forget);
+  const join = button("Join", ssid, "plain", () => joinNetwork(ssid));
+  join.disabled = isJoining();
+  const item = networkRow(ssid, join, forget);
+  if (wish?.ssid === ssid) {
+    const text = isJoining()
+      ? "joining; the printer may get another address"
+      : `not joined: ${wish.error}`;
+    item.append(note(text, isJoining() ? "outcome" : "outcome bad"));
+  }
+  return item;
+}
+
+function drawNetworks() {
+  const rows = remembered.map(rememberedRow);
+  byId("networks").replaceChildren(...(rows.length ? rows : [networkRow("none")]));
 }
 
 function foundRow(network) {
@@ -64,22 +83,23 @@ function sendJson(path, document) {
 async function attempt(what, action) {
   try {
     await action();
-    showAlert("");
+    showAlert("action", "");
   } catch (error) {
-    showAlert(`${what}: ${error.message}`);
+    showAlert("action", `${what}: ${error.message}`);
   }
   await showNetworks();
 }
 
 async function showNetworks() {
   try {
-    const { networks } = await (await ask("/api/networks")).json();
-    const { module } = await (await ask("/api/status")).json();
-    shownOn = module.ssid;
-    const rows = networks.map((network) => rememberedRow(network, shownOn));
-    byId("networks").replaceChildren(...(rows.length ? rows : [networkRow("none")]));
+    remembered = (await (await ask("/api/networks")).json()).networks;
+    drawNetworks();
+    showAlert("networks", "");
   } catch (error) {
-    showAlert(error.message);
+    fetchedFor = "";
+    if (!isJoining()) {
+      showAlert(error.about ?? "networks", error.message);
+    }
   }
 }
 
@@ -93,23 +113,18 @@ function joinNetwork(ssid) {
   if (confirm(`Join ${shown(ssid)}? Every connection of the module ends.`)) {
     attempt(`${shown(ssid)} was not joined`, async () => {
       await sendJson("/api/join", { ssid });
-      await servedAgain();
+      wish = { ssid, error: null };
+      wishedAt = performance.now();
+      showJoining();
+      drawNetworks();
     });
   }
 }
 
-/* The printer comes back on the new network, here if the address is the same. */
-async function servedAgain() {
-  for (let tries = 0; tries < 40; tries += 1) {
-    await new Promise((resolve) => setTimeout(resolve, REJOIN_EVERY));
-    try {
-      await ask("/api/status");
-      return;
-    } catch {
-      continue;
-    }
+function showJoining() {
+  if (isJoining()) {
+    setState(`joining ${shown(wish.ssid)}`, false);
   }
-  throw new Error("the printer is not back at this address");
 }
 
 async function scan() {
@@ -136,11 +151,17 @@ byId("add").addEventListener("submit", (event) => {
   });
 });
 
-/* The printer may still have been on the old network when we asked, or somebody else moved it. */
-document.addEventListener("network", (event) => {
-  if (shownOn !== undefined && event.detail !== shownOn) {
+/* While a network is joined there are no answers, or late ones to what was asked before. Another
+   page may have asked for it, and the printer is back here if its address is the same. */
+document.addEventListener("status", ({ detail: { asked, status } }) => {
+  if (status && asked > wishedAt) {
+    present = status.module.ssid;
+    wish = status.join;
+  }
+  showJoining();
+  const wanted = JSON.stringify([present, wish]);
+  if (status && wanted !== fetchedFor) {
+    fetchedFor = wanted;
     showNetworks();
   }
 });
-
-showNetworks();

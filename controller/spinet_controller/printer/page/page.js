@@ -1,8 +1,11 @@
 "use strict";
 
 const STATUS_EVERY = 1000;
-const CHART_POINTS = 120;
+const ANSWER_WITHIN = 5000;
+const CHART_SECONDS = 120;
+const CHART_GAP = 5;
 const SHOW_DONE = 4000;
+const SHOW_ALERT = 20000;
 
 const byId = (id) => document.getElementById(id);
 
@@ -23,9 +26,19 @@ function showRate(id, perSecond, total) {
 
 /* ---- errors ---- */
 
-function showAlert(text) {
-  byId("alert").textContent = text;
-  byId("alert").hidden = !text;
+const alerts = new Map();
+
+/* What is wrong, and with what: "" when nothing is any more. The failure of an action is only so
+   long of interest. */
+function showAlert(about, text) {
+  clearTimeout(alerts.get(about)?.timer);
+  alerts.delete(about);
+  if (text) {
+    const timer = about === "action" && setTimeout(() => showAlert(about, ""), SHOW_ALERT);
+    alerts.set(about, { text, timer });
+  }
+  byId("alert").textContent = [...alerts.values()].map((alert) => alert.text).join("\n");
+  byId("alert").hidden = alerts.size === 0;
 }
 
 function reasonIn(text, status) {
@@ -41,7 +54,7 @@ async function ask(path, options) {
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("The printer cannot be reached.");
+    throw Object.assign(new Error("The printer cannot be reached."), { about: "printer" });
   }
   if (!response.ok) {
     throw new Error(reasonIn(await response.text(), response.status));
@@ -116,7 +129,7 @@ function showList(id, pairs, otherwise) {
 
 function showServices(services) {
   const pairs = Object.entries(services).map(([name, where]) => {
-    if (!where.startsWith("http")) {
+    if (!/^(https?|ftp|telnet):/.test(where)) {
       return [name, where];
     }
     const link = document.createElement("a");
@@ -138,25 +151,26 @@ function showConnections(open) {
 
 /* ---- throughput ---- */
 
-const rates = { in: [], out: [] };
+let rates = []; // { at, in, out }: seconds, and bytes per second
 
-function keepRate(name, rate) {
-  rates[name].push(rate);
-  rates[name].splice(0, rates[name].length - CHART_POINTS);
-}
-
-function line(values, peak) {
-  const first = CHART_POINTS - values.length;
-  const points = values.map((value, at) => `${first + at} ${(39 - (38 * value) / peak).toFixed(2)}`);
-  return points.length ? `M${points.join("L")}` : "";
+/* x is in seconds; where no status came for a while, there is no line. */
+function line(name, peak) {
+  const now = rates.at(-1).at;
+  const points = rates.map((rate, number) => {
+    const joined = number > 0 && rate.at - rates[number - 1].at < CHART_GAP;
+    const x = CHART_SECONDS - (now - rate.at);
+    return `${joined ? "L" : "M"}${x.toFixed(2)} ${(39 - (38 * rate[name]) / peak).toFixed(2)}`;
+  });
+  return points.join("");
 }
 
 function drawChart(traffic) {
-  keepRate("in", traffic.bytesInPerSecond);
-  keepRate("out", traffic.bytesOutPerSecond);
-  const peak = Math.max(1024, ...rates.in, ...rates.out);
-  byId("chart-in").setAttribute("d", line(rates.in, peak));
-  byId("chart-out").setAttribute("d", line(rates.out, peak));
+  const at = performance.now() / 1000;
+  rates = rates.filter((rate) => at - rate.at <= CHART_SECONDS);
+  rates.push({ at, in: traffic.bytesInPerSecond, out: traffic.bytesOutPerSecond });
+  const peak = Math.max(1024, ...rates.flatMap((rate) => [rate.in, rate.out]));
+  byId("chart-in").setAttribute("d", line("in", peak));
+  byId("chart-out").setAttribute("d", line("out", peak));
   byId("peak").textContent = `${bytes(peak)}/s`;
 }
 
@@ -166,8 +180,12 @@ function setState(text, bad) {
 }
 
 async function pollStatus() {
+  const asked = performance.now();
+  let status = null;
   try {
-    const status = await (await ask("/api/status")).json();
+    const answer = await ask("/api/status", { signal: AbortSignal.timeout(ANSWER_WITHIN) });
+    status = await answer.json();
+    showAlert("printer", "");
     showModule(status.module);
     showSockets(status.sockets);
     showTraffic(status.traffic);
@@ -178,10 +196,10 @@ async function pollStatus() {
     byId("summary").textContent =
       `${bytes(status.storage.bytes)} used, ${bytes(status.storage.free)} free`;
     noticeFiles(status.storage);
-    document.dispatchEvent(new CustomEvent("network", { detail: status.module.ssid }));
   } catch {
     setState("not reachable", true);
   }
+  document.dispatchEvent(new CustomEvent("status", { detail: { asked, status } }));
   setTimeout(pollStatus, STATUS_EVERY);
 }
 
@@ -227,15 +245,15 @@ function row(file) {
   return element;
 }
 
-let storedBefore = "";
+let listed = ""; // what the list was asked for
 
-/* Files come and go by FTP, and through other people's pages. */
+/* Files come and go by FTP, and through other people's pages; a list that failed is asked again. */
 function noticeFiles(storage) {
   const stored = `${storage.files} ${storage.bytes}`;
-  if (storedBefore && stored !== storedBefore) {
+  if (stored !== listed) {
+    listed = stored;
     showFiles();
   }
-  storedBefore = stored;
 }
 
 async function showFiles() {
@@ -243,8 +261,10 @@ async function showFiles() {
     const { files } = await (await ask("/api/files")).json();
     byId("files").replaceChildren(...files.map(row));
     byId("empty").hidden = files.length > 0;
+    showAlert("files", "");
   } catch (error) {
-    showAlert(error.message);
+    listed = "";
+    showAlert(error.about ?? "files", error.message);
   }
 }
 
@@ -254,9 +274,9 @@ async function removeFile(name) {
   }
   try {
     await ask(pathOf(name), { method: "DELETE" });
-    showAlert("");
+    showAlert("action", "");
   } catch (error) {
-    showAlert(`${name} was not deleted: ${error.message}`);
+    showAlert("action", `${name} was not deleted: ${error.message}`);
   }
   await showFiles();
 }
@@ -283,6 +303,16 @@ function uploadItem(name) {
   return { item, note, bar };
 }
 
+function dismissButton({ file, item }) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "plain";
+  button.textContent = "Dismiss";
+  button.setAttribute("aria-label", `Dismiss ${file.name}`);
+  button.addEventListener("click", () => item.remove());
+  return button;
+}
+
 function addFiles(files) {
   for (const file of files) {
     waiting.push({ file, ...uploadItem(file.name) });
@@ -302,8 +332,8 @@ async function uploadNext() {
     setTimeout(() => upload.item.remove(), SHOW_DONE);
   } catch (error) {
     upload.item.className = "failed";
-    upload.bar.remove();
     upload.note.textContent = error.message;
+    upload.bar.replaceWith(dismissButton(upload));
   }
   uploading = false;
   await showFiles();
@@ -358,5 +388,4 @@ for (const type of ["dragleave", "drop"]) {
 
 drop.addEventListener("drop", (event) => addFiles(event.dataTransfer.files));
 
-showFiles();
 pollStatus();
