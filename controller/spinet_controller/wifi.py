@@ -121,7 +121,7 @@ async def _until_up(module, ssid, heard):
         if module.wifi_state is WiFiState.IDLE and heard:
             raise Refused(f"the module says: {heard[-1]}")
     name = shown(ssid) if ssid else "any network"
-    raise Refused(f"the module did not join {name} within {JOIN_TIMEOUT:g} s")
+    raise Refused(f"the module is not on {name} after {JOIN_TIMEOUT:g} s")
 
 
 async def scan(module):
@@ -144,11 +144,27 @@ async def switch(module, ssid):
     Every connection and listener ends (link protocol, networkStop). Refused when the network
     cannot be joined.
     """
-    await module.network_stop()
-    await _until(module, (WiFiState.IDLE,), "stop WiFi")
+    await leave(module)
     await checked(module, module.network_start_client(ssid))
     await _connected(module, ssid)
     return await module.network_get_status()
+
+
+async def leave(module):
+    """Have the module on no network; every connection and listener ends."""
+    await module.network_stop()
+    await _until(module, (WiFiState.IDLE,), "stop WiFi")
+
+
+async def start_access_point(module, config):
+    """Leave the present network, and have the module be the access point of a WirelessConfig.
+
+    Refused when it cannot be.
+    """
+    await leave(module)
+    await checked(module, module.network_configure_access_point(config))
+    await checked(module, module.network_start_access_point())
+    await _connected(module, config.ssid)
 
 
 async def _until(module, states, what):

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -170,7 +171,7 @@ def test_no_arguments_show_the_help(monkeypatch, capsys, arguments, word):
 def test_no_module_in_time():
     port = own_port()
     result = run("status", "--bus-port", port, "--timeout", "0.2", sim=False)
-    failed(result, f"no module on 127.0.0.1:{port} yet: start one with `make sim`")
+    failed(result, f"no module on 127.0.0.1:{port} yet: start one with `make sim PORT={port}`")
 
 
 def test_a_port_in_use():
@@ -278,6 +279,50 @@ def test_a_password_is_taken_and_never_shown(way):
     assert result.exit_code == 0, result.output
     assert "remembered Home" in result.output
     assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("command", [["networks", "add"], ["access-point"]])
+def test_a_password_from_a_pipe_needs_no_option(command):
+    running = Run(*command, "Home", stdin=subprocess.PIPE)
+    running.process.stdin.write(f"{SECRET}\n")
+    code, out, err = running.end()
+    assert (code, err) == (0, "")
+    assert "Home" in out
+    assert SECRET not in out
+
+
+def test_no_password_at_all():
+    failed(run("networks", "add", "Home"), "there is no password on standard input", code=2)
+
+
+def test_join_and_leave():
+    assert run("join")[:2] == (0, "on Workshop, at 127.0.0.1\n")
+    assert run("join", "Workshop")[:2] == (0, "on Workshop, at 127.0.0.1\n")
+    code, out, _ = run("join", "Home", "--json", env={"SPINET_PASSWORD": SECRET})
+    assert (code, json.loads(out)) == (0, {"network": "Workshop", "address": "127.0.0.1"})
+    failed(run("join", "Home", env={"SPINET_PASSWORD": "short"}), "the module says: bad password")
+    assert run("leave")[:2] == (0, "on no network\n")
+
+
+def test_access_point():
+    code, out, err = run("access-point", "Own", "--open", "--ip", "10.0.0.1", "--channel", "3")
+    assert (code, out, err) == (0, "Own is at 10.0.0.1\n", "")
+    failed(run("access-point", "s" * 33, "--open"), "longer than 32 bytes", code=2)
+
+
+def test_what_the_module_is_told():
+    assert run("host-name", "printer")[:2] == (0, "the module is called printer\n")
+    failed(run("host-name", ""), "a name is wanted", code=2)
+    assert run("reset")[:2] == (0, "the module has started again\n")
+    assert run("factory-reset", "--yes")[:2] == (0, "everything is forgotten\n")
+    code, out, _ = run("diagnostics", "--json")
+    assert (code, json.loads(out)) == (0, {"diagnostics": True})
+
+
+def test_a_factory_reset_is_asked_about():
+    code, out, err = run("factory-reset")
+    assert (code, out) == (130, "")
+    assert "Forget all networks" in err
 
 
 @pytest.mark.behaviour("D20")
@@ -775,6 +820,7 @@ def test_ctrl_c_at_the_password():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("click.termui.hidden_prompt_func", interrupted)
+        patch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
         patch.setattr(sys, "argv", ["spinet-controller", "networks", "add", "Home"])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -118,7 +118,7 @@ async def test_a_reason_that_comes_later_is_told_as_well(rig):
 async def test_a_network_that_is_never_reached(rig, monkeypatch):
     monkeypatch.setattr(wifi, "JOIN_TIMEOUT", 0.1)
     rig.firmware._join = lambda data: setattr(rig.firmware, "wifi_state", 3)
-    with pytest.raises(Refused, match=r"did not join Home within 0\.1 s"):
+    with pytest.raises(Refused, match=r"is not on Home after 0\.1 s"):
         await join(rig.module, "Home", "correct horse")
 
 

@@ -25,7 +25,7 @@ class _Address(click.ParamType):
             return self.fail(f"{value!r} is not an IPv4 address", param, ctx)
 
 
-_ADDRESS = _Address()
+ADDRESS = _Address()
 
 
 @click.group()
@@ -62,13 +62,23 @@ def list_networks(options):
         click.echo("no networks are remembered")
 
 
+def password_options(command):
+    """Give a command the options for `taken_password`."""
+    from_stdin = click.option(
+        "--password-stdin", is_flag=True, help="Read the password from standard input."
+    )
+    no_password = click.option(
+        "--open", "no_password", is_flag=True, help="The network has no password."
+    )
+    return no_password(from_stdin(command))
+
+
 @networks.command()
 @click.argument("ssid")
-@click.option("--open", "no_password", is_flag=True, help="The network has no password.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@click.option("--ip", type=_ADDRESS, default=ANY_ADDRESS, help="Fixed address.  [default: DHCP]")
-@click.option("--gateway", type=_ADDRESS, default=ANY_ADDRESS, help="Gateway of a fixed address.")
-@click.option("--netmask", type=_ADDRESS, default=ANY_ADDRESS, help="Netmask of a fixed address.")
+@password_options
+@click.option("--ip", type=ADDRESS, default=ANY_ADDRESS, help="Fixed address.  [default: DHCP]")
+@click.option("--gateway", type=ADDRESS, default=ANY_ADDRESS, help="Gateway of a fixed address.")
+@click.option("--netmask", type=ADDRESS, default=ANY_ADDRESS, help="Netmask of a fixed address.")
 @bus_options
 def add(options, ssid, no_password, password_stdin, ip, gateway, netmask):
     """Remember the network SSID.
@@ -76,19 +86,27 @@ def add(options, ssid, no_password, password_stdin, ip, gateway, netmask):
     The password comes from the environment variable SPINET_PASSWORD, from standard input, or
     from a prompt; never from the command line, where others could read it.
     """
-    password = "" if no_password else _password(password_stdin)
+    password = taken_password(no_password, password_stdin, ask=True)
     config = WirelessConfig(ssid, password, ip, gateway, netmask)
     packable(config)
     run_with_module(options, lambda module: checked(module, module.network_add_ssid(config)))
-    _done(options, f"remembered {shown(ssid)}", {"added": ssid})
+    done(options, f"remembered {shown(ssid)}", {"added": ssid})
 
 
-def _password(from_stdin):
+def taken_password(no_password, from_stdin, *, ask=False):
+    """Give the password as the options say, else that of the environment variable.
+
+    When there is none: None, or with `ask` what a person types, or a pipe holds.
+    """
+    if no_password:
+        return ""
     if from_stdin:
         return _password_line()
     given = os.environ.get(PASSWORD_VARIABLE)
-    if given is not None:
+    if given is not None or not ask:
         return given
+    if not sys.stdin or not sys.stdin.isatty():
+        return _password_line()  # a prompt would go past it, to the terminal, or complain
     return click.prompt("Password", hide_input=True, default="", show_default=False, err=True)
 
 
@@ -106,7 +124,7 @@ def remove(options, ssid):
     """Forget the network SSID."""
     packable(WirelessConfig(ssid))
     run_with_module(options, lambda module: checked(module, module.network_delete_ssid(ssid)))
-    _done(options, f"forgot {shown(ssid)}", {"removed": ssid})
+    done(options, f"forgot {shown(ssid)}", {"removed": ssid})
 
 
 @networks.command("remove-access-point")
@@ -114,10 +132,11 @@ def remove(options, ssid):
 def remove_access_point(options):
     """Forget the access point that the module can be."""
     run_with_module(options, lambda module: checked(module, module.network_delete_access_point()))
-    _done(options, "forgot the access point", {"removed": "access point"})
+    done(options, "forgot the access point", {"removed": "access point"})
 
 
-def _done(options, text, document):
+def done(options, text, document):
+    """Tell what was done: in words, or as a JSON document."""
     if options.json:
         show_json(document)
     else:

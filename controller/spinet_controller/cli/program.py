@@ -5,6 +5,15 @@ import click
 from spinet_controller.cli.bench import bench
 from spinet_controller.cli.churn import churn
 from spinet_controller.cli.connect import connect
+from spinet_controller.cli.control import (
+    access_point,
+    diagnostics,
+    factory_reset,
+    host_name,
+    join,
+    leave,
+    reset,
+)
 from spinet_controller.cli.listen import call_home, listen
 from spinet_controller.cli.networks import networks
 from spinet_controller.cli.scan import scan
@@ -23,5 +32,8 @@ def program():
     """
 
 
-for command in (serve, status, networks, scan, listen, connect, call_home, bench, churn, trace):
+for command in (
+    *(serve, status, networks, scan, join, leave, access_point, host_name),
+    *(listen, connect, call_home, reset, factory_reset, diagnostics, bench, churn, trace),
+):
     program.add_command(command)

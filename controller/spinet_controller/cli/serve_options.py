@@ -50,7 +50,7 @@ class _Address(click.ParamType):
         return host, click.IntRange(1, 65535).convert(port, param, ctx) if colon else None
 
 
-class _HostName(click.ParamType):
+class HostName(click.ParamType):
     """What the module is to be called; not empty, as its certificate is for it."""
 
     name = "name"
@@ -100,7 +100,7 @@ _OPTIONS = (
     click.option("--mqtt-ca", type=_FILE, help="CA of the broker's certificate, in PEM."),
     click.option(
         "--host-name",
-        type=_HostName(),
+        type=HostName(),
         default="spinet-printer",
         show_default=True,
         help="The module's name.",

@@ -62,7 +62,11 @@ class Session:
             return f"no module answers at {self.options.serial_bus}"
         if self.source:
             return f"the module program did not connect to {where}"
-        return f"no module on {where} yet: start one with `make sim`"
+        return f"no module on {where} yet: start one with `make sim PORT={self.module.bus.port}`"
+
+    async def reset(self):
+        """Reset the module, and wait for its start-up; errors as of `boot`."""
+        await self._while_sim_lives(self.module.reset())
 
     async def attend(self, work):
         """Await `work`; the loss of the module, or of its program, ends it and is raised."""
