@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 from build_firmware import NotReady  # noqa: E402
-from check_idf import lwip_version  # noqa: E402 -- found through the path above
+from check_idf import SIM_OPTIONS, lwip_version, same_options  # noqa: E402 -- found through the path above
 from idf_check import exclusive, kconfig, symbols  # noqa: E402
 from idf_check.compiling import RISCV, XTENSA, Compiler  # noqa: E402
 from idf_check.parts import Parts, PartsError, ask  # noqa: E402
@@ -238,6 +238,19 @@ def test_an_older_driver_beside_the_newer_one(tmp_path, changed, found):
     complaints = exclusive.complaints(Parts("\n".join(lines)), PlainText())
     assert len(complaints) == bool(found)
     assert found in "".join(complaints)
+
+
+def test_what_sim_has_as_the_chips_is_asserted():
+    text = (
+        "#define GUARD\n#define A 1 /* IDF */\n#define B 4 * C_C\n/* ---- only here */\n#define D"
+    )
+    assert same_options(text).splitlines()[1:] == [
+        '_Static_assert(A == (1), "1 in SIM");',
+        '_Static_assert(B == (4 * C_C), "4 * C_C in SIM");',
+    ]
+    sims = same_options(SIM_OPTIONS.read_text())
+    assert "(TCP_MSL == (CONFIG_LWIP_TCP_MSL)," in sims
+    assert "heap_malloc" not in sims
 
 
 def test_which_lwip_an_esp_idf_has(tmp_path):

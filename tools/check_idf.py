@@ -8,6 +8,7 @@ with the board's configuration.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from idf_check.providers import Providers
 
 PROJECT = Path(__file__).resolve().parent.parent
 LWIP_TRIED = ("2.1.3", "2.2.0")  # with ESP-IDF's changes
+SIM_OPTIONS = PROJECT / "boards/SIM/lwip/lwipopts.h"
+OPTION = re.compile(r"^#define (\w+) ([^/\n]+?) *(?:/\*.*)?$", re.MULTILINE)
 SIZES = str(PROJECT / "tools/idf_check/sizes.c")  # for make budget
 PIP = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
 
@@ -151,8 +154,18 @@ class Check:
                     refused += 1
                 objects.append(target)
         compiler.compile("main", SIZES, into / "sizes.o")
+        self._check_options(board, compiler, into)
         print(f"{board}: {len(objects)} C files of ours, {refused} of them do not compile")
         return [] if refused else objects
+
+    def _check_options(self, board: str, compiler: Compiler, into: Path) -> None:
+        """What SIM claims to have as the chips have it, they have."""
+        source = into / "options.c"
+        source.write_text(same_options(SIM_OPTIONS.read_text()))
+        try:
+            compiler.compile("main", str(source), into / "options.o")
+        except CompileError as error:
+            self._wrong.append(f"{board}: lwIP's options: {error}")
 
     def _check_symbols(self, board, providers: Providers, objects, chain, options) -> None:
         defined, asked = symbols.of_nm(run([chain.nm, *objects]))
@@ -175,6 +188,14 @@ def lwip_version(idf: Path) -> str:
     parts = ("MAJOR", "MINOR", "REVISION")
     return build_firmware.dotted(
         build_firmware.numbers(text, *(f"#define LWIP_VERSION_{part}" for part in parts))
+    )
+
+
+def same_options(text: str) -> str:
+    """C that compiles where lwIP has the options of this lwipopts.h, but for its last section."""
+    options = OPTION.findall(text.partition("/* ---- only here")[0])
+    return '#include "lwip/priv/tcp_priv.h"\n' + "".join(
+        f'_Static_assert({name} == ({value}), "{value} in SIM");\n' for name, value in options
     )
 
 

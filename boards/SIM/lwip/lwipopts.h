@@ -2,8 +2,8 @@
  * lwIP on this computer, with the options that it has on the chips.
  *
  * What boards/chip/sdkconfig.chip sets is used by its name; lwip.mk makes sdkconfig.h of it. "IDF"
- * means: the value of ESP-IDF's lwipopts.h with the defaults of its Kconfig. What only this computer
- * needs is in the last section.
+ * means: the value of ESP-IDF's lwipopts.h with the defaults of its Kconfig. `make check-idf` compares
+ * them all, but for the last section, which is what only this computer needs.
  */
 #ifndef SPINET_LWIPOPTS_H
 #define SPINET_LWIPOPTS_H
@@ -23,12 +23,7 @@
 
 /* ---- memory: the heap is the only limit, but for the PCBs -------------------------------- */
 
-#define MEM_CUSTOM_ALLOCATOR 1   /* IDF: the C library's heap. Here heap.c counts blocks and can refuse */
-#define MEM_CUSTOM_MALLOC heap_malloc
-#define MEM_CUSTOM_CALLOC heap_calloc
-#define MEM_CUSTOM_FREE heap_free
 #define MEMP_MEM_MALLOC 1        /* IDF: MEMP_NUM_* pools do not exist */
-#define MEM_ALIGNMENT 8          /* IDF has 4 on 32-bit chips; a pointer's size here */
 #define MEMP_NUM_TCP_PCB CONFIG_LWIP_MAX_ACTIVE_TCP /* the fork counts them; here heap.c does */
 /* Without pools these limit nothing. */
 #define MEMP_NUM_TCP_PCB_LISTEN CONFIG_LWIP_MAX_LISTENING_TCP
@@ -53,10 +48,8 @@
 #define LWIP_DNS 1      /* IDF */
 #define DNS_MAX_SERVERS 3 /* IDF */
 #define LWIP_DNS_SUPPORT_MDNS_QUERIES 1 /* IDF */
-#define LWIP_DHCP 0     /* the TAP device gets a fixed address */
 #define LWIP_IGMP 1     /* IDF */
 #define ARP_QUEUEING 1  /* IDF: the first SYN of a connect waits for ARP */
-#define ETHARP_TRUST_IP_MAC 0
 #define CHECKSUM_CHECK_IP 0  /* IDF: off, the WiFi frame check has seen the frame */
 #define CHECKSUM_CHECK_UDP 0 /* IDF */
 
@@ -114,6 +107,12 @@
 
 /* ---- only here ---------------------------------------------------------------------------- */
 
+#define MEM_CUSTOM_ALLOCATOR 1 /* heap.c: the C library's heap, as IDF has it, but it can refuse */
+#define MEM_CUSTOM_MALLOC heap_malloc
+#define MEM_CUSTOM_CALLOC heap_calloc
+#define MEM_CUSTOM_FREE heap_free
+#define MEM_ALIGNMENT 8 /* a pointer's size */
+#define LWIP_DHCP 0     /* the TAP device gets a fixed address */
 #define LWIP_STATS 0
 #define LWIP_TIMEVAL_PRIVATE 0
 #define TCPIP_THREAD_NAME "tiT"
