@@ -164,6 +164,9 @@ class FakeBoard:
         status.reset_reason = wire.RESET_BY_CONTROLLER
         status.flash_size = 4 << 20
 
+    def free_memory(self):
+        return 20000, 60000
+
     def feed(self):
         self.feeds += 1
 

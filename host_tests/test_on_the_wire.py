@@ -11,7 +11,7 @@ from spinet import wire
 from spinet.connection import ACKNOWLEDGE_TIMEOUT_MS, CLOSE_LIMIT_MS, FLUSH_MS
 
 MSS = 1440
-WINDOW = 4 * MSS
+WINDOW = 2 * MSS
 ACTIVE = -1
 SYN_SENT, ESTABLISHED = 2, 4
 

@@ -91,10 +91,11 @@ def test_network_of_a_station_and_of_an_access_point(shown):
     assert SECRET not in shown(report.all)
 
 
+@pytest.mark.behaviour("M4")
 def test_heap(shown):
-    free, system = shown(report.heap).splitlines()
-    assert free.startswith("heap free ")
-    assert system.startswith("free for the system ")
+    python, system = shown(report.heap).splitlines()
+    assert python.startswith("Python's heap free 20000, in use ")
+    assert system == "system's heap free 60000"
 
 
 @pytest.mark.behaviour("L2")

@@ -117,6 +117,10 @@ class Board:
     def fill(self, status):
         """Nothing of this hardware's."""
 
+    def free_memory(self):
+        """Python has all there is."""
+        return gc.mem_free(), 0
+
 
 class Controller:
     """Plays steps to a service with so many connections, in slots 0 to n - 1."""

@@ -1,8 +1,8 @@
 """SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
 
 What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), buffers
-(once there is a port), radio(), store(name), announcers(stack), fill(status), feed(), say(text),
-crashed().
+(once there is a port), radio(), store(name), announcers(stack), fill(status), free_memory(),
+feed(), say(text), crashed().
 """
 
 import os
@@ -85,9 +85,13 @@ class Board:
     def fill(self, status):
         """What a networkGetStatus has from the hardware."""
         status.reset_reason = self._reset_reason
-        status.free_heap = port.heap_free()
+        status.free_heap = self._network.memory_free()
         status.flash_size = FLASH_SIZE
         status.version = VERSION.encode()
+
+    def free_memory(self):
+        """(Python's heap, the system's heap): free bytes, each in one of them."""
+        return port.heap_free(), self._network.memory_free()
 
     def feed(self):
         """No watchdog bites here."""

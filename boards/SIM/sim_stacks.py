@@ -1,7 +1,8 @@
 """SIM's TCP stacks: the computer's sockets, and lwIP in a binary that was built with it.
 
 One of them is the board's `network`: ip, netmask and gateway as u32 of the records, stack(), which
-makes the TCP stack, and announcers(stack, say), who tell its neighbours of us.
+makes the TCP stack, announcers(stack, say), who tell its neighbours of us, and memory_free(): bytes
+of the system's heap, 0 where there is none.
 """
 
 from spinet import VERSION
@@ -51,6 +52,10 @@ class SocketNetwork:
 
         return Responder(stack, TXT, say), captive
 
+    def memory_free(self):
+        """Nothing here has a chip's limit."""
+        return 0
+
 
 class LwipNetwork:
     """lwIP, with this address (u32) on a TAP device; without a device its loopback only.
@@ -72,6 +77,10 @@ class LwipNetwork:
     def announcers(self, _stack, _say):
         """Nobody: the sockets at hand are the computer's, not lwIP's."""
         return Silent(), Silent
+
+    def memory_free(self):
+        """Of the chip's heap, as far as TCP takes it."""
+        return simlwip.memory_free()
 
     def spoil(self, chances, seed):
         """A bad wire: per mille of dropped, duplicated, reordered and corrupted frames."""

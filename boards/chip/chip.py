@@ -206,9 +206,17 @@ class ChipBoard:
     def fill(self, status):
         """What a networkGetStatus has from the hardware."""
         status.reset_reason = self._reset_reason
-        status.free_heap = sum(region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA))
+        status.free_heap = self.free_memory()[1]
         status.flash_size = esp.flash_size()
         status.version = VERSION.encode()
+
+    def free_memory(self):
+        """(Python's heap, the system's heap): free bytes, each in one of them."""
+        regions = esp32.idf_heap_info(esp32.HEAP_DATA)
+        python = port.heap_free()
+        if port.slabs is None:  # MicroPython's own image counts by how much its heap may grow
+            python -= max(region[2] for region in regions)
+        return python, sum(region[1] for region in regions)
 
     def feed(self):
         """About once a second, from the loop: the watchdog, and the LED."""
@@ -242,8 +250,3 @@ def _check_role(role):
         raise ValueError("role: module-clocked or controller-clocked")
     if role == CONTROLLER_CLOCKED and spi_target is None:
         raise ValueError("role: controller-clocked needs an image with the spi_target module")
-
-
-def free_memory():
-    """(Python heap, the chip's other heap) in bytes, for the REPL."""
-    return port.heap_free(), sum(r[1] for r in esp32.idf_heap_info(esp32.HEAP_DATA))

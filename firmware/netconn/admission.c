@@ -6,16 +6,39 @@
  * second is lowered, so that the next SYN may take its PCB, and one that is older than half_open_ms
  * is given up, which frees the backlog. From inside: an attempt that takes longer than connect_ms
  * fails with ERR_TIMEOUT.
+ *
+ * Memory: what is sent is kept until the acknowledgement comes, and that needs memory to be received.
+ * When segments take the last of it, nothing is ever acknowledged. So nobody takes what others may need
+ * (admission_spare()): neither a write, nor a connection from outside, whose SYN is dropped and comes
+ * again (time_wait.c), nor one from inside, which is ERR_MEM.
  */
 #include "admission.h"
 
 #include "entry.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
+#include "port.h"
 
 #define PRIORITY_HALF_OPEN (TCP_PRIO_MIN + 1)
 
+#define SPARE_MOST (1 << 24) /* of a computer's */
+
 static uint32_t last_ms; /* application thread */
+
+/* An eighth more: each frame has headers, and the buffers of a driver are longer than it. */
+static size_t promised(void) {
+    size_t bytes = 0;
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        bytes += pcb->rcv_wnd;
+    }
+    return bytes + bytes / 8;
+}
+
+int admission_spare(void) {
+    size_t free = port_memory_free();
+    size_t kept = MEMORY_RESERVE + promised();
+    return free > kept ? (int)LWIP_MIN(free - kept, SPARE_MOST) : 0;
+}
 
 static tcp_accept_fn lwip_accept; /* lwIP's own, one for all netconns; in the stack only */
 

@@ -199,6 +199,11 @@ static mp_obj_t netconn_pending(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(netconn_pending_obj, netconn_pending);
 
+static mp_obj_t netconn_spare(void) {
+    return small(nc_spare());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(netconn_spare_obj, netconn_spare);
+
 static mp_obj_t netconn_overlook(mp_obj_t map) {
     nc_overlook((uint32_t)mp_obj_get_int(map));
     return mp_const_none;
@@ -383,6 +388,7 @@ static const mp_rom_map_elem_t netconn_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_events), MP_ROM_PTR(&netconn_events_obj) },
     { MP_ROM_QSTR(MP_QSTR_error), MP_ROM_PTR(&netconn_error_obj) },
     { MP_ROM_QSTR(MP_QSTR_pending), MP_ROM_PTR(&netconn_pending_obj) },
+    { MP_ROM_QSTR(MP_QSTR_spare), MP_ROM_PTR(&netconn_spare_obj) },
     { MP_ROM_QSTR(MP_QSTR_overlook), MP_ROM_PTR(&netconn_overlook_obj) },
     { MP_ROM_QSTR(MP_QSTR_wait), MP_ROM_PTR(&netconn_wait_obj) },
     { MP_ROM_QSTR(MP_QSTR_wake), MP_ROM_PTR(&netconn_wake_obj) },

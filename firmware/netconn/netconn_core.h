@@ -39,7 +39,7 @@ typedef struct {
 enum {
     NC_STAT_ACCEPTED,
     NC_STAT_CONNECTED,
-    NC_STAT_REFUSED,          /* connections from outside that found no PCB or netconn */
+    NC_STAT_REFUSED,          /* connections from outside that found no PCB, netconn or memory */
     NC_STAT_STALE,            /* calls with a handle that is no longer valid */
     NC_STAT_ERRORS,           /* connections that ended by a fatal error */
     NC_STAT_CLOSED,           /* orderly closes begun */
@@ -73,7 +73,11 @@ int nc_listen(uint32_t ip, uint16_t port, int backlog);
  * NC_ERROR set. */
 int nc_accept(int handle);
 
-/* A handle at once; NC_CONNECTED or NC_ERROR follows. */
+/* Bytes of the heap that may be taken now: what is free, less a reserve and what peers may send. */
+int nc_spare(void);
+
+/* A handle at once; NC_CONNECTED or NC_ERROR follows. ERR_MEM also while there is memory, but less than
+ * the open connections may come to need. */
 int nc_connect(uint32_t ip, uint16_t port);
 
 /* Into 8 octets: local port u16 LE, remote port u16 LE, remote address. As they were when the

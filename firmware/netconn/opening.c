@@ -139,9 +139,25 @@ int nc_listen(uint32_t ip, uint16_t port, int backlog) {
     return handle;
 }
 
+struct spare_call {
+    stack_call_t base;
+    int bytes;
+};
+
+static err_t spare_in_stack(struct tcpip_api_call_data *data) {
+    ((struct spare_call *)data)->bytes = admission_spare();
+    return ERR_OK;
+}
+
+int nc_spare(void) {
+    struct spare_call call = {.bytes = 0};
+    in_stack(spare_in_stack, &call.base);
+    return call.bytes;
+}
+
 int nc_connect(uint32_t ip, uint16_t port) {
     ip_addr_t address = IPADDR4_INIT(ip);
-    entry_t *entry = entry_free_one();
+    entry_t *entry = nc_spare() < CONNECTION_MEMORY ? NULL : entry_free_one();
     struct netconn *conn = entry == NULL ? NULL : new_netconn();
     if (conn == NULL) {
         return ERR_MEM;

@@ -7,6 +7,7 @@
 #ifndef NETCONN_PORT_H
 #define NETCONN_PORT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Idempotent; the only place that may allocate. */
@@ -17,6 +18,9 @@ void port_sleep(uint32_t ms);
 
 void port_wake(void);
 void port_wake_from_isr(void);
+
+/* Bytes free of the heap that lwIP and the network's driver live on. */
+size_t port_memory_free(void);
 
 /* Called by the binding before the core's first use: makes sure that lwIP runs. 0 or a positive errno.
  * On the chips network.WLAN has started it; SIM starts it here. */

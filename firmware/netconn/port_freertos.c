@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "esp_attr.h"
+#include "esp_heap_caps.h"
 #include "esp_netif.h"
 #include "freertos/FreeRTOS.h"
 #include "freertos/semphr.h"
@@ -28,6 +29,10 @@ void IRAM_ATTR port_wake_from_isr(void) {
     BaseType_t switch_needed = pdFALSE;
     xSemaphoreGiveFromISR(semaphore, &switch_needed);
     portYIELD_FROM_ISR(switch_needed);
+}
+
+size_t port_memory_free(void) {
+    return heap_caps_get_free_size(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT);
 }
 
 /* Idempotent: WLAN and this module may come in either order. */

@@ -2,7 +2,7 @@
  * The way in: receive mailbox -> the entry's pbuf chain -> the caller's buffer, one copy.
  *
  * The mailbox holds few pbufs, and what lwIP cannot put there is lost when a reset follows, so every
- * look empties it. Reading does not open the peer's window: nc_recved() does, in steps of the caller's
+ * look empties it into a chain that holds as many. Reading does not open the peer's window: nc_recved() does, in steps of the caller's
  * choice. The peer's FIN is not in there (entry_watch()): fetching it would shut the receive side,
  * after which keepalive no longer sees that the peer answers and a late segment becomes a reset.
  */
@@ -11,6 +11,12 @@
 #include "dying.h"
 
 #define LOOK_ONLY (NETCONN_NOAUTORCVD | NETCONN_DONTBLOCK)
+
+#define UNREAD_MAX DEFAULT_TCP_RECVMBOX_SIZE
+
+static int pbufs_in(const struct pbuf *chain) {
+    return chain == NULL ? 0 : pbuf_clen(chain);
+}
 
 static void append(entry_t *entry, struct pbuf *data) {
     if (entry->discarding) {
@@ -22,10 +28,12 @@ static void append(entry_t *entry, struct pbuf *data) {
     }
 }
 
-/* Empties the mailbox. */
+/* Empties the mailbox, as far as the chain has room. A peer that sends its window byte by byte would
+ * take forty times its size of memory; what finds no place is not acknowledged, and comes again. */
 static void pull(entry_t *entry) {
     struct pbuf *data;
-    while (netconn_recv_tcp_pbuf_flags(entry->conn, &data, LOOK_ONLY) == ERR_OK) {
+    while (pbufs_in(entry->unread) < UNREAD_MAX &&
+           netconn_recv_tcp_pbuf_flags(entry->conn, &data, LOOK_ONLY) == ERR_OK) {
         append(entry, data);
     }
 }

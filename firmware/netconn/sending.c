@@ -9,6 +9,7 @@
 
 #include "admission.h"
 #include "lwip/priv/tcp_priv.h"
+#include "port.h"
 
 struct write_call {
     stack_call_t base;
@@ -18,17 +19,29 @@ struct write_call {
     int taken;
 };
 
+/* Bytes that there is memory for. Each is there twice, in a segment and in the driver's frame until that
+ * is on the air, and a short segment takes as much as a long one. A connection with nothing in flight may
+ * send one segment out of what others were promised: no acknowledgement would call for its next try. */
+static int affordable(const struct tcp_pcb *pcb) {
+    int bytes = admission_spare() / 9 * 4;
+    if (bytes >= pcb->mss) {
+        return bytes;
+    }
+    bool alone = pcb->snd_queuelen == 0 && port_memory_free() > MEMORY_RESERVE + 3u * pcb->mss;
+    return alone ? pcb->mss : 0;
+}
+
 /* lwIP's limit is on pbufs; one copied segment is one pbuf, and one may be chained to the last. */
 static int room(const struct tcp_pcb *pcb) {
     int pbufs = TCP_SND_QUEUELEN - pcb->snd_queuelen;
-    int bytes = (pbufs - 1) * pcb->mss;
+    int bytes = LWIP_MIN((pbufs - 1) * pcb->mss, affordable(pcb));
     return pbufs < 2 ? 0 : LWIP_MIN(bytes, tcp_sndbuf(pcb));
 }
 
 /* Queues n bytes, or half of them, or half of that, while memory or pbufs are short. PSH only when
  * this is the end of what the caller asked for. Returns how many, or an error. */
 static int queue(struct tcp_pcb *pcb, const struct write_call *call) {
-    int n = LWIP_MIN(call->n, tcp_sndbuf(pcb));
+    int n = LWIP_MIN(LWIP_MIN(call->n, tcp_sndbuf(pcb)), affordable(pcb));
     err_t error = ERR_MEM;
     for (; n > 0 && error == ERR_MEM; n /= 2) {
         bool more = call->more || n < call->n;

@@ -10,9 +10,12 @@
  * lwIP has no callback for a SYN that meets a PCB in TIME-WAIT. But a raw PCB sees each segment before
  * TCP does: its callback removes the old PCB, so that TCP finds the listener. The first number is
  * raised where tcp_in.c asks for it, by wrapping tcp_next_iss() at link time.
+ *
+ * The same callback drops the SYNs of connections for which there is no memory.
  */
 #include "time_wait.h"
 
+#include "admission.h"
 #include "entry.h"
 #include "lwip/inet_chksum.h"
 #include "lwip/ip.h"
@@ -84,13 +87,18 @@ static u8_t look(void *unused, struct raw_pcb *raw, struct pbuf *packet, const i
         (TCPH_FLAGS(tcp) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN) {
         return 0;
     }
+    if (admission_spare() < CONNECTION_MEMORY) {
+        counters[NC_STAT_REFUSED]++;
+        pbuf_free(packet);
+        return 1; /* it comes again */
+    }
     u16_t port = lwip_ntohs(tcp->dest);
     struct tcp_pcb *old = find_old(port, lwip_ntohs(tcp->src));
     if (old != NULL && TCP_SEQ_GEQ(lwip_ntohl(tcp->seqno), old->rcv_nxt) && has_place(port) &&
         is_intact(packet, ip_header)) {
         reopen(old);
     }
-    return 0; /* TCP gets it in any case */
+    return 0; /* TCP gets it */
 }
 
 static err_t start_in_stack(struct tcpip_api_call_data *data) {

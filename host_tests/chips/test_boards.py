@@ -5,6 +5,7 @@ import itertools
 import sys
 from unittest import mock
 
+import esp32
 import machine
 import network
 import pytest
@@ -13,8 +14,8 @@ from fake_board import boot
 from raw_controller import request
 from tls_rig import Authority
 
+from spinet import port, wire
 from spinet import service as service_module
-from spinet import wire
 from spinet.service import HOUSEKEEPING_MS, Service
 from spinet.spi_master import SpiMaster
 from spinet.stack_sockets import SocketStack
@@ -25,6 +26,9 @@ PINS = {
     "SPINET_ESP32C3": (4, 6, 5, 7, 9, 10, 8),
     "SPINET_ESP32S3": (12, 11, 13, 10, 0, 8, 6),
 }
+
+
+REGIONS = esp32.idf_heap_info(esp32.HEAP_DATA)
 
 
 class ControllerSpi(machine.SPI):
@@ -197,6 +201,19 @@ def test_reset_reason(name, load_board, monkeypatch, cause, reason):
     board.power_up(lambda: True)  # service.stop() and start() at the REPL
     board.fill(status)
     assert status.reset_reason == 4
+
+
+@pytest.mark.behaviour("M4")
+@pytest.mark.parametrize("slabs", [object(), None])
+def test_each_free_byte_is_in_one_of_two_heaps(board, monkeypatch, slabs):
+    """MicroPython's own image adds the largest free block of the system's heap to Python's."""
+    _, free, largest, _ = REGIONS[0]
+    monkeypatch.setattr(port, "slabs", slabs)
+    monkeypatch.setattr(port, "heap_free", lambda: 30000 + (0 if slabs else largest))
+    assert board.free_memory() == (30000, free)
+    status = wire.NetworkStatus()
+    board.fill(status)
+    assert status.free_heap == free
 
 
 def test_watchdog_is_started_at_boot_and_fed_by_the_loop(service, monkeypatch):

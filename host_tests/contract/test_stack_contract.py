@@ -236,8 +236,8 @@ def test_the_window_opens_for_what_was_read(user):
 @pytest.mark.behaviour("C3")
 def test_the_window_opens_for_what_was_discarded(user):
     h, peer = user.accepted()
-    peer.send(bytes(3000))
-    user.until(lambda: user.stack.readable(h) == 3000)
+    peer.send(bytes(2500))
+    user.until(lambda: user.stack.readable(h) == 2500)
     assert user.stack.shutdown_rx(h) == 0
     sent = 0
 

@@ -299,6 +299,19 @@ static void do_limit_blocks(void) {
     answer(0);
 }
 
+static void do_limit_bytes(void) {
+    heap_limit_bytes((int)args[0]);
+    answer(0);
+}
+
+static void do_bytes(void) {
+    answer(heap_bytes());
+}
+
+static void do_spare(void) {
+    answer(nc_spare());
+}
+
 static void do_faults(void) {
     faults_t faults = {(uint16_t)args[0], (uint16_t)args[1], (uint16_t)args[2],
                        (uint16_t)args[3], (uint16_t)args[4], (uint16_t)args[5]};
@@ -376,6 +389,9 @@ static const struct {
     {"active_pcbs", do_active_pcbs},
     {"limit_pcbs", do_limit_pcbs},
     {"limit_blocks", do_limit_blocks},
+    {"limit_bytes", do_limit_bytes},
+    {"bytes", do_bytes},
+    {"spare", do_spare},
     {"faults", do_faults},
     {"peer_dead", do_peer_dead},
     {"link", do_link},

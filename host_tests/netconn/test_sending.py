@@ -8,7 +8,7 @@ from capture import PSH, SYN
 from namespace import PATIENCE, reset
 from netconn_rig import CLOSED, CLSD, ERROR, OK, ROOM, RST, WOULDBLOCK
 
-SEND_BUFFER = 5760
+SEND_BUFFER = 4320
 
 
 def data_segments(capture):

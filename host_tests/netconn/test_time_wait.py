@@ -9,7 +9,7 @@ from netconn_rig import CLOSED
 from test_admission import look_at_all, talks
 
 PORT = 19999  # below those that the namespace hands out
-WINDOW = 5760
+WINDOW = 2880
 HALF = 1 << 31
 TCP_REPAIR = 19
 LINUX_FIN_WAIT_2 = 5  # in struct tcp_info

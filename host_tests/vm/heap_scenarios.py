@@ -135,7 +135,11 @@ class QuietBoard:
         """As of a board of 4 MiB."""
         status.version = VERSION.encode()
         status.flash_size = 4 << 20
-        status.free_heap = port.heap_free()
+        status.free_heap = self.free_memory()[1]
+
+    def free_memory(self):
+        """Python has all there is."""
+        return port.heap_free(), 0
 
     def say(self, text):
         """On the console."""

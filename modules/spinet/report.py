@@ -15,8 +15,8 @@ Everything returns nothing and prints; nothing here changes the service.
 
 import gc
 
-from spinet import port, trace_report, wire
 from spinet import service as service_module
+from spinet import trace_report, wire
 from spinet.sessions import EVENT_NAMES, STATE_NAMES
 from spinet.state_names import STATES, WIFI_STATES
 from spinet.trace_report import shown
@@ -126,11 +126,10 @@ def _print_link(wlan):
 
 
 def _print_heap(service):
-    status = wire.NetworkStatus()
-    service.board.fill(status)
+    python, system = service.board.free_memory()
     used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
-    print("heap free %d, in use %d" % (port.heap_free(), used))
-    print("free for the system %d" % status.free_heap)
+    print("Python's heap free %d, in use %d" % (python, used))
+    print("system's heap free %d" % system)
 
 
 def _print_counters(service):

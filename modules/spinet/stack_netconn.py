@@ -38,6 +38,7 @@ class NetconnStack:
         self.overlook = netconn.overlook
         self.wait = netconn.wait
         self.wake = netconn.wake
+        self.spare = netconn.spare
 
     def shut(self):
         """Reset every connection, the closed ones that still live included; free every PCB."""

@@ -31,6 +31,7 @@ from spinet.stack import (
 HANDSHAKES = const(3)  # of visitors, at a time: each costs memory before anybody knows who it is
 HANDSHAKE_MS = const(8000)
 SILENT_MS = const(2000)  # a visitor who has said nothing for so long keeps others waiting
+MEMORY = const(24576)  # of the system's heap, for a session; as much again while it shakes hands
 INBOX = const(2048)  # ciphertext on its way to be decrypted
 OUTBOX = const(2304)  # a connWrite in one record, whatever the cipher adds
 _SPARES = const(8)  # boxes that are kept for sessions to come
@@ -240,6 +241,7 @@ class TlsStack:
         self._shaking = []  # handshakes under way, those given up while a step runs included
         self._spare = [None] * _SPARES  # boxes of sessions that are over: the first _spares
         self._spares = 0
+        self._spare_memory = getattr(self.inner, "spare", None)  # sockets cannot tell
         self._visitors = 0  # whose handshakes are under way; each has a slot reserved
         self._thread = HandshakeThread(wake)
 
@@ -338,7 +340,7 @@ class TlsStack:
 
         `name` is what the server's certificate must be made out to, unless trust has no CA.
         """
-        handle = self.inner.connect(ip, tcp_port)
+        handle = self.inner.connect(ip, tcp_port) if self._has_memory() else ERR_MEM
         if handle < 0:
             return handle
         if self._new(handle, trust, name) is None:
@@ -355,7 +357,11 @@ class TlsStack:
 
     def may_begin(self):
         """True while another visitor's handshake may begin."""
-        return self._visitors < HANDSHAKES
+        return self._visitors < HANDSHAKES and self._has_memory()
+
+    def _has_memory(self):
+        """False when the connections that are open may need what another session would take."""
+        return self._spare_memory is None or self._spare_memory() >= MEMORY
 
     def begin(self, listener, handle):
         """A visitor was accepted: shake hands. False (and a reset) when there is no memory."""

@@ -4,6 +4,12 @@
 
 #include <stdint.h>
 
+/* Bytes that lwIP holds now; each block counts for what malloc() gave, and for a header. */
+int heap_bytes(void);
+
+/* As many bytes as a chip has; 0: as many as this computer has. What port_memory_free() tells. */
+void heap_limit_bytes(int most);
+
 /* Blocks of any kind that lwIP holds now. */
 int heap_blocks(void);
 

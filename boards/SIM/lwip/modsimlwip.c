@@ -1,6 +1,7 @@
 /* The `simlwip` module: SIM's additions to lwIP for Python. Errors are negative errno. */
 #include "clock.h"
 #include "faults.h"
+#include "port.h"
 #include "sim_stack.h"
 
 #include "py/runtime.h"
@@ -50,6 +51,12 @@ static mp_obj_t simlwip_warp(mp_obj_t factor) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(simlwip_warp_obj, simlwip_warp);
 
+/* memory_free(): bytes of the chip's heap, as far as lwIP takes it */
+static mp_obj_t simlwip_memory_free(void) {
+    return mp_obj_new_int_from_uint(port_memory_free());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(simlwip_memory_free_obj, simlwip_memory_free);
+
 static const mp_rom_map_elem_t simlwip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_simlwip) },
     { MP_ROM_QSTR(MP_QSTR_up), MP_ROM_PTR(&simlwip_up_obj) },
@@ -57,6 +64,7 @@ static const mp_rom_map_elem_t simlwip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_unwatch), MP_ROM_PTR(&simlwip_unwatch_obj) },
     { MP_ROM_QSTR(MP_QSTR_faults), MP_ROM_PTR(&simlwip_faults_obj) },
     { MP_ROM_QSTR(MP_QSTR_warp), MP_ROM_PTR(&simlwip_warp_obj) },
+    { MP_ROM_QSTR(MP_QSTR_memory_free), MP_ROM_PTR(&simlwip_memory_free_obj) },
 };
 static MP_DEFINE_CONST_DICT(simlwip_globals, simlwip_globals_table);
 

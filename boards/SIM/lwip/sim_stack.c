@@ -10,8 +10,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "heap.h"
 #include "port.h"
 #include "stack.h"
+
+/* What an ESP32-C3 that has joined has left for TCP: docs/hardware.md, Memory. */
+#define CHIP_MEMORY 72704
 
 /* An open TAP device, or -1 with errno set. Many queues, though one is used: whoever made the device
  * may keep it alive by another that is detached. */
@@ -38,6 +42,7 @@ int sim_stack_up(const char *tap, uint32_t ip, uint32_t netmask, uint32_t gatewa
         return errno;
     }
     stack_config_t config = {.tap_fd = fd, .ip = ip, .netmask = netmask, .gateway = gateway};
+    heap_limit_bytes(CHIP_MEMORY);
     stack_up(&config);
     is_up = true;
     return 0;
