@@ -210,7 +210,9 @@ def test_ctrl_c_is_the_repls_and_ctrl_a_x_ends_it(emulation):
     assert emulation.left_nothing()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129), (signal.SIGTERM, 143)]
+)
 def test_a_signal_ends_both(emulation, number, code):
     process = emulation.start(
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -50,7 +50,8 @@ def main() -> int:
     )
     parser.add_argument("--options", default="", help="more of QEMU's options")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     return exit_code(lambda: emulate(options), NotReady)
 
 
