@@ -73,7 +73,10 @@ def mpy_cross(micropython: Path, into: Path, environment: dict[str, str]) -> Pat
 
 
 def idf_command(board: str, into: Path) -> list[str]:
-    """What MicroPython's makefile would call; that one would hand its BUILD on to other makes."""
+    """What MicroPython's makefile would call; that one would hand its BUILD on to other makes.
+
+    Each build is configured anew: a C module that came since the last one is found only then.
+    """
     lib = into.parent / "no-micropython-lib"  # empty, as none of it is frozen; see mpy_cross()
     given = {
         "MICROPY_BOARD": board,
@@ -81,7 +84,14 @@ def idf_command(board: str, into: Path) -> list[str]:
         "MICROPY_LIB_DIR": lib,
         "USER_C_MODULES": PROJECT / "firmware/micropython.cmake",
     }
-    return ["idf.py", *(f"-D{name}={value}" for name, value in given.items()), "-B", into, "build"]
+    return [
+        "idf.py",
+        *(f"-D{name}={value}" for name, value in given.items()),
+        "-B",
+        into,
+        "reconfigure",
+        "build",
+    ]
 
 
 def image_command(into: Path) -> list[str]:
