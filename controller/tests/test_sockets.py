@@ -441,6 +441,14 @@ async def test_a_peer_that_ended_and_takes_nothing_is_given_up(rig, monkeypatch)
         await eventually(lambda: slot.state == FREE, "connAbort")
 
 
+async def test_a_peer_that_takes_nothing_is_given_up_when_a_limit_is_set(rig):
+    async with accepted(rig, window=2048) as (slot, peer):
+        peer.transport.set_stall_limit(0.05)
+        peer.transport.write(bytes(5000))
+        assert isinstance(await peer.gone(), ConnectionResetError)
+        await eventually(lambda: slot.state == FREE, "connAbort")
+
+
 async def test_a_peer_that_pauses_is_waited_for(rig, monkeypatch):
     monkeypatch.setattr(sockets, "STALLED_CLOSE", 0)
     monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 0)

@@ -116,7 +116,7 @@ _OPTIONS = (
         type=Number(0, min_open=True),
         default=STALLED,
         show_default=True,
-        help="Seconds for which a client may neither send nor take a byte that is due.",
+        help="Seconds without a byte after which a client of the site is given up.",
     ),
 )
 

@@ -7,13 +7,11 @@ import re
 from ipaddress import AddressValueError, IPv4Address
 
 from spinet_controller.codes import Protocol
+from spinet_controller.printer.plan import STALLED
 from spinet_controller.printer.transfer import PIECE
 
 CONNECT = 10.0
 """Seconds for a data connection to be made."""
-
-STALLED = 60.0
-"""Seconds without one byte after which a transfer is given up."""
 
 FIRST, LAST = 49152, 65535
 """Ports for passive transfers (IANA's dynamic ones)."""

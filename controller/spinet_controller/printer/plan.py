@@ -8,6 +8,7 @@ from pathlib import Path
 MQTT_PORT, MQTT_TLS_PORT = 1883, 8883
 
 STALLED = 60.0
+"""Seconds without one byte after which a client is given up that is to send or to take some."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,7 @@ class Broker:
 
 @dataclass(frozen=True)
 class Ports:
-    """Where to serve what; 0 is nowhere. A client that moves no byte for `stalled` seconds, where
-    it is to send or to take some, is given up.
-    """
+    """Where to serve what; 0 is nowhere. `stalled` is the site's STALLED."""
 
     http: int
     https: int = 0
