@@ -4,11 +4,13 @@ import contextlib
 import os
 import pty
 import select
+import socket
 import subprocess
 import time
 
 import pytest
-from printer_process import PATIENCE
+from own_network import own_network
+from printer_process import PATIENCE, Printer, ended_in_order, read_all
 
 
 class Terminal:
@@ -76,3 +78,26 @@ def test_a_session_in_a_terminal(full_printer, terminal):
     terminal.type("quit\r")
     terminal.until("Connection closed")
     assert terminal.code() == 0
+
+
+# What PuTTY 0.78 sends first, and for the keys M 2 2 Backspace 0 Enter when every option is taken.
+PUTTY = (
+    b"\xff\xfb\x1f\xff\xfb \xff\xfb\x18\xff\xfb'\xff\xfd\x01\xff\xfb\x03\xff\xfd\x03M22\x7f0\r\0"
+)
+
+
+@pytest.mark.parametrize("stack", ["sockets", "lwip"])
+@pytest.mark.parametrize("typed", [PUTTY, b"M20\r\n", b"M20"])
+def test_what_was_said_before_a_half_close_is_answered(stack, typed, tmp_path):
+    with own_network() if stack == "lwip" else contextlib.nullcontext():
+        printer = Printer(stack, "module-clocked", tmp_path, serves=("telnet",))
+        printer.make_file("part.gcode", 1234)
+        there = (printer.host, printer.ports["telnet"])
+        with socket.create_connection(there, PATIENCE) as client:
+            client.sendall(typed)
+            client.shutdown(socket.SHUT_WR)
+            said = read_all(client)
+        assert b"        1234  part.gcode\r\nok\r\n" in said
+        assert b"Error" not in said
+        assert b"\xff\xfb" not in said
+        ended_in_order(printer)

@@ -1,6 +1,7 @@
 """The printer's console: a line in, text out; the same over Telnet and MQTT."""
 
 import asyncio
+import re
 
 from spinet_controller.errors import SpinetError
 from spinet_controller.printer.store import BadName
@@ -14,6 +15,18 @@ delete   M30 NAME
 firmware M115   what runs on the module
 report   M122   have the module print its report on its own console
 quit            end the session"""
+
+
+_OF_A_BROWSER = re.compile(r"\S+ \S+ HTTP/\d(\.\d)?|host:.*|\x16\x03.*", re.IGNORECASE | re.DOTALL)
+
+
+def is_of_a_browser(line):
+    """True for a request line, a Host header and the beginning of TLS.
+
+    A page of any origin can make its browser send them, with commands behind them, to a port where
+    lines are commands.
+    """
+    return bool(_OF_A_BROWSER.fullmatch(line))
 
 
 class Console:

@@ -1,25 +1,41 @@
-"""The printer's console over Telnet: telnetlib3's server protocol on sockets of the module."""
+"""The printer's console over Telnet: telnetlib3's protocol on sockets of the module.
 
+Nothing is promised: every option is refused, so a client shows and edits its line by itself. A
+client that sends each key all the same, or Telnet's EC and EL, finds them understood.
+"""
+
+import asyncio
+import codecs
 import functools
 import logging
 from contextlib import asynccontextmanager
 
-from telnetlib3.server import TelnetServer
+from telnetlib3.server_base import BaseServer
+from telnetlib3.telopt import EC, EL, IP
 
 from spinet_controller.codes import Protocol
+from spinet_controller.printer.console import is_of_a_browser
 
 SESSIONS = 2
 """At the same time, of the module's eight sockets."""
 
 IDLE = 300
-"""Seconds after which a session without a line is ended."""
-
-NEGOTIATION = 1.0
-"""Seconds that a client may take to say what terminal it is; a plain TCP client never does."""
+"""Seconds without a byte after which a session is ended."""
 
 LONGEST_LINE = 1000
 
 PROMPT = "> "
+
+_PIECE = 4096
+_OPTIONS = {bytes([number]) for number in range(256)}
+
+# Keys, as a terminal sends them.
+_RUBOUT, _KILL = "\x7f", "\x15"
+_ERASING = "\b" + _RUBOUT
+_KILLING = "\x03" + _KILL
+
+_TLS = "\x16"
+"""Begins a handshake, which a browser sends and which may have anything in it; no key of use."""
 
 
 @asynccontextmanager
@@ -27,12 +43,7 @@ async def telnet_server(module, console, port):
     """Serve the console over Telnet while the block runs; OSError when it cannot listen."""
     _hush()
     factory = functools.partial(
-        TelnetServer,
-        shell=functools.partial(session, console),
-        line_mode=True,
-        timeout=IDLE,
-        connect_maxwait=NEGOTIATION,
-        encoding_errors="replace",
+        PlainServer, shell=functools.partial(session, console), encoding=False
     )
     server = await module.create_server(
         factory, port, protocol=Protocol.TELNET, max_connections=SESSIONS
@@ -47,28 +58,78 @@ async def telnet_server(module, console, port):
 
 def _hush():
     """What clients send that is no Telnet is their mistake, and no news to us."""
-    for name in ("server", "server_base", "stream_writer", "stream_reader"):
+    for name in ("server_base", "stream_writer", "stream_reader"):
         logging.getLogger(f"telnetlib3.{name}").setLevel(logging.CRITICAL)
+
+
+class PlainServer(BaseServer):
+    """Telnet without an option. A client that has said all gets its answers before the end."""
+
+    def connection_made(self, transport):
+        """Refuse all options; commands that edit the line become keys, in their place."""
+        super().connection_made(transport)
+        self.writer.always_wont = self.writer.always_dont = _OPTIONS
+        for command, key in ((EC, _RUBOUT), (EL, _KILL), (IP, _KILL)):
+            self.writer.set_iac_callback(command, functools.partial(self._press, key))
+
+    def _press(self, key, _command):
+        self.reader.feed_data(key.encode())
+
+    def eof_received(self):
+        """Leave our direction open, where BaseServer would close it."""
+        self.reader.feed_eof()
+        return True
 
 
 async def session(console, reader, writer):
     """Answer lines until the client quits or leaves."""
-    writer.write("The virtual printer's console; help shows what it knows.\r\n")
+    writer.write(f"The virtual printer's console; help shows what it knows.\r\n{PROMPT}".encode())
     try:
-        while (line := await _asked(reader, writer)) is not None:
-            if answer := await console.answer(line):
-                writer.write(answer.replace("\n", "\r\n") + "\r\n")
+        async for line in lines(reader):
+            if is_of_a_browser(line) or line.strip().lower() in ("quit", "exit"):
+                break
+            answer = await console.answer(line)
+            shown = answer.replace("\n", "\r\n") + "\r\n" if answer else ""
+            writer.write((shown + PROMPT).encode("utf-8", "replace"))
+            async with asyncio.timeout(IDLE):
                 await writer.drain()
-    except ConnectionError:
+    except (ConnectionError, TimeoutError):
         pass
     finally:
         writer.close()
 
 
-async def _asked(reader, writer):
-    """Give the next line; None at the end."""
-    writer.write(PROMPT)
-    line = await reader.readline()
-    if not line or line.strip().lower() in ("quit", "exit"):
-        return None
-    return line[:LONGEST_LINE].strip()
+async def lines(reader):
+    """Give lines without their ends, edited; TimeoutError after IDLE seconds without a byte.
+
+    A line ends with CR, LF or both; what is behind LONGEST_LINE characters is lost. Lines end where
+    TLS begins.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    line = []
+    before = ""
+    while True:
+        async with asyncio.timeout(IDLE):
+            data = await reader.read(_PIECE)
+        for letter in decoder.decode(data, final=not data):
+            if letter == _TLS and not line:
+                return
+            if letter == "\r" or (letter == "\n" and before != "\r"):
+                yield "".join(line)
+                line.clear()
+            else:
+                _edit(line, letter)
+            before = letter
+        if not data:
+            break
+    if line:
+        yield "".join(line)
+
+
+def _edit(line, letter):
+    if letter in _ERASING:
+        del line[-1:]
+    elif letter in _KILLING:
+        line.clear()
+    elif letter not in "\n\0" and len(line) < LONGEST_LINE:
+        line.append(letter)
