@@ -389,6 +389,27 @@ async def test_aioftp_alone_ends_a_session_in_mid_transfer(what):
         await aioftp.Server().parse_command(Stream())
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "POST / HTTP/1.1",
+        "GET /x?y HTTP/1.0",
+        "OPTIONS * HTTP/1.1",
+        "PRI * HTTP/2",
+        "Host: printer:2121",
+        "host:printer",
+        "\x16\x03\x01\x02\0\x01",
+    ],
+)
+async def test_a_browser_that_a_page_sends_here_is_not_served(printer, line):
+    (printer.store.path / "victim").touch()
+    async with typed(printer) as lines:
+        lines.writer.write(line.encode() + b"\r\nDELE victim\r\n")
+        assert (await lines.answer()).startswith("221 ")
+        assert await lines.answer() == ""
+    assert printer.store.exists("victim")
+
+
 async def test_an_abort_ends_the_transfer_and_not_the_session(printer):
     async with typed(printer) as lines:
         reader, writer = await data_connection(await lines.ask("EPSV"))

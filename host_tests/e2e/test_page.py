@@ -1,10 +1,12 @@
 """The printer's page in a real browser."""
 
+import http.server
 import re
+import threading
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from printer_process import PATIENCE, ROOT, Printer, ended_in_order, pattern
+from printer_process import PATIENCE, ROOT, Printer, ended_in_order, eventually, pattern
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -230,6 +232,43 @@ def test_what_is_touched_is_large_enough_on_a_phone(full_printer, page):
     targets = page.locator("button, a, input, select, textarea, label.drop")
     assert targets.evaluate_all(TOO_SMALL) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.fixture
+def foreign_origin():
+    """The URL of an empty page that is another server's."""
+    handler = http.server.BaseHTTPRequestHandler
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        handler = type("Empty", (handler,), {"do_GET": _empty, "log_message": lambda *_: None})
+        server.RequestHandlerClass = handler
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join(PATIENCE)
+
+
+def _empty(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+POST = """([url, body]) => fetch(url, {method: "POST", mode: "no-cors", body}).catch(() => null)"""
+
+
+@pytest.mark.parametrize(
+    ("service", "body"),
+    [("telnet", "delete victim\r\n"), ("ftp", "USER me\r\nDELE victim\r\n")],
+)
+def test_a_page_of_another_origin_runs_no_commands(
+    full_printer, page, foreign_origin, service, body
+):
+    victim = full_printer.make_file("victim", 10)
+    page.goto(foreign_origin)
+    page.evaluate(POST, [f"http://{full_printer.host}:{full_printer.ports[service]}/", body])
+    eventually(lambda: full_printer.status()["sockets"]["used"] <= 1, "the session's end")
+    assert victim.exists()
 
 
 AIR = r"""0 takes scan=20 join=5 address=5

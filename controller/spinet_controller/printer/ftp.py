@@ -21,6 +21,7 @@ import aioftp
 
 from spinet_controller.codes import ConnState, Protocol
 from spinet_controller.errors import SpinetError
+from spinet_controller.printer.console import is_of_a_browser
 from spinet_controller.printer.ftp_data import (
     STALLED,
     ActivePort,
@@ -153,8 +154,8 @@ class FtpServer(aioftp.Server):
     async def parse_command(self, stream, censor_commands=("pass",)):
         """Give (command, rest), once the command before is done.
 
-        QUIT is what is given for a line without an end. When a client has nothing more to say it
-        has gone, and leaves a part.
+        QUIT is what is given for a line without an end, and for a browser's. When a client has
+        nothing more to say it has gone, and leaves a part.
         """
         connection = self.connections[stream]
         await connection.ours.ready.wait()
@@ -163,6 +164,7 @@ class FtpServer(aioftp.Server):
         if not line:
             for transfer in connection.extra_workers:
                 transfer.cancel()
+        if not line or is_of_a_browser(text):
             text = "quit"
         command, _, rest = text.partition(" ")
         if command.lower() in self.commands_mapping:
