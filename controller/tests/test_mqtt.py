@@ -64,11 +64,11 @@ class Broker:
             if byte < 128:
                 return length
 
-    def publish(self, topic, payload):
+    def publish(self, topic, payload, retained=False):
         """Send to whoever is there."""
         topic = topic.encode()
         body = len(topic).to_bytes(2, "big") + topic + b"\0" + payload
-        self.sessions[-1].write(bytes([PUBLISH << 4, len(body)]) + body)
+        self.sessions[-1].write(bytes([PUBLISH << 4 | retained, len(body)]) + body)
 
     def published(self, topic):
         """Give the payloads that came for a topic."""
@@ -134,6 +134,16 @@ async def test_it_answers_commands(tmp_path):
         there.publish("printer-7/command", b"\xff\xfe no text")
         await eventually(lambda: len(there.published("printer-7/reply")) == 2, "the next reply")
         assert b"Error:" in there.published("printer-7/reply")[1]
+
+
+async def test_a_retained_command_is_not_done(tmp_path):
+    async with broker() as (there, port), printing(tmp_path, port) as made:
+        (made.store.path / "victim").touch()
+        await eventually(lambda: there.came(SUBSCRIBE), "the subscription")
+        there.publish("printer-7/command", b"delete victim", retained=True)
+        there.publish("printer-7/command", b"M20")
+        await eventually(lambda: there.published("printer-7/reply"), "the reply")
+        assert there.published("printer-7/reply")[0].endswith(b"victim\nok")
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])

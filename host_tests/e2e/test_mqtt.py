@@ -128,6 +128,21 @@ def test_a_printer_at_a_real_broker(broker, printer):
     eventually(lambda: broker.logged(f"Received DISCONNECT from {name}"), "in good order")
 
 
+def test_a_retained_command_is_not_done_at_the_next_start(broker, tmp_path):
+    eventually(lambda: broker.logged(r"mosquitto version \S+ running"), "a broker")
+    command = ("-t", "spinet-printer/command", "-m")
+    broker.client("mosquitto_pub", "-r", *command, "delete victim").communicate(timeout=PATIENCE)
+    listener = broker.client("mosquitto_sub", "-t", "spinet-printer/reply", "-C", "1")
+    eventually(lambda: broker.logged(r"spinet-printer/reply \(QoS 0\)"), "the listener")
+    printer = printer_at(broker, tmp_path / "printer")
+    victim = printer.make_file("victim", 10)
+    eventually(lambda: broker.logged(r"Sending PUBLISH .*command"), "the retained command")
+    broker.client("mosquitto_pub", *command, "M20").communicate(timeout=PATIENCE)
+    assert listener.communicate(timeout=PATIENCE)[0].split() == ["10", "victim", "ok"]
+    assert victim.exists()
+    ended_in_order(printer)
+
+
 @pytest.mark.parametrize(
     ("name", "topic"),
     [("Printer #2", "Printer -2"), ("T2+CW", "T2-CW"), ("Büro 3D", "Büro 3D")],

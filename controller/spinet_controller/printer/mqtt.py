@@ -4,7 +4,8 @@ Topics, below the printer's name as a topic has it (Naming.topic):
 
     NAME/state      "online", or "offline" as the last will; retained
     NAME/status     the document of /api/status, every STATUS_EVERY seconds; retained
-    NAME/command    subscribed: lines for the console
+    NAME/command    subscribed: lines for the console; a retained one is ignored, as it would be
+                    done again in each session
     NAME/reply      what the console answers
 
 The client id is the module's own, as a broker ends the session of a client when another with its id
@@ -128,7 +129,9 @@ class MqttLink:
         ended = asyncio.get_running_loop().create_future()
         lines = asyncio.Queue(maxsize=16)
         client.on_disconnect = lambda *_: ended.done() or ended.set_result(None)
-        client.on_message = lambda _client, _topic, payload, *_: _put(lines, payload)
+        client.on_message = lambda _client, _topic, payload, _qos, properties: _put(
+            *(lines, payload, properties)
+        )
         broker = self._broker
         connecting = asyncio.create_task(
             client.connect(broker.host, broker.port, ssl=broker.tls, keepalive=KEEP_ALIVE)
@@ -196,9 +199,9 @@ class MqttLink:
         return f"{self._root}/{part}"
 
 
-def _put(lines, payload):
+def _put(lines, payload, properties):
     """Queue a command; one more than can wait is dropped."""
-    if not lines.full():
+    if not properties["retain"] and not lines.full():
         lines.put_nowait(payload)
     return 0
 
