@@ -1,14 +1,19 @@
 """The printer at a broker: a scripted one here, a real one in host_tests/e2e."""
 
 import asyncio
+import functools
 import json
 import ssl
+import types
 from contextlib import asynccontextmanager
 
 import gmqtt.mqtt.constants
 import pytest
 from fake_module import FREE
+from gmqtt.mqtt.handler import MQTTConnectError
+from gmqtt.mqtt.package import PublishPacket
 from gmqtt.mqtt.protocol import MQTTProtocol
+from gmqtt.mqtt.utils import IdGenerator
 from own_port import own_port
 from rig import PATIENCE, eventually
 from served import served
@@ -19,15 +24,25 @@ from spinet_controller.printer.plan import Naming, Ports
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
 
 
-class Broker:
-    """As much of an MQTT 5 broker as one client sees: `refuse` is a CONNACK's reason code.
+V311, V5 = 4, 5
 
-    `packets` holds (type, body) of what came, `sessions` the writers of those who are there.
+
+class Broker:
+    """As much of a broker as one client sees: `refuse` is a CONNACK's reason code.
+
+    It speaks the protocol levels `speaks`; others it refuses with `unspoken`, or without a word
+    (None). `largest` is its Maximum Packet Size. `packets` holds (type, body) of what came,
+    `levels` those of the CONNECTs, `sessions` the writers of those who are there.
     """
 
-    def __init__(self, refuse=0, silent=False):
+    def __init__(self, refuse=0, silent=False, speaks=(V311, V5), unspoken=1, largest=None):
         self.refuse = refuse
         self.silent = silent
+        self.speaks = speaks
+        self.unspoken = unspoken
+        self.largest = largest
+        self.levels = []
+        self.left = None  # the writer that disconnect() ended
         self.packets = []
         self.sessions = []
         self.connections = 0
@@ -36,7 +51,7 @@ class Broker:
         self.connections += 1
         self.sessions.append(writer)
         try:
-            while not self.silent:
+            while not self.silent and not writer.is_closing():
                 await self._packet(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             self.sessions.remove(writer)
@@ -46,13 +61,32 @@ class Broker:
         head = (await reader.readexactly(1))[0]
         body = await reader.readexactly(await self._length(reader))
         self.packets.append((head >> 4, body))
+        if writer is self.left:
+            return
         if head >> 4 == CONNECT:
-            writer.write(bytes([CONNACK << 4, 3, 0, self.refuse, 0]))
+            self.levels.append(body[6])
+            self._answer_connect(writer)
         elif head >> 4 == SUBSCRIBE:
-            writer.write(bytes([SUBACK << 4, 4, *body[:2], 0, 1]))
+            none = [0] if self.levels[-1] == V5 else []  # no properties
+            writer.write(bytes([SUBACK << 4, 3 + len(none), *body[:2], *none, 1]))
         elif head >> 4 == PUBLISH and head & 6:
             at = 2 + int.from_bytes(body[:2], "big")
             writer.write(bytes([PUBACK << 4, 2, *body[at : at + 2]]))
+
+    def _answer_connect(self, writer):
+        level = self.levels[-1]
+        if level not in self.speaks:
+            if self.unspoken == 1:  # in 3.1.1's words
+                writer.write(bytes([CONNACK << 4, 2, 0, 1]))
+            elif self.unspoken:
+                writer.write(bytes([CONNACK << 4, 3, 0, self.unspoken, 0]))
+            writer.close()
+        elif level == V311:
+            writer.write(bytes([CONNACK << 4, 2, 0, self.refuse]))
+        else:
+            size = b"\x27" + self.largest.to_bytes(4, "big") if self.largest else b""
+            told = bytes([0, self.refuse, len(size)]) + size
+            writer.write(bytes([CONNACK << 4, len(told)]) + told)
 
     @staticmethod
     async def _length(reader):
@@ -65,10 +99,21 @@ class Broker:
                 return length
 
     def publish(self, topic, payload, retained=False):
-        """Send to whoever is there."""
+        """Send to the client that is there."""
         topic = topic.encode()
-        body = len(topic).to_bytes(2, "big") + topic + b"\0" + payload
+        none = b"\0" if self.levels[-1] == V5 else b""
+        body = len(topic).to_bytes(2, "big") + topic + none + payload
         self.sessions[-1].write(bytes([PUBLISH << 4 | retained, len(body)]) + body)
+
+    def disconnect(self, *reason):
+        """End the session, with a DISCONNECT of this reason code if there is one.
+
+        What still comes is read: to a closed socket it would be a reset, which takes the reason.
+        """
+        if reason:
+            self.sessions[-1].write(bytes([DISCONNECT << 4, 2, *reason, 0]))
+        self.left = self.sessions[-1]
+        self.left.write_eof()
 
     def published(self, topic):
         """Give the payloads that came for a topic."""
@@ -144,6 +189,126 @@ async def test_a_retained_command_is_not_done(tmp_path):
         there.publish("printer-7/command", b"M20")
         await eventually(lambda: there.published("printer-7/reply"), "the reply")
         assert there.published("printer-7/reply")[0].endswith(b"victim\nok")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ((142,), "the broker ended the session: Session taken over"),
+        ((139,), "the broker ended the session: Server shutting down"),
+        ((149,), "the broker ended the session: Packet too large"),
+        ((255,), "the broker ended the session: Unknown error"),
+        ((0,), "the broker is gone"),
+        ((), "the broker is gone"),
+    ],
+)
+async def test_what_a_broker_says_at_the_end_is_told(tmp_path, reason, told):
+    async with broker() as (there, port), printing(tmp_path, port) as made:
+        await eventually(lambda: there.came(SUBSCRIBE), "the subscription")
+        there.disconnect(*reason)
+        await eventually(lambda: made.said("MQTT: the broker "), "the reason")
+        assert made.notes[:2] == ["MQTT: connected", f"MQTT: {told}"]
+
+
+class AtOnce(asyncio.Transport):
+    """A module and a transport, whose peer is the test."""
+
+    sent = b""
+
+    async def create_connection(self, made, *_, **__):
+        self.protocol = made()
+        self.protocol.connection_made(self)
+        return self, self.protocol
+
+    def write(self, data):
+        self.sent += data
+
+    def is_closing(self):
+        return False
+
+
+@pytest.mark.parametrize("gmqtt_alone", [False, True])
+async def test_a_reason_that_comes_together_with_the_end_is_heard(gmqtt_alone):
+    """gmqtt alone drops it; where it does not any more, ModuleClient need not care."""
+    module, ends = AtOnce(), []
+    client = mqtt.ModuleClient(module, plan.Broker("broker", 1), client_id="x")
+    client.on_disconnect = lambda _client, packet: ends.append(packet)
+    connecting = asyncio.create_task(client.connect("broker", 1))
+    await eventually(lambda: module.sent, "CONNECT")
+    protocol = module.protocol
+    protocol.data_received(bytes([CONNACK << 4, 3, 0, 0, 0]))
+    await connecting
+    protocol.data_received(bytes([DISCONNECT << 4, 2, 142, 0]))
+    end = functools.partial(type(protocol).connection_lost, protocol)
+    (end if gmqtt_alone else protocol.connection_lost)(None)
+    await eventually(lambda: ends, "the end")
+    assert ends[0] == (b"" if gmqtt_alone else b"\x8e\0")
+
+
+@pytest.mark.parametrize(
+    ("unspoken", "told"),
+    [
+        (1, "the broker refused us: Connection Refused: unacceptable protocol version"),
+        (132, "the broker refused us: Connection Refused: Unsupported Protocol Version"),
+        (None, "the broker closed the connection"),
+    ],
+)
+async def test_a_broker_of_3_1_1_only_is_served(tmp_path, unspoken, told):
+    serving = broker(speaks=(V311,), unspoken=unspoken)
+    async with serving as (there, port), printing(tmp_path, port) as made:
+        await eventually(lambda: there.came(SUBSCRIBE), "the subscription")
+        assert there.levels == [V5, V311]
+        assert made.notes == [f"MQTT: {told}", "MQTT: connected, with MQTT 3.1.1"]
+        await eventually(lambda: there.published("printer-7/status"), "a status")
+        there.publish("printer-7/command", b"M20")
+        await eventually(lambda: there.published("printer-7/reply"), "the reply")
+        assert there.published("printer-7/reply")[0].endswith(b"no files\nok")
+
+
+async def test_a_broker_that_speaks_neither_is_told_and_tried_on(tmp_path):
+    async with broker(speaks=()) as (there, port), printing(tmp_path, port) as made:
+        await eventually(lambda: len(there.levels) >= 4, "four tries")
+        assert there.levels[:4] == [V5, V311, V5, V311]
+        words = "Connection Refused: unacceptable protocol version"
+        assert made.notes == [f"MQTT: the broker refused us: {words}"]
+
+
+async def test_no_packet_is_larger_than_the_broker_takes(tmp_path):
+    async with broker(largest=100) as (there, port), printing(tmp_path, port) as made:
+        (made.store.path / ("x" * 100)).touch()
+        size = "the broker takes packets of at most 100 bytes"
+        await eventually(lambda: made.said(size), "the status")
+        assert made.notes[-1] == f"MQTT: connected, but the status is not published: {size}"
+        there.publish("printer-7/command", b"M20")
+        await eventually(lambda: there.published("printer-7/reply"), "the reply")
+        error = f"Error: the answer is too long: {size}".encode()
+        assert there.published("printer-7/reply")[0].endswith(error)
+        there.publish("printer-7/command", b"delete " + b"x" * 100)
+        await eventually(lambda: len(there.published("printer-7/reply")) == 2, "the next reply")
+        assert there.connections == 1
+        assert there.published("printer-7/status") == []
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("length", [90, 91, 92, 93, 94, 100, 126, 127, 128, 130, 16379, 16384])
+async def test_the_size_of_a_packet_is_counted_as_it_is_sent(qos, length):
+    client = mqtt.ModuleClient(None, None, client_id="x")
+    sent = []
+
+    class Connection:
+        def publish(self, message):
+            protocol = types.SimpleNamespace(proto_ver=5, id_generator=IdGenerator(max=9))
+            mid, packet = PublishPacket.build_package(message, protocol)
+            sent.append(len(packet))
+            return mid, packet
+
+    client._connection = Connection()
+    client.send("topic", "x" * length, qos=qos)
+    client.on_connect(0, 0, {"maximum_packet_size": [sent[0] + 2]})
+    client.send("topic", "x" * length, qos=qos)
+    client.on_connect(0, 0, {"maximum_packet_size": [sent[0] - 1]})
+    with pytest.raises(mqtt.TooLong):
+        client.send("topic", "x" * length, qos=qos)
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
@@ -223,6 +388,31 @@ async def test_the_wait_grows_and_a_session_resets_it(tmp_path, monkeypatch):
         there.sessions[-1].close()
         await eventually(lambda: waits, "the next wait")
         assert waits[0] == 0.01
+
+
+@pytest.mark.parametrize(("steady", "waits"), [(1000, (1, 2, 4, 8, 8)), (0, (1, 1, 1, 1, 1))])
+async def test_the_wait_grows_while_sessions_do_not_last(tmp_path, monkeypatch, steady, waits):
+    slept = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds, *rest):
+        if seconds in (0.01, 0.02, 0.04, 0.08):
+            slept.append(seconds)
+        await sleep(seconds, *rest)
+
+    monkeypatch.setattr(mqtt.asyncio, "sleep", noted)
+    monkeypatch.setattr(mqtt, "STEADY", steady)
+    async with broker() as (there, port), printing(tmp_path, port):
+        for times in range(1, 7):
+            await eventually(lambda t=times: len(there.came(SUBSCRIBE)) == t, "a session")
+            there.disconnect(142)
+    assert slept[:5] == [wait / 100 for wait in waits]
+
+
+def test_what_gmqtt_would_do_itself_is_not_ours_to_do():
+    """Each that fails says that something of mqtt.py has become needless."""
+    assert {MQTTConnectError(code).message for code in mqtt.REASONS} == {"Unknown error"}
+    assert not hasattr(gmqtt.Client("x"), "maximum_packet_size")
 
 
 # -- TLS ----------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ USER = "printer"
 class Mosquitto:
     """A broker that wants a password; `log()` is what it has logged so far.
 
-    `identity` is a spinet_controller certificate, for TLS.
+    `identity` is a spinet_controller certificate, for TLS; `more` is more of its configuration.
     """
 
-    def __init__(self, folder, identity=None):
+    def __init__(self, folder, identity=None, more=""):
+        self._more = more
         self.port = own_port()
         self._folder = folder
         self.identity = identity
@@ -34,7 +35,8 @@ class Mosquitto:
         subprocess.run(["mosquitto_passwd", "-b", passwords, USER, PASSWORD], check=True)
         (self._folder / "config").write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous false\nuser root\n"
-            f"password_file {passwords}\nlog_type all\nlog_dest file {self._log}\n" + self._tls()
+            f"password_file {passwords}\nlog_type all\nlog_dest file {self._log}\n{self._more}"
+            + self._tls()
         )
 
     def _tls(self):
@@ -141,6 +143,22 @@ def test_a_retained_command_is_not_done_at_the_next_start(broker, tmp_path):
     assert listener.communicate(timeout=PATIENCE)[0].split() == ["10", "victim", "ok"]
     assert victim.exists()
     ended_in_order(printer)
+
+
+def test_a_broker_that_takes_small_packets_only_keeps_the_session(tmp_path):
+    broker = Mosquitto(tmp_path, more="max_packet_size 250\n")
+    printer = printer_at(broker, tmp_path / "printer")
+    size = "the broker takes packets of at most 250 bytes"
+    eventually(lambda: printer.said(f"the status is not published: {size}"), "the note")
+    listener = broker.client("mosquitto_sub", "-t", "spinet-printer/reply", "-C", "1")
+    eventually(lambda: broker.logged(r"spinet-printer/reply \(QoS 0\)"), "the listener")
+    command = ("-t", "spinet-printer/command", "-m", "help")
+    broker.client("mosquitto_pub", *command).communicate(timeout=PATIENCE)
+    reply, _ = listener.communicate(timeout=PATIENCE)
+    assert reply == f"Error: the answer is too long: {size}\n"
+    assert len(broker.logged(f"New client connected from .* as {client_id(printer)}")) == 1
+    ended_in_order(printer)
+    broker.stop()
 
 
 @pytest.mark.parametrize(

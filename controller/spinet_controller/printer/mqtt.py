@@ -12,15 +12,18 @@ The client id is the module's own, as a broker ends the session of a client when
 connects.
 
 A lost or refused broker is tried again, after a wait that doubles from SHORTEST_WAIT to
-LONGEST_WAIT seconds.
+LONGEST_WAIT seconds. A session begins it anew, but not after one that did not last. MQTT 5 is
+spoken, and 3.1.1 in turn with it to a broker that does not take a session.
 """
 
 import asyncio
 import json
 import logging
+from contextlib import suppress
 
 import gmqtt
 from gmqtt.mqtt.connection import MQTTConnection
+from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
 
 from spinet_controller.codes import Protocol
@@ -30,6 +33,9 @@ STATUS_EVERY = 5.0
 SHORTEST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 
+STEADY = 60.0
+"""Seconds after which a session has lasted; one that another client takes over does not."""
+
 CONNECT = 15.0
 """Seconds for a session to be there, TLS and log-in included."""
 
@@ -37,6 +43,24 @@ FAREWELL = 2.0
 
 KEEP_ALIVE = 20
 LONGEST_LINE = 1000
+
+REASONS = {
+    139: "Server shutting down",
+    141: "Keep Alive timeout",
+    142: "Session taken over",
+    143: "Topic Filter invalid",
+    147: "Receive Maximum exceeded",
+    148: "Topic Alias invalid",
+    150: "Message rate too high",
+    152: "Administrative action",
+    158: "Shared Subscriptions not supported",
+    160: "Maximum connect time",
+    161: "Subscription Identifiers not supported",
+    162: "Wildcard Subscriptions not supported",
+}
+"""MQTT 5's reason codes of a server's DISCONNECT that gmqtt has no words for."""
+
+_UNACCEPTABLE = {code: MQTTConnectError(code).message for code in (1, 132)}
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +81,10 @@ class _NotYet:
         """There is no session to end."""
 
 
+class TooLong(ValueError):
+    """A message that is beyond the broker's Maximum Packet Size; the text says it."""
+
+
 class ModuleClient(gmqtt.Client):
     """A gmqtt client of one session, whose connection is the module's."""
 
@@ -64,6 +92,26 @@ class ModuleClient(gmqtt.Client):
         super().__init__(logger=_quiet, **options)
         self._module = module
         self._broker = broker
+        self._largest = None
+        self.on_connect = type(self)._connected
+
+    def _connected(self, _flags, _code, properties):
+        (self._largest,) = properties.get("maximum_packet_size", (None,))
+
+    def send(self, topic, text, **options):
+        """Publish; TooLong when the packet is beyond the broker's Maximum Packet Size."""
+        length = 2 + len(topic.encode()) + 3 + len(text.encode())  # with an id, without properties
+        size = 2 + (length > 0x7F) + (length > 0x3FFF) + (length > 0x1FFFFF) + length
+        if self._largest and size > self._largest:
+            raise TooLong(f"the broker takes packets of at most {self._largest} bytes")
+        self.publish(topic, text, **options)
+
+    def refusal(self, version):
+        """Say why the connection ended without an answer that gmqtt would tell."""
+        # To 3.1.1's refusal of MQTT 5 it would connect anew, with 3.1.1.
+        if self._connection_state.protocol_version != version:
+            return _refused(_UNACCEPTABLE[1])
+        return "the broker closed the connection"
 
     async def reconnect(self, delay=False):
         """Do not: the session is over, and MqttLink opens the next one in its time."""
@@ -83,8 +131,12 @@ class ModuleClient(gmqtt.Client):
         def made():
             protocol = factory()
             protocol.set_connection(_NotYet)
+            # gmqtt reads in a task of its own, which is to see what came just before the end.
+            end = protocol.connection_lost
+            protocol.connection_lost = lambda error: loop.call_soon(end, error)
             return protocol
 
+        loop = asyncio.get_running_loop()
         secure = {"tls": True, "ca": self._broker.ca} if ssl else {}
         return await self._module.create_connection(
             *(made, host, port), protocol=Protocol.MQTT, timeout=CONNECT, **secure
@@ -107,6 +159,9 @@ class MqttLink:
         self._report = report
         self._note = note
         self._wait = SHORTEST_WAIT
+        self._lasted = True  # the latest session did
+        self._version = MQTTv50
+        self._connected = "connected"
         self.state = "connecting"
 
     async def run(self):
@@ -128,24 +183,42 @@ class MqttLink:
         client = self._client()
         ended = asyncio.get_running_loop().create_future()
         lines = asyncio.Queue(maxsize=16)
-        client.on_disconnect = lambda *_: ended.done() or ended.set_result(None)
+        client.on_disconnect = lambda _client, packet, *_: (
+            ended.done() or ended.set_result(_end_of(packet))
+        )
         client.on_message = lambda _client, _topic, payload, _qos, properties: _put(
             *(lines, payload, properties)
         )
-        broker = self._broker
+        try:
+            await self._connect(client, ended)
+            await self._online(client, lines, ended)
+        finally:
+            await self._leave(client)
+
+    async def _connect(self, client, ended):
+        """Log in; the next attempt is with the other MQTT when the broker takes none of this."""
+        broker, version = self._broker, self._version
         connecting = asyncio.create_task(
-            client.connect(broker.host, broker.port, ssl=broker.tls, keepalive=KEEP_ALIVE)
+            client.connect(
+                *(broker.host, broker.port),
+                ssl=broker.tls,
+                keepalive=KEEP_ALIVE,
+                version=version,
+            )
         )
         try:
             async with asyncio.timeout(CONNECT):
                 await asyncio.wait([connecting, ended], return_when=asyncio.FIRST_COMPLETED)
             if not connecting.done():
-                raise ConnectionResetError("the broker closed the connection")
+                self._version = _other(version)
+                raise ConnectionResetError(client.refusal(version))
             connecting.result()
-            await self._online(client, lines, ended)
+        except MQTTConnectError as error:
+            if error.message in _UNACCEPTABLE.values():
+                self._version = _other(version)
+            raise
         finally:
             connecting.cancel()
-            await self._leave(client)
 
     def _client(self):
         will = gmqtt.Message(self._topic("state"), "offline", qos=1, retain=True)
@@ -157,10 +230,15 @@ class MqttLink:
         return client
 
     async def _online(self, client, lines, ended):
-        self._wait = SHORTEST_WAIT
-        self._show("connected")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if self._lasted:
+            self._wait = SHORTEST_WAIT
+        self._connected = "connected" if self._version == MQTTv50 else "connected, with MQTT 3.1.1"
+        self._version = MQTTv50  # again, next time
+        self._show(self._connected)
         client.subscribe(self._topic("command"), qos=1)
-        client.publish(self._topic("state"), "online", qos=1, retain=True)
+        client.send(self._topic("state"), "online", qos=1, retain=True)
         tasks = [
             asyncio.create_task(self._publish_status(client)),
             asyncio.create_task(self._answer(client, lines)),
@@ -168,27 +246,41 @@ class MqttLink:
         try:
             await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._lasted = loop.time() - began >= STEADY
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        raise ConnectionResetError("the broker is gone")
+        raise ConnectionResetError(ended.result() if ended.done() else "the broker is gone")
 
     async def _publish_status(self, client):
         while True:
             document = json.dumps(await self._report.document())
-            client.publish(self._topic("status"), document, retain=True)
+            try:
+                client.send(self._topic("status"), document, retain=True)
+            except TooLong as error:
+                self._show(f"{self._connected}, but the status is not published: {error}")
+            else:
+                self._show(self._connected)
             await asyncio.sleep(STATUS_EVERY)
 
     async def _answer(self, client, lines):
         while True:
             line = (await lines.get())[:LONGEST_LINE].decode("utf-8", "replace")
             if answer := await self._console.answer(line):
-                client.publish(self._topic("reply"), answer, qos=1)
+                self._reply(client, answer)
+
+    def _reply(self, client, answer):
+        reply = self._topic("reply")
+        try:
+            client.send(reply, answer, qos=1)
+        except TooLong as error:
+            with suppress(TooLong):
+                client.send(reply, f"Error: the answer is too long: {error}", qos=1)
 
     async def _leave(self, client):
         """Say farewell where there is somebody to say it to, and close what is open."""
         if client.is_connected:
-            client.publish(self._topic("state"), "offline", qos=1, retain=True)
+            client.send(self._topic("state"), "offline", qos=1, retain=True)
         try:
             async with asyncio.timeout(FAREWELL):
                 await client.disconnect()
@@ -206,7 +298,24 @@ def _put(lines, payload, properties):
     return 0
 
 
+def _other(version):
+    return MQTTv311 if version == MQTTv50 else MQTTv50
+
+
+def _end_of(packet):
+    """Say why a session ended: what the broker's DISCONNECT says, where it sent one."""
+    code = packet[0] if isinstance(packet, bytes) and packet else 0
+    if code < 0x80:
+        return "the broker is gone"
+    words = REASONS.get(code) or MQTTConnectError(code).message.rpartition(": ")[2]
+    return f"the broker ended the session: {words}"
+
+
 def _reason(error):
     if isinstance(error, MQTTConnectError):
-        return f"the broker refused us: {error.message}"
+        return _refused(error.message)
     return str(error) or "the broker does not answer"
+
+
+def _refused(words):
+    return f"the broker refused us: {words}"
