@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinet import dns
+from spinet import discovery
 from spinet_controller.printer.plan import Naming, domain_names, mqtt_client_id
 from spinet_controller.records import pack_host_name
 
@@ -45,7 +45,7 @@ def test_each_form_of_a_name(name, label, topic):
 @given(NAMES)
 def test_the_label_is_what_the_module_announces(name):
     on_the_wire = pack_host_name(name).rstrip(b"\0")
-    assert Naming(name).label.encode() == (dns.label(on_the_wire) or b"spinet")
+    assert Naming(name).label.encode() == discovery.label(on_the_wire)
 
 
 @given(NAMES)
