@@ -24,8 +24,7 @@ from rig import PATIENCE, PATIENT, PORT, Acceptor, eventually
 
 from spinet_controller import Module, link, raspberry_pi
 from spinet_controller.cli.program import program
-from spinet_controller.cli.session import joined
-from spinet_controller.errors import BusError, LinkTimeout, ModuleLost, Refused
+from spinet_controller.errors import BusError, LinkTimeout, ModuleLost
 from spinet_controller.raspberry_pi import raspberry_pi_bus
 from spinet_controller.spi_bus import Pin, Role
 
@@ -372,12 +371,6 @@ async def test_edges_of_before_the_end_of_a_reset_are_no_start(board, module):
     module.bus.set_reset(False)  # nothing has looked at the edges yet
     await asyncio.sleep(0.01)
     assert module.bus.edges == 0
-
-
-async def test_on_a_wire_no_network_is_remembered_that_was_not_asked_for(board, module):
-    with pytest.raises(Refused):
-        await joined(module)
-    assert len(board.firmware.networks) == 1
 
 
 async def test_the_pages_script_serves_a_file(board, monkeypatch, tmp_path):

@@ -22,6 +22,9 @@ from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig
 from spinet_controller.wifi import checked, join, scan, switch
 
+SIM_OPTIONS = SimpleNamespace(json=False, timeout=None, sim=None, spidev=None, serial_bus=None)
+"""What the command line is told of a SIM that somebody else started."""
+
 
 def names(rig):
     return [network[16:48].rstrip(b"\0") for network in rig.firmware.networks[1:]]
@@ -60,8 +63,15 @@ async def test_a_fallback_out_of_reach_is_not_remembered(rig):
 
 
 async def test_on_the_virtual_bus_sims_network_is_there_to_fall_back_on(rig):
-    await joined(rig.module)
+    await joined(SIM_OPTIONS, rig.module)
     assert names(rig) == [b"Workshop"]
+
+
+@pytest.mark.parametrize("real", ["spidev", "serial_bus"])
+async def test_a_real_module_has_no_network_to_fall_back_on(rig, real):
+    with pytest.raises(Refused):
+        await joined(SimpleNamespace(**{**vars(SIM_OPTIONS), real: "/dev/it"}), rig.module)
+    assert names(rig) == []
 
 
 @pytest.mark.behaviour("D20")
@@ -359,9 +369,8 @@ async def test_calling_home_goes_on_whatever_the_network_is_called():
 class Session:
     """What Serving uses of a session; a test sets the result of `gone` to lose the module."""
 
-    sim = None
-
     def __init__(self, module):
+        self.options = SIM_OPTIONS
         self.module = module
         self.gone = None
 
@@ -378,7 +387,7 @@ async def test_a_module_that_came_back_is_brought_onto_its_network_however_long_
 ):
     monkeypatch.setattr(wifi, "FIRST_PAUSE", 0.01)
     Network(rig.firmware)
-    ports, options = Ports(own_port()), SimpleNamespace(json=False, timeout=None)
+    ports, options = Ports(own_port()), SIM_OPTIONS
     session = Session(rig.module)
     serving = Serving(options, ports, Naming(), ("Workshop", "spinet-sim"))
     task = asyncio.create_task(serving.serve(session, FileStore(tmp_path)))
@@ -403,7 +412,7 @@ def said_so_far(capsys, said):
 
 async def test_a_first_join_that_fails_ends_the_printer(rig, tmp_path):
     fails(rig, 1, b"Workshop: wrong password")
-    options = SimpleNamespace(json=False, timeout=None)
+    options = SIM_OPTIONS
     serving = Serving(options, Ports(own_port()), Naming(), ("Workshop", "spinet-sim"))
     with pytest.raises(Refused, match="wrong password"):
         await serving.serve(Session(rig.module), FileStore(tmp_path))

@@ -167,9 +167,9 @@ async def plain_loopback(count):
         }
 
 
-async def through_module(module, port, count):
+async def through_module(options, module, port, count):
     """Give a Result for each direction through the module."""
-    network = await joined(module)
+    network = await joined(options, module)
     results = {}
     async with await module.start_server(answer, port):
         with progress() as shown:
@@ -238,7 +238,7 @@ def bench(options, size, port):
     count = int(size * MIB)
 
     async def work(module):
-        return await plain_loopback(count), await through_module(module, port, count)
+        return await plain_loopback(count), await through_module(options, module, port, count)
 
     plain, measured = run_with_module(options, work)
     entries = [_document(name, result, plain[name]) for name, result in measured.items()]

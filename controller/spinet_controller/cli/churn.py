@@ -141,8 +141,8 @@ async def slots_not_free(module):
         await asyncio.sleep(_LOOK)
 
 
-async def _churn(module, port, cycles, parallel, seed):
-    network = await joined(module)
+async def _churn(options, module, port, cycles, parallel, seed):
+    network = await joined(options, module)
     churn = Churn(str(network.ip), port, cycles, parallel, seed)
     started = time.perf_counter()
     async with await module.start_server(answer, port):
@@ -197,7 +197,9 @@ def churn(options, cycles, parallel, seed, port):
 
     Ends with 1 when a cycle failed or a slot of the module is not free afterwards.
     """
-    document = run_with_module(options, lambda module: _churn(module, port, cycles, parallel, seed))
+    document = run_with_module(
+        options, lambda module: _churn(options, module, port, cycles, parallel, seed)
+    )
     if options.json:
         show_json(document)
     else:

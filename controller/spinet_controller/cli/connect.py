@@ -93,7 +93,7 @@ def connect(options, host, port, quiet):
     """
 
     async def work(module):
-        await joined(module)
+        await joined(options, module)
         reader, writer = await module.open_connection(host, port, timeout=options.timeout)
         if options.verbose:
             address, _port = writer.get_extra_info("peername")

@@ -29,7 +29,7 @@ def join(options, ssid, no_password, password_stdin):
     async def work(module):
         if config:
             await wifi.checked(module, module.network_add_ssid(config))
-        return await (joined(module) if ssid is None else wifi.switch(module, ssid))
+        return await (joined(options, module) if ssid is None else wifi.switch(module, ssid))
 
     network = run_with_module(options, work)
     document = {"network": network.ssid, "address": str(network.ip)}

@@ -32,14 +32,14 @@ class Listening:
 
     async def listen(self, module, port):
         """Serve who comes until `count` connections have ended, or for ever."""
-        network = await joined(module)
+        network = await joined(self._options, module)
         async with await module.start_server(self._connected, port):
             self._tell("listening", f"listening on {network.ip}:{port}", port=port)
             await self._end(module)
 
     async def call_home(self, module, host, port, attempts):
         """The same for connections that the module opens; GivenUp when it does so no more."""
-        await joined(module)
+        await joined(self._options, module)
         module.on_news = self._hear
         async with await module.call_home(self._connected, host, port, attempts=attempts):
             self._tell("calling", f"calling {host}:{port}", host=host, port=port)

@@ -119,7 +119,7 @@ class Serving:
     async def _join(self, module, ssid, report):
         """Join as the options say. For a module that came back, try until it works."""
         try:
-            network = await joined(module, *self._network)
+            network = await joined(self._options, module, *self._network)
         except Refused as error:
             if not self._was_joined:
                 raise

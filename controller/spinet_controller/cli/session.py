@@ -66,7 +66,7 @@ class Session:
 
     async def reset(self):
         """Reset the module, and wait for its start-up; errors as of `boot`."""
-        await self._while_sim_lives(self.module.reset())
+        await self._while_source_lives(self.module.reset())
 
     async def attend(self, work):
         """Await `work`; the loss of the module, or of its program, ends it and is raised."""
@@ -89,9 +89,9 @@ class Session:
                 await first(self.module.link.came(), self.source.ended())
 
 
-async def joined(module, ssid=None, password=""):
+async def joined(options, module, ssid=None, password=""):
     """Have the module on a network (wifi.join); a SIM has its own to fall back on."""
-    fallback = NETWORK if isinstance(module.bus, VirtualBus) else None
+    fallback = None if options.spidev or options.serial_bus else NETWORK
     return await join(module, ssid, password, fallback=fallback)
 
 
