@@ -1,6 +1,5 @@
 """lwIP with as little memory as a chip has: what it refuses, and that nothing wedges it."""
 
-import os
 import select
 import socket
 import time
@@ -12,7 +11,7 @@ from netconn_rig import ERROR, MEM, OK, WOULDBLOCK
 # What an ESP32 has left for TCP once it has joined: docs/hardware.md, Memory. It is the least.
 CHIP = 57344
 CROWD = 8
-EACH = int(os.environ.get("NETCONN_CROWD", "131072"))  # bytes each way and peer
+EACH = 1 << 20  # bytes each way and peer
 MSS, WINDOW = 1440, 2880
 RESERVE = 8192
 
