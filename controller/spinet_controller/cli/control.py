@@ -47,7 +47,9 @@ def leave(options):
 @click.command("access-point")
 @click.argument("ssid")
 @password_options
-@click.option("--ip", type=ADDRESS, default="192.168.4.1", show_default=True)
+@click.option(
+    "--ip", type=ADDRESS, default="192.168.4.1", show_default=True, help="The module's address."
+)
 @click.option("--channel", type=click.IntRange(0, 13), default=0, help="[default: the module's]")
 @bus_options
 def access_point(options, ssid, no_password, password_stdin, ip, channel):
