@@ -55,6 +55,7 @@ env >"$NOTES/environment"
 pwd >"$NOTES/folder"
 for argument; do echo "$argument"; [ "$before" = -B ] && into=$argument; before=$argument; done \\
     >"$NOTES/arguments"
+ls "$into" >"$NOTES/found" 2>&1
 mkdir -p "$into/bootloader" "$into/partition_table"
 for part in sdkconfig bootloader/bootloader.bin partition_table/partition-table.bin \\
     micropython.bin; do printf "$part " >"$into/$part"; done
@@ -220,6 +221,12 @@ def test_nothing_of_the_calling_make_reaches_the_builds(called):
     build = called(**ours, MAKELEVEL=2, PORT=8765)
     assert not build.environment().keys() & {*ours, "MAKELEVEL", "PORT"}
     assert "/elsewhere" not in (build.into / "mpy-cross/mpy-cross").read_text()
+
+
+def test_settings_of_an_earlier_build_are_not_kept(called, tmp_path):
+    write(tmp_path / "into/firmware/SPINET_ESP32/sdkconfig", "stale")
+    write(tmp_path / "into/firmware/SPINET_ESP32/build.ninja", "")
+    assert called().noted("found") == ["build.ninja"]
 
 
 def test_a_build_that_fails_ends_as_it_did(called):

@@ -53,6 +53,7 @@ def build(board: str, folder: Path) -> int:
     environment = {name: text for name, text in os.environ.items() if name not in OUR_MAKES}
     environment["MICROPY_MPYCROSS"] = str(mpy_cross(micropython, into.parent, environment))
     port = micropython / "ports/esp32"
+    (into / "sdkconfig").unlink(missing_ok=True)  # ESP-IDF would keep its values, not take ours
     for command in (idf_command(board, into), image_command(into)):
         done = subprocess.run(command, cwd=port, env=environment, check=False)
         if done.returncode:
