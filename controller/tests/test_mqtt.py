@@ -188,7 +188,7 @@ async def test_a_retained_command_is_not_done(tmp_path):
         there.publish("printer-7/command", b"delete victim", retained=True)
         there.publish("printer-7/command", b"M20")
         await eventually(lambda: there.published("printer-7/reply"), "the reply")
-        assert there.published("printer-7/reply")[0].endswith(b"victim\nok")
+        assert there.published("printer-7/reply")[0].endswith(b" 0  victim\nok")
 
 
 @pytest.mark.parametrize(
