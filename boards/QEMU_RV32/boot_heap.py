@@ -82,7 +82,7 @@ def stand_ins():
             reset_cause=lambda: 1,
         ),
         "mdns": StandIn(),
-        "netconn": Netconn(start=_nothing),
+        "netconn": Netconn(start=_nothing, spare=_nothing),
         "network": StandIn(
             WLAN=Kept(kept=[StandIn(), StandIn()]),
             STA_IF=0,
