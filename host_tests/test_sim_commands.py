@@ -65,7 +65,7 @@ def test_join_and_status(sim):
     data = sim.ask(9)[1]
     assert data[44:53] == b"Workshop\0"
     assert data[16] == 256 - 48
-    assert data[22:28] == bytes([2, 0x53, 0x50, 0, 0, 0x10])
+    assert data[22:25] == bytes([2, 0x53, 0x49])  # and three of its own
     assert data[156:160] == bytes([1, 3, 1, 0])
     assert sim.ask(14)[0] == -4
     assert (state, response) in ((1, 168), (4, 168))
