@@ -20,7 +20,8 @@ RESET_FALLS, RESET_RISES = b"\x01\x03\x01\x00\x00", b"\x01\x03\x01\x00\x01"
 class Chip:
     """A chip at the other end: silent until RESET rises, then the fake module.
 
-    `deaf` does not see so many rises. `says` is put into the line before HELLO. `resets` counts.
+    `deaf` does not see so many rises. `says` is put into the line before HELLO, `last_words` as
+    RESET falls. `resets` counts.
     """
 
     def __init__(self):
@@ -30,6 +31,7 @@ class Chip:
         self.module = None
         self.deaf = 0
         self.says = b""
+        self.last_words = b""
         self.resets = 0
         os.set_blocking(self.master, False)
         self._loop = asyncio.get_running_loop()
@@ -59,6 +61,7 @@ class Chip:
     def _off(self):
         self.resets += 1
         self.module = None
+        self.write(self.last_words)
 
     def _on(self):
         if self.deaf:
@@ -122,11 +125,10 @@ async def test_a_module_is_woken_and_asked(chip):
     await eventually(lambda: chip.module is None, "held in reset without a controller")
 
 
-async def test_what_the_line_still_held_is_no_hello(chip):
-    chip.module = FakeModule(MODULE_CLOCKED)
-    chip.module.connection_made(chip)
-    os.write(chip.master, b"\x02\x00\x08\x00 half a CLOCK")
-    async with joined(chip) as (module, _):
+async def test_what_the_line_still_held_is_no_hello(chip, quick):
+    chip.last_words = b"\x02\x00\x08\x00 half a CLOCK"
+    async with joined(chip) as (module, _), asyncio.timeout(PATIENCE):
+        await module.link.came()
         await module.boot()
         assert not chip.module.violations
 
@@ -141,8 +143,10 @@ async def test_a_module_that_was_still_booting_is_woken_again(chip, quick):
 async def test_what_is_no_hello_is_another_try(chip, quick):
     chip.says = b"boot log\r\n"
     async with joined(chip) as (module, _):
+        came = asyncio.ensure_future(module.link.came())
         await eventually(lambda: chip.resets > 1, "another reset")
         chip.says = b""
+        await came  # nothing was lost meanwhile
         await module.boot()
 
 
