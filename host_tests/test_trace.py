@@ -260,6 +260,7 @@ def test_diagnostics_prints_it_a_line_at_a_time(ring, capsys, monkeypatch):
         """As much of a service as telling takes."""
 
         _report = service_module.Service._report
+        _steps = service_module.Service._steps
         _tell = service_module.Service._tell
         commands = SimpleNamespace(allocated=0)
 
@@ -273,7 +274,7 @@ def test_diagnostics_prints_it_a_line_at_a_time(ring, capsys, monkeypatch):
     while service._telling:
         service._tell()
         shown.append(capsys.readouterr().out)
-    assert shown[:2] == ["one\n", "two\n"]
+    assert shown[:3] == ["", "one\n", "two\n"]  # the first step imports the reports
     assert all(text.count("\n") <= 1 for text in shown)
-    assert shown[2].startswith("~trace begin 1 20 ")
+    assert shown[3].startswith("~trace begin 1 20 ")
     assert shown[-2:] == ["~trace end 20\n", ""]

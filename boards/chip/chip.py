@@ -199,6 +199,7 @@ class ChipBoard:
         return ChipAnnouncer(self.say), lambda: self._captive(stack)
 
     def _captive(self, stack):
+        from spinet import datagrams, dns  # noqa: F401  an import within an import goes deeper
         from spinet.captive_dns import CaptiveDns
 
         return CaptiveDns(stack, self.say)

@@ -151,9 +151,15 @@ class Service:
     def _report(self):
         """The diagnostics command. All of it is long for a UART: a step for each pass of the loop,
         so that the controller's next request is not kept waiting."""
-        from spinet.report import telling  # only now: no other command needs these modules
+        self._telling = self._steps()
 
-        self._telling = telling(self)
+    def _steps(self):
+        # Only now, as no other command needs these modules; and not in the command itself, where
+        # more of the stack is taken already.
+        from spinet.report import telling
+
+        yield True
+        yield from telling(self)
 
     def _tell(self):
         self.commands.allocated += LITTLE
