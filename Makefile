@@ -297,6 +297,7 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
 PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
 QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 boards/chip boards/SPINET_ESP32C3 -name '*.py') \
     $(wildcard boards/QEMU_RV32/memchip/* boards/QEMU_RV32/slabs/* firmware/slabs/*) \
+    $(wildcard boards/QEMU_RV32/tls/* boards/SIM/mbedtls/* firmware/tls_session/*) \
     $(wildcard firmware/buffer_span/* firmware/soft_reset/*) $(wildcard host_tests/vm/*.py) \
     host_tests/fake_pins.py host_tests/raw_controller.py)
 
@@ -304,7 +305,7 @@ $(BUILD)/qemu.sources: FORCE
 	@mkdir -p $(@D)
 	@echo '$(QEMU_SOURCES)' | cmp -s - $@ || echo '$(QEMU_SOURCES)' >$@
 
-$(CORE): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES)
+$(CORE): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES) $(MBEDTLS_READY)
 	@tools/need_packages.sh "the emulated core" riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf \
 	    $(PICOLIBC)=picolibc-riscv64-unknown-elf
 	@$(STEP) "Building the firmware for an emulated RISC-V core" $(BUILD)/logs/qemu.log \

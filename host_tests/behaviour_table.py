@@ -66,6 +66,7 @@ TITLES = {
     "L4": "both roles run the same commands",
     "L5": "a link that was late heals: TRANSFER_READY's level counts 10 ms after a transaction",
     "L6": "a controller that polls DATA_READY sees the start",
+    "M1": "every thread's stack fits its deepest path, with room to spare",
     "M2": "Python's heap never grows; what does not fit fails for its asker",
     "M3": "no load takes the memory that receiving an acknowledgement needs",
     "M4": "Python's heap and the system's are told apart, each byte once",

@@ -64,7 +64,8 @@ qemu)
     make -C "$source/ports/qemu" -j"$jobs" BUILD="$into" BOARD=VIRT_RV32 \
         RV32_ARCH=rv32imac AFLAGS="-mabi=ilp32 -march=rv32imac_zicsr" \
         CFLAGS_EXTRA=-DMICROPY_OPT_COMPUTED_GOTO=1 \
-        USER_C_MODULES="$project/boards/QEMU_RV32" \
+        MICROPY_VFS_LFS2=1 \
+        USER_C_MODULES="$project/boards/QEMU_RV32" MBEDTLS_SOURCE="$build/mbedtls" \
         FROZEN_MANIFEST="$project/boards/QEMU_RV32/manifest.py" \
         MICROPY_MPYCROSS="$build/mpy-cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= \
         MPY_LIB_DIR="$build/no-micropython-lib" || status=$?

@@ -14,6 +14,7 @@ import slabs
 
 FILES_HERE = ("select", "socket", "time")  # and C on a chip
 IMAGE = (".frozen/SPINET_ESP32C3", ".frozen/chip")
+MAIN_STACK = 16384  # bytes, of the main task and the REPL in MicroPython's ESP32 port
 STACK = 40000  # bytes: each import within another measures the heap
 PASSES = 20  # of the loop, with its link up
 
@@ -162,10 +163,24 @@ def boot():
     print("heap", "all", "slabs", slabs.taken(), sep="\t")
 
 
-def tell():
-    """One line for each module and object: heap, its kind, its name, its bytes."""
+def prepare():
+    """What is C on a chip is there, and what an image has frozen comes before what is here."""
     for name in FILES_HERE:
         _import(name)
     sys.modules.update(stand_ins())
     sys.path[:0] = IMAGE
+
+
+def tell():
+    """One line for each module and object: heap, its kind, its name, its bytes."""
+    prepare()
     memchip.within(STACK, boot)
+
+
+def stack(left):
+    """Bytes that the imports of a boot take of the main task's stack. `left` are not for them.
+
+    Raises RuntimeError when they need more.
+    """
+    prepare()
+    return memchip.within(MAIN_STACK - left, lambda: (_import("_boot"), _import("main")))

@@ -1,7 +1,10 @@
 # The emulated RISC-V core freezes what a chip does; what its port lacks and the firmware imports;
 # a board with the link and the network in memory; and the cases that run on it.
 include("../../manifest.py")
-freeze(".", ("board.py", "boot_heap.py", "counted.py", "select.py", "socket.py", "time.py"))
+freeze(
+    ".",
+    ("_thread.py", "board.py", "boot_heap.py", "counted.py", "select.py", "socket.py", "time.py"),
+)
 freeze("../SIM", "radio.py")
 freeze("$(MPY_DIR)/ports/esp32/modules", ("_boot.py", "flashbdev.py"))
 freeze(
@@ -19,6 +22,7 @@ freeze(
         "cases_slots.py",
         "cases_stack.py",
         "cases_wire.py",
+        "chip_bench.py",
         "heap_scenarios.py",
         "memory_stack.py",
         "run.py",

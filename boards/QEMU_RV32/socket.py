@@ -2,6 +2,7 @@
 
 AF_INET = 2
 SOCK_STREAM = 1
+SOCK_DGRAM = 2
 
 
 def socket(_family=AF_INET, _type=SOCK_STREAM):

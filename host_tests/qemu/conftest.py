@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 IMAGE = ROOT / "build" / "qemu" / "firmware.elf"
-PATIENCE = 120.0
+PATIENCE = 600.0
 MACHINE = ["-machine", "virt", "-bios", "none", "-semihosting"]
 LINES = ["-nographic", "-monitor", "null", "-serial", "pty"]
 

@@ -1,13 +1,9 @@
 """Python's heap as large as the chips' smallest: boot, eight busy connections, a scan and a REPL
 session have room, and what does not fit fails for its asker alone."""
 
-import re
-from pathlib import Path
-
 import pytest
+from chip_paths import NAMES, heaps, smallest_heap
 
-BOARDS = Path(__file__).resolve().parent.parent.parent / "boards"
-SETTING = re.compile(r"^#define MICROPY_GC_INITIAL_HEAP_SIZE \((\d+) \* 1024\)$", re.MULTILINE)
 # Of chip.py, radio.py, announcer.py and MicroPython's own drivers, which the core has not.
 NOT_HERE = 6144
 
@@ -29,26 +25,14 @@ SCRIPT = "\n".join(
 )
 
 
-def heaps():
-    """{board: bytes} as their files say."""
-    files = sorted(BOARDS.glob("SPINET_*/mpconfigboard.h"))
-    found = {path.parent.name: SETTING.search(path.read_text()) for path in files}
-    return {board: int(match[1]) * 1024 for board, match in found.items()}
-
-
-def usable(heap):
-    """Without MicroPython's tables: three bits for each block of 16 bytes."""
-    return heap * 512 // 524
-
-
 def test_every_board_says_how_large_python_s_heap_is():
-    assert heaps().keys() == {"SPINET_ESP32", "SPINET_ESP32C3", "SPINET_ESP32S3"}
+    assert heaps().keys() == set(NAMES)
 
 
 @pytest.fixture
 def chip(emulator):
     """A service with eight connections, and as much heap as the smallest chip gives it."""
-    heap = usable(min(heaps().values())) - NOT_HERE
+    heap = smallest_heap() - NOT_HERE
     used, free = emulator.mpremote("exec", BEGIN.format(heap=heap)).split()[-2:]
     print(f"of {heap} bytes {used} in use, {free} free")
     return emulator

@@ -1,6 +1,12 @@
 """The firmware's machine code of the ESP32-C3's instruction set, and a REPL session on it."""
 
+import re
+
 import pytest
+from chip_paths import smallest_heap
+from tls_rig import Authority
+
+from spinet import port, report
 
 CASES = {
     "cases_ring": 4,
@@ -9,7 +15,7 @@ CASES = {
     "cases_slots": 9,
     "cases_heap": 3,
     "cases_garbage": 2,
-    "cases_stack": 3,
+    "cases_stack": 1,
 }
 SLOTS = "import spinet.report as r; r.slots()"
 
@@ -18,6 +24,36 @@ SLOTS = "import spinet.report as r; r.slots()"
 def test_cases(emulator, module):
     out = emulator.mpremote("exec", f"import run; run.main(['{module}'])")
     assert f"{CASES[module]} cases, 0 failed" in out, out
+
+
+@pytest.fixture(scope="module")
+def pems(tmp_path_factory):
+    """What cases_stack.PEMS is."""
+    authority = Authority(tmp_path_factory.mktemp("tls"))
+    made = {"ca": authority.pem}
+    for kind in ("ec", "rsa"):
+        names = authority.issue("module.test", "DNS:module.test", kind=kind)
+        made[kind], made[kind + " key"] = names
+    return made
+
+
+@pytest.mark.behaviour("M1")
+@pytest.mark.parametrize("role", ["module-clocked", "controller-clocked"])
+def test_every_stack_has_room_to_spare(emulator, pems, role):
+    # What is deeper than a stack less what is to be left of it raises RuntimeError there.
+    reports = re.findall(r">>> r\.(\w+)\(\)", report.__doc__)
+    play = f"c.play_all({role!r}, {smallest_heap()}, {reports})"
+    out = emulator.mpremote("exec", f"import cases_stack as c; c.PEMS.update({pems!r}); {play}")
+    taken = dict(re.findall(r"^deepest ([^\t]+)\t(\d+)", out, re.M))
+    threads = {f"thread of {size}" for size in (port.HANDSHAKE_STACK, port.WORKER_STACK)}
+    assert taken.keys() == {"command", "service", "report", *threads}, out
+    assert all(int(n) > 1024 for n in taken.values()), out
+
+
+@pytest.mark.behaviour("M1")
+def test_a_boot_leaves_room_to_spare_on_the_main_task_s_stack(emulator):
+    out = emulator.mpremote("exec", "import boot_heap; print(boot_heap.stack(4096))")
+    assert 4096 < int(out) < 12288
 
 
 def test_it_is_the_instruction_set_and_word_size_of_the_chip(emulator):
@@ -83,6 +119,7 @@ def test_a_module_that_there_was_no_memory_for_is_loaded_once_there_is(emulator)
         "  spare = None\n"
         "  try: import spinet.report\n"
         "  except MemoryError: return 1\n"
+        "  finally: kept = None\n"  # else a collection may find it on the stack
         "  return 0\n"
         "failed = 0\n"
         "for room in range(64, 1600, 64):\n"

@@ -1,88 +1,372 @@
-"""No command takes more stack than the service's thread has on a chip.
+"""Nothing that a chip does takes the whole of a stack.
 
-Each command with a full table of networks, and what the loop does after it, in both roles. For the
-emulated core, whose frames are the chip's.
+On the emulated core, whose frames are the ESP32-C3's (see chip_bench), in both roles: every command
+of the link in the states in which it goes deepest, and what the loop does after it; the threads
+that commands begin; handshakes and records of TLS in mbedTLS's own C; every report at the REPL.
 """
 
+import _thread
 import gc
+import os
 
-import memchip
-from cases_garbage import FullBench, FullStore
-from heap_scenarios import QuietBoard
+from chip_bench import ChipBench, Interface, name_of
 
-from spinet import port, wire
+from spinet import port, service, wire
 from spinet.commands import COMMANDS
 
-# Of the thread's stack: its first frames, the flash's file system below ours, MicroPython's margin.
+# Bytes of each stack for what is not measured here: MicroPython's own margin of 1024, the frame of
+# an interrupt, the C of drivers, of lwIP and of hardware that encrypts, an Xtensa's larger frames.
 LEFT = 4096
-PASSES = 40  # of the loop after a command: what is deferred, a scan, the lines of a report
-# (command, flags, length) where a command has other forms than the shortest.
-FORMS = (
-    (3, 0, 30),  # to a name
-    (7, 8, 30),  # calling home
-    (14, 0, 32),
-    (22, 8, 0),
-    (24, 0, 0),
-    (25, 0, 0),
-    (26, 0, 112),
-    (26, 1, 100),
-    (26, 2, 0),
-    (26, 0, 112),
-    (26, 3, 0),
-    (8, 0, 0),  # unknown
-    (16, 0, 0),
-)
+PASSES = 20  # of the loop after a command
+RECONNECTING = 70  # seconds, longer than any lasts
+CLOSING = 8  # the same
+CONTROLLER_PORT = 80
+TLS_PORT = 443
+SERVER_PORT = 8080
+LARGEST = 512  # bytes: what cannot be allocated any more when memory is wanting
+# "ca", "ec", "ec key", "rsa", "rsa key": PEM as bytes. Set by the test on the computer.
+PEMS = {}
+
+BAD = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
 
 
-def requests():
-    """Every command as it is shortest, then those forms; networkFactoryReset and -Stop are last."""
-    rows = [(number, row) for number, row in enumerate(COMMANDS) if row and number not in (16, 17)]
-    shortest = [(number, 0, row[1]) for number, row in rows]
-    return tuple(shortest) + FORMS + ((17, 0, 0), (16, 0, 0))
+class TlsPeer:
+    """The other end of a TLS connection; `core` is a tls_session.Session of its own boxes."""
+
+    def __init__(self, context, name=None):
+        self.inbox = bytearray(2048)
+        self.outbox = bytearray(2304)
+        self.core = port.tls_session.Session(context, self.inbox, self.outbox, name)
+        self.done = 0
+
+    def pump(self, peer):
+        """What is there is moved both ways, and the handshake goes on."""
+        core = self.core
+        core.fed(peer.take(self.inbox, core.in_at(), core.in_room()))
+        if not self.done:
+            self.done = core.step()
+        if core.out_count():
+            core.sent(peer.send(self.outbox, core.out_at(), core.out_count()))
 
 
-def fill(bench):
-    """A data phase that is a record, an address with a name, or a name, as the command takes it."""
-    bench.network_named(0)
-    wire.put_bytes(bench.spi.message, wire.DATA, b"\x7f\0\0\x01\0\0\x09\0\x08\0\0\0", 12)
+class Played(ChipBench):
+    """That bench with commands to play; `asked` has which."""
+
+    def __init__(self, role, heap, left=LEFT):
+        super().__init__(role, heap, left)
+        self.hog = None
+        self.asked = set()
+
+    def ask(self, command, flags=0, data=b"", socket=0, param=0, available=2048, length=None):
+        """One command, PASSES of the loop, its threads, and as many again; the response."""
+        self.asked.add(command)
+        self.socket = socket
+        self.param = param
+        length = len(data) if length is None else length
+        wire.put_bytes(self.spi.message, wire.DATA, data, len(data))
+
+        def transact():
+            self.transact(command, flags, length, available)
+            self.passes(PASSES)
+
+        self.play(command, transact)
+        self.go_on(PASSES)
+        return self.response
+
+    def go_on(self, passes):
+        self.play("service", lambda: self.passes(passes))
+
+    def wait(self, seconds):
+        """Let that time go by, in five passes a second."""
+        self.play("service", lambda: self.passes(5 * seconds, 200))
 
 
-def deepest(role, stack):
-    """(bytes, command): what took most of so much stack. RuntimeError: it was too little."""
-    kept = QuietBoard.store
-    QuietBoard.store = lambda *_: FullStore()
-    bench = FullBench(role)
-    most = (0, None)
-    try:
-        for command, flags, length in requests():
-
-            def ask(command=command, flags=flags, length=length):
-                fill(bench)
-                bench.transact(command, flags, length, 2048)
-                bench.passes(PASSES)
-
-            gc.collect()  # the rest of the heap is small here, and a report copies the trace whole
-            most = max(most, (memchip.within(stack, ask), command))
-    finally:
-        QuietBoard.store = kept
-        bench.service.shut()
-    return most
+def record(i=0, password=b"secret password", ip=0, name=None):
+    """A WirelessConfig."""
+    made = bytearray(wire.WIRELESS_CONFIG_SIZE)
+    wire.put_u32(made, 0, ip)
+    wire.put_bytes(made, 16, name or name_of(i), 32)
+    wire.put_bytes(made, 48, password, 64)
+    return made
 
 
-def case_every_command_fits_when_the_module_drives_the_clock():
-    print("deepest: %d bytes, in command %d" % deepest("module-clocked", port.SERVICE_STACK - LEFT))
+def enterprise_record(i, sizes):
+    made = record(i, b"")
+    for index, size in enumerate(sizes):
+        wire.put_u32(made, 48 + 4 * index, size)
+    return made
 
 
-def case_every_command_fits_when_the_controller_does():
-    print(
-        "deepest: %d bytes, in command %d"
-        % deepest("controller-clocked", port.SERVICE_STACK - LEFT)
-    )
+def peer_record(tcp_port, ip=0x0100007F, limit=8, name=b""):
+    made = bytearray(12)
+    wire.put_u32(made, 0, ip)
+    wire.put_u16(made, 6, tcp_port)
+    wire.put_u16(made, 8, limit)
+    return bytes(made) + name + (b"\0" if name else b"")
+
+
+def play_networks(bench):
+    """The table of networks and what is stored."""
+    bench.ask(11, data=name_of(99))  # not found
+    for i in range(wire.REMEMBERED_NETWORKS - 1):
+        bench.ask(10, data=record(i))
+    bench.ask(10, data=record(0, b"short"))
+    login = (30, 600, 8, 20, 0)
+    bench.ask(26, 0, enterprise_record(50, login), param=3)
+    for index, size in enumerate(login):
+        bench.ask(26, 1, bytes(size), param=index)
+    bench.ask(26, 2)
+    bench.ask(26, 0, enterprise_record(51, login), param=3)  # there is no room
+    bench.ask(26, 1, bytes(8))
+    bench.ask(26, 0, enterprise_record(50, login), param=3)
+    bench.ask(26, 1, bytes(31))  # too long
+    bench.ask(26, 0, enterprise_record(50, login), param=3)
+    bench.ask(26, 2)  # not all of it
+    bench.ask(26, 0, enterprise_record(50, login), param=3)
+    bench.ask(26, 3)
+    bench.ask(10, data=record(60))  # the table is full
+    bench.ask(13, data=record(98, ip=0x0101A8C0, name=b"of our own"))
+    bench.ask(13, data=record(98))
+    for command in (12, 21, 19, 0):
+        bench.ask(command)
+    bench.ask(18, data=b"name of our own" + bytes(49))
+    bench.ask(11, data=name_of(3))
+    bench.ask(10, data=record(3))
+
+
+def play_full_disk(bench):
+    """Nothing can be stored any more."""
+    with open("/big", "wb") as file:
+        try:
+            while True:
+                file.write(bytes(512))
+        except OSError:
+            pass
+    bench.ask(10, data=record(4, b"another password"))
+    bench.ask(11, data=name_of(5))
+    bench.ask(19)
+    os.remove("/big")
+
+
+def play_wifi(bench):
+    """Scans, the station with everything that can happen to it, the access point."""
+    for command in (24, 25, 25, 9):
+        bench.ask(command)
+    bench.ask(14, data=b"\0")
+    bench.ask(9)
+    for command in (24, 25, 20, 22, 23):
+        bench.ask(command)
+    bench.wait(4)
+    Interface.reaches = False
+    bench.interfaces[0].disconnect()
+    bench.wait(RECONNECTING)
+    bench.ask(16)
+    bench.ask(14, data=name_of(2))
+    bench.wait(RECONNECTING)
+    bench.ask(16)
+    Interface.reaches = True
+    bench.ask(14, data=name_of(50))  # enterprise
+    bench.ask(9)
+    bench.ask(16)
+    bench.ask(15)
+    bench.ask(9)
+    bench.ask(16)
+
+
+def play_connections(bench):
+    """Listening, connections of both kinds, their ends."""
+    stack = bench.service.stack
+    bench.ask(14, data=name_of(2))
+    bench.ask(7, data=peer_record(CONTROLLER_PORT, 0))
+    for finishes, ending in ((False, 2), (True, 1), (True, 2)):
+        peer = stack.dial(CONTROLLER_PORT)
+        bench.go_on(5)
+        peer.send(bytes(500), 0, 500)
+        for command in (6, 4, 6):
+            bench.ask(command)
+        for flags in (0, 0, 0, 2):
+            bench.ask(5, flags, bytes(1000))
+        peer.take(bytearray(4096), 0, 4096)
+        bench.ask(5, 2, bytes(1000))
+        bench.go_on(5)
+        peer.finish() if finishes else peer.reset()
+        bench.go_on(5)
+        bench.ask(4)
+        bench.ask(ending)
+        bench.wait(CLOSING)
+    stack.servers[SERVER_PORT] = []
+    bench.ask(3, data=peer_record(SERVER_PORT))
+    bench.ask(5, 1, bytes(100))  # and close
+    bench.wait(CLOSING)
+    bench.ask(3, data=peer_record(9))  # refused
+    bench.ask(2)
+    bench.ask(3, data=peer_record(9, 0, name=b"name.of.a.server"))
+    bench.ask(1)
+    bench.ask(3, 4, peer_record(9))  # TLS without a CA
+    for i in range(9):
+        bench.ask(7, data=peer_record(100 + i, 0))
+    bench.ask(7, 8, peer_record(SERVER_PORT))  # calling home
+    bench.ask(7, 8, peer_record(9, 0, name=b"name.of.a.server"))
+    bench.wait(CLOSING)
+    bench.ask(20)
+    for i in range(9):
+        bench.ask(7, data=peer_record(100 + i, 0, limit=0))
+    for command in (8, 31, 99):  # there are no such
+        bench.ask(command)
+    bench.ask(16)
+    bench.wait(CLOSING)
+
+
+def play_tls(bench, kind):
+    """Certificates as they come, a visitor, and a server that we call."""
+    bench.ask(14, data=name_of(2))
+    bench.ask(27)  # without a certificate
+    bench.ask(28, 0, BAD)
+    bench.ask(28, 1, PEMS["ca"])
+    bench.ask(28, 0, PEMS[kind])
+    bench.ask(29, 0, PEMS[kind + " key"])
+    bench.ask(27)
+    bench.ask(7, 4, peer_record(TLS_PORT, 0))
+    visitor = bench.service.stack.dial(TLS_PORT)
+    talk(bench, visitor, TlsPeer(port.tls_session.Trust(PEMS["ca"]), "module.test"))
+    servers = bench.service.stack.servers[SERVER_PORT] = []
+    bench.ask(3, 4, peer_record(SERVER_PORT, name=b"module.test"))
+    talk(bench, servers[0], TlsPeer(port.tls_session.Identity(PEMS[kind], PEMS[kind + " key"])))
+    bench.ask(30)
+    bench.ask(16)
+
+
+def talk(bench, peer, tls):
+    """The handshake, bytes both ways, the end."""
+    for _ in range(20):
+        bench.go_on(2)
+        if tls.done:
+            break
+        tls.pump(peer)
+    bench.go_on(5)
+    if tls.done != 1 or bench.ask(6) != 20 or bench.spi.shifted[12] != wire.CONNECTED:
+        raise AssertionError("no handshake")
+    tls.core.seal(bytes(1000), 0, 1000)
+    tls.pump(peer)
+    if bench.ask(4) != 1000:
+        raise AssertionError("nothing was received")
+    bench.ask(5, 2, bytes(1000))
+    tls.core.finish()
+    tls.pump(peer)
+    bench.go_on(5)
+    bench.ask(2)
+    bench.wait(CLOSING)
+    tls.core.end()
+
+
+def play_end(bench):
+    bench.ask(20)
+    bench.ask(17)
+    bench.ask(19)
+    bench.ask(16)
+
+
+def play_cuts(bench):
+    """The controller leaves in the middle, which shows where it is the one that clocks."""
+    for command, data in ((3, peer_record(SERVER_PORT)), (10, record(1))):
+        bench.param = 0
+        bench.request(command, 0, len(data), 2048)
+
+        def cut():
+            bench.board.transfer_ready.drive(1)
+            bench.board.cs.drive(0)
+            for _ in range(2):
+                bench.spi.clock()
+                bench.passes(1)
+            bench.board.cs.drive(1)
+            bench.board.transfer_ready.drive(0)
+            bench.passes(2 * PASSES)  # the phase has a time-out
+
+        bench.play(command, cut)
+    if bench.service.link.cuts != 2:
+        raise AssertionError("nothing was cut")
+
+
+def most_of_the_heap():
+    """In pieces; the next one of LARGEST bytes cannot be had."""
+    taken = None
+    size = 8192
+    while size >= LARGEST:
+        try:
+            taken = (taken, bytearray(size))
+        except MemoryError:
+            size //= 2
+    return taken
+
+
+def play_want_of_memory(bench):
+    """Commands for which there is no memory."""
+    for command, data in ((10, record(1)), (21, b""), (28, PEMS["ec"])):
+        wire.put_bytes(bench.spi.message, wire.DATA, data, len(data))
+
+        def transact(command=command, data=data):
+            bench.transact(command, 0, len(data), 2048)
+
+        gc.collect()
+        bench.hog = most_of_the_heap()
+        bench.play(command, transact)
+        bench.hog = None
+        bench.go_on(PASSES)
+        if bench.service.wlan.last_error != b"out of memory":
+            raise AssertionError("there was memory")
+
+
+def play_crash(bench):
+    """A bug ends the thread: it says what it was, and the board restarts."""
+    bench.board.power_up = None
+    bench.play("service", lambda: service._thread(bench.board))
+
+
+def play_reports(bench, reports):
+    """These functions of spinet.report, as they are typed at the REPL."""
+    for name in reports:
+        line = "import spinet.report as r; r.%s()" % name
+        bench.report("report", lambda line=line: exec(line))
+
+
+def check_all_were_asked(bench):
+    missing = {number for number, row in enumerate(COMMANDS) if row} - bench.asked
+    if missing:
+        raise AssertionError("commands that are not played: %s" % sorted(missing))
+
+
+def tell(bench):
+    n, command = max((n, what) for what, n in bench.taken.items() if isinstance(what, int))
+    print("deepest command", n, command, sep="\t")
+    for what in ("service", "report"):
+        print("deepest " + what, bench.taken[what], sep="\t")
+    for size, n in _thread.taken.items():
+        print("deepest thread of %d" % size, n, sep="\t")
+
+
+def play_all(role, heap, reports):
+    bench = Played(role, heap)
+    for part in (play_networks, play_full_disk, play_wifi, play_connections):
+        part(bench)
+        gc.collect()
+    play_tls(bench, "ec")
+    play_tls(bench, "rsa")
+    play_reports(bench, reports)
+    if role == "controller-clocked":
+        play_cuts(bench)
+    play_want_of_memory(bench)
+    play_end(bench)
+    check_all_were_asked(bench)
+    play_crash(bench)
+    tell(bench)
+    if bench.service.manager.faults:
+        raise AssertionError("%d faults" % bench.service.manager.faults)
 
 
 def case_the_port_s_own_stack_would_not_do():
+    bench = Played("module-clocked", 73728, port.SERVICE_STACK - 5120)
     try:
-        deepest("module-clocked", 4096)
+        play_networks(bench)
     except RuntimeError:
         return
     raise AssertionError("the limit is not felt")

@@ -50,9 +50,9 @@ MICROPYTHON = sys.implementation.name == "micropython"
 
 # Stacks of our threads on a chip, in bytes. Its port gives a thread 4 KB unless told otherwise, a
 # frame of Python takes 270 to 315 of them, and a thread that needs more restarts the module:
-# "maximum recursion depth exceeded".
-SERVICE_STACK = micropython.const(12288)  # the loop; host_tests/vm/cases_stack.py measures it
-HANDSHAKE_STACK = micropython.const(12288)  # mbedTLS needs about two thirds of it
+# "maximum recursion depth exceeded". host_tests/vm/cases_stack.py measures what they take.
+SERVICE_STACK = micropython.const(13312)  # the loop with every command
+HANDSHAKE_STACK = micropython.const(10240)  # mbedTLS, and its random numbers seeded anew
 WORKER_STACK = micropython.const(8192)  # one call of a driver's that waits, and a few frames
 
 # Socket objects of a stock firmware may have no file descriptor; they are polled as objects.
@@ -100,7 +100,7 @@ def start_thread(function, args, stack_bytes):
     """
     import _thread
 
-    _thread.stack_size(stack_bytes if sys.platform.startswith("esp") else 0)
+    _thread.stack_size(stack_bytes if sys.platform in ("esp32", "qemu") else 0)
     try:
         _thread.start_new_thread(function, args)
     except (RuntimeError, MemoryError):

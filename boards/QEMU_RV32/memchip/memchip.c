@@ -67,6 +67,12 @@ static uint64_t timer(void) {
     return (uint64_t)high << 32 | low;
 }
 
+/* For the times of files. */
+uint64_t mp_hal_time_ns(void);
+uint64_t mp_hal_time_ns(void) {
+    return timer() * 100;
+}
+
 static uint64_t executed(void) {
     uint32_t high;
     uint32_t low;
@@ -107,23 +113,33 @@ static MP_DEFINE_CONST_FUN_OBJ_2(memchip_ticks_add_obj, memchip_ticks_add);
 
 /* ---- the stack ---- */
 
-#define UNTOUCHED 0xa5
+#define UNTOUCHED 0xa5a5a5a5
 
-/* Marks the stack below the caller's frames, down to `bottom`. Interrupts do not use it here. */
-static void mark_stack(volatile uint8_t *bottom) {
-    volatile uint8_t *end = (uint8_t *)__builtin_frame_address(0) - 64;
-    while (bottom < end) {
-        *bottom++ = UNTOUCHED;
+extern uint32_t _sstack; /* the stack's last word */
+
+/* Marks the stack below the caller's frames. Interrupts do not use it here. */
+static void mark_stack(void) {
+    volatile uint32_t *end = (uint32_t *)__builtin_frame_address(0) - 16;
+    for (volatile uint32_t *word = &_sstack; word < end; word++) {
+        *word = UNTOUCHED;
     }
 }
 
+/* How much of the stack was used since then, below `top`. */
+static mp_int_t stack_used(uint8_t *top) {
+    volatile uint32_t *word = &_sstack;
+    while (*word == UNTOUCHED) {
+        word++;
+    }
+    return top - (uint8_t *)word;
+}
+
 /* within(bytes, function): call function() with so much stack left, as a thread of a chip has it; how
- * much it took. What is deeper raises RuntimeError, as there. */
+ * much it took. What is deeper raises RuntimeError: Python before it happens, as there, C after. */
 static mp_obj_t memchip_within(mp_obj_t bytes_in, mp_obj_t function) {
     mp_int_t bytes = mp_obj_get_int(bytes_in);
     uint8_t *top = __builtin_frame_address(0);
-    volatile uint8_t *bottom = top - bytes;
-    mark_stack(bottom);
+    mark_stack();
     mp_uint_t before = MP_STATE_THREAD(stack_limit);
     MP_STATE_THREAD(stack_limit) = mp_stack_usage() + bytes;
     nlr_buf_t nlr;
@@ -134,10 +150,11 @@ static mp_obj_t memchip_within(mp_obj_t bytes_in, mp_obj_t function) {
     mp_call_function_0(function);
     nlr_pop();
     MP_STATE_THREAD(stack_limit) = before;
-    while (bottom < top && *bottom == UNTOUCHED) {
-        bottom++;
+    mp_int_t used = stack_used(top);
+    if (used > bytes) {
+        mp_raise_msg_varg(&mp_type_RuntimeError, MP_ERROR_TEXT("%d bytes of stack"), (int)used);
     }
-    return small(top - (uint8_t *)bottom);
+    return small(used);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(memchip_within_obj, memchip_within);
 

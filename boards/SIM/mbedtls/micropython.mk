@@ -5,6 +5,7 @@
 
 ifneq ($(MBEDTLS_SOURCE),)
 SIM_MBEDTLS_DIR := $(USERMOD_DIR)
+MBEDTLS_CONFIG ?= $(SIM_MBEDTLS_DIR)/mbedtls_config.h
 
 # What tls_session and the configuration beside this file need of it.
 SRC_USERMOD_LIB_C += $(addprefix $(MBEDTLS_SOURCE)/library/, \
@@ -15,7 +16,7 @@ SRC_USERMOD_LIB_C += $(addprefix $(MBEDTLS_SOURCE)/library/, \
     sha256.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c ssl_tls12_client.c \
     ssl_tls12_server.c x509.c x509_crt.c)
 CFLAGS_USERMOD += -isystem $(MBEDTLS_SOURCE)/include \
-    -DMBEDTLS_CONFIG_FILE='"$(SIM_MBEDTLS_DIR)/mbedtls_config.h"'
+    -DMBEDTLS_CONFIG_FILE='"$(MBEDTLS_CONFIG)"'
 
 # MicroPython looks for modules one level below one folder only.
 USERMOD_DIR := $(abspath $(SIM_MBEDTLS_DIR)/../../../firmware/tls_session)
