@@ -41,6 +41,7 @@ function isJoining() {
 
 function rememberedRow({ ssid }) {
   const forget = button("Forget", ssid, "", () => forgetNetwork(ssid));
+  forget.disabled = isJoining(); // there are no answers
   if (ssid === present && !isJoining()) {
     return networkRow(ssid, note("joined", "here"), forget);
   }
