@@ -8,9 +8,9 @@
  * fails with ERR_TIMEOUT.
  *
  * Memory: what is sent is kept until the acknowledgement comes, and that needs memory to be received.
- * When segments take the last of it, nothing is ever acknowledged. So nobody takes what others may need
- * (admission_spare()): neither a write, nor a connection from outside, whose SYN is dropped and comes
- * again (time_wait.c), nor one from inside, which is ERR_MEM.
+ * When segments take the last of it, nothing is ever acknowledged. So what other connections may need is
+ * not given (admission_spare()): a write would-blocks, a SYN is dropped and comes again (time_wait.c),
+ * and a connection of ours is ERR_MEM.
  */
 #include "admission.h"
 

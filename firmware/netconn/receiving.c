@@ -2,9 +2,10 @@
  * The way in: receive mailbox -> the entry's pbuf chain -> the caller's buffer, one copy.
  *
  * The mailbox holds few pbufs, and what lwIP cannot put there is lost when a reset follows, so every
- * look empties it into a chain that holds as many. Reading does not open the peer's window: nc_recved() does, in steps of the caller's
- * choice. The peer's FIN is not in there (entry_watch()): fetching it would shut the receive side,
- * after which keepalive no longer sees that the peer answers and a late segment becomes a reset.
+ * look empties it into a chain that holds as many. Reading does not open the peer's window: nc_recved()
+ * does, in steps of the caller's choice. The peer's FIN is not in there (entry_watch()): fetching it
+ * would shut the receive side, after which keepalive no longer sees that the peer answers and a late
+ * segment becomes a reset.
  */
 #include "entry.h"
 
