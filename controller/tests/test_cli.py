@@ -578,6 +578,7 @@ def test_serve_lists_what_it_serves_and_leaves_nothing(tmp_path):
         (("--tls-cert", __file__), "--tls-cert and --tls-key go together"),
         (("--mqtt-user", "me"), "there is no --mqtt-broker to use this for"),
         (("--mqtt-broker", "b", "--mqtt-tls"), "--mqtt-tls and --mqtt-ca go together"),
+        (("--mqtt-broker", "b", "--mqtt-user", "m\udcfc"), "--mqtt-user is not UTF-8"),
         (
             ("--mqtt-broker", "b", "--mqtt-tls", "--mqtt-ca", __file__),
             "bytes; the module takes 2048",

@@ -289,6 +289,12 @@ async def test_no_packet_is_larger_than_the_broker_takes(tmp_path):
         assert there.published("printer-7/status") == []
 
 
+async def test_a_broker_that_takes_not_even_the_state_is_told_and_tried_on(tmp_path):
+    async with broker(largest=10) as (there, port), printing(tmp_path, port) as made:
+        await eventually(lambda: there.connections >= 2, "the next try")
+        assert made.notes[-1] == "MQTT: the broker takes packets of at most 10 bytes"
+
+
 @pytest.mark.parametrize("qos", [0, 1])
 @pytest.mark.parametrize("length", [90, 91, 92, 93, 94, 100, 126, 127, 128, 130, 16379, 16384])
 async def test_the_size_of_a_packet_is_counted_as_it_is_sent(qos, length):

@@ -158,6 +158,8 @@ def _broker(chosen):
         return None
     if chosen["mqtt_tls"] != bool(chosen["mqtt_ca"]):
         raise click.UsageError("--mqtt-tls and --mqtt-ca go together")
+    if any("\ud800" <= character <= "\udfff" for character in chosen["mqtt_user"] or ""):
+        raise click.UsageError("--mqtt-user is not UTF-8, as MQTT wants it")
     host, port = chosen["mqtt_broker"]
     tls, ca = chosen["mqtt_tls"], chosen["mqtt_ca"]
     return Broker(

@@ -169,7 +169,7 @@ class MqttLink:
         while True:
             try:
                 await self._session()
-            except (OSError, TimeoutError, SpinetError, MQTTConnectError) as error:
+            except (OSError, SpinetError, MQTTConnectError, TooLong) as error:
                 self._show(_reason(error))
             await asyncio.sleep(self._wait)
             self._wait = min(self._wait * 2, LONGEST_WAIT)
@@ -280,7 +280,8 @@ class MqttLink:
     async def _leave(self, client):
         """Say farewell where there is somebody to say it to, and close what is open."""
         if client.is_connected:
-            client.send(self._topic("state"), "offline", qos=1, retain=True)
+            with suppress(TooLong):
+                client.send(self._topic("state"), "offline", qos=1, retain=True)
         try:
             async with asyncio.timeout(FAREWELL):
                 await client.disconnect()
