@@ -107,7 +107,7 @@ def test_without_root_it_is_one_line():
 
 
 MODULE = ("10.197.0.2", 80)
-LISTEN_OR_CONNECT, GET_STATUS = 7, 6
+LISTEN_OR_CONNECT, GET_STATUS, NETWORK_STATUS = 7, 6, 9
 CONNECTED = 2
 
 
@@ -126,6 +126,22 @@ def test_signals_end_no_thread_of_lwips(network, start_sim):
         interrupt_thread(module, thread)
     with socket.create_connection(MODULE, timeout=PATIENCE):
         pass
+
+
+def test_free_heap_is_the_system_s_that_connections_take_of(network, start_sim):
+    sim = start_sim("module-clocked", binary=LWIP_BINARY, before=WITH_TAP)
+    sim.power_on()
+    assert sim.ask(LISTEN_OR_CONNECT, data=listen_or_connect(MODULE[1]))[0] == 0
+    before = free_heap(sim)
+    assert 0 < before < 72704  # SIM's model of an ESP32-C3's
+    with socket.create_connection(MODULE, PATIENCE):
+        while sim.ask(GET_STATUS, 0)[1][0] != CONNECTED:
+            pass
+        assert free_heap(sim) < before
+
+
+def free_heap(sim):
+    return int.from_bytes(sim.ask(NETWORK_STATUS)[1][4:8], "little")
 
 
 @pytest.mark.behaviour("D18", stack="lwip")

@@ -48,7 +48,7 @@ def test_network_status_byte_by_byte(sim):
     response, data = sim.ask(9)
     assert response == 168
     assert data[0:4] == bytes(4)
-    assert int.from_bytes(data[4:8], "little") > 100_000
+    assert data[4:8] == bytes(4)  # of a chip's system, whose heap there is not on this stack
     assert data[8:12] == bytes(4)
     assert data[12:16] == bytes([0, 0, 0x40, 0])
     assert data[16:22] == bytes([0x80, 0, 1, 0, 0, 0])
