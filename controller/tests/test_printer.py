@@ -392,6 +392,8 @@ async def test_aiohttp_itself_still_closes_at_a_fin_of_the_peer():
         ("Content-Encoding: gzip\r\n" + LENGTH + "all of it", 415),
         ("Content-Encoding: x-unknown\r\n" + LENGTH + "all of it", 415),
         ("Content-Encoding: identity, br\r\n" + LENGTH + "all of it", 415),
+        ("Content-Encoding: identity\r\nContent-Encoding: gzip\r\n" + LENGTH + "all of it", 415),
+        ("Content-Encoding:\r\n" + LENGTH + "all of it", 201),
         ("Transfer-Encoding: gzip, chunked\r\n\r\n9\r\nall of it\r\n0\r\n\r\n", 501),
         ("Content-Encoding: Identity\r\n" + LENGTH + "all of it", 201),
     ],

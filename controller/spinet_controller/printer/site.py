@@ -113,7 +113,8 @@ def _host(authority):
 @web.middleware
 async def no_codings(request, handler):
     """Refuse a body that is not sent as it is: what is stored is what was sent."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    codings = ",".join(request.headers.getall("Content-Encoding", [])).lower().split(",")
+    if any(coding.strip() not in ("", "identity") for coding in codings):
         raise web.HTTPUnsupportedMediaType(reason="a body is taken without Content-Encoding")
     if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise web.HTTPNotImplemented(reason="of transfer codings only chunked is known")
