@@ -74,13 +74,12 @@ class Namespace:
         result = []
 
         def run():
-            with Path("/run/netns", self.name).open("rb") as handle:
-                if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
-                    result.append(OSError(ctypes.get_errno(), "setns"))
-                    return
             try:
+                with Path("/run/netns", self.name).open("rb") as handle:
+                    if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
+                        raise OSError(ctypes.get_errno(), "setns")
                 result.append(function())
-            except OSError as error:
+            except OSError as error:  # also: the namespace is gone, as Ctrl-C ended its test
                 result.append(error)
 
         thread = threading.Thread(target=run)
