@@ -375,16 +375,22 @@ async def test_a_broker_whose_name_is_not_known(tmp_path):
         await eventually(lambda: made.said("MQTT: host not found: nobody.invalid"), "the note")
 
 
-async def test_the_wait_grows_and_a_session_resets_it(tmp_path, monkeypatch):
-    waits = []
+@pytest.fixture
+def waits(monkeypatch):
+    """The seconds that the printer waited between its attempts."""
+    slept = []
     sleep = asyncio.sleep
 
     async def noted(seconds, *rest):
         if seconds in (0.01, 0.02, 0.04, 0.08):
-            waits.append(seconds)
+            slept.append(seconds)
         await sleep(seconds, *rest)
 
     monkeypatch.setattr(mqtt.asyncio, "sleep", noted)
+    return slept
+
+
+async def test_the_wait_grows_and_a_session_resets_it(tmp_path, waits):
     async with broker(refuse=136) as (there, port), printing(tmp_path, port):
         await eventually(lambda: len(waits) >= 6, "six waits")
         assert waits[:6] == [0.01, 0.02, 0.04, 0.08, 0.08, 0.08]
@@ -396,23 +402,16 @@ async def test_the_wait_grows_and_a_session_resets_it(tmp_path, monkeypatch):
         assert waits[0] == 0.01
 
 
-@pytest.mark.parametrize(("steady", "waits"), [(1000, (1, 2, 4, 8, 8)), (0, (1, 1, 1, 1, 1))])
-async def test_the_wait_grows_while_sessions_do_not_last(tmp_path, monkeypatch, steady, waits):
-    slept = []
-    sleep = asyncio.sleep
-
-    async def noted(seconds, *rest):
-        if seconds in (0.01, 0.02, 0.04, 0.08):
-            slept.append(seconds)
-        await sleep(seconds, *rest)
-
-    monkeypatch.setattr(mqtt.asyncio, "sleep", noted)
+@pytest.mark.parametrize(("steady", "steps"), [(1000, (1, 2, 4, 8, 8)), (0, (1, 1, 1, 1, 1))])
+async def test_the_wait_grows_while_sessions_do_not_last(
+    tmp_path, monkeypatch, waits, steady, steps
+):
     monkeypatch.setattr(mqtt, "STEADY", steady)
     async with broker() as (there, port), printing(tmp_path, port):
         for times in range(1, 7):
             await eventually(lambda t=times: len(there.came(SUBSCRIBE)) == t, "a session")
             there.disconnect(142)
-    assert slept[:5] == [wait / 100 for wait in waits]
+    assert waits[:5] == [step / 100 for step in steps]
 
 
 def test_what_gmqtt_would_do_itself_is_not_ours_to_do():

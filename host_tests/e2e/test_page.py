@@ -31,13 +31,15 @@ def page():
         )
         page = browser.new_page()
         page.set_default_timeout(1000 * PATIENCE)
+        problems = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", lambda dialog: dialog.accept())
         yield page
         browser.close()
+    assert problems == []
 
 
 def test_the_page_uploads_with_progress_and_downloads_the_same_bytes(printer, page, tmp_path):
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
     source = tmp_path / "part.gcode"
     source.write_bytes(pattern(3_000_000))
 
@@ -56,12 +58,9 @@ def test_the_page_uploads_with_progress_and_downloads_the_same_bytes(printer, pa
     with page.expect_download() as download:
         link.click()
     assert (tmp_path / "part.gcode").read_bytes() == download.value.path().read_bytes()
-    assert problems == []
 
 
 def test_the_page_shows_the_module_and_its_networks(full_printer, page):
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(full_printer.url + "/")
     remembered, found = page.locator("#networks"), page.locator("#found")
     expect(remembered.get_by_text("Workshop")).to_be_visible()
@@ -79,7 +78,6 @@ def test_the_page_shows_the_module_and_its_networks(full_printer, page):
     expect(remembered.get_by_text("Attic")).to_be_visible()
     expect(page.get_by_label("Password")).to_have_value("")
 
-    page.on("dialog", lambda dialog: dialog.accept())
     remembered.get_by_role("button", name="Join Attic").click()
     row = remembered.get_by_role("listitem").filter(has_text="Attic")
     expect(row.get_by_text("joined")).to_be_visible()
@@ -91,7 +89,6 @@ def test_the_page_shows_the_module_and_its_networks(full_printer, page):
     remembered.get_by_role("button", name="Forget Attic").click()
     expect(remembered.get_by_role("listitem")).to_have_count(1)
     expect(page.locator("#chart-out")).to_have_attribute("d", re.compile("^M.*L"))
-    assert problems == []
     assert "never-to-be-seen" not in page.content()
     assert not full_printer.said("never-to-be-seen")
 
@@ -121,9 +118,6 @@ AIR_OF_REFUSAL = """0 takes scan=20 join=300 address=5 handshake=20
 
 
 def test_joining_is_told_and_what_became_of_it(page, tmp_path):
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("dialog", lambda dialog: dialog.accept())
     (tmp_path / "air").write_text(AIR_OF_REFUSAL)
     printer = Printer("sockets", "module-clocked", tmp_path, SPINET_RADIO="air")
     page.goto(printer.url + "/")
@@ -160,7 +154,6 @@ def test_joining_is_told_and_what_became_of_it(page, tmp_path):
     expect(row).not_to_contain_text("not joined")
     expect(page.get_by_role("alert")).to_be_hidden()
     ended_in_order(printer)
-    assert problems == []
 
 
 def test_an_alert_goes_when_it_is_no_longer_true(full_printer, page):
@@ -175,7 +168,6 @@ def test_an_alert_goes_when_it_is_no_longer_true(full_printer, page):
     expect(page.locator("#networks").get_by_text("Workshop")).to_be_visible()
 
     path = full_printer.make_file("gone.gcode", 10)
-    page.on("dialog", lambda dialog: dialog.accept())
     page.clock.install()
     delete = page.get_by_role("button", name="Delete gone.gcode")
     page.route("**/files/*", lambda route: route.fulfill(status=404, body='{"error": "no file"}'))
@@ -279,9 +271,6 @@ AIR = r"""0 takes scan=20 join=5 address=5
 
 @pytest.mark.behaviour("D20")
 def test_the_page_takes_a_network_of_any_name(page, tmp_path):
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("dialog", lambda dialog: dialog.accept())
     (tmp_path / "air").write_text(AIR)
     printer = Printer("sockets", "module-clocked", tmp_path, SPINET_RADIO="air")
     page.goto(printer.url + "/")
@@ -298,4 +287,3 @@ def test_the_page_takes_a_network_of_any_name(page, tmp_path):
     row.get_by_role("button", name="Forget").click()
     expect(remembered.get_by_role("listitem")).to_have_count(1)
     ended_in_order(printer)
-    assert problems == []
