@@ -176,8 +176,8 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 	@$(BIN)/ruff format --quiet
 
 # With setarch -R: ThreadSanitizer fails under the address space randomization of many kernels.
-tsan: $(BUILD)/venv/ready rig-packages ## run the tests of firmware/netconn with ThreadSanitizer (as root)
-	@echo "Running the tests of firmware/netconn with ThreadSanitizer"
+tsan: $(BUILD)/venv/ready rig-packages ## run the tests of firmware/lwip with ThreadSanitizer (as root)
+	@echo "Running the tests of firmware/lwip with ThreadSanitizer"
 	@NETCONN_SANITIZE=thread NETCONN_CHURN=400 \
 	    TSAN_OPTIONS="suppressions=$(CURDIR)/host_tests/netconn/tsan.supp" \
 	    setarch -R $(BIN)/python -m pytest host_tests/netconn --numprocesses $(WORKERS) --no-loadscope-reorder
@@ -266,7 +266,7 @@ $(MBEDTLS_READY): FORCE
 SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
     $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*') \
     $(shell find firmware/tls_session firmware/buffer_span -type f))
-LWIP_SOURCES := $(sort $(shell find firmware/netconn firmware/soft_reset boards/SIM/lwip -type f) \
+LWIP_SOURCES := $(sort $(shell find firmware/lwip firmware/soft_reset boards/SIM/lwip -type f) \
     boards/chip/sdkconfig.chip)
 
 $(BUILD)/sim.sources: FORCE

@@ -6,7 +6,7 @@ the tests that say so and prints the table. The stack of a test is, in this orde
     the marker's argument         @pytest.mark.behaviour("L1", stack="sockets")
     the parameter `printer`       its first half, of the whole system
     the parameter named `stack`   "stub", "sockets", "plain" (sockets without hostnet), "lwip"
-    a fixture of netconn's        a test of firmware/netconn over real lwIP: "lwip"
+    a fixture of netconn's        a test of firmware/lwip over real lwIP: "lwip"
     a fixture that runs SIM       a test through the SIM binary, end to end: "sockets"
     else                          "stub": no TCP of the computer's takes part
 """

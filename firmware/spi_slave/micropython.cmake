@@ -12,7 +12,7 @@ target_sources(usermod_spi_target INTERFACE
 target_include_directories(usermod_spi_target INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}
     ${CMAKE_CURRENT_LIST_DIR}/../spi_exchange
-    ${CMAKE_CURRENT_LIST_DIR}/../netconn
+    ${CMAKE_CURRENT_LIST_DIR}/../lwip
     ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
 )
 

@@ -1,4 +1,4 @@
-"""The TCP stack over lwIP: firmware/netconn, a C module that keeps the contract by itself.
+"""The TCP stack over lwIP: firmware/lwip, a C module that keeps the contract by itself.
 
 What is left to do here is to start and to end it. Its functions become attributes, so a call costs
 what it costs in C. See `stack` for the contract, docs/lwip.md for what lwIP does.

@@ -22,7 +22,7 @@ LWIP_C := $(addprefix $(LWIP_SOURCE)/src/, \
 
 LWIP_PORT_C := $(addprefix $(LWIP_PORT_DIR), clock.c faults.c heap.c stack.c sys_arch.c tap_netif.c)
 
-LWIP_CFLAGS := -I$(LWIP_PORT_DIR) -I$(BUILD) -I$(LWIP_PORT_DIR)../../../firmware/netconn \
+LWIP_CFLAGS := -I$(LWIP_PORT_DIR) -I$(BUILD) -I$(LWIP_PORT_DIR)../../../firmware/lwip \
     -isystem $(LWIP_SOURCE)/src/include \
     $(if $(LWIP_CORE_LOCKING),-DLWIP_TCPIP_CORE_LOCKING=$(LWIP_CORE_LOCKING))
 LWIP_LDFLAGS := -Wl,--wrap=memp_malloc -Wl,--wrap=memp_free -Wl,--wrap=tcp_next_iss -lpthread

@@ -1,4 +1,4 @@
-# lwIP, its port, firmware/netconn and what that needs as a user module of MicroPython's unix port: SIM with lwIP.
+# lwIP, its port, firmware/lwip and what that needs as a user module of MicroPython's unix port: SIM with lwIP.
 #
 # Takes part only when LWIP_SOURCE (what tools/fetch_lwip.py made) is given. lwIP is other people's
 # code: it is compiled without MicroPython's stricter warnings.
@@ -14,7 +14,7 @@ LDFLAGS_USERMOD += $(LWIP_LDFLAGS)
 QSTR_GLOBAL_REQUIREMENTS += $(LWIP_SDKCONFIG) # of all that comes before the first object
 
 # MicroPython looks for modules one level below one folder only.
-USERMOD_DIR := $(abspath $(SIM_LWIP_DIR)/../../../firmware/netconn)
+USERMOD_DIR := $(abspath $(SIM_LWIP_DIR)/../../../firmware/lwip)
 include $(USERMOD_DIR)/micropython.mk
 USERMOD_DIR := $(abspath $(SIM_LWIP_DIR)/../../../firmware/soft_reset)
 include $(USERMOD_DIR)/micropython.mk
