@@ -232,7 +232,7 @@ def test_an_older_driver_beside_the_newer_one(tmp_path, changed, found):
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    components = zip(("driver", "usermod_spi_target", "main"), texts, strict=True)
+    components = zip(("driver", "usermod_spi", "main"), texts, strict=True)
     lines = [f"source\t{component}\t{tmp_path / name}" for component, name in components]
     lines.append(f"source\tmain\t{tmp_path / 'built/later.c'}")
     complaints = exclusive.complaints(Parts("\n".join(lines)), PlainText())
@@ -335,7 +335,7 @@ def test_a_module_may_name_the_folder_of_a_component(sources, tmp_path):
     assert parts("parts").include["usermod_x"] == [str(tmp_path / "idf/components/vfs/private")]
 
 
-@pytest.mark.parametrize("module", ["usermod_netconn", "usermod_spi_target"])
+@pytest.mark.parametrize("module", ["usermod_lwip", "usermod_spi"])
 def test_our_c_is_compiled_with_what_esp_idf_defines_if_that_is_handed_over(sources, module):
     """The linked copy belongs to the program, which is not a component and once lacked these."""
     write, parts = sources

@@ -1,8 +1,8 @@
 # The netconn module for MicroPython's CMake builds (the chips).
 
-add_library(usermod_netconn INTERFACE)
+add_library(usermod_lwip INTERFACE)
 
-target_sources(usermod_netconn INTERFACE
+target_sources(usermod_lwip INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/modnetconn.c
     ${CMAKE_CURRENT_LIST_DIR}/admission.c
     ${CMAKE_CURRENT_LIST_DIR}/dying.c
@@ -15,13 +15,13 @@ target_sources(usermod_netconn INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/port_freertos.c
 )
 
-target_include_directories(usermod_netconn INTERFACE
+target_include_directories(usermod_lwip INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}
     ${CMAKE_CURRENT_LIST_DIR}/../buffer_span
     ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
 )
 
 # For time_wait.c. MicroPython wraps lwIP's memp_malloc in the same way.
-target_link_options(usermod_netconn INTERFACE -Wl,--wrap=tcp_next_iss)
+target_link_options(usermod_lwip INTERFACE -Wl,--wrap=tcp_next_iss)
 
-target_link_libraries(usermod INTERFACE usermod_netconn)
+target_link_libraries(usermod INTERFACE usermod_lwip)

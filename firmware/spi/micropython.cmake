@@ -1,0 +1,22 @@
+# The modules spi_exchange and spi_target for MicroPython's CMake builds (the chips). A phase that is
+# over ends the wait of netconn.
+
+add_library(usermod_spi INTERFACE)
+
+target_sources(usermod_spi INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}/modspi_exchange.c
+    ${CMAKE_CURRENT_LIST_DIR}/modspi_target.c
+    ${CMAKE_CURRENT_LIST_DIR}/exchange.c
+    ${CMAKE_CURRENT_LIST_DIR}/message_binding.c
+    ${CMAKE_CURRENT_LIST_DIR}/message_buffers.c
+    ${CMAKE_CURRENT_LIST_DIR}/sck_counter.c
+    ${CMAKE_CURRENT_LIST_DIR}/target.c
+)
+
+target_include_directories(usermod_spi INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}
+    ${CMAKE_CURRENT_LIST_DIR}/../lwip
+    ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
+)
+
+target_link_libraries(usermod INTERFACE usermod_spi)
