@@ -1,4 +1,4 @@
-"""The core of firmware/eap over a fake of ESP-IDF's EAP client."""
+"""Enterprise logins of firmware/wifi over a fake of ESP-IDF's EAP client."""
 
 import ctypes
 import subprocess
@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from sim_process import ROOT
 
-CORE = ROOT / "firmware" / "eap"
+CORE = ROOT / "firmware" / "wifi"
 FAKE = ROOT / "host_tests" / "eap" / "fake_idf"
 TLS, PEAP, TTLS = 1, 2, 3
 IDENTITY, USERNAME, PASSWORD, CA_CERT, CERT, KEY, KEY_PASSWORD = range(7)
