@@ -265,8 +265,8 @@ $(MBEDTLS_READY): FORCE
 # Which files SIM is made of, so that one that was removed is noticed too.
 SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
     $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*') \
-    $(shell find firmware/tls_session firmware/buffer_span -type f))
-LWIP_SOURCES := $(sort $(shell find firmware/lwip firmware/soft_reset boards/SIM/lwip -type f) \
+    $(shell find firmware/tls_session firmware/common -type f))
+LWIP_SOURCES := $(sort $(shell find firmware/lwip boards/SIM/lwip -type f) \
     boards/chip/sdkconfig.chip)
 
 $(BUILD)/sim.sources: FORCE
@@ -298,7 +298,7 @@ PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
 QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 boards/chip boards/SPINET_ESP32C3 -name '*.py') \
     $(wildcard boards/QEMU_RV32/memchip/* boards/QEMU_RV32/slabs/* firmware/slabs/*) \
     $(wildcard boards/QEMU_RV32/tls/* boards/SIM/mbedtls/* firmware/tls_session/*) \
-    $(wildcard firmware/buffer_span/* firmware/soft_reset/*) $(wildcard host_tests/vm/*.py) \
+    $(wildcard firmware/common/*) $(wildcard host_tests/vm/*.py) \
     host_tests/fake_pins.py host_tests/raw_controller.py)
 
 $(BUILD)/qemu.sources: FORCE

@@ -1,4 +1,4 @@
-"""firmware/buffer_span: C touches no memory that is not inside a buffer, whichever module it is."""
+"""buffer_span.h: C touches no memory that is not inside a buffer, whichever module it is."""
 
 import subprocess
 

@@ -409,7 +409,7 @@ def test_a_board_takes_what_this_release_has(sources, tmp_path, has):
 @pytest.mark.behaviour("M2")
 def test_the_linker_s_options_are_heard(sources):
     parts = sources[1]("parts")
-    assert parts.link["usermod_fixed_heap"] == ["-Wl,--wrap=gc_get_max_new_split"]
+    assert parts.link["usermod_common"] == ["-Wl,--wrap=gc_get_max_new_split"]
 
 
 def test_cmake_files_that_cannot_be_read(sources):

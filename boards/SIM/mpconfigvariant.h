@@ -45,7 +45,7 @@ void sim_delay_ms(unsigned long ms);
 // gc.threshold(): when to collect is the service's decision.
 #define MICROPY_GC_ALLOC_THRESHOLD (1)
 
-// As the ESP32 port has it, the heap would grow by itself; firmware/fixed_heap keeps it from that.
+// As the ESP32 port has it, the heap would grow by itself; fixed_heap.c keeps it from that.
 #define MICROPY_GC_SPLIT_HEAP (1)
 #define MICROPY_GC_SPLIT_HEAP_AUTO (1)
 #include <stdlib.h> // MicroPython's default of MP_PLAT_ALLOC_HEAP is malloc()

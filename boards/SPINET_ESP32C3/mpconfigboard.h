@@ -8,5 +8,5 @@
 // The REPL by an external USB-UART too: on a printer's board the USB pins are not wired.
 #define MICROPY_HW_ENABLE_UART_REPL (1)
 
-// Python's heap, which does not grow (firmware/fixed_heap). docs/hardware.md has the arithmetic.
+// Python's heap, which does not grow (fixed_heap.c). docs/hardware.md has the arithmetic.
 #define MICROPY_GC_INITIAL_HEAP_SIZE (72 * 1024)

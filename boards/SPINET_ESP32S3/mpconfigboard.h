@@ -12,5 +12,5 @@
 // An image with both drivers aborts before main.
 #define MICROPY_PY_ESP32_PCNT (0)
 
-// Python's heap, which does not grow (firmware/fixed_heap). docs/hardware.md has the arithmetic.
+// Python's heap, which does not grow (fixed_heap.c). docs/hardware.md has the arithmetic.
 #define MICROPY_GC_INITIAL_HEAP_SIZE (96 * 1024)

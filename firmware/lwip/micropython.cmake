@@ -17,8 +17,7 @@ target_sources(usermod_lwip INTERFACE
 
 target_include_directories(usermod_lwip INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}
-    ${CMAKE_CURRENT_LIST_DIR}/../buffer_span
-    ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
+    ${CMAKE_CURRENT_LIST_DIR}/../common
 )
 
 # For time_wait.c. MicroPython wraps lwIP's memp_malloc in the same way.

@@ -6,4 +6,4 @@ NETCONN_DIR := $(USERMOD_DIR)
 SRC_USERMOD_C += $(NETCONN_DIR)/modnetconn.c
 SRC_USERMOD_LIB_C += $(addprefix $(NETCONN_DIR)/, \
     admission.c dying.c entry.c opening.c receiving.c sending.c time_wait.c waiting.c)
-CFLAGS_USERMOD += -I$(NETCONN_DIR) -I$(NETCONN_DIR)/../buffer_span
+CFLAGS_USERMOD += -I$(NETCONN_DIR)

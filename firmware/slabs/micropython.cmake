@@ -9,7 +9,7 @@ target_sources(usermod_slabs INTERFACE
 
 target_include_directories(usermod_slabs INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}
-    ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
+    ${CMAKE_CURRENT_LIST_DIR}/../common
 )
 
 target_link_libraries(usermod INTERFACE usermod_slabs)

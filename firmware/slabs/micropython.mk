@@ -1,5 +1,5 @@
 # The slabs module for MicroPython's make builds (the emulated core). ESP-IDF's heap comes from the
-# board: boards/QEMU_RV32/slabs; firmware/soft_reset with memchip.
+# board: boards/QEMU_RV32/slabs; firmware/common with memchip.
 
 SLABS_DIR := $(USERMOD_DIR)
 SRC_USERMOD_C += $(SLABS_DIR)/modslabs.c

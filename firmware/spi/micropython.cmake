@@ -16,7 +16,7 @@ target_sources(usermod_spi INTERFACE
 target_include_directories(usermod_spi INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}
     ${CMAKE_CURRENT_LIST_DIR}/../lwip
-    ${CMAKE_CURRENT_LIST_DIR}/../soft_reset
+    ${CMAKE_CURRENT_LIST_DIR}/../common
 )
 
 target_link_libraries(usermod INTERFACE usermod_spi)

@@ -10,7 +10,7 @@ target_sources(usermod_tls_session INTERFACE
 
 target_include_directories(usermod_tls_session INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}
-    ${CMAKE_CURRENT_LIST_DIR}/../buffer_span
+    ${CMAKE_CURRENT_LIST_DIR}/../common
 )
 
 target_link_libraries(usermod INTERFACE usermod_tls_session)

@@ -5,4 +5,4 @@ TLS_SESSION_DIR := $(USERMOD_DIR)
 
 SRC_USERMOD_C += $(TLS_SESSION_DIR)/modtls_session.c
 SRC_USERMOD_LIB_C += $(addprefix $(TLS_SESSION_DIR)/, tls_context.c tls_core.c)
-CFLAGS_USERMOD += -I$(TLS_SESSION_DIR) -I$(TLS_SESSION_DIR)/../buffer_span
+CFLAGS_USERMOD += -I$(TLS_SESSION_DIR)

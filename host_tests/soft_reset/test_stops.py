@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-CORE = Path(__file__).resolve().parent.parent.parent / "firmware" / "soft_reset"
+CORE = Path(__file__).resolve().parent.parent.parent / "firmware" / "common"
 STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 FUNCTION = ctypes.CFUNCTYPE(None)
 

@@ -2,8 +2,7 @@
 
 MEMCHIP_DIR := $(USERMOD_DIR)
 SRC_USERMOD_C += $(MEMCHIP_DIR)/memchip.c
-CFLAGS_USERMOD += -I$(MEMCHIP_DIR)/../../../firmware/buffer_span
 
 # MicroPython looks for modules one level below one folder only.
-USERMOD_DIR := $(abspath $(MEMCHIP_DIR)/../../../firmware/soft_reset)
+USERMOD_DIR := $(abspath $(MEMCHIP_DIR)/../../../firmware/common)
 include $(USERMOD_DIR)/micropython.mk

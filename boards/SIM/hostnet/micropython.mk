@@ -2,4 +2,4 @@
 HOSTNET_DIR := $(USERMOD_DIR)
 SRC_USERMOD_C += $(HOSTNET_DIR)/modhostnet.c
 SRC_USERMOD_LIB_C += $(HOSTNET_DIR)/hostnet.c
-CFLAGS_USERMOD += -I$(HOSTNET_DIR) -I$(HOSTNET_DIR)/../../../firmware/buffer_span
+CFLAGS_USERMOD += -I$(HOSTNET_DIR)

@@ -16,8 +16,6 @@ QSTR_GLOBAL_REQUIREMENTS += $(LWIP_SDKCONFIG) # of all that comes before the fir
 # MicroPython looks for modules one level below one folder only.
 USERMOD_DIR := $(abspath $(SIM_LWIP_DIR)/../../../firmware/lwip)
 include $(USERMOD_DIR)/micropython.mk
-USERMOD_DIR := $(abspath $(SIM_LWIP_DIR)/../../../firmware/soft_reset)
-include $(USERMOD_DIR)/micropython.mk
 
 # Python never starts afresh within a process here: its end is the end of lwIP as well.
 CFLAGS_USERMOD += -DSTOP_AT_SOFT_RESET=0

@@ -2,4 +2,4 @@
 SIMBUS_DIR := $(USERMOD_DIR)
 SRC_USERMOD_C += $(SIMBUS_DIR)/modsimbus.c
 SRC_USERMOD_LIB_C += $(SIMBUS_DIR)/frames.c
-CFLAGS_USERMOD += -I$(SIMBUS_DIR) -I$(SIMBUS_DIR)/../../../firmware/buffer_span
+CFLAGS_USERMOD += -I$(SIMBUS_DIR)
