@@ -319,6 +319,7 @@ async def test_a_download_that_stands_still_is_given_up(tmp_path):
 
 
 GET = b"GET /api/networks HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+PUT = (HEAD.format("PUT /files/x") + LENGTH + "all of it").encode()
 
 
 @pytest.mark.parametrize(
@@ -327,13 +328,20 @@ GET = b"GET /api/networks HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         (GET, [b"200 OK"]),
         (GET.replace(b"1.1", b"1.0"), [b"200 OK"]),
         (GET * 3, [b"200 OK"] * 3),
-        (GET + b"GET /api/ne", [b"200 OK"]),
-        ((HEAD.format("PUT /files/x") + LENGTH + "all of it").encode(), [b"201 Created"]),
-        ((HEAD.format("PUT /files/x") + LENGTH + "a half").encode(), [b"400 Bad Request"]),
+        (GET + b"GET /api/ne", [b"200 OK", b"400 Bad Request"]),
+        (GET * 2 + b"no HTTP\r\n\r\n" + GET, [b"200 OK"] * 2 + [b"400 Bad Request"]),
+        (GET * 40 + b"\0", [b"200 OK"] * 40 + [b"400 Bad Request"]),
+        (PUT, [b"201 Created"]),
+        (PUT + b"\0", [b"201 Created", b"400 Bad Request"]),
+        (PUT + GET[:-1], [b"201 Created", b"400 Bad Request"]),
+        (PUT[:-1], [b"400 Bad Request"]),
         ((HEAD.format("PUT /files/x") + CHUNKED + "9\r\nha").encode(), [b"400 Bad Request"]),
         ((HEAD.format("PUT /nowhere") + LENGTH + "a half").encode(), [b"404 Not Found"]),
         (b"no HTTP\r\n\r\n", [b"400 Bad Request"]),
-        (b"GET /api/ne", []),
+        (b"G", [b"400 Bad Request"]),
+        (b"GET /api/ne", [b"400 Bad Request"]),
+        (GET[:-1], [b"400 Bad Request"]),
+        (b"\r\n", []),
         (b"", []),
     ],
 )
@@ -346,6 +354,18 @@ async def test_a_client_that_ends_its_direction_is_answered(
     stored = [file.name for file in site.store.list()]
     assert stored == (["x"] if b"201 Created" in answers else [])
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("late", range(1, 6))
+async def test_a_head_that_comes_in_two_segments_with_no_http_behind_it(site, late):
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.session._base_url.port)
+    writer.write(GET[:-late])
+    await eventually(lambda: site.rig.poller.bytes_in == len(GET) - late, "the first segment")
+    writer.write(GET[-late:] + b"no HTTP\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        got = await _all_of(reader)
+    assert re.findall(rb"HTTP/1\.\d (\d+) ", got) == [b"200", b"400"]
+    writer.close()
 
 
 async def test_a_client_that_ends_its_direction_while_it_is_idle_is_left(site):
@@ -383,6 +403,15 @@ async def test_aiohttp_itself_still_closes_at_a_fin_of_the_peer():
     protocol.data_received((HEAD.format("PUT /") + LENGTH).encode())
     await asked
     assert not protocol.eof_received()
+    protocol.connection_lost(None)
+
+
+async def test_aiohttp_itself_still_drops_requests_in_one_segment_with_what_is_none():
+    """Where this fails, Connection.data_received of printer/serving.py is needless."""
+    protocol = web.RequestHandler(web.Server(None), loop=asyncio.get_running_loop())
+    protocol.connection_made(Mock(asyncio.Transport))
+    protocol.data_received(GET * 2 + b"\0")
+    assert len(protocol._messages) == 1
     protocol.connection_lost(None)
 
 

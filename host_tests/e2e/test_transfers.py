@@ -3,6 +3,7 @@
 import errno
 import gzip
 import hashlib
+import re
 import socket
 import struct
 import subprocess
@@ -175,6 +176,9 @@ def test_a_client_that_ends_its_direction_is_answered(printer):
     half = request("PUT /files/half.bin", "Content-Length: 100000") + bytes(50_000)
     assert answered(printer, half).startswith(b"HTTP/1.1 400 ")
     assert not (printer.files / "half.bin").exists()
+    assert answered(printer, request("GET /api/files")[:-1]).startswith(b"HTTP/1.0 400 ")
+    two = answered(printer, request("GET /api/files") * 2 + b"no HTTP\r\n\r\n")
+    assert re.findall(rb"HTTP/1\.\d (\d+) ", two) == [b"200", b"200", b"400"]
     eventually(lambda: alone(printer), "all slots free")
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import functools
 import logging
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 from aiohttp.log import server_logger
 
 from spinet_controller.codes import Protocol
@@ -25,6 +26,10 @@ GOODBYE = 1.0
 """Seconds that requests under way get at the end."""
 
 
+_PIECES = re.compile(rb"\A[\r\n]{1,4}|.*?\r\n\r\n|.+", re.DOTALL)
+"""Splits what came behind each end of a head, also of a head that began in an earlier segment."""
+
+
 class BadRequests(logging.Filter):
     """Keeps what is no HTTP out of the log: that is the peer's mistake, and it got its 400."""
 
@@ -38,7 +43,8 @@ class Connection(web.RequestHandler):
     """aiohttp's protocol, for peers that end their direction and for peers that stop reading.
 
     aiohttp's own would close the connection at the peer's FIN, with a request in its hands, and
-    would wait without end for a peer that takes nothing of an answer.
+    would wait without end for a peer that takes nothing of an answer. It would also drop the
+    requests that came in one segment with something that is none.
     """
 
     __slots__ = ("_ended", "_stalled")
@@ -59,8 +65,23 @@ class Connection(web.RequestHandler):
         transport.set_stall_limit(self._stalled)
         super().connection_made(transport)
 
+    def data_received(self, data):
+        """Parse no head together with what is behind it; aiohttp calls with b"" to go on."""
+        for piece in _PIECES.findall(data) or [b""]:
+            super().data_received(piece)
+
+    def _is_within_a_head(self):
+        try:
+            return self._parser.feed_eof() is not None
+        except PayloadEncodingError:
+            return False
+        except HttpProcessingError:
+            return True
+
     def eof_received(self):
-        """Answer what came, then close. A body that is not whole will not become so."""
+        """Answer what came, then close. What is not whole will not become so."""
+        if self._is_within_a_head():
+            super().data_received(b"\0")  # an error anywhere in a head, which is answered 400
         if not self._request_in_progress and not self._messages:
             return False
         unanswered = [payload for _message, payload in self._messages]
