@@ -20,7 +20,7 @@ from collections import deque
 
 from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
 
-from spinet import port as spinet_port
+from spinet import compat as spinet_port
 from spinet import socket_calls, stack_sockets, wire
 from spinet.connection import ConnectionManager
 from spinet.listener import ListenerTable

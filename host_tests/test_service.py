@@ -10,9 +10,9 @@ from slots import PATIENCE, wait_until
 
 from spinet import commands, hot, names, sessions, trace, wire
 from spinet import service as service_module
+from spinet.compat import ticks_add, ticks_diff
 from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
 from spinet.link import LinkLost
-from spinet.port import ticks_add, ticks_diff
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
 from spinet.spi_master import LEVEL_AFTER_MS
 from spinet.stack import EVENT_DATA

@@ -22,7 +22,7 @@ CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + b"correct-horse".ljust(64, b
 HELD = """
 import os, sys, sim
 from air import Air
-from spinet.port import ticks_diff, ticks_ms
+from spinet.compat import ticks_diff, ticks_ms
 began = []
 def clock():
     if not began and "go" in os.listdir("."):

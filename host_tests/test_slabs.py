@@ -5,7 +5,7 @@ The C itself is tested in host_tests/spi, and as part of an image in host_tests/
 
 import pytest
 
-from spinet import port
+from spinet import compat
 from spinet.connection import ConnectionManager
 from spinet.stack_sockets import SocketStack
 
@@ -32,36 +32,36 @@ class Slabs:
 @pytest.fixture
 def slabs(monkeypatch):
     slabs = Slabs()
-    monkeypatch.setattr(port, "slabs", slabs)
+    monkeypatch.setattr(compat, "slabs", slabs)
     return slabs
 
 
 def test_without_our_c_they_are_of_the_heap(monkeypatch):
-    monkeypatch.setattr(port, "slabs", None)
-    slab = port.slab(port.RINGS, 16)
+    monkeypatch.setattr(compat, "slabs", None)
+    slab = compat.slab(compat.RINGS, 16)
     assert slab == bytearray(16)
-    port.give_back(slab)
+    compat.give_back(slab)
 
 
 def test_with_it_they_are_its_own_until_it_has_none(slabs):
-    slab = port.slab(port.RINGS, 16)
-    assert slab is slabs.given[port.RINGS]
-    assert port.slab(port.TRACE, 8) is slabs.given[port.TRACE]
-    other = port.slab(port.RINGS, 16)
+    slab = compat.slab(compat.RINGS, 16)
+    assert slab is slabs.given[compat.RINGS]
+    assert compat.slab(compat.TRACE, 8) is slabs.given[compat.TRACE]
+    other = compat.slab(compat.RINGS, 16)
     assert other == bytearray(16)
     assert other is not slab
-    port.give_back(other)
-    assert slabs.given[port.RINGS] is slab
+    compat.give_back(other)
+    assert slabs.given[compat.RINGS] is slab
 
 
 def test_a_manager_gives_its_rings_back_once(slabs):
     stack = SocketStack()
     first = ConnectionManager(stack)
-    assert port.RINGS in slabs.given
+    assert compat.RINGS in slabs.given
     first.shut()
     second = ConnectionManager(stack)
     first.shut()
-    assert port.RINGS in slabs.given, "the second one's"
+    assert compat.RINGS in slabs.given, "the second one's"
     second.shut()
     assert slabs.given == {}
     stack.shut()

@@ -10,7 +10,7 @@ from array import array
 import pytest
 from slots import LOOPBACK, PATIENCE_MS, Slots, open_net, pattern, wait_until
 
-from spinet import port as spinet_port
+from spinet import compat as spinet_port
 from spinet import socket_calls, stack_sockets, wire
 from spinet.stack import (
     ERR_ABRT,

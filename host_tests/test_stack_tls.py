@@ -9,7 +9,7 @@ from slots import Slots, StubNet
 from stub_stack import SEND_BUFFER
 from tls_rig import NAME, Authority
 
-from spinet import handshake_thread, hot, port, wire
+from spinet import compat, handshake_thread, hot, wire
 from spinet.listener import ListenerTable
 from spinet.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
 from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, MEMORY, OUTBOX, SILENT_MS, TlsStack
@@ -22,7 +22,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def identity(authority):
-    return port.tls_session.Identity(*authority.issue("module", f"DNS:{NAME}"))
+    return compat.tls_session.Identity(*authority.issue("module", f"DNS:{NAME}"))
 
 
 class HandThread:
@@ -445,7 +445,7 @@ def test_without_memory_for_a_session_the_visitor_is_reset(slots, authority, mon
 
     number = slots.listen_tls()
     with monkeypatch.context() as patch:
-        patch.setattr(port.tls_session, "Session", nothing)
+        patch.setattr(compat.tls_session, "Session", nothing)
         peer = slots.visitor(number, authority)
         slots.turns()
     assert peer.peer.ended == "reset"
@@ -459,8 +459,8 @@ def test_without_memory_for_a_session_going_out_fails(slots, authority, monkeypa
 
     server = slots.net.server()
     slot = slots.manager.allocate(4)
-    trust = port.tls_session.Trust(authority.pem)
-    monkeypatch.setattr(port.tls_session, "Session", nothing)
+    trust = compat.tls_session.Trust(authority.pem)
+    monkeypatch.setattr(compat.tls_session, "Session", nothing)
     slot.secure(slots.tls, trust, "a")
     assert slot.connect(1, server.port) == ERR_MEM
     assert slot.state == wire.ABORTED
@@ -486,7 +486,7 @@ def test_a_session_going_out_takes_no_memory_that_others_may_need(slots, authori
     server = slots.net.server()
     slot = slots.manager.allocate(4)
     slots.tls._spare_memory = lambda: MEMORY - 1
-    slot.secure(slots.tls, port.tls_session.Trust(authority.pem), "a")
+    slot.secure(slots.tls, compat.tls_session.Trust(authority.pem), "a")
     assert slot.connect(1, server.port) == ERR_MEM
     assert slot.state == wire.ABORTED
 
@@ -717,7 +717,7 @@ def go_out(slots, authority, server_context, name="broker.test"):
     """connCreate with TLS: (slot, peer)."""
     server = slots.net.server()
     slot = slots.manager.allocate(4)
-    trust = port.tls_session.Trust(authority.pem)
+    trust = compat.tls_session.Trust(authority.pem)
     slot.secure(slots.tls, trust, name)
     assert slot.connect(0x0100007F, server.port) == 0
     slots.turn()
@@ -766,7 +766,7 @@ def test_a_server_that_is_silent_in_the_handshake(slots, authority, server_conte
 def test_a_connect_that_the_stack_refuses(slots, authority):
     slot = slots.manager.allocate(4)
     slots.net.inject("connect", ERR_RTE)
-    trust = port.tls_session.Trust(authority.pem)
+    trust = compat.tls_session.Trust(authority.pem)
     slot.secure(slots.tls, trust, "a")
     assert slot.connect(1, 1) == ERR_RTE
     assert slot.state == wire.ABORTED

@@ -10,7 +10,7 @@ from raw_controller import listen_or_connect
 
 from spinet import report, trace, trace_report, wire
 from spinet import service as service_module
-from spinet.port import ticks_add
+from spinet.compat import ticks_add
 from spinet.stack import ERR_RST
 from spinet.state_names import STATES, WIFI_STATES
 from spinet.station import SOONEST_MS

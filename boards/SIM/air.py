@@ -12,7 +12,7 @@ The clock is an argument, so that tests can play hours in no time.
 from radio import MAC, SimRadio
 
 from spinet import wire
-from spinet.port import ticks_diff, ticks_ms
+from spinet.compat import ticks_diff, ticks_ms
 from spinet.station import WRONG_PASSWORD
 
 NOT_FOUND = "network not found"

@@ -12,7 +12,7 @@ from air import AirRadio
 from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, say
 
-from spinet import VERSION, port, wire
+from spinet import VERSION, compat, wire
 from spinet.networks import Store
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
@@ -91,7 +91,7 @@ class Board:
 
     def free_memory(self):
         """(Python's heap, the system's heap): free bytes, each in one of them."""
-        return port.heap_free(), self._network.memory_free()
+        return compat.heap_free(), self._network.memory_free()
 
     def feed(self):
         """No watchdog bites here."""

@@ -5,7 +5,7 @@ scan shows. See spinet.wlan for what a radio is.
 """
 
 from spinet import wire
-from spinet.port import ticks_add, ticks_diff, ticks_ms
+from spinet.compat import ticks_add, ticks_diff, ticks_ms
 
 SCAN_MS = 150  # a scan takes a while, so that "scan in progress" is to be seen
 

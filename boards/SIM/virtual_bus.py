@@ -11,7 +11,7 @@ import time
 import simbus
 from micropython import const
 
-from spinet import port
+from spinet import compat
 from spinet.link import LinkLost
 
 MODULE_CLOCKED = const(0)
@@ -58,7 +58,7 @@ class VirtualBus:
         self.ready = False  # set and cleared by the stack's wait()
         self.key = _NEVER  # descriptor of the connection, or of the one before
         self._sock = None
-        self._poll = port.poller()
+        self._poll = compat.poller()
         # sck_hz is the target's: how fast a SHIFT would cross; 0: at once
         self._bus = bus = simbus.Bus(role, sck_hz, self._lost)
         self.transfer_ready, self.data_ready, self.cs, self.reset = bus.pins()

@@ -11,8 +11,8 @@ import _thread
 import network
 
 from spinet import VERSION
+from spinet.compat import WORKER_STACK, start_thread
 from spinet.discovery import label
-from spinet.port import WORKER_STACK, start_thread
 
 try:
     import mdns

@@ -13,7 +13,7 @@ from machine import SPI, WDT, Pin
 from micropython import const
 from radio import ChipRadio
 
-from spinet import VERSION, port, wire
+from spinet import VERSION, compat, wire
 from spinet.networks import Store
 
 # What another image or the other role needs is not imported: modules take RAM.
@@ -214,8 +214,8 @@ class ChipBoard:
     def free_memory(self):
         """(Python's heap, the system's heap): free bytes, each in one of them."""
         regions = esp32.idf_heap_info(esp32.HEAP_DATA)
-        python = port.heap_free()
-        if port.slabs is None:  # MicroPython's own image counts by how much its heap may grow
+        python = compat.heap_free()
+        if compat.slabs is None:  # MicroPython's own image counts by how much its heap may grow
             python -= max(region[2] for region in regions)
         return python, sum(region[1] for region in regions)
 

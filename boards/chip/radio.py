@@ -9,7 +9,7 @@ import network
 from micropython import const
 
 from spinet import wire
-from spinet.port import WORKER_STACK, start_thread, ticks_add, ticks_diff, ticks_ms
+from spinet.compat import WORKER_STACK, start_thread, ticks_add, ticks_diff, ticks_ms
 from spinet.station import LOGIN_REFUSED, WRONG_PASSWORD
 
 try:

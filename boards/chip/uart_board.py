@@ -10,8 +10,8 @@ from chip import ChipBoard, Wiring
 from micropython import const
 
 from spinet import VERSION, wire
+from spinet.compat import ticks_diff, ticks_ms
 from spinet.link import LinkLost
-from spinet.port import ticks_diff, ticks_ms
 from spinet.spi_master import SpiMaster
 
 _PIN = const(1)  # frames, and pins

@@ -1,5 +1,5 @@
 /*
- * The `slabs` module: slabs_core.h for Python, which modules/spinet/port.py uses.
+ * The `slabs` module: slabs_core.h for Python, which modules/spinet/compat.py uses.
  *
  * The bytearrays are of C's memory and cannot grow. A collection does not look at what they hold, so
  * they hold no references.

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SLAB_KINDS 2 /* as many as modules/spinet/port.py has names for */
+#define SLAB_KINDS 2 /* as many as modules/spinet/compat.py has names for */
 
 /* `size` zeroed bytes, aligned to words. NULL: in use, no such kind, nothing or another size than at
  * the first use wanted, or no memory. */

@@ -14,7 +14,7 @@ from fake_board import boot
 from raw_controller import request
 from tls_rig import Authority
 
-from spinet import port, wire
+from spinet import compat, wire
 from spinet import service as service_module
 from spinet.service import HOUSEKEEPING_MS, Service
 from spinet.spi_master import SpiMaster
@@ -208,8 +208,8 @@ def test_reset_reason(name, load_board, monkeypatch, cause, reason):
 def test_each_free_byte_is_in_one_of_two_heaps(board, monkeypatch, slabs):
     """MicroPython's own image adds the largest free block of the system's heap to Python's."""
     _, free, largest, _ = REGIONS[0]
-    monkeypatch.setattr(port, "slabs", slabs)
-    monkeypatch.setattr(port, "heap_free", lambda: 30000 + (0 if slabs else largest))
+    monkeypatch.setattr(compat, "slabs", slabs)
+    monkeypatch.setattr(compat, "heap_free", lambda: 30000 + (0 if slabs else largest))
     assert board.free_memory() == (30000, free)
     status = wire.NetworkStatus()
     board.fill(status)

@@ -6,7 +6,7 @@ import pytest
 from chip_paths import smallest_heap
 from tls_rig import Authority
 
-from spinet import port, report
+from spinet import compat, report
 
 CASES = {
     "cases_ring": 4,
@@ -45,7 +45,7 @@ def test_every_stack_has_room_to_spare(emulator, pems, role):
     play = f"c.play_all({role!r}, {smallest_heap()}, {reports})"
     out = emulator.mpremote("exec", f"import cases_stack as c; c.PEMS.update({pems!r}); {play}")
     taken = dict(re.findall(r"^deepest ([^\t]+)\t(\d+)", out, re.M))
-    threads = {f"thread of {size}" for size in (port.HANDSHAKE_STACK, port.WORKER_STACK)}
+    threads = {f"thread of {size}" for size in (compat.HANDSHAKE_STACK, compat.WORKER_STACK)}
     assert taken.keys() == {"command", "service", "report", *threads}, out
     assert all(int(n) > 1024 for n in taken.values()), out
 

@@ -2,7 +2,7 @@
 
 import socket
 
-from spinet import port, socket_calls, wire
+from spinet import compat, socket_calls, wire
 from spinet.connection import ConnectionManager
 from spinet.listener import ListenerTable
 from spinet.stack_sockets import SocketStack
@@ -24,16 +24,16 @@ class Net:
 
     def turn(self, ms=5):
         self.stack.wait(ms)
-        self.manager.now = port.ticks_add(self.manager.now, ms)
+        self.manager.now = compat.ticks_add(self.manager.now, ms)
         self.manager.dispatch()
         self.manager.step(self.manager.now)
         if self.manager.reap():
             self.listeners.accept_waiting()
 
     def until(self, condition):
-        began = port.ticks_ms()
+        began = compat.ticks_ms()
         while not condition():
-            assert port.ticks_diff(port.ticks_ms(), began) < PATIENCE_MS, "it never happened"
+            assert compat.ticks_diff(compat.ticks_ms(), began) < PATIENCE_MS, "it never happened"
             self.turn()
 
     def peer(self):
@@ -49,8 +49,8 @@ class Net:
 
 def each_net():
     """Both ways to move bytes; stock sockets only where they are MicroPython's."""
-    kinds = [socket_calls.HostCalls] if port.hostnet else []
-    if port.MICROPYTHON:
+    kinds = [socket_calls.HostCalls] if compat.hostnet else []
+    if compat.MICROPYTHON:
         kinds.append(socket_calls.SocketCalls)
     for kind in kinds:
         if kind is socket_calls.SocketCalls:
@@ -61,12 +61,12 @@ def each_net():
             with_stock_sockets(False)
 
 
-_hostnet = port.hostnet
+_hostnet = compat.hostnet
 
 
 def with_stock_sockets(stock):
     """As firmware without hostnet: the wake is a flag, not a descriptor."""
-    port.hostnet = None if stock else _hostnet
+    compat.hostnet = None if stock else _hostnet
 
 
 def send_all(sock, data):

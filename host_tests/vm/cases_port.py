@@ -1,18 +1,18 @@
 """What the Pythons have or say differently."""
 
-from spinet import port
+from spinet import compat
 
 
 def case_words_of_an_error():
-    assert port.error_text(OSError("Wifi Not Started")) == "Wifi Not Started"
-    assert port.error_text(OSError()) == ""
+    assert compat.error_text(OSError("Wifi Not Started")) == "Wifi Not Started"
+    assert compat.error_text(OSError()) == ""
 
 
 def case_number_of_an_error():
-    assert port.error_text(OSError(5, "I/O error")) == "error 5"
+    assert compat.error_text(OSError(5, "I/O error")) == "error 5"
 
 
 def case_ticks():
-    now = port.ticks_ms()
-    assert port.ticks_diff(port.ticks_add(now, 5), now) == 5
-    assert port.ticks_diff(now, port.ticks_add(now, 5)) == -5
+    now = compat.ticks_ms()
+    assert compat.ticks_diff(compat.ticks_add(now, 5), now) == 5
+    assert compat.ticks_diff(now, compat.ticks_add(now, 5)) == -5

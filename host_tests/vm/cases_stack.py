@@ -11,7 +11,7 @@ import os
 
 from chip_bench import ChipBench, Interface, name_of
 
-from spinet import port, service, wire
+from spinet import compat, service, wire
 from spinet.commands import COMMANDS
 
 # Bytes of each stack for what is not measured here: MicroPython's own margin of 1024, the frame of
@@ -36,7 +36,7 @@ class TlsPeer:
     def __init__(self, context, name=None):
         self.inbox = bytearray(2048)
         self.outbox = bytearray(2304)
-        self.core = port.tls_session.Session(context, self.inbox, self.outbox, name)
+        self.core = compat.tls_session.Session(context, self.inbox, self.outbox, name)
         self.done = 0
 
     def pump(self, peer):
@@ -228,10 +228,10 @@ def play_tls(bench, kind):
     bench.ask(27)
     bench.ask(7, 4, peer_record(TLS_PORT, 0))
     visitor = bench.service.stack.dial(TLS_PORT)
-    talk(bench, visitor, TlsPeer(port.tls_session.Trust(PEMS["ca"]), "module.test"))
+    talk(bench, visitor, TlsPeer(compat.tls_session.Trust(PEMS["ca"]), "module.test"))
     servers = bench.service.stack.servers[SERVER_PORT] = []
     bench.ask(3, 4, peer_record(SERVER_PORT, name=b"module.test"))
-    talk(bench, servers[0], TlsPeer(port.tls_session.Identity(PEMS[kind], PEMS[kind + " key"])))
+    talk(bench, servers[0], TlsPeer(compat.tls_session.Identity(PEMS[kind], PEMS[kind + " key"])))
     bench.ask(30)
     bench.ask(16)
 
@@ -364,7 +364,7 @@ def play_all(role, heap, reports):
 
 
 def case_the_port_s_own_stack_would_not_do():
-    bench = Played("module-clocked", 73728, port.SERVICE_STACK - 5120)
+    bench = Played("module-clocked", 73728, compat.SERVICE_STACK - 5120)
     try:
         play_networks(bench)
     except RuntimeError:

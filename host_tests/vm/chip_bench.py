@@ -19,7 +19,7 @@ from boot_heap import Kept, StandIn
 from heap_scenarios import Bench, QuietLink, QuietPin
 from memory_stack import MemoryStack
 
-from spinet import port, service, wire
+from spinet import compat, service, wire
 from spinet.tcp_buffer import rings
 
 HARNESS = 40960  # bytes of the core's heap that the tests themselves take
@@ -188,7 +188,7 @@ class ChipBench(Bench):
         gc.collect()
         self._ballast = bytearray(gc.mem_alloc() + gc.mem_free() - heap - HARNESS)
         self._boot()
-        self._within("service", port.SERVICE_STACK, self._begin)
+        self._within("service", compat.SERVICE_STACK, self._begin)
         pins = sys.modules["machine"].Pin.kept
         self.board.cs, self.board.transfer_ready = pins[CS], pins[TRANSFER_READY]
         self.play("service", lambda: self.passes(10))
@@ -232,7 +232,7 @@ class ChipBench(Bench):
 
     def play(self, what, function):
         """Call function() in the service's stack, then run the threads that it began in theirs."""
-        self._within(what, port.SERVICE_STACK, function)
+        self._within(what, compat.SERVICE_STACK, function)
         _thread.run(self._left)
 
     def report(self, what, function):

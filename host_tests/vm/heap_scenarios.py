@@ -9,10 +9,10 @@ import micropython
 from micropython import const
 from radio import SimRadio
 
-from spinet import VERSION, port, wire
+from spinet import VERSION, compat, wire
+from spinet.compat import ticks_diff, ticks_ms
 from spinet.discovery import Silent
 from spinet.networks import Network
-from spinet.port import ticks_diff, ticks_ms
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
@@ -139,7 +139,7 @@ class QuietBoard:
 
     def free_memory(self):
         """Python has all there is."""
-        return port.heap_free(), 0
+        return compat.heap_free(), 0
 
     def say(self, text):
         """On the console."""

@@ -6,7 +6,7 @@ does not exist. One datagram in, at most one out, nothing is kept. Service threa
 
 from micropython import const
 
-from spinet import dns, port
+from spinet import compat, dns
 from spinet.datagrams import POLL_MS, DatagramPort
 
 PORT = const(53)
@@ -37,7 +37,7 @@ class CaptiveDns:
         try:
             self._port = DatagramPort(self._stack, self._take, self._text, self._udp_port)
         except OSError as e:
-            self._say("no DNS for the access point: " + port.error_text(e))
+            self._say("no DNS for the access point: " + compat.error_text(e))
 
     def stop(self):
         """Nobody is answered any more."""

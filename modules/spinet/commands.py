@@ -14,7 +14,7 @@ import gc
 
 from micropython import const
 
-from spinet import port, wire
+from spinet import compat, wire
 from spinet.networks import EnterpriseEntry, Network, is_access_point
 from spinet.tls_keys import TlsKeys
 
@@ -171,7 +171,7 @@ class Commands:
         try:
             getattr(Commands, deferred)(self, request)
         except OSError as e:
-            self._wlan.fail("storage failed, " + port.error_text(e))
+            self._wlan.fail("storage failed, " + compat.error_text(e))
         except MemoryError:
             self.out_of_memory()
 
@@ -387,7 +387,7 @@ class Commands:
             try:
                 self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
             except OSError as e:
-                self._wlan.fail("SPI clock refused, " + port.error_text(e))
+                self._wlan.fail("SPI clock refused, " + compat.error_text(e))
 
     # --- remembered networks
 
@@ -463,7 +463,7 @@ class Commands:
         try:
             erase(request)
         except OSError as e:
-            self._wlan.fail("factory reset failed, " + port.error_text(e))
+            self._wlan.fail("factory reset failed, " + compat.error_text(e))
 
     def _erase_networks(self, _request):
         self._networks.erase()

@@ -21,8 +21,8 @@ from array import array
 import micropython
 from micropython import const
 
-from spinet import port, trace, wire
-from spinet.port import ticks_add, ticks_diff
+from spinet import compat, trace, wire
+from spinet.compat import ticks_add, ticks_diff
 from spinet.stack import (
     ERR_CLSD,
     ERR_CONN,
@@ -735,7 +735,7 @@ class ConnectionManager:
         self._plain = (stack.readable, stack.read, stack.recved, stack.write)
         # Of each slot's stack, for the hot path; see use().
         self.calls = [[call] * wire.SOCKETS for call in self._plain]
-        self._slab = None if buffers else port.slab(port.RINGS, wire.SOCKETS * RING_SIZE)
+        self._slab = None if buffers else compat.slab(compat.RINGS, wire.SOCKETS * RING_SIZE)
         buffers = buffers or rings(wire.SOCKETS, RING_SIZE, self._slab)
         self.slots = [Connection(i, self, buffers[i]) for i in range(wire.SOCKETS)]
 
@@ -843,7 +843,7 @@ class ConnectionManager:
     def shut(self):
         """The end: nobody uses the slots any more, nor what the rings are in."""
         if self._slab:
-            port.give_back(self._slab)
+            compat.give_back(self._slab)
             self._slab = None
 
     def terminate_all(self):

@@ -9,7 +9,7 @@ import socket
 
 from micropython import const
 
-from spinet import port
+from spinet import compat
 
 POLL_MS = const(100)
 BURST = const(8)
@@ -46,7 +46,7 @@ class DatagramPort:
         except OSError:
             self.sock.close()
             raise
-        self.key = self.sock.fileno() if port.POLL_BY_DESCRIPTOR else self.sock
+        self.key = self.sock.fileno() if compat.POLL_BY_DESCRIPTOR else self.sock
         if self._stack:
             self._stack.watch(self)
 

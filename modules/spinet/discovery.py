@@ -16,7 +16,7 @@ nothing is due.
 from micropython import const
 
 from spinet import wire
-from spinet.port import ticks_add, ticks_diff
+from spinet.compat import ticks_add, ticks_diff
 
 RETRY_MS = const(2000)  # after a want of memory
 _MAX_LABEL = const(63)

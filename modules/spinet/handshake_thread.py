@@ -5,7 +5,7 @@ runs without the GIL for as long as mbedTLS computes. Between submit() and the a
 may touch that session's core. This file is all that runs outside of the service thread.
 """
 
-from spinet import port
+from spinet import compat
 
 
 class HandshakeThread:
@@ -38,7 +38,7 @@ class HandshakeThread:
 
     def _start(self):
         try:
-            port.start_thread(self._run, (), port.HANDSHAKE_STACK)
+            compat.start_thread(self._run, (), compat.HANDSHAKE_STACK)
         except OSError:
             self._queue.clear()
             self._leave()

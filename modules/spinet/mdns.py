@@ -10,10 +10,10 @@ from random import getrandbits
 
 from micropython import const
 
-from spinet import dns, port
+from spinet import compat, dns
+from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.datagrams import POLL_MS, MulticastPort, address_of
 from spinet.discovery import label
-from spinet.port import ticks_add, ticks_diff, ticks_ms
 
 GROUP = bytes((224, 0, 0, 251))
 GROUP_TEXT = "224.0.0.251"
@@ -148,7 +148,7 @@ class Responder:
         try:
             self._port = self._open(self._stack, self._take, GROUP, self._own)
         except OSError as e:
-            self._say("no mDNS: " + port.error_text(e))
+            self._say("no mDNS: " + compat.error_text(e))
             return
         self._claim_all(self._soon(PROBE_MS))
 
@@ -291,7 +291,7 @@ class Responder:
 
     def _take(self, data, address):
         self._wake()
-        if not self._is_near(port.address_octets(address)):
+        if not self._is_near(compat.address_octets(address)):
             return
         try:
             message = dns.parse(data)
@@ -327,7 +327,7 @@ class Responder:
         answers = _unknown(self._answers(message.questions), message.answers)
         if not answers:
             return
-        if port.address_port(address) != PORT:
+        if compat.address_port(address) != PORT:
             self._answer_legacy(message, answers, address)
         elif message.authority:
             self._multicast(answers, now)  # somebody claims a name of ours: at once

@@ -14,8 +14,8 @@ import socket
 
 from micropython import const
 
-from spinet import port
-from spinet.port import ticks_add, ticks_diff
+from spinet import compat
+from spinet.compat import ticks_add, ticks_diff
 
 LOOKUP_MS = const(6000)  # less than the connect time-out, which it is a part of
 
@@ -61,7 +61,7 @@ class Worker:
 
     def _begin(self):
         try:
-            port.start_thread(self._run, (), port.WORKER_STACK)
+            compat.start_thread(self._run, (), compat.WORKER_STACK)
         except OSError:
             self._runs = False  # no memory for a thread now: the next name tries again
 
@@ -151,6 +151,6 @@ def address_of(name):
         return 0
     for family, _, _, _, address in found:
         if family == socket.AF_INET:
-            a, b, c, d = port.address_octets(address)
+            a, b, c, d = compat.address_octets(address)
             return a | b << 8 | c << 16 | d << 24
     return 0

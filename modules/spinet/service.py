@@ -11,15 +11,15 @@ from array import array
 import micropython
 from micropython import const
 
-from spinet import hot, port, trace, wire
+from spinet import compat, hot, trace, wire
 from spinet.commands import LITTLE, MUCH, Commands
+from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.connection import ConnectionManager
 from spinet.discovery import Discovery
 from spinet.link import Link, LinkLost
 from spinet.listener import ListenerTable
 from spinet.names import Names
 from spinet.networks import Networks
-from spinet.port import ticks_add, ticks_diff, ticks_ms
 from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack_tls import TlsStack
 from spinet.tcp_buffer import copy
@@ -95,7 +95,7 @@ class Service:
         self.networks = Networks(board.store("networks"))
         self.wlan = Wlan(board.radio(), self.networks, board.DEBUG)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
-        self.tls = TlsStack(self.manager, self._rouse) if port.tls_session else None
+        self.tls = TlsStack(self.manager, self._rouse) if compat.tls_session else None
         self.listeners = ListenerTable(self.manager, self.tls)
         self.commands = Commands(
             self.manager, self.listeners, self.wlan, self.networks, board, self.tls
@@ -174,7 +174,7 @@ class Service:
     def start(self):
         """Signal to the controller that we are up."""
         gc.collect()
-        if port.MICROPYTHON:
+        if compat.MICROPYTHON:
             self._base = gc.mem_alloc()
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         now = ticks_ms()
@@ -414,7 +414,7 @@ class Service:
 
     def _weigh(self):
         """Measure how much garbage there is. It takes long: the VM walks through its heap."""
-        if port.MICROPYTHON:
+        if compat.MICROPYTHON:
             used = gc.mem_alloc()
             if self._base < 0:
                 self._base = used - self.commands.allocated
@@ -487,7 +487,7 @@ def _thread(board):
         run(board)
     except Exception as e:
         # A bug: nothing below may end the thread silently. The board restarts or ends.
-        sys.print_exception(e) if port.MICROPYTHON else sys.excepthook(type(e), e, None)
+        sys.print_exception(e) if compat.MICROPYTHON else sys.excepthook(type(e), e, None)
         board.crashed()
     finally:
         _running = False
@@ -504,7 +504,7 @@ def start(board):
     _ended = threads.allocate_lock()
     _ended.acquire()
     _running = True
-    port.start_thread(_thread, (board,), port.SERVICE_STACK)
+    compat.start_thread(_thread, (board,), compat.SERVICE_STACK)
 
 
 def stop():

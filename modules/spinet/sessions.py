@@ -15,8 +15,8 @@ The service thread only. Nothing here waits; an attempt allocates, and nothing e
 from micropython import const
 
 from spinet import wire
+from spinet.compat import ticks_add, ticks_diff
 from spinet.connection import CONNECT_TIMEOUT_MS
-from spinet.port import ticks_add, ticks_diff
 from spinet.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 
 SESSIONS = const(4)

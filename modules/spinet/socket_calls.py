@@ -10,7 +10,7 @@ import socket
 
 from micropython import const
 
-from spinet import port
+from spinet import compat
 from spinet.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -83,11 +83,11 @@ class HostCalls:
     can_linger = True  # one direction can be ended, and it is known what was delivered
 
     def __init__(self):
-        self.receive = port.hostnet.recv
-        self.send = port.hostnet.send
-        self.in_flight = port.hostnet.outq
-        self.addresses = port.hostnet.addresses
-        self.reset_on_close = port.hostnet.reset_on_close
+        self.receive = compat.hostnet.recv
+        self.send = compat.hostnet.send
+        self.in_flight = compat.hostnet.outq
+        self.addresses = compat.hostnet.addresses
+        self.reset_on_close = compat.hostnet.reset_on_close
         self.backlog = HOST_BACKLOG
 
     def key(self, sock):
@@ -96,11 +96,11 @@ class HostCalls:
 
     def end_sending(self, key):
         """Send FIN; 0 or negative errno."""
-        return port.hostnet.shutdown(key, _SHUT_WR)
+        return compat.hostnet.shutdown(key, _SHUT_WR)
 
     def setup(self, sock):
         """Options of a fresh connection."""
-        port.hostnet.nodelay(sock.fileno())
+        compat.hostnet.nodelay(sock.fileno())
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUF, SEND_BUFFER)
         # As in lwIP, which knows no urgent byte: else the last one that FTP's ABOR sends is lost.
         sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
@@ -117,7 +117,7 @@ class HostCalls:
 
     def connect_error(self, key, _flags):
         """Negative errno of a connection attempt that ended, 0 when it succeeded."""
-        return port.hostnet.error(key)
+        return compat.hostnet.error(key)
 
 
 class SocketCalls:
@@ -182,17 +182,17 @@ class EventWake:
 
     def __init__(self):
         self.ready = False  # set and cleared by SocketStack.wait()
-        self.key = port.hostnet.event()
+        self.key = compat.hostnet.event()
 
     def ring(self):
         """From any thread."""
-        port.hostnet.event_set(self.key)
+        compat.hostnet.event_set(self.key)
 
     def on_ready(self):
-        port.hostnet.event_clear(self.key)
+        compat.hostnet.event_clear(self.key)
 
     def close(self):
-        port.hostnet.event_close(self.key)
+        compat.hostnet.event_close(self.key)
 
 
 class FlagWake(io.IOBase):
@@ -222,9 +222,9 @@ class FlagWake(io.IOBase):
 
 def default_calls():
     """The calls that this Python has."""
-    return HostCalls() if port.hostnet else SocketCalls()
+    return HostCalls() if compat.hostnet else SocketCalls()
 
 
 def new_wake():
     """A source of the stack's wait() whose ring() ends it, from any thread."""
-    return EventWake() if port.hostnet else FlagWake()
+    return EventWake() if compat.hostnet else FlagWake()

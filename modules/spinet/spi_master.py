@@ -11,8 +11,8 @@ from array import array
 from micropython import const
 
 from spinet import hot
+from spinet.compat import ticks_diff, ticks_ms
 from spinet.link import StartUp
-from spinet.port import ticks_diff, ticks_ms
 from spinet.wire import FIRST_PHASE, FORMAT_VERSION, RESPONSE
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often

@@ -11,8 +11,8 @@ from array import array
 from micropython import const
 
 from spinet import hot
+from spinet.compat import ticks_diff
 from spinet.link import StartUp
-from spinet.port import ticks_diff
 from spinet.wire import DATA, FIRST_PHASE, RESPONSE
 
 PHASE_TIMEOUT_MS = const(500)  # a controller that stops clocking for so long has died

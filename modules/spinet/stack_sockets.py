@@ -11,7 +11,7 @@ import socket
 
 from micropython import const
 
-from spinet import port
+from spinet import compat
 from spinet.socket_calls import default_calls, err_of, new_wake
 from spinet.stack import (
     ERR_CLSD,
@@ -99,13 +99,13 @@ class _Farewell:
         self.ready = True
         self._resets = linger_s > 0
         ms = linger_s * 1000 if self._resets else FAREWELL_MS
-        self._deadline = port.ticks_add(port.ticks_ms(), ms)
+        self._deadline = compat.ticks_add(compat.ticks_ms(), ms)
         self._stack.poll_farewell(self)
 
     def step(self):
         if self.ready and not self._stack.discard(self.key):
             self.end()
-        elif port.ticks_diff(port.ticks_ms(), self._deadline) >= 0:
+        elif compat.ticks_diff(compat.ticks_ms(), self._deadline) >= 0:
             if self._resets:
                 self._stack.reset_undelivered(self.key)
             self.end()
@@ -124,7 +124,7 @@ class SocketStack:
     def __init__(self, any_ip="0.0.0.0", buffers=None, calls=None):
         self._any_ip = any_ip
         self._calls = calls or default_calls()
-        self._poll = port.poller()
+        self._poll = compat.poller()
         self._entries = [
             _Entry(i, ring) for i, ring in enumerate(buffers or rings(CONNECTIONS))
         ] + [_Entry(CONNECTIONS + i, None) for i in range(LISTENERS)]
@@ -263,9 +263,9 @@ class SocketStack:
         if self._calls.addresses(entry.key, into) >= 0:
             return
         into[0:2] = b"\0\0"  # a stock socket does not tell its local port
-        into[2] = port.address_port(address) & 0xFF
-        into[3] = port.address_port(address) >> 8
-        into[4:8] = port.address_octets(address)
+        into[2] = compat.address_port(address) & 0xFF
+        into[3] = compat.address_port(address) >> 8
+        into[4:8] = compat.address_octets(address)
 
     def connect(self, ip, tcp_port):
         try:

@@ -10,9 +10,9 @@ Everything here runs in the service thread but the steps of handshakes (see hand
 
 from micropython import const
 
-from spinet import port
+from spinet import compat
+from spinet.compat import ticks_add, ticks_diff
 from spinet.handshake_thread import HandshakeThread
-from spinet.port import ticks_add, ticks_diff
 from spinet.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -123,7 +123,7 @@ class TlsSession:
                 self._note(EVENT_DATA)
                 break
             if left < 0:
-                self._end(ERR_CLSD if left == port.tls_session.PEER_ENDED else ERR_VAL)
+                self._end(ERR_CLSD if left == compat.tls_session.PEER_ENDED else ERR_VAL)
                 break
             if not self.feed():
                 break
@@ -389,7 +389,7 @@ class TlsStack:
         core = None
         try:
             boxes = self._take_boxes()
-            core = port.tls_session.Session(context, boxes[0], boxes[1], name)
+            core = compat.tls_session.Session(context, boxes[0], boxes[1], name)
             session = TlsSession(self, handle, core, boxes)
         except MemoryError:
             if core:

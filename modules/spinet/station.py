@@ -19,7 +19,7 @@ service thread.
 from micropython import const
 
 from spinet import wire
-from spinet.port import ticks_add, ticks_diff
+from spinet.compat import ticks_add, ticks_diff
 
 CONNECT_TIMEOUT_MS = const(40000)  # to connect, or to reconnect, with all scans and attempts
 SCAN_TIMEOUT_MS = const(15000)  # a scan takes three; one that lasts longer never ends

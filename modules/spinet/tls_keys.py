@@ -5,7 +5,7 @@ stored in one file, which is replaced as a whole, so what is in it always belong
 cut leaves a certificate with the key of another. The CA is in memory alone.
 """
 
-from spinet import port, wire
+from spinet import compat, wire
 
 
 class TlsKeys:
@@ -24,7 +24,7 @@ class TlsKeys:
         """
         if self._tls is None:
             return _MISSING
-        wrong = port.tls_session.check_certificate(pem)
+        wrong = compat.tls_session.check_certificate(pem)
         if wrong:
             return "TLS certificate: " + wrong
         if pem == self._certificate:
@@ -42,7 +42,7 @@ class TlsKeys:
         """
         if self._tls is None:
             return _MISSING
-        wrong = port.tls_session.check_key(pem)
+        wrong = compat.tls_session.check_key(pem)
         if wrong:
             return "TLS key: " + wrong
         if pem == self._key:
@@ -66,7 +66,7 @@ class TlsKeys:
             return _MISSING
         self._ca = None
         try:
-            self._ca = port.tls_session.Trust(pem)
+            self._ca = compat.tls_session.Trust(pem)
         except ValueError as e:
             return "TLS CA: " + str(e)
         return None
@@ -95,7 +95,7 @@ class TlsKeys:
         if verified:
             return self._ca
         try:
-            return port.tls_session.Trust(None)
+            return compat.tls_session.Trust(None)
         except (ValueError, MemoryError):
             return None
 
@@ -129,6 +129,6 @@ def _decoded(data):
 def _identity(certificate, key):
     """(Both, each of which is sound, as a context, None), or (None, why they are none)."""
     try:
-        return port.tls_session.Identity(certificate, key), None
+        return compat.tls_session.Identity(certificate, key), None
     except ValueError as e:
         return None, "TLS key: " + str(e)

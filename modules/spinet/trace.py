@@ -25,8 +25,8 @@ outlives the service, so that it tells what came before a reset of the link.
 import micropython
 from micropython import const
 
-from spinet import port
-from spinet.port import ticks_ms
+from spinet import compat
+from spinet.compat import ticks_ms
 
 BOOT = const(1)
 STATE = const(2)
@@ -138,4 +138,4 @@ class Snapshot:
         return self._slab[at : at + EVENT_SIZE]
 
 
-TRACE = Trace(EVENTS, port.slab(port.TRACE, HEADER + EVENT_SIZE * EVENTS))
+TRACE = Trace(EVENTS, compat.slab(compat.TRACE, HEADER + EVENT_SIZE * EVENTS))

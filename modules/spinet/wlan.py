@@ -25,8 +25,8 @@ Nothing in it waits. All of this runs in the service thread; step() is called by
 """
 
 from spinet import trace, wire
+from spinet.compat import ticks_add, ticks_diff
 from spinet.networks import is_access_point
-from spinet.port import ticks_add, ticks_diff
 from spinet.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
 
 _IDLE = wire.WIFI_IDLE
