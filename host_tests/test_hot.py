@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 from stub_stack import StubStack
 
-from spinet import connection, hot, link, service, spi_master, spi_slave, stack, tcp_buffer, wire
+from spinet import (
+    connection,
+    link,
+    service,
+    spi_master,
+    spi_slave,
+    stack,
+    tcp_buffer,
+    wire,
+)
 from spinet.service import Service
 from spinet.stack import ERR_ABRT, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
 

@@ -8,7 +8,7 @@ from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
-from spinet import commands, hot, names, sessions, trace, wire
+from spinet import commands, fastpath, names, sessions, trace, wire
 from spinet import service as service_module
 from spinet.compat import ticks_add, ticks_diff
 from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
@@ -69,7 +69,7 @@ def sleep_ms(service, clock):
     """How long the next pass would sleep if nothing happened."""
     service._look_ahead(clock.now)
     service._plan(clock.now)
-    return ticks_diff(service._loop[hot._DUE], clock.now)
+    return ticks_diff(service._loop[fastpath._DUE], clock.now)
 
 
 def ask(service, command, *args, **fields):

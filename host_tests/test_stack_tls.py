@@ -9,7 +9,7 @@ from slots import Slots, StubNet
 from stub_stack import SEND_BUFFER
 from tls_rig import NAME, Authority
 
-from spinet import compat, handshake_thread, hot, wire
+from spinet import compat, fastpath, handshake_thread, wire
 from spinet.listener import ListenerTable
 from spinet.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
 from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, MEMORY, OUTBOX, SILENT_MS, TlsStack
@@ -202,7 +202,7 @@ def test_bytes_both_ways(slots, authority):
 def test_the_hot_path_asks_tls_for_a_slot_of_tls_and_moves_nothing_itself(slots, authority):
     slot, _ = slots.connection(authority)
     manager = slots.manager
-    assert manager.rows[hot._MAY + slot.number] == 0
+    assert manager.rows[fastpath._MAY + slot.number] == 0
     assert [calls[slot.number] for calls in manager.calls] == [
         *(slots.tls.readable, slots.tls.read, slots.tls.recved, slots.tls.write)
     ]

@@ -12,7 +12,7 @@ from fake_board import FakeBoard
 from fake_pins import RIGS
 from raw_controller import listen_or_connect, request
 
-from spinet import hot, service, wire
+from spinet import fastpath, service, wire
 from spinet.service import NEWS_MS, Service
 
 pytestmark = pytest.mark.behaviour("L2", "L4")
@@ -59,7 +59,7 @@ class Board:
     def run(self, script):
         """Let the loop run until the script is over."""
         self._script = chain((0, 0), script)
-        self.service._loop[hot._STOP] = 0
+        self.service._loop[fastpath._STOP] = 0
         self.service.run(self.most)
         assert next(self._script, None) is None, "the loop ended before the script did"
 

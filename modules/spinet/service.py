@@ -11,7 +11,7 @@ from array import array
 import micropython
 from micropython import const
 
-from spinet import compat, hot, trace, wire
+from spinet import compat, fastpath, trace, wire
 from spinet.commands import LITTLE, MUCH, Commands
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.connection import ConnectionManager
@@ -116,7 +116,7 @@ class Service:
         self._base = -1  # heap in use soon after the last collection; -1: unknown
         self._garbage = 0  # bytes, when last measured; commands.allocated came later
         self._loop = array("I", [0] * (_LOOP + 1))  # what the hot path goes by, and FAR
-        self._kit = [None] * hot.KIT
+        self._kit = [None] * fastpath.KIT
         self._telling = None  # what diagnostics print, step by step; set by _report()
 
     def _discovery(self):
@@ -187,22 +187,22 @@ class Service:
         kit = self._kit
         stack = self.stack
         manager = self.manager
-        kit[hot.WAIT] = stack.wait
-        kit[hot.TICKS] = ticks_ms
-        kit[hot.PENDING] = stack.pending
-        kit[hot.EVENTS_OF] = stack.events
-        kit[hot.KIT_ROWS] = manager.rows
-        kit[hot.KIT_LOOP] = self._loop
-        kit[hot.KIT_COUNT] = self.link.count
-        kit[hot.TX] = self.link.tx
-        kit[hot.RX] = self.link.rx
-        kit[hot.RECORDS] = [slot.record for slot in manager.slots]
-        kit[hot.READABLE : hot.WRITE + 1] = manager.calls
-        kit[hot.MARKS_OF] = [slot.marks() for slot in manager.slots]
-        kit[hot.MEMORY_OF] = [slot.memory() for slot in manager.slots]
-        kit[hot.COPY] = copy
-        kit[hot.KIT_SIGNALS] = array("I", [0] * hot.SIGNALS)
-        kit[hot.FAST] = 0
+        kit[fastpath.WAIT] = stack.wait
+        kit[fastpath.TICKS] = ticks_ms
+        kit[fastpath.PENDING] = stack.pending
+        kit[fastpath.EVENTS_OF] = stack.events
+        kit[fastpath.KIT_ROWS] = manager.rows
+        kit[fastpath.KIT_LOOP] = self._loop
+        kit[fastpath.KIT_COUNT] = self.link.count
+        kit[fastpath.TX] = self.link.tx
+        kit[fastpath.RX] = self.link.rx
+        kit[fastpath.RECORDS] = [slot.record for slot in manager.slots]
+        kit[fastpath.READABLE : fastpath.WRITE + 1] = manager.calls
+        kit[fastpath.MARKS_OF] = [slot.marks() for slot in manager.slots]
+        kit[fastpath.MEMORY_OF] = [slot.memory() for slot in manager.slots]
+        kit[fastpath.COPY] = copy
+        kit[fastpath.KIT_SIGNALS] = array("I", [0] * fastpath.SIGNALS)
+        kit[fastpath.FAST] = 0
         self.port.bind(kit)
 
     def run_once(self):
@@ -217,7 +217,7 @@ class Service:
         loop = self._loop
         kit = self._kit
         manager = self.manager
-        turn = hot.turn
+        turn = fastpath.turn
         resumed = 0
         calm = True  # nothing was handed out in this pass
         loop[_STALE] = 1  # who knows what was done since the last run
@@ -275,7 +275,7 @@ class Service:
             slot.write_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
         elif why == _WITHDRAWN:
             self.port.withdraw()
-        elif self._kit[hot.FAST]:
+        elif self._kit[fastpath.FAST]:
             self.port.look(self.link, self._loop[_NOW])
         else:
             self.port.serve(self.link, self._loop[_NOW])

@@ -10,7 +10,7 @@ from array import array
 
 from micropython import const
 
-from spinet import hot
+from spinet import fastpath
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.link import StartUp
 from spinet.wire import FIRST_PHASE, FORMAT_VERSION, RESPONSE
@@ -81,12 +81,12 @@ class SpiMaster:
 
     def bind(self, kit):
         """Give the hot path what it serves this link with."""
-        kit[hot.FAST] = hot.MASTER
-        kit[hot.KIT_SIGNALS] = self._signals
-        kit[hot.EXCHANGE] = self._spi.exchange
-        kit[hot.EXCHANGE_LAST] = getattr(self._spi, "exchange_last", self._spi.exchange)
-        kit[hot.CS] = self._cs.value
-        kit[hot.REQUESTED] = self._transfer_ready.value
+        kit[fastpath.FAST] = fastpath.MASTER
+        kit[fastpath.KIT_SIGNALS] = self._signals
+        kit[fastpath.EXCHANGE] = self._spi.exchange
+        kit[fastpath.EXCHANGE_LAST] = getattr(self._spi, "exchange_last", self._spi.exchange)
+        kit[fastpath.CS] = self._cs.value
+        kit[fastpath.REQUESTED] = self._transfer_ready.value
 
     def due_ms(self, now):
         """How long the loop may sleep before it has to look here again."""

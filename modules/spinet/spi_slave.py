@@ -10,7 +10,7 @@ from array import array
 
 from micropython import const
 
-from spinet import hot
+from spinet import fastpath
 from spinet.compat import ticks_diff
 from spinet.link import StartUp
 from spinet.wire import DATA, FIRST_PHASE, RESPONSE
@@ -110,12 +110,12 @@ class SpiSlave:
 
     def bind(self, kit):
         """Give the hot path what it serves this link with."""
-        kit[hot.FAST] = hot.TARGET
-        kit[hot.KIT_SIGNALS] = self._signals
-        kit[hot.ARM] = self._target.arm
-        kit[hot.CLOCKED] = self._target.clocked
-        kit[hot.CS] = self._cs.value
-        kit[hot.DATA_READY] = self._data_ready.value
+        kit[fastpath.FAST] = fastpath.TARGET
+        kit[fastpath.KIT_SIGNALS] = self._signals
+        kit[fastpath.ARM] = self._target.arm
+        kit[fastpath.CLOCKED] = self._target.clocked
+        kit[fastpath.CS] = self._cs.value
+        kit[fastpath.DATA_READY] = self._data_ready.value
 
     def due_ms(self, now):
         """How long the loop may sleep before it has to look here again; -1: no limit."""
