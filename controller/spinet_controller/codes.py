@@ -190,18 +190,82 @@ class ClockWord(IntEnum):
 
 
 class LastError(Enum):
-    """What a last error is about, where something has to be done; the link has only its words."""
+    """What a last error is about; the link has only its words, which match these patterns.
 
+    Those about a network come first, as its name, in front of the words, may be anything.
+    """
+
+    WRONG_PASSWORD = "(.*): wrong password"
+    NETWORK_NOT_FOUND = "(.*): network not found|no known networks found"
+    NETWORK_UNKNOWN = "no data found for requested SSID"
+    NETWORK_LOST = "(.*): (?:connection lost, |auto-reconnect failed, ).*"
+    NETWORK_BACK = "(.*): reconnected"
+    NETWORK_FAILED = (
+        "(.*): (?:network has another kind of security|enterprise login .*|connecting timed out"
+        "|no address by DHCP|signal lost|network scan failed|cannot scan.*|cannot connect.*"
+        r"|refused by the access point \(.*|connecting failed \(.*"
+        "|this firmware cannot join enterprise networks)|network scan failed|cannot scan.*"
+    )
     LISTEN_FAILED = "Listen failed"
-    CALL_FAILED = "Call home failed|bad host name"
-    CALL_GIVEN_UP = "call home to .* given up: .*"
-    HOST_NOT_FOUND = "host not found: .*"
-    CA_REFUSED = "TLS CA: .*|TLS is not in this firmware|out of memory"
+    CALL_FAILED = "Call home failed"
+    CALL_UNANSWERED = "call home to (.*) failed: .*"
+    CALL_GIVEN_UP = "call home to (.*) given up: .*"
+    BAD_HOST_NAME = "bad host name"
+    HOST_NOT_FOUND = "host not found: ([A-Za-z0-9._-]+)"
+    CONNECTION_FAILED = "Connection creation failed"
+    HANDSHAKE_FAILED = "TLS: .*"
+    BAD_SSID = "bad SSID|bad enterprise SSID"
+    BAD_PASSWORD = "bad password"
+    BAD_CREDENTIAL = "bad enterprise credential|enterprise (?:credentials too long|SSID not saved)"
+    SSID_TABLE_FULL = "SSID table full"
+    SSID_NOT_FOUND = "SSID not found"
+    NO_ACCESS_POINT = "no data found for access point"
+    BAD_ACCESS_POINT = "(?:bad|invalid) access point configuration|cannot be an access point: .*"
+    BAD_CERTIFICATE = "TLS certificate: .*"
+    BAD_KEY = "TLS key: .*"
+    BAD_CA = "TLS CA: .*"
+    NO_TLS = "TLS is not in this firmware"
+    CLOCK_REFUSED = "SPI clock refused, .*"
+    STORAGE_FAILED = "(?:storage|factory reset) failed, .*"
+    OUT_OF_MEMORY = "out of memory"
 
     @classmethod
     def of(cls, text):
-        """Give the LastError that all of a text is, else None: a network's name may be anything."""
-        return next((kind for kind in cls if re.fullmatch(kind.value, text, re.DOTALL)), None)
+        """Give the LastError that all of a text is, else None."""
+        return next((kind for kind in cls if kind._match(text)), None)
+
+    def subject(self, text):
+        """Give the name of the network or host that a text of this kind is about, else ""."""
+        match = self._match(text)
+        return (match.groups() and match[1]) or "" if match else ""
+
+    def _match(self, text):
+        return re.fullmatch(self.value, text, re.DOTALL)
+
+
+ABOUT_A_NETWORK = frozenset(
+    {
+        LastError.WRONG_PASSWORD,
+        LastError.NETWORK_NOT_FOUND,
+        LastError.NETWORK_UNKNOWN,
+        LastError.NETWORK_LOST,
+        LastError.NETWORK_BACK,
+        LastError.NETWORK_FAILED,
+    }
+)
+ABOUT_A_CONNECTION = frozenset(
+    {
+        LastError.LISTEN_FAILED,
+        LastError.CALL_FAILED,
+        LastError.CALL_UNANSWERED,
+        LastError.CALL_GIVEN_UP,
+        LastError.BAD_HOST_NAME,
+        LastError.HOST_NOT_FOUND,
+        LastError.CONNECTION_FAILED,
+        LastError.HANDSHAKE_FAILED,
+    }
+)
+"""Last errors that no command left which is about something else."""
 
 
 def named(enum, value):

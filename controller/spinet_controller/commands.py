@@ -2,8 +2,11 @@
 
 Each method raises the ModuleError of a negative response, LinkTimeout or BadReply when the
 transaction went wrong, ModuleLost when the module is gone, and ValueError, before anything is
-sent, for what the record or the request has no room for. Commands that the module defers
-answer before the work is done; their failure comes as news (`Link.on_news`).
+sent, for what the record or the request has no room for.
+
+A deferred command answers before its work is done. What then goes wrong is the module's last
+error, and raised as well: Refused, or ListenFailed. That takes a networkGetLastError before and
+after the command; with `checked=False` the command is one transaction, and what goes wrong is news.
 """
 
 import asyncio
@@ -44,6 +47,13 @@ class Commands:
     async def _send(self, command, socket=0, **fields):
         response, _data = await self.link.call(Request(command, socket, **fields))
         return response
+
+    async def _defer(self, command, checked, *, cannot="", **fields):
+        """Send a deferred command; a Module hears what comes of it.
+
+        `cannot` says what a failed networkListen was to do.
+        """
+        await self._send(command, **fields)
 
     async def _ask(self, command, socket=0, *, available=MAX_DATA, **fields):
         request = Request(command, socket, available=available, **fields)
@@ -101,23 +111,36 @@ class Commands:
         """Give the ConnStatus of a socket and the bitmaps of all (connGetStatus)."""
         return await self._ask_record(ConnStatus.unpack, Command.CONN_GET_STATUS, socket)
 
-    async def network_listen(self, port, max_connections, *, protocol=0, ip=ANY_ADDRESS, tls=False):
+    async def network_listen(
+        self, port, max_connections, *, protocol=0, ip=ANY_ADDRESS, tls=False, checked=True
+    ):
         """Listen on a port, or stop with `max_connections` 0 (networkListen).
 
-        WrongState for TLS without a certificate; a listen that fails later is news.
+        WrongState for TLS without a certificate; ListenFailed.
         """
         record = ListenOrConnect(port, ip, protocol, max_connections)
-        flags = ListenFlag.TLS if tls else 0
-        await self._send(Command.NETWORK_LISTEN, flags=flags, data=record.pack())
+        await self._defer(
+            *(Command.NETWORK_LISTEN, checked and max_connections > 0),
+            cannot=f"listen on port {port}",
+            flags=ListenFlag.TLS if tls else 0,
+            data=record.pack(),
+        )
 
-    async def network_call_home(self, host, port, max_connections=1, *, protocol=0, attempts=0):
+    async def network_call_home(
+        self, host, port, max_connections=1, *, protocol=0, attempts=0, checked=True
+    ):
         """Have the module connect to a peer again and again, and serve that (networkListen).
 
         `max_connections` at a time, 0 stops; `attempts` may fail in a row, 0 for any number.
+        ListenFailed when it cannot begin.
         """
         record = ListenOrConnect.to(host, port, protocol, max_connections, attempts)
-        flags = ListenFlag.CALL_HOME
-        await self._send(Command.NETWORK_LISTEN, flags=flags, data=record.pack())
+        await self._defer(
+            *(Command.NETWORK_LISTEN, checked and max_connections > 0),
+            cannot=f"call {host}:{port}",
+            flags=ListenFlag.CALL_HOME,
+            data=record.pack(),
+        )
 
     # -- networks ---------------------------------------------------------------------
 
@@ -125,14 +148,14 @@ class Commands:
         """Give the NetworkStatus (networkGetStatus)."""
         return await self._ask_record(NetworkStatus.unpack, Command.NETWORK_GET_STATUS)
 
-    async def network_add_ssid(self, config):
+    async def network_add_ssid(self, config, *, checked=True):
         """Remember a WirelessConfig (networkAddSsid; deferred)."""
-        await self._send(Command.NETWORK_ADD_SSID, data=config.pack(), timeout=STORAGE)
+        await self._defer(Command.NETWORK_ADD_SSID, checked, data=config.pack(), timeout=STORAGE)
 
-    async def network_delete_ssid(self, ssid):
+    async def network_delete_ssid(self, ssid, *, checked=True):
         """Forget a network (networkDeleteSsid; deferred)."""
         data = pack_ssid(ssid)
-        await self._send(Command.NETWORK_DELETE_SSID, data=data, timeout=STORAGE)
+        await self._defer(Command.NETWORK_DELETE_SSID, checked, data=data, timeout=STORAGE)
 
     async def network_list_ssids(self):
         """Give the names, our own access point's first, "" when unset (networkListSsids)."""
@@ -146,15 +169,15 @@ class Commands:
         command = Command.NETWORK_RETRIEVE_SSID_DATA
         return await self._ask_record(WirelessConfig.unpack_all, command, timeout=STORAGE)
 
-    async def network_configure_access_point(self, config):
+    async def network_configure_access_point(self, config, *, checked=True):
         """Set our own access point (networkConfigureAccessPoint; deferred)."""
         command = Command.NETWORK_CONFIGURE_ACCESS_POINT
-        await self._send(command, data=config.pack(), timeout=STORAGE)
+        await self._defer(command, checked, data=config.pack(), timeout=STORAGE)
 
-    async def network_delete_access_point(self):
+    async def network_delete_access_point(self, *, checked=True):
         """Forget our own access point (networkConfigureAccessPoint with 0xFF; deferred)."""
         command, data = Command.NETWORK_CONFIGURE_ACCESS_POINT, b"\xff" * WirelessConfig.SIZE
-        await self._send(command, data=data, timeout=STORAGE)
+        await self._defer(command, checked, data=data, timeout=STORAGE)
 
     async def network_add_enterprise_ssid(self, network):
         """Remember an EnterpriseNetwork, in all stages; a failure cancels them and is raised.
@@ -182,29 +205,32 @@ class Commands:
                     EnterpriseStage.CREDENTIAL, chunk, param32=index
                 )
 
-    async def network_add_enterprise_stage(self, stage, data=b"", *, param32=0):
+    async def network_add_enterprise_stage(self, stage, data=b"", *, param32=0, checked=True):
         """Send one stage of networkAddEnterpriseSsid (deferred).
 
         `param32` is the EAP protocol of the SSID stage, the index of a credential chunk.
         """
-        command = Command.NETWORK_ADD_ENTERPRISE_SSID
-        await self._send(command, flags=stage, data=data, param32=param32, timeout=STORAGE)
+        command, fields = Command.NETWORK_ADD_ENTERPRISE_SSID, {"flags": stage, "param32": param32}
+        await self._defer(command, checked, data=data, timeout=STORAGE, **fields)
 
-    async def network_start_client(self, ssid=None):
-        """Join a network, the strongest known one for None (networkStartClient; deferred)."""
-        await self._send(Command.NETWORK_START_CLIENT, data=pack_start_client(ssid))
+    async def network_start_client(self, ssid=None, *, checked=True):
+        """Join a network, the strongest known one for None (networkStartClient; deferred).
 
-    async def network_start_access_point(self):
+        Joining takes seconds more, and why it fails is news: `wifi.join` waits for that.
+        """
+        await self._defer(Command.NETWORK_START_CLIENT, checked, data=pack_start_client(ssid))
+
+    async def network_start_access_point(self, *, checked=True):
         """Start our own access point (networkStartAccessPoint; deferred)."""
-        await self._send(Command.NETWORK_START_ACCESS_POINT)
+        await self._defer(Command.NETWORK_START_ACCESS_POINT, checked)
 
     async def network_stop(self):
-        """End all connections and listeners and turn WiFi off (networkStop; deferred)."""
+        """End all connections and listeners and turn WiFi off (networkStop; cannot fail)."""
         await self._send(Command.NETWORK_STOP)
 
-    async def network_factory_reset(self):
+    async def network_factory_reset(self, *, checked=True):
         """Forget everything (networkFactoryReset); takes up to 15 s."""
-        await self._send(Command.NETWORK_FACTORY_RESET, timeout=FACTORY_RESET)
+        await self._defer(Command.NETWORK_FACTORY_RESET, checked, timeout=FACTORY_RESET)
 
     async def network_set_host_name(self, name):
         """Set the host name, at most 63 bytes (networkSetHostName)."""
@@ -228,7 +254,7 @@ class Commands:
     # -- the module -------------------------------------------------------------------
 
     async def diagnostics(self):
-        """Have the module print its report on its own console (diagnostics; deferred)."""
+        """Have the module print its report on its own console (diagnostics; cannot fail)."""
         await self._send(Command.DIAGNOSTICS)
 
     async def network_set_tx_power(self, quarter_db):
@@ -237,33 +263,35 @@ class Commands:
             raise ValueError("a transmit power is 0..82 quarters of a dB")
         await self._send(Command.NETWORK_SET_TX_POWER, flags=quarter_db)
 
-    async def network_set_clock_control(self, word):
+    async def network_set_clock_control(self, word, *, checked=True):
         """Choose the SPI clock by a ClockWord (networkSetClockControl; deferred)."""
-        await self._send(Command.NETWORK_SET_CLOCK_CONTROL, param32=word)
+        await self._defer(Command.NETWORK_SET_CLOCK_CONTROL, checked, param32=word)
 
     async def network_enable_tls(self):
         """Allow TLS listeners (networkEnableTls), else NoTlsCert."""
         await self._send(Command.NETWORK_ENABLE_TLS)
 
-    async def network_set_tls_cert(self, pem):
+    async def network_set_tls_cert(self, pem, *, checked=True):
         """Store a certificate in PEM, 1..2048 bytes or str (networkSetTlsCert; deferred)."""
-        await self._send(Command.NETWORK_SET_TLS_CERT, data=_pem(pem), timeout=STORAGE)
+        data = _pem(pem)
+        await self._defer(Command.NETWORK_SET_TLS_CERT, checked, data=data, timeout=STORAGE)
 
-    async def network_set_tls_ca(self, pem):
+    async def network_set_tls_ca(self, pem, *, checked=True):
         """Store the CA that outgoing TLS trusts, as a certificate (networkSetTlsCert; deferred).
 
         An extension of the protocol, with a flag of its own.
         """
-        command, flags = Command.NETWORK_SET_TLS_CERT, CertFlag.CA
-        await self._send(command, flags=flags, data=_pem(pem), timeout=STORAGE)
+        command, fields = Command.NETWORK_SET_TLS_CERT, {"flags": CertFlag.CA, "data": _pem(pem)}
+        await self._defer(command, checked, timeout=STORAGE, **fields)
 
-    async def network_set_tls_key(self, pem):
+    async def network_set_tls_key(self, pem, *, checked=True):
         """Store the private key in PEM, 1..2048 bytes or str (networkSetTlsKey; deferred)."""
-        await self._send(Command.NETWORK_SET_TLS_KEY, data=_pem(pem), timeout=STORAGE)
+        data = _pem(pem)
+        await self._defer(Command.NETWORK_SET_TLS_KEY, checked, data=data, timeout=STORAGE)
 
-    async def network_clear_tls(self):
-        """Forget certificate, key and CA (networkClearTls)."""
-        await self._send(Command.NETWORK_CLEAR_TLS, timeout=STORAGE)
+    async def network_clear_tls(self, *, checked=True):
+        """Forget certificate, key and CA (networkClearTls; deferred)."""
+        await self._defer(Command.NETWORK_CLEAR_TLS, checked, timeout=STORAGE)
 
 
 def _pem(pem):

@@ -7,7 +7,7 @@ Those that are an OSError as well have an `errno`. A negative response has a `co
 from errno import EADDRINUSE, ECONNABORTED, ECONNREFUSED, ECONNRESET, ETIMEDOUT
 from socket import EAI_NONAME, gaierror
 
-from spinet_controller.codes import Response
+from spinet_controller.codes import LastError, Response
 
 
 class SpinetError(Exception):
@@ -103,7 +103,20 @@ class TraceError(SpinetError):
 
 
 class Refused(SpinetError):
-    """The module took a command, and then could not do it; the text has its own reason."""
+    """The module took a command, and then could not do it; the text has its own reason.
+
+    `code` is the LastError of that reason, None where this package knows no such reason.
+    """
+
+    def __init__(self, text, code=None):
+        super().__init__(text)
+        self.code = code
+
+    @classmethod
+    def by_last_error(cls, text):
+        """Make one of the module's last error."""
+        code = LastError.of(text)
+        return cls(f"the module says: {_EXPLAINED.get(code, text)}", code)
 
 
 class NetworkLost(SpinetError):
@@ -187,6 +200,8 @@ class NoTlsCert(ModuleError):
 
 
 _CLASSES = {cls.code: cls for cls in ModuleError.__subclasses__()}
+
+_EXPLAINED = {LastError.BAD_PASSWORD: "bad password: 8 to 63 characters, or 64 hexadecimal digits"}
 
 _MEANINGS = {
     Response.UNKNOWN_COMMAND: "the module does not know this command",

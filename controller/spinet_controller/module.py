@@ -4,10 +4,18 @@ import asyncio
 from contextlib import contextmanager, nullcontext
 from weakref import WeakSet
 
-from spinet_controller.codes import SOCKETS, ConnState, LastError, Protocol
+from spinet_controller.codes import (
+    ABOUT_A_CONNECTION,
+    ABOUT_A_NETWORK,
+    SOCKETS,
+    Command,
+    ConnState,
+    LastError,
+    Protocol,
+)
 from spinet_controller.commands import Commands
 from spinet_controller.errors import HostNotFound, LinkTimeout, ListenFailed, NoAnswer, Refused
-from spinet_controller.link import Link
+from spinet_controller.link import Link, Request
 from spinet_controller.poller import Poller
 from spinet_controller.records import ANY_ADDRESS, ListenOrConnect, wifi_state
 from spinet_controller.server import CallHome, Server
@@ -21,6 +29,14 @@ _RELEASE = 1.0
 _LOOK = 0.02
 """Seconds between two looks at a connection that is closing."""
 
+_OF_LISTENING = frozenset(
+    {
+        LastError.LISTEN_FAILED,
+        LastError.CALL_FAILED,
+        LastError.BAD_HOST_NAME,
+        LastError.OUT_OF_MEMORY,
+    }
+)
 
 NEWS_KEPT = 100
 """Last errors that wait for a reader of news; older ones are dropped."""
@@ -230,27 +246,30 @@ class Module(Commands):
 
         return factory
 
-    async def start_listening(self, port, **options):
-        """Send networkListen; ListenFailed when the last error says that it failed.
+    # -- deferred commands ------------------------------------------------------------
 
-        networkListen answers 0 even then (link protocol); other news is passed on.
-        """
-        command = self.network_listen(port, **options)
-        text = await self.outcome(command, LastError.LISTEN_FAILED)
+    async def _defer(self, command, checked, *, cannot="", **fields):
+        """Send a deferred command; raise what it found wrong (Commands)."""
+        request = Request(command, **fields)
+        if not checked:
+            await self.link.call(request)
+            return
+        text = await self._outcome(request)
+        if text and cannot:
+            raise ListenFailed(f"the module cannot {cannot}: {text}")
         if text:
-            raise ListenFailed(f"the module cannot listen on port {port}: {text}")
+            raise Refused.by_last_error(text)
 
-    async def outcome(self, command, kind=None):
-        """Await a command that answers before its work is done; give the last error it left.
+    async def _outcome(self, request):
+        """Send a deferred command; give the last error that it left, None when it left none.
 
-        None when it left none. With a `kind`, a LastError, others are not this command's and told
-        as news. One at a time, so that an error is told to whom it belongs, whether it was asked
-        for or came as news.
+        One at a time, so that an error is told to whom it belongs, whether it was asked for or
+        came as news. Errors that the command cannot have left are told as news.
         """
         heard = []
 
         def hear(text):
-            left = kind is None or LastError.of(text) is kind
+            left = _may_leave(request.command, LastError.of(text))
             if left:
                 heard.append(text)
             return left
@@ -259,11 +278,10 @@ class Module(Commands):
             async with self._watching:
                 self._tell(await self.network_get_last_error())
                 with self.hearing(hear):
-                    await command
+                    await self.link.call(request)
                     self._tell(await self.network_get_last_error())
             return heard.pop() if heard else None
         finally:
-            command.close()  # where it was not begun, Python would say so on standard error
             for other in heard:
                 self._tell(other)
 
@@ -297,13 +315,6 @@ class Module(Commands):
         """As `create_call_home`, with `client_connected_cb(reader, writer)` for each connection."""
         factory = self._stream_factory(client_connected_cb, limit)
         return await self.create_call_home(factory, host, port, **options)
-
-    async def start_calling(self, host, port, **options):
-        """Send networkListen to call home; ListenFailed when the last error says that it failed."""
-        command = self.network_call_home(host, port, **options)
-        text = await self.outcome(command, LastError.CALL_FAILED)
-        if text:
-            raise ListenFailed(f"the module cannot call {host}:{port}: {text}")
 
     # -- outgoing connections ---------------------------------------------------------
 
@@ -354,18 +365,16 @@ class Module(Commands):
         """What the slot does not tell is in the last error, or was heard meanwhile as news."""
         with self.hearing(heard.append):
             self._tell(await self.network_get_last_error())
-        text = f"host not found: {name}"
-        if text in heard:
-            raise HostNotFound(text) from error
+        for text in heard:
+            if LastError.HOST_NOT_FOUND.subject(text) == name:
+                raise HostNotFound(text) from error
 
     async def _trust(self, ca):
         """Have the module trust this CA; Refused when it does not take it."""
         ca = ca.encode() if isinstance(ca, str) else ca
         while ca != self._trusted:  # again where somebody gave it another meanwhile
             changes = self._trust_changes + 1
-            text = await self.outcome(self.network_set_tls_ca(ca), LastError.CA_REFUSED)
-            if text:
-                raise Refused(f"the module says: {text}")
+            await self.network_set_tls_ca(ca)
             if self._trust_changes == changes:
                 self._trusted = ca
 
@@ -373,20 +382,20 @@ class Module(Commands):
         self._trusted = None
         self._trust_changes += 1
 
-    async def network_set_tls_ca(self, pem):
+    async def network_set_tls_ca(self, pem, *, checked=True):
         """Store the CA that outgoing TLS trusts (Commands)."""
         self._forget_trust()
-        await super().network_set_tls_ca(pem)
+        await super().network_set_tls_ca(pem, checked=checked)
 
-    async def network_clear_tls(self):
+    async def network_clear_tls(self, *, checked=True):
         """Forget certificate, key and CA (networkClearTls)."""
         self._forget_trust()
-        await super().network_clear_tls()
+        await super().network_clear_tls(checked=checked)
 
-    async def network_factory_reset(self):
+    async def network_factory_reset(self, *, checked=True):
         """Forget everything, the CA as well (networkFactoryReset)."""
         self._forget_trust()
-        await super().network_factory_reset()
+        await super().network_factory_reset(checked=checked)
 
     async def open_connection(self, host, port, *, limit=STREAM_LIMIT, **options):
         """As `create_connection`, giving `(StreamReader, StreamWriter)`."""
@@ -397,6 +406,15 @@ class Module(Commands):
             **options,
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
+
+
+def _may_leave(command, kind):
+    """False when this command never leaves a last error of that kind; None is an unknown one."""
+    if command is Command.NETWORK_LISTEN:
+        return kind in _OF_LISTENING
+    if command in (Command.NETWORK_START_CLIENT, Command.NETWORK_START_ACCESS_POINT):
+        return kind not in ABOUT_A_CONNECTION
+    return kind not in ABOUT_A_CONNECTION | ABOUT_A_NETWORK
 
 
 def _abandon(opened):

@@ -36,7 +36,7 @@ class Server(asyncio.AbstractServer):
             raise
 
     async def _begin(self, **options):
-        await self._module.start_listening(self.port, **options)
+        await self._module.network_listen(self.port, **options)
 
     async def _end(self):
         await self._module.network_listen(self.port, 0)
@@ -124,7 +124,7 @@ class CallHome(Server):
         self.host = host
 
     async def _begin(self, **options):
-        await self._module.start_calling(self.host, self.port, **options)
+        await self._module.network_call_home(self.host, self.port, **options)
 
     async def _end(self):
         await self._module.network_call_home(self.host, self.port, 0)

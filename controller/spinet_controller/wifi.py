@@ -2,7 +2,7 @@
 
 import asyncio
 
-from spinet_controller.codes import WiFiState
+from spinet_controller.codes import ABOUT_A_CONNECTION, LastError, WiFiState
 from spinet_controller.errors import ModuleError, NetworkLost, Refused, ScanInProgress
 from spinet_controller.records import WirelessConfig, shown
 
@@ -13,8 +13,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """Seconds between two attempts to join again: twice as long each time."""
 _LOOK = 0.05
 """Seconds between two looks at the module."""
-
-_EXPLAINED = {"bad password": "bad password: 8 to 63 characters, or 64 hexadecimal digits"}
 
 _UP = (WiFiState.CONNECTED, WiFiState.RUNNING_AS_ACCESS_POINT)
 _AT_REST = (WiFiState.IDLE, *_UP)
@@ -32,7 +30,7 @@ async def join(module, ssid=None, password="", *, fallback=None):
         chosen = None if ssid is None else WirelessConfig(ssid, password)
         wanted = chosen or await _in_need(module, fallback)
         if wanted:
-            await checked(module, module.network_add_ssid(wanted))
+            await module.network_add_ssid(wanted)
             ssid = wanted.ssid
     return await _joined(module, ssid)
 
@@ -40,7 +38,7 @@ async def join(module, ssid=None, password="", *, fallback=None):
 async def _joined(module, ssid):
     await _until(module, _AT_REST, "end its own attempts")
     if module.wifi_state not in _UP:
-        await checked(module, module.network_start_client(ssid))
+        await module.network_start_client(ssid)
         await _connected(module, ssid)
     return await module.network_get_status()
 
@@ -93,18 +91,13 @@ async def _in_need(module, fallback):
     return fallback if needed else None
 
 
-async def checked(module, command):
-    """Run a deferred command; what went wrong after its answer raises Refused."""
-    text = await module.outcome(command)
-    if text:
-        raise Refused(f"the module says: {_EXPLAINED.get(text, text)}")
-
-
 async def _connected(module, ssid):
     """Wait until the module is connected; Refused with its last error, which is told here alone."""
     heard = []
 
     def hear(text):
+        if LastError.of(text) in ABOUT_A_CONNECTION:
+            return False
         heard.append(text)
         return module.wifi_state is WiFiState.IDLE
 
@@ -119,7 +112,7 @@ async def _until_up(module, ssid, heard):
         await asyncio.sleep(_LOOK)
         await module.null()
         if module.wifi_state is WiFiState.IDLE and heard:
-            raise Refused(f"the module says: {heard[-1]}")
+            raise Refused.by_last_error(heard[-1])
     name = shown(ssid) if ssid else "any network"
     raise Refused(f"the module is not on {name} after {JOIN_TIMEOUT:g} s")
 
@@ -145,7 +138,7 @@ async def switch(module, ssid):
     cannot be joined.
     """
     await leave(module)
-    await checked(module, module.network_start_client(ssid))
+    await module.network_start_client(ssid)
     await _connected(module, ssid)
     return await module.network_get_status()
 
@@ -162,8 +155,8 @@ async def start_access_point(module, config):
     Refused when it cannot be.
     """
     await leave(module)
-    await checked(module, module.network_configure_access_point(config))
-    await checked(module, module.network_start_access_point())
+    await module.network_configure_access_point(config)
+    await module.network_start_access_point()
     await _connected(module, config.ssid)
 
 

@@ -144,6 +144,10 @@ class Answer:
         self.then = then
 
 
+GET_LAST_ERROR = 19
+DEFERRED = (10, 11, 13, 14, 15, 16, 17, 23, 24, 26, 28, 29, 30)
+
+
 class FakeFirmware:
     """The command table of the fake, over eight slots and a list of remembered networks."""
 
@@ -169,6 +173,18 @@ class FakeFirmware:
         self.clock_words = []
         self.tx_power = None
         self.listen_fails = False
+        self.goes_wrong = b""  # what the next command leaves as its last error
+
+    def forget_error(self):
+        """A deferred command begins its work: what was wrong before is not told any more."""
+        if self.log[-1] in DEFERRED:
+            self.last_error = b""
+
+    def go_wrong(self):
+        """The last command's work has ended."""
+        if self.goes_wrong and self.log[-1] != GET_LAST_ERROR:
+            text, self.goes_wrong = self.goes_wrong, b""
+            self.tell(text)
 
     def bitmaps(self):
         connected = sum(1 << s.number for s in self.slots if s.state == CONNECTED)
@@ -705,8 +721,10 @@ class FakeModule(asyncio.Protocol):
         self.transactions += 1
         self._steps = None
         answer, self._answer = self._answer, None
+        self.firmware.forget_error()
         if answer.then:
             answer.then(self._data, self._param)
+        self.firmware.go_wrong()
 
     def _falls_silent(self):
         silent = self.silent_from is not None and len(self.phases) == self.silent_from

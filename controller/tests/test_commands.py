@@ -5,6 +5,7 @@ from ipaddress import IPv4Address
 
 import pytest
 from fake_module import CONNECTED, FREE
+from rig import eventually
 
 from spinet_controller import errors
 from spinet_controller.codes import (
@@ -14,6 +15,8 @@ from spinet_controller.codes import (
     ConnState,
     Eap,
     EnterpriseStage,
+    LastError,
+    Response,
     WiFiState,
 )
 from spinet_controller.records import EnterpriseNetwork, WirelessConfig
@@ -160,6 +163,88 @@ async def test_networks_are_remembered_and_forgotten(rig):
     assert (own.ssid, home.ssid, home.password) == ("", "Home", "")
     await rig.module.network_delete_ssid("Home")
     assert await rig.module.network_list_ssids() == [""]
+
+
+DEFERRED = {
+    "networkListen": lambda module: module.network_listen(80, 1),
+    "networkListen, calling home": lambda module: module.network_call_home("a.test", 80),
+    "networkAddSsid": lambda module: module.network_add_ssid(HOME),
+    "networkDeleteSsid": lambda module: module.network_delete_ssid("Home"),
+    "networkConfigureAccessPoint": lambda module: module.network_configure_access_point(HOME),
+    "networkConfigureAccessPoint, to delete": (lambda module: module.network_delete_access_point()),
+    "networkStartClient": lambda module: module.network_start_client("Home"),
+    "networkStartAccessPoint": lambda module: module.network_start_access_point(),
+    "networkFactoryReset": lambda module: module.network_factory_reset(),
+    "networkSetClockControl": lambda module: module.network_set_clock_control(ClockWord.MHZ_40),
+    "networkAddEnterpriseSsid": lambda module: module.network_add_enterprise_ssid(ENTERPRISE),
+    "networkSetTlsCert": lambda module: module.network_set_tls_cert(PEM),
+    "networkSetTlsCert, the CA": lambda module: module.network_set_tls_ca(PEM),
+    "networkSetTlsKey": lambda module: module.network_set_tls_key(PEM),
+    "networkClearTls": lambda module: module.network_clear_tls(),
+}
+
+
+@pytest.mark.parametrize("name", DEFERRED)
+async def test_what_a_deferred_command_found_wrong_is_raised_and_no_news(rig, name):
+    heard = []
+    rig.module.on_news = heard.append
+    rig.firmware.tell(b"an older error")
+    rig.firmware.goes_wrong = b"out of memory"
+    with pytest.raises((errors.Refused, errors.ListenFailed), match="out of memory") as raised:
+        await DEFERRED[name](rig.module)
+    assert getattr(raised.value, "code", LastError.OUT_OF_MEMORY) is LastError.OUT_OF_MEMORY
+    assert [text for text in heard if text] == ["an older error"]
+
+
+async def test_a_command_that_is_not_checked_is_one_transaction(rig):
+    heard = []
+    rig.module.on_news = heard.append
+    await rig.module.network_delete_ssid("Nowhere", checked=False)
+    await eventually(lambda: "SSID not found" in heard, "the news")
+    assert rig.commands(Command.NETWORK_GET_LAST_ERROR) == 1
+
+
+async def test_the_code_of_a_refusal(rig):
+    with pytest.raises(errors.Refused, match="SSID not found") as raised:
+        await rig.module.network_delete_ssid("Nowhere")
+    assert raised.value.code is LastError.SSID_NOT_FOUND
+    with pytest.raises(errors.Refused, match="8 to 63 characters") as raised:
+        await rig.module.network_add_ssid(WirelessConfig("Home", "short"))
+    assert raised.value.code is LastError.BAD_PASSWORD
+
+
+NOT_OF_A_COMMAND = [
+    "Home: connection lost, auto-reconnecting",
+    "call home to a.test:80 given up: refused",
+    "TLS: certificate verify failed",
+    "host not found: a.test",
+]
+
+
+@pytest.mark.parametrize("text", NOT_OF_A_COMMAND)
+async def test_what_happens_meanwhile_is_news_and_no_fault_of_a_command(rig, text):
+    heard = []
+    rig.module.on_news = heard.append
+    rig.firmware.goes_wrong = text.encode()
+    await rig.module.network_add_ssid(HOME)
+    assert [text for text in heard if text] == [text]
+
+
+async def test_news_during_a_command_that_is_refused_are_passed_on(rig):
+    heard = []
+    rig.module.on_news = heard.append
+    rig.firmware.goes_wrong = b"something new"
+    rig.firmware.refuse[Command.NETWORK_CLEAR_TLS] = Response.UNKNOWN_ERROR
+    with pytest.raises(errors.UnknownError):
+        await rig.module.network_clear_tls()
+    await eventually(lambda: "something new" in heard, "the news")
+
+
+async def test_a_command_is_not_sent_before_the_error_of_an_older_one_was_told(rig):
+    rig.firmware.refuse[Command.NETWORK_GET_LAST_ERROR] = Response.UNKNOWN_ERROR
+    with pytest.raises(errors.UnknownError):
+        await rig.module.network_delete_ssid("Home")
+    assert rig.commands(Command.NETWORK_DELETE_SSID) == 0
 
 
 async def test_twenty_networks_fit_one_answer(rig):

@@ -65,16 +65,34 @@ def test_a_negative_response_is_known_by_its_code():
     ("text", "kind"),
     [
         ("Listen failed", LastError.LISTEN_FAILED),
-        ("Listen failed: wrong password", None),  # of a network that is called so
         ("Call home failed", LastError.CALL_FAILED),
-        ("bad host name", LastError.CALL_FAILED),
+        ("bad host name", LastError.BAD_HOST_NAME),
         ("call home to a.test:80 given up: refused", LastError.CALL_GIVEN_UP),
         ("host not found: a.test", LastError.HOST_NOT_FOUND),
-        ("TLS CA: not in PEM", LastError.CA_REFUSED),
-        ("TLS: certificate verify failed", None),
-        ("out of memory", LastError.CA_REFUSED),
+        ("TLS CA: not in PEM", LastError.BAD_CA),
+        ("TLS: certificate verify failed", LastError.HANDSHAKE_FAILED),
+        ("out of memory", LastError.OUT_OF_MEMORY),
+        ("Home: wrong password", LastError.WRONG_PASSWORD),
+        ("Listen failed: wrong password", LastError.WRONG_PASSWORD),  # a network's name
+        ("TLS CA: signal lost", LastError.NETWORK_FAILED),
+        ("two\nlines: network not found", LastError.NETWORK_NOT_FOUND),
+        ("Home: out of memory", None),
         ("", None),
     ],
 )
 def test_what_a_last_error_is_about(text, kind):
     assert LastError.of(text) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("Home: wrong password", "Home"),
+        ("no known networks found", ""),
+        ("host not found: a.test", "a.test"),
+        ("out of memory", ""),
+    ],
+)
+def test_whom_a_last_error_is_about(text, subject):
+    assert LastError.of(text).subject(text) == subject
+    assert LastError.LISTEN_FAILED.subject(text) == ""

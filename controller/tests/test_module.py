@@ -15,7 +15,7 @@ from rig import PATIENCE, PATIENT, PORT, Acceptor, eventually, rigged
 
 from spinet_controller import Module, VirtualBus, link, wifi
 from spinet_controller.codes import Command
-from spinet_controller.errors import LinkTimeout, ModuleLost
+from spinet_controller.errors import LinkTimeout, ModuleLost, Refused
 
 ROLES = pytest.mark.parametrize("role", [MODULE_CLOCKED, CONTROLLER_CLOCKED])
 
@@ -208,7 +208,7 @@ async def test_close_does_not_wait_for_a_module_that_hangs():
 
 CALLS = {
     "a command": lambda module: module.null(),
-    "a deferred command": lambda module: module.outcome(module.network_delete_ssid("Home")),
+    "a deferred command": lambda module: module.network_delete_ssid("Home"),
     "boot": lambda module: module.boot(),
     "reset": lambda module: module.reset(),
     "settled": lambda module: module.settled(),
@@ -324,7 +324,8 @@ async def test_several_may_read_the_news():
 async def test_what_a_call_raises_is_no_news():
     async with rigged() as rig:
         reader = rig.module.news()
-        assert await rig.module.outcome(rig.module.network_delete_ssid("Nowhere"))
+        with pytest.raises(Refused):
+            await rig.module.network_delete_ssid("Nowhere")
         await rig.module.close()
         assert [text async for text in reader] == []
 

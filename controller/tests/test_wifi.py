@@ -1,7 +1,6 @@
 """Joining a network, and scanning."""
 
 import asyncio
-import inspect
 import time
 from types import SimpleNamespace
 
@@ -20,7 +19,7 @@ from spinet_controller.errors import ModuleError, ModuleLost, NetworkLost, Refus
 from spinet_controller.printer.plan import Naming, Ports
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig
-from spinet_controller.wifi import checked, join, scan, switch
+from spinet_controller.wifi import join, scan, switch
 
 SIM_OPTIONS = SimpleNamespace(json=False, timeout=None, sim=None, spidev=None, serial_bus=None)
 """What the command line is told of a SIM that somebody else started."""
@@ -179,34 +178,13 @@ async def test_news_are_heard_while_a_network_is_left_for_another(rig):
     await task
 
 
-async def test_a_deferred_command_that_failed(rig):
-    rig.firmware.last_error = b"an older error"
-    with pytest.raises(Refused, match="SSID not found"):
-        await checked(rig.module, rig.module.network_delete_ssid("Nowhere"))
-    await checked(rig.module, rig.module.network_add_ssid(WirelessConfig("Home")))
-
-
-async def test_news_during_a_command_that_is_refused_are_passed_on(rig):
-    async def refused():
-        rig.firmware.tell(b"signal lost")
-        await eventually(lambda: not rig.firmware.last_error, "the fetch")
-        await rig.module.null()
-        raise ModuleError(Command.NULL)
-
+async def test_what_a_connection_tells_meanwhile_ends_no_joining(rig, joining):
     heard = []
     rig.module.on_news = heard.append
-    with pytest.raises(ModuleError):
-        await rig.module.outcome(refused())
-    assert heard == ["signal lost"]
-
-
-async def test_a_command_that_is_never_begun_leaves_no_coroutine(rig):
-    rig.firmware.refuse[Command.NETWORK_GET_LAST_ERROR] = Response.UNKNOWN_ERROR
-    command = rig.module.network_delete_ssid("Home")
-    with pytest.raises(ModuleError):
-        await rig.module.outcome(command)
-    assert inspect.getcoroutinestate(command) == inspect.CORO_CLOSED
-    assert rig.commands(Command.NETWORK_DELETE_SSID) == 0
+    rig.firmware.tell(b"call home to a.test:80 given up: refused", state=1)
+    await eventually(lambda: heard, "the news")
+    rig.firmware.tell(b"", state=4)
+    await joining
 
 
 async def test_scan(rig):

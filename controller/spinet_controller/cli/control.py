@@ -28,7 +28,7 @@ def join(options, ssid, no_password, password_stdin):
 
     async def work(module):
         if config:
-            await wifi.checked(module, module.network_add_ssid(config))
+            await module.network_add_ssid(config)
         return await (joined(options, module) if ssid is None else wifi.switch(module, ssid))
 
     network = run_with_module(options, work)

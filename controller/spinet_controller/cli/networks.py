@@ -10,7 +10,6 @@ from spinet_controller.cli.options import bus_options, packable
 from spinet_controller.cli.session import run_with_module
 from spinet_controller.cli.showing import show_json, show_table
 from spinet_controller.records import ANY_ADDRESS, WirelessConfig, shown
-from spinet_controller.wifi import checked
 
 PASSWORD_VARIABLE = "SPINET_PASSWORD"
 
@@ -89,7 +88,7 @@ def add(options, ssid, no_password, password_stdin, ip, gateway, netmask):
     password = taken_password(no_password, password_stdin, ask=True)
     config = WirelessConfig(ssid, password, ip, gateway, netmask)
     packable(config)
-    run_with_module(options, lambda module: checked(module, module.network_add_ssid(config)))
+    run_with_module(options, lambda module: module.network_add_ssid(config))
     done(options, f"remembered {shown(ssid)}", {"added": ssid})
 
 
@@ -123,7 +122,7 @@ def _password_line():
 def remove(options, ssid):
     """Forget the network SSID."""
     packable(WirelessConfig(ssid))
-    run_with_module(options, lambda module: checked(module, module.network_delete_ssid(ssid)))
+    run_with_module(options, lambda module: module.network_delete_ssid(ssid))
     done(options, f"forgot {shown(ssid)}", {"removed": ssid})
 
 
@@ -131,7 +130,7 @@ def remove(options, ssid):
 @bus_options
 def remove_access_point(options):
     """Forget the access point that the module can be."""
-    run_with_module(options, lambda module: checked(module, module.network_delete_access_point()))
+    run_with_module(options, lambda module: module.network_delete_access_point())
     done(options, "forgot the access point", {"removed": "access point"})
 
 

@@ -21,7 +21,7 @@ from spinet_controller.errors import ModuleError
 from spinet_controller.printer.status import label
 from spinet_controller.printer.transfer import in_time
 from spinet_controller.records import ANY_ADDRESS, WirelessConfig
-from spinet_controller.wifi import Refused, checked, scan
+from spinet_controller.wifi import Refused, scan
 
 
 class BadRequest(ValueError):
@@ -67,7 +67,7 @@ class Networks:
             config.pack()
         except ValueError as error:
             raise BadRequest(str(error)) from None
-        await _done(checked(self._module, self._module.network_add_ssid(config)))
+        await _done(self._module.network_add_ssid(config))
         return web.Response(status=204)
 
     async def _wanted(self, request):
@@ -80,7 +80,7 @@ class Networks:
     async def forget(self, request):
         """POST /api/forget"""
         ssid = await self._wanted(request)
-        await _done(checked(self._module, self._module.network_delete_ssid(ssid)))
+        await _done(self._module.network_delete_ssid(ssid))
         return web.Response(status=204)
 
     async def scan(self, request):

@@ -17,7 +17,6 @@ from spinet_controller.printer.console import Console
 from spinet_controller.printer.networks import Networks
 from spinet_controller.printer.plan import mqtt_client_id
 from spinet_controller.printer.site import Site
-from spinet_controller.wifi import checked
 
 KEEP_ALIVE = 10.0
 """Seconds an idle connection may hold one of the module's few sockets."""
@@ -184,9 +183,9 @@ class Printer:
     async def _https(self, stack, site):
         identity = await asyncio.to_thread(self._identity)
         module = self._module
-        await checked(module, module.network_set_tls_cert(identity.cert))
-        await checked(module, module.network_set_tls_key(identity.key))
-        await checked(module, module.network_enable_tls())
+        await module.network_set_tls_cert(identity.cert)
+        await module.network_set_tls_key(identity.key)
+        await module.network_enable_tls()
         server = await module.create_server(
             site, self._ports.https, protocol=Protocol.HTTP, tls=True
         )
