@@ -8,12 +8,12 @@ from stub_stack import StubStack
 
 from spinet import wire
 from spinet.commands import Commands
-from spinet.connection import ConnectionManager
 from spinet.discovery import Discovery, Silent
-from spinet.listener import ListenerTable
-from spinet.names import Names, Worker
 from spinet.networks import Networks
-from spinet.sessions import NamedPeers, SessionTable
+from spinet.tcp.callhome import NamedPeers, SessionTable
+from spinet.tcp.connection import ConnectionManager
+from spinet.tcp.listener import ListenerTable
+from spinet.tcp.resolver import Names, Worker
 from spinet.wlan import Wlan
 
 ON_AIR = (

@@ -35,7 +35,7 @@ from slots import (
     next_port,
 )
 
-from spinet.stack import (
+from spinet.tcp.stack import (
     ERR_ARG,
     ERR_CLSD,
     ERR_MEM,
@@ -151,7 +151,7 @@ class Core:
 
 
 class LwipStack:
-    """The contract of spinet.stack over the core. `faults`: what a test wants of the next calls."""
+    """The contract of spinet.tcp.stack over the core. `faults`: what a test wants of the next calls."""
 
     def __init__(self, core, faults):
         self.core = core

@@ -21,12 +21,13 @@ from collections import deque
 from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
 
 from spinet import compat as spinet_port
-from spinet import socket_calls, stack_sockets, wire
-from spinet.connection import ConnectionManager
-from spinet.listener import ListenerTable
-from spinet.names import Names, Worker
-from spinet.sessions import NamedPeers, SessionTable
-from spinet.stack import (
+from spinet import wire
+from spinet.tcp import socket_calls, stack_sockets
+from spinet.tcp.callhome import NamedPeers, SessionTable
+from spinet.tcp.connection import ConnectionManager
+from spinet.tcp.listener import ListenerTable
+from spinet.tcp.resolver import Names, Worker
+from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
     ERR_CONN,

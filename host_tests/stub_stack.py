@@ -1,4 +1,4 @@
-"""A scriptable TCP stack for tests: the contract of `spinet.stack`, and peers without a network.
+"""A scriptable TCP stack for tests: the contract of `spinet.tcp.stack`, and peers without a network.
 
 It is modelled on lwIP as the chips run it: a send buffer of 5744 bytes, a receive window of the
 same size that only recved() opens, "room" reported above 2881 free bytes only, an end that shows
@@ -10,7 +10,7 @@ import struct
 import threading
 from collections import deque
 
-from spinet.stack import (
+from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
     ERR_CONN,
@@ -178,7 +178,7 @@ class _Listener:
 
 
 class StubStack:
-    """See `spinet.stack`, and the module's docstring for what is special here."""
+    """See `spinet.tcp.stack`, and the module's docstring for what is special here."""
 
     def __init__(self):
         self.stale = 0  # calls with handles that were already released

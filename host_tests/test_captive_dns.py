@@ -10,7 +10,7 @@ from slots import PATIENCE, next_port, wait_until
 
 from spinet import dns
 from spinet.captive_dns import CaptiveDns
-from spinet.datagrams import BURST, POLL_MS
+from spinet.tcp.udp import BURST, POLL_MS
 
 OWN = 0x0104A8C0
 NAME = dns.name(b"www", b"example", b"org")

@@ -4,8 +4,9 @@ import pytest
 from fake_board import Bench
 from slots import MAX_DATA, PATIENCE_MS, Slots, pattern, wait_until
 
-from spinet import connection, stack, tcp_buffer, wire
-from spinet.connection import (
+from spinet import wire
+from spinet.tcp import connection, ring, stack
+from spinet.tcp.connection import (
     ACKNOWLEDGE_TIMEOUT_MS,
     CLOSE_LIMIT_MS,
     CONNECT_TIMEOUT_MS,
@@ -17,7 +18,7 @@ from spinet.connection import (
     WRITE_TIMEOUT_MS,
     IllegalMove,
 )
-from spinet.stack import (
+from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_BUF,
     ERR_CLSD,
@@ -54,7 +55,7 @@ def gather(slot, data):
 
 
 def test_numbers_are_those_of_their_owners():
-    assert connection._RING_SIZE == tcp_buffer.RING_SIZE
+    assert connection._RING_SIZE == ring.RING_SIZE
     assert connection._ROOM == stack.EVENT_ROOM
     assert connection._ALL_SLOTS == (1 << wire.SOCKETS) - 1
 

@@ -23,7 +23,7 @@ from spinet import (
     wire,
 )
 from spinet.service import Service
-from spinet.stack import ERR_ABRT, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
+from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
 
 SOCKETS = 3
 PORT = 80

@@ -6,7 +6,7 @@ from raw_controller import listen_or_connect
 from slots import PATIENCE_MS
 
 from spinet import service, wire
-from spinet.stack import ERR_ABRT, ERR_MEM, ERR_USE
+from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_USE
 
 FTP_DATA = wire.PROTOCOL_FTP_DATA
 TELNET = 2

@@ -7,10 +7,10 @@ import threading
 import pytest
 from slots import PATIENCE, Slots, wait_until
 
-from spinet import names as names_module
 from spinet import wire
-from spinet.connection import CONNECT_TIMEOUT_MS
-from spinet.names import LOOKUP_MS, Names, Worker, address_of
+from spinet.tcp import resolver as names_module
+from spinet.tcp.connection import CONNECT_TIMEOUT_MS
+from spinet.tcp.resolver import LOOKUP_MS, Names, Worker, address_of
 
 LOOPBACK = 0x0100007F
 only_stub = pytest.mark.parametrize("stack", ["stub"], indirect=True)

@@ -10,9 +10,9 @@ from slots import Slots, StubNet, pattern
 
 from spinet import station, wire
 from spinet.commands import Commands
-from spinet.names import Names, Worker
 from spinet.networks import Network, Networks
-from spinet.sessions import NamedPeers, SessionTable
+from spinet.tcp.callhome import NamedPeers, SessionTable
+from spinet.tcp.resolver import Names, Worker
 from spinet.wlan import Wlan
 
 pytestmark = pytest.mark.behaviour("D18")

@@ -3,9 +3,10 @@
 import pytest
 from fake_board import Bench
 
-from spinet import report, sessions
+from spinet import report
 from spinet import service as service_module
 from spinet.networks import Network
+from spinet.tcp import callhome
 
 SECRET = "plant3d-s3cret"
 CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + SECRET.encode().ljust(64, b"\0")
@@ -61,8 +62,8 @@ def test_sessions(shown):
 
 
 def test_every_state_and_event_of_a_session_has_its_name():
-    assert len(sessions.STATE_NAMES) == sessions._FULL + 1
-    assert len(sessions.EVENT_NAMES) == sessions.GIVEN_UP + 1
+    assert len(callhome.STATE_NAMES) == callhome._FULL + 1
+    assert len(callhome.EVENT_NAMES) == callhome.GIVEN_UP + 1
 
 
 def test_network(shown):

@@ -8,14 +8,15 @@ from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
-from spinet import commands, fastpath, names, sessions, trace, wire
+from spinet import commands, fastpath, trace, wire
 from spinet import service as service_module
 from spinet.compat import ticks_add, ticks_diff
-from spinet.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
 from spinet.link import LinkLost
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
 from spinet.spi_master import LEVEL_AFTER_MS
-from spinet.stack import EVENT_DATA
+from spinet.tcp import callhome, resolver
+from spinet.tcp.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
+from spinet.tcp.stack import EVENT_DATA
 
 
 class Clock:
@@ -552,8 +553,8 @@ class Unanswered:
 @pytest.mark.parametrize(
     ("part", "stir"),
     [
-        ("names", lambda names: setattr(names, "asked", [Unanswered()])),
-        ("sessions", lambda sessions: setattr(sessions, "active", 1)),
+        ("names", lambda names: setattr(resolver, "asked", [Unanswered()])),
+        ("sessions", lambda sessions: setattr(callhome, "active", 1)),
         ("wlan", lambda wlan: wlan.scan(0)),
         ("discovery", lambda discovery: discovery.note_due()),
     ],
@@ -619,12 +620,12 @@ def test_calling_home_wakes_the_loop_for_its_next_attempt(service, clock):
     assert ask(service, 7, flags=8, data=listen_or_connect(80, 0x0100007F, limit=1)) == (0, b"")
     service.run_once()
     service.run_once()
-    assert service.sessions.entries[0].counts[sessions.RECONNECT_FAILED] == 1
+    assert service.sessions.entries[0].counts[callhome.RECONNECT_FAILED] == 1
     clock.now += 600
     service.run_once()
-    assert sleep_ms(service, clock) <= sessions.FIRST_MS - 600
+    assert sleep_ms(service, clock) <= callhome.FIRST_MS - 600
     service.stack.servers[80] = []
-    clock.now += sessions.FIRST_MS - 600
+    clock.now += callhome.FIRST_MS - 600
     service.run_once()
     service.run_once()
     assert ask(service, 6, 0)[1][0] == wire.CONNECTED
@@ -659,8 +660,8 @@ def test_the_loop_wakes_for_a_name_that_takes_too_long(service, clock):
     answered = threading.Event()
     service.names.resolve = lambda _name: answered.wait(PATIENCE) and 0
     ask(service, 3, data=listen_or_connect(80) + b"slow.example")
-    assert 0 < service.names.due_ms(clock.now) <= names.LOOKUP_MS
-    clock.now += names.LOOKUP_MS - 10
+    assert 0 < service.names.due_ms(clock.now) <= resolver.LOOKUP_MS
+    clock.now += resolver.LOOKUP_MS - 10
     assert sleep_ms(service, clock) <= 10
     clock.now += 10
     service.run_once()

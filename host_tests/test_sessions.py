@@ -3,9 +3,9 @@
 import pytest
 from slots import Slots, pattern
 
-from spinet import sessions, wire
-from spinet.connection import CONNECT_TIMEOUT_MS
-from spinet.sessions import (
+from spinet import wire
+from spinet.tcp import callhome
+from spinet.tcp.callhome import (
     FIRST_MS,
     GIVEN_UP,
     LONGEST_MS,
@@ -14,7 +14,8 @@ from spinet.sessions import (
     RECONNECTING,
     STEADY_MS,
 )
-from spinet.stack import ERR_MEM, ERR_RTE, INDEX_MASK
+from spinet.tcp.connection import CONNECT_TIMEOUT_MS
+from spinet.tcp.stack import ERR_MEM, ERR_RTE, INDEX_MASK
 
 PROTOCOL = 4
 only_stub = pytest.mark.parametrize("stack", ["stub"], indirect=True)
@@ -274,7 +275,7 @@ def pauses(slots, count):
     found = []
     for _ in range(count):
         attempts = first(slots).counts[RECONNECTING]
-        slots.until(lambda: first(slots).state == sessions._WAITING)
+        slots.until(lambda: first(slots).state == callhome._WAITING)
         found.append(slots.sessions.due_ms(slots.now))
         slots.pass_time(found[-1] - 1)
         assert first(slots).counts[RECONNECTING] == attempts
@@ -345,7 +346,7 @@ def test_the_same_again_is_a_no_op_and_another_peer_is_refused(slots):
 
 
 def test_there_is_an_end_of_sessions(slots):
-    for port in range(1, sessions.SESSIONS + 1):
+    for port in range(1, callhome.SESSIONS + 1):
         assert call(slots, port)
     assert not call(slots, 100)
     slots.sessions.stop(1)

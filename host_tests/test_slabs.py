@@ -6,8 +6,8 @@ The C itself is tested in host_tests/spi, and as part of an image in host_tests/
 import pytest
 
 from spinet import compat
-from spinet.connection import ConnectionManager
-from spinet.stack_sockets import SocketStack
+from spinet.tcp.connection import ConnectionManager
+from spinet.tcp.stack_sockets import SocketStack
 
 
 class Slabs:

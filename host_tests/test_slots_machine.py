@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from slots import MAX_DATA, Slots, StubNet, pattern
 
 from spinet import wire
-from spinet.connection import CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS, FLUSH_MS
-from spinet.stack import ERR_ABRT, ERR_MEM, ERR_WOULDBLOCK
+from spinet.tcp.connection import CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS, FLUSH_MS
+from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_WOULDBLOCK
 
 WITHOUT_HANDLE = (wire.FREE, wire.ALLOCATED, wire.ABORTED, wire.CLOSE_READY)
 WITH_HANDLE = (wire.CONNECTING, wire.CONNECTED, wire.CLOSE_PENDING)

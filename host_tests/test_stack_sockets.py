@@ -11,8 +11,9 @@ import pytest
 from slots import LOOPBACK, PATIENCE_MS, Slots, open_net, pattern, wait_until
 
 from spinet import compat as spinet_port
-from spinet import socket_calls, stack_sockets, wire
-from spinet.stack import (
+from spinet import wire
+from spinet.tcp import socket_calls, stack_sockets
+from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
     ERR_CONN,

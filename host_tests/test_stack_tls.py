@@ -10,9 +10,9 @@ from stub_stack import SEND_BUFFER
 from tls_rig import NAME, Authority
 
 from spinet import compat, fastpath, handshake_thread, wire
-from spinet.listener import ListenerTable
-from spinet.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
 from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, MEMORY, OUTBOX, SILENT_MS, TlsStack
+from spinet.tcp.listener import ListenerTable
+from spinet.tcp.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
 
 
 @pytest.fixture(scope="module")

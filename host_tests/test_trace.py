@@ -11,9 +11,9 @@ from raw_controller import listen_or_connect
 from spinet import report, trace, trace_report, wire
 from spinet import service as service_module
 from spinet.compat import ticks_add
-from spinet.stack import ERR_RST
 from spinet.state_names import STATES, WIFI_STATES
 from spinet.station import SOONEST_MS
+from spinet.tcp.stack import ERR_RST
 
 SECRET = "plant3d-s3cret"
 CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + SECRET.encode().ljust(64, b"\0")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spinet import commands, connection, spi_master, spi_slave, stack_sockets, wire
+from spinet import commands, spi_master, spi_slave, wire
+from spinet.tcp import connection, stack_sockets
 
 pytestmark = pytest.mark.behaviour("L1")
 

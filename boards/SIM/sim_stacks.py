@@ -10,12 +10,12 @@ from spinet.captive_dns import PORT as DNS_PORT
 from spinet.captive_dns import CaptiveDns
 from spinet.discovery import Silent
 from spinet.mdns import Responder
-from spinet.stack_sockets import SocketStack
+from spinet.tcp.stack_sockets import SocketStack
 
 try:
     import simlwip
 
-    from spinet.stack_netconn import NetconnStack
+    from spinet.tcp.stack_lwip import NetconnStack
 except ImportError:
     simlwip = None
     NetconnStack = object

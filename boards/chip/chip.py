@@ -19,9 +19,9 @@ from spinet.networks import Store
 # What another image or the other role needs is not imported: modules take RAM.
 
 try:
-    from spinet.stack_netconn import NetconnStack as Stack
+    from spinet.tcp.stack_lwip import NetconnStack as Stack
 except ImportError:  # this firmware has not our C modules: MicroPython's sockets serve
-    from spinet.stack_sockets import SocketStack as Stack
+    from spinet.tcp.stack_sockets import SocketStack as Stack
 
 try:
     import spi_exchange
@@ -199,8 +199,9 @@ class ChipBoard:
         return ChipAnnouncer(self.say), lambda: self._captive(stack)
 
     def _captive(self, stack):
-        from spinet import datagrams, dns  # noqa: F401  an import within an import goes deeper
+        from spinet import dns  # noqa: F401  an import within an import goes deeper
         from spinet.captive_dns import CaptiveDns
+        from spinet.tcp import udp  # noqa: F401  an import within an import goes deeper
 
         return CaptiveDns(stack, self.say)
 

@@ -2,7 +2,7 @@
  * The `netconn` module: netconn_core.h for Python, and a stream over one connection.
  *
  * The functions take and give small integers and buffers of the caller's and allocate nothing: they
- * are the TCP stack's contract (modules/spinet/stack.py) but for shut(). Errors are returned, not
+ * are the TCP stack's contract (modules/spinet/tcp/stack.py) but for shut(). Errors are returned, not
  * raised; only bytes that are not inside a buffer raise ValueError.
  */
 #include "buffer_span.h"

@@ -18,7 +18,7 @@ from spinet import compat, wire
 from spinet import service as service_module
 from spinet.service import HOUSEKEEPING_MS, Service
 from spinet.spi_master import SpiMaster
-from spinet.stack_sockets import SocketStack
+from spinet.tcp.stack_sockets import SocketStack
 
 # The link protocol, Roles: SCK, MOSI, MISO, CS, DATA_READY, TRANSFER_READY, LED.
 PINS = {

@@ -1,4 +1,4 @@
-"""The contract of `spinet.stack`, which every TCP stack has to keep.
+"""The contract of `spinet.tcp.stack`, which every TCP stack has to keep.
 
 A further stack takes part by a net of its own in slots.py and its name here.
 """
@@ -8,7 +8,7 @@ import time
 import pytest
 from slots import ENDLESS, PATIENCE, PATIENCE_MS, wait_until
 
-from spinet.stack import INDEX_MASK
+from spinet.tcp.stack import INDEX_MASK
 
 BACKLOG = 8
 

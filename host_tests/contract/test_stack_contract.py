@@ -6,7 +6,7 @@ import time
 import pytest
 from slots import pattern
 
-from spinet.stack import (
+from spinet.tcp.stack import (
     ERR_CLSD,
     ERR_CONN,
     ERR_MEM,

@@ -2,10 +2,11 @@
 
 import socket
 
-from spinet import compat, socket_calls, wire
-from spinet.connection import ConnectionManager
-from spinet.listener import ListenerTable
-from spinet.stack_sockets import SocketStack
+from spinet import compat, wire
+from spinet.tcp import socket_calls
+from spinet.tcp.connection import ConnectionManager
+from spinet.tcp.listener import ListenerTable
+from spinet.tcp.stack_sockets import SocketStack
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_MS = 60000

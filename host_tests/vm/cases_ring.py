@@ -1,6 +1,6 @@
 """Rings and their viper copies."""
 
-from spinet.tcp_buffer import Ring, copy, rings
+from spinet.tcp.ring import Ring, copy, rings
 
 
 def pattern(n, first=0):

@@ -3,9 +3,9 @@
 from memory_stack import MemoryStack
 
 from spinet import wire
-from spinet.connection import CONNECT_TIMEOUT_MS, FLUSH_MS, ConnectionManager
-from spinet.listener import ListenerTable
-from spinet.tcp_buffer import rings
+from spinet.tcp.connection import CONNECT_TIMEOUT_MS, FLUSH_MS, ConnectionManager
+from spinet.tcp.listener import ListenerTable
+from spinet.tcp.ring import rings
 
 PORT = 80
 LOOPBACK = 0x0100007F

@@ -20,7 +20,7 @@ from heap_scenarios import Bench, QuietLink, QuietPin
 from memory_stack import MemoryStack
 
 from spinet import compat, service, wire
-from spinet.tcp_buffer import rings
+from spinet.tcp.ring import rings
 
 HARNESS = 40960  # bytes of the core's heap that the tests themselves take
 PASS_MS = 20  # between two passes of the loop

@@ -16,7 +16,7 @@ from spinet.networks import Network
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
-from spinet.tcp_buffer import copy
+from spinet.tcp.ring import copy
 
 RECEIVED = 16384  # what a bench remembers of what its peer received
 PATIENCE_MS = 60000  # of a wait for the peer or for lwIP's thread

@@ -1,10 +1,11 @@
-"""A TCP stack whose network is memory, for machines that have none: see spinet.stack.
+"""A TCP stack whose network is memory, for machines that have none: see spinet.tcp.stack.
 
 Its peers are objects of the same program. Like a real stack it allocates for opening alone: its
 starred methods and what a peer does run with the heap locked. wait() does not sleep.
 """
 
-from spinet.stack import (
+from spinet.tcp.ring import rings
+from spinet.tcp.stack import (
     ERR_CLSD,
     ERR_MEM,
     ERR_OK,
@@ -21,7 +22,6 @@ from spinet.stack import (
     INDEX_BITS,
     INDEX_MASK,
 )
-from spinet.tcp_buffer import rings
 
 LISTENERS = 8
 PEER_PORT = 50000
@@ -89,7 +89,7 @@ class _Entry:
 
 
 class MemoryStack:
-    """The contract of spinet.stack; dial() and `servers` are the network's side of it.
+    """The contract of spinet.tcp.stack; dial() and `servers` are the network's side of it.
 
     Each connection has two rings: `buffers`, or new ones of `ring` bytes.
     """

@@ -7,7 +7,7 @@ does not exist. One datagram in, at most one out, nothing is kept. Service threa
 from micropython import const
 
 from spinet import compat, dns
-from spinet.datagrams import POLL_MS, DatagramPort
+from spinet.tcp.udp import POLL_MS, DatagramPort
 
 PORT = const(53)
 TTL = const(60)  # seconds: a client that joins another network soon asks again

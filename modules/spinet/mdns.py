@@ -12,8 +12,8 @@ from micropython import const
 
 from spinet import compat, dns
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.datagrams import POLL_MS, MulticastPort, address_of
 from spinet.discovery import label
+from spinet.tcp.udp import POLL_MS, MulticastPort, address_of
 
 GROUP = bytes((224, 0, 0, 251))
 GROUP_TEXT = "224.0.0.251"

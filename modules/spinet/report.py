@@ -17,8 +17,8 @@ import gc
 
 from spinet import service as service_module
 from spinet import trace_report, wire
-from spinet.sessions import EVENT_NAMES, STATE_NAMES
 from spinet.state_names import STATES, WIFI_STATES
+from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
 from spinet.trace_report import shown
 
 

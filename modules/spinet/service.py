@@ -14,15 +14,15 @@ from micropython import const
 from spinet import compat, fastpath, trace, wire
 from spinet.commands import LITTLE, MUCH, Commands
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.connection import ConnectionManager
 from spinet.discovery import Discovery
 from spinet.link import Link, LinkLost
-from spinet.listener import ListenerTable
-from spinet.names import Names
 from spinet.networks import Networks
-from spinet.sessions import NamedPeers, SessionTable
 from spinet.stack_tls import TlsStack
-from spinet.tcp_buffer import copy
+from spinet.tcp.callhome import NamedPeers, SessionTable
+from spinet.tcp.connection import ConnectionManager
+from spinet.tcp.listener import ListenerTable
+from spinet.tcp.resolver import Names
+from spinet.tcp.ring import copy
 from spinet.wlan import Wlan
 
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched

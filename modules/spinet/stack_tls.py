@@ -13,7 +13,7 @@ from micropython import const
 from spinet import compat
 from spinet.compat import ticks_add, ticks_diff
 from spinet.handshake_thread import HandshakeThread
-from spinet.stack import (
+from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
     ERR_MEM,

@@ -14,8 +14,8 @@ from binascii import hexlify
 from micropython import const
 
 from spinet import VERSION, trace
-from spinet.sessions import EVENT_NAMES
 from spinet.state_names import STATES, WIFI_STATES
+from spinet.tcp.callhome import EVENT_NAMES
 
 EVENTS_PER_LINE = const(8)
 FORMAT = const(1)

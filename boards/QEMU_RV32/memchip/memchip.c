@@ -1,7 +1,7 @@
 /*
  * The `memchip` module: what a chip's firmware has in C, in memory, for an emulated core on which
  * instructions are counted. Pins and an SPI whose other ends are a controller's, and the TCP stack's
- * contract (modules/spinet/stack.py) over connections whose peers are functions of this module.
+ * contract (modules/spinet/tcp/stack.py) over connections whose peers are functions of this module.
  *
  * instructions() counts what a chip's processor would execute: what stands for DMA and for the other
  * ends of wires is left out.

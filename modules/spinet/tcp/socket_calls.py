@@ -11,7 +11,7 @@ import socket
 from micropython import const
 
 from spinet import compat
-from spinet.stack import (
+from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
     ERR_CONN,

@@ -23,7 +23,8 @@ from micropython import const
 
 from spinet import compat, trace, wire
 from spinet.compat import ticks_add, ticks_diff
-from spinet.stack import (
+from spinet.tcp.ring import RING_SIZE, rings
+from spinet.tcp.stack import (
     ERR_CLSD,
     ERR_CONN,
     EVENT_CLOSED,
@@ -35,7 +36,6 @@ from spinet.stack import (
     is_for_now,
     peer_is_gone,
 )
-from spinet.tcp_buffer import RING_SIZE, rings
 
 SEGMENT = const(1440)  # payload of a full segment: TCP_MSS of lwIP as ESP-IDF sets it
 _MAX_DATA = const(2048)

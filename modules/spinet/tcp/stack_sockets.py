@@ -12,8 +12,9 @@ import socket
 from micropython import const
 
 from spinet import compat
-from spinet.socket_calls import default_calls, err_of, new_wake
-from spinet.stack import (
+from spinet.tcp.ring import rings
+from spinet.tcp.socket_calls import default_calls, err_of, new_wake
+from spinet.tcp.stack import (
     ERR_CLSD,
     ERR_CONN,
     ERR_MEM,
@@ -31,7 +32,6 @@ from spinet.stack import (
     INDEX_MASK,
     is_for_now,
 )
-from spinet.tcp_buffer import rings
 from spinet.wire import dotted
 
 CONNECTIONS = const(8)

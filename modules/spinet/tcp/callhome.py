@@ -16,8 +16,8 @@ from micropython import const
 
 from spinet import wire
 from spinet.compat import ticks_add, ticks_diff
-from spinet.connection import CONNECT_TIMEOUT_MS
-from spinet.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
+from spinet.tcp.connection import CONNECT_TIMEOUT_MS
+from spinet.tcp.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 
 SESSIONS = const(4)
 FIRST_MS = const(1000)  # from the end of a connection or an attempt to the next attempt
@@ -156,11 +156,11 @@ class Session:
             self._failed(now, "out of memory")
 
     def is_waiting(self, lookup):
-        """See spinet.names; also from its thread."""
+        """See spinet.tcp.resolver; also from its thread."""
         return self.state == _LOOKING_UP and lookup.key == self.generation
 
     def found(self, _lookup, ip):
-        """See spinet.names."""
+        """See spinet.tcp.resolver."""
         now = self._table.manager.now
         if ip:
             self._dial(ip, now)
@@ -319,12 +319,12 @@ class NamedPeers:
         self._names.ask(name, self, slot.token(), port, self._manager.now)
 
     def is_waiting(self, lookup):
-        """See spinet.names; also from its thread."""
+        """See spinet.tcp.resolver; also from its thread."""
         slot = self._manager.living(lookup.key)
         return slot is not None and slot.awaits_address()
 
     def found(self, lookup, ip):
-        """See spinet.names."""
+        """See spinet.tcp.resolver."""
         slot = self._manager.living(lookup.key)
         if not ip:
             self._fail("host not found: " + lookup.name.decode())
