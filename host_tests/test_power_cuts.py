@@ -7,9 +7,9 @@ from flash import KINDS, Flash, PowerCut
 from test_networks import network
 
 from spinet import networks as module
-from spinet import tls_keys
 from spinet.networks import LARGEST_STORE, Networks, Store
-from spinet.tls_keys import TlsKeys
+from spinet.tls import credentials
+from spinet.tls.credentials import TlsKeys
 
 PATH = "/networks"
 
@@ -245,7 +245,7 @@ class Stack:
 @pytest.fixture
 def boot_keys(flash, monkeypatch):
     """boot_keys() -> what a module knows of certificate and key as it starts."""
-    monkeypatch.setattr(tls_keys.port, "tls_session", Sessions)
+    monkeypatch.setattr(credentials.port, "tls_session", Sessions)
     return lambda: TlsKeys(Stack(), Store("/tls"))
 
 
@@ -316,7 +316,7 @@ def test_disk_that_fails_changes_nothing_of_the_pair(flash, boot_keys, step):
     old = pair(keys)
     flash.full_at = 3
     if step[0] == "set_key":
-        assert keys.set_key(*step[1:]) == tls_keys._STRANGERS
+        assert keys.set_key(*step[1:]) == credentials._STRANGERS
     elif step[0] == "set_certificate":
         with pytest.raises(OSError, match="space"):
             keys.set_certificate(*step[1:])

@@ -9,10 +9,11 @@ from slots import Slots, StubNet
 from stub_stack import SEND_BUFFER
 from tls_rig import NAME, Authority
 
-from spinet import compat, fastpath, handshake_thread, wire
-from spinet.stack_tls import HANDSHAKE_MS, HANDSHAKES, MEMORY, OUTBOX, SILENT_MS, TlsStack
+from spinet import compat, fastpath, wire
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
+from spinet.tls import handshakes
+from spinet.tls.stack import HANDSHAKE_MS, HANDSHAKES, MEMORY, OUTBOX, SILENT_MS, TlsStack
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ class HandThread:
         self.waiting = []
         self.by_itself = True
         self.refuses = False
-        monkeypatch.setattr(handshake_thread.port, "start_thread", self.start)
+        monkeypatch.setattr(handshakes.port, "start_thread", self.start)
 
     def start(self, function, args, _stack):
         if self.refuses:

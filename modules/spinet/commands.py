@@ -16,7 +16,7 @@ from micropython import const
 
 from spinet import compat, wire
 from spinet.networks import EnterpriseEntry, Network, is_access_point
-from spinet.tls_keys import TlsKeys
+from spinet.tls.credentials import TlsKeys
 
 _CONN_READ = const(4)
 _EMPTY = const(0)

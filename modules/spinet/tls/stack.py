@@ -12,7 +12,6 @@ from micropython import const
 
 from spinet import compat
 from spinet.compat import ticks_add, ticks_diff
-from spinet.handshake_thread import HandshakeThread
 from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -27,6 +26,7 @@ from spinet.tcp.stack import (
     INDEX_MASK,
     is_for_now,
 )
+from spinet.tls.handshakes import HandshakeThread
 
 HANDSHAKES = const(3)  # of visitors, at a time: each costs memory before anybody knows who it is
 HANDSHAKE_MS = const(8000)

@@ -1,0 +1,1 @@
+"""TLS over any TCP stack: its sessions, their handshakes and the keys."""
