@@ -9,12 +9,12 @@ from stub_stack import StubStack
 from spinet import wire
 from spinet.commands import Commands
 from spinet.discovery import Discovery, Silent
-from spinet.networks import Networks
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.resolver import Names, Worker
-from spinet.wlan import Wlan
+from spinet.wifi.networks import Networks
+from spinet.wifi.wlan import Wlan
 
 ON_AIR = (
     (b"Guest", bytes([2, 0, 0, 0, 0, 3]), 11, -80, 0, 2),

@@ -8,8 +8,8 @@ from slots import wait_until
 from spinet import commands, report, wire
 from spinet.commands import COMMANDS, Commands
 from spinet.compat import ticks_add
-from spinet.networks import Networks
-from spinet.station import SOONEST_MS
+from spinet.wifi.networks import Networks
+from spinet.wifi.station import SOONEST_MS
 
 pytestmark = pytest.mark.behaviour("L1", "L4")
 

@@ -8,8 +8,8 @@ from raw_controller import listen_or_connect, request
 from spinet import service as service_module
 from spinet import wire
 from spinet.discovery import RETRY_MS, Silent, label
-from spinet.networks import Network
 from spinet.service import HOUSEKEEPING_MS, Service
+from spinet.wifi.networks import Network
 
 CONFIG = b"\x0a\0\0\1" + bytes(12) + b"Workshop".ljust(96, b"\0")
 ADDRESS = 0x3201A8C0  # what the scripted radio says

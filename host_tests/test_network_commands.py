@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinet import wire
-from spinet.networks import Network
+from spinet.wifi.networks import Network
 
 pytestmark = pytest.mark.behaviour("L1", "L2")
 

@@ -8,12 +8,13 @@ from fake_pins import make_rig
 from raw_controller import request
 from slots import Slots, StubNet, pattern
 
-from spinet import station, wire
+from spinet import wire
 from spinet.commands import Commands
-from spinet.networks import Network, Networks
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.resolver import Names, Worker
-from spinet.wlan import Wlan
+from spinet.wifi import station
+from spinet.wifi.networks import Network, Networks
+from spinet.wifi.wlan import Wlan
 
 pytestmark = pytest.mark.behaviour("D18")
 

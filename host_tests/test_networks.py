@@ -5,8 +5,9 @@ import os
 import pytest
 from fake_board import MemoryStore
 
-from spinet import networks, wire
-from spinet.networks import EnterpriseEntry, Network, Networks, Store
+from spinet import wire
+from spinet.wifi import networks
+from spinet.wifi.networks import EnterpriseEntry, Network, Networks, Store
 
 
 def record(ssid, password=b"secret-1"):

@@ -6,10 +6,10 @@ import pytest
 from flash import KINDS, Flash, PowerCut
 from test_networks import network
 
-from spinet import networks as module
-from spinet.networks import LARGEST_STORE, Networks, Store
 from spinet.tls import credentials
 from spinet.tls.credentials import TlsKeys
+from spinet.wifi import networks as module
+from spinet.wifi.networks import LARGEST_STORE, Networks, Store
 
 PATH = "/networks"
 

@@ -5,8 +5,8 @@ from fake_board import Bench
 
 from spinet import report
 from spinet import service as service_module
-from spinet.networks import Network
 from spinet.tcp import callhome
+from spinet.wifi.networks import Network
 
 SECRET = "plant3d-s3cret"
 CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + SECRET.encode().ljust(64, b"\0")

@@ -4,7 +4,7 @@ import pytest
 from sim_air import TAKES, Addresses, Air, AirRadio, Clock, ScriptError
 
 from spinet import wire
-from spinet.networks import Network
+from spinet.wifi.networks import Network
 
 HOME = Network(bytes(16) + b"Home".ljust(32, b"\0") + b"long-enough".ljust(64, b"\0"))
 

@@ -10,7 +10,7 @@ from raw_controller import PATIENCE, listen_or_connect
 from sim_process import BINARY, TERMINATE, start_sim
 from test_sim_bus import reset
 
-from spinet.networks import Store
+from spinet.wifi.networks import Store
 
 __all__ = ["start_sim"]
 

@@ -8,8 +8,8 @@ from raw_controller import PATIENCE, request
 from sim_process import run_sim, start_sim
 
 from spinet import wire
-from spinet.station import SOONEST_MS
 from spinet.trace_report import shown
+from spinet.wifi.station import SOONEST_MS
 from spinet_controller.event_trace import Kind, parse_dump
 
 __all__ = ["run_sim", "start_sim"]

@@ -12,8 +12,8 @@ from spinet import report, trace, trace_report, wire
 from spinet import service as service_module
 from spinet.compat import ticks_add
 from spinet.state_names import STATES, WIFI_STATES
-from spinet.station import SOONEST_MS
 from spinet.tcp.stack import ERR_RST
+from spinet.wifi.station import SOONEST_MS
 
 SECRET = "plant3d-s3cret"
 CONFIG = bytes(16) + b"Workshop".ljust(32, b"\0") + SECRET.encode().ljust(64, b"\0")

@@ -8,8 +8,8 @@ from sim_process import ROOT
 from wifi_stories import BEGIN, END, STORIES, Player, row
 
 from spinet import wire
-from spinet.station import CONNECT_TIMEOUT_MS, REJOIN_TIMEOUT_MS
-from spinet.wlan import LEGAL
+from spinet.wifi.station import CONNECT_TIMEOUT_MS, REJOIN_TIMEOUT_MS
+from spinet.wifi.wlan import LEGAL
 
 LONGEST_MS = {
     wire.WIFI_CONNECTING: CONNECT_TIMEOUT_MS,

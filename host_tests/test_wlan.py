@@ -7,8 +7,8 @@ import pytest
 from fake_board import ON_AIR, MemoryStore, ScriptedRadio
 
 from spinet import wire
-from spinet.networks import Network, Networks
-from spinet.station import (
+from spinet.wifi.networks import Network, Networks
+from spinet.wifi.station import (
     CONNECT_TIMEOUT_MS,
     PAUSE_MS,
     REFUSALS,
@@ -16,7 +16,7 @@ from spinet.station import (
     SCAN_TIMEOUT_MS,
     SOONEST_MS,
 )
-from spinet.wlan import LEGAL, Wlan
+from spinet.wifi.wlan import LEGAL, Wlan
 
 GUEST = (b"Guest", bytes([2, 0, 0, 0, 0, 9]), 4, -40, 0, 2)
 

@@ -13,7 +13,7 @@ from radio import MAC, SimRadio
 
 from spinet import wire
 from spinet.compat import ticks_diff, ticks_ms
-from spinet.station import WRONG_PASSWORD
+from spinet.wifi.station import WRONG_PASSWORD
 
 NOT_FOUND = "network not found"
 REFUSED = "refused by the access point"

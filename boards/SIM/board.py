@@ -13,9 +13,9 @@ from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, say
 
 from spinet import VERSION, compat, wire
-from spinet.networks import Store
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
+from spinet.wifi.networks import Store
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the module that SIM stands for
 

@@ -14,7 +14,7 @@ from micropython import const
 from radio import ChipRadio
 
 from spinet import VERSION, compat, wire
-from spinet.networks import Store
+from spinet.wifi.networks import Store
 
 # What another image or the other role needs is not imported: modules take RAM.
 

@@ -1,4 +1,4 @@
-"""The chip's WiFi as a radio: see spinet.wlan for what a radio is.
+"""The chip's WiFi as a radio: see spinet.wifi.wlan for what a radio is.
 
 `network.WLAN` does not tell on which access point it is, nor a PHY mode, and cannot be given a
 channel to connect on. Its scan() takes seconds, so that it runs in a thread of its own. Enterprise
@@ -10,7 +10,7 @@ from micropython import const
 
 from spinet import wire
 from spinet.compat import WORKER_STACK, start_thread, ticks_add, ticks_diff, ticks_ms
-from spinet.station import LOGIN_REFUSED, WRONG_PASSWORD
+from spinet.wifi.station import LOGIN_REFUSED, WRONG_PASSWORD
 
 try:
     import eap

@@ -6,8 +6,8 @@ from fake_board import ANY_NAMES
 from network import AIR, AP_IF, STA_IF, InReach
 
 from spinet import wire
-from spinet.networks import Network
-from spinet.station import REFUSALS
+from spinet.wifi.networks import Network
+from spinet.wifi.station import REFUSALS
 
 
 def remembered(ssid, password=b"", ip=0, channel=0, eap=0):

@@ -12,11 +12,11 @@ from radio import SimRadio
 from spinet import VERSION, compat, wire
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.discovery import Silent
-from spinet.networks import Network
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave
 from spinet.tcp.ring import copy
+from spinet.wifi.networks import Network
 
 RECEIVED = 16384  # what a bench remembers of what its peer received
 PATIENCE_MS = 60000  # of a wait for the peer or for lwIP's thread

@@ -15,8 +15,8 @@ import gc
 from micropython import const
 
 from spinet import compat, wire
-from spinet.networks import EnterpriseEntry, Network, is_access_point
 from spinet.tls.credentials import TlsKeys
+from spinet.wifi.networks import EnterpriseEntry, Network, is_access_point
 
 _CONN_READ = const(4)
 _EMPTY = const(0)

@@ -16,14 +16,14 @@ from spinet.commands import LITTLE, MUCH, Commands
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.discovery import Discovery
 from spinet.link import Link, LinkLost
-from spinet.networks import Networks
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.resolver import Names
 from spinet.tcp.ring import copy
 from spinet.tls.stack import TlsStack
-from spinet.wlan import Wlan
+from spinet.wifi.networks import Networks
+from spinet.wifi.wlan import Wlan
 
 NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
 HOUSEKEEPING_MS = const(1000)

@@ -26,8 +26,8 @@ Nothing in it waits. All of this runs in the service thread; step() is called by
 
 from spinet import trace, wire
 from spinet.compat import ticks_add, ticks_diff
-from spinet.networks import is_access_point
-from spinet.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
+from spinet.wifi.networks import is_access_point
+from spinet.wifi.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
 
 _IDLE = wire.WIFI_IDLE
 

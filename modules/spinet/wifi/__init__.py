@@ -1,0 +1,1 @@
+"""WiFi: the station, our own access point and the networks that are remembered."""
