@@ -8,7 +8,7 @@ from stub_stack import StubStack
 
 from spinet import wire
 from spinet.commands import Commands
-from spinet.discovery import Discovery, Silent
+from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable

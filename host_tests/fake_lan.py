@@ -1,6 +1,6 @@
 """A network segment in memory with a clock: UDP ports of responders, and whoever asks them."""
 
-from spinet import dns, mdns
+from spinet.naming import dns, mdns
 
 GROUP = ("224.0.0.251", mdns.PORT)
 NETMASK = 0x00FFFFFF

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slots import PATIENCE, next_port, wait_until
 
-from spinet import dns
-from spinet.captive_dns import CaptiveDns
+from spinet.naming import dns
+from spinet.naming.captive_dns import CaptiveDns
 from spinet.tcp.udp import BURST, POLL_MS
 
 OWN = 0x0104A8C0

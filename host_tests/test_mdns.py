@@ -5,7 +5,7 @@ from fake_lan import GROUP, NETMASK, Lan, LanPort
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spinet import dns, mdns
+from spinet.naming import dns, mdns
 
 HTTP = dns.name(b"_http", b"_tcp", b"local")
 ALL_KINDS = dns.name(b"_services", b"_dns-sd", b"_udp", b"local")

@@ -13,7 +13,7 @@ import memchip
 from radio import SimRadio
 
 from spinet import wire
-from spinet.discovery import Silent
+from spinet.naming.discovery import Silent
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave

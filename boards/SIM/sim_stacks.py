@@ -6,10 +6,10 @@ of the system's heap, 0 where there is none.
 """
 
 from spinet import VERSION
-from spinet.captive_dns import PORT as DNS_PORT
-from spinet.captive_dns import CaptiveDns
-from spinet.discovery import Silent
-from spinet.mdns import Responder
+from spinet.naming.captive_dns import PORT as DNS_PORT
+from spinet.naming.captive_dns import CaptiveDns
+from spinet.naming.discovery import Silent
+from spinet.naming.mdns import Responder
 from spinet.tcp.stack_sockets import SocketStack
 
 try:

@@ -1,4 +1,4 @@
-"""A chip tells the network of itself: see spinet.discovery for what an announcer is.
+"""A chip tells the network of itself: see spinet.naming.discovery for what an announcer is.
 
 Names and services are the business of ESP-IDF's mDNS component, through our C module `mdns`. Its
 calls wait for a task of the component's, so they are made in a thread of their own, in order.
@@ -12,7 +12,7 @@ import network
 
 from spinet import VERSION
 from spinet.compat import WORKER_STACK, start_thread
-from spinet.discovery import label
+from spinet.naming.discovery import label
 
 try:
     import mdns

@@ -199,8 +199,8 @@ class ChipBoard:
         return ChipAnnouncer(self.say), lambda: self._captive(stack)
 
     def _captive(self, stack):
-        from spinet import dns  # noqa: F401  an import within an import goes deeper
-        from spinet.captive_dns import CaptiveDns
+        from spinet.naming import dns  # noqa: F401  an import within an import goes deeper
+        from spinet.naming.captive_dns import CaptiveDns
         from spinet.tcp import udp  # noqa: F401  an import within an import goes deeper
 
         return CaptiveDns(stack, self.say)

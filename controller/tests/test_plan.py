@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinet import discovery
+from spinet.naming import discovery
 from spinet_controller.printer.plan import Naming, domain_names, mqtt_client_id
 from spinet_controller.records import pack_host_name
 

@@ -11,7 +11,7 @@ from chip_paths import NAMES
 from slots import wait_until
 
 from spinet import VERSION
-from spinet.discovery import KINDS
+from spinet.naming.discovery import KINDS
 
 PATIENCE = 60
 

@@ -11,7 +11,7 @@ from radio import SimRadio
 
 from spinet import VERSION, compat, wire
 from spinet.compat import ticks_diff, ticks_ms
-from spinet.discovery import Silent
+from spinet.naming.discovery import Silent
 from spinet.service import Service
 from spinet.spi_master import SpiMaster
 from spinet.spi_slave import SpiSlave

@@ -14,8 +14,8 @@ from micropython import const
 from spinet import compat, fastpath, trace, wire
 from spinet.commands import LITTLE, MUCH, Commands
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.discovery import Discovery
 from spinet.link import Link, LinkLost
+from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable

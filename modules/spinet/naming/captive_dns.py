@@ -6,7 +6,8 @@ does not exist. One datagram in, at most one out, nothing is kept. Service threa
 
 from micropython import const
 
-from spinet import compat, dns
+from spinet import compat
+from spinet.naming import dns
 from spinet.tcp.udp import POLL_MS, DatagramPort
 
 PORT = const(53)

@@ -10,9 +10,10 @@ from random import getrandbits
 
 from micropython import const
 
-from spinet import compat, dns
+from spinet import compat
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.discovery import label
+from spinet.naming import dns
+from spinet.naming.discovery import label
 from spinet.tcp.udp import POLL_MS, MulticastPort, address_of
 
 GROUP = bytes((224, 0, 0, 251))

@@ -1,0 +1,1 @@
+"""How the network finds the module by its name."""
