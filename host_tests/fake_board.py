@@ -6,8 +6,8 @@ from fake_pins import make_rig
 from raw_controller import request
 from stub_stack import StubStack
 
-from spinet import wire
-from spinet.commands import Commands
+from spinet.duet import wire
+from spinet.duet.commands import Commands
 from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager

@@ -6,10 +6,10 @@ asks, has one contiguous buffer for all phases, and takes whatever the module sh
 
 from raw_controller import data_phase
 
-from spinet.link import Link
-from spinet.spi_master import SpiMaster
-from spinet.spi_slave import SpiSlave
-from spinet.wire import DATA, FIRST_PHASE, RESPONSE
+from spinet.duet.controller_clocked import SpiSlave
+from spinet.duet.module_clocked import SpiMaster
+from spinet.duet.transaction import Link
+from spinet.duet.wire import DATA, FIRST_PHASE, RESPONSE
 
 
 class FakePin:

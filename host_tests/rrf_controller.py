@@ -25,7 +25,7 @@ from raw_controller import (
     request,
 )
 
-from spinet import wire
+from spinet.duet import wire
 
 POLL_S = 0.001  # between two looks at DATA_READY
 OVERSLEPT_S = 0.01  # after so long without a look, levels of 20 ms may have been missed

@@ -21,7 +21,7 @@ from collections import deque
 from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
 
 from spinet import compat as spinet_port
-from spinet import wire
+from spinet.duet import wire
 from spinet.tcp import socket_calls, stack_sockets
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager

@@ -156,7 +156,7 @@ def test_the_emulated_core_tells_the_heap(tmp_path):
     out = run("SPINET_ESP32C3", tmp_path)
     size = row(out, "Python: the service")
     assert size[-6:] == ["measured", "emulated", "core,", "RV32,", "Python", "heap"]
-    assert row(out, "spinet.wire")[-3:] == ["measured", "emulated", "core"]
+    assert row(out, "spinet.duet.wire")[-3:] == ["measured", "emulated", "core"]
     slabs = row(out, "rings, trace")
     assert slabs[-6:] == ["measured", "emulated", "core,", "the", "chip's", "heap"]
     assert int("".join(slabs[:-6])) == 8 * 4096 + 8 + 10 * 512

@@ -5,9 +5,10 @@ from fake_board import ANY_NAMES, ON_AIR, PSK, Bench
 from raw_controller import listen_or_connect, request
 from slots import wait_until
 
-from spinet import commands, report, wire
-from spinet.commands import COMMANDS, Commands
+from spinet import report
 from spinet.compat import ticks_add
+from spinet.duet import commands, wire
+from spinet.duet.commands import COMMANDS, Commands
 from spinet.wifi.networks import Networks
 from spinet.wifi.station import SOONEST_MS
 

@@ -4,7 +4,7 @@ import pytest
 from fake_board import Bench
 from slots import MAX_DATA, PATIENCE_MS, Slots, pattern, wait_until
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.tcp import connection, ring, stack
 from spinet.tcp.connection import (
     ACKNOWLEDGE_TIMEOUT_MS,

@@ -6,7 +6,7 @@ from fake_pins import MasterRig
 from raw_controller import listen_or_connect, request
 
 from spinet import service as service_module
-from spinet import wire
+from spinet.duet import wire
 from spinet.naming.discovery import RETRY_MS, Silent, label
 from spinet.service import HOUSEKEEPING_MS, Service
 from spinet.wifi.networks import Network

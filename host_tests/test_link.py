@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 
-from spinet import wire
-from spinet.link import Link
+from spinet.duet import wire
+from spinet.duet.transaction import Link
 
 ROLES = list(RIGS)
 CLOCKED_BY_CONTROLLER = ROLES[1:]

@@ -5,7 +5,8 @@ from fake_board import Bench, FakeBoard
 from raw_controller import listen_or_connect
 from slots import PATIENCE_MS
 
-from spinet import service, wire
+from spinet import service
+from spinet.duet import wire
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_USE
 
 FTP_DATA = wire.PROTOCOL_FTP_DATA

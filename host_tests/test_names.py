@@ -7,7 +7,7 @@ import threading
 import pytest
 from slots import PATIENCE, Slots, wait_until
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.tcp import resolver as names_module
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.resolver import LOOKUP_MS, Names, Worker, address_of

@@ -8,7 +8,7 @@ from fake_board import ON_AIR, Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.wifi.networks import Network
 
 pytestmark = pytest.mark.behaviour("L1", "L2")

@@ -8,8 +8,8 @@ from fake_pins import make_rig
 from raw_controller import request
 from slots import Slots, StubNet, pattern
 
-from spinet import wire
-from spinet.commands import Commands
+from spinet.duet import wire
+from spinet.duet.commands import Commands
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.resolver import Names, Worker
 from spinet.wifi import station

@@ -5,7 +5,7 @@ import os
 import pytest
 from fake_board import MemoryStore
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.wifi import networks
 from spinet.wifi.networks import EnterpriseEntry, Network, Networks, Store
 

@@ -7,7 +7,7 @@ from capture import ACK, FIN, PSH, RST
 from lwip_net import LwipNet, capture, has_come_back
 from slots import MAX_DATA, Slots, pattern
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.tcp.connection import ACKNOWLEDGE_TIMEOUT_MS, CLOSE_LIMIT_MS, FLUSH_MS
 
 MSS = 1440

@@ -19,7 +19,7 @@ from sim_process import ROLES, start_sim
 from slots import free_port
 from test_soak import interrupt
 
-from spinet import wire
+from spinet.duet import wire
 
 __all__ = ["start_sim"]
 

@@ -8,12 +8,13 @@ from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
-from spinet import commands, fastpath, trace, wire
+from spinet import fastpath, trace
 from spinet import service as service_module
 from spinet.compat import ticks_add, ticks_diff
-from spinet.link import LinkLost
+from spinet.duet import commands, wire
+from spinet.duet.module_clocked import LEVEL_AFTER_MS
+from spinet.duet.transaction import LinkLost
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
-from spinet.spi_master import LEVEL_AFTER_MS
 from spinet.tcp import callhome, resolver
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
 from spinet.tcp.stack import EVENT_DATA

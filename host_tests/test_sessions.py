@@ -3,7 +3,7 @@
 import pytest
 from slots import Slots, pattern
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.tcp import callhome
 from spinet.tcp.callhome import (
     FIRST_MS,

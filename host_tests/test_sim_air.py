@@ -3,7 +3,7 @@
 import pytest
 from sim_air import TAKES, Addresses, Air, AirRadio, Clock, ScriptError
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.wifi.networks import Network
 
 HOME = Network(bytes(16) + b"Home".ljust(32, b"\0") + b"long-enough".ljust(64, b"\0"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from slots import MAX_DATA, Slots, StubNet, pattern
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.tcp.connection import CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS, FLUSH_MS
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_WOULDBLOCK
 

@@ -15,7 +15,7 @@ from endurance.limits import Stopwatch
 from endurance.soak import TimedController
 from sim_process import ROLES
 
-from spinet import wire
+from spinet.duet import wire
 
 TRANSACTIONS = 3000
 FEW = 300

@@ -5,7 +5,7 @@ from fake_board import Bench
 from fake_pins import FakePin
 from raw_controller import request
 
-from spinet.spi_master import BURST, LEVEL_AFTER_MS, MachineSpi
+from spinet.duet.module_clocked import BURST, LEVEL_AFTER_MS, MachineSpi
 
 pytestmark = pytest.mark.behaviour("L2", "L4")
 

@@ -11,7 +11,7 @@ import pytest
 from slots import LOOPBACK, PATIENCE_MS, Slots, open_net, pattern, wait_until
 
 from spinet import compat as spinet_port
-from spinet import wire
+from spinet.duet import wire
 from spinet.tcp import socket_calls, stack_sockets
 from spinet.tcp.stack import (
     ERR_ABRT,

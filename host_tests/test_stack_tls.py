@@ -9,7 +9,8 @@ from slots import Slots, StubNet
 from stub_stack import SEND_BUFFER
 from tls_rig import NAME, Authority
 
-from spinet import compat, fastpath, wire
+from spinet import compat, fastpath
+from spinet.duet import wire
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
 from spinet.tls import handshakes

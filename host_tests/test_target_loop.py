@@ -12,7 +12,8 @@ from fake_board import FakeBoard
 from fake_pins import RIGS
 from raw_controller import listen_or_connect, request
 
-from spinet import fastpath, service, wire
+from spinet import fastpath, service
+from spinet.duet import wire
 from spinet.service import NEWS_MS, Service
 
 pytestmark = pytest.mark.behaviour("L2", "L4")

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from slots import pattern
 
+from spinet.duet.wire import MAX_DATA
 from spinet.tcp.ring import RING_SIZE, Ring, rings
-from spinet.wire import MAX_DATA
 
 OFFSETS = st.integers(0, 5)
 

@@ -8,9 +8,10 @@ from fake_board import Bench, FakeBoard
 from fake_pins import MasterRig
 from raw_controller import listen_or_connect
 
-from spinet import report, trace, trace_report, wire
+from spinet import report, trace, trace_report
 from spinet import service as service_module
 from spinet.compat import ticks_add
+from spinet.duet import wire
 from spinet.state_names import STATES, WIFI_STATES
 from spinet.tcp.stack import ERR_RST
 from spinet.wifi.station import SOONEST_MS

@@ -7,7 +7,7 @@ import wifi_stories
 from sim_process import ROOT
 from wifi_stories import BEGIN, END, STORIES, Player, row
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.wifi.station import CONNECT_TIMEOUT_MS, REJOIN_TIMEOUT_MS
 from spinet.wifi.wlan import LEGAL
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spinet import commands, spi_master, spi_slave, wire
+from spinet.duet import commands, wire
 from spinet.tcp import connection, stack_sockets
 
 pytestmark = pytest.mark.behaviour("L1")

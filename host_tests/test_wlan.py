@@ -6,7 +6,7 @@ import random
 import pytest
 from fake_board import ON_AIR, MemoryStore, ScriptedRadio
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.wifi.networks import Network, Networks
 from spinet.wifi.station import (
     CONNECT_TIMEOUT_MS,

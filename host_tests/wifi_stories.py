@@ -15,7 +15,8 @@ from fake_board import Bench  # noqa: E402 -- found through the path above
 from raw_controller import request  # noqa: E402
 from sim_air import Addresses, Air, AirRadio, Clock  # noqa: E402
 
-from spinet import report, wire  # noqa: E402
+from spinet import report  # noqa: E402
+from spinet.duet import wire  # noqa: E402
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS  # noqa: E402
 
 TICK_MS = 100

@@ -12,11 +12,11 @@ from struct import pack
 import memchip
 from radio import SimRadio
 
-from spinet import wire
+from spinet.duet import wire
+from spinet.duet.controller_clocked import SpiSlave
+from spinet.duet.module_clocked import SpiMaster
 from spinet.naming.discovery import Silent
 from spinet.service import Service
-from spinet.spi_master import SpiMaster
-from spinet.spi_slave import SpiSlave
 
 PORT = 80
 CALLS = (

@@ -11,8 +11,8 @@ The clock is an argument, so that tests can play hours in no time.
 
 from radio import MAC, SimRadio
 
-from spinet import wire
 from spinet.compat import ticks_diff, ticks_ms
+from spinet.duet import wire
 from spinet.wifi.station import WRONG_PASSWORD
 
 NOT_FOUND = "network not found"

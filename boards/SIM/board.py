@@ -12,9 +12,10 @@ from air import AirRadio
 from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, say
 
-from spinet import VERSION, compat, wire
-from spinet.spi_master import SpiMaster
-from spinet.spi_slave import SpiSlave
+from spinet import VERSION, compat
+from spinet.duet import wire
+from spinet.duet.controller_clocked import SpiSlave
+from spinet.duet.module_clocked import SpiMaster
 from spinet.wifi.networks import Store
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the module that SIM stands for

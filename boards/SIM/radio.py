@@ -4,8 +4,8 @@ It is in reach of every network that is remembered, whatever its name, and of th
 scan shows. See spinet.wifi.wlan for what a radio is.
 """
 
-from spinet import wire
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
+from spinet.duet import wire
 
 SCAN_MS = 150  # a scan takes a while, so that "scan in progress" is to be seen
 

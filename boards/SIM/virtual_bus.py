@@ -12,7 +12,7 @@ import simbus
 from micropython import const
 
 from spinet import compat
-from spinet.link import LinkLost
+from spinet.duet.transaction import LinkLost
 
 MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)

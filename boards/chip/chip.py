@@ -13,7 +13,8 @@ from machine import SPI, WDT, Pin
 from micropython import const
 from radio import ChipRadio
 
-from spinet import VERSION, compat, wire
+from spinet import VERSION, compat
+from spinet.duet import wire
 from spinet.wifi.networks import Store
 
 # What another image or the other role needs is not imported: modules take RAM.
@@ -136,7 +137,7 @@ class ChipBoard:
         return self._target_port() if self._role == CONTROLLER_CLOCKED else self._master_port()
 
     def _master_port(self):
-        from spinet.spi_master import SpiMaster
+        from spinet.duet.module_clocked import SpiMaster
 
         wiring = self.wiring
         return SpiMaster(
@@ -153,7 +154,7 @@ class ChipBoard:
         return spi_exchange
 
     def _machine_spi(self):
-        from spinet.spi_master import MachineSpi
+        from spinet.duet.module_clocked import MachineSpi
 
         wiring = self.wiring
         spi = SPI(
@@ -170,7 +171,7 @@ class ChipBoard:
         return MachineSpi(spi)
 
     def _target_port(self):
-        from spinet.spi_slave import SpiSlave
+        from spinet.duet.controller_clocked import SpiSlave
 
         w = self.wiring
         # Pins first: the SPI's driver then takes CS as it needs it, and its edges still come.

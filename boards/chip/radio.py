@@ -8,8 +8,8 @@ networks and the country code need our C modules `eap` and `country`; an image w
 import network
 from micropython import const
 
-from spinet import wire
 from spinet.compat import WORKER_STACK, start_thread, ticks_add, ticks_diff, ticks_ms
+from spinet.duet import wire
 from spinet.wifi.station import LOGIN_REFUSED, WRONG_PASSWORD
 
 try:

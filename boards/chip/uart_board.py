@@ -9,10 +9,11 @@ import time
 from chip import ChipBoard, Wiring
 from micropython import const
 
-from spinet import VERSION, wire
+from spinet import VERSION
 from spinet.compat import ticks_diff, ticks_ms
-from spinet.link import LinkLost
-from spinet.spi_master import SpiMaster
+from spinet.duet import wire
+from spinet.duet.module_clocked import SpiMaster
+from spinet.duet.transaction import LinkLost
 
 _PIN = const(1)  # frames, and pins
 _CLOCK = const(2)

@@ -1,5 +1,5 @@
 /*
- * The `spi_exchange` module: exchange_core.h for Python, as spinet.spi_master wants its SPI.
+ * The `spi_exchange` module: exchange_core.h for Python, as spinet.duet.module_clocked wants its SPI.
  *
  * There is one. Nothing but start() and buffers() takes memory of Python's. Errors are raised as
  * message_binding.h says.

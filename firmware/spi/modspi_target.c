@@ -1,5 +1,5 @@
 /*
- * The `spi_target` module: target_core.h for Python, as spinet.spi_slave wants its target.
+ * The `spi_target` module: target_core.h for Python, as spinet.duet.controller_clocked wants its target.
  *
  * There is one. Nothing but start() and buffers() takes memory of Python's. A phase that is over ends
  * the wait of the netconn module. Errors are raised as message_binding.h says.

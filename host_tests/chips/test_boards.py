@@ -14,10 +14,11 @@ from fake_board import boot
 from raw_controller import request
 from tls_rig import Authority
 
-from spinet import compat, wire
+from spinet import compat
 from spinet import service as service_module
+from spinet.duet import wire
+from spinet.duet.module_clocked import SpiMaster
 from spinet.service import HOUSEKEEPING_MS, Service
-from spinet.spi_master import SpiMaster
 from spinet.tcp.stack_sockets import SocketStack
 
 # The link protocol, Roles: SCK, MOSI, MISO, CS, DATA_READY, TRANSFER_READY, LED.

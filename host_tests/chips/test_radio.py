@@ -5,7 +5,7 @@ import pytest
 from fake_board import ANY_NAMES
 from network import AIR, AP_IF, STA_IF, InReach
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.wifi.networks import Network
 from spinet.wifi.station import REFUSALS
 

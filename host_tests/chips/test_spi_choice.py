@@ -10,10 +10,10 @@ from fake_board import boot
 from fake_pins import FakeTarget
 from raw_controller import request
 
-from spinet import wire
+from spinet.duet import wire
+from spinet.duet.controller_clocked import SpiSlave
+from spinet.duet.module_clocked import MachineSpi, SpiMaster
 from spinet.service import Service
-from spinet.spi_master import MachineSpi, SpiMaster
-from spinet.spi_slave import SpiSlave
 
 MESSAGE = 2060
 

@@ -16,8 +16,9 @@ import tty
 import machine
 import pytest
 
-from spinet import service, wire
-from spinet.link import LinkLost
+from spinet import service
+from spinet.duet import wire
+from spinet.duet.transaction import LinkLost
 
 PATIENCE = 60
 BOARD = "SPINET_ESP32C3/uart"

@@ -8,7 +8,7 @@ import struct
 from slots import pattern
 
 from endurance.peers import Broken
-from spinet import wire
+from spinet.duet import wire
 
 LARGEST = 40000
 PIECE = 8192

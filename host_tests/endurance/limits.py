@@ -2,7 +2,7 @@
 
 from array import array
 
-from spinet import wire
+from spinet.duet import wire
 
 READY_S = 0.1
 FAST_S = 0.1

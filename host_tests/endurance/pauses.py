@@ -21,7 +21,7 @@ from slots import free_port, pattern
 
 from endurance.peers import Broken, receive
 from endurance.soak import config
-from spinet import wire
+from spinet.duet import wire
 
 SSID = b"Workshop"
 PEERS = 4

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from lwip_net import LwipNet
 from slots import MAX_DATA, Slots, pattern
 
-from spinet import wire
+from spinet.duet import wire
 
 LONGEST_TURN_S = 0.1  # more is not the module's time: the computer had none for this process
 SETTLE_S = 60  # seconds for everything to have come back at the end

@@ -26,7 +26,7 @@ from endurance.conversation import Conversation, Endings
 from endurance.limits import Stopwatch
 from endurance.peers import Broken
 from endurance.processor import Threads
-from spinet import wire
+from spinet.duet import wire
 
 PEERS = 10  # two more than there are slots: somebody always waits to be accepted
 SLOTS = 8

@@ -7,7 +7,7 @@ from slots import MAX_DATA, pattern
 
 from endurance.churn import Churn
 from endurance.serving import ServingModule, failures_of
-from spinet import wire
+from spinet.duet import wire
 
 SPEED = 20
 MIB = 1 << 20

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from core_rig import OK
 from fake_pins import FakePin, SlaveRig
 
-from spinet.link import Link
-from spinet.spi_slave import SpiSlave
+from spinet.duet.controller_clocked import SpiSlave
+from spinet.duet.transaction import Link
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import socket
 
-from spinet import compat, wire
+from spinet import compat
+from spinet.duet import wire
 from spinet.tcp import socket_calls
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable

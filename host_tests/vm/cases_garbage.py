@@ -6,7 +6,8 @@ import gc
 from cases_heap import MemoryBench
 from heap_scenarios import NoStore, QuietBoard
 
-from spinet import commands, service, wire
+from spinet import service
+from spinet.duet import commands, wire
 
 ROUNDS = 300
 ANY_RATE = (0, 6, 9, 19)  # commands that are asked all the time

@@ -2,7 +2,7 @@
 
 from memory_stack import MemoryStack
 
-from spinet import wire
+from spinet.duet import wire
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS, FLUSH_MS, ConnectionManager
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.ring import rings

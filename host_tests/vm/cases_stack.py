@@ -11,8 +11,9 @@ import os
 
 from chip_bench import ChipBench, Interface, name_of
 
-from spinet import compat, service, wire
-from spinet.commands import COMMANDS
+from spinet import compat, service
+from spinet.duet import wire
+from spinet.duet.commands import COMMANDS
 
 # Bytes of each stack for what is not measured here: MicroPython's own margin of 1024, the frame of
 # an interrupt, the C of drivers, of lwIP and of hardware that encrypts, an Xtensa's larger frames.

@@ -1,6 +1,6 @@
 """What viper does with the header, where integers are as wide as the machine."""
 
-from spinet import wire
+from spinet.duet import wire
 
 CODES = ((0, "00000000"), (-1, "ffffffff"), (-5, "fbffffff"), (-15, "f1ffffff"), (2048, "00080000"))
 

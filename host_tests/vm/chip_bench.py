@@ -19,7 +19,8 @@ from boot_heap import Kept, StandIn
 from heap_scenarios import Bench, QuietLink, QuietPin
 from memory_stack import MemoryStack
 
-from spinet import compat, service, wire
+from spinet import compat, service
+from spinet.duet import wire
 from spinet.tcp.ring import rings
 
 HARNESS = 40960  # bytes of the core's heap that the tests themselves take
@@ -181,7 +182,7 @@ class ChipBench(Bench):
         sys.modules.update(stand_ins(self.spi, self.interfaces))
         socket.socket = Udp
         socket.getaddrinfo = getaddrinfo
-        for name in ("radio", "spinet.spi_master", "spinet.spi_slave"):
+        for name in ("radio", "spinet.duet.module_clocked", "spinet.duet.controller_clocked"):
             sys.modules.pop(name)  # SIM's; and what a chip imports in the service's thread
         sys.path[:0] = boot_heap.IMAGE
         vfs.VfsLfs2.mkfs(Flash())

@@ -10,7 +10,7 @@ import sys
 import micropython
 import sim
 
-from spinet.link import LinkLost
+from spinet.duet.transaction import LinkLost
 from spinet.service import Service
 
 

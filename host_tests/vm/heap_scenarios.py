@@ -9,12 +9,13 @@ import micropython
 from micropython import const
 from radio import SimRadio
 
-from spinet import VERSION, compat, wire
+from spinet import VERSION, compat
 from spinet.compat import ticks_diff, ticks_ms
+from spinet.duet import wire
+from spinet.duet.controller_clocked import SpiSlave
+from spinet.duet.module_clocked import SpiMaster
 from spinet.naming.discovery import Silent
 from spinet.service import Service
-from spinet.spi_master import SpiMaster
-from spinet.spi_slave import SpiSlave
 from spinet.tcp.ring import copy
 from spinet.wifi.networks import Network
 

@@ -16,7 +16,8 @@ Everything returns nothing and prints; nothing here changes the service.
 import gc
 
 from spinet import service as service_module
-from spinet import trace_report, wire
+from spinet import trace_report
+from spinet.duet import wire
 from spinet.state_names import STATES, WIFI_STATES
 from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
 from spinet.trace_report import shown

@@ -11,10 +11,11 @@ from array import array
 import micropython
 from micropython import const
 
-from spinet import compat, fastpath, trace, wire
-from spinet.commands import LITTLE, MUCH, Commands
+from spinet import compat, fastpath, trace
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.link import Link, LinkLost
+from spinet.duet import wire
+from spinet.duet.commands import LITTLE, MUCH, Commands
+from spinet.duet.transaction import Link, LinkLost
 from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager

@@ -1,5 +1,5 @@
 // Binding of simbus: the virtual bus as pins, as an SPI master and as an SPI target, shaped as
-// spinet.spi_master and spinet.spi_slave want them. Whose power is when is virtual_bus.py's.
+// spinet.duet.module_clocked and spinet.duet.controller_clocked want them. Whose power is when is virtual_bus.py's.
 //
 // Everything runs in the service thread and allocates nothing once the bus is made. What ends the
 // connection is told to on_lost(code), which has to raise.

@@ -15,8 +15,8 @@ nothing is due.
 
 from micropython import const
 
-from spinet import wire
 from spinet.compat import ticks_add, ticks_diff
+from spinet.duet import wire
 
 RETRY_MS = const(2000)  # after a want of memory
 _MAX_LABEL = const(63)

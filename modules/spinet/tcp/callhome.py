@@ -14,8 +14,8 @@ The service thread only. Nothing here waits; an attempt allocates, and nothing e
 
 from micropython import const
 
-from spinet import wire
 from spinet.compat import ticks_add, ticks_diff
+from spinet.duet import wire
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 

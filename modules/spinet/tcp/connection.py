@@ -21,8 +21,9 @@ from array import array
 import micropython
 from micropython import const
 
-from spinet import compat, trace, wire
+from spinet import compat, trace
 from spinet.compat import ticks_add, ticks_diff
+from spinet.duet import wire
 from spinet.tcp.ring import RING_SIZE, rings
 from spinet.tcp.stack import (
     ERR_CLSD,

@@ -7,8 +7,8 @@ allows; what waits is taken as soon as a slot is freed, without polling. The ser
 from micropython import const
 
 from spinet import trace
+from spinet.duet.wire import PROTOCOL_FTP_DATA, SOCKETS
 from spinet.tcp.stack import ERR_WOULDBLOCK, EVENT_ACCEPT, is_for_now
-from spinet.wire import PROTOCOL_FTP_DATA, SOCKETS
 
 LISTENERS = const(8)
 BACKLOG = const(8)

@@ -12,6 +12,7 @@ import socket
 from micropython import const
 
 from spinet import compat
+from spinet.duet.wire import dotted
 from spinet.tcp.ring import rings
 from spinet.tcp.socket_calls import default_calls, err_of, new_wake
 from spinet.tcp.stack import (
@@ -32,7 +33,6 @@ from spinet.tcp.stack import (
     INDEX_MASK,
     is_for_now,
 )
-from spinet.wire import dotted
 
 CONNECTIONS = const(8)
 FAREWELLS = const(16)  # closed sockets that wait for the peer's FIN; beyond, the oldest is dropped

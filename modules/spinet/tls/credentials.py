@@ -5,7 +5,8 @@ stored in one file, which is replaced as a whole, so what is in it always belong
 cut leaves a certificate with the key of another. The CA is in memory alone.
 """
 
-from spinet import compat, wire
+from spinet import compat
+from spinet.duet import wire
 
 
 class TlsKeys:

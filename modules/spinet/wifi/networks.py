@@ -11,7 +11,7 @@ import os
 
 from micropython import const
 
-from spinet import wire
+from spinet.duet import wire
 
 _ENTRY_HEADER = 4  # index u8, zero u8, length of the credentials u16; record, credentials follow
 _SMALLEST_BODY = _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE  # without credentials

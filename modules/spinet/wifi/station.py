@@ -18,8 +18,8 @@ service thread.
 
 from micropython import const
 
-from spinet import wire
 from spinet.compat import ticks_add, ticks_diff
+from spinet.duet import wire
 
 CONNECT_TIMEOUT_MS = const(40000)  # to connect, or to reconnect, with all scans and attempts
 SCAN_TIMEOUT_MS = const(15000)  # a scan takes three; one that lasts longer never ends

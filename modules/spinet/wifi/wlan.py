@@ -24,8 +24,9 @@ The station's part is station.py. A radio (a board's business) has:
 Nothing in it waits. All of this runs in the service thread; step() is called by the loop.
 """
 
-from spinet import trace, wire
+from spinet import trace
 from spinet.compat import ticks_add, ticks_diff
+from spinet.duet import wire
 from spinet.wifi.networks import is_access_point
 from spinet.wifi.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
 

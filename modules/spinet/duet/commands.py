@@ -14,7 +14,8 @@ import gc
 
 from micropython import const
 
-from spinet import compat, wire
+from spinet import compat
+from spinet.duet import wire
 from spinet.tls.credentials import TlsKeys
 from spinet.wifi.networks import EnterpriseEntry, Network, is_access_point
 

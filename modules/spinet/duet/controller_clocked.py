@@ -12,8 +12,8 @@ from micropython import const
 
 from spinet import fastpath
 from spinet.compat import ticks_diff
-from spinet.link import StartUp
-from spinet.wire import DATA, FIRST_PHASE, RESPONSE
+from spinet.duet.transaction import StartUp
+from spinet.duet.wire import DATA, FIRST_PHASE, RESPONSE
 
 PHASE_TIMEOUT_MS = const(500)  # a controller that stops clocking for so long has died
 BURST = const(16)  # transactions in a row before the loop looks at the network again

@@ -12,8 +12,8 @@ from micropython import const
 
 from spinet import fastpath
 from spinet.compat import ticks_diff, ticks_ms
-from spinet.link import StartUp
-from spinet.wire import FIRST_PHASE, FORMAT_VERSION, RESPONSE
+from spinet.duet.transaction import StartUp
+from spinet.duet.wire import FIRST_PHASE, FORMAT_VERSION, RESPONSE
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
 # Words and reasons, as hot.py has them

@@ -17,8 +17,9 @@ from array import array
 
 from micropython import const
 
-from spinet import trace, wire
+from spinet import trace
 from spinet.compat import ticks_diff
+from spinet.duet import wire
 
 START_UP_MS = const(21)  # at least 20 ms: a clock of whole ms may be 1 ms short
 _UNSURE = const(-1)  # no WiFi state
