@@ -7,8 +7,8 @@ from fake_board import ANY_NAMES
 from raw_controller import PATIENCE, request
 from sim_process import run_sim, start_sim
 
+from spinet.debug.trace_lines import shown
 from spinet.duet import wire
-from spinet.trace_report import shown
 from spinet.wifi.station import SOONEST_MS
 from spinet_controller.event_trace import Kind, parse_dump
 

@@ -8,11 +8,12 @@ from fake_board import Bench, FakeBoard
 from fake_pins import MasterRig
 from raw_controller import listen_or_connect
 
-from spinet import report, trace, trace_report
+from spinet import report, trace
 from spinet import service as service_module
 from spinet.compat import ticks_add
+from spinet.debug import trace_lines
+from spinet.debug.words import STATES, WIFI_STATES
 from spinet.duet import wire
-from spinet.state_names import STATES, WIFI_STATES
 from spinet.tcp.stack import ERR_RST
 from spinet.wifi.station import SOONEST_MS
 
@@ -45,7 +46,7 @@ def events(ring):
     """(kind, slot, a, b) of all events."""
     taken = ring.snapshot()
     numbers = range(taken.first, taken.last)
-    return [trace_report._unpacked(taken.event(number))[1:] for number in numbers]
+    return [trace_lines._unpacked(taken.event(number))[1:] for number in numbers]
 
 
 def states(ring, slot=0):
@@ -166,7 +167,7 @@ def test_a_fault(bench, ring):
 def test_last_errors_with_their_text(bench, ring):
     for number in range(trace.TEXTS + 1):
         bench.wlan.fail(f"error {number}")
-    lines = list(trace_report.lines())
+    lines = list(trace_lines.lines())
     assert lines[0].endswith("last error: (no longer kept)")
     assert lines[1].endswith("last error: error 1")
     assert lines[-1].endswith("last error: error 8")
@@ -206,7 +207,7 @@ def test_what_happened_a_week_ago_is_in_the_past(ring, monkeypatch):
     monkeypatch.setattr(trace, "ticks_ms", lambda: 5000)
     trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
     monkeypatch.setattr(trace, "ticks_ms", lambda: 5000 + 604800250)
-    (line,) = trace_report.lines()
+    (line,) = trace_lines.lines()
     assert line.split()[0] == "-604800.250"
 
 

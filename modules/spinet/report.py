@@ -16,11 +16,11 @@ Everything returns nothing and prints; nothing here changes the service.
 import gc
 
 from spinet import service as service_module
-from spinet import trace_report
+from spinet.debug import trace_lines
+from spinet.debug.trace_lines import shown
+from spinet.debug.words import STATES, WIFI_STATES
 from spinet.duet import wire
-from spinet.state_names import STATES, WIFI_STATES
 from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
-from spinet.trace_report import shown
 
 
 def _run(function):
@@ -190,13 +190,13 @@ def heap():
 
 def trace():
     """Print the event trace: seconds before now, slot, event."""
-    for line in trace_report.lines():
+    for line in trace_lines.lines():
         print(line)
 
 
 def trace_dump():
     """Print the event trace for a program."""
-    for line in trace_report.dump_lines():
+    for line in trace_lines.dump_lines():
         print(line)
 
 
@@ -227,6 +227,6 @@ def telling(service):
     for part in _PARTS:
         part(service)
         yield True
-    for line in trace_report.dump_lines():
+    for line in trace_lines.dump_lines():
         print(line)
         yield True
