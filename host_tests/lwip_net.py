@@ -151,7 +151,7 @@ class Core:
 
 
 class LwipStack:
-    """The contract of spinet.tcp.stack over the core. `faults`: what a test wants of the next calls."""
+    """spinet.tcp.stack's contract over the core. `faults`: what a test wants of the next calls."""
 
     def __init__(self, core, faults):
         self.core = core

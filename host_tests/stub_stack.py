@@ -1,4 +1,4 @@
-"""A scriptable TCP stack for tests: the contract of `spinet.tcp.stack`, and peers without a network.
+"""A scriptable TCP stack for tests: the contract of `spinet.tcp.stack`, and peers without network.
 
 It is modelled on lwIP as the chips run it: a send buffer of 5744 bytes, a receive window of the
 same size that only recved() opens, "room" reported above 2881 free bytes only, an end that shows

@@ -1,6 +1,5 @@
 """make firmware, flash, repl, deploy, monitor: what is missing is said in one line."""
 
-import json
 import os
 import subprocess
 import sys
@@ -290,19 +289,3 @@ def test_flash_without_an_image():
     done = run(["make", "--no-print-directory", "flash", "BOARD=SPINET_ESP32", "PORT=/dev/null"])
     assert done.returncode == 2
     assert "there is no image to flash: make firmware BOARD=SPINET_ESP32" in done.stderr
-
-
-# --- package.json, for mip
-
-
-def test_package_has_every_module_and_nothing_that_is_not_there():
-    urls = json.loads((ROOT / "package.json").read_text())["urls"]
-    wanted = {
-        f"spinet/{p.name}": f"modules/spinet/{p.name}"
-        for p in (ROOT / "modules/spinet").iterdir()
-        if p.suffix == ".py"
-    }
-    names = ("announcer", "chip", "radio")
-    wanted |= {f"{name}.py": f"boards/chip/{name}.py" for name in names}
-    assert dict(urls) == wanted
-    assert all((ROOT / source).is_file() for source in wanted.values())

@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 from stub_stack import StubStack
 
-from spinet import (
-    connection,
-    link,
-    service,
-    spi_master,
-    spi_slave,
-    stack,
-    tcp_buffer,
-    wire,
-)
+from spinet import fastpath, service
+from spinet.duet import controller_clocked, module_clocked, transaction, wire
 from spinet.service import Service
+from spinet.tcp import connection, ring, stack
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
 
 SOCKETS = 3
@@ -249,7 +242,7 @@ def test_a_file_is_sent_by_the_hot_path_alone(monkeypatch, role):
 def test_a_file_is_received_by_the_hot_path_alone(monkeypatch, role):
     firmware = Firmware(plain=False, role=role)
     monkeypatch.delattr(connection.Connection, "read")
-    monkeypatch.delattr(link.Link, "answer")
+    monkeypatch.delattr(transaction.Link, "answer")
     sent = bytes(range(256)) * 16
     firmware.peers[0].send(sent)
     received = b""
@@ -312,7 +305,7 @@ def test_transfer_that_is_cut_short_breaks_its_connection(monkeypatch, plain, co
     firmware.service.run_once()
     firmware.rig.die_after(request(command, 0, 2, b"half a file" if command == 5 else b""), n)
     assert firmware.service.link.cuts == 0
-    clock.now += spi_slave.PHASE_TIMEOUT_MS
+    clock.now += controller_clocked.PHASE_TIMEOUT_MS
     firmware.service.run_once()
     assert firmware.service.link.cuts == 1
     firmware.rig.cs.drive(1)
@@ -451,8 +444,8 @@ OFFSETS = {
     "_STATUS_SIZE": wire.CONN_STATUS_SIZE,
     "_SEGMENT": connection.SEGMENT,
     "_FLUSH_MS": connection.FLUSH_MS,
-    "_PHASE_TIMEOUT_MS": spi_slave.PHASE_TIMEOUT_MS,
-    "_RING_SIZE": tcp_buffer.RING_SIZE,
+    "_PHASE_TIMEOUT_MS": controller_clocked.PHASE_TIMEOUT_MS,
+    "_RING_SIZE": ring.RING_SIZE,
     "_ALWAYS": stack.EVENT_CONNECTED | stack.EVENT_CLOSED | stack.EVENT_ERROR,
     "_ROOM": stack.EVENT_ROOM,
     "_WOULDBLOCK": stack.ERR_WOULDBLOCK,
@@ -461,7 +454,7 @@ OFFSETS = {
 
 @pytest.mark.parametrize("name", list(OFFSETS))
 def test_hot_has_the_protocols_numbers(name):
-    assert getattr(hot, name) == OFFSETS[name]
+    assert getattr(fastpath, name) == OFFSETS[name]
 
 
 def constants(module):
@@ -470,16 +463,18 @@ def constants(module):
     return dict(re.findall(r"^_?([A-Z_]+) = const\((\d+)\)", text, re.MULTILINE))
 
 
-COPIES = [module.__file__ for module in (connection, service, spi_master, spi_slave, tcp_buffer)]
+COPIES = [
+    module.__file__ for module in (connection, service, module_clocked, controller_clocked, ring)
+]
 COPIES.append(Path(__file__).parent / "vm/heap_scenarios.py")
 
 
 @pytest.mark.parametrize("path", COPIES)
 def test_words_are_the_same_wherever_they_are_named(path):
     theirs = re.findall(
-        r"as hot\.py has them\n((?:_[A-Z_]+ = const\(\d+\)\n)+)", Path(path).read_text()
+        r"as fastpath\.py has them\n((?:_[A-Z_]+ = const\(\d+\)\n)+)", Path(path).read_text()
     )
     named = dict(re.findall(r"_([A-Z_]+) = const\((\d+)\)", "".join(theirs)))
     assert len(named) >= 2
-    mine = constants(hot)
+    mine = constants(fastpath)
     assert {name: mine[name] for name in named} == named

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from spinet import VERSION
+
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = {"xtensawin": 10, "rv32imc": 11}  # in the third byte of an .mpy, from bit 2 on
 
@@ -25,22 +27,28 @@ def packages():
     return ROOT / "build" / "mip"
 
 
-@pytest.mark.parametrize("architecture", list(NATIVE))
-def test_package_has_the_modules_of_the_source_package(packages, architecture):
-    source = json.loads((ROOT / "package.json").read_text())
-    package = json.loads((packages / architecture / "package.json").read_text())
-    wanted = [str(Path(name).with_suffix(".mpy")) for name, _ in source["urls"]]
-    assert package["urls"] == [[name, name] for name in wanted]
-    assert package["version"] == source["version"]
-    files = {
-        p.relative_to(packages / architecture) for p in (packages / architecture).rglob("*.mpy")
-    }
-    assert files == set(map(Path, wanted))
+def everything():
+    """What a board needs, as paths on the board."""
+    top = ROOT / "modules"
+    names = {path.relative_to(top) for path in (top / "spinet").rglob("*.py")}
+    return names | {Path(f"{name}.py") for name in ("announcer", "chip", "radio")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [*((name, ".mpy") for name in NATIVE), ("source", ".py")]
+)
+def test_a_package_has_every_module_and_nothing_else(packages, kind, suffix):
+    package = json.loads((packages / kind / "package.json").read_text())
+    wanted = {name.with_suffix(suffix) for name in everything()}
+    assert sorted(package["urls"]) == sorted([name.as_posix()] * 2 for name in wanted)
+    assert VERSION.startswith(package["version"] + "-")
+    files = {p.relative_to(packages / kind) for p in (packages / kind).rglob("*" + suffix)}
+    assert files == wanted
 
 
 @pytest.mark.parametrize("architecture", list(NATIVE))
 def test_viper_is_machine_code_of_the_chip(packages, architecture):
-    header = (packages / architecture / "spinet/wire.mpy").read_bytes()[:4]
+    header = (packages / architecture / "spinet/duet/wire.mpy").read_bytes()[:4]
     assert header[2] >> 2 & 0x0F == NATIVE[architecture]
 
 
@@ -51,7 +59,7 @@ def test_every_release_reads_what_the_newest_compiled(packages, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0
-    header = (packages / "rv32imc/spinet/wire.mpy").read_bytes()[:3]
-    compiled = list(tmp_path.glob("*/rv32imc/spinet/wire.mpy"))
+    header = (packages / "rv32imc/spinet/duet/wire.mpy").read_bytes()[:3]
+    compiled = list(tmp_path.glob("*/rv32imc/spinet/duet/wire.mpy"))
     assert len(compiled) == 6
     assert {path.read_bytes()[:3] for path in compiled} == {header}

@@ -245,7 +245,7 @@ class Stack:
 @pytest.fixture
 def boot_keys(flash, monkeypatch):
     """boot_keys() -> what a module knows of certificate and key as it starts."""
-    monkeypatch.setattr(credentials.port, "tls_session", Sessions)
+    monkeypatch.setattr(credentials.compat, "tls_session", Sessions)
     return lambda: TlsKeys(Stack(), Store("/tls"))
 
 

@@ -192,7 +192,7 @@ def heap(service, clock, monkeypatch):
     """A heap whose use after a collection is known; a pass of housekeeping each second."""
     heap = Heap()
     monkeypatch.setattr(service_module, "gc", heap)
-    monkeypatch.setattr(service_module.port, "MICROPYTHON", True)
+    monkeypatch.setattr(service_module.compat, "MICROPYTHON", True)
     second(service, clock)
     return heap
 
@@ -554,8 +554,8 @@ class Unanswered:
 @pytest.mark.parametrize(
     ("part", "stir"),
     [
-        ("names", lambda names: setattr(resolver, "asked", [Unanswered()])),
-        ("sessions", lambda sessions: setattr(callhome, "active", 1)),
+        ("names", lambda names: setattr(names, "asked", [Unanswered()])),
+        ("sessions", lambda sessions: setattr(sessions, "active", 1)),
         ("wlan", lambda wlan: wlan.scan(0)),
         ("discovery", lambda discovery: discovery.note_due()),
     ],

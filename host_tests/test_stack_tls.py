@@ -34,7 +34,7 @@ class HandThread:
         self.waiting = []
         self.by_itself = True
         self.refuses = False
-        monkeypatch.setattr(handshakes.port, "start_thread", self.start)
+        monkeypatch.setattr(handshakes.compat, "start_thread", self.start)
 
     def start(self, function, args, _stack):
         if self.refuses:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spinet.duet import commands, wire
+from spinet.duet import commands, controller_clocked, module_clocked, wire
 from spinet.tcp import connection, stack_sockets
 
 pytestmark = pytest.mark.behaviour("L1")
@@ -169,7 +169,7 @@ def test_wire_has_no_constant_that_these_tests_do_not_know():
 
 # --- copies: hot files redeclare what they need
 
-HOT_FILES = (commands, connection, spi_master, spi_slave)
+HOT_FILES = (commands, connection, module_clocked, controller_clocked)
 
 
 def copies(module):
@@ -190,7 +190,7 @@ def test_copied_constants_are_those_of_wire(module):
 
 
 # The phases of the port have names of their own meaning.
-NOT_COPIES = {(spi_slave, "_RESPONSE"), (spi_slave, "_DATA")}
+NOT_COPIES = {(controller_clocked, "_RESPONSE"), (controller_clocked, "_DATA")}
 
 
 def test_the_copies_are_found():

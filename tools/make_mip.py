@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Packages of compiled modules for boards with MicroPython's own image: mpremote mip install.
+"""Packages of the modules for boards with MicroPython's own image: mpremote mip install.
 
-package.json at the top lists the modules; each goes to BUILD/mip/ARCHITECTURE as .mpy, beside a
-package.json of its own. The newest release compiles them, which all from 1.25 on read: what PyPI
-has of 1.25 makes machine code for rv32imc that never returns.
+For each architecture BUILD/mip/ARCHITECTURE has the modules as .mpy and a package.json that lists
+them; BUILD/mip/source has them as they are. The newest release compiles them, which all from 1.25
+on read: what PyPI has of 1.25 makes machine code for rv32imc that never returns.
 """
 
 import argparse
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ from compile_modules import (
 )
 from exit_code import exit_code
 
+SOURCE = "source"
+CHIP = ("announcer.py", "chip.py", "radio.py")  # of boards/chip; the board file is the user's
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -34,23 +38,39 @@ def main() -> int:
 
 
 def make_all(build: Path, into: Path) -> None:
-    for architecture in ARCHITECTURES:
-        print(f"The package for {architecture} is ready: {make(architecture, build, into)}")
+    for kind in (*ARCHITECTURES, SOURCE):
+        print(f"The package for {kind} is ready: {make(kind, build, into)}")
 
 
-def make(architecture: str, build: Path, into: Path) -> Path:
-    """Compile and list; the package.json. Raises CompileError."""
-    package = json.loads((PROJECT / "package.json").read_text())
-    compiler = cross_compiler(releases()[-1], build)
-    folder = into / architecture
+def modules() -> dict[Path, Path]:
+    """What a package has, by the name that the board knows it by."""
+    top = PROJECT / "modules"
+    found = {path.relative_to(top): path for path in sorted((top / "spinet").rglob("*.py"))}
+    return found | {Path(name): PROJECT / "boards/chip" / name for name in CHIP}
+
+
+def version() -> str:
+    """The firmware's, as mip wants it."""
+    text = (PROJECT / "modules/spinet/__init__.py").read_text()
+    return re.search(r'^VERSION = "([0-9.]+)', text, re.MULTILINE).group(1)
+
+
+def make(kind: str, build: Path, into: Path) -> Path:
+    """Compile or copy, and list; the package.json. Raises CompileError."""
+    folder = into / kind
     shutil.rmtree(folder, ignore_errors=True)
     names = []
-    for name, source in package["urls"]:
-        target = Path(name).with_suffix(".mpy")
-        compile_one(compiler, architecture, PROJECT / source, folder / target, Path(name))
+    for name, source in modules().items():
+        target = name if kind == SOURCE else name.with_suffix(".mpy")
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        if kind == SOURCE:
+            shutil.copy(source, folder / target)
+        else:
+            compiler = cross_compiler(releases()[-1], build)
+            compile_one(compiler, kind, source, folder / target, name)
         names.append(target.as_posix())
-    package["urls"] = [[name, name] for name in names]
     listing = folder / "package.json"
+    package = {"urls": [[name, name] for name in names], "deps": [], "version": version()}
     listing.write_text(json.dumps(package, indent=4) + "\n")
     return listing
 

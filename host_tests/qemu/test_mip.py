@@ -36,7 +36,12 @@ sys.path.insert(0, '/flash/lib')
 
 
 # As many as the core's heap has room for beside what is frozen.
-SOME = ("spinet/__init__.mpy", "spinet/tcp_buffer.mpy", "spinet/port.mpy")
+SOME = (
+    "spinet/__init__.mpy",
+    "spinet/tcp/__init__.mpy",
+    "spinet/tcp/ring.mpy",
+    "spinet/compat.mpy",
+)
 
 
 @pytest.fixture
@@ -55,13 +60,13 @@ def package(tmp_path):
 def test_mip_installs_modules_that_run(emulator, package):
     emulator.mpremote("exec", FILES)
     out = emulator.mpremote("resume", "mip", "install", "--target=/flash/lib", str(package))
-    assert "Installing: /flash/lib/spinet/tcp_buffer.mpy" in out
+    assert "Installing: /flash/lib/spinet/tcp/ring.mpy" in out
     out = emulator.mpremote(
         "resume",
         "exec",
-        "from spinet import tcp_buffer\n"
-        "ring = tcp_buffer.rings(1, 64)[0]\n"
+        "from spinet.tcp import ring as of_flash\n"
+        "ring = of_flash.rings(1, 64)[0]\n"
         "ring.put(b'from flash', 0, 10)\n"
-        "print(tcp_buffer.__file__, ring.count, ring.free())",
+        "print(of_flash.__file__, ring.count, ring.free())",
     )
-    assert out == "/flash/lib/spinet/tcp_buffer.mpy 10 54\n"
+    assert out == "/flash/lib/spinet/tcp/ring.mpy 10 54\n"

@@ -23,7 +23,7 @@ RECEIVED = 16384  # what a bench remembers of what its peer received
 PATIENCE_MS = 60000  # of a wait for the peer or for lwIP's thread
 LOOPBACK = 0x0100007F
 NOBODYS_PORT = 9
-# Words and phases, as hot.py has them
+# Words and phases, as fastpath.py has them
 _PHASE = const(1)
 _PAYLOAD = const(2)
 UNNAMED = Network(bytes(112))

@@ -10,7 +10,7 @@ way: Link, Commands and Connection do the same for every request, and the tests 
 What both ways share are arrays of words, none of them negative: `rows` of the ConnectionManager,
 `marks` of each slot's ring, `signals` of a SpiMaster or a SpiSlave, `loop` of the Service, `count`
 of the Link. All in the service thread but EDGE, RELEASED, UNDER_WAY, STOP and STALE. Offsets of the
-records are repeated from wire.py, and a test compares them.
+records are repeated from duet/wire.py, and a test compares them.
 """
 
 import micropython
@@ -124,7 +124,7 @@ TARGET = const(2)  # the controller does
 _MASK = const(0x3FFFFFFF)  # of ticks and counts
 _HALF = const(0x20000000)
 
-# As wire.py, connection.py and stack.py have them
+# As duet/wire.py and tcp/ have them
 _VERSION = const(0x3E)
 _INVALID_VERSION = const(0xC9)
 _NULL = const(0)

@@ -32,7 +32,7 @@ WATCH_MS = const(20)  # how often WiFi is looked at while something is under way
 GARBAGE = const(16384)  # bytes allocated since the last collection that call for one at idle
 HEADROOM = const(65536)  # the same, idle or not; garbage is never more than this and one command's
 
-# Words and reasons, as hot.py has them
+# Words and reasons, as fastpath.py has them
 _DONE = const(0)
 _DUE = const(1)
 _EVENTS = const(2)

@@ -18,7 +18,7 @@ from spinet.duet.wire import DATA, FIRST_PHASE, RESPONSE
 PHASE_TIMEOUT_MS = const(500)  # a controller that stops clocking for so long has died
 BURST = const(16)  # transactions in a row before the loop looks at the network again
 
-# Words and phases, as hot.py has them
+# Words and phases, as fastpath.py has them
 _EDGE = const(0)
 _PHASE = const(1)
 _ARMED = const(2)

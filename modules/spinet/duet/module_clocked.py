@@ -16,7 +16,7 @@ from spinet.duet.transaction import StartUp
 from spinet.duet.wire import FIRST_PHASE, FORMAT_VERSION, RESPONSE
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
-# Words and reasons, as hot.py has them
+# Words and reasons, as fastpath.py has them
 _EDGE = const(0)
 _LOOKED = const(1)
 _SIGNALS = const(2)

@@ -52,7 +52,7 @@ KEEP_COUNT = const(3)  # questions without an answer
 LINGER_DEFAULT = const(-1)  # a close takes the times above
 CLOSE_POLL_MS = const(10)  # how often in_flight is asked: no stack reports an acknowledgement
 
-# Words of `rows`, as hot.py has them
+# Words of `rows`, as fastpath.py has them
 _CLOSED_SLOTS = const(26)
 _CONNECTED_SLOTS = const(25)
 _DELIVER = const(28)
@@ -69,14 +69,14 @@ _SEEN = const(96)
 _SOONEST = const(30)
 _TIMED_SLOTS = const(29)
 _WRITING = const(24)
-# and of a slot's `marks`, as hot.py has them
+# and of a slot's `marks`, as fastpath.py has them
 _COUNT = const(0)
 _START = const(1)
 _PUSHED = const(2)
 _URGENT = const(3)
 _FLUSH_AT = const(4)
 
-# Words behind those of hot.py, bit maps of slots
+# Words behind those of fastpath.py, bit maps of slots
 _OCCUPIED = const(_ROWS)  # not free
 _OVER = const(_ROWS + 1)  # in closeReady
 _ALL_ROWS = const(_ROWS + 2)

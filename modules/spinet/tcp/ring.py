@@ -11,7 +11,7 @@ from micropython import const
 
 RING_SIZE = 4096  # a power of two, at least twice the largest data phase
 
-# Words of a ring's `marks`, as hot.py has them
+# Words of a ring's `marks`, as fastpath.py has them
 _COUNT = const(0)
 _START = const(1)
 _MARKS = const(5)
