@@ -27,6 +27,7 @@ def _is_host_name(name):
         ("Printer #2", "Printer--2", "Printer -2"),
         ("T2+CW", "T2-CW", "T2-CW"),
         ("Büro 3D", "B--ro-3D", "Büro 3D"),
+        ("Printer.lan", "Printer-lan", "Printer.lan"),
         ("hall/left", "hall-left", "hall-left"),
         ("$SYS", "SYS", "-SYS"),
         ("打印机", "spinet", "打印机"),
@@ -39,6 +40,7 @@ def test_each_form_of_a_name(name, label, topic):
     assert domain_names(naming.label) == (label, f"{label}.local")
     assert naming.is_own(f"{label}.local".lower(), "192.0.2.1")
     assert naming.is_own(f"{label}-2.local".lower(), "192.0.2.1")
+    assert naming.is_own(name.lower(), "192.0.2.1")
     assert not naming.is_own("localhost", "192.0.2.1")
 
 

@@ -577,25 +577,46 @@ async def test_a_client_that_names_no_host_is_no_browser(site):
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"),
+    ("host", "origin", "status"),
     [
-        (None, 201),
-        ("http://127.0.0.1:{port}", 201),
-        ("https://127.0.0.1:{port}", 201),
-        ("http://127.0.0.1:1", 403),
-        ("http://localhost:{port}", 403),
-        ("http://rebound.example", 403),
-        ("null", 403),
+        ("127.0.0.1:{port}", None, 201),
+        ("127.0.0.1:{port}", "http://127.0.0.1:{port}", 201),
+        ("127.0.0.1:{port}", "https://127.0.0.1:{port}", 201),
+        ("127.0.0.1:{port}", "http://localhost:{port}", 201),
+        ("localhost:9000", "http://localhost:9000", 201),
+        ("spinet-printer", "http://Spinet-Printer", 201),
+        ("spinet-printer", "http://spinet-printer:80", 201),
+        ("spinet-printer", "https://spinet-printer:443", 201),
+        ("spinet-printer.:80", "http://spinet-printer", 201),
+        ("spinet-printer:443", "https://spinet-printer", 201),
+        ("spinet-printer", "https://spinet-printer.local:{port}", 201),
+        ("127.0.0.1:{port}", "https://proxy.example", 201),
+        ("127.0.0.1:{port}", "https://proxy.example:8444", 201),
+        ("proxy.example", "http://127.0.0.1:{port}", 201),
+        ("127.0.0.1:{port}", "http://127.0.0.1:1", 403),
+        ("127.0.0.1:{port}", "http://127.0.0.1", 403),
+        ("spinet-printer", "http://spinet-printer:443", 403),
+        ("127.0.0.1:{port}", "http://rebound.example", 403),
+        ("127.0.0.1:{port}", "http://rebound.example:{port}", 403),
+        ("127.0.0.1:{port}", "https://proxy.example.rebound.example", 403),
+        ("127.0.0.1:{port}", "ftp://127.0.0.1:{port}", 403),
+        ("127.0.0.1:{port}", "127.0.0.1:{port}", 403),
+        ("127.0.0.1:{port}", "null", 403),
+        ("127.0.0.1:{port}", "http://", 403),
     ],
 )
-async def test_only_the_pages_of_the_printer_change_something(site, origin, status):
-    headers = {"Origin": origin.format(port=site.session._base_url.port)} if origin else {}
-    assert (await site.ask("PUT", "/files/x", data=b"x", headers=headers))[0] == status
-    assert site.store.exists("x") == (status == 201)
-    for method, path in (("DELETE", "/files/x"), ("POST", "/api/scan")):
-        got, _, _ = await site.ask(method, path, json={}, headers=headers)
-        assert (got == 403) == (status == 403)
-    assert (await site.ask("GET", "/api/files", headers=headers))[0] == 200
+async def test_only_the_pages_of_the_printer_change_something(tmp_path, host, origin, status):
+    async with shown(tmp_path, naming=Naming(others=("Proxy.example",))) as site:
+        port = site.session._base_url.port
+        headers = {"Host": host.format(port=port)}
+        if origin:
+            headers["Origin"] = origin.format(port=port)
+        assert (await site.ask("PUT", "/files/x", data=b"x", headers=headers))[0] == status
+        assert site.store.exists("x") == (status == 201)
+        for method, path in (("DELETE", "/files/x"), ("POST", "/api/scan")):
+            got, _, _ = await site.ask(method, path, json={}, headers=headers)
+            assert (got == 403) == (status == 403)
+        assert (await site.ask("GET", "/api/files", headers=headers))[0] == 200
 
 
 # -- networks ---------------------------------------------------------------------------

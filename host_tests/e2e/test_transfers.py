@@ -197,6 +197,9 @@ def test_another_site_reads_and_changes_nothing(printer):
     assert status_of(printer, *foreign, "Origin: http://rebound.example") == 403
     assert path.exists()
     assert status_of(printer, *foreign, f"Origin: {printer.url}") == 204
+    path.touch()
+    default = ("--header", f"Host: {HOST_NAME}")
+    assert status_of(printer, *foreign, f"Origin: https://{HOST_NAME}:443", *default) == 204
     named = (f"{HOST_NAME}:{printer.port}", f"{HOST_NAME}.local:{printer.port}")
     for name in named:
         own = ("--resolve", f"{name}:{printer.host}")

@@ -43,7 +43,7 @@ class Naming:
     """What the printer is called, in the form that each protocol takes, and HTTPS's certificate.
 
     `host_name` is any text of 1 to 63 bytes. `files` are a certificate and a key; without them one
-    is made and kept in `folder`. `others` are more names that the site answers for.
+    is made and kept in `folder`. `others` are more names that the site answers for, a proxy's say.
     """
 
     host_name: str = "spinet-printer"
@@ -65,14 +65,19 @@ class Naming:
         return re.sub(r"^\$|[+#/]", "-", fit)
 
     def is_own(self, host, address):
-        """True when a Host header may have this name, without its port, at the module's address.
+        """True when this, in lower case, is a name of the printer at the module's address.
 
         A name that another module has already is announced with a number behind it.
         """
         local = ("localhost",) if ip_address(address).is_loopback else ()
-        names = (address, *local, *(name.lower() for name in self.others))
+        if host in (address, *local, self.host_name.lower()) or self.is_other(host):
+            return True
         numbered = re.fullmatch(re.escape(self.label.lower()) + r"(-\d+)?(\.local)?", host)
-        return host in names or numbered is not None
+        return numbered is not None
+
+    def is_other(self, host):
+        """True when this, in lower case, is one of `others`."""
+        return host in (name.lower() for name in self.others)
 
 
 def domain_names(label):

@@ -103,11 +103,10 @@ class Connection(web.RequestHandler):
 async def printer_site(module, store, report, join, stalled, naming):
     """Give a factory of the site's protocols, for listeners; they are cleaned up in the end."""
     networks = Networks(module, join, stalled)
-    is_own = functools.partial(naming.is_own, address=module.poller.local_ip)
-    application = Site(store, report, networks, stalled, is_own).application()
+    site = Site(store, report, networks, stalled, naming, module.poller.local_ip)
     quiet = BadRequests()
     server_logger.addFilter(quiet)
-    runner = web.AppRunner(application, shutdown_timeout=GOODBYE)
+    runner = web.AppRunner(site.application(), shutdown_timeout=GOODBYE)
     await runner.setup()
     try:
         yield functools.partial(Connection, runner.server, stalled)

@@ -54,6 +54,10 @@ _SECURITY = {
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
+_PORTS = {"http": 80, "https": 443}
+
+_AUTHORITY = re.compile(r"(.*?)\.?(?::(\d{0,5}))?", re.ASCII | re.DOTALL)
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -86,28 +90,44 @@ async def errors_as_json(request, handler):
     return response
 
 
-def own_only(is_own):
-    """Refuse what a page of another site could have a browser send; `is_own(host)` knows our names.
+def own_only(naming, address):
+    """Refuse what a page of another site could have a browser send.
 
-    A name of that site may lead to the module's address: only Host tells (DNS rebinding).
+    Host must be a name of the printer: one of that site's may lead to the module's address (DNS
+    rebinding). What changes something must have no Origin, or one of the printer's.
     """
 
     @web.middleware
     async def checked(request, handler):
-        authority = request.headers.get("Host", "").lower()
-        if "Host" in request.headers and not is_own(_host(authority)):
+        host, _port = _parted(request.headers.get("Host", ""))
+        if "Host" in request.headers and not naming.is_own(host, address):
             raise web.HTTPMisdirectedRequest(reason="the printer has another name (--allow-host)")
-        origin = request.headers.get("Origin", "").lower()
-        if origin and request.method not in _SAFE and origin.partition("://")[2] != authority:
+        origin = request.headers.get("Origin")
+        if origin and request.method not in _SAFE and not _is_own(origin, request, naming, address):
             raise web.HTTPForbidden(reason="a page of another site changes nothing here")
         return await handler(request)
 
     return checked
 
 
-def _host(authority):
-    """Give the name in a Host header."""
-    return re.sub(r"\.?(:\d*)?$", "", authority)
+def _is_own(origin, request, naming, address):
+    """True for a name of the printer with the port of Host, or the one that the request came to.
+
+    A name of `others` may have any port, as only a proxy knows where it is reached.
+    """
+    scheme, _, authority = origin.lower().partition("://")
+    default = _PORTS.get(scheme)
+    name, port = _parted(authority, default)
+    _host, its_port = _parted(request.headers.get("Host", ""), default)
+    came_to = request.get_extra_info("sockname", ("", 0))[1]
+    at_own = naming.is_own(name, address) and port in (its_port, came_to)
+    return default is not None and (at_own or naming.is_other(name))
+
+
+def _parted(authority, default=None):
+    """Give name, in lower case, and port of HOST or HOST:PORT."""
+    name, port = _AUTHORITY.fullmatch(authority.lower()).groups()
+    return name, int(port) if port else default
 
 
 @web.middleware
@@ -135,20 +155,20 @@ def _disk_refusal(error):
 class Site:
     """The handlers over one FileStore, one ModuleReport and one Networks.
 
-    A request whose body stands still for `stalled` seconds is answered 408. `is_own(host)` is true
-    for the names that requests may have in Host.
+    A request whose body stands still for `stalled` seconds is answered 408. Host and Origin of
+    requests must be of `naming` and `address`.
     """
 
-    def __init__(self, store, report, networks, stalled, is_own):
+    def __init__(self, store, report, networks, stalled, naming, address):
         self._store = store
         self._report = report
         self._networks = networks
         self._stalled = stalled
-        self._is_own = is_own
+        self._own_only = own_only(naming, address)
 
     def application(self):
         """Give the aiohttp application."""
-        middlewares = [errors_as_json, own_only(self._is_own), no_codings]
+        middlewares = [errors_as_json, self._own_only, no_codings]
         application = web.Application(middlewares=middlewares)
         application.on_response_prepare.append(self._prepare)
         application.add_routes(self._routes())
