@@ -8,6 +8,7 @@ from stub_stack import StubStack
 
 from spinet.duet import wire
 from spinet.duet.commands import Commands
+from spinet.last_error import LastError
 from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
@@ -191,6 +192,10 @@ def boot(service, clock=None, polled=None):
     return [(level, len(list(group))) for level, group in itertools.groupby(seen)]
 
 
+def nothing():
+    """For what calls back where no loop runs."""
+
+
 class Bench:
     """The firmware's commands on a FakeBoard, and a controller that asks through a rig."""
 
@@ -202,15 +207,18 @@ class Bench:
         self.store.data = data
         self.radio = self.board.the_radio
         self.networks = Networks(self.store)
-        self.wlan = Wlan(self.radio, self.networks, debug=True)
+        self.error = LastError(nothing)
+        self.wlan = Wlan(self.radio, self.networks, self.error, nothing, debug=True)
         self.manager = ConnectionManager(self.stack, debug=True)
         self.listeners = ListenerTable(self.manager)
         self.tls = None
-        self.commands = Commands(self.manager, self.listeners, self.wlan, self.networks, self.board)
+        self.commands = Commands(
+            self.manager, self.listeners, self.wlan, self.networks, self.board, self.error
+        )
         self.names = Names(self.stack.wake, worker=Worker())
-        self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
+        self.sessions = SessionTable(self.manager, self.names, self.error.set)
         self.commands.sessions = self.sessions
-        self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
+        self.commands.named_peers = NamedPeers(self.manager, self.names, self.error.set)
         silent = Silent(), Silent
         self.discovery = Discovery(*silent, self.listeners, self.wlan, self.commands.host_name())
         self.rig = make_rig(role, self.commands)

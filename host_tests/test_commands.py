@@ -405,7 +405,7 @@ def test_host_name(bench):
 
 
 def test_last_error_is_told_once(bench):
-    bench.wlan.fail("something")
+    bench.error.set("something")
     assert bench.wlan.has_news()
     assert bench.ask(19) == (10, b"something\0")
     assert bench.ask(19) == (0, b"")
@@ -416,7 +416,7 @@ def test_last_error_is_told_once(bench):
     ("available", "response"), [(10, 10), (9, wire.BUFFER_TOO_SMALL), (0, wire.BUFFER_TOO_SMALL)]
 )
 def test_last_error_in_a_small_buffer(bench, available, response):
-    bench.wlan.fail("something")
+    bench.error.set("something")
     assert bench.response(19, available=available) == response
     assert bench.last_error() == ""
 
@@ -459,8 +459,8 @@ def test_diagnostics_report_after_the_transaction(bench):
 
 def test_diagnostics_report_the_last_error_and_leave_it(bench):
     seen = []
-    bench.commands.report = lambda: seen.append(bench.wlan.last_error)
-    bench.wlan.fail("Listen failed")
+    bench.commands.report = lambda: seen.append(bench.error.text)
+    bench.error.set("Listen failed")
     assert bench.response(20) == 0
     assert seen == [b"Listen failed"]
     assert bench.last_error() == "Listen failed"
@@ -783,7 +783,7 @@ def test_no_other_command_is_deferred():
 
 
 def test_deferred_command_starts_with_no_error(bench):
-    bench.wlan.fail("old news")
+    bench.error.set("old news")
     add(bench)
     assert bench.last_error() == ""
 
@@ -1033,7 +1033,7 @@ def test_passwords_are_in_no_answer_no_error_no_report(bench, capsys):
         for length in (0, 12, 32, 64, 112):
             message = request(command, data=bytes(length))
             seen.append(bytes(bench.rig.transact(message)))
-            seen.append(bench.wlan.last_error)
+            seen.append(bench.error.text)
             bench.turn()
             if not bench.networks.remembered():
                 add(bench)
@@ -1055,6 +1055,7 @@ class ServiceOf:
         self.tls = None
         self.sessions = bench.sessions
         self.wlan = bench.wlan
+        self.error = bench.error
         self.networks = bench.networks
         self.link = bench.rig.link
         self.commands = bench.commands

@@ -365,7 +365,7 @@ def test_link_counts_what_was_wrong():
 @pytest.mark.parametrize("n", [8, 12, 13])
 def test_last_error_whose_transaction_is_cut_is_told_again(role, n):
     bench = Bench(role)
-    bench.wlan.fail("no network")
+    bench.error.set("no network")
     cut_in_data(bench, request(19) + bytes(12), n)
     assert bench.wlan.has_news()
     assert bench.last_error() == "no network"
@@ -376,9 +376,9 @@ def test_last_error_whose_transaction_is_cut_is_told_again(role, n):
 @pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
 def test_error_that_comes_while_another_is_told_is_told_next(role):
     bench = Bench(role)
-    bench.wlan.fail("no network")
+    bench.error.set("no network")
     bench.rig.die_after(request(19), 8)
-    bench.wlan.fail("no network")  # it is tried again, and there is still none
+    bench.error.set("no network")  # it is tried again, and there is still none
     bench.rig.phase(bytes(4))
     bench.rig.phase(bytes(12))
     bench.rig.let_go()
@@ -412,7 +412,7 @@ def test_refusal_of_an_enterprise_network_that_is_cut_is_told_again(role):
 
 def test_header_that_is_no_request_tells_nothing(role):
     bench = Bench(role)
-    bench.wlan.fail("no network")
+    bench.error.set("no network")
     if role in CLOCKED_BY_CONTROLLER:
         cut_in_data(bench, request(19) + bytes(12), 12)
     bench.rig.transact(request(0, version=0x3D))

@@ -83,7 +83,7 @@ def make_bench(enter, entries=20):
     for i in range(entries):
         bench.networks.remember(Network(record(b"net %d" % i)))
     enter(bench)
-    bench.wlan.told(bench.wlan.state, bench.wlan.last_error)
+    bench.wlan.told(bench.wlan.state, bench.error.text)
     return bench
 
 
@@ -266,7 +266,7 @@ def expected(bench, command, flags, data, available):
         return NO_SCAN
     if command == RETRIEVE and available < 48:
         return TOO_SMALL
-    if command == LAST_ERROR and wlan.last_error and available <= len(wlan.last_error):
+    if command == LAST_ERROR and bench.error.text and available <= len(bench.error.text):
         return TOO_SMALL
     return None
 
@@ -310,7 +310,7 @@ def test_anything_in_any_order(enter, entries, requests):
             assert response == code
         if response < 0:
             assert everything(bench) == before
-        elif bench.wlan.last_error and command != START_CLIENT:
+        elif bench.error.text and command != START_CLIENT:
             assert everything(bench)[:2] == before[:2]  # it failed later: nothing was stored
         assert bench.wlan.faults == 0
         bench.manager.now = bench.rig.now

@@ -3,13 +3,14 @@
 import threading
 
 import pytest
-from fake_board import ON_AIR, FakeBoard, MemoryStore, ScriptedRadio
+from fake_board import ON_AIR, FakeBoard, MemoryStore, ScriptedRadio, nothing
 from fake_pins import make_rig
 from raw_controller import request
 from slots import Slots, StubNet, pattern
 
 from spinet.duet import wire
 from spinet.duet.commands import Commands
+from spinet.last_error import LastError
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.resolver import Names, Worker
 from spinet.wifi import station
@@ -32,12 +33,13 @@ class Module:
         networks.set_access_point(
             Network(b"\1" + bytes(15) + b"Spinet".ljust(32, b"\0") + bytes(64))
         )
-        self.wlan = Wlan(self.radio, networks, debug=True)
-        commands = Commands(slots.manager, slots.listeners, self.wlan, networks, FakeBoard())
+        error = LastError(nothing)
+        self.wlan = Wlan(self.radio, networks, error, nothing, debug=True)
+        commands = Commands(slots.manager, slots.listeners, self.wlan, networks, FakeBoard(), error)
         names = Names(slots.stack.wake, worker=Worker())
-        self.sessions = SessionTable(slots.manager, names, self.wlan.fail)
+        self.sessions = SessionTable(slots.manager, names, error.set)
         commands.sessions = self.sessions
-        commands.named_peers = NamedPeers(slots.manager, names, self.wlan.fail)
+        commands.named_peers = NamedPeers(slots.manager, names, error.set)
         self.rig = make_rig("module-clocked", commands)
 
     def stop(self):

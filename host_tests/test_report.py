@@ -67,7 +67,7 @@ def test_every_state_and_event_of_a_session_has_its_name():
 
 
 def test_network(shown):
-    shown.bench.wlan.fail("oops")
+    shown.bench.error.set("oops")
     assert shown(report.network).splitlines() == [
         "WiFi idle, rssi -128",
         "0 reconnects",

@@ -116,7 +116,7 @@ def test_a_request_within_the_start_waits_for_its_end(clock):
 def test_news_within_the_start_is_no_edge_of_it(clock, rig_class):
     service, _ = unbooted(rig_class, clock)
     service.start()
-    service.wlan.fail("news")
+    service.error.set("news")
     service._told = ticks_add(clock.now, -NEWS_MS)
     service.run_once()
     assert rises(service) == 0
@@ -162,7 +162,7 @@ def test_sleep_is_bounded_by_what_comes_next(service, clock):
     service.run_once()
     idle = clock.sleeps[-1]
     assert 0 < idle <= HOUSEKEEPING_MS
-    service.wlan.fail("news")
+    service.error.set("news")
     service.run_once()
     assert clock.sleeps[-1] <= NEWS_MS
     service.wlan.scan(0)
@@ -339,7 +339,7 @@ def test_a_backlog_that_is_not_done_with_puts_an_end_to_sleep(service, clock):
 
 
 def test_news_is_repeated_until_it_is_fetched(service, clock):
-    service.wlan.fail("news")
+    service.error.set("news")
     before = rises(service)
     for step in range(1, 4):
         clock.now += NEWS_MS
@@ -354,7 +354,7 @@ def test_news_is_repeated_until_it_is_fetched(service, clock):
 
 
 def test_news_is_not_told_more_often_than_every_200_ms(service, clock):
-    service.wlan.fail("news")
+    service.error.set("news")
     clock.now += NEWS_MS
     service.run_once()
     before = rises(service)
@@ -374,7 +374,7 @@ def a_week_passes(service, clock):
 def test_news_after_a_week_without_any_is_told(service, clock):
     a_week_passes(service, clock)
     before = rises(service)
-    service.wlan.fail("news")
+    service.error.set("news")
     service.run_once()
     service.run_once()
     assert rises(service) == before + 1
@@ -442,7 +442,7 @@ def test_connections_bring_nothing_else_forward(service, clock):
     def watch():
         service._look_after = looked.append
 
-    service.wlan.fail("told already")
+    service.error.set("told already")
     ask(service, 19)
     run_with(service, watch, nothing, nothing)
     assert bin(service.manager.connected).count("1") == 3
@@ -453,16 +453,16 @@ def test_connections_bring_nothing_else_forward(service, clock):
 @pytest.mark.parametrize(
     ("what", "limit"),
     [
-        (lambda wlan: wlan.fail("news"), NEWS_MS),
-        (lambda wlan: wlan.set_state(wire.WIFI_CONNECTING), NEWS_MS),
-        (lambda wlan: wlan.scan(0), service_module.WATCH_MS),
-        (lambda wlan: wlan.start_client(b"", 0), service_module.WATCH_MS),
+        (lambda service: service.error.set("news"), NEWS_MS),
+        (lambda service: service.wlan.set_state(wire.WIFI_CONNECTING), NEWS_MS),
+        (lambda service: service.wlan.scan(0), service_module.WATCH_MS),
+        (lambda service: service.wlan.start_client(b"", 0), service_module.WATCH_MS),
     ],
     ids=["error", "state", "scan", "client"],
 )
 def test_what_changes_in_wifi_is_looked_at_in_that_pass(service, clock, what, limit):
     service.wlan.on_change = None  # whoever else looks after that
-    run_with(service, nothing, lambda: what(service.wlan))
+    run_with(service, nothing, lambda: what(service))
     assert far_ms(service, clock) <= limit
     assert service.link.tx[1] == service.wlan.state
 
@@ -566,7 +566,7 @@ def test_a_part_that_has_no_memory_is_told_and_tries_again(service, monkeypatch,
     stir(part)
     monkeypatch.setattr(type(part), "step", no_memory)
     service.run_once()
-    assert service.wlan.last_error == b"out of memory"
+    assert service.error.text == b"out of memory"
     assert service.commands.shortages == 1
     monkeypatch.setattr(type(part), "step", lambda _part, now: done.append(now))
     stir(part)
@@ -580,7 +580,7 @@ def test_housekeeping_that_has_no_memory_feeds_the_watchdog(service, clock, monk
     fed = service.board.feeds
     second(service, clock)
     assert service.board.feeds == fed + 1
-    assert service.wlan.last_error == b"out of memory"
+    assert service.error.text == b"out of memory"
 
 
 def test_news_wait_for_the_end_of_a_transaction(service, clock):
@@ -590,7 +590,7 @@ def test_news_wait_for_the_end_of_a_transaction(service, clock):
     service.port.idle = lambda: False
     run_with(
         service,
-        lambda: service.wlan.fail("news"),
+        lambda: service.error.set("news"),
         lambda: setattr(service.port, "idle", idle),
     )
     assert rises(service) == before + 1

@@ -331,7 +331,7 @@ def test_news_is_told_as_soon_as_the_transaction_under_way_is_over(board):
     def script():
         board.now += NEWS_MS
         yield from board.begin(request(0), 8)
-        board.service.wlan.fail("news")
+        board.service.error.set("news")
         board.service._note_stale()
         yield 0
         assert board.service._told < board.now  # it has to wait

@@ -166,7 +166,7 @@ def test_a_fault(bench, ring):
 
 def test_last_errors_with_their_text(bench, ring):
     for number in range(trace.TEXTS + 1):
-        bench.wlan.fail(f"error {number}")
+        bench.error.set(f"error {number}")
     lines = list(trace_lines.lines())
     assert lines[0].endswith("last error: (no longer kept)")
     assert lines[1].endswith("last error: error 1")
@@ -235,7 +235,7 @@ def test_every_kind_has_its_words(ring, capsys):
 
 def test_printed_for_programs(bench, ring, capsys):
     bench.connected()
-    bench.wlan.fail("oops")
+    bench.error.set("oops")
     report.trace_dump()
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"~trace begin 1 6 \d+ \S+", lines[0])

@@ -4,9 +4,10 @@ import itertools
 import random
 
 import pytest
-from fake_board import ON_AIR, MemoryStore, ScriptedRadio
+from fake_board import ON_AIR, MemoryStore, ScriptedRadio, nothing
 
 from spinet.duet import wire
+from spinet.last_error import LastError
 from spinet.wifi.networks import Network, Networks
 from spinet.wifi.station import (
     CONNECT_TIMEOUT_MS,
@@ -27,6 +28,10 @@ def network(ssid, ip=0, channel=0, password=b""):
     return Network(bytes(record) + password.ljust(64, b"\0"))
 
 
+def make(radio, networks, debug=True):
+    return Wlan(radio, networks, LastError(nothing), nothing, debug)
+
+
 @pytest.fixture
 def radio():
     return ScriptedRadio()
@@ -37,7 +42,7 @@ def wlan(radio):
     networks = Networks(MemoryStore())
     networks.remember(network(b"Guest"))
     networks.remember(network(b"Attic", ip=0x3201A8C0))
-    return Wlan(radio, networks, debug=True)
+    return make(radio, networks)
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def connected(connecting, radio):
 @pytest.fixture
 def lost(connected, radio):
     """The link was lost at 2000."""
-    connected.told(connected.state, connected.last_error)
+    connected.told(connected.state, connected._error.text)
     radio.outcome_is = None
     connected.refresh(2000)
     return connected
@@ -68,12 +73,12 @@ def reconnecting(lost, radio):
     radio.outcome_is = "network not found"
     radio.calls.clear()
     lost.step(3000)
-    lost.told(lost.state, lost.last_error)
+    lost.told(lost.state, lost._error.text)
     return lost
 
 
 def error(wlan):
-    return wlan.last_error.decode()
+    return wlan._error.text.decode()
 
 
 # --- idle
@@ -111,7 +116,7 @@ def test_start_that_fails_at_once_is_told_after_a_scans_time(wlan, radio):
         wlan.step(5000 + SOONEST_MS)
         assert wlan.state == wire.WIFI_IDLE
         assert error(wlan) == why
-        wlan.forget_error()
+        wlan._error.forget()
 
 
 # --- connecting
@@ -697,7 +702,7 @@ def test_failed_scan_is_an_error_and_no_result(wlan, radio, problem, now, why):
 
 def test_every_state_is_left_through_one_function_that_knows_the_legal_ways(radio):
     for before, after in itertools.product(range(len(LEGAL)), repeat=2):
-        wlan = Wlan(radio, Networks(MemoryStore()), debug=True)
+        wlan = make(radio, Networks(MemoryStore()))
         wlan.state = before
         if after == before or LEGAL[before] >> after & 1:
             wlan.set_state(after)
@@ -708,7 +713,7 @@ def test_every_state_is_left_through_one_function_that_knows_the_legal_ways(radi
 
 
 def test_release_builds_count_an_illegal_move(radio):
-    wlan = Wlan(radio, Networks(MemoryStore()))
+    wlan = make(radio, Networks(MemoryStore()), debug=False)
     wlan.set_state(wire.WIFI_CONNECTED)
     assert wlan.faults == 1
     assert wlan.state == wire.WIFI_CONNECTED
@@ -729,23 +734,23 @@ def test_changes_are_told_to_whoever_asked(wlan, radio):
 
 def test_state_is_news_until_it_is_told(connected):
     assert connected.has_news()
-    connected.told(connected.state, connected.last_error)
+    connected.told(connected.state, connected._error.text)
     assert not connected.has_news()
     connected.stop()
     assert connected.has_news()
 
 
 def test_error_is_news_until_it_is_told(wlan):
-    wlan.fail("oops")
+    wlan._error.set("oops")
     assert wlan.has_news()
-    wlan.told(wlan.state, wlan.last_error)
+    wlan.told(wlan.state, wlan._error.text)
     assert not wlan.has_news()
-    assert wlan.last_error == b""
+    assert wlan._error.text == b""
 
 
 def test_forgotten_error_is_no_news(wlan):
-    wlan.fail("oops")
-    wlan.forget_error()
+    wlan._error.set("oops")
+    wlan._error.forget()
     assert not wlan.has_news()
 
 

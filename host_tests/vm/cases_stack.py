@@ -313,7 +313,7 @@ def play_want_of_memory(bench):
         bench.play(command, transact)
         bench.hog = None
         bench.go_on(PASSES)
-        if bench.service.wlan.last_error != b"out of memory":
+        if bench.service.error.text != b"out of memory":
             raise AssertionError("there was memory")
 
 

@@ -99,7 +99,7 @@ def _print_network(service):
         _print_link(wlan)
     print("%d reconnects" % wlan.station.reconnects)
     _print_names(service)
-    print("last error: %s" % (shown(wlan.last_error) or "none"))
+    print("last error: %s" % (shown(service.error.text) or "none"))
     print("%d networks remembered" % len(service.networks.remembered()))
 
 

@@ -16,6 +16,7 @@ from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.duet.commands import LITTLE, MUCH, Commands
 from spinet.duet.transaction import Link, LinkLost
+from spinet.last_error import LastError
 from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
@@ -94,20 +95,22 @@ class Service:
         self.stack = board.stack()
         self.port = board.link_port()
         self.networks = Networks(board.store("networks"))
-        self.wlan = Wlan(board.radio(), self.networks, board.DEBUG)
+        self._stirred = False  # there may be something to watch, or news; set by _stir()
+        self.error = LastError(self._stir)
+        self.wlan = Wlan(board.radio(), self.networks, self.error, self._stir, board.DEBUG)
         self.manager = ConnectionManager(self.stack, board.DEBUG)
         self.tls = TlsStack(self.manager, self._rouse) if compat.tls_session else None
         self.listeners = ListenerTable(self.manager, self.tls)
         self.commands = Commands(
-            self.manager, self.listeners, self.wlan, self.networks, board, self.tls
+            self.manager, self.listeners, self.wlan, self.networks, board, self.error, self.tls
         )
         if self.tls:
             self.tls.on_begin = self._on_handshake
         self.names = Names(self._rouse)
-        self.sessions = SessionTable(self.manager, self.names, self.wlan.fail)
+        self.sessions = SessionTable(self.manager, self.names, self.error.set)
         self.sessions.on_event = self._on_session
         self.commands.sessions = self.sessions
-        self.commands.named_peers = NamedPeers(self.manager, self.names, self.wlan.fail)
+        self.commands.named_peers = NamedPeers(self.manager, self.names, self.error.set)
         self.commands.set_clock = self.port.set_clock
         self.commands.report = self._report
         self.discovery = self._discovery()
@@ -253,6 +256,10 @@ class Service:
         self._loop[_STOP] = 1
         self.stack.wake()
 
+    def _stir(self):
+        """There may be something to watch, or news: the end of this pass looks around."""
+        self._stirred = True
+
     def _note_stale(self):
         """The end of this pass has something to look at, which no event of a connection's tells."""
         self._loop[_STALE] = 1
@@ -331,7 +338,7 @@ class Service:
     def _restless(self):
         """What _look_around() looks after is not as it was left."""
         return (
-            self.wlan.stirred
+            self._stirred
             or self.discovery.active
             or self.sessions.active
             or self.names.asked
@@ -340,7 +347,7 @@ class Service:
 
     def _look_around(self, now):
         """Names, sessions, WiFi, announcements and the house."""
-        self.wlan.stirred = False
+        self._stirred = False
         if self.names.asked:
             self._step(self.names, now)
         if self.sessions.active:
@@ -398,7 +405,7 @@ class Service:
             self._told = now
             self.port.signal()
         else:
-            self.wlan.stirred = True
+            self._stir()
             self._note_stale()  # a transaction that goes the hot way calls for no look by itself
 
     def _keep_house(self):

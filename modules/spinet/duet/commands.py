@@ -86,8 +86,9 @@ _DEFERRED = const(5)
 class Commands:
     """Serves requests. `board` has what only the hardware knows: see boards/SIM/board.py."""
 
-    def __init__(self, manager, listeners, wlan, networks, board, tls=None):
+    def __init__(self, manager, listeners, wlan, networks, board, error, tls=None):
         self._manager = manager
+        self._error = error  # the LastError
         self._listeners = listeners
         self._wlan = wlan
         self._networks = networks
@@ -109,7 +110,7 @@ class Commands:
         self.allocated = 0  # the most that was allocated, in bytes, since the service cleared this
         self._status = wire.NetworkStatus()  # kept, as networkGetStatus may come at any rate
         if tls:
-            tls.on_failure = wlan.fail
+            tls.on_failure = error.set
 
     def wifi_state(self):
         """The state byte of the module header."""
@@ -147,7 +148,7 @@ class Commands:
         """Something could not be done: the controller is told, and the loop goes on."""
         self.shortages += 1
         gc.collect()  # what was begun is garbage
-        self._wlan.fail(b"out of memory")
+        self._error.set(b"out of memory")
 
     def complete(self, request):
         """Response and data phase have crossed the wire."""
@@ -165,14 +166,14 @@ class Commands:
         deferred = COMMANDS[request.command][_DEFERRED]
         if deferred:
             if request.command != wire.DIAGNOSTICS:  # which tells of it, and leaves none itself
-                self._wlan.forget_error()
+                self._error.forget()
             self._do(deferred, request)
 
     def _do(self, deferred, request):
         try:
             getattr(Commands, deferred)(self, request)
         except OSError as e:
-            self._wlan.fail("storage failed, " + compat.error_text(e))
+            self._error.set("storage failed, " + compat.error_text(e))
         except MemoryError:
             self.out_of_memory()
 
@@ -191,7 +192,7 @@ class Commands:
         if request.command == wire.CONN_WRITE:
             self._manager.slots[request.socket].break_off()
         else:
-            self._wlan.fail(COMMANDS[request.command][_NAME] + " was cut short")
+            self._error.set(COMMANDS[request.command][_NAME] + " was cut short")
 
     # --- sockets
 
@@ -237,16 +238,16 @@ class Commands:
         elif name and not wire.peer_ip(message):
             self.named_peers.connect(slot, name, wire.peer_port(message))
         elif slot.connect(wire.peer_ip(message), wire.peer_port(message)) < 0:
-            self._wlan.fail("Connection creation failed")
+            self._error.set("Connection creation failed")
 
     def _secure(self, slot, request, name):
         """The slot's connection is to be TLS; False, and a last error, when that cannot be."""
         if name and not wire.is_peer_name(name):
-            self._wlan.fail("bad host name")
+            self._error.set("bad host name")
             return False
         trust = self._keys.trust(not request.flags & wire.FLAG_UNVERIFIED)
         if trust is None:
-            self._wlan.fail("TLS: out of memory")
+            self._error.set("TLS: out of memory")
             return False
         slot.secure(self._tls, trust, (name or wire.peer_dotted(request.rx)).decode())
         return True
@@ -314,13 +315,13 @@ class Commands:
             request.flags & wire.FLAG_TLS != 0,
         )
         if not started:
-            self._wlan.fail("Listen failed")
+            self._error.set("Listen failed")
 
     def _call_home(self, request):
         message = request.rx
         name = wire.peer_name(message, request.length)
         if name and not wire.is_peer_name(name):
-            self._wlan.fail("bad host name")
+            self._error.set("bad host name")
             return
         started = self.sessions.call(
             wire.peer_ip(message),
@@ -331,7 +332,7 @@ class Commands:
             wire.peer_attempts(message),
         )
         if not started:
-            self._wlan.fail("Call home failed")
+            self._error.set("Call home failed")
 
     def _take(self, request):
         """Accept the whole data phase."""
@@ -349,7 +350,7 @@ class Commands:
         return status.encode(request.tx)
 
     def _last_error(self, request):
-        text = self._wlan.last_error
+        text = self._error.text
         if not text:
             response = 0
         elif len(text) + 1 > request.available:
@@ -388,7 +389,7 @@ class Commands:
             try:
                 self.set_clock(wire.clock_frequency(wire.request_param(request.rx)))
             except OSError as e:
-                self._wlan.fail("SPI clock refused, " + compat.error_text(e))
+                self._error.set("SPI clock refused, " + compat.error_text(e))
 
     # --- remembered networks
 
@@ -400,9 +401,9 @@ class Commands:
         record = self._sent_record(request)
         password = wire.config_password(record)
         if not wire.is_ssid(wire.config_ssid(record)):
-            self._wlan.fail("bad SSID")
+            self._error.set("bad SSID")
         elif not wire.is_password(password):
-            self._wlan.fail("bad password")
+            self._error.set("bad password")
         else:
             network = bytearray(record)
             if not wire.is_psk(password):
@@ -413,11 +414,11 @@ class Commands:
     def _add_ssid(self, request):
         network = self._personal_network(request)
         if network and not self._networks.remember(network):
-            self._wlan.fail("SSID table full")
+            self._error.set("SSID table full")
 
     def _delete_ssid(self, request):
         if not self._networks.forget(wire.get_text(request.rx, _DATA, wire.SSID_LENGTH)):
-            self._wlan.fail("SSID not found")
+            self._error.set("SSID not found")
 
     def _set_ap(self, request):
         if wire.config_deletes(self._sent_record(request)):
@@ -429,7 +430,7 @@ class Commands:
         if is_access_point(network):
             self._networks.set_access_point(network)
         else:
-            self._wlan.fail("bad access point configuration")
+            self._error.set("bad access point configuration")
 
     def _list_ssids(self, request):
         own = self._networks.access_point()
@@ -454,7 +455,7 @@ class Commands:
         return len(fitting) * size
 
     def _factory_reset(self, request):
-        self._wlan.forget_error()
+        self._error.forget()
         self._enterprise.cancel()
         self._erase(self._clear_tls, request)
         self._erase(self._erase_networks, request)
@@ -464,7 +465,7 @@ class Commands:
         try:
             erase(request)
         except OSError as e:
-            self._wlan.fail("factory reset failed, " + compat.error_text(e))
+            self._error.set("factory reset failed, " + compat.error_text(e))
 
     def _erase_networks(self, _request):
         self._networks.erase()
@@ -497,21 +498,21 @@ class Commands:
         elif step == wire.ENTERPRISE_CREDENTIAL:
             chunk = memoryview(request.rx)[_DATA : _DATA + request.length]
             if not self._enterprise.add(wire.request_param(request.rx), chunk):
-                self._wlan.fail("bad enterprise credential")
+                self._error.set("bad enterprise credential")
         elif step == wire.ENTERPRISE_CANCEL:
             self._enterprise.cancel()
         elif not self._enterprise.commit():
-            self._wlan.fail("enterprise SSID not saved")
+            self._error.set("enterprise SSID not saved")
 
     def _begin_enterprise(self, request):
         record = self._sent_record(request)
         protocol = wire.request_param(request.rx)
         if not (wire.is_ssid(wire.config_ssid(record)) and 1 <= protocol <= 3):
             self._enterprise.refusal = _BAD_PARAMETER
-            self._wlan.fail("bad enterprise SSID")
+            self._error.set("bad enterprise SSID")
         elif not self._enterprise.begin(record, protocol):
             full = self._enterprise.refusal == wire.TOO_MANY_SSIDS
-            self._wlan.fail("SSID table full" if full else "enterprise credentials too long")
+            self._error.set("SSID table full" if full else "enterprise credentials too long")
 
     # --- WiFi
 
@@ -568,7 +569,7 @@ class Commands:
 
     def _tell(self, wrong):
         if wrong:
-            self._wlan.fail(wrong)
+            self._error.set(wrong)
 
     def _sent_text(self, request):
         return bytes(memoryview(request.rx)[_DATA : _DATA + request.length])

@@ -61,8 +61,9 @@ def _rssi(found):
 class Station:
     """One connection to an access point, or the search for one."""
 
-    def __init__(self, wlan, radio, networks):
+    def __init__(self, wlan, radio, networks, error):
         self._wlan = wlan
+        self._error = error  # the LastError
         self._radio = radio
         self._networks = networks
         self.network = None  # that we join or are on; set by _join()
@@ -188,7 +189,7 @@ class Station:
         self._wlan.set_state(wire.WIFI_CONNECTED)
         self._wlan.refresh(now)
         if again:
-            self._wlan.fail(self._named(RECONNECTED))
+            self._error.set(self._named(RECONNECTED))
 
     # --- when it does not work
 
@@ -231,7 +232,7 @@ class Station:
         if not connecting or ticks_diff(now, self._soonest) >= 0:
             self._phase = _OFF
             self._wlan.set_state(wire.WIFI_IDLE)
-            self._wlan.fail(self._reason)
+            self._error.set(self._reason)
 
     def _named(self, reason):
         """With the network that it is about; some reasons are about none."""
@@ -246,7 +247,7 @@ class Station:
         self._phase = _REJOINING
         self._deadline = ticks_add(now, REJOIN_TIMEOUT_MS)
         self._wlan.set_state(wire.WIFI_AUTO_RECONNECTING)
-        self._wlan.fail(self._named(LOST))
+        self._error.set(self._named(LOST))
         self._radio.rejoin()
 
     def _step_rejoining(self, now):
@@ -262,7 +263,7 @@ class Station:
         """Scan before each further attempt: the network may have changed its channel."""
         self._radio.pause()
         self._wlan.set_state(wire.WIFI_RECONNECTING)
-        self._wlan.fail(self._named("auto-reconnect failed, reconnecting: " + reason))
+        self._error.set(self._named("auto-reconnect failed, reconnecting: " + reason))
         self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
         self._reconnect(now)
 

@@ -1,4 +1,4 @@
-"""WiFi as the controller sees it: one state, one last error; station, access point and scan.
+"""WiFi as the controller sees it, in one state: station, access point and scan.
 
 The station's part is station.py. A radio (a board's business) has:
     scan(ssid)          begin a scan; with a name, for that network, which may be hidden. An attempt
@@ -24,7 +24,6 @@ The station's part is station.py. A radio (a board's business) has:
 Nothing in it waits. All of this runs in the service thread; step() is called by the loop.
 """
 
-from spinet import trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.duet import wire
 from spinet.wifi.networks import is_access_point
@@ -47,21 +46,20 @@ LEGAL = bytes(
 
 
 class Wlan:
-    """The WiFi state that controllers see, and the last error that they fetch."""
+    """The WiFi state that controllers see. `stir()`: there may be something to watch, or news."""
 
-    def __init__(self, radio, networks, debug=False):
+    def __init__(self, radio, networks, error, stir, debug=False):
         self.radio = radio
         self.networks = networks
         self.state = _IDLE  # written by set_state only
-        self.last_error = b""
         self.rssi = wire.NO_RSSI  # of the connected station; refreshed by refresh()
         self.on_change = None  # called as on_change(before, after); set by whoever wants to know
         self.faults = 0  # illegal moves, in builds that do not raise
-        self.stirred = False  # there may be something to watch, or news; cleared by the service
-        self.station = Station(self, radio, networks)
+        self.station = Station(self, radio, networks, error)
+        self._error = error  # the LastError
+        self._stir = stir
         self._debug = debug
         self._told_state = _IDLE  # as the controller last got it when it asked
-        self._told_error = True  # False while last_error is news
         self._scanning = False  # for the controller; the station's own scans are its business
         self._scan_due = 0  # when that scan is given up
         self._found = None  # what networkGetScanResult will get; None: no scan was started
@@ -74,7 +72,7 @@ class Wlan:
         if not LEGAL[before] >> state & 1:
             self._fault(before, state)
         self.state = state
-        self.stirred = True
+        self._stir()
         if state != wire.WIFI_CONNECTED:
             self.rssi = wire.NO_RSSI
         if self.on_change:
@@ -87,28 +85,14 @@ class Wlan:
 
     # --- what the controller is told
 
-    def fail(self, text):
-        """This is the last error now: text, or bytes with a network's name in it."""
-        self.last_error = text if isinstance(text, bytes) else text.encode()
-        self._told_error = False
-        self.stirred = True
-        trace.say(self.last_error)
-
-    def forget_error(self):
-        """A new command begins: what it does wrong is the last error from now on."""
-        self.last_error = b""
-
     def has_news(self):
         """True while state or last error changed and the controller has not asked."""
-        return self.state != self._told_state or bool(self.last_error and not self._told_error)
+        return self.state != self._told_state or self._error.is_news()
 
     def told(self, state, error):
-        """networkGetLastError has brought the controller this: it is no news any more, and the
-        error is cleared, unless there has been another one meanwhile."""
+        """networkGetLastError has brought the controller this state and this last error."""
         self._told_state = state
-        if self.last_error is error:
-            self._told_error = True
-            self.last_error = b""
+        self._error.told(error)
 
     # --- commands; the caller has checked the state
 
@@ -128,9 +112,9 @@ class Wlan:
         """Be the access point of entry 0."""
         network = self.networks.access_point()
         if network is None:
-            self.fail("no data found for access point")
+            self._error.set("no data found for access point")
         elif not is_access_point(network):
-            self.fail("invalid access point configuration")
+            self._error.set("invalid access point configuration")
         else:
             self._serve(network)
 
@@ -138,7 +122,7 @@ class Wlan:
         problem = self.radio.serve(network)
         if problem:
             self.radio.leave()
-            self.fail(problem)
+            self._error.set(problem)
         else:
             self.set_state(wire.WIFI_ACCESS_POINT)
 
@@ -153,7 +137,7 @@ class Wlan:
         """Begin a scan; the result of an earlier one is dropped."""
         self._found = None
         self._scanning = True
-        self.stirred = True
+        self._stir()
         self._scan_due = ticks_add(now, SCAN_TIMEOUT_MS)
         self.radio.scan(b"")
 
@@ -188,12 +172,12 @@ class Wlan:
             self._take_found(found)
         elif ticks_diff(now, self._scan_due) >= 0:
             self._scanning = False
-            self.fail(SCAN_FAILED)
+            self._error.set(SCAN_FAILED)
 
     def _take_found(self, found):
         problem = self.radio.scan_problem()
         if problem:
-            self.fail(problem)
+            self._error.set(problem)
         else:
             self._found = strongest_first(found)
 
