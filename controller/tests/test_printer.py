@@ -255,6 +255,17 @@ async def test_a_bad_name_is_refused_in_words(site, method, name):
     assert site.store.list() == []
 
 
+@pytest.mark.parametrize(
+    "name", ["%E9", "%ED%B2%80", "%C3", "%C3%28", "%", "100%.gcode", "%zz", "%4"]
+)
+async def test_a_name_that_is_badly_encoded_is_none(site, name):
+    (site.store.path / name).touch()
+    for method in ("GET", "PUT", "DELETE"):
+        sent = HEAD.format(f"{method} /files/{name}") + LENGTH + "all of it"
+        assert (await site.raw(sent.encode(), ended=True)).startswith(b"HTTP/1.1 400 ")
+    assert [(file.name, file.size) for file in site.store.list()] == [(name, 0)]
+
+
 async def test_what_is_not_there(site):
     for method, path, wanted in (
         ("GET", "/files/none", 404),
@@ -434,11 +445,23 @@ async def test_a_body_is_stored_as_it_is_or_refused(site, caplog, coded, status)
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize("form", [{"Content-Type": 'application/json; charset="test"'}, {}])
-async def test_a_charset_that_is_not_there(site, caplog, form):
-    headers = {"Content-Type": "application/json; charset=test", **form}
+@pytest.mark.parametrize(
+    ("charset", "known"),
+    [
+        *((name, True) for name in ("UTF8", "Utf-8", "utf_8", "U8", '"utf-8"', "cp65001", "")),
+        *(
+            (name, False)
+            for name in ("test", '"test"', "latin1", "utf-16", "hex", "\xe9", "x" * 999)
+        ),
+    ],
+)
+async def test_what_json_is_encoded_in(site, caplog, charset, known):
+    headers = {"Content-Type": f"application/json; charset={charset}"}
     status, _, body = await site.ask("POST", "/api/scan", data=b"{}", headers=headers)
-    assert (status, json.loads(body)["error"]) == (400, "JSON is UTF-8")
+    if known:
+        assert status == 200
+    else:
+        assert (status, json.loads(body)["error"]) == (400, "JSON is UTF-8")
     assert "Traceback" not in caplog.text
 
 
@@ -570,6 +593,12 @@ async def test_only_the_names_of_the_printer_are_answered(tmp_path, method, host
         wanted = {200: {"GET /": 200, "PUT /files/x": 201, "GET /nowhere": 404}[method], 421: 421}
         assert got.startswith(f"HTTP/1.1 {wanted[status]} ".encode())
         assert site.store.exists("x") == (b" 201 " in got[:16])
+
+
+async def test_a_target_with_a_name_says_more_than_host(site):
+    for name, status in (("127.0.0.1", b"200"), ("rebound.example", b"421")):
+        got = await site.raw(GET.replace(b"/api", f"http://{name}/api".encode(), 1), ended=True)
+        assert got.split()[1] == status
 
 
 async def test_a_client_that_names_no_host_is_no_browser(site):

@@ -13,6 +13,7 @@ network while it is joined, and afterwards why it was not.
 """
 
 import asyncio
+import codecs
 import json
 
 from aiohttp import web
@@ -106,7 +107,7 @@ class Networks:
         """
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(reason="the content type must be application/json")
-        if (request.charset or "utf-8").lower() != "utf-8":
+        if not _is_utf_8(request.charset or "utf-8"):
             raise BadRequest("JSON is UTF-8")
         try:
             document = json.loads(await in_time(request, request.read(), self._stalled))
@@ -115,6 +116,13 @@ class Networks:
         if not isinstance(document, dict):
             raise BadRequest("a JSON object is wanted")
         return document
+
+
+def _is_utf_8(charset):
+    try:
+        return codecs.lookup(charset).name == "utf-8"
+    except (LookupError, ValueError):
+        return False
 
 
 def _text(document, name, default=None):

@@ -8,7 +8,7 @@
     PUT /files/NAME         store a file: 201 when it is new, 204 when it replaced one
     DELETE /files/NAME      204
 
-Errors are JSON, `{"error": "one sentence"}`.
+NAME is UTF-8, percent-encoded. Errors are JSON, `{"error": "one sentence"}`.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import os
 import re
 from email.utils import formatdate
 from importlib.resources import files
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 
@@ -99,8 +99,7 @@ def own_only(naming, address):
 
     @web.middleware
     async def checked(request, handler):
-        host, _port = _parted(request.headers.get("Host", ""))
-        if "Host" in request.headers and not naming.is_own(host, address):
+        if "Host" in request.headers and not naming.is_own(_parted(request.host)[0], address):
             raise web.HTTPMisdirectedRequest(reason="the printer has another name (--allow-host)")
         origin = request.headers.get("Origin")
         if origin and request.method not in _SAFE and not _is_own(origin, request, naming, address):
@@ -128,6 +127,19 @@ def _parted(authority, default=None):
     """Give name, in lower case, and port of HOST or HOST:PORT."""
     name, port = _AUTHORITY.fullmatch(authority.lower()).groups()
     return name, int(port) if port else default
+
+
+@web.middleware
+async def decoded(request, handler):
+    """Refuse a path that is no percent-encoded UTF-8: some of it would be taken as it stands."""
+    path = request.rel_url.raw_path
+    try:
+        unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        raise BadRequest("a path is UTF-8, percent-encoded") from None
+    if re.search("%(?![0-9A-Fa-f]{2})", path):
+        raise BadRequest("in a path, % is followed by two hexadecimal digits")
+    return await handler(request)
 
 
 @web.middleware
@@ -168,7 +180,7 @@ class Site:
 
     def application(self):
         """Give the aiohttp application."""
-        middlewares = [errors_as_json, self._own_only, no_codings]
+        middlewares = [errors_as_json, self._own_only, decoded, no_codings]
         application = web.Application(middlewares=middlewares)
         application.on_response_prepare.append(self._prepare)
         application.add_routes(self._routes())
