@@ -25,6 +25,7 @@ from raw_controller import (
     request,
 )
 
+from spinet import states
 from spinet.duet import wire
 
 POLL_S = 0.001  # between two looks at DATA_READY
@@ -47,7 +48,7 @@ class RrfController(RawController):
         super().__init__()
         self.patience = patience
         self.shift_s = self.drop_s = 0
-        self.state = wire.WIFI_IDLE
+        self.state = states.WIFI_IDLE
         self.unarmed = 0  # CLOCKs that found nothing armed
         self.early = 0  # transactions without a request, too soon for a look at the level
         self._changed = threading.Condition()  # for all that follows
@@ -220,7 +221,7 @@ class Responder:
         self.released = False  # connClose or connAbort was answered
 
 
-BETWEEN = (wire.WIFI_CONNECTING, wire.WIFI_AUTO_RECONNECTING, wire.WIFI_RECONNECTING)
+BETWEEN = (states.WIFI_CONNECTING, states.WIFI_AUTO_RECONNECTING, states.WIFI_RECONNECTING)
 
 
 class RrfNetwork:
@@ -235,10 +236,10 @@ class RrfNetwork:
         self._controller = controller
         self._ssid = ssid
         self.port = port
-        self._state = wire.WIFI_IDLE
+        self._state = states.WIFI_IDLE
         self._rises = -1  # of DATA_READY, at the last turn
         self.listening = False
-        self._responders = [None] * wire.SOCKETS
+        self._responders = [None] * states.SOCKETS
         self._socket = 0
         self._flagged = 0  # sockets that the bit maps of the latest connGetStatus name
         self.failed = {}  # response -> how many transactions failed with it
@@ -255,8 +256,8 @@ class RrfNetwork:
     def all_free(self):
         """Whether connGetStatus works for each of the sockets and says that it is free."""
         return all(
-            self.ask(wire.CONN_GET_STATUS, number)[1][:1] == bytes([wire.FREE])
-            for number in range(wire.SOCKETS)
+            self.ask(wire.CONN_GET_STATUS, number)[1][:1] == bytes([states.FREE])
+            for number in range(states.SOCKETS)
         )
 
     def turn(self):
@@ -264,7 +265,7 @@ class RrfNetwork:
         before = sum(self.failed.values())
         if self._has_news():
             self.ask(wire.NETWORK_GET_LAST_ERROR)
-        elif self._state == wire.WIFI_CONNECTED:
+        elif self._state == states.WIFI_CONNECTED:
             self._maintain()
         elif self._state not in BETWEEN:
             self._change_mode()
@@ -279,7 +280,7 @@ class RrfNetwork:
 
     def _change_mode(self):
         self.listening = False
-        if self._state != wire.WIFI_IDLE:
+        if self._state != states.WIFI_IDLE:
             self.ask(wire.NETWORK_STOP)
         else:
             self.ask(wire.NETWORK_START_CLIENT, data=self._ssid)
@@ -294,10 +295,10 @@ class RrfNetwork:
 
     def _next_socket(self):
         """The next one that has something, or else just the next one."""
-        order = [(self._socket + step) % wire.SOCKETS for step in range(wire.SOCKETS)]
+        order = [(self._socket + step) % states.SOCKETS for step in range(states.SOCKETS)]
         busy = [n for n in order if self._responders[n] or self._flagged >> n & 1]
         chosen = (busy or order)[0]
-        self._socket = (chosen + 1) % wire.SOCKETS
+        self._socket = (chosen + 1) % states.SOCKETS
         return chosen
 
     def _poll(self, number):
@@ -310,9 +311,9 @@ class RrfNetwork:
         )
         self._flagged = connected | ended
         responder = self._responders[number]
-        if responder and (state == wire.FREE or responder.peer != status[6:8]):
+        if responder and (state == states.FREE or responder.peer != status[6:8]):
             self._finish(number)
-        elif state in (wire.CONNECTED, wire.OTHER_END_CLOSED, wire.ABORTED):
+        elif state in (states.CONNECTED, states.OTHER_END_CLOSED, states.ABORTED):
             responder = self._responders[number] = responder or Responder(status[6:8])
             self._serve(number, responder, state, available, space)
 
@@ -322,14 +323,14 @@ class RrfNetwork:
         self.ask(wire.NETWORK_LISTEN, data=listen_or_connect(0, limit=0))
 
     def _serve(self, number, responder, state, available, space):
-        if state == wire.ABORTED or responder.broken:
+        if state == states.ABORTED or responder.broken:
             responder.broken = True
             self._release(number, responder, wire.CONN_ABORT)
         elif available:
             self._read(number, responder)
         elif responder.out and space:
             self._write(number, responder, space)
-        elif state == wire.OTHER_END_CLOSED and not responder.out:
+        elif state == states.OTHER_END_CLOSED and not responder.out:
             self._release(number, responder, wire.CONN_CLOSE)
 
     def _release(self, number, responder, command):

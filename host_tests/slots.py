@@ -21,6 +21,7 @@ from collections import deque
 from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
 
 from spinet import compat as spinet_port
+from spinet import states
 from spinet.duet import wire
 from spinet.tcp import socket_calls, stack_sockets
 from spinet.tcp.callhome import NamedPeers, SessionTable
@@ -567,10 +568,10 @@ class Slots:
 
     # --- as a controller does
 
-    def listen(self, protocol=0, limit=8, ip=0):
+    def listen(self, protocol=0, limit=8, ip=0, one_shot=False):
         """Listen on a port that was free; returns it."""
         port = self.net.free_port()
-        assert self.listeners.listen(ip, port, protocol, limit)
+        assert self.listeners.listen(ip, port, protocol, limit, False, one_shot)
         return port
 
     def dialled(self, port=None):
@@ -590,7 +591,7 @@ class Slots:
         """A connection that the module opened: (slot, peer)."""
         server = self.net.server()
         slot = self.connect(server.port)
-        self.until_state(slot, wire.CONNECTED)
+        self.until_state(slot, states.CONNECTED)
         return slot, server.accept()
 
     def write(self, slot, data, push=True):
@@ -652,7 +653,7 @@ class Slots:
 
     def busy(self):
         """Slots that are not free."""
-        return [slot.number for slot in self.slots if slot.state != wire.FREE]
+        return [slot.number for slot in self.slots if slot.state != states.FREE]
 
     def is_closed(self, slot):
         """The summary bit that makes the controller look at this slot."""

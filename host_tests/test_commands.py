@@ -5,10 +5,11 @@ from fake_board import ANY_NAMES, ON_AIR, PSK, Bench
 from raw_controller import listen_or_connect, request
 from slots import wait_until
 
-from spinet import report
+from spinet import report, states
 from spinet.compat import ticks_add
 from spinet.duet import commands, wire
 from spinet.duet.commands import COMMANDS, Commands
+from spinet.wifi import config
 from spinet.wifi.networks import Networks
 from spinet.wifi.station import SOONEST_MS
 
@@ -19,7 +20,7 @@ COLUMNS = ("name", "least", "most", "answer", "complete", "deferred")  # of COMM
 SECRET = b"plant3d-s3cret"
 
 
-def config(ssid=b"Workshop", password=SECRET, ip=0, channel=0, eap_sizes=None):
+def wireless_config(ssid=b"Workshop", password=SECRET, ip=0, channel=0, eap_sizes=None):
     """A WirelessConfig of 112 bytes."""
     tail = password.ljust(64, b"\0")
     if eap_sizes is not None:
@@ -88,7 +89,7 @@ def test_abort_resets_the_peer(bench):
     assert bench.response(1, 0) == 0
     bench.turn()
     assert peer.ended == "reset"
-    assert state_of(bench) == wire.FREE
+    assert state_of(bench) == states.FREE
 
 
 def test_close_is_orderly(bench):
@@ -96,7 +97,7 @@ def test_close_is_orderly(bench):
     assert bench.response(2, 0) == 0
     bench.turn()
     assert peer.ended == "fin"
-    assert state_of(bench) == wire.FREE
+    assert state_of(bench) == states.FREE
 
 
 def test_create_connects_once_its_data_is_here(bench):
@@ -105,9 +106,19 @@ def test_create_connects_once_its_data_is_here(bench):
     assert bench.response(3, data=listen_or_connect(8080, LOCALHOST, 4)) == 0
     bench.turn()
     data = bench.ask(6, 0)[1]
-    assert data[:3] == bytes([wire.CONNECTED, 0, 4])
+    assert data[:3] == bytes([states.CONNECTED, 0, 4])
     assert int.from_bytes(data[6:8], "little") == 8080
     assert len(servers[8080]) == 1
+
+
+@pytest.mark.behaviour("D12")
+def test_a_port_for_ftp_data_is_one_shot(bench):
+    for protocol, left in ((1, True), (3, False)):
+        assert bench.response(7, data=listen_or_connect(2000, protocol=protocol, limit=1)) == 0
+        bench.stack.dial(2000)
+        bench.turn()
+        assert any(bench.listeners.entries) is left
+        bench.listeners.stop_all()
 
 
 def test_create_takes_the_next_free_slot(bench):
@@ -120,7 +131,7 @@ def test_create_that_the_stack_refuses_is_aborted_and_said(bench):
     bench.stack.inject("connect", -4)
     assert bench.response(3, data=listen_or_connect(80, LOCALHOST)) == 0
     assert bench.last_error() == "Connection creation failed"
-    assert state_of(bench) == wire.ABORTED
+    assert state_of(bench) == states.ABORTED
 
 
 def settled(bench, condition):
@@ -141,21 +152,21 @@ def test_create_to_a_name(bench, closing):
     bench.stack.servers[1883] = []
     record = listen_or_connect(1883, 0, 4) + b"broker.example" + closing
     assert bench.response(3, data=record) == 0
-    assert state_of(bench) == wire.CONNECTING
-    settled(bench, lambda: state_of(bench) == wire.CONNECTED)
+    assert state_of(bench) == states.CONNECTING
+    settled(bench, lambda: state_of(bench) == states.CONNECTED)
     assert len(bench.stack.servers[1883]) == 1
 
 
 def test_create_to_a_name_that_nobody_has(bench):
     named(bench)
     assert bench.response(3, data=listen_or_connect(80) + b"no.such.host") == 0
-    settled(bench, lambda: state_of(bench) == wire.ABORTED)
+    settled(bench, lambda: state_of(bench) == states.ABORTED)
     assert bench.last_error() == "host not found: no.such.host"
 
 
 def test_create_to_what_is_no_name(bench):
     assert bench.response(3, data=listen_or_connect(80) + b"no such host") == 0
-    assert state_of(bench) == wire.ABORTED
+    assert state_of(bench) == states.ABORTED
     assert bench.last_error() == "bad host name"
 
 
@@ -164,7 +175,7 @@ def test_an_address_needs_no_look_up_whatever_the_name(bench):
     bench.stack.servers[80] = []
     assert bench.response(3, data=listen_or_connect(80, LOCALHOST) + b"broker.example") == 0
     bench.turn()
-    assert state_of(bench) == wire.CONNECTED
+    assert state_of(bench) == states.CONNECTED
 
 
 def test_create_is_busy_when_the_last_slot_is_promised(bench):
@@ -183,7 +194,7 @@ def test_call_home_looks_like_an_accept(bench):
     for _ in range(2):
         bench.turn()
     data = bench.ask(6, 0)[1]
-    assert data[:3] == bytes([wire.CONNECTED, 0, 2])
+    assert data[:3] == bytes([states.CONNECTED, 0, 2])
     assert data[4:8] == (8080).to_bytes(2, "little") * 2
     bench.stack.servers[8080][0].send(b"status?")
     assert bench.ask(4, 0) == (7, b"status?")
@@ -198,7 +209,7 @@ def test_call_home_to_a_name_with_so_many_attempts(bench):
     assert bench.response(7, flags=8, data=record) == 0
     settled(bench, lambda: not bench.sessions.active)
     assert bench.last_error() == "call home to home.example:80 given up: host not found"
-    assert state_of(bench) == wire.FREE
+    assert state_of(bench) == states.FREE
 
 
 def test_call_home_stops_with_no_connections(bench):
@@ -312,14 +323,14 @@ def test_flags_count_only_for_a_whole_write(bench):
     _, slot = partial(bench)
     room = slot.space()
     assert bench.response(5, 0, flags=3, data=b"y" * (room + 1)) == room
-    assert state_of(bench) == wire.CONNECTED
+    assert state_of(bench) == states.CONNECTED
     assert bench.response(5, 0, flags=1, data=b"") == 0
-    assert state_of(bench) == wire.CLOSE_PENDING
+    assert state_of(bench) == states.CLOSE_PENDING
 
 
 def test_write_to_a_free_slot_accepts_nothing(bench):
     assert bench.response(5, 2, flags=3, data=b"abc") == 0
-    assert state_of(bench, 2) == wire.FREE
+    assert state_of(bench, 2) == states.FREE
 
 
 def test_close_after_write(bench):
@@ -338,7 +349,7 @@ def test_status_bit_maps(bench):
     first.fin()
     bench.turn()
     data = bench.ask(6, 1)[1]
-    assert data[0:4] == bytes([wire.CONNECTED, 1, 0, 0x80])
+    assert data[0:4] == bytes([states.CONNECTED, 1, 0, 0x80])
     assert data[16:20] == bytes([0b10, 0, 0b01, 0])
 
 
@@ -470,7 +481,7 @@ def test_diagnostics_report_the_last_error_and_leave_it(bench):
 
 
 def add(bench, **fields):
-    assert bench.response(10, data=config(**fields)) == 0
+    assert bench.response(10, data=wireless_config(**fields)) == 0
 
 
 def test_add_and_list(bench):
@@ -490,7 +501,7 @@ def test_list_without_anything_is_an_empty_line(bench):
 def test_add_replaces_by_name(bench):
     add(bench)
     add(bench, password=b"another-one")
-    assert [wire.config_password(n.record) for n in bench.networks.remembered()] == [b"another-one"]
+    assert [config.password(n.record) for n in bench.networks.remembered()] == [b"another-one"]
 
 
 @pytest.mark.parametrize(
@@ -503,7 +514,7 @@ def test_add_replaces_by_name(bench):
 )
 @pytest.mark.parametrize("command", [10, 13])
 def test_bad_network_is_the_last_error(bench, command, fields, error):
-    assert bench.response(command, data=config(ip=0x0100A8C0, **fields)) == 0
+    assert bench.response(command, data=wireless_config(ip=0x0100A8C0, **fields)) == 0
     assert bench.last_error() == error
     assert bench.networks.remembered() == []
     assert bench.networks.access_point() is None
@@ -533,7 +544,7 @@ def test_any_name_is_remembered_told_joined_and_deleted(bench, name):
     add(bench, ssid=name, password=b"\xff\x01" * 4)
     assert bench.last_error() == ""
     (kept,) = Networks(bench.store).remembered()
-    assert (kept.ssid, wire.config_password(kept.record)) == (name, b"\xff\x01" * 4)
+    assert (kept.ssid, config.password(kept.record)) == (name, b"\xff\x01" * 4)
     assert bench.ask(12) == (len(name) + 3, b"\n" + name + b"\n\0")
     assert bench.ask(21)[1][64:96] == name.ljust(32, b"\0")
     assert bench.response(24) == 0
@@ -571,12 +582,15 @@ def test_psk_is_kept_whole_and_is_no_enterprise_login(bench, last):
     after_boot = Networks(bench.store)
     assert after_boot.damaged == 0
     record = after_boot.find(b"Workshop").record
-    assert wire.config_password(record) == PSK[:63] + last
-    assert wire.config_eap(record) == 0
+    assert config.password(record) == PSK[:63] + last
+    assert config.eap(record) == 0
 
 
 def own_ap(bench, **fields):
-    assert bench.response(13, data=config(**{"ssid": b"Spinet", "ip": 0x0100A8C0, **fields})) == 0
+    assert (
+        bench.response(13, data=wireless_config(**{"ssid": b"Spinet", "ip": 0x0100A8C0, **fields}))
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -601,8 +615,8 @@ def test_what_is_behind_a_password_makes_no_enterprise_network(bench):
     after_boot = Networks(bench.store)
     assert after_boot.damaged == 0
     for network in (after_boot.find(b"Workshop"), after_boot.access_point()):
-        assert wire.config_eap(network.record) == 0
-        assert wire.config_password(network.record) == SECRET
+        assert config.eap(network.record) == 0
+        assert config.password(network.record) == SECRET
 
 
 @pytest.mark.parametrize(
@@ -618,14 +632,16 @@ def test_good_access_point(bench, fields):
     assert bench.networks.access_point().ssid == fields.get("ssid", b"Spinet")
 
 
-@pytest.mark.parametrize("record", [b"\xff" * 112, config(ssid=b"\xff")], ids=["all", "ssid"])
+@pytest.mark.parametrize(
+    "record", [b"\xff" * 112, wireless_config(ssid=b"\xff")], ids=["all", "ssid"]
+)
 def test_an_ssid_of_0xff_deletes_the_access_point(bench, record):
     add(bench)
     own_ap(bench)
     for _ in range(2):  # to delete none is no error
         assert bench.response(13, data=record) == 0
         assert bench.last_error() == ""
-        assert bench.ask(21) == (96, bytes(48) + config()[:48])
+        assert bench.ask(21) == (96, bytes(48) + wireless_config()[:48])
         assert bench.ask(12) == (11, b"\nWorkshop\n\0")
     assert bench.response(15) == 0
     assert bench.last_error() == "no data found for access point"
@@ -638,9 +654,9 @@ def test_retrieve(bench):
     add(bench)
     response, data = bench.ask(21)
     assert response == 96
-    assert data == bytes(48) + config()[:48]
+    assert data == bytes(48) + wireless_config()[:48]
     own_ap(bench)
-    assert bench.ask(21)[1][:48] == config(ssid=b"Spinet", ip=0x0100A8C0)[:48]
+    assert bench.ask(21)[1][:48] == wireless_config(ssid=b"Spinet", ip=0x0100A8C0)[:48]
 
 
 @pytest.mark.parametrize(
@@ -662,7 +678,11 @@ def test_retrieve_gives_whole_records(bench, available, response):
 
 @pytest.mark.parametrize(
     ("command", "data"),
-    [(10, config()), (11, b"Workshop".ljust(32, b"\0")), (13, config(ip=0x0100A8C0))],
+    [
+        (10, wireless_config()),
+        (11, b"Workshop".ljust(32, b"\0")),
+        (13, wireless_config(ip=0x0100A8C0)),
+    ],
 )
 def test_storage_that_fails_is_the_last_error(bench, command, data):
     add(bench)
@@ -677,7 +697,7 @@ def test_storage_that_fails_in_words_is_the_last_error(bench):
         raise OSError("partition is read-only")
 
     bench.store.save = refuse
-    assert bench.response(10, data=config()) == 0
+    assert bench.response(10, data=wireless_config()) == 0
     assert bench.last_error() == "storage failed, partition is read-only"
 
 
@@ -691,7 +711,7 @@ def no_memory(*_):
         (9, "answer", b"", wire.UNKNOWN_ERROR),
         (21, "answer", b"", wire.UNKNOWN_ERROR),
         (7, "complete", listen_or_connect(80), 0),
-        (10, "deferred", config(), 0),
+        (10, "deferred", wireless_config(), 0),
     ],
 )
 def test_what_there_is_no_memory_for_is_told_and_ends_nothing(
@@ -710,7 +730,7 @@ def test_connection_that_there_is_no_memory_for_leaves_no_slot(bench, monkeypatc
     assert bench.response(3, data=listen_or_connect(80, ip=0x0100007F)) == 0
     assert bench.last_error() == "out of memory"
     bench.manager.reap()
-    assert state_of(bench) in (wire.FREE, wire.ABORTED)
+    assert state_of(bench) in (states.FREE, states.ABORTED)
 
 
 def test_factory_reset_forgets_everything_before_cs_rises(bench):
@@ -745,9 +765,9 @@ def test_factory_reset_that_fails_is_said_and_erases_the_rest(bench, failing):
 
 
 DEFERRED = [
-    (10, config(), 0),
+    (10, wireless_config(), 0),
     (11, bytes(32), 0),
-    (13, config(ip=1), 0),
+    (13, wireless_config(ip=1), 0),
     (14, b"Workshop", 0),
     (15, b"", 0),
     (16, b"", 0),
@@ -799,16 +819,16 @@ def join(bench):
 
 def test_start_client(bench):
     join(bench)
-    assert bench.wlan.state == wire.WIFI_CONNECTED
+    assert bench.wlan.state == states.WIFI_CONNECTED
     assert bench.wlan.has_news()
 
 
 def test_start_client_of_an_unknown_name(bench):
     assert bench.response(14, data=b"Nowhere") == 0
-    assert bench.wlan.state == wire.WIFI_CONNECTING
+    assert bench.wlan.state == states.WIFI_CONNECTING
     assert bench.last_error() == ""
     bench.wlan.step(ticks_add(bench.manager.now, SOONEST_MS))
-    assert bench.wlan.state == wire.WIFI_IDLE
+    assert bench.wlan.state == states.WIFI_IDLE
     assert bench.last_error() == "no data found for requested SSID"
 
 
@@ -838,7 +858,7 @@ def test_access_point_needs_its_entry(bench):
     assert bench.last_error() == "no data found for access point"
     own_ap(bench)
     assert bench.response(15) == 0
-    assert bench.wlan.state == wire.WIFI_ACCESS_POINT
+    assert bench.wlan.state == states.WIFI_ACCESS_POINT
 
 
 @pytest.mark.behaviour("D18")
@@ -848,10 +868,10 @@ def test_stop_ends_everything(bench):
     assert bench.response(16) == 0
     bench.turn()
     assert peer.ended == "reset"
-    assert bench.wlan.state == wire.WIFI_IDLE
+    assert bench.wlan.state == states.WIFI_IDLE
     assert bench.stack.open_handles() == []
     assert bench.listeners.entries == [None] * 8
-    assert [slot.state for slot in bench.manager.slots] == [wire.FREE] * 8
+    assert [slot.state for slot in bench.manager.slots] == [states.FREE] * 8
 
 
 # --- scan
@@ -903,7 +923,7 @@ def test_scan_that_finds_nothing_is_a_result(bench):
 def test_scan_is_refused_while_connecting_and_as_access_point(bench):
     add(bench)
     bench.response(14, data=b"Workshop")
-    assert bench.wlan.state == wire.WIFI_CONNECTING
+    assert bench.wlan.state == states.WIFI_CONNECTING
     assert bench.response(24) == wire.WRONG_STATE
     bench.wlan.stop()
     own_ap(bench)
@@ -923,7 +943,9 @@ SIZES = (4, 0, 3, 2, 0)
 
 
 def enterprise(bench, protocol=2, **fields):
-    return bench.response(26, flags=0, param=protocol, data=config(eap_sizes=SIZES, **fields))
+    return bench.response(
+        26, flags=0, param=protocol, data=wireless_config(eap_sizes=SIZES, **fields)
+    )
 
 
 def chunk(bench, index, data):
@@ -940,7 +962,7 @@ def test_enterprise_in_its_steps(bench):
     assert bench.response(26, flags=2) == 0
     (network,) = bench.networks.remembered()
     assert network.credentials == b"anonwhopw"
-    assert wire.config_eap(network.record) == 2
+    assert config.eap(network.record) == 2
     assert bench.last_error() == ""
 
 

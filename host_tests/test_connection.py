@@ -4,6 +4,7 @@ import pytest
 from fake_board import Bench
 from slots import MAX_DATA, PATIENCE_MS, Slots, pattern, wait_until
 
+from spinet import states
 from spinet.duet import wire
 from spinet.tcp import connection, ring, stack
 from spinet.tcp.connection import (
@@ -57,7 +58,7 @@ def gather(slot, data):
 def test_numbers_are_those_of_their_owners():
     assert connection._RING_SIZE == ring.RING_SIZE
     assert connection._ROOM == stack.EVENT_ROOM
-    assert connection._ALL_SLOTS == (1 << wire.SOCKETS) - 1
+    assert connection._ALL_SLOTS == (1 << states.SOCKETS) - 1
 
 
 # --- writing: push and the flush time-out
@@ -205,7 +206,7 @@ def test_neither_flag_counts_when_only_a_part_was_accepted(bench, flags):
     leave_room(bench, 100)
     assert conn_write(bench, pattern(200), flags) == 100
     slot = bench.manager.slots[0]
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     bench.turn()
     assert slot._ring.count == 100  # they gather: nobody pushed them
     assert b"".join(data for _, data, _ in bench.stack.writes) == bytes(4096 - 100)
@@ -227,7 +228,7 @@ def test_a_closed_window_stops_one_slot_and_no_other(slots):
     for slot, peer in others:
         assert slots.delivered(peer, MAX_DATA) == pattern(MAX_DATA)
         assert slots.read_all(slot, 7) == b"request"
-    assert stuck.state == wire.CONNECTED
+    assert stuck.state == states.CONNECTED
 
 
 @pytest.mark.behaviour("D2")
@@ -237,7 +238,7 @@ def test_a_write_without_room_asks_the_stack_once(slots):
     assert slots.write(slot, pattern(MAX_DATA)) == MAX_DATA
     # The stub and the sockets net raise Spinning long before a test would hang.
     slots.turns(20)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
 
 
 @pytest.mark.behaviour("D3")
@@ -247,7 +248,7 @@ def test_a_write_that_finds_the_peer_gone_shows_other_end_closed(slots, error):
     slots.net.inject("write", error)
     slots.write(slot, b"to nobody")
     slots.turn()
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
     assert slots.is_closed(slot)
     assert slot.space() == 0
 
@@ -259,7 +260,7 @@ def test_any_other_hard_error_shows_aborted(slots, error):
     slots.net.inject("write", error)
     slots.write(slot, b"into the void")
     slots.turn()
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.is_closed(slot)
 
 
@@ -267,7 +268,7 @@ def test_any_other_hard_error_shows_aborted(slots, error):
 def test_a_reset_by_the_peer_shows_other_end_closed(slots):
     slot, peer = slots.dialled()
     peer.reset()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
     assert not slot.write(b"x", 0, 1, True)
 
 
@@ -278,7 +279,7 @@ def test_a_passing_error_on_write_ends_nothing(slots, error):
     slots.net.inject("write", error, 7, error, error)
     assert slots.write(slot, pattern(100)) == 100
     assert slots.delivered(peer, 100) == pattern(100)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
 
 
 @only_stub
@@ -289,7 +290,7 @@ def test_every_passing_error_on_write_ends_nothing(slots, error):
     slots.net.inject("write", error, 7, error)
     slots.write(slot, pattern(100))
     assert slots.delivered(peer, 100) == pattern(100)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
 
 
 @only_stub
@@ -300,7 +301,7 @@ def test_every_passing_error_on_read_ends_nothing(slots, error):
     peer.send(b"patience")
     slots.net.inject("read", error)
     assert slots.read(slot) == b""
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     assert slots.read(slot) == b"patience"
 
 
@@ -311,7 +312,7 @@ def test_a_passing_error_on_read_ends_nothing(slots, error):
     slots.net.inject("read", error)
     peer.send(b"patience")
     assert slots.read_all(slot, 8) == b"patience"
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
 
 
 @pytest.mark.behaviour("D4")
@@ -330,7 +331,7 @@ def test_a_passing_error_while_closing_loses_nothing(slots, error):
 def test_an_error_event_for_now_ends_nothing(slots):
     slot, _ = slots.dialled()
     slot._on_error(ERR_MEM)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
 
 
 @pytest.mark.behaviour("D5")
@@ -365,7 +366,7 @@ def test_accepted_bytes_that_cannot_arrive_break_the_connection_visibly(slots):
     slot, peer = slots.dialled()
     slots.fill(slot)
     peer.reset()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
     assert slots.is_closed(slot)
 
 
@@ -375,9 +376,9 @@ def test_a_peer_that_acknowledges_nothing_is_given_up_at_the_write_time_out(slot
     slots.fill(slot)
     slots.pass_time(WATCH_MS)
     slots.pass_time(WRITE_TIMEOUT_MS - WATCH_MS - 1)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     slots.pass_time(2 * WATCH_MS)
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.is_closed(slot)
     assert slots.manager.write_timeouts == 1
     assert slots.ended(peer) == "reset"
@@ -392,7 +393,7 @@ def test_every_acknowledgement_begins_the_write_time_out_anew(slots):
         slots.pass_time(WATCH_MS)
         slots.pass_time(WRITE_TIMEOUT_MS - 2 * WATCH_MS)
         slots.delivered(peer, accepted)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     assert slots.manager.write_timeouts == 0
 
 
@@ -403,7 +404,7 @@ def test_the_write_time_out_can_be_set(slots):
     slots.fill(slot)
     slots.pass_time(WATCH_MS)
     slots.pass_time(5000)
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
 
 
 @only_stub
@@ -423,7 +424,7 @@ def test_an_idle_connection_stays(slots):
     for _ in range(5):
         assert slots.read(slot) == b""
         slots.pass_time(10_000_000)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     peer.send(b"awake")
     assert slots.read_all(slot, 5) == b"awake"
 
@@ -435,9 +436,9 @@ def test_what_arrived_before_a_reset_is_readable(slots):
     slots.until(lambda: slot.readable() == 2880)
     peer.reset()
     slots.turns()
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     assert slots.read_all(slot, 2880) == pattern(2880)
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 @pytest.mark.behaviour("D3", "D6", "D13")
@@ -451,7 +452,7 @@ def test_a_fin_that_is_noticed_after_a_reset_brings_nothing_back(slots):
     assert slot.space() == 0
     assert not slot.write(b"late", 0, 4, True)
     assert slots.read_all(slot, 10) == b"last words"
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
     assert not slot.held_by_stack()
 
 
@@ -462,7 +463,7 @@ def test_a_read_that_finds_the_peer_gone_shows_other_end_closed(slots, error):
     slot, _ = slots.dialled()
     slots.net.inject("read", error)
     assert slots.read(slot) == b""
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
 
 
 @only_stub
@@ -472,7 +473,7 @@ def test_a_stack_that_gave_up_shows_other_end_closed(slots, error):
     slot, _ = slots.dialled()
     slots.stack.broken_off(slot.handle(), error)
     slots.turn()
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
 
 
 @only_stub
@@ -495,7 +496,7 @@ def test_after_partial_reads_and_a_remote_close_the_next_transfer_runs(slots):
         slots.read(slot, 100)
         peer.close()
         slot.close()
-        slots.until_state(slot, wire.FREE)
+        slots.until_state(slot, states.FREE)
     slot, peer = slots.dialled(port)
     for i in range(20):
         peer.send(pattern(5000, i))
@@ -509,11 +510,11 @@ def test_connected_while_unread_data_is_left(slots):
     slots.until(lambda: slot.readable() == 13)
     peer.close()
     slots.turns()
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     assert slots.read(slot, 8) == b"the last"
-    assert (slot.state, slots.is_closed(slot)) == (wire.CONNECTED, False)
+    assert (slot.state, slots.is_closed(slot)) == (states.CONNECTED, False)
     assert slots.read(slot) == b" page"
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
     assert slots.is_closed(slot)
 
 
@@ -524,7 +525,7 @@ def test_no_byte_is_lost_when_the_peer_closes_right_after_a_long_send(slots):
     assert peer.send(data) == len(data)
     peer.close()
     assert slots.read_all(slot, len(data)) == data
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 @pytest.mark.behaviour("D13")
@@ -533,7 +534,7 @@ def test_a_half_closed_peer_still_gets_its_answer(slots):
     peer.send(b"GET /")
     peer.fin()
     assert slots.read_all(slot, 5) == b"GET /"
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
     assert slots.write(slot, b"200 OK") == 6
     slot.close()
     assert slots.ended(peer) == "fin"
@@ -548,10 +549,10 @@ def test_a_close_delivers_all_that_was_accepted(slots):
     slot, peer = slots.dialled()
     accepted = slots.fill(slot)
     slot.close()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     assert slots.delivered(peer, len(accepted)) == accepted
     assert slots.ended(peer) == "fin"
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
 
 
 @pytest.mark.behaviour("D7")
@@ -561,9 +562,9 @@ def test_a_close_waits_for_what_is_unacknowledged(slots):
     slot.close()
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
     slots.turns()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     slots.ended(peer)
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert slots.manager.unacknowledged_closes == 0
 
 
@@ -576,10 +577,10 @@ def test_a_close_waits_for_bytes_that_are_sent_but_not_acknowledged(slots):
     assert not slot._ring.count
     slot.close()
     slots.turns()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     peer.thaw()
     slots.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.ended(peer) == "fin"
 
 
@@ -589,7 +590,7 @@ def test_a_pcb_that_is_gone_ends_the_wait_at_once(slots):
     slots.fill(slot)
     slot.close()
     peer.reset()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert slots.manager.unacknowledged_closes == 0
 
 
@@ -604,7 +605,7 @@ def test_a_close_whose_own_sending_finds_the_reset_releases_once(slots):
     peer.reset()
     wait_until(lambda: slots.stack.error(slot.handle()), lambda: slots.stack.wait(5))
     slots.manager.step(slots.now)
-    assert slot.state == wire.CLOSE_READY
+    assert slot.state == states.CLOSE_READY
     assert (slots.manager.faults, slots.stack.stale) == (0, 0)
     its_peer.send(b"still here")
     assert slots.read_all(other, 10) == b"still here"
@@ -616,7 +617,7 @@ def test_nobody_acknowledges_and_the_slot_goes_straight_to_free(slots):
     slots.fill(slot)
     slot.close()
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.manager.unacknowledged_closes == 1
     assert not slots.is_closed(slot)
     assert slots.ended(peer) == "reset"
@@ -632,11 +633,11 @@ def test_each_acknowledgement_gives_a_close_more_time_up_to_a_limit(slots):
     pcb = slots.stack.connections()[0]
     for _ in range(CLOSE_LIMIT_MS // ACKNOWLEDGE_TIMEOUT_MS):
         slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
-        assert slot.state == wire.CLOSE_PENDING
+        assert slot.state == states.CLOSE_PENDING
         del pcb.sent[:1]
         slots.turn()
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
 
 
 @only_stub
@@ -648,7 +649,7 @@ def test_a_stack_that_cannot_know_is_closed_when_the_ring_is_empty_not_before(sl
     slots.stack.inject("write", ERR_MEM, ERR_MEM, ERR_MEM)
     slots.write(slot, pattern(left))
     slot.close()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert slots.delivered(peer, left) == pattern(left)
     assert slots.ended(peer) == "fin"
 
@@ -660,7 +661,7 @@ def test_a_peer_that_still_sends_does_not_hold_a_close_up(slots):
     slots.until(slot.readable)
     slots.write(slot, b"enough")
     slot.close()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
 
 
 @pytest.mark.behaviour("T3")
@@ -669,7 +670,7 @@ def test_no_time_to_linger_is_a_reset_at_once(slots):
     slot, peer = slots.dialled()
     slots.fill(slot)
     slot.close()
-    assert slot.state == wire.CLOSE_READY
+    assert slot.state == states.CLOSE_READY
     assert slots.manager.unacknowledged_closes == 0  # nobody waited for any
     assert slots.ended(peer) == "reset"
 
@@ -692,9 +693,9 @@ def test_the_time_to_linger_is_the_time_to_deliver(slots, seconds):
     slots.fill(slot)
     slot.close()
     slots.pass_time(seconds * 1000 - 1)
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     slots.pass_time(1)
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.manager.unacknowledged_closes == 1
     assert slots.ended(peer) == "reset"
 
@@ -711,7 +712,7 @@ def test_acknowledgements_do_not_lengthen_the_time_to_linger(slots):
     del slots.stack.connections()[0].sent[:1]
     slots.turn()
     slots.pass_time(1000)
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
 
 
 @pytest.mark.behaviour("D8")
@@ -720,7 +721,7 @@ def test_closing_an_outgoing_connection_is_safe(slots):
     assert slot.listener is None
     slots.write(slot, b"bye")
     slot.close()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert slots.delivered(peer, 3) == b"bye"
     assert slots.ended(peer) == "fin"
 
@@ -733,7 +734,7 @@ def test_closing_a_connection_whose_listener_is_gone_is_safe(slots):
     assert slot.listener is None
     slots.write(slot, b"bye")
     slot.close()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert slots.delivered(peer, 3) == b"bye"
 
 
@@ -742,7 +743,7 @@ def test_terminating_an_outgoing_connection_is_safe(slots):
     slot, peer = slots.connected()
     slot.abort()
     slots.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.ended(peer) == "reset"
 
 
@@ -753,7 +754,7 @@ def test_terminating_a_connection_whose_listener_is_gone_is_safe(slots):
     slots.listeners.stop(port)
     slot.abort()
     slots.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.ended(peer) == "reset"
 
 
@@ -765,7 +766,7 @@ def test_the_map_of_closed_sockets_has_the_aborted_and_the_left_ones(slots):
     healthy, _ = slots.dialled(port)
     peer.close()
     aborted.break_off()
-    slots.until_state(left, wire.OTHER_END_CLOSED)
+    slots.until_state(left, states.OTHER_END_CLOSED)
     assert slots.manager.summary() >> 8 == 1 << left.number | 1 << aborted.number
     assert slots.manager.summary() & 0xFF == 1 << healthy.number
 
@@ -774,7 +775,7 @@ def test_the_map_of_closed_sockets_has_the_aborted_and_the_left_ones(slots):
 def test_the_maps_are_empty_once_the_controller_let_go(slots):
     slot, peer = slots.dialled()
     peer.reset()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
     slot.abort()
     assert slots.manager.summary() == 0
 
@@ -786,7 +787,7 @@ def test_the_maps_are_empty_once_the_controller_let_go(slots):
 def test_a_refused_attempt_is_told_and_the_slot_comes_back(slots):
     slot = slots.connect(slots.net.free_port())
     slots.next_turn()
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.is_closed(slot)
     slot.abort()
     slots.turn()
@@ -798,7 +799,7 @@ def test_a_refused_attempt_is_told_and_the_slot_comes_back(slots):
 def test_an_attempt_that_the_stack_refuses_is_told_and_the_slot_comes_back(slots, error):
     slots.net.inject("connect", error)
     slot = slots.connect(1)
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.is_closed(slot)
     slot.abort()
     slots.turn()
@@ -824,7 +825,7 @@ def test_a_connection_shows_in_the_very_next_pass(slots):
     server = slots.net.server()
     slot = slots.connect(server.port)
     slots.next_turn()
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
 
 
 @pytest.mark.behaviour("C2")
@@ -833,7 +834,7 @@ def test_a_reset_shows_in_the_very_next_pass(slots):
     slots.turns()
     peer.reset()
     slots.next_turn()
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
 
 
 @pytest.mark.behaviour("C2")
@@ -842,7 +843,7 @@ def test_a_fin_shows_in_the_very_next_pass(slots):
     slots.turns()
     peer.fin()
     slots.next_turn()
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
 
 
 @pytest.mark.behaviour("C2")
@@ -856,11 +857,11 @@ def test_room_is_used_without_anyone_asking(slots):
 @pytest.mark.behaviour("C11", "N1")
 def test_an_attempt_to_a_silent_peer_returns_at_once_and_times_out(slots):
     slot = slots.connect(slots.net.silent_port())
-    assert slot.state == wire.CONNECTING
+    assert slot.state == states.CONNECTING
     slots.pass_time(CONNECT_TIMEOUT_MS - 1)
-    assert slot.state == wire.CONNECTING
+    assert slot.state == states.CONNECTING
     slots.pass_time(1)
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.is_closed(slot)
     assert slots.manager.connect_timeouts == 1
 
@@ -886,7 +887,7 @@ def test_overlapping_attempts_do_not_mix(slots):
     slots.until(lambda: slots.stack.wait(PATIENCE_MS) and slots.stack.pending())  # it was refused
     server = slots.net.server_on(port)
     new = slots.connect(port)
-    slots.until(lambda: old.state == wire.ABORTED and new.state == wire.CONNECTED)
+    slots.until(lambda: old.state == states.ABORTED and new.state == states.CONNECTED)
     server.accept().send(b"new")
     assert slots.read_all(new, 3) == b"new"
 
@@ -898,8 +899,8 @@ def test_an_attempt_that_was_given_up_does_not_fail_its_successor(slots):
     old.abort()
     new = slots.connect(slots.net.silent_port())
     slots.turns()
-    assert new.state == wire.CONNECTING
-    assert old.state == wire.FREE
+    assert new.state == states.CONNECTING
+    assert old.state == states.FREE
 
 
 @pytest.mark.behaviour("N4")
@@ -908,7 +909,7 @@ def test_an_attempt_can_be_given_up(slots, let_go):
     slot = slots.connect(slots.net.silent_port())
     getattr(slot, let_go)()
     slots.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
 
 
 # --- late events
@@ -921,12 +922,12 @@ def test_what_comes_late_does_not_touch_the_next_owner_of_the_slot(slots, let_go
     port = slots.listen()
     slot, old = slots.dialled(port)
     getattr(slot, let_go)()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     new_slot, new = slots.dialled(port)
     assert new_slot is slot
     {"fin": old.close, "reset": old.reset, "data": lambda: old.send(b"ghost")}[late]()
     slots.turns()
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     new.send(b"mine")
     assert slots.read_all(slot, 4) == b"mine"
     assert slots.stack.stale == 0
@@ -956,7 +957,7 @@ def test_events_that_were_pending_when_the_controller_let_go_touch_nothing(slots
     slot.abort()
     assert slots.stack.pending() == 0
     slots.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.manager.faults == 0
     assert slots.stack.stale == 0
 
@@ -993,7 +994,7 @@ def test_a_dying_connection_rejects_everything_and_never_comes_back(slots):
     slot, peer = slots.dialled()
     slots.fill(slot)
     slot.close()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     peer.send(b"more")
     slots.turns()
     assert slots.read(slot) == b""
@@ -1001,19 +1002,22 @@ def test_a_dying_connection_rejects_everything_and_never_comes_back(slots):
     assert not slot.write(b"x", 0, 1, True)
     slot.close()
     slot.break_off()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     slot.abort()
-    assert slot.state == wire.CLOSE_READY
+    assert slot.state == states.CLOSE_READY
     assert not slot.write(b"x", 0, 1, True)
     slot.close()
     slot.abort()
-    assert slot.state == wire.CLOSE_READY
+    assert slot.state == states.CLOSE_READY
     slots.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
+
+
+EARLIER = (states.ALLOCATED, states.CONNECTING, states.CONNECTED, states.ABORTED)
 
 
 @pytest.mark.behaviour("N4")
-@pytest.mark.parametrize("state", [wire.ALLOCATED, wire.CONNECTING, wire.CONNECTED, wire.ABORTED])
+@pytest.mark.parametrize("state", EARLIER)
 def test_there_is_no_way_back_from_close_ready(slots, state):
     slot, _ = slots.dialled()
     slot.abort()
@@ -1025,8 +1029,8 @@ def test_there_is_no_way_back_from_close_ready(slots, state):
 def test_an_illegal_move_is_counted_and_ignored_in_a_release_build(net):
     slots = Slots(net, debug=False)
     slot, _ = slots.dialled()
-    slot._set_state(wire.ALLOCATED)
-    assert slot.state == wire.CONNECTED
+    slot._set_state(states.ALLOCATED)
+    assert slot.state == states.CONNECTED
     assert slots.manager.faults == 1
 
 
@@ -1034,12 +1038,12 @@ def test_an_illegal_move_is_counted_and_ignored_in_a_release_build(net):
 def test_only_the_reaper_frees(slots):
     slot, _ = slots.dialled()
     slot.abort()
-    assert slot.state == wire.CLOSE_READY
+    assert slot.state == states.CLOSE_READY
     slots.manager.dispatch()
     slots.manager.step(slots.now)
-    assert slot.state == wire.CLOSE_READY
+    assert slot.state == states.CLOSE_READY
     assert slots.manager.reap() == 1
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.manager.reap() == 0
 
 
@@ -1069,7 +1073,7 @@ def test_one_handler_may_end_what_another_has_events_for(slots):
     peer.fin()
     slots.stack.broken_off(victim_handle, ERR_RST)
     slots.turn()
-    assert victim.state == wire.FREE
+    assert victim.state == states.FREE
     assert slots.manager.faults == 0
     assert slots.stack.stale == 0
 
@@ -1082,8 +1086,8 @@ def test_a_connection_may_be_made_while_events_are_handed_out(slots):
     ended = slot._on_peer_gone
     slot._on_peer_gone = lambda reason: (made.append(slots.connect(server.port)), ended(reason))
     peer.fin()
-    slots.until(lambda: made and made[0].state == wire.CONNECTED)
-    assert slot.state == wire.OTHER_END_CLOSED
+    slots.until(lambda: made and made[0].state == states.CONNECTED)
+    assert slot.state == states.OTHER_END_CLOSED
     server.accept().send(b"born in a loop")
     assert slots.read_all(made[0], 14) == b"born in a loop"
 
@@ -1093,12 +1097,12 @@ def test_a_connection_may_be_made_while_events_are_handed_out(slots):
 
 def peer_fin(slots, slot, peer):
     peer.fin()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 def peer_reset(slots, slot, peer):
     peer.reset()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 def peer_fin_unseen(slots, slot, peer):
@@ -1118,7 +1122,7 @@ def fin_then_reset(slots, slot, peer):
     peer_fin(slots, slot, peer)
     peer.reset()
     slots.until(lambda: not slot.held_by_stack())
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
 
 
 def peer_stays(slots, slot, peer):
@@ -1163,7 +1167,7 @@ def test_a_slot_is_released_exactly_once(slots, peer_acts, let_go):
     generation = slot.generation
     peer_acts(slots, slot, peer)
     getattr(slot, let_go)()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     slots.turns()
     assert releases.handles == [handle]
     assert slot.generation == generation + 1
@@ -1181,7 +1185,7 @@ def test_a_peer_that_leaves_while_we_close_releases_once(slots, peer_acts):
     peer_acts(slots, slot, peer)
     slots.turns()
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert releases.handles == [handle]
 
 
@@ -1189,11 +1193,11 @@ def test_a_peer_that_leaves_while_we_close_releases_once(slots, peer_acts):
 def test_the_slot_stays_the_controllers_after_the_stack_let_go(slots):
     slot, peer = slots.dialled()
     peer.reset()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
     assert slot.held_by_controller()
     assert not slot.held_by_stack()
     slots.pass_time(1_000_000)
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
 
 
 @pytest.mark.behaviour("K1")
@@ -1213,10 +1217,10 @@ def test_a_peer_that_resets_right_after_the_handshake_is_reported(slots):
     slots.net.dial(port).reset()
     slots.until(lambda: slots.manager.closed)
     slot = slots.slots[slots.manager.closed.bit_length() - 1]
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
     assert slot.held_by_controller()
     slots.pass_time(1_000_000)
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
     slot.close()
     slots.turn()
     assert slots.busy() == []
@@ -1230,7 +1234,7 @@ def test_an_accepted_connection_is_the_controllers_before_its_first_event(slots)
     slots.slots[0].opened = lambda *args: (states.append(slots.slots[0].state), opened(*args))
     slots.net.dial(port).reset()
     slots.until(lambda: slots.manager.closed)
-    assert states == [wire.ALLOCATED]
+    assert states == [states.ALLOCATED]
 
 
 @pytest.mark.behaviour("K3", "D13")
@@ -1241,7 +1245,7 @@ def test_what_a_peer_sent_before_it_reset_right_after_the_handshake_is_read(slot
     peer.close()
     slots.until(lambda: slots.manager.connected)
     assert slots.read_all(slots.slots[0], 5) == b"knock"
-    slots.until_state(slots.slots[0], wire.OTHER_END_CLOSED)
+    slots.until_state(slots.slots[0], states.OTHER_END_CLOSED)
 
 
 @pytest.mark.behaviour("K4")
@@ -1281,7 +1285,7 @@ def test_terminating_all_leaves_nothing_in_whatever_state(slots):
     closing.close()
     left, peer = slots.dialled(port)
     peer.close()
-    slots.until_state(left, wire.OTHER_END_CLOSED)
+    slots.until_state(left, states.OTHER_END_CLOSED)
     slots.dialled(port)[0].break_off()
     slots.connect(slots.net.silent_port())
     slots.connected()
@@ -1302,9 +1306,9 @@ def test_terminating_all_leaves_nothing_in_whatever_state(slots):
 def test_the_record_tells_who_and_where(slots):
     server = slots.net.server()
     slot = slots.connect(server.port, protocol=4)
-    slots.until_state(slot, wire.CONNECTED)
+    slots.until_state(slot, states.CONNECTED)
     record = slot.record
-    assert record[0] == wire.CONNECTED
+    assert record[0] == states.CONNECTED
     assert record[1] == slot.number
     assert record[2] == 4
     assert int.from_bytes(record[6:8], "little") == server.port
@@ -1316,11 +1320,11 @@ def test_a_free_slot_tells_nothing(slots):
     slot.abort()
     slots.turn()
     assert bytes(slot.record[4:12]) == bytes(8)
-    assert slot.record[0] == wire.FREE
+    assert slot.record[0] == states.FREE
 
 
 def test_bytes_lost_on_the_link_break_the_connection(slots):
     slot, peer = slots.dialled()
     slot.break_off()
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.ended(peer) == "reset"

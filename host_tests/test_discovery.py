@@ -6,7 +6,7 @@ from fake_pins import MasterRig
 from raw_controller import listen_or_connect, request
 
 from spinet import service as service_module
-from spinet.duet import wire
+from spinet import states
 from spinet.naming.discovery import RETRY_MS, Silent, label
 from spinet.service import HOUSEKEEPING_MS, Service
 from spinet.wifi.networks import Network
@@ -263,7 +263,7 @@ def test_the_name_it_came_to_is_in_the_report(service, board, capsys):
 
 @pytest.mark.parametrize(
     "states",
-    [[wire.WIFI_AUTO_RECONNECTING], [wire.WIFI_AUTO_RECONNECTING, wire.WIFI_RECONNECTING]],
+    [[states.WIFI_AUTO_RECONNECTING], [states.WIFI_AUTO_RECONNECTING, states.WIFI_RECONNECTING]],
     ids=["for a moment", "for longer"],
 )
 def test_a_lost_link(service, board, states):
@@ -273,6 +273,6 @@ def test_a_lost_link(service, board, states):
         service.wlan.set_state(state)
     service.run_once()
     assert told(board.the_announcer) == ["stop"]
-    service.wlan.set_state(wire.WIFI_CONNECTED)
+    service.wlan.set_state(states.WIFI_CONNECTED)
     service.run_once()
     assert told(board.the_announcer) == [("start", b"spinet", ADDRESS)]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 from stub_stack import StubStack
 
-from spinet import fastpath, service
+from spinet import fastpath, service, states
 from spinet.duet import controller_clocked, module_clocked, transaction, wire
 from spinet.service import Service
-from spinet.tcp import connection, ring, stack
+from spinet.tcp import connection, ring, stack, status
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
 
 SOCKETS = 3
@@ -275,7 +275,7 @@ def test_data_on_its_way_to_a_connection_that_ends():
         reset_while_data_is_on_its_way(Firmware(way, "controller-clocked")) for way in (False, True)
     )
     assert fast == plain
-    assert fast[0][1][0] == wire.OTHER_END_CLOSED
+    assert fast[0][1][0] == states.OTHER_END_CLOSED
 
 
 @pytest.mark.behaviour("D4")
@@ -289,7 +289,7 @@ def test_read_that_fails(monkeypatch, role, hidden):
         firmware = Firmware(plain, role)
         firmware.service.stack.inject("read", ERR_ABRT)
         assert firmware.rig.ask(request(4, 0)) == (0, b"")
-        assert firmware.rig.ask(request(6, 0))[1][0] == wire.OTHER_END_CLOSED
+        assert firmware.rig.ask(request(6, 0))[1][0] == states.OTHER_END_CLOSED
         seen.append(firmware.seen())
     assert seen[0] == seen[1]
 
@@ -310,7 +310,7 @@ def test_transfer_that_is_cut_short_breaks_its_connection(monkeypatch, plain, co
     assert firmware.service.link.cuts == 1
     firmware.rig.cs.drive(1)
     firmware.rig.transfer_ready.drive(0)
-    assert firmware.rig.ask(request(6, 0))[1][0] == wire.ABORTED
+    assert firmware.rig.ask(request(6, 0))[1][0] == states.ABORTED
 
 
 @pytest.mark.behaviour("L5")
@@ -384,7 +384,7 @@ def test_what_the_hot_path_gathered_leaves_when_its_time_is_over(monkeypatch):
 
 @pytest.mark.behaviour("D4")
 @pytest.mark.parametrize(
-    ("error", "state"), [(ERR_ABRT, wire.OTHER_END_CLOSED), (ERR_MEM, wire.CONNECTED)]
+    ("error", "state"), [(ERR_ABRT, states.OTHER_END_CLOSED), (ERR_MEM, states.CONNECTED)]
 )
 def test_a_stack_that_fails_as_the_ring_drains(monkeypatch, error, state):
     firmware, _ = gathering(monkeypatch)
@@ -435,13 +435,13 @@ OFFSETS = {
     "_STATUS": wire.CONN_GET_STATUS,
     "_CLOSE_AFTER_WRITE": wire.FLAG_CLOSE_AFTER_WRITE,
     "_PUSH": wire.FLAG_PUSH,
-    "_SLOTS": wire.SOCKETS,
+    "_SLOTS": states.SOCKETS,
     "_MAX_DATA": wire.MAX_DATA,
     "_FIRST_PHASE": wire.FIRST_PHASE,
     "_RESPONSE": wire.RESPONSE,
     "_RESPONSE_WORD": wire.RESPONSE // 4,
     "_DATA": wire.DATA,
-    "_STATUS_SIZE": wire.CONN_STATUS_SIZE,
+    "_STATUS_SIZE": status.SIZE,
     "_SEGMENT": connection.SEGMENT,
     "_FLUSH_MS": connection.FLUSH_MS,
     "_PHASE_TIMEOUT_MS": controller_clocked.PHASE_TIMEOUT_MS,

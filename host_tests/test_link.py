@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 
+from spinet import states
 from spinet.duet import wire
 from spinet.duet.transaction import Link
 
@@ -271,7 +272,7 @@ def test_read_that_is_cut_breaks_the_connection_visibly(role):
     bench = Bench(role)
     bench.connected().send(bytes(100))
     cut_in_data(bench, request(4) + bytes(100))
-    assert bench.ask(6, 0)[1][0] == wire.ABORTED
+    assert bench.ask(6, 0)[1][0] == states.ABORTED
     assert bench.manager.closed == 1
 
 
@@ -280,7 +281,7 @@ def test_read_that_is_cut_before_its_data_breaks_it_too(role):
     bench = Bench(role)
     bench.connected().send(bytes(100))
     cut_in_data(bench, request(4), 8)
-    assert bench.ask(6, 0)[1][0] == wire.ABORTED
+    assert bench.ask(6, 0)[1][0] == states.ABORTED
 
 
 @pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
@@ -288,7 +289,7 @@ def test_empty_read_that_is_cut_breaks_nothing(role):
     bench = Bench(role)
     bench.connected()
     cut_in_data(bench, request(4), 8)
-    assert bench.ask(6, 0)[1][0] == wire.CONNECTED
+    assert bench.ask(6, 0)[1][0] == states.CONNECTED
 
 
 @pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
@@ -298,7 +299,7 @@ def test_create_that_is_cut_gives_its_slot_back(role, n):
     bench.stack.servers[80] = []
     cut_in_data(bench, request(3, data=listen_or_connect(80, 0x0100007F)), n)
     bench.turn()
-    assert [slot.state for slot in bench.manager.slots] == [wire.FREE] * 8
+    assert [slot.state for slot in bench.manager.slots] == [states.FREE] * 8
     assert bench.stack.open_handles() == []
     assert bench.response(3, data=listen_or_connect(80, 0x0100007F)) == 0
 
@@ -312,7 +313,7 @@ def test_write_that_is_cut_after_its_response_breaks_the_connection_visibly(role
     cut_in_data(bench, request(5, flags=3, data=b"x" * 100), n)
     bench.turn()
     assert peer.received() == b""
-    assert bench.ask(6, 0)[1][0] == wire.ABORTED
+    assert bench.ask(6, 0)[1][0] == states.ABORTED
 
 
 @pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
@@ -322,7 +323,7 @@ def test_write_that_is_cut_before_its_response_accepts_nothing(role):
     cut_in_data(bench, request(5, flags=3, data=b"x" * 100), 8)
     bench.turn()
     assert peer.received() == b""
-    assert bench.ask(6, 0)[1][0] == wire.CONNECTED
+    assert bench.ask(6, 0)[1][0] == states.CONNECTED
     assert bench.response(5, flags=2, data=b"whole") == 5
     bench.turn()
     assert peer.received() == b"whole"
@@ -423,12 +424,12 @@ def test_state_that_the_header_may_not_have_shown_stays_news(role):
     """A target's header is armed when the state changes, and the hardware may have it already."""
     bench = Bench(role)
     bench.ask(0)
-    bench.wlan.set_state(wire.WIFI_CONNECTING)
+    bench.wlan.set_state(states.WIFI_CONNECTING)
     bench.rig.link.refresh()
     shown = None
     while bench.wlan.has_news():
         _, shown, _, _ = bench.rig.decode(bench.rig.transact(request(19)))
-    assert shown == wire.WIFI_CONNECTING
+    assert shown == states.WIFI_CONNECTING
 
 
 def test_result_that_is_told_takes_no_later_one_along(role):

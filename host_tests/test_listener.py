@@ -5,11 +5,10 @@ from fake_board import Bench, FakeBoard
 from raw_controller import listen_or_connect
 from slots import PATIENCE_MS
 
-from spinet import service
+from spinet import service, states
 from spinet.duet import wire
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_USE
 
-FTP_DATA = wire.PROTOCOL_FTP_DATA
 TELNET = 2
 
 only_stub = pytest.mark.parametrize("stack", ["stub"], indirect=True)
@@ -243,7 +242,7 @@ def test_connections_outlive_their_listener(slots):
 
 @pytest.mark.behaviour("D12")
 def test_a_one_shot_listener_ends_at_its_first_accept(slots):
-    port = slots.listen(protocol=FTP_DATA, limit=1)
+    port = slots.listen(limit=1, one_shot=True)
     slots.dialled(port)
     assert ports(slots) == []
     assert slots.net.is_refused(port)
@@ -251,7 +250,7 @@ def test_a_one_shot_listener_ends_at_its_first_accept(slots):
 
 @pytest.mark.behaviour("D12")
 def test_a_one_shot_listener_takes_one_of_many(slots):
-    port = slots.listen(protocol=FTP_DATA, limit=8)
+    port = slots.listen(limit=8, one_shot=True)
     peers = [slots.net.dial(port) for _ in range(3)]
     slots.until(lambda: slots.manager.connected)
     slots.turns()
@@ -261,11 +260,11 @@ def test_a_one_shot_listener_takes_one_of_many(slots):
 
 @pytest.mark.behaviour("D12", "D8")
 def test_the_connection_outlives_a_one_shot_listener_and_closes_cleanly(slots):
-    port = slots.listen(protocol=FTP_DATA, limit=1)
+    port = slots.listen(limit=1, one_shot=True)
     slot, peer = slots.dialled(port)
     slots.write(slot, b"directory")
     slot.close()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert slots.delivered(peer, 9) == b"directory"
     assert slots.ended(peer) == "fin"
 
@@ -273,13 +272,13 @@ def test_the_connection_outlives_a_one_shot_listener_and_closes_cleanly(slots):
 @pytest.mark.behaviour("D12")
 def test_a_fresh_one_shot_listener_for_every_transfer(slots):
     for _ in range(20):
-        slot, peer = slots.dialled(slots.listen(protocol=FTP_DATA, limit=1))
+        slot, peer = slots.dialled(slots.listen(limit=1, one_shot=True))
         peer.send(b"data")
         assert slots.read_all(slot, 4) == b"data"
         peer.close()
-        slots.until_state(slot, wire.OTHER_END_CLOSED)
+        slots.until_state(slot, states.OTHER_END_CLOSED)
         slot.close()
-        slots.until_state(slot, wire.FREE)
+        slots.until_state(slot, states.FREE)
     assert ports(slots) == []
 
 
@@ -344,7 +343,7 @@ def test_connections_beyond_the_limit_wait_and_are_accepted_as_soon_as_one_is_fr
     slots.turns()
     assert slots.busy() == [0, 1]
     first.abort()
-    slots.until_state(first, wire.CONNECTED)  # nobody polls: only the freed slot starts this
+    slots.until_state(first, states.CONNECTED)  # nobody polls: only the freed slot starts this
     assert slots.read_all(first, 7) == b"my turn"
 
 
@@ -356,7 +355,7 @@ def test_when_all_slots_are_taken_the_next_one_waits(slots):
     slots.turns()
     assert not slots.manager.has_free_slot()
     eight[5].close()
-    slots.until(lambda: eight[5].state == wire.CONNECTED)
+    slots.until(lambda: eight[5].state == states.CONNECTED)
     waiting.send(b"sixth")
     assert slots.read_all(eight[5], 5) == b"sixth"
 
@@ -368,7 +367,7 @@ def test_a_slot_freed_elsewhere_serves_whoever_waits(slots):
     slots.net.dial(port)
     slots.turns()
     eight[0].abort()
-    slots.until_state(eight[0], wire.CONNECTED)
+    slots.until_state(eight[0], states.CONNECTED)
     assert int.from_bytes(eight[0].record[4:6], "little") == port
 
 
@@ -478,7 +477,7 @@ def test_the_loop_accepts_who_waited_in_the_pass_that_freed_the_slot(serving):
     generation = slot.generation
     slot.abort()
     serving.run_once()
-    assert (slot.state, slot.generation) == (wire.CONNECTED, generation + 1)
+    assert (slot.state, slot.generation) == (states.CONNECTED, generation + 1)
 
 
 @pytest.mark.behaviour("C2")

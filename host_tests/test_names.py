@@ -7,7 +7,7 @@ import threading
 import pytest
 from slots import PATIENCE, Slots, wait_until
 
-from spinet.duet import wire
+from spinet import states
 from spinet.tcp import resolver as names_module
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.resolver import LOOKUP_MS, Names, Worker, address_of
@@ -69,7 +69,7 @@ def test_a_name_becomes_a_connection(slots):
     slots.dns[b"broker.example"] = slots.net.peer_ip
     server = slots.net.server()
     slot = create(slots, b"broker.example", server.port)
-    slots.until_state(slot, wire.CONNECTED)
+    slots.until_state(slot, states.CONNECTED)
     assert slot.record[8:12] == slots.net.peer_ip.to_bytes(4, "little")
     server.accept().send(b"welcome")
     assert slots.read_all(slot, 7) == b"welcome"
@@ -78,7 +78,7 @@ def test_a_name_becomes_a_connection(slots):
 @pytest.mark.behaviour("C11", "D14")
 def test_a_host_that_is_not_found_is_told_and_the_slot_comes_back(slots):
     slot = create(slots, b"nobody.example", 80)
-    slots.until_state(slot, wire.ABORTED)
+    slots.until_state(slot, states.ABORTED)
     assert slots.errors == ["host not found: nobody.example"]
     slot.close()
     slots.turn()
@@ -90,10 +90,10 @@ def test_the_loop_goes_on_while_a_name_is_looked_up(slow):
     accepted, peer = slow.dialled()
     slot = create(slow, b"slow.example", 80)
     slow.resolver.until_asked(b"slow.example")
-    assert slot.state == wire.CONNECTING
+    assert slot.state == states.CONNECTING
     peer.send(b"meanwhile")
     assert slow.read_all(accepted, 9) == b"meanwhile"
-    assert slot.state == wire.CONNECTING
+    assert slot.state == states.CONNECTING
 
 
 @pytest.mark.behaviour("C11", "C2")
@@ -112,9 +112,9 @@ def test_a_look_up_that_takes_too_long_is_a_host_not_found(slow):
     slot = create(slow, b"slow.example", 80)
     assert slow.names.due_ms(slow.now) == LOOKUP_MS < CONNECT_TIMEOUT_MS
     slow.pass_time(LOOKUP_MS - 1)
-    assert slot.state == wire.CONNECTING
+    assert slot.state == states.CONNECTING
     slow.pass_time(1)
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slow.errors == ["host not found: slow.example"]
     assert slow.names.due_ms(slow.now) == -1
 
@@ -128,9 +128,9 @@ def test_look_up_and_connect_have_one_time_out_together(slow):
     slow.resolver.answer(b"slow.example", slow.net.peer_ip)
     slow.until(slot.held_by_stack)
     slow.pass_time(CONNECT_TIMEOUT_MS - LOOKUP_MS)
-    assert slot.state == wire.CONNECTING
+    assert slot.state == states.CONNECTING
     slow.pass_time(1)
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
 
 
 @pytest.mark.behaviour("C8", "C4")
@@ -147,7 +147,7 @@ def test_an_answer_for_who_has_gone_does_not_touch_the_next_owner_of_the_slot(sl
     slow.resolver.answer(b"a", slow.net.peer_ip)
     slow.resolver.until_asked(b"a", b"b")
     slow.turns()
-    assert slot.state == wire.CONNECTING
+    assert slot.state == states.CONNECTING
     assert not slot.held_by_stack()
     assert slow.errors == []
     assert slow.manager.stale == 0
@@ -179,7 +179,7 @@ def test_the_end_of_everything_ends_look_ups(slow):
     assert slow.busy() == []
     slow.resolver.answer(b"a", slow.net.peer_ip)
     slow.turns()
-    assert [slot.state for slot in slots] == [wire.FREE, wire.FREE]
+    assert [slot.state for slot in slots] == [states.FREE, states.FREE]
     assert slow.resolver.asked == [b"a"]
 
 
@@ -188,7 +188,7 @@ def test_the_stack_may_refuse_who_was_found(slots):
     slots.dns[b"broker.example"] = slots.net.peer_ip
     slots.net.inject("connect", -4)
     slot = create(slots, b"broker.example", 80)
-    slots.until_state(slot, wire.ABORTED)
+    slots.until_state(slot, states.ABORTED)
     assert slots.errors == ["Connection creation failed"]
 
 
@@ -196,7 +196,7 @@ def test_the_stack_may_refuse_who_was_found(slots):
 @pytest.mark.parametrize("name", [b"two words", b"new\nline", b"\xff", b"a/b", b"x" * 65])
 def test_what_can_be_no_name_is_not_looked_up(slots, name):
     slot = create(slots, name, 80)
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.errors == ["bad host name"]
     assert slots.names.asked == []
 
@@ -317,9 +317,9 @@ def test_an_answer_that_there_is_no_memory_for_does_not_end_the_thread(slots):
     slots.names.resolve = resolve
     server = slots.net.server()
     slot = create(slots, b"large.example", server.port)
-    slots.until(lambda: slot.state != wire.CONNECTING)
+    slots.until(lambda: slot.state != states.CONNECTING)
     other = create(slots, b"small.example", server.port)
-    slots.until(lambda: other.state == wire.CONNECTED)
+    slots.until(lambda: other.state == states.CONNECTED)
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), OSError(-202)])

@@ -8,7 +8,7 @@ from fake_board import ON_AIR, Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinet.duet import wire
+from spinet import states
 from spinet.wifi.networks import Network
 
 pytestmark = pytest.mark.behaviour("L1", "L2")
@@ -253,12 +253,12 @@ def expected(bench, command, flags, data, available):
     wanted = {ADD: 112, SET_AP: 112, DELETE: 32, HOST_NAME: 64}
     if n != wanted.get(command, n) or (command == START_CLIENT and n > 33):
         return BAD_LENGTH
-    may_start = wlan.state == wire.WIFI_IDLE and not wlan.scanning()
+    may_start = wlan.state == states.WIFI_IDLE and not wlan.scanning()
     if command in (START_CLIENT, START_AP) and not may_start:
         return WRONG_STATE
     if command == TX_POWER and flags > 82:
         return BAD_PARAMETER
-    if command == START_SCAN and wlan.state not in (wire.WIFI_IDLE, wire.WIFI_CONNECTED):
+    if command == START_SCAN and wlan.state not in (states.WIFI_IDLE, states.WIFI_CONNECTED):
         return WRONG_STATE
     if command in (START_SCAN, SCAN_RESULT) and wlan.scanning():
         return SCANNING

@@ -8,7 +8,7 @@ from fake_pins import make_rig
 from raw_controller import request
 from slots import Slots, StubNet, pattern
 
-from spinet.duet import wire
+from spinet import states
 from spinet.duet.commands import Commands
 from spinet.last_error import LastError
 from spinet.tcp.callhome import NamedPeers, SessionTable
@@ -54,7 +54,7 @@ class Module:
         assert slots.manager.owners == [None] * len(slots.manager.owners)
         assert slots.listeners.entries == [None] * 8
         assert all(slots.net.is_refused(port) for port in ports)
-        assert self.wlan.state == wire.WIFI_IDLE
+        assert self.wlan.state == states.WIFI_IDLE
         assert not self.wlan.active()
         assert self.radio.calls[-1] == "leave"
 
@@ -91,7 +91,7 @@ def unsent(slots):
 def other_end_closed(slots):
     slot, peer = slots.dialled()
     peer.fin()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 def aborted(slots):
@@ -102,7 +102,7 @@ def close_pending(slots):
     slot, _ = slots.dialled()
     slots.fill(slot)
     slot.close()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
 
 
 def in_the_backlog(slots):
@@ -220,4 +220,4 @@ def test_what_comes_later_touches_nothing(wifi):
         module.wlan.step(now)
         module.wlan.refresh(now)
     assert module.radio.calls == []
-    assert module.wlan.state == wire.WIFI_IDLE
+    assert module.wlan.state == states.WIFI_IDLE

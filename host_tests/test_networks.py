@@ -5,8 +5,7 @@ import os
 import pytest
 from fake_board import MemoryStore
 
-from spinet.duet import wire
-from spinet.wifi import networks
+from spinet.wifi import config, networks
 from spinet.wifi.networks import EnterpriseEntry, Network, Networks, Store
 
 
@@ -50,7 +49,7 @@ def test_everything_survives_a_restart(table, store):
     assert names(again) == ["Workshop", "Campus"]
     assert again.access_point().ssid == b"Spinet"
     assert again.find(b"Campus").credentials == b"credentials"
-    assert wire.config_password(again.find(b"Workshop").record) == b"secret-1"
+    assert config.password(again.find(b"Workshop").record) == b"secret-1"
 
 
 def test_same_name_replaces(table):
@@ -58,7 +57,7 @@ def test_same_name_replaces(table):
     table.remember(network("Attic"))
     table.remember(Network(record(b"Workshop", b"new-secret")))
     assert names(table) == ["Workshop", "Attic"]
-    assert wire.config_password(table.find(b"Workshop").record) == b"new-secret"
+    assert config.password(table.find(b"Workshop").record) == b"new-secret"
 
 
 def test_access_point_may_have_the_name_of_a_network(table):

@@ -7,7 +7,7 @@ from capture import ACK, FIN, PSH, RST
 from lwip_net import LwipNet, capture, has_come_back
 from slots import MAX_DATA, Slots, pattern
 
-from spinet.duet import wire
+from spinet import states
 from spinet.tcp.connection import ACKNOWLEDGE_TIMEOUT_MS, CLOSE_LIMIT_MS, FLUSH_MS
 
 MSS = 1440
@@ -147,7 +147,7 @@ def test_after_partial_reads_and_remote_ends_the_next_has_the_whole_window(slots
         getattr(peer, end)()
         slots.turns(1)
         slot.close()
-        slots.until_state(slot, wire.FREE)
+        slots.until_state(slot, states.FREE)
         peer.close()
     slots.until(lambda: active(slots) == 0)
     frames.clear()
@@ -187,7 +187,7 @@ def test_fin_comes_after_the_last_accepted_byte_was_acknowledged(slots, frames):
     assert frames.sent(lambda segment: segment.flags & (FIN | RST)) == []
     assert slots.delivered(peer, len(accepted)) == accepted
     assert slots.ended(peer) == "fin"
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert data_of(with_data(frames)) == accepted
     assert frames.sent(lambda segment: segment.flags & RST) == []
 
@@ -204,9 +204,9 @@ def test_closing_to_a_vanished_peer_gives_all_back_in_time(slots, frames, data):
     slot.close()
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
     assert active(slots) == 1
-    assert (slot.state == wire.CLOSE_PENDING) == bool(data)
+    assert (slot.state == states.CLOSE_PENDING) == bool(data)
     slots.pass_time(1)
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     if data:
         assert active(slots) == 0
         frames.wait_for(lambda segment: segment.from_module and segment.flags & RST)
@@ -224,9 +224,9 @@ def test_a_closed_window_holds_a_closing_slot_no_longer_than_the_time_out(slots,
     slots.fill(slot)
     slot.close()
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     slots.pass_time(1)
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert active(slots) == 0
     frames.wait_for(lambda segment: segment.from_module and segment.flags & RST)
     assert slots.manager.unacknowledged_closes == 1
@@ -239,7 +239,7 @@ def test_a_pcb_that_lwip_freed_ends_the_wait_at_once(slots, frames):
     slot.close()
     assert active(slots) == 1
     peer.reset()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     assert slots.now == 0
     assert active(slots) == 0
 
@@ -268,7 +268,7 @@ def test_a_peer_that_acknowledges_a_byte_now_and_then_is_given_up_at_the_limit(s
         )
         slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
     slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
 
 
 @pytest.mark.behaviour("T1")
@@ -321,7 +321,7 @@ def test_a_silent_peer_is_found_out(slots, frames, opened_by):
     peer.send(b"last sign of life")
     slots.read_all(slot, 17)
     peer.vanish()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
     assert len(probes(frames)) >= 3
     assert active(slots) == 0
 
@@ -333,7 +333,7 @@ def test_a_peer_that_answers_probes_is_left_alone(slots, frames):
     peer.send(b"hello")
     slots.read_all(slot, 5)
     slots.until(lambda: len(probes(frames)) >= 3)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
 
 
 # --- lost links
@@ -355,14 +355,14 @@ def lose_link(slots, peer):
 def lose_and_reconnect(slots, server, lose):
     """One cycle: connect, lose the link with data in flight, give up."""
     slot = slots.connect(server.port)
-    slots.until_state(slot, wire.CONNECTED)
+    slots.until_state(slot, states.CONNECTED)
     peer = server.accept()
     slots.write(slot, pattern(MAX_DATA))
     lose(slots, peer)
     slots.write(slot, pattern(MAX_DATA))
     slot.close()
     limit = slots.now + CLOSE_LIMIT_MS + ACKNOWLEDGE_TIMEOUT_MS
-    while slot.state != wire.FREE:  # as long as acknowledgements come that were on their way
+    while slot.state != states.FREE:  # as long as acknowledgements come that were on their way
         assert slots.now < limit
         slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
     peer.bury()
@@ -394,12 +394,12 @@ def test_a_new_one_is_accepted_while_closed_ones_hold_all_pcbs(slots):
         slot, peer = slots.dialled(port)
         peer.vanish()
         slot.close()  # nothing in flight: lwIP alone keeps the PCB, for its FIN
-        slots.until_state(slot, wire.FREE)
+        slots.until_state(slot, states.FREE)
     slot, peer = slots.dialled(port)
     slots.write(slot, b"still serving")
     assert slots.delivered(peer, 13) == b"still serving"
     slot = slots.connect(slots.net.server().port)
-    slots.until_state(slot, wire.CONNECTED)
+    slots.until_state(slot, states.CONNECTED)
 
 
 @pytest.mark.behaviour("D18")

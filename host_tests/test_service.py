@@ -8,10 +8,10 @@ from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
-from spinet import fastpath, trace
+from spinet import fastpath, states, trace
 from spinet import service as service_module
 from spinet.compat import ticks_add, ticks_diff
-from spinet.duet import commands, wire
+from spinet.duet import commands
 from spinet.duet.module_clocked import LEVEL_AFTER_MS
 from spinet.duet.transaction import LinkLost
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
@@ -130,7 +130,7 @@ def test_boot_signals_and_serves(service):
 def test_one_pass_takes_an_event_and_its_request(service):
     ask(service, 7, data=listen_or_connect(80))
     peer = service.stack.dial(80)
-    assert ask(service, 6, 0)[1][0] == wire.CONNECTED
+    assert ask(service, 6, 0)[1][0] == states.CONNECTED
     peer.send(b"hello")
     assert ask(service, 4, 0) == (5, b"hello")
 
@@ -454,7 +454,7 @@ def test_connections_bring_nothing_else_forward(service, clock):
     ("what", "limit"),
     [
         (lambda service: service.error.set("news"), NEWS_MS),
-        (lambda service: service.wlan.set_state(wire.WIFI_CONNECTING), NEWS_MS),
+        (lambda service: service.wlan.set_state(states.WIFI_CONNECTING), NEWS_MS),
         (lambda service: service.wlan.scan(0), service_module.WATCH_MS),
         (lambda service: service.wlan.start_client(b"", 0), service_module.WATCH_MS),
     ],
@@ -629,7 +629,7 @@ def test_calling_home_wakes_the_loop_for_its_next_attempt(service, clock):
     clock.now += callhome.FIRST_MS - 600
     service.run_once()
     service.run_once()
-    assert ask(service, 6, 0)[1][0] == wire.CONNECTED
+    assert ask(service, 6, 0)[1][0] == states.CONNECTED
 
 
 def test_a_promise_that_is_given_back_is_somebody_elses_at_once(service, clock):
@@ -653,7 +653,7 @@ def test_a_promise_that_is_given_back_is_somebody_elses_at_once(service, clock):
 def test_a_name_is_looked_up_beside_the_loop(service, clock):
     service.names.resolve = lambda _name: 0
     ask(service, 3, data=listen_or_connect(80) + b"nobody.example")
-    wait_until(lambda: ask(service, 6, 0)[1][0] == wire.ABORTED, service.run_once)
+    wait_until(lambda: ask(service, 6, 0)[1][0] == states.ABORTED, service.run_once)
     assert ask(service, 19)[1] == b"host not found: nobody.example\0"
 
 
@@ -666,7 +666,7 @@ def test_the_loop_wakes_for_a_name_that_takes_too_long(service, clock):
     assert sleep_ms(service, clock) <= 10
     clock.now += 10
     service.run_once()
-    assert ask(service, 6, 0)[1][0] == wire.ABORTED
+    assert ask(service, 6, 0)[1][0] == states.ABORTED
     answered.set()
 
 

@@ -3,8 +3,8 @@
 import pytest
 from slots import Slots, pattern
 
-from spinet.duet import wire
-from spinet.tcp import callhome
+from spinet import states
+from spinet.tcp import callhome, status
 from spinet.tcp.callhome import (
     FIRST_MS,
     GIVEN_UP,
@@ -73,8 +73,8 @@ def until_events(slots, *events):
 def test_a_connection_that_we_opened_is_served_as_an_accepted_one(slots):
     slot, peer, server = standing(slots)
     record = bytes(slot.record)
-    assert record[:3] == bytes([wire.CONNECTED, slot.number, PROTOCOL])
-    assert wire.status_ports(record) == (server.port, server.port)
+    assert record[:3] == bytes([states.CONNECTED, slot.number, PROTOCOL])
+    assert status.ports(record) == (server.port, server.port)
     assert record[8:12] == slots.net.peer_ip.to_bytes(4, "little")
     peer.send(b"GET / HTTP/1.1\r\n\r\n")
     assert slots.read_all(slot, 18) == b"GET / HTTP/1.1\r\n\r\n"
@@ -83,7 +83,7 @@ def test_a_connection_that_we_opened_is_served_as_an_accepted_one(slots):
     slot.close()
     assert slots.delivered(peer, len(page)) == page
     assert slots.ended(peer) == "fin"
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
 
 
 @pytest.mark.behaviour("C10")
@@ -107,7 +107,7 @@ def test_what_the_peer_sent_at_once_and_its_end_are_the_slots(slots):
     peer.close()
     slot = came(slots)
     assert slots.read_all(slot, 5) == b"early"
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 @pytest.mark.behaviour("C11", "C10")
@@ -178,7 +178,7 @@ def test_every_attempt_says_how_it_went_until_there_are_no_more(slots):
 def test_a_connection_that_ends_is_dialled_again(slots):
     slot, peer, server = standing(slots)
     peer.close()
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
     slots.pass_time(LONGEST_MS)
     assert slots.events == [RECONNECTING, RECONNECTED]  # the controller has yet to let go
     slot.close()
@@ -301,7 +301,7 @@ def test_a_peer_that_ends_every_connection_at_once_is_dialled_less_and_less(slot
         slots.turns()
         waits.append(slots.sessions.due_ms(slots.now))
         slots.pass_time(waits[-1])
-        slots.until_state(slot, wire.CONNECTED)
+        slots.until_state(slot, states.CONNECTED)
     assert waits == [1000, 2000, 4000, 8000]
     slots.pass_time(STEADY_MS)
     slot.abort()

@@ -7,6 +7,7 @@ from fake_board import ANY_NAMES
 from raw_controller import PATIENCE, request
 from sim_process import run_sim, start_sim
 
+from spinet import states
 from spinet.debug.trace_lines import shown
 from spinet.duet import wire
 from spinet.wifi.station import SOONEST_MS
@@ -71,7 +72,7 @@ def test_password_is_checked(start_in):
     sim = start_in("0 appears Workshop password=battery-staple")
     assert sim.ask(14, data=b"Workshop")[0] == 0
     news = news_until(sim, lambda _state, error: error)
-    assert news == (wire.WIFI_IDLE, "Workshop: wrong password")
+    assert news == (states.WIFI_IDLE, "Workshop: wrong password")
 
 
 @pytest.mark.parametrize("script", [(), ("--radio", "air")], ids=["simple", "scripted"])
@@ -82,7 +83,7 @@ def test_a_name_that_is_not_remembered_is_refused_after_a_scans_time(start_sim, 
     asked = time.monotonic()
     assert sim.ask(14, data=b"Nowhere")[0] == 0
     news = news_until(sim, lambda _state, error: error)
-    assert news == (wire.WIFI_IDLE, "no data found for requested SSID")
+    assert news == (states.WIFI_IDLE, "no data found for requested SSID")
     assert time.monotonic() - asked > SOONEST_MS / 1000 - 0.1  # its clock has whole ms
 
 
@@ -97,16 +98,16 @@ def test_link_is_lost_and_found_again(start_in, tmp_path):
             stdout=stdout,
         )
     assert sim.ask(14, data=b"Workshop")[0] == 0
-    assert news_until(sim, lambda state, _error: state == wire.WIFI_CONNECTED)[1] == ""
+    assert news_until(sim, lambda state, _error: state == states.WIFI_CONNECTED)[1] == ""
     (tmp_path / "go").touch()
     news = news_until(sim, lambda _state, error: "reconnected" in error)
-    assert news == (wire.WIFI_CONNECTED, "Workshop: reconnected")
+    assert news == (states.WIFI_CONNECTED, "Workshop: reconnected")
     assert states_since_boot(sim, console) == [
-        wire.WIFI_CONNECTING,
-        wire.WIFI_CONNECTED,
-        wire.WIFI_AUTO_RECONNECTING,
-        wire.WIFI_RECONNECTING,
-        wire.WIFI_CONNECTED,
+        states.WIFI_CONNECTING,
+        states.WIFI_CONNECTED,
+        states.WIFI_AUTO_RECONNECTING,
+        states.WIFI_RECONNECTING,
+        states.WIFI_CONNECTED,
     ]
     reconnects = int.from_bytes(sim.ask(9)[1][152:156], "little")
     assert reconnects >= 2
@@ -127,7 +128,7 @@ def test_networks_of_any_name(start_in, tmp_path):
         assert sim.ask(10, data=config)[0] == 0
         assert sim.ask(12)[1] == b"\n" + name + b"\n\0"
         assert sim.ask(14, data=field + b"\0")[0] == 0
-        assert news_until(sim, lambda state, _error: state == wire.WIFI_CONNECTED)[1] == ""
+        assert news_until(sim, lambda state, _error: state == states.WIFI_CONNECTED)[1] == ""
         assert sim.ask(9)[1][44:76] == field
         assert sim.ask(20)[0] == 0
         printed = f"network {shown(name)}, channel 1"

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from slots import MAX_DATA, Slots, StubNet, pattern
 
-from spinet.duet import wire
+from spinet import states
 from spinet.tcp.connection import CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS, FLUSH_MS
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_WOULDBLOCK
 
-WITHOUT_HANDLE = (wire.FREE, wire.ALLOCATED, wire.ABORTED, wire.CLOSE_READY)
-WITH_HANDLE = (wire.CONNECTING, wire.CONNECTED, wire.CLOSE_PENDING)
+WITHOUT_HANDLE = (states.FREE, states.ALLOCATED, states.ABORTED, states.CLOSE_READY)
+WITH_HANDLE = (states.CONNECTING, states.CONNECTED, states.CLOSE_PENDING)
 
 pytestmark = pytest.mark.behaviour("K1", "D5", "D14")
 
@@ -123,7 +123,7 @@ class SlotsMachine(RuleBasedStateMachine):
     def controller_connects(self, where):
         port = {"server": self.server, "silent": self.silent[0], "nobody": 1}[where]
         slot = self.slots.connect(port)
-        assert slot.state in (wire.CONNECTING, wire.ABORTED)
+        assert slot.state in (states.CONNECTING, states.ABORTED)
 
     @rule(number=NUMBERS, n=SIZES, push=st.booleans())
     def controller_writes(self, number, n, push):
@@ -153,7 +153,7 @@ class SlotsMachine(RuleBasedStateMachine):
     @rule()
     def network_stops(self):
         self.slots.manager.terminate_all()
-        assert {slot.state for slot in self.slots.slots} <= {wire.FREE, wire.CLOSE_READY}
+        assert {slot.state for slot in self.slots.slots} <= {states.FREE, states.CLOSE_READY}
 
     # --- the loop
 
@@ -199,10 +199,10 @@ class SlotsMachine(RuleBasedStateMachine):
     @invariant()
     def bit_maps_agree_with_states(self):
         manager = self.slots.manager
-        assert manager.connected == self.bits(wire.CONNECTED)
-        assert manager.closed == self.bits(wire.OTHER_END_CLOSED, wire.ABORTED)
-        assert manager.over == self.bits(wire.CLOSE_READY)
-        assert manager.occupied == 0xFF & ~self.bits(wire.FREE)
+        assert manager.connected == self.bits(states.CONNECTED)
+        assert manager.closed == self.bits(states.OTHER_END_CLOSED, states.ABORTED)
+        assert manager.over == self.bits(states.CLOSE_READY)
+        assert manager.occupied == 0xFF & ~self.bits(states.FREE)
         for slot in self.slots.slots:
             assert slot.record[0] == slot.state
 
@@ -214,10 +214,10 @@ class SlotsMachine(RuleBasedStateMachine):
         for slot in self.slots.slots:
             grown = slot.generation - self.generations[slot.number]
             assert grown >= 0
-            if slot.state == wire.FREE and not self.was_free[slot.number]:
+            if slot.state == states.FREE and not self.was_free[slot.number]:
                 assert grown >= 1
             self.generations[slot.number] = slot.generation
-            self.was_free[slot.number] = slot.state == wire.FREE
+            self.was_free[slot.number] = slot.state == states.FREE
 
     @invariant()
     def the_limit_is_kept(self):
@@ -243,7 +243,7 @@ class SlotsMachine(RuleBasedStateMachine):
             if sent is None:
                 continue
             assert sent.startswith(life.read)
-            if slot.state == wire.OTHER_END_CLOSED:
+            if slot.state == states.OTHER_END_CLOSED:
                 assert len(life.read) == len(sent)
 
     # --- and in the end

@@ -11,7 +11,7 @@ import pytest
 from slots import LOOPBACK, PATIENCE_MS, Slots, open_net, pattern, wait_until
 
 from spinet import compat as spinet_port
-from spinet.duet import wire
+from spinet import fields, states
 from spinet.tcp import socket_calls, stack_sockets
 from spinet.tcp.stack import (
     ERR_ABRT,
@@ -104,7 +104,7 @@ def test_a_reset_behind_a_full_ring_loses_nothing(net):
     peer.reset()
     slots.turns()
     assert slots.read_all(slot, 10000) == pattern(10000)
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 @both_calls
@@ -117,9 +117,9 @@ def test_a_fin_behind_a_full_ring_comes_last(net, size):
     peer.close()
     slots.until(lambda: slot.readable() == 4096)
     slots.turns()
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     assert slots.read_all(slot, size) == pattern(size)
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 @both_calls
@@ -156,7 +156,7 @@ def test_what_came_before_a_write_found_the_reset_is_still_readable(net):
     net.inject("write", ERR_RST)
     slots.write(slot, b"too late")
     assert slots.read_all(slot, 8) == b"farewell"
-    slots.until_state(slot, wire.OTHER_END_CLOSED)
+    slots.until_state(slot, states.OTHER_END_CLOSED)
 
 
 # --- what plain sockets cannot know
@@ -171,7 +171,7 @@ def test_without_in_flight_a_close_still_delivers_all(net):
     slot.close()
     assert slots.delivered(peer, len(accepted)) == accepted
     assert slots.ended(peer) == "fin"
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
 
 
 @without_hostnet
@@ -262,7 +262,7 @@ def test_a_source_may_close_a_connection_that_has_events(net, source):
     source.theirs.send(b"reset")
     wait_until(lambda: source.calls, slots.turn)
     slots.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert net.stack.stale == 0
 
 
@@ -311,7 +311,7 @@ def test_a_narrower_address_is_bound(net):
 
 
 def test_an_ip_is_written_first_octet_lowest():
-    assert wire.dotted(0x0100007F) == "127.0.0.1"
+    assert fields.dotted(0x0100007F) == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def close_while_sending(slots, port):
     slot, peer = slots.dialled(port)
     slots.write(slot, b"last page")
     slot.close()
-    slots.until_state(slot, wire.FREE)
+    slots.until_state(slot, states.FREE)
     peer.send(pattern(3000))
     slots.turns()
     return peer

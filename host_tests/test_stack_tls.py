@@ -9,8 +9,7 @@ from slots import Slots, StubNet
 from stub_stack import SEND_BUFFER
 from tls_rig import NAME, Authority
 
-from spinet import compat, fastpath
-from spinet.duet import wire
+from spinet import compat, fastpath, states
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
 from spinet.tls import handshakes
@@ -70,9 +69,9 @@ class TlsSlots(Slots):
         if self.manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
 
-    def listen_tls(self, limit=8, protocol=0):
+    def listen_tls(self, limit=8, one_shot=False):
         number = self.net.free_port()
-        assert self.listeners.listen(0, number, protocol, limit, True)
+        assert self.listeners.listen(0, number, 0, limit, True, one_shot)
         return number
 
     def visitor(self, number, authority):
@@ -179,7 +178,7 @@ def test_a_slot_is_taken_when_the_handshake_is_done_and_not_before(slots, author
     assert slots.busy() == []
     assert slots.manager.reserved == 1
     peer.shake()
-    assert slots.slots[0].state == wire.CONNECTED
+    assert slots.slots[0].state == states.CONNECTED
     assert slots.manager.reserved == 0
 
 
@@ -210,7 +209,7 @@ def test_the_hot_path_asks_tls_for_a_slot_of_tls_and_moves_nothing_itself(slots,
     ]
     slot.abort()
     slots.turns()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     inner = manager.stack
     assert [calls[slot.number] for calls in manager.calls] == [
         *(inner.readable, inner.read, inner.recved, inner.write)
@@ -267,7 +266,7 @@ def test_a_visitor_who_says_nothing_gives_way(slots, authority):
     assert [each.ended for each in silent] == ["reset"] * HANDSHAKES
     slots.turns()
     peer.shake()
-    assert slots.slots[0].state == wire.CONNECTED
+    assert slots.slots[0].state == states.CONNECTED
 
 
 def test_a_handshake_counts_as_a_slot(slots, authority):
@@ -295,18 +294,18 @@ def test_a_handshake_counts_for_its_listener(slots, authority):
     slots.turns()
     assert slots.tls.sessions() == 2
     peers[2].shake()
-    assert slots.slots[0].state == wire.CONNECTED
+    assert slots.slots[0].state == states.CONNECTED
 
 
 @pytest.mark.behaviour("D12")
 def test_a_one_shot_listener_ends_as_its_visitor_is_let_in(slots, authority):
-    number = slots.listen_tls(limit=1, protocol=wire.PROTOCOL_FTP_DATA)
+    number = slots.listen_tls(limit=1, one_shot=True)
     peer = slots.visitor(number, authority)
     slots.turns()
     assert slots.listeners.entries[0].port == number
     peer.shake()
     assert slots.listeners.entries[0] is None
-    assert slots.slots[0].state == wire.CONNECTED
+    assert slots.slots[0].state == states.CONNECTED
 
 
 @pytest.mark.behaviour("D11", "D18")
@@ -319,7 +318,7 @@ def test_stopping_the_listener_ends_its_handshakes_and_no_other(slots, authority
     assert gone.peer.ended == "reset"
     assert slots.manager.reserved == 1
     stays.shake()
-    assert slots.slots[0].state == wire.CONNECTED
+    assert slots.slots[0].state == states.CONNECTED
     slots.listeners.stop(second)
     slots.slots[0].abort()
     assert slots.nothing_left()
@@ -438,7 +437,7 @@ def test_without_memory_for_a_thread_the_visitor_is_sent_away(slots, thread, aut
     assert slots.nothing_left()
     thread.refuses = False
     slots.visitor(slots.listeners.entries[0].port, authority).shake()
-    assert slots.slots[0].state == wire.CONNECTED
+    assert slots.slots[0].state == states.CONNECTED
 
 
 def test_without_memory_for_a_session_the_visitor_is_reset(slots, authority, monkeypatch):
@@ -465,7 +464,7 @@ def test_without_memory_for_a_session_going_out_fails(slots, authority, monkeypa
     monkeypatch.setattr(compat.tls_session, "Session", nothing)
     slot.secure(slots.tls, trust, "a")
     assert slot.connect(1, server.port) == ERR_MEM
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert len(slots.stack.released) == 1
 
 
@@ -480,7 +479,7 @@ def test_a_visitor_waits_until_a_session_has_memory_that_nobody_else_may_need(sl
     slots.tls._spare_memory = lambda: MEMORY
     slots.listeners.accept_waiting()
     peer.shake()
-    assert slots.slots[0].state == wire.CONNECTED
+    assert slots.slots[0].state == states.CONNECTED
 
 
 @pytest.mark.behaviour("M3")
@@ -490,12 +489,12 @@ def test_a_session_going_out_takes_no_memory_that_others_may_need(slots, authori
     slots.tls._spare_memory = lambda: MEMORY - 1
     slot.secure(slots.tls, compat.tls_session.Trust(authority.pem), "a")
     assert slot.connect(1, server.port) == ERR_MEM
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
 
 
 def test_the_end_gives_everything_back(slots, thread, authority):
     slot, peer = slots.connection(authority)
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     thread.by_itself = False
     late = slots.visitor(slots.listeners.entries[0].port, authority)
     late.step()
@@ -539,13 +538,13 @@ def test_closing_waits_for_all_and_says_close_notify(slots, authority):
     data = slots.fill(slot)
     slot.close()
     slots.turns()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     assert peer.read() == data
     slots.turns()
     peer.move()
     assert peer.says_close_notify()
     assert peer.peer.ended == "fin"
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.nothing_left()
 
 
@@ -556,10 +555,10 @@ def test_closing_ends_at_once_when_the_connection_is_gone(slots, authority):
     slots.fill(slot)
     slot.close()
     slots.turns()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     peer.peer.reset()
     slots.turns()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.nothing_left()
 
 
@@ -572,7 +571,7 @@ def test_a_close_that_nobody_acknowledges_gives_up(slots, authority):
     slots.turns()
     slots.pass_time(4000)
     slots.turns()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.nothing_left()
 
 
@@ -584,7 +583,7 @@ def test_a_write_after_a_reset(slots, authority):
     peer.peer.reset()
     slots.write(slot, b"into the void")
     assert slots.read(slot) == b"unread"
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
     slot.close()
     slots.turn()
     assert slots.nothing_left()
@@ -604,10 +603,10 @@ def test_the_end_shows_when_the_last_byte_was_read(slots, authority):
     peer.peer.fin()
     slots.turns()
     assert slots.read(slot) == b"first"
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     assert slots.read(slot) == b"second"
     slots.turn()
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
     # Its other half is open still.
     assert slots.write(slot, b"goodbye") == 7
     assert peer.read() == b"goodbye"
@@ -620,14 +619,14 @@ def test_a_fin_without_close_notify_is_an_end(slots, authority):
     slots.turns()
     assert slots.read(slot) == b"data"
     slots.turn()
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
 
 
 def test_a_record_that_was_tampered_with_is_no_end_but_a_break(slots, authority):
     slot, peer = slots.connection(authority)
     peer.peer.send(b"\x17\x03\x03\x00\x20" + bytes(32))
     slots.turns()
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     slot.abort()
     slots.turn()
     assert slots.nothing_left()
@@ -700,7 +699,7 @@ def test_discarding_after_close(slots, authority):
         slots.turn()
     peer.read()
     slots.turns()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert slots.nothing_left()
 
 
@@ -729,10 +728,10 @@ def go_out(slots, authority, server_context, name="broker.test"):
 def test_connected_when_the_handshake_is_done(slots, authority, server_context):
     slot, peer = go_out(slots, authority, server_context)
     slots.turns()
-    assert slot.state == wire.CONNECTING
+    assert slot.state == states.CONNECTING
     peer.move()
     peer.shake()
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     slots.write(slot, b"hello")
     assert peer.read() == b"hello"
     slot.close()
@@ -747,9 +746,9 @@ def test_a_refused_certificate_is_told(slots, authority, server_context):
     peer.move()
     for _ in range(5):
         peer.step()
-        if slot.state == wire.ABORTED:
+        if slot.state == states.ABORTED:
             break
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert len(slots.errors) == 1
     assert slots.errors[0].startswith("TLS: ")
     assert peer.peer.ended == "fin"  # the alert is not overtaken by a reset
@@ -761,7 +760,7 @@ def test_a_server_that_is_silent_in_the_handshake(slots, authority, server_conte
     slot, _peer = go_out(slots, authority, server_context)
     slots.turns()
     slots.pass_time(8000)
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.nothing_left()
 
 
@@ -771,7 +770,7 @@ def test_a_connect_that_the_stack_refuses(slots, authority):
     trust = compat.tls_session.Trust(authority.pem)
     slot.secure(slots.tls, trust, "a")
     assert slot.connect(1, 1) == ERR_RTE
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     assert slots.nothing_left()
 
 

@@ -12,7 +12,7 @@ from fake_board import FakeBoard
 from fake_pins import RIGS
 from raw_controller import listen_or_connect, request
 
-from spinet import fastpath, service
+from spinet import fastpath, service, states
 from spinet.duet import wire
 from spinet.service import NEWS_MS, Service
 
@@ -103,7 +103,7 @@ class Board:
         peer = self.service.stack.dial(PORT)
         yield 0
         yield 0
-        assert self.slots[0].state == wire.CONNECTED
+        assert self.slots[0].state == states.CONNECTED
         return peer
 
 
@@ -151,7 +151,7 @@ def test_cs_that_rises_within_a_phase(board, n):
         assert board.rig.is_ready()
 
     board.run(script())
-    broken = wire.ABORTED if n > 12 else wire.CONNECTED
+    broken = states.ABORTED if n > 12 else states.CONNECTED
     assert board.slots[0].state == broken
 
 
@@ -254,7 +254,7 @@ def test_what_is_deferred_until_cs_rises_is_seen_to_at_once(board):
         yield 0
         yield from board.ask(request(wire.CONN_ABORT))
         yield 0
-        assert board.slots[0].state == wire.FREE
+        assert board.slots[0].state == states.FREE
 
     board.run(script())
 
@@ -268,7 +268,7 @@ def test_what_is_done_before_cs_rises_is_seen_to_at_once(board):
         yield 0
         yield from board.begin(request(wire.CONN_CLOSE), 12)
         yield 0
-        assert board.slots[0].state == wire.FREE
+        assert board.slots[0].state == states.FREE
 
     board.run(script())
 
@@ -279,13 +279,13 @@ def test_what_a_cut_undoes_is_seen_to_at_once(board):
     def script():
         record = listen_or_connect(99, 0x0100007F)
         yield from board.begin(request(wire.CONN_CREATE, data=record), 10)
-        assert board.slots[0].state != wire.FREE
+        assert board.slots[0].state != states.FREE
         board.rig.transfer_ready.drive(0)
         board.rig.transfer_ready.drive(1)
         yield 0
         yield 0
         yield 0
-        assert board.slots[0].state == wire.FREE
+        assert board.slots[0].state == states.FREE
 
     board.run(script())
 
@@ -299,7 +299,7 @@ def test_cut_after_a_refused_header(board):
         yield from board.ask(request(0, version=0x3D))
         yield from board.begin(request(5, flags=2, data=b"half a file"), 14)
         yield from board.let_go()
-        assert board.slots[0].state == wire.ABORTED
+        assert board.slots[0].state == states.ABORTED
 
     board.run(script())
 

@@ -8,12 +8,13 @@ from fake_board import Bench, FakeBoard
 from fake_pins import MasterRig
 from raw_controller import listen_or_connect
 
-from spinet import report, trace
+from spinet import report, states, trace
 from spinet import service as service_module
 from spinet.compat import ticks_add
 from spinet.debug import trace_lines
-from spinet.debug.words import STATES, WIFI_STATES
 from spinet.duet import wire
+from spinet.states import STATES, WIFI_STATES
+from spinet.tcp import status
 from spinet.tcp.stack import ERR_RST
 from spinet.wifi.station import SOONEST_MS
 
@@ -49,7 +50,7 @@ def events(ring):
     return [trace_lines._unpacked(taken.event(number))[1:] for number in numbers]
 
 
-def states(ring, slot=0):
+def states_of(ring, slot=0):
     return [STATES[a] for kind, at, a, _ in events(ring) if (kind, at) == (trace.STATE, slot)]
 
 
@@ -63,7 +64,7 @@ def test_every_state_of_a_connection(bench, ring):
     bench.turn()
     bench.response(2, 0)
     bench.turn()
-    assert states(ring) == [
+    assert states_of(ring) == [
         *("allocated", "connected", "otherEndClosed", "closePending", "closeReady", "free")
     ]
 
@@ -71,7 +72,7 @@ def test_every_state_of_a_connection(bench, ring):
 def test_who_the_peer_is(bench, ring):
     bench.connected(port=8080)
     record = bench.manager.slots[0].record
-    local, remote = wire.status_ports(record)
+    local, remote = status.ports(record)
     assert (trace.PORTS, 0, local, remote) in events(ring)
     assert local == 8080
     assert (trace.PEER, 0, 127 << 8, 1) in events(ring)
@@ -80,20 +81,20 @@ def test_who_the_peer_is(bench, ring):
 def test_why_a_connection_ended(bench, ring):
     bench.connected().reset()
     bench.turn()
-    assert (trace.ERROR, 0, -ERR_RST, wire.CONNECTED) in events(ring)
+    assert (trace.ERROR, 0, -ERR_RST, states.CONNECTED) in events(ring)
 
 
 def test_a_connection_attempt_that_times_out(bench, ring):
     bench.response(3, data=listen_or_connect(80, ip=0x0100007F))
     bench.manager.step(bench.manager.now + 8000)
-    assert (trace.TIMEOUT, 0, wire.CONNECTING, 0) in events(ring)
+    assert (trace.TIMEOUT, 0, states.CONNECTING, 0) in events(ring)
 
 
 def test_a_close_that_nobody_acknowledges(bench, ring):
     bench.connected().freeze()
     bench.response(5, 0, flags=1, data=b"bye")
     bench.manager.step(bench.manager.now + 4000)
-    assert (trace.TIMEOUT, 0, wire.CLOSE_PENDING, 0) in events(ring)
+    assert (trace.TIMEOUT, 0, states.CLOSE_PENDING, 0) in events(ring)
 
 
 def test_a_write_that_nobody_acknowledges(bench, ring):
@@ -101,14 +102,14 @@ def test_a_write_that_nobody_acknowledges(bench, ring):
     bench.response(5, 0, flags=2, data=b"hello")
     bench.manager.step(bench.manager.now + 1000)  # the first look at it
     bench.manager.step(bench.manager.now + 61000)
-    assert (trace.TIMEOUT, 0, wire.CONNECTED, 0) in events(ring)
+    assert (trace.TIMEOUT, 0, states.CONNECTED, 0) in events(ring)
 
 
 def test_a_write_that_fails(bench, ring):
     bench.connected()
     bench.stack.inject("write", ERR_RST)
     bench.response(5, 0, flags=2, data=b"hello")
-    assert (trace.ERROR, 0, -ERR_RST, wire.CONNECTED) in events(ring)
+    assert (trace.ERROR, 0, -ERR_RST, states.CONNECTED) in events(ring)
 
 
 def test_listeners(bench, ring):
@@ -125,7 +126,10 @@ def test_wifi(ring):
     wlan.start_client(b"", 0)
     wlan.stop()
     wlan.stop()
-    changes = [(wire.WIFI_CONNECTING, wire.WIFI_IDLE), (wire.WIFI_IDLE, wire.WIFI_CONNECTING)]
+    changes = [
+        (states.WIFI_CONNECTING, states.WIFI_IDLE),
+        (states.WIFI_IDLE, states.WIFI_CONNECTING),
+    ]
     assert events(ring) == [(trace.WIFI, trace.NO_SLOT, *change) for change in changes]
 
 

@@ -7,14 +7,14 @@ import wifi_stories
 from sim_process import ROOT
 from wifi_stories import BEGIN, END, STORIES, Player, row
 
-from spinet.duet import wire
+from spinet import states
 from spinet.wifi.station import CONNECT_TIMEOUT_MS, REJOIN_TIMEOUT_MS
 from spinet.wifi.wlan import LEGAL
 
 LONGEST_MS = {
-    wire.WIFI_CONNECTING: CONNECT_TIMEOUT_MS,
-    wire.WIFI_AUTO_RECONNECTING: REJOIN_TIMEOUT_MS,
-    wire.WIFI_RECONNECTING: CONNECT_TIMEOUT_MS,
+    states.WIFI_CONNECTING: CONNECT_TIMEOUT_MS,
+    states.WIFI_AUTO_RECONNECTING: REJOIN_TIMEOUT_MS,
+    states.WIFI_RECONNECTING: CONNECT_TIMEOUT_MS,
 }
 DOCUMENT = (ROOT / "docs" / "wifi.md").read_text()
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from spinet import states
 from spinet.duet import commands, controller_clocked, module_clocked, wire
-from spinet.tcp import connection, stack_sockets
+from spinet.tcp import connection, resolver, stack_sockets, status
+from spinet.wifi import config
 
 pytestmark = pytest.mark.behaviour("L1")
 
@@ -135,9 +137,23 @@ def message(text=""):
 # --- numbers
 
 
+# Where a number is: in wire, or in the room that it belongs to.
+HOMES = (wire, states, config, resolver)
+SIZES = {
+    "CONN_STATUS_SIZE": status.SIZE,
+    "WIRELESS_CONFIG_SIZE": config.SIZE,
+    "WIRELESS_CONFIG_PUBLIC_SIZE": config.PUBLIC_SIZE,
+    "PEER_NAME_LENGTH": resolver._NAME_LENGTH,
+}
+
+
 def value(name):
-    """Of a constant that is wire's own, or everybody's."""
-    return getattr(wire, name) if hasattr(wire, name) else getattr(wire, "_" + name)
+    """Of a constant that is one module's own (with an underscore), or everybody's."""
+    if name in SIZES:
+        return SIZES[name]
+    found = [vars(home)[n] for home in HOMES for n in (name, "_" + name) if n in vars(home)]
+    assert len(set(found)) == 1, name
+    return found[0]
 
 
 @pytest.mark.parametrize(("name", "number"), [*COMMANDS.items(), *NUMBERS.items()])
@@ -164,7 +180,9 @@ def test_response_that_is_a_length_or_a_socket(value, octets):
 
 def test_wire_has_no_constant_that_these_tests_do_not_know():
     known = {*COMMANDS, *RESPONSES, *NUMBERS}
-    assert {name.lstrip("_") for name in vars(wire) if name.isupper()} == known
+    there = {name.lstrip("_") for home in (wire, states) for name in vars(home) if name.isupper()}
+    assert there - {"STATES", "WIFI_STATES"} <= known
+    assert known - there <= {*SIZES, "PASSWORD_LENGTH", "CREDENTIALS"}
 
 
 # --- copies: hot files redeclare what they need
@@ -177,7 +195,7 @@ def copies(module):
     for node in ast.parse(Path(module.__file__).read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id.startswith("_"):
             name = node.targets[0].id
-            if hasattr(wire, name[1:]) or hasattr(wire, name):
+            if any(hasattr(home, n) for home in (wire, states) for n in (name, name[1:])):
                 yield name
 
 
@@ -275,11 +293,11 @@ def test_listen_or_connect():
 
 def conn_record():
     record = bytearray(20)
-    wire.status_clear(record, 5)
+    status.clear(record, 5)
     record[0] = 2
-    wire.status_owner(record, 5, 1)
+    status.set_owner(record, 5, 1)
     #                                          21     50000  192.168.1.10
-    wire.status_addresses(record, bytes.fromhex("15 00 50 c3 c0 a8 01 0a"))
+    status.set_addresses(record, bytes.fromhex("15 00 50 c3 c0 a8 01 0a"))
     return record
 
 
@@ -294,7 +312,7 @@ def test_conn_status():
 def test_conn_status_of_a_free_slot():
     buf = message()
     record = conn_record()
-    wire.status_clear(record, 5)
+    status.clear(record, 5)
     wire.put_conn_status(buf, record, 0, -128 << 16)
     assert buf[12:32].hex() == "00050080" + "00" * 16
 
@@ -308,11 +326,11 @@ def test_conn_status_at_its_limits():
 
 def test_local_port_alone_and_what_reports_read():
     record = conn_record()
-    wire.set_local_port(record, 0x1F90)
+    status.set_local_port(record, 0x1F90)
     assert record[4:8].hex(" ") == "90 1f 50 c3"
-    assert wire.status_ports(record) == (8080, 50000)
-    assert wire.status_peer_octets(record) == bytes([192, 168, 1, 10])
-    assert wire.address_local_port(bytes.fromhex("15 01 50 c3 c0 a8 01 0a")) == 0x0115
+    assert status.ports(record) == (8080, 50000)
+    assert status.peer_octets(record) == bytes([192, 168, 1, 10])
+    assert status.address_local_port(bytes.fromhex("15 01 50 c3 c0 a8 01 0a")) == 0x0115
 
 
 # --- NetworkStatus
@@ -404,26 +422,26 @@ def wireless_config():
 def test_wireless_config():
     record = wireless_config()
     assert len(record) == 112
-    assert wire.config_ip(record) == 0x3201A8C0
-    assert wire.config_gateway(record) == 0x0101A8C0
-    assert wire.config_netmask(record) == 0x0000FFFF
-    assert wire.config_channel(record) == 6
-    assert wire.config_ssid(record) == b"Workshop"
-    assert wire.config_password(record) == b"hunter2hunter2"
-    assert wire.config_eap(record) == 0
+    assert config.ip(record) == 0x3201A8C0
+    assert config.gateway(record) == 0x0101A8C0
+    assert config.netmask(record) == 0x0000FFFF
+    assert config.channel(record) == 6
+    assert config.ssid(record) == b"Workshop"
+    assert config.password(record) == b"hunter2hunter2"
+    assert config.eap(record) == 0
 
 
 def test_netmask_zero_stands_for_a_class_c():
-    assert wire.config_netmask(bytes(112)) == 0x00FFFFFF
+    assert config.netmask(bytes(112)) == 0x00FFFFFF
 
 
 def test_enterprise_record():
     sizes = "01000000 02010000 03000000 04000000 00000100"
     record = bytearray(bytes(48) + bytes.fromhex(sizes) + bytes(44))
-    assert [wire.config_credential_size(record, i) for i in range(5)] == [1, 258, 3, 4, 65536]
-    wire.set_config_eap(record, 2)
+    assert [config.credential_size(record, i) for i in range(5)] == [1, 258, 3, 4, 65536]
+    config.set_eap(record, 2)
     assert record[111] == 2
-    assert wire.config_eap(record) == 2
+    assert config.eap(record) == 2
 
 
 @pytest.mark.parametrize(
@@ -440,7 +458,7 @@ def test_enterprise_record():
 )
 @pytest.mark.behaviour("D20")
 def test_valid_ssid(ssid, valid):
-    assert wire.is_ssid(ssid) == valid
+    assert config.is_ssid(ssid) == valid
 
 
 @pytest.mark.parametrize(
@@ -457,7 +475,7 @@ def test_valid_ssid(ssid, valid):
 )
 @pytest.mark.behaviour("D20")
 def test_valid_ssid_of_our_own(ssid, valid):
-    assert wire.is_own_ssid(ssid) == valid
+    assert config.is_own_ssid(ssid) == valid
 
 
 @pytest.mark.parametrize(
@@ -482,7 +500,7 @@ def test_valid_ssid_of_our_own(ssid, valid):
 )
 @pytest.mark.behaviour("D20")
 def test_valid_password(password, valid):
-    assert wire.is_password(password) == valid
+    assert config.is_password(password) == valid
 
 
 # --- ScanData

@@ -6,8 +6,10 @@ import random
 import pytest
 from fake_board import ON_AIR, MemoryStore, ScriptedRadio, nothing
 
+from spinet import states
 from spinet.duet import wire
 from spinet.last_error import LastError
+from spinet.wifi import config
 from spinet.wifi.networks import Network, Networks
 from spinet.wifi.station import (
     CONNECT_TIMEOUT_MS,
@@ -85,7 +87,7 @@ def error(wlan):
 
 
 def test_it_begins_idle_and_without_news(wlan):
-    assert wlan.state == wire.WIFI_IDLE
+    assert wlan.state == states.WIFI_IDLE
     assert wlan.rssi == -128
     assert not wlan.has_news()
     assert not wlan.active()
@@ -97,7 +99,7 @@ def test_unknown_name_is_an_error_and_no_attempt(wlan, radio):
     wlan.start_client(b"Nowhere", 0)
     wlan.step(SOONEST_MS)
     assert error(wlan) == "no data found for requested SSID"
-    assert wlan.state == wire.WIFI_IDLE
+    assert wlan.state == states.WIFI_IDLE
     assert radio.calls == ["scan Nowhere", "leave"]
 
 
@@ -111,10 +113,10 @@ def test_start_that_fails_at_once_is_told_after_a_scans_time(wlan, radio):
         wlan.start_client(name, 5000)
         assert radio.calls[-1] == "leave"
         wlan.step(5000 + SOONEST_MS - 1)
-        assert wlan.state == wire.WIFI_CONNECTING
+        assert wlan.state == states.WIFI_CONNECTING
         assert error(wlan) == ""
         wlan.step(5000 + SOONEST_MS)
-        assert wlan.state == wire.WIFI_IDLE
+        assert wlan.state == states.WIFI_IDLE
         assert error(wlan) == why
         wlan._error.forget()
 
@@ -123,7 +125,7 @@ def test_start_that_fails_at_once_is_told_after_a_scans_time(wlan, radio):
 
 
 def test_connecting(connecting, radio):
-    assert connecting.state == wire.WIFI_CONNECTING
+    assert connecting.state == states.WIFI_CONNECTING
     assert radio.calls == ["scan Guest", "join Guest"]  # not seen, but it may be hidden
     assert connecting.active()
     assert connecting.has_news()
@@ -132,7 +134,7 @@ def test_connecting(connecting, radio):
 
 
 def test_connected(connected):
-    assert connected.state == wire.WIFI_CONNECTED
+    assert connected.state == states.WIFI_CONNECTED
     assert connected.rssi == -55
     assert not connected.active()
     assert not connected.may_start()
@@ -146,7 +148,7 @@ def test_connected(connected):
 def test_failure_is_the_radios_reason(connecting, radio, reason):
     radio.outcome_is = reason
     connecting.step(1000 + SOONEST_MS)
-    assert connecting.state == wire.WIFI_IDLE
+    assert connecting.state == states.WIFI_IDLE
     assert error(connecting) == "Guest: " + reason
     assert radio.calls[-1] == "leave"
     assert not connecting.active()
@@ -155,9 +157,9 @@ def test_failure_is_the_radios_reason(connecting, radio, reason):
 
 def test_attempt_ends_after_its_time(connecting, radio):
     connecting.step(1000 + CONNECT_TIMEOUT_MS - 1)
-    assert connecting.state == wire.WIFI_CONNECTING
+    assert connecting.state == states.WIFI_CONNECTING
     connecting.step(1000 + CONNECT_TIMEOUT_MS)
-    assert connecting.state == wire.WIFI_IDLE
+    assert connecting.state == states.WIFI_IDLE
     assert error(connecting) == "Guest: connecting timed out"
     assert radio.calls[-1] == "leave"
 
@@ -169,9 +171,9 @@ def test_connect_timeout_is_that_of_the_protocol():
 def test_attempt_across_the_clocks_wrap(wlan):
     wlan.start_client(b"Guest", (1 << 30) - 1)
     wlan.step(5)
-    assert wlan.state == wire.WIFI_CONNECTING
+    assert wlan.state == states.WIFI_CONNECTING
     wlan.step(CONNECT_TIMEOUT_MS)
-    assert wlan.state == wire.WIFI_IDLE
+    assert wlan.state == states.WIFI_IDLE
 
 
 @pytest.mark.parametrize(
@@ -233,7 +235,7 @@ def test_refused_password_is_not_tried_again(wlan, radio, reason):
     radio.calls.clear()
     wlan.step(SOONEST_MS)
     assert radio.calls == ["leave"]
-    assert wlan.state == wire.WIFI_IDLE
+    assert wlan.state == states.WIFI_IDLE
     assert error(wlan) == "Guest: " + reason
 
 
@@ -249,7 +251,7 @@ def test_retry_that_works_is_no_error(wlan, radio):
     radio.join = join_and_work
     radio.outcome_is = "refused by the access point"
     wlan.step(10)
-    assert wlan.state == wire.WIFI_CONNECTED
+    assert wlan.state == states.WIFI_CONNECTED
     assert error(wlan) == ""
 
 
@@ -259,7 +261,7 @@ def test_all_attempts_together_have_one_time(wlan, radio):
     radio.outcome_is = "refused by the access point"
     radio.join = lambda network, access_point=None: setattr(radio, "outcome_is", None)
     wlan.step(CONNECT_TIMEOUT_MS - 1)
-    assert wlan.state == wire.WIFI_CONNECTING
+    assert wlan.state == states.WIFI_CONNECTING
     wlan.step(CONNECT_TIMEOUT_MS)
     assert error(wlan) == "Guest: connecting timed out"
 
@@ -274,7 +276,7 @@ def choosing(wlan):
 
 
 def test_strongest_that_is_remembered_is_joined(choosing, radio):
-    assert choosing.state == wire.WIFI_CONNECTING
+    assert choosing.state == states.WIFI_CONNECTING
     choosing.step(1100)
     assert radio.calls == ["scan"]
     radio.finds = list(ON_AIR)  # Workshop is stronger, and nobody knows it
@@ -282,14 +284,14 @@ def test_strongest_that_is_remembered_is_joined(choosing, radio):
     assert radio.calls == ["scan", "join Attic on channel 6"]
     radio.outcome_is = ""
     choosing.step(1201)
-    assert choosing.state == wire.WIFI_CONNECTED
+    assert choosing.state == states.WIFI_CONNECTED
 
 
 @pytest.mark.parametrize("finds", [[], [ON_AIR[1]]])
 def test_nothing_known_in_reach(choosing, radio, finds):
     radio.finds = finds
     choosing.step(1000 + SOONEST_MS)
-    assert choosing.state == wire.WIFI_IDLE
+    assert choosing.state == states.WIFI_IDLE
     assert error(choosing) == "no known networks found"
     assert choosing.scan_result() is None
 
@@ -310,9 +312,9 @@ def test_scan_that_fails_is_the_reason(choosing, radio):
 
 def test_scan_that_never_ends_is_given_up(choosing, radio):
     choosing.step(1000 + SCAN_TIMEOUT_MS - 1)
-    assert choosing.state == wire.WIFI_CONNECTING
+    assert choosing.state == states.WIFI_CONNECTING
     choosing.step(1000 + SCAN_TIMEOUT_MS)
-    assert choosing.state == wire.WIFI_IDLE
+    assert choosing.state == states.WIFI_IDLE
     assert error(choosing) == "network scan failed"
     assert radio.calls[-1] == "leave"
 
@@ -321,7 +323,7 @@ def test_scan_that_never_ends_is_given_up(choosing, radio):
 
 
 def test_lost_link_is_the_radios_to_mend_first(lost, radio):
-    assert lost.state == wire.WIFI_AUTO_RECONNECTING
+    assert lost.state == states.WIFI_AUTO_RECONNECTING
     assert error(lost) == "Guest: connection lost, auto-reconnecting"
     assert radio.calls[-1] == "rejoin"
     assert lost.rssi == -128
@@ -333,7 +335,7 @@ def test_lost_link_is_the_radios_to_mend_first(lost, radio):
 def test_link_that_comes_back(lost, radio):
     radio.outcome_is = ""
     lost.step(2500)
-    assert lost.state == wire.WIFI_CONNECTED
+    assert lost.state == states.WIFI_CONNECTED
     assert error(lost) == "Guest: reconnected"
     assert lost.rssi == -55
     status = wire.NetworkStatus()
@@ -345,24 +347,24 @@ def test_lost_link_is_not_acted_on_during_a_scan(connected, radio):
     connected.scan(1500)
     radio.outcome_is = None
     connected.refresh(2000)
-    assert connected.state == wire.WIFI_CONNECTED
+    assert connected.state == states.WIFI_CONNECTED
     radio.finds = []
     connected.step(2100)
     connected.refresh(3000)
-    assert connected.state == wire.WIFI_AUTO_RECONNECTING
+    assert connected.state == states.WIFI_AUTO_RECONNECTING
 
 
 def test_radio_that_fails_to_mend_it_is_followed_by_a_fresh_scan(reconnecting, radio):
-    assert reconnecting.state == wire.WIFI_RECONNECTING
+    assert reconnecting.state == states.WIFI_RECONNECTING
     assert radio.calls[:2] == ["pause", "scan Guest"]
     assert "leave" not in radio.calls
 
 
 def test_radio_that_never_mends_it_too(lost, radio):
     lost.step(2000 + REJOIN_TIMEOUT_MS - 1)
-    assert lost.state == wire.WIFI_AUTO_RECONNECTING
+    assert lost.state == states.WIFI_AUTO_RECONNECTING
     lost.step(2000 + REJOIN_TIMEOUT_MS)
-    assert lost.state == wire.WIFI_RECONNECTING
+    assert lost.state == states.WIFI_RECONNECTING
     assert error(lost) == "Guest: auto-reconnect failed, reconnecting: connecting timed out"
 
 
@@ -371,7 +373,7 @@ def test_radio_that_never_mends_it_too(lost, radio):
 def test_refused_password_ends_the_radios_own_attempt(lost, radio, reason):
     radio.outcome_is = reason
     lost.step(2001)
-    assert lost.state == wire.WIFI_IDLE
+    assert lost.state == states.WIFI_IDLE
     assert error(lost) == "Guest: " + reason
     assert radio.calls[-1] == "leave"
     assert not lost.active()
@@ -386,10 +388,10 @@ def test_refused_password_ends_reconnecting(lost, radio, reason, sees):
     radio.sees = sees
     radio.outcome_is = "network not found"
     lost.step(3000)
-    assert lost.state == wire.WIFI_RECONNECTING
+    assert lost.state == states.WIFI_RECONNECTING
     radio.outcome_is = reason
     lost.step(3001)
-    assert lost.state == wire.WIFI_IDLE
+    assert lost.state == states.WIFI_IDLE
     assert error(lost) == "Guest: " + reason
     assert radio.calls[-1] == "leave"
     assert not lost.active()
@@ -400,7 +402,7 @@ def outage(wlan, radio, reason, begins=3000):
     for now in range(begins, begins + 3600000, 100):
         radio.outcome_is = reason
         wlan.step(now)
-        if wlan.state == wire.WIFI_IDLE:
+        if wlan.state == states.WIFI_IDLE:
             return now
     return None
 
@@ -441,13 +443,13 @@ def no_address(radio):
 def test_reconnecting_ends_whatever_it_waits_for(lost, radio, enter, why):
     enter(radio)
     lost.step(2000 + REJOIN_TIMEOUT_MS)
-    assert lost.state == wire.WIFI_RECONNECTING
+    assert lost.state == states.WIFI_RECONNECTING
     begun = 2000 + REJOIN_TIMEOUT_MS
     for now in range(begun, begun + CONNECT_TIMEOUT_MS, 100):
         lost.step(now)
-        assert lost.state == wire.WIFI_RECONNECTING
+        assert lost.state == states.WIFI_RECONNECTING
     lost.step(begun + CONNECT_TIMEOUT_MS)
-    assert lost.state == wire.WIFI_IDLE
+    assert lost.state == states.WIFI_IDLE
     assert error(lost) == why
     assert not lost.active()
 
@@ -460,28 +462,28 @@ def test_no_radio_keeps_a_controller_out_for_longer(wlan, radio, seed):
     reasons = [None] * 20 + ["network not found", "signal lost", "cannot connect: no memory"]
     radio.sees = rolled.choice([[], [GUEST]])
 
-    def play(begins, most, states):
+    def play(begins, most, allowed):
         for now in range(begins, begins + most, 100):
             radio.outcome_is = rolled.choice(reasons)
             radio.is_associated = rolled.random() < 0.5
             radio.finds = rolled.choice([None, None, None, [GUEST], []])
             wlan.step(now)
-            if wlan.state not in states:
+            if wlan.state not in allowed:
                 break
         wlan.step(begins + most)
-        assert wlan.state == wire.WIFI_IDLE
+        assert wlan.state == states.WIFI_IDLE
         assert error(wlan)
 
     wlan.start_client(rolled.choice([b"Guest", b"", b"Nowhere"]), 0)
-    play(0, CONNECT_TIMEOUT_MS, [wire.WIFI_CONNECTING])
+    play(0, CONNECT_TIMEOUT_MS, [states.WIFI_CONNECTING])
     radio.outcome_is = ""
     radio.finds = radio.sees = [GUEST]
     wlan.start_client(b"Guest", 100000)
-    assert wlan.state == wire.WIFI_CONNECTED
+    assert wlan.state == states.WIFI_CONNECTED
     radio.outcome_is = None
     wlan.refresh(200000)
-    states = [wire.WIFI_AUTO_RECONNECTING, wire.WIFI_RECONNECTING]
-    play(200000, REJOIN_TIMEOUT_MS + CONNECT_TIMEOUT_MS, states)
+    allowed = [states.WIFI_AUTO_RECONNECTING, states.WIFI_RECONNECTING]
+    play(200000, REJOIN_TIMEOUT_MS + CONNECT_TIMEOUT_MS, allowed)
 
 
 def test_controller_hears_nothing_of_single_attempts(reconnecting, radio):
@@ -508,7 +510,7 @@ def test_network_that_was_forgotten_meanwhile_ends_it(reconnecting, radio):
     radio.outcome_is = "network not found"
     reconnecting.step(3001)
     reconnecting.step(3001 + PAUSE_MS)
-    assert reconnecting.state == wire.WIFI_IDLE
+    assert reconnecting.state == states.WIFI_IDLE
     assert error(reconnecting) == "no data found for requested SSID"
     assert radio.calls[-1] == "leave"
 
@@ -518,7 +520,7 @@ def test_new_password_is_used_by_the_next_attempt(reconnecting, radio):
     radio.outcome_is = "network not found"
     reconnecting.step(3001)
     reconnecting.step(3001 + PAUSE_MS)
-    assert wire.config_password(radio.joined.record) == b"another-one"
+    assert config.password(radio.joined.record) == b"another-one"
 
 
 def test_strongest_is_chosen_anew(choosing, radio):
@@ -547,7 +549,7 @@ def test_access_point_without_an_entry(wlan, radio):
 def test_access_point(wlan, radio):
     wlan.networks.set_access_point(network(b"Spinet", 1))
     wlan.start_access_point()
-    assert wlan.state == wire.WIFI_ACCESS_POINT
+    assert wlan.state == states.WIFI_ACCESS_POINT
     assert radio.calls == ["serve Spinet"]
     assert not wlan.may_scan()
     assert not wlan.may_start()
@@ -572,7 +574,7 @@ def test_stored_access_point_that_cannot_be(wlan, radio, entry):
     wlan.networks.set_access_point(entry)
     wlan.start_access_point()
     assert error(wlan) == "invalid access point configuration"
-    assert wlan.state == wire.WIFI_IDLE
+    assert wlan.state == states.WIFI_IDLE
     assert radio.calls == []
 
 
@@ -580,7 +582,7 @@ def test_access_point_that_the_radio_refuses(wlan, radio):
     wlan.networks.set_access_point(network(b"Spinet", 1))
     radio.serve_says = "no channel"
     wlan.start_access_point()
-    assert wlan.state == wire.WIFI_IDLE
+    assert wlan.state == states.WIFI_IDLE
     assert error(wlan) == "no channel"
     assert radio.calls[-1] == "leave"
 
@@ -619,7 +621,7 @@ STATES = [
 def test_stop_from_anywhere(state, request, radio):
     wlan = request.getfixturevalue(state)
     wlan.stop()
-    assert wlan.state == wire.WIFI_IDLE
+    assert wlan.state == states.WIFI_IDLE
     assert wlan.rssi == -128
     assert not wlan.active()
     assert wlan.may_start()
@@ -633,7 +635,7 @@ def test_stop_from_anywhere(state, request, radio):
         wlan.step(now)
         wlan.refresh(now)
     assert radio.calls == []
-    assert wlan.state == wire.WIFI_IDLE
+    assert wlan.state == states.WIFI_IDLE
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -642,7 +644,7 @@ def test_start_after_stop_works(state, request, radio):
     wlan.stop()
     radio.outcome_is = ""
     wlan.start_client(b"Guest", 5000)
-    assert wlan.state == wire.WIFI_CONNECTED
+    assert wlan.state == states.WIFI_CONNECTED
 
 
 # --- scan
@@ -675,7 +677,7 @@ def test_scan_while_connected_keeps_the_connection(connected, radio):
     connected.scan(1500)
     radio.finds = []
     connected.step(2000)
-    assert connected.state == wire.WIFI_CONNECTED
+    assert connected.state == states.WIFI_CONNECTED
 
 
 @pytest.mark.parametrize(
@@ -714,9 +716,9 @@ def test_every_state_is_left_through_one_function_that_knows_the_legal_ways(radi
 
 def test_release_builds_count_an_illegal_move(radio):
     wlan = make(radio, Networks(MemoryStore()), debug=False)
-    wlan.set_state(wire.WIFI_CONNECTED)
+    wlan.set_state(states.WIFI_CONNECTED)
     assert wlan.faults == 1
-    assert wlan.state == wire.WIFI_CONNECTED
+    assert wlan.state == states.WIFI_CONNECTED
 
 
 def test_changes_are_told_to_whoever_asked(wlan, radio):

@@ -15,8 +15,7 @@ from fake_board import Bench  # noqa: E402 -- found through the path above
 from raw_controller import request  # noqa: E402
 from sim_air import Addresses, Air, AirRadio, Clock  # noqa: E402
 
-from spinet import report  # noqa: E402
-from spinet.duet import wire  # noqa: E402
+from spinet import report, states  # noqa: E402
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS  # noqa: E402
 
 TICK_MS = 100
@@ -187,11 +186,11 @@ class Player:
 
     def states(self):
         """The states in their order, each once as long as it lasts."""
-        states = [wire.WIFI_IDLE]
+        passed = [states.WIFI_IDLE]
         for _, state, _ in self.seen:
-            if state != states[-1]:
-                states.append(state)
-        return states
+            if state != passed[-1]:
+                passed.append(state)
+        return passed
 
 
 def clock_text(seconds):

@@ -12,7 +12,7 @@ from struct import pack
 import memchip
 from radio import SimRadio
 
-from spinet.duet import wire
+from spinet import states
 from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import SpiMaster
 from spinet.naming.discovery import Silent
@@ -131,7 +131,7 @@ class Controller:
         self.service.start()
         while not self.service.port.idle():
             self.service.run(1)
-        self.service.listeners.listen(0, PORT, 0, wire.SOCKETS)
+        self.service.listeners.listen(0, PORT, 0, states.SOCKETS)
         if sockets:
             self.play([step(happens="d")] * sockets, 1)
             self.service.run(2)

@@ -13,6 +13,7 @@ from radio import MAC, SimRadio
 
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.duet import wire
+from spinet.wifi import config
 from spinet.wifi.station import WRONG_PASSWORD
 
 NOT_FOUND = "network not found"
@@ -68,8 +69,8 @@ class AccessPoint:
     def takes_password_of(self, network):
         """True when this remembered network has the password, or is an enterprise login with it."""
         record = network.record
-        login = wire.config_eap(record)
-        password = network.credential(3) if login else wire.config_password(record)
+        login = config.eap(record)
+        password = network.credential(3) if login else config.password(record)
         return not self.password or password == self.password
 
 
@@ -212,7 +213,7 @@ def _words(line):
 
 def _ssid(name):
     octets = _octets(name)
-    if not wire.is_ssid(octets) or 0 in octets:
+    if not config.is_ssid(octets) or 0 in octets:
         raise ValueError("'%s' can be no SSID" % name)
     return octets
 
@@ -275,7 +276,7 @@ class AirRadio(SimRadio):
         if self._on not in present or self._on.drops != self._drops:
             return SIGNAL_LOST
         if not self._up:
-            fixed = wire.config_ip(self._network.record) != 0
+            fixed = config.ip(self._network.record) != 0
             self._up = fixed or (self._on.dhcp and passed >= self._air.takes["address"])
         return "" if self._up else None
 

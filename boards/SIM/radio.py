@@ -6,6 +6,7 @@ scan shows. See spinet.wifi.wlan for what a radio is.
 
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
+from spinet.wifi import config
 
 SCAN_MS = 150  # a scan takes a while, so that "scan in progress" is to be seen
 
@@ -93,5 +94,5 @@ class SimRadio:
         status.gateway = self._addresses.gateway
         status.auth = auth
         status.phy_mode = phy_mode
-        status.channel = wire.config_channel(record) or channel if self._serving else channel
+        status.channel = config.channel(record) or channel if self._serving else channel
         status.ap_mac = self._mac if self._serving else mac

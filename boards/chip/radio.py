@@ -8,8 +8,10 @@ networks and the country code need our C modules `eap` and `country`; an image w
 import network
 from micropython import const
 
+from spinet import fields
 from spinet.compat import WORKER_STACK, start_thread, ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
+from spinet.wifi import config
 from spinet.wifi.station import LOGIN_REFUSED, WRONG_PASSWORD
 
 try:
@@ -91,13 +93,13 @@ class ChipRadio:
 
     def _log_in(self, remembered):
         """Give the driver the credentials of an enterprise network; "" or what is wrong."""
-        protocol = wire.config_eap(remembered.record)
+        protocol = config.eap(remembered.record)
         if eap is None:
             return "this firmware cannot join enterprise networks" if protocol else ""
         if not protocol:
             eap.clear()  # else a network of the same name would be tried with them
             return ""
-        refused = eap.use(protocol, [remembered.credential(i) for i in range(wire.CREDENTIALS)])
+        refused = eap.use(protocol, [remembered.credential(i) for i in range(config.CREDENTIALS)])
         return _refused_login(refused) if refused else ""
 
     def _connect(self, remembered, access_point):
@@ -105,7 +107,7 @@ class ChipRadio:
         # The port would try for ever and keep most reasons to itself. We try again ourselves.
         self._station.config(reconnects=0)
         self._begin()
-        password = b"" if wire.config_eap(remembered.record) else _password(remembered)
+        password = b"" if config.eap(remembered.record) else _password(remembered)
         bssid = access_point[0] if access_point else None
         self._pinned_to = bssid or bytes(6)
         self._station.connect(remembered.ssid, password or None, bssid=bssid)
@@ -133,7 +135,7 @@ class ChipRadio:
         return self.rssi() != wire.NO_RSSI
 
     def _set_addresses(self, record):
-        if wire.config_ip(record):
+        if config.ip(record):
             self._station.ifconfig(_addresses(record))
             self._static = True
         elif self._static:
@@ -182,11 +184,11 @@ class ChipRadio:
             ssid=remembered.ssid,
             key=password,
             security=_WPA2 if password else _OPEN,
-            channel=wire.config_channel(record) or 1,
+            channel=config.channel(record) or 1,
             max_clients=_CLIENTS,
         )
-        ip = wire.dotted(wire.config_ip(record))
-        access_point.ifconfig((ip, wire.dotted(wire.config_netmask(record)), ip, ip))
+        ip = fields.dotted(config.ip(record))
+        access_point.ifconfig((ip, fields.dotted(config.netmask(record)), ip, ip))
 
     def clients(self):
         return len(self._access_point.status("stations"))
@@ -286,7 +288,7 @@ def _refused_login(code):
 
 
 def _password(remembered):
-    return wire.config_password(remembered.record)
+    return config.password(remembered.record)
 
 
 def _found(entry):
@@ -296,10 +298,10 @@ def _found(entry):
 
 def _addresses(record):
     """What ifconfig() takes: address, netmask, gateway, name server."""
-    gateway = wire.dotted(wire.config_gateway(record))
+    gateway = fields.dotted(config.gateway(record))
     return (
-        wire.dotted(wire.config_ip(record)),
-        wire.dotted(wire.config_netmask(record)),
+        fields.dotted(config.ip(record)),
+        fields.dotted(config.netmask(record)),
         gateway,
         gateway,
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from lwip_net import LwipNet
 from slots import MAX_DATA, Slots, pattern
 
-from spinet.duet import wire
+from spinet import states
 
 LONGEST_TURN_S = 0.1  # more is not the module's time: the computer had none for this process
 SETTLE_S = 60  # seconds for everything to have come back at the end
@@ -23,7 +23,7 @@ REST_S = 0.5
 TIME_WAIT_SPEED = 400  # TIME-WAIT is ten seconds of the stack's clock, ARP some minutes
 TURN_MS = 20
 
-_LIVE = (wire.CONNECTED, wire.OTHER_END_CLOSED)
+_LIVE = (states.CONNECTED, states.OTHER_END_CLOSED)
 
 
 class Patience(NamedTuple):
@@ -55,13 +55,13 @@ class Application:
     def step(self, slots):
         """One look at the connection; True while it is ours."""
         slot = self.slot
-        data = slots.read(slot) if slot.state == wire.CONNECTED else b""
+        data = slots.read(slot) if slot.state == states.CONNECTED else b""
         if data:
             self._moved = slots.now
         self._step(data)
         self._write(slots)
         self.was_idle = self._is_idle(slots.now)
-        if slot.state == wire.ABORTED or self.was_idle:
+        if slot.state == states.ABORTED or self.was_idle:
             slot.abort()
         elif self._is_over(slots.now):
             slot.close()
@@ -110,7 +110,7 @@ class Application:
         if self._out or self._left:
             return self.slot.cut_off() or now - self._moved > self._patience.stalled
         given = self._step == self._give
-        return given or self.slot.state == wire.OTHER_END_CLOSED
+        return given or self.slot.state == states.OTHER_END_CLOSED
 
 
 class ServingModule:
@@ -158,7 +158,7 @@ class ServingModule:
         slots = self.slots
         self.pass_time()
         for slot in slots.slots:
-            if slot.state in _LIVE or slot.state == wire.ABORTED:
+            if slot.state in _LIVE or slot.state == states.ABORTED:
                 self._serve(slot)
 
     def _serve(self, slot):

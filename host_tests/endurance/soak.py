@@ -26,6 +26,7 @@ from endurance.conversation import Conversation, Endings
 from endurance.limits import Stopwatch
 from endurance.peers import Broken
 from endurance.processor import Threads
+from spinet import states
 from spinet.duet import wire
 
 PEERS = 10  # two more than there are slots: somebody always waits to be accepted
@@ -209,9 +210,9 @@ class Soak:
         _, data = self.ask(wire.CONN_GET_STATUS, slot)
         state, port = data[0], int.from_bytes(data[6:8], "little")
         available, space = (int.from_bytes(data[at : at + 2], "little") for at in (12, 14))
-        if state in (wire.CONNECTED, wire.OTHER_END_CLOSED, wire.ABORTED):
+        if state in (states.CONNECTED, states.OTHER_END_CLOSED, states.ABORTED):
             self._serve(slot, self._known(slot, port), state, available, space)
-        elif state == wire.FREE and self._slots[slot]:
+        elif state == states.FREE and self._slots[slot]:
             self._forget(slot)
 
     def _known(self, slot, port):
@@ -237,16 +238,16 @@ class Soak:
     def _serve(self, slot, talk, state, available, space):
         if talk.released:
             return
-        if state == wire.ABORTED:
+        if state == states.ABORTED:
             talk.check_aborted()
             self._release(slot, talk, wire.CONN_ABORT)
         elif talk.wants_abort():
             self._release(slot, talk, wire.CONN_ABORT)
         elif available and self._draw.random() < 0.7:
             self._read(slot, talk, available)
-        elif talk.unwritten() and space and state == wire.CONNECTED:
+        elif talk.unwritten() and space and state == states.CONNECTED:
             self._write(slot, talk, space)
-        elif state == wire.OTHER_END_CLOSED and not available:
+        elif state == states.OTHER_END_CLOSED and not available:
             talk.check_finished()
             self._release(slot, talk, wire.CONN_CLOSE)
         elif talk.wants_close():

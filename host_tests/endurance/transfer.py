@@ -7,7 +7,7 @@ from slots import MAX_DATA, pattern
 
 from endurance.churn import Churn
 from endurance.serving import ServingModule, failures_of
-from spinet.duet import wire
+from spinet import states
 
 SPEED = 20
 MIB = 1 << 20
@@ -98,7 +98,7 @@ def _run(module, mib, chances, seed, advance):
     peer = Peer(sock, mib * MIB, seed)
     controller = Controller(slots, slot, mib * MIB, seed + 1)
     peer.start()
-    while slot.state == wire.CONNECTED and not (controller.is_done() and not peer.is_alive()):
+    while slot.state == states.CONNECTED and not (controller.is_done() and not peer.is_alive()):
         module.pass_time()
         controller.step()
         advance(min(controller.read, controller.written) // MIB)

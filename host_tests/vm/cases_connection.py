@@ -2,9 +2,8 @@
 
 import socket
 
-from spinet import compat
-from spinet.duet import wire
-from spinet.tcp import socket_calls
+from spinet import compat, states
+from spinet.tcp import socket_calls, status
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.stack_sockets import SocketStack
@@ -120,12 +119,12 @@ def case_peer_that_closes_is_seen_after_the_last_byte():
         sock.close()
         net.until(lambda slot=slot: slot.readable() == 10)
         net.turn()
-        assert slot.state == wire.CONNECTED
+        assert slot.state == states.CONNECTED
         buf = bytearray(16)
         assert slot.read(buf, 0, 16) == 10
-        net.until(lambda slot=slot: slot.state == wire.OTHER_END_CLOSED)
+        net.until(lambda slot=slot: slot.state == states.OTHER_END_CLOSED)
         slot.close()
-        net.until(lambda slot=slot: slot.state == wire.FREE)
+        net.until(lambda slot=slot: slot.state == states.FREE)
         net.close()
 
 
@@ -135,9 +134,9 @@ def case_close_delivers_first():
         assert slot.write(b"bye", 0, 3, False)
         slot.close()
         assert receive(sock, 3) == b"bye"
-        net.until(lambda slot=slot: slot.state in (wire.FREE, wire.CLOSE_PENDING))
+        net.until(lambda slot=slot: slot.state in (states.FREE, states.CLOSE_PENDING))
         sock.close()
-        net.until(lambda slot=slot: slot.state == wire.FREE)
+        net.until(lambda slot=slot: slot.state == states.FREE)
         net.close()
 
 
@@ -145,10 +144,10 @@ def case_refused_connection_is_aborted():
     for net in each_net():
         slot = net.manager.allocate(0)
         slot.connect(0x0100007F, 1)
-        net.until(lambda slot=slot: slot.state == wire.ABORTED)
+        net.until(lambda slot=slot: slot.state == states.ABORTED)
         slot.abort()
         net.turn()
-        assert slot.state == wire.FREE
+        assert slot.state == states.FREE
         net.close()
 
 
@@ -156,9 +155,9 @@ def case_outgoing_connection_tells_its_peer():
     for net in each_net():
         slot = net.manager.allocate(0)
         slot.connect(0x0100007F, net.port)
-        net.until(lambda slot=slot: slot.state == wire.CONNECTED)
-        assert wire.status_ports(slot.record)[1] == net.port
-        assert wire.status_peer_octets(slot.record) == bytes([127, 0, 0, 1])
+        net.until(lambda slot=slot: slot.state == states.CONNECTED)
+        assert status.ports(slot.record)[1] == net.port
+        assert status.peer_octets(slot.record) == bytes([127, 0, 0, 1])
         net.close()
 
 

@@ -6,7 +6,7 @@ import gc
 from cases_heap import MemoryBench
 from heap_scenarios import NoStore, QuietBoard
 
-from spinet import service
+from spinet import fields, service
 from spinet.duet import commands, wire
 
 ROUNDS = 300
@@ -36,8 +36,8 @@ class FullBench(MemoryBench):
     def network_named(self, i):
         """Put the record of network `i` into the request; gives its length."""
         name = b"%d of networks with 32 characters" % (100 + i)
-        wire.put_bytes(self.spi.message, wire.DATA, bytes(112), 112)
-        wire.put_bytes(self.spi.message, wire.DATA + 16, name, 32)
+        fields.put_bytes(self.spi.message, wire.DATA, bytes(112), 112)
+        fields.put_bytes(self.spi.message, wire.DATA + 16, name, 32)
         return 112
 
     def ask(self, command, length=0):

@@ -2,7 +2,8 @@
 
 from memory_stack import MemoryStack
 
-from spinet.duet import wire
+from spinet import states
+from spinet.tcp import status
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS, FLUSH_MS, ConnectionManager
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.ring import rings
@@ -95,12 +96,12 @@ def case_peer_that_closes_is_seen_after_the_last_byte():
     peer.send(b"last words", 0, 10)
     peer.finish()
     net.turn()
-    assert slot.state == wire.CONNECTED
+    assert slot.state == states.CONNECTED
     assert slot.read(bytearray(16), 0, 16) == 10
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
     slot.close()
     net.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert peer.ended == "fin"
 
 
@@ -110,10 +111,10 @@ def case_close_delivers_first():
     assert slot.write(b"bye", 0, 3, False)
     slot.close()
     net.turn()
-    assert slot.state == wire.CLOSE_PENDING
+    assert slot.state == states.CLOSE_PENDING
     assert received(peer) == b"bye"
     net.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
     assert peer.ended == "fin"
 
 
@@ -122,10 +123,10 @@ def case_reset_is_seen():
     peer, slot = net.peer()
     peer.reset()
     net.turn()
-    assert slot.state == wire.OTHER_END_CLOSED
+    assert slot.state == states.OTHER_END_CLOSED
     slot.close()
     net.turn()
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
 
 
 def case_refused_connection_is_aborted():
@@ -133,10 +134,10 @@ def case_refused_connection_is_aborted():
     slot = net.manager.allocate(0)
     slot.connect(LOOPBACK, 1)
     net.turn()
-    assert slot.state == wire.ABORTED
+    assert slot.state == states.ABORTED
     slot.abort()
     net.turn(CONNECT_TIMEOUT_MS)
-    assert slot.state == wire.FREE
+    assert slot.state == states.FREE
 
 
 def case_outgoing_connection_tells_its_peer():
@@ -145,9 +146,9 @@ def case_outgoing_connection_tells_its_peer():
     slot = net.manager.allocate(0)
     slot.connect(LOOPBACK, 8080)
     net.turn()
-    assert slot.state == wire.CONNECTED
-    assert wire.status_ports(slot.record)[1] == 8080
-    assert wire.status_peer_octets(slot.record) == bytes([127, 0, 0, 1])
+    assert slot.state == states.CONNECTED
+    assert status.ports(slot.record)[1] == 8080
+    assert status.peer_octets(slot.record) == bytes([127, 0, 0, 1])
 
 
 def case_those_beyond_the_slots_wait():

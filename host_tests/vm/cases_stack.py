@@ -11,9 +11,10 @@ import os
 
 from chip_bench import ChipBench, Interface, name_of
 
-from spinet import compat, service
+from spinet import compat, fields, service, states
 from spinet.duet import wire
 from spinet.duet.commands import COMMANDS
+from spinet.wifi import config
 
 # Bytes of each stack for what is not measured here: MicroPython's own margin of 1024, the frame of
 # an interrupt, the C of drivers, of lwIP and of hardware that encrypts, an Xtensa's larger frames.
@@ -64,7 +65,7 @@ class Played(ChipBench):
         self.socket = socket
         self.param = param
         length = len(data) if length is None else length
-        wire.put_bytes(self.spi.message, wire.DATA, data, len(data))
+        fields.put_bytes(self.spi.message, wire.DATA, data, len(data))
 
         def transact():
             self.transact(command, flags, length, available)
@@ -84,25 +85,25 @@ class Played(ChipBench):
 
 def record(i=0, password=b"secret password", ip=0, name=None):
     """A WirelessConfig."""
-    made = bytearray(wire.WIRELESS_CONFIG_SIZE)
-    wire.put_u32(made, 0, ip)
-    wire.put_bytes(made, 16, name or name_of(i), 32)
-    wire.put_bytes(made, 48, password, 64)
+    made = bytearray(config.SIZE)
+    fields.put_u32(made, 0, ip)
+    fields.put_bytes(made, 16, name or name_of(i), 32)
+    fields.put_bytes(made, 48, password, 64)
     return made
 
 
 def enterprise_record(i, sizes):
     made = record(i, b"")
     for index, size in enumerate(sizes):
-        wire.put_u32(made, 48 + 4 * index, size)
+        fields.put_u32(made, 48 + 4 * index, size)
     return made
 
 
 def peer_record(tcp_port, ip=0x0100007F, limit=8, name=b""):
     made = bytearray(12)
-    wire.put_u32(made, 0, ip)
-    wire.put_u16(made, 6, tcp_port)
-    wire.put_u16(made, 8, limit)
+    fields.put_u32(made, 0, ip)
+    fields.put_u16(made, 6, tcp_port)
+    fields.put_u16(made, 8, limit)
     return bytes(made) + name + (b"\0" if name else b"")
 
 
@@ -245,7 +246,7 @@ def talk(bench, peer, tls):
             break
         tls.pump(peer)
     bench.go_on(5)
-    if tls.done != 1 or bench.ask(6) != 20 or bench.spi.shifted[12] != wire.CONNECTED:
+    if tls.done != 1 or bench.ask(6) != 20 or bench.spi.shifted[12] != states.CONNECTED:
         raise AssertionError("no handshake")
     tls.core.seal(bytes(1000), 0, 1000)
     tls.pump(peer)
@@ -303,7 +304,7 @@ def most_of_the_heap():
 def play_want_of_memory(bench):
     """Commands for which there is no memory."""
     for command, data in ((10, record(1)), (21, b""), (28, PEMS["ec"])):
-        wire.put_bytes(bench.spi.message, wire.DATA, data, len(data))
+        fields.put_bytes(bench.spi.message, wire.DATA, data, len(data))
 
         def transact(command=command, data=data):
             bench.transact(command, 0, len(data), 2048)

@@ -1,6 +1,7 @@
 """What viper does with the header, where integers are as wide as the machine."""
 
 from spinet.duet import wire
+from spinet.tcp import status
 
 CODES = ((0, "00000000"), (-1, "ffffffff"), (-5, "fbffffff"), (-15, "f1ffffff"), (2048, "00080000"))
 
@@ -41,10 +42,10 @@ def case_responses():
 
 def case_conn_status():
     record = bytearray(20)
-    wire.status_clear(record, 5)
+    status.clear(record, 5)
     record[0] = 2
-    wire.status_owner(record, 5, 1)
-    wire.status_addresses(record, b"\x15\x00\x50\xc3\xc0\xa8\x01\x0a")
+    status.set_owner(record, 5, 1)
+    status.set_addresses(record, b"\x15\x00\x50\xc3\xc0\xa8\x01\x0a")
     buf = bytearray(b"\xa5" * 40)
     wire.put_conn_status(buf, record, 0x0123 << 16 | 0x0456, -61 << 16 | 0x42 << 8 | 0xA1)
     assert hex_of(buf[12:33]) == "020501c3150050c3c0a8010a56042301a1004200a5"

@@ -14,7 +14,7 @@ import micropython
 import sim
 from heap_scenarios import EVEN, SCENARIOS, Bench, run
 
-from spinet.duet.wire import dotted
+from spinet.fields import dotted
 
 
 class SocketBench(Bench):

@@ -9,7 +9,7 @@ import micropython
 from micropython import const
 from radio import SimRadio
 
-from spinet import VERSION, compat
+from spinet import VERSION, compat, fields, states
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.duet.controller_clocked import SpiSlave
@@ -197,7 +197,7 @@ class Bench:
         self.connect_peer(resets)
         self.received_count = 0
         began = ticks_ms()
-        while self.slot().state != wire.CONNECTED:
+        while self.slot().state != states.CONNECTED:
             check_time(began, "the peer was not accepted")
             self.passes(1)
 
@@ -212,8 +212,8 @@ class Bench:
         message[1] = command
         message[2] = 0
         message[3] = flags
-        wire.put_u16(message, 4, length)
-        wire.put_u16(message, 6, available)
+        fields.put_u16(message, 4, length)
+        fields.put_u16(message, 6, available)
         for at in range(8, 12):
             message[at] = 0
 
@@ -314,7 +314,7 @@ def expect_state(bench, wanted):
 
 
 def status(bench):
-    expect_state(bench, wire.CONNECTED)
+    expect_state(bench, states.CONNECTED)
     expect(bench.transact(0, 0, 0, 0), 0)
 
 
@@ -389,18 +389,18 @@ def peer_closes(bench):
     bench.send_from_peer(100)
     bench.finish()
     bench.readable()
-    expect_state(bench, wire.CONNECTED)
+    expect_state(bench, states.CONNECTED)
     expect(bench.transact(4, 0, 0, 2048), 100)
-    expect_state(bench, wire.OTHER_END_CLOSED)
+    expect_state(bench, states.OTHER_END_CLOSED)
     expect(bench.transact(2, 0, 0, 0), 0)
-    expect_state(bench, wire.FREE)
+    expect_state(bench, states.FREE)
 
 
 def peer_resets(bench):
     bench.reset()
-    expect_state(bench, wire.OTHER_END_CLOSED)
+    expect_state(bench, states.OTHER_END_CLOSED)
     expect(bench.transact(2, 0, 0, 0), 0)
-    expect_state(bench, wire.FREE)
+    expect_state(bench, states.FREE)
 
 
 def peer_resets_after_data(bench):
@@ -408,27 +408,27 @@ def peer_resets_after_data(bench):
     bench.readable()
     bench.reset()
     bench.passes(3)
-    expect_state(bench, wire.CONNECTED)
+    expect_state(bench, states.CONNECTED)
     expect(bench.transact(4, 0, 0, 2048), 100)
-    expect_state(bench, wire.OTHER_END_CLOSED)
+    expect_state(bench, states.OTHER_END_CLOSED)
 
 
 def peer_resets_while_closing(bench):
     bench.write(2048, 0)
     expect(bench.transact(2, 0, 0, 0), 0)
     bench.reset()
-    expect_state(bench, wire.FREE)
+    expect_state(bench, states.FREE)
 
 
 def close_after_write(bench):
     expect(bench.write(2048, 1), 2048)
     bench.peer_receives(2048)
-    expect_state(bench, wire.FREE)
+    expect_state(bench, states.FREE)
 
 
 def abort(bench):
     expect(bench.transact(1, 0, 0, 0), 0)
-    expect_state(bench, wire.FREE)
+    expect_state(bench, states.FREE)
 
 
 def refused(bench):
@@ -444,13 +444,13 @@ def news(bench):
 
 def housekeeping(bench):
     bench.service.wlan.radio.join(UNNAMED)
-    bench.service.wlan.state = wire.WIFI_CONNECTED
+    bench.service.wlan.state = states.WIFI_CONNECTED
     bench.service.wlan.station._phase = 3  # up: the link is watched
     bench.service._kept -= 2000
     bench.service._base = -100000  # a collection is due
     bench.passes(2)
     expect(bench.service.wlan.rssi, -50)
-    expect_state(bench, wire.CONNECTED)
+    expect_state(bench, states.CONNECTED)
 
 
 def calling_home(bench):

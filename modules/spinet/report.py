@@ -16,10 +16,12 @@ Everything returns nothing and prints; nothing here changes the service.
 import gc
 
 from spinet import service as service_module
+from spinet import states
 from spinet.debug import trace_lines
 from spinet.debug.trace_lines import shown
-from spinet.debug.words import STATES, WIFI_STATES
 from spinet.duet import wire
+from spinet.states import STATES, WIFI_STATES
+from spinet.tcp import status
 from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
 
 
@@ -41,8 +43,8 @@ def _octets(ip):
 
 
 def _address(record):
-    local, remote = wire.status_ports(record)
-    return "%d <- %s:%d" % (local, _dotted(wire.status_peer_octets(record)), remote)
+    local, remote = status.ports(record)
+    return "%d <- %s:%d" % (local, _dotted(status.peer_octets(record)), remote)
 
 
 def _print_slot(slot):
@@ -95,7 +97,7 @@ def _print_sessions(service):
 def _print_network(service):
     wlan = service.wlan
     print("WiFi %s, rssi %d" % (WIFI_STATES[wlan.state], wlan.rssi))
-    if wlan.state in (wire.WIFI_CONNECTED, wire.WIFI_ACCESS_POINT):
+    if wlan.state in (states.WIFI_CONNECTED, states.WIFI_ACCESS_POINT):
         _print_link(wlan)
     print("%d reconnects" % wlan.station.reconnects)
     _print_names(service)
@@ -122,7 +124,7 @@ def _print_link(wlan):
             _dotted(_octets(status.gateway)),
         )
     )
-    if wlan.state == wire.WIFI_ACCESS_POINT:
+    if wlan.state == states.WIFI_ACCESS_POINT:
         print("%d stations" % status.clients)
 
 

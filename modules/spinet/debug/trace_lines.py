@@ -14,7 +14,7 @@ from binascii import hexlify
 from micropython import const
 
 from spinet import VERSION, trace
-from spinet.debug.words import STATES, WIFI_STATES
+from spinet.states import STATES, WIFI_STATES
 from spinet.tcp.callhome import EVENT_NAMES
 
 EVENTS_PER_LINE = const(8)

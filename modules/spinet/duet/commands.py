@@ -14,9 +14,11 @@ import gc
 
 from micropython import const
 
-from spinet import compat
+from spinet import compat, fields
 from spinet.duet import wire
+from spinet.tcp import resolver
 from spinet.tls.credentials import TlsKeys
+from spinet.wifi import config
 from spinet.wifi.networks import EnterpriseEntry, Network, is_access_point
 
 _CONN_READ = const(4)
@@ -242,7 +244,7 @@ class Commands:
 
     def _secure(self, slot, request, name):
         """The slot's connection is to be TLS; False, and a last error, when that cannot be."""
-        if name and not wire.is_peer_name(name):
+        if name and not resolver.is_host_name(name):
             self._error.set("bad host name")
             return False
         trust = self._keys.trust(not request.flags & wire.FLAG_UNVERIFIED)
@@ -307,12 +309,14 @@ class Commands:
             self._call_home(request)
             return
         message = request.rx
+        protocol = wire.peer_protocol(message)
         started = self._listeners.listen(
             wire.peer_ip(message),
             wire.peer_port(message),
-            wire.peer_protocol(message),
+            protocol,
             wire.peer_limit(message),
             request.flags & wire.FLAG_TLS != 0,
+            protocol == wire.PROTOCOL_FTP_DATA,  # which has a new port for every transfer
         )
         if not started:
             self._error.set("Listen failed")
@@ -320,7 +324,7 @@ class Commands:
     def _call_home(self, request):
         message = request.rx
         name = wire.peer_name(message, request.length)
-        if name and not wire.is_peer_name(name):
+        if name and not resolver.is_host_name(name):
             self._error.set("bad host name")
             return
         started = self.sessions.call(
@@ -356,7 +360,7 @@ class Commands:
         elif len(text) + 1 > request.available:
             response = wire.BUFFER_TOO_SMALL
         else:
-            wire.put_bytes(request.tx, _DATA, text, len(text) + 1)
+            fields.put_bytes(request.tx, _DATA, text, len(text) + 1)
             response = len(text) + 1
         self._told_error = text
         request.once = self._last_error_told
@@ -366,7 +370,7 @@ class Commands:
         self._wlan.told(request.shown, self._told_error)
 
     def _set_host_name(self, request):
-        self._host_name = wire.get_text(request.rx, _DATA, wire.HOST_NAME_LENGTH)
+        self._host_name = fields.get_text(request.rx, _DATA, wire.HOST_NAME_LENGTH)
         if self.on_host_name:
             self.on_host_name(self._host_name)
 
@@ -394,20 +398,20 @@ class Commands:
     # --- remembered networks
 
     def _sent_record(self, request):
-        return memoryview(request.rx)[_DATA : _DATA + wire.WIRELESS_CONFIG_SIZE]
+        return memoryview(request.rx)[_DATA : _DATA + config.SIZE]
 
     def _personal_network(self, request):
         """The network that the controller sent, or None: the last error says what is wrong."""
         record = self._sent_record(request)
-        password = wire.config_password(record)
-        if not wire.is_ssid(wire.config_ssid(record)):
+        password = config.password(record)
+        if not config.is_ssid(config.ssid(record)):
             self._error.set("bad SSID")
-        elif not wire.is_password(password):
+        elif not config.is_password(password):
             self._error.set("bad password")
         else:
             network = bytearray(record)
-            if not wire.is_psk(password):
-                wire.set_config_eap(network, 0)  # behind every password: it need not be 0 here
+            if not config.is_psk(password):
+                config.set_eap(network, 0)  # behind every password: it need not be 0 here
             return Network(network)
         return None
 
@@ -417,11 +421,11 @@ class Commands:
             self._error.set("SSID table full")
 
     def _delete_ssid(self, request):
-        if not self._networks.forget(wire.get_text(request.rx, _DATA, wire.SSID_LENGTH)):
+        if not self._networks.forget(fields.get_text(request.rx, _DATA, config.SSID_LENGTH)):
             self._error.set("SSID not found")
 
     def _set_ap(self, request):
-        if wire.config_deletes(self._sent_record(request)):
+        if config.deletes(self._sent_record(request)):
             self._networks.set_access_point(None)
             return
         network = self._personal_network(request)
@@ -439,11 +443,11 @@ class Commands:
         text = b"".join(name + b"\n" for name in names) + b"\0"
         if len(text) > request.available:
             return wire.BUFFER_TOO_SMALL
-        wire.put_bytes(request.tx, _DATA, text, len(text))
+        fields.put_bytes(request.tx, _DATA, text, len(text))
         return len(text)
 
     def _retrieve_ssids(self, request):
-        size = wire.WIRELESS_CONFIG_PUBLIC_SIZE
+        size = config.PUBLIC_SIZE
         if request.available < size:
             return wire.BUFFER_TOO_SMALL
         own = self._networks.access_point()
@@ -451,7 +455,7 @@ class Commands:
         records += [network.record for network in self._networks.remembered()]
         fitting = records[: request.available // size]
         for i, record in enumerate(fitting):
-            wire.put_bytes(request.tx, _DATA + i * size, record[:size], size)
+            fields.put_bytes(request.tx, _DATA + i * size, record[:size], size)
         return len(fitting) * size
 
     def _factory_reset(self, request):
@@ -479,7 +483,7 @@ class Commands:
             return _EMPTY
         if (step == wire.ENTERPRISE_SSID) == enterprise.pending():
             return wire.WRONG_STATE if enterprise.pending() else self._refusal(request)
-        if step == wire.ENTERPRISE_SSID and request.length != wire.WIRELESS_CONFIG_SIZE:
+        if step == wire.ENTERPRISE_SSID and request.length != config.SIZE:
             return wire.BAD_DATA_LENGTH
         return self._take(request) if step != wire.ENTERPRISE_COMMIT else _EMPTY
 
@@ -507,7 +511,7 @@ class Commands:
     def _begin_enterprise(self, request):
         record = self._sent_record(request)
         protocol = wire.request_param(request.rx)
-        if not (wire.is_ssid(wire.config_ssid(record)) and 1 <= protocol <= 3):
+        if not (config.is_ssid(config.ssid(record)) and 1 <= protocol <= 3):
             self._enterprise.refusal = _BAD_PARAMETER
             self._error.set("bad enterprise SSID")
         elif not self._enterprise.begin(record, protocol):
@@ -523,7 +527,7 @@ class Commands:
         return _EMPTY if self._wlan.may_start() else wire.WRONG_STATE
 
     def _start_client(self, request):
-        ssid = wire.get_text(request.rx, _DATA, request.length)
+        ssid = fields.get_text(request.rx, _DATA, request.length)
         self._wlan.start_client(ssid, self._manager.now)
 
     def _start_ap(self, _request):

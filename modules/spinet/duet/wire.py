@@ -9,15 +9,14 @@ with an underscore: they take no memory.
 import micropython
 from micropython import const
 
+from spinet.fields import get_text, get_u16, get_u32, put_bytes, put_u16, put_u32
+from spinet.wifi.config import SSID_LENGTH
+
 FORMAT_VERSION = const(0x3E)
 INVALID_VERSION = const(0xC9)  # the value that nobody ever uses
 
-SOCKETS = const(8)
 MAX_DATA = const(2048)
-SSID_LENGTH = const(32)
-_PASSWORD_LENGTH = const(64)
 HOST_NAME_LENGTH = const(64)
-_PEER_NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
 REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
 
 HEADER_SIZE = const(12)
@@ -92,25 +91,6 @@ SCAN_IN_PROGRESS = const(-13)
 UNKNOWN_ERROR = const(-14)
 NO_TLS_CERT = const(-15)
 
-# Connection states
-FREE = const(0)
-CONNECTING = const(1)
-CONNECTED = const(2)
-OTHER_END_CLOSED = const(3)
-ABORTED = const(4)
-CLOSE_PENDING = const(5)
-CLOSE_READY = const(6)
-ALLOCATED = const(7)
-
-# WiFi states
-_WIFI_DISABLED = const(0)
-WIFI_IDLE = const(1)
-WIFI_ACCESS_POINT = const(2)
-WIFI_CONNECTING = const(3)
-WIFI_CONNECTED = const(4)
-WIFI_AUTO_RECONNECTING = const(5)
-WIFI_RECONNECTING = const(6)
-
 # Application protocols that mean something to us; the others are the controller's business
 _PROTOCOL_HTTP = const(0)
 _PROTOCOL_FTP = const(1)
@@ -132,71 +112,10 @@ AUTH_WPA2_WPA3 = const(7)
 AUTH_UNKNOWN = const(9)
 
 NO_RSSI = const(-128)
-CREDENTIALS = const(5)
 
 _LISTEN_OR_CONNECT_SIZE = const(12)
-CONN_STATUS_SIZE = const(20)
 _NETWORK_STATUS_SIZE = const(168)
-WIRELESS_CONFIG_SIZE = const(112)
-WIRELESS_CONFIG_PUBLIC_SIZE = const(48)  # without the password: networkRetrieveSsidData
 SCAN_DATA_SIZE = const(45)
-
-
-@micropython.viper
-def get_u16(buf, at: int) -> int:
-    """The u16 at buf[at]."""
-    source = ptr8(buf)
-    return source[at] | source[at + 1] << 8
-
-
-def get_u32(buf, at):
-    """The u32 at buf[at]; a heap object on a chip when it has more than 30 bits."""
-    return get_u16(buf, at) | get_u16(buf, at + 2) << 16
-
-
-@micropython.viper
-def put_u16(buf, at: int, value: int):
-    """Write a u16 at buf[at]; of a wider value its lower half."""
-    target = ptr8(buf)
-    target[at] = value
-    target[at + 1] = value >> 8
-
-
-def put_u32(buf, at, value):
-    """Write a u32 at buf[at]."""
-    put_u16(buf, at, value)
-    put_u16(buf, at + 2, value >> 16)
-
-
-def put_bytes(buf, at, data, size):
-    """Write at most size bytes of data at buf[at] and zeros up to size."""
-    _put_bytes(buf, data, at << 16 | size, min(len(data), size))
-
-
-@micropython.viper
-def _put_bytes(buf, data, where: int, n: int):
-    # where: at << 16 | size, as viper takes four arguments
-    target = ptr8(buf)
-    at = where >> 16
-    last = at + (where & 0xFFFF)
-    if n:  # nothing has no address
-        source = ptr8(data)
-        i = 0
-        while i < n:
-            target[at] = source[i]
-            at += 1
-            i += 1
-    while at < last:
-        target[at] = 0
-        at += 1
-
-
-def get_text(buf, at, size):
-    """The bytes of a NUL-terminated field of that size, without the NUL."""
-    end = at
-    while end < at + size and buf[end]:
-        end += 1
-    return bytes(buf[at:end])
 
 
 # --- the request header: formatVersion u8 @0, command u8 @1, socketNumber u8 @2, flags u8 @3,
@@ -304,11 +223,6 @@ def peer_limit(message):
     return get_u16(message, DATA + 8)
 
 
-def dotted(ip):
-    """The u32 of a record as text, first octet lowest: 0x0100007F is 127.0.0.1."""
-    return ".".join(str(ip >> shift & 0xFF) for shift in (0, 8, 16, 24))
-
-
 def peer_dotted(message):
     """remoteIp as text, in bytes."""
     return ".".join(str(octet) for octet in message[DATA : DATA + 4]).encode()
@@ -324,84 +238,7 @@ def peer_name(message, length):
     return get_text(message, DATA + _LISTEN_OR_CONNECT_SIZE, length - _LISTEN_OR_CONNECT_SIZE)
 
 
-def is_peer_name(text):
-    """Valid name of a peer: 1..64 letters, digits, hyphens, dots and underscores."""
-    return 1 <= len(text) <= _PEER_NAME_LENGTH and all(_is_of_name(c) for c in text)
-
-
-def _is_of_name(c):
-    return 97 <= c <= 122 or 65 <= c <= 90 or 45 <= c <= 46 or 48 <= c <= 57 or c == 95
-
-
-# --- ConnStatus (20): state u8 @0, socketNumber u8 @1, protocol u8 @2, rssi i8 @3,
-# localPort u16 @4,
-# remotePort u16 @6, remoteIp u32 @8, bytesAvailable u16 @12, writeBufferSpace u16 @14,
-# connectedSockets u16 @16, otherEndClosedSockets u16 @18. Each slot keeps one, patched as things
-# happen; what changes all the time is written when it is asked for.
-
-
-def status_owner(record, number, protocol):
-    """Set the slot's number and protocol."""
-    record[1] = number
-    record[2] = protocol
-
-
-@micropython.viper
-def status_addresses(record, addresses):
-    """Set ports and remote address from the 8 bytes of stack.addresses()."""
-    target = ptr8(record)
-    source = ptr8(addresses)
-    i = 0
-    while i < 8:
-        target[4 + i] = source[i]
-        i += 1
-
-
-def set_local_port(record, port):
-    """Set the local port, where the stack could not tell it."""
-    put_u16(record, 4, port)
-
-
-@micropython.viper
-def status_clear(record, number: int):
-    """The record of a free slot."""
-    target = ptr8(record)
-    i = 0
-    while i < 20:
-        target[i] = 0
-        i += 1
-    target[1] = number
-
-
-def status_ports(record):
-    """Local and remote port."""
-    return get_u16(record, 4), get_u16(record, 6)
-
-
-@micropython.viper
-def status_local_port(record) -> int:
-    """The local port."""
-    source = ptr8(record)
-    return source[4] | source[5] << 8
-
-
-@micropython.viper
-def status_remote_port(record) -> int:
-    """The remote port."""
-    source = ptr8(record)
-    return source[6] | source[7] << 8
-
-
-@micropython.viper
-def status_peer_pair(record, first: int) -> int:
-    """Two of the remote address's octets, from octet `first` on: the earlier one is the higher."""
-    source = ptr8(record)
-    return source[8 + first] << 8 | source[9 + first]
-
-
-def status_peer_octets(record):
-    """The remote address's four octets."""
-    return bytes(record[8:12])
+# --- ConnStatus (20): see tcp/status.py
 
 
 @micropython.viper
@@ -426,13 +263,6 @@ def put_conn_status(message, record, amounts: int, summary: int):
     target[29] = 0
     target[30] = summary >> 8
     target[31] = 0
-
-
-@micropython.viper
-def address_local_port(addresses) -> int:
-    """The local port in the 8 bytes of stack.addresses()."""
-    source = ptr8(addresses)
-    return source[0] | source[1] << 8
 
 
 # --- NetworkStatus (168)
@@ -495,87 +325,6 @@ class NetworkStatus:
         put_bytes(message, DATA + 160, self.ap_mac, 6)
         put_u16(message, DATA + 166, 0)
         return _NETWORK_STATUS_SIZE
-
-
-# --- WirelessConfig (112): ip u32 @0, gateway u32 @4, netmask u32 @8, channel u8 @12, security i8
-# @13, ssid 32 @16, password 64 @48 (enterprise: five u32 credential sizes), EAP protocol u8 @111
-
-
-def config_ip(record):
-    """ip, 0 for DHCP."""
-    return get_u32(record, 0)
-
-
-def config_gateway(record):
-    """gateway."""
-    return get_u32(record, 4)
-
-
-def config_netmask(record):
-    """netmask; 0 stands for 255.255.255.0."""
-    return get_u32(record, 8) or 0x00FFFFFF
-
-
-def config_channel(record):
-    """channel, 0 for automatic."""
-    return record[12]
-
-
-def config_ssid(record):
-    """ssid, as bytes."""
-    return get_text(record, 16, SSID_LENGTH)
-
-
-def config_deletes(record):
-    """True for the record that deletes our own access point: its ssid begins with 0xFF."""
-    return record[16] == 0xFF
-
-
-def config_password(record):
-    """password, as bytes: never to be shown."""
-    return get_text(record, 48, _PASSWORD_LENGTH)
-
-
-def config_credential_size(record, index):
-    """Bytes announced for enterprise credential `index`, 0..4."""
-    return get_u32(record, 48 + 4 * index)
-
-
-def config_eap(record):
-    """EAP protocol: 0 none (personal), 1 TLS, 2 PEAP-MSCHAPv2, 3 TTLS-MSCHAPv2.
-
-    In a record with a PSK the byte is its last digit, which is none of these.
-    """
-    return record[111] if record[111] <= 3 else 0
-
-
-def set_config_eap(record, protocol):
-    """Mark the record as an enterprise network."""
-    record[111] = protocol
-
-
-def is_ssid(text):
-    """Valid SSID of a network to join: 1..32 bytes of any kind."""
-    return 1 <= len(text) <= SSID_LENGTH
-
-
-def is_own_ssid(text):
-    """Valid SSID of our own access point: the same, without ASCII's control characters."""
-    return is_ssid(text) and all(c >= 32 and c != 127 for c in text)
-
-
-def is_password(text):
-    """Valid password: empty, 8..63 bytes of any kind, or a PSK."""
-    return not text or 8 <= len(text) < _PASSWORD_LENGTH or is_psk(text)
-
-
-def is_psk(text):
-    """True for a pre-shared key: 64 hexadecimal digits in the place of a password."""
-    return len(text) == _PASSWORD_LENGTH and all(_is_hex(c) for c in text)
-
-
-def _is_hex(c):
-    return 48 <= c <= 57 or 65 <= c <= 70 or 97 <= c <= 102
 
 
 # --- ScanData (45): rssi i8 @0, phy mode u8 @1, auth u8 @2, channel u8 @3, mac 6 @4, spare 2 @10,

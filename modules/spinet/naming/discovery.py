@@ -15,6 +15,7 @@ nothing is due.
 
 from micropython import const
 
+from spinet import states
 from spinet.compat import ticks_add, ticks_diff
 from spinet.duet import wire
 
@@ -82,7 +83,7 @@ class Discovery:
         self._wlan = wlan
         self._moved = False  # WiFi or the name changed
         self._listed = False  # ports came or went
-        self._state = wire.WIFI_IDLE  # as it was announced in
+        self._state = states.WIFI_IDLE  # as it was announced in
         self._ports = [0] * len(KINDS)  # announced, by protocol
 
     # --- what changed
@@ -152,13 +153,13 @@ class Discovery:
     def _move(self):
         self.leave()
         state = self._wlan.state
-        if state != wire.WIFI_CONNECTED and state != wire.WIFI_ACCESS_POINT:
+        if state != states.WIFI_CONNECTED and state != states.WIFI_ACCESS_POINT:
             return
         status = wire.NetworkStatus()
         self._wlan.fill(status)
         self._state = state
         self.announcer.start(self._host_name, status.ip, status.netmask)
-        if state == wire.WIFI_ACCESS_POINT:
+        if state == states.WIFI_ACCESS_POINT:
             if self.captive is None:
                 self.captive = self._make_captive()
                 self.captive.on_active = self.note_due
@@ -166,8 +167,8 @@ class Discovery:
 
     def leave(self):
         """We are going off the network: say goodbye while somebody hears it."""
-        if self._state != wire.WIFI_IDLE:
-            self._state = wire.WIFI_IDLE
+        if self._state != states.WIFI_IDLE:
+            self._state = states.WIFI_IDLE
             if self.captive:
                 self.captive.stop()
             self.announcer.stop()

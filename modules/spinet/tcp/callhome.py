@@ -14,8 +14,9 @@ The service thread only. Nothing here waits; an attempt allocates, and nothing e
 
 from micropython import const
 
+from spinet import fields, states
 from spinet.compat import ticks_add, ticks_diff
-from spinet.duet import wire
+from spinet.tcp import resolver, status
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 
@@ -72,7 +73,7 @@ class Session:
 
     def title(self):
         """Whom it calls, as host:port."""
-        return "%s:%d" % (self.name.decode() if self.name else wire.dotted(self.ip), self.port)
+        return "%s:%d" % (self.name.decode() if self.name else fields.dotted(self.ip), self.port)
 
     def is_for(self, ip, name):
         """True when this is the peer it calls."""
@@ -196,7 +197,7 @@ class Session:
         self.state = _FULL
         manager.unreserve()
         slot = manager.adopt(handle, self)  # in the place that was promised
-        wire.set_local_port(slot.record, self.port)
+        status.set_local_port(slot.record, self.port)
         self.failures = 0
         self._tell(RECONNECTED)
         if self.connections < self.limit:
@@ -249,7 +250,7 @@ class SessionTable:
             return present.is_for(ip, name)
         if port == 0 or None not in self.entries or not (ip or name):
             return False
-        limit = min(limit, wire.SOCKETS)
+        limit = min(limit, states.SOCKETS)
         entry = Session(self, ip, port, name, protocol, limit, attempts)
         self.entries[self.entries.index(None)] = entry
         self.active += 1
@@ -311,7 +312,7 @@ class NamedPeers:
 
     def connect(self, slot, name, port):
         """Take a slot that is allocated to the peer of that name; what goes wrong shows in it."""
-        if not wire.is_peer_name(name):
+        if not resolver.is_host_name(name):
             self._fail("bad host name")
             slot.give_up()
             return

@@ -21,9 +21,10 @@ from array import array
 import micropython
 from micropython import const
 
-from spinet import compat, trace
+from spinet import compat, states, trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.duet import wire
+from spinet.tcp import status
 from spinet.tcp.ring import RING_SIZE, rings
 from spinet.tcp.stack import (
     ERR_CLSD,
@@ -180,10 +181,10 @@ class Connection:
 
     def __init__(self, number, manager, ring):
         self.number = number
-        self.state = wire.FREE  # written by _set_state only
+        self.state = states.FREE  # written by _set_state only
         self.generation = 0  # counts the lives of this slot; written by _free only
         self.listener = None  # whose accept made it; until that listener stops
-        self.record = bytearray(wire.CONN_STATUS_SIZE)
+        self.record = bytearray(status.SIZE)
         self._manager = manager
         self._rows = manager.rows
         self._stack = manager.stack  # whose handle it is; there is one other, TLS
@@ -201,7 +202,7 @@ class Connection:
         self._unacknowledged = 0  # in flight when last asked, while closing
         self._moved_at = 0  # when the last acknowledgement was noticed
         self._watched = False  # step_write() has begun to watch; it ends that itself
-        wire.status_clear(self.record, number)
+        status.clear(self.record, number)
 
     # --- states and owners
 
@@ -256,11 +257,11 @@ class Connection:
     def allocate(self, protocol):
         """free -> allocated: the controller's from here on, before any event can reach it."""
         if self._set_state(_ALLOCATED):
-            wire.status_owner(self.record, self.number, protocol)
+            status.set_owner(self.record, self.number, protocol)
 
     def set_protocol(self, protocol):
         """The application protocol, once connCreate's data says which."""
-        wire.status_owner(self.record, self.number, protocol)
+        status.set_owner(self.record, self.number, protocol)
 
     def opened(self, handle, listener, stack):
         """allocated -> connected: accept() gave us this handle of that stack."""
@@ -268,8 +269,8 @@ class Connection:
         self._attach(handle)
         self.listener = listener
         listener.connections += 1
-        if not wire.address_local_port(self._manager.addresses):
-            wire.set_local_port(self.record, listener.port)
+        if not status.address_local_port(self._manager.addresses):
+            status.set_local_port(self.record, listener.port)
         self._set_state(_CONNECTED)
 
     def await_address(self):
@@ -330,7 +331,7 @@ class Connection:
     def _update_addresses(self):
         addresses = self._manager.addresses
         self._stack.addresses(self._handle, addresses)
-        wire.status_addresses(self.record, addresses)
+        status.set_addresses(self.record, addresses)
 
     def _detach(self):
         """Later events find nobody here. Returns the handle, for the stack's close or abort."""
@@ -356,7 +357,7 @@ class Connection:
             self.disowned()
             self._serve_by(self._manager.stack)
             self._secured = None
-            wire.status_clear(self.record, self.number)
+            status.clear(self.record, self.number)
 
     def disowned(self):
         """It counts for no listener any more."""
@@ -679,11 +680,11 @@ class Connection:
 
 def _trace_peer(number, record):
     # Each value by itself: so the frame is small enough not to come from the heap.
-    a = wire.status_local_port(record)
-    b = wire.status_remote_port(record)
+    a = status.local_port(record)
+    b = status.remote_port(record)
     trace.note(trace.PORTS, number, a, b)
-    a = wire.status_peer_pair(record, 0)
-    b = wire.status_peer_pair(record, 2)
+    a = status.peer_pair(record, 0)
+    b = status.peer_pair(record, 2)
     trace.note(trace.PEER, number, a, b)
 
 
@@ -735,10 +736,10 @@ class ConnectionManager:
         self.owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
         self._plain = (stack.readable, stack.read, stack.recved, stack.write)
         # Of each slot's stack, for the hot path; see use().
-        self.calls = [[call] * wire.SOCKETS for call in self._plain]
-        self._slab = None if buffers else compat.slab(compat.RINGS, wire.SOCKETS * RING_SIZE)
-        buffers = buffers or rings(wire.SOCKETS, RING_SIZE, self._slab)
-        self.slots = [Connection(i, self, buffers[i]) for i in range(wire.SOCKETS)]
+        self.calls = [[call] * states.SOCKETS for call in self._plain]
+        self._slab = None if buffers else compat.slab(compat.RINGS, states.SOCKETS * RING_SIZE)
+        buffers = buffers or rings(states.SOCKETS, RING_SIZE, self._slab)
+        self.slots = [Connection(i, self, buffers[i]) for i in range(states.SOCKETS)]
 
     def fault(self, text):
         """A bug of ours: loud in a debug build, counted in a release build."""

@@ -7,7 +7,7 @@ allows; what waits is taken as soon as a slot is freed, without polling. The ser
 from micropython import const
 
 from spinet import trace
-from spinet.duet.wire import PROTOCOL_FTP_DATA, SOCKETS
+from spinet.states import SOCKETS
 from spinet.tcp.stack import ERR_WOULDBLOCK, EVENT_ACCEPT, is_for_now
 
 LISTENERS = const(8)
@@ -16,15 +16,16 @@ _DRAIN = const(32)  # accepts in a row, failed ones included, before others get 
 
 
 class Listener:
-    """One port, from _start() to _stop() of the table."""
+    """One port, from _start() to _stop() of the table. `one_shot`: to its first accept."""
 
-    def __init__(self, table, ip, port, protocol, limit, tls):
+    def __init__(self, table, ip, port, protocol, limit, tls, one_shot):
         self.ip = ip
         self.port = port
         self.protocol = protocol
         self.limit = limit  # connections at the same time
         self.connections = 0  # slots that count for it; counted by those
         self.tls = tls
+        self.one_shot = one_shot
         self.shaking = 0  # visitors whose handshake is under way; counted by TlsStack
         self.waiting = False  # set by an accept event, cleared when the backlog was drained
         self._table = table
@@ -70,7 +71,7 @@ class ListenerTable:
         self.refused = 0  # connections that failed before they were ours
         self.on_change = None  # called as ports come and go; set by whoever announces services
 
-    def listen(self, ip, port, protocol, limit, tls=False):
+    def listen(self, ip, port, protocol, limit, tls=False, one_shot=False):
         """Start listening, or stop with limit 0. False when that failed, as it does on port 0."""
         if limit == 0:
             self.stop(port)
@@ -81,7 +82,7 @@ class ListenerTable:
             return True
         if ip == 0 or self._covered(ip, port, not tls):
             self.stop(port)  # all interfaces replace a narrower one, and TLS none
-        return self._start(ip, port, protocol, limit, tls)
+        return self._start(ip, port, protocol, limit, tls, one_shot)
 
     def _covered(self, ip, port, tls):
         for entry in self.entries:
@@ -89,10 +90,10 @@ class ListenerTable:
                 return True
         return False
 
-    def _start(self, ip, port, protocol, limit, tls):
+    def _start(self, ip, port, protocol, limit, tls, one_shot):
         if None not in self.entries:
             return False
-        entry = Listener(self, ip, port, protocol, min(limit, SOCKETS), tls)
+        entry = Listener(self, ip, port, protocol, min(limit, SOCKETS), tls, one_shot)
         handle = self._manager.stack.listen(ip, port, BACKLOG)
         if handle < 0:
             return False
@@ -171,8 +172,7 @@ class ListenerTable:
     def _accepted(self, listener, handle):
         if not listener.tls:
             self._manager.adopt(handle, listener)
-            if listener.protocol == PROTOCOL_FTP_DATA:
-                self._end_one_shot(listener)
+            self._end_if_one_shot(listener)
         elif not self._tls.begin(listener, handle):
             self.refused += 1
 
@@ -181,11 +181,11 @@ class ListenerTable:
         slot = self._manager.adopt(handle, listener, self._tls)
         if slot:
             self._tls.serve(handle, slot)
-        if listener.protocol == PROTOCOL_FTP_DATA:
-            self._end_one_shot(listener)
+        self._end_if_one_shot(listener)
 
-    def _end_one_shot(self, listener):
-        self._stop(listener)  # a new port for every transfer: the connection outlives it
+    def _end_if_one_shot(self, listener):
+        if listener.one_shot:
+            self._stop(listener)  # its connection outlives it
 
     def accept_waiting(self):
         """Slots were freed, or a turn was too short: take what waited."""

@@ -20,6 +20,16 @@ from spinet.compat import ticks_add, ticks_diff
 LOOKUP_MS = const(6000)  # less than the connect time-out, which it is a part of
 
 _UNANSWERED = const(-1)
+_NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
+
+
+def is_host_name(text):
+    """Valid name of a host: 1..64 letters, digits, hyphens, dots and underscores."""
+    return 1 <= len(text) <= _NAME_LENGTH and all(_is_of_name(c) for c in text)
+
+
+def _is_of_name(c):
+    return 97 <= c <= 122 or 65 <= c <= 90 or 45 <= c <= 46 or 48 <= c <= 57 or c == 95
 
 
 class Lookup:

@@ -12,7 +12,7 @@ import socket
 from micropython import const
 
 from spinet import compat
-from spinet.duet.wire import dotted
+from spinet.fields import dotted
 from spinet.tcp.ring import rings
 from spinet.tcp.socket_calls import default_calls, err_of, new_wake
 from spinet.tcp.stack import (

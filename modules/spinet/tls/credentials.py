@@ -5,8 +5,7 @@ stored in one file, which is replaced as a whole, so what is in it always belong
 cut leaves a certificate with the key of another. The CA is in memory alone.
 """
 
-from spinet import compat
-from spinet.duet import wire
+from spinet import compat, fields
 
 
 class TlsKeys:
@@ -115,7 +114,7 @@ _STRANGERS = "TLS key: it does not belong to the certificate"
 
 def _encoded(certificate, key):
     size = bytearray(2)
-    wire.put_u16(size, 0, len(certificate))
+    fields.put_u16(size, 0, len(certificate))
     return bytes(size) + certificate + key
 
 
@@ -123,7 +122,7 @@ def _decoded(data):
     """(certificate, key); each may be empty."""
     if not data:
         return b"", b""
-    end = 2 + wire.get_u16(data, 0)
+    end = 2 + fields.get_u16(data, 0)
     return data[2:end], data[end:]
 
 

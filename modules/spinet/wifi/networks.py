@@ -11,10 +11,12 @@ import os
 
 from micropython import const
 
+from spinet import fields
 from spinet.duet import wire
+from spinet.wifi import config
 
 _ENTRY_HEADER = 4  # index u8, zero u8, length of the credentials u16; record, credentials follow
-_SMALLEST_BODY = _ENTRY_HEADER + wire.WIRELESS_CONFIG_SIZE  # without credentials
+_SMALLEST_BODY = _ENTRY_HEADER + config.SIZE  # without credentials
 _CHECK = 4  # crc32 of all that
 _MARK = b"\xffEND"  # no entry begins with it
 _SEAL = 8  # the mark and a crc32
@@ -99,7 +101,7 @@ def _remove(path):
 
 def _seal(data):
     seal = bytearray(_MARK + bytes(4))
-    wire.put_u32(seal, len(_MARK), binascii.crc32(data))
+    fields.put_u32(seal, len(_MARK), binascii.crc32(data))
     return seal
 
 
@@ -108,7 +110,7 @@ def _is_sealed(data):
     return (
         at >= 0
         and data[at : at + len(_MARK)] == _MARK
-        and wire.get_u32(data, at + len(_MARK)) == binascii.crc32(data[:at])
+        and fields.get_u32(data, at + len(_MARK)) == binascii.crc32(data[:at])
     )
 
 
@@ -118,26 +120,26 @@ class Network:
     def __init__(self, record, credentials=b""):
         self.record = bytes(record)
         self.credentials = bytes(credentials)
-        self.ssid = wire.config_ssid(self.record)
+        self.ssid = config.ssid(self.record)
 
     def credential(self, index):
         """Enterprise credential `index`, 0..4; empty where there is none."""
         at = 0
         for i in range(index):
-            at += wire.config_credential_size(self.record, i)
-        return self.credentials[at : at + wire.config_credential_size(self.record, index)]
+            at += config.credential_size(self.record, i)
+        return self.credentials[at : at + config.credential_size(self.record, index)]
 
 
 def is_access_point(network):
     """True for an entry that we can be the access point of: its name, password, ip, channel."""
     record = network.record
-    password = wire.config_password(record)
+    password = config.password(record)
     return (
-        wire.is_own_ssid(network.ssid)
-        and wire.is_password(password)
-        and not wire.is_psk(password)  # MicroPython would cut it to 63 digits
-        and wire.config_ip(record) not in (0, 0xFFFFFFFF)
-        and wire.config_channel(record) <= 13
+        config.is_own_ssid(network.ssid)
+        and config.is_password(password)
+        and not config.is_psk(password)  # MicroPython would cut it to 63 digits
+        and config.ip(record) not in (0, 0xFFFFFFFF)
+        and config.channel(record) <= 13
     )
 
 
@@ -252,7 +254,7 @@ def _next_intact(data, at):
 
 def _body_end(data, at):
     """Where the check sum of the entry at `at` would be, by the length that it claims."""
-    return at + _SMALLEST_BODY + wire.get_u16(data, at + 2)
+    return at + _SMALLEST_BODY + fields.get_u16(data, at + 2)
 
 
 def _is_intact(data, at):
@@ -260,7 +262,7 @@ def _is_intact(data, at):
     if not _is_likely(data, at):
         return False
     end = _body_end(data, at)
-    return end + _CHECK <= len(data) and wire.get_u32(data, end) == binascii.crc32(data[at:end])
+    return end + _CHECK <= len(data) and fields.get_u32(data, end) == binascii.crc32(data[at:end])
 
 
 def _is_likely(data, at):
@@ -268,17 +270,17 @@ def _is_likely(data, at):
     if at + _SMALLEST_BODY + _CHECK > len(data) or data[at] > wire.REMEMBERED_NETWORKS:
         return False
     record = data[at + _ENTRY_HEADER : at + _SMALLEST_BODY]
-    announced = _announced(record) if wire.config_eap(record) else 0
-    return bool(wire.config_ssid(record)) and wire.get_u16(data, at + 2) == announced
+    announced = _announced(record) if config.eap(record) else 0
+    return bool(config.ssid(record)) and fields.get_u16(data, at + 2) == announced
 
 
 def _encode(index, network):
     head = bytearray(_ENTRY_HEADER)
     head[0] = index
-    wire.put_u16(head, 2, len(network.credentials))
+    fields.put_u16(head, 2, len(network.credentials))
     body = bytes(head) + network.record + network.credentials
     check = bytearray(4)
-    wire.put_u32(check, 0, binascii.crc32(body))
+    fields.put_u32(check, 0, binascii.crc32(body))
     return body + bytes(check)
 
 
@@ -298,8 +300,8 @@ class EnterpriseEntry:
     def begin(self, record, protocol):
         """The SSID step; False when no entry is free."""
         record = bytearray(record)
-        wire.set_config_eap(record, protocol)
-        ssid = wire.config_ssid(record)
+        config.set_eap(record, protocol)
+        ssid = config.ssid(record)
         if not self._networks.has_room(ssid):
             self.refusal = wire.TOO_MANY_SSIDS
             return False
@@ -308,14 +310,14 @@ class EnterpriseEntry:
             return False
         self.refusal = 0
         self._record = record
-        self._chunks = [bytearray() for _ in range(wire.CREDENTIALS)]
+        self._chunks = [bytearray() for _ in range(config.CREDENTIALS)]
         return True
 
     def add(self, index, chunk):
         """A credential chunk; False (and all is dropped) when it is more than was announced."""
-        if index < wire.CREDENTIALS:
+        if index < config.CREDENTIALS:
             self._chunks[index].extend(chunk)
-            if len(self._chunks[index]) <= wire.config_credential_size(self._record, index):
+            if len(self._chunks[index]) <= config.credential_size(self._record, index):
                 return True
         self.cancel()
         return False
@@ -332,7 +334,7 @@ class EnterpriseEntry:
         chunks = self._chunks
         self.cancel()
         for index, chunk in enumerate(chunks):
-            if len(chunk) != wire.config_credential_size(record, index):
+            if len(chunk) != config.credential_size(record, index):
                 return False
         return self._networks.remember(Network(record, b"".join(chunks)))
 
@@ -340,6 +342,6 @@ class EnterpriseEntry:
 def _announced(record):
     """Bytes of credentials that are to come."""
     total = 0
-    for i in range(wire.CREDENTIALS):
-        total += wire.config_credential_size(record, i)
+    for i in range(config.CREDENTIALS):
+        total += config.credential_size(record, i)
     return total

@@ -18,8 +18,9 @@ service thread.
 
 from micropython import const
 
+from spinet import states
 from spinet.compat import ticks_add, ticks_diff
-from spinet.duet import wire
+from spinet.wifi import config
 
 CONNECT_TIMEOUT_MS = const(40000)  # to connect, or to reconnect, with all scans and attempts
 SCAN_TIMEOUT_MS = const(15000)  # a scan takes three; one that lasts longer never ends
@@ -85,7 +86,7 @@ class Station:
         self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
         self._soonest = ticks_add(now, SOONEST_MS)
         self._reason = ""
-        self._wlan.set_state(wire.WIFI_CONNECTING)
+        self._wlan.set_state(states.WIFI_CONNECTING)
         self._seek(now)
 
     def stop(self):
@@ -167,7 +168,7 @@ class Station:
     def _join(self, network, entry, now):
         """Begin an attempt; entry: the access point of the scan, None: let the radio choose."""
         self.network = network
-        self.using_dhcp = wire.config_ip(network.record) == 0
+        self.using_dhcp = config.ip(network.record) == 0
         self._pinned = entry is not None
         self._phase = _JOINING
         self._radio.join(network, (entry[1], entry[2]) if entry else None)
@@ -183,10 +184,10 @@ class Station:
             self._fail(outcome, now)
 
     def _arrive(self, now):
-        again = self._wlan.state != wire.WIFI_CONNECTING
+        again = self._wlan.state != states.WIFI_CONNECTING
         self._phase = _UP
         self._reason = ""
-        self._wlan.set_state(wire.WIFI_CONNECTED)
+        self._wlan.set_state(states.WIFI_CONNECTED)
         self._wlan.refresh(now)
         if again:
             self._error.set(self._named(RECONNECTED))
@@ -195,7 +196,7 @@ class Station:
 
     def _fail(self, reason, now):
         """The attempt has failed. Another one follows while we reconnect and are not refused."""
-        if self._wlan.state == wire.WIFI_CONNECTING or reason in REFUSALS:
+        if self._wlan.state == states.WIFI_CONNECTING or reason in REFUSALS:
             self._end(reason, now)
             return
         self._reason = reason
@@ -228,10 +229,10 @@ class Station:
 
     def _step_failed(self, now):
         """Go idle and tell why; after networkStartClient not before the time of a scan."""
-        connecting = self._wlan.state == wire.WIFI_CONNECTING
+        connecting = self._wlan.state == states.WIFI_CONNECTING
         if not connecting or ticks_diff(now, self._soonest) >= 0:
             self._phase = _OFF
-            self._wlan.set_state(wire.WIFI_IDLE)
+            self._wlan.set_state(states.WIFI_IDLE)
             self._error.set(self._reason)
 
     def _named(self, reason):
@@ -246,7 +247,7 @@ class Station:
         self.reconnects += 1
         self._phase = _REJOINING
         self._deadline = ticks_add(now, REJOIN_TIMEOUT_MS)
-        self._wlan.set_state(wire.WIFI_AUTO_RECONNECTING)
+        self._wlan.set_state(states.WIFI_AUTO_RECONNECTING)
         self._error.set(self._named(LOST))
         self._radio.rejoin()
 
@@ -262,7 +263,7 @@ class Station:
     def _rejoin_failed(self, reason, now):
         """Scan before each further attempt: the network may have changed its channel."""
         self._radio.pause()
-        self._wlan.set_state(wire.WIFI_RECONNECTING)
+        self._wlan.set_state(states.WIFI_RECONNECTING)
         self._error.set(self._named("auto-reconnect failed, reconnecting: " + reason))
         self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
         self._reconnect(now)

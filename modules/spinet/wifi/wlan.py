@@ -24,23 +24,25 @@ The station's part is station.py. A radio (a board's business) has:
 Nothing in it waits. All of this runs in the service thread; step() is called by the loop.
 """
 
+from spinet import states
 from spinet.compat import ticks_add, ticks_diff
 from spinet.duet import wire
 from spinet.wifi.networks import is_access_point
 from spinet.wifi.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
 
-_IDLE = wire.WIFI_IDLE
+_IDLE = states.WIFI_IDLE
 
 # For each state, the set of states that may follow, as a bit map.
 LEGAL = bytes(
     (
         0,  # disabled: we are never
-        1 << wire.WIFI_CONNECTING | 1 << wire.WIFI_ACCESS_POINT,  # idle
+        1 << states.WIFI_CONNECTING | 1 << states.WIFI_ACCESS_POINT,  # idle
         1 << _IDLE,  # access point
-        1 << wire.WIFI_CONNECTED | 1 << _IDLE,  # connecting
-        1 << wire.WIFI_AUTO_RECONNECTING | 1 << _IDLE,  # connected
-        1 << wire.WIFI_CONNECTED | 1 << wire.WIFI_RECONNECTING | 1 << _IDLE,  # auto-reconnecting
-        1 << wire.WIFI_CONNECTED | 1 << _IDLE,  # reconnecting
+        1 << states.WIFI_CONNECTED | 1 << _IDLE,  # connecting
+        1 << states.WIFI_AUTO_RECONNECTING | 1 << _IDLE,  # connected
+        # auto-reconnecting
+        1 << states.WIFI_CONNECTED | 1 << states.WIFI_RECONNECTING | 1 << _IDLE,
+        1 << states.WIFI_CONNECTED | 1 << _IDLE,  # reconnecting
     )
 )
 
@@ -73,7 +75,7 @@ class Wlan:
             self._fault(before, state)
         self.state = state
         self._stir()
-        if state != wire.WIFI_CONNECTED:
+        if state != states.WIFI_CONNECTED:
             self.rssi = wire.NO_RSSI
         if self.on_change:
             self.on_change(before, state)
@@ -102,7 +104,7 @@ class Wlan:
 
     def may_scan(self):
         """True in the states that allow a scan."""
-        return self.state in (_IDLE, wire.WIFI_CONNECTED)
+        return self.state in (_IDLE, states.WIFI_CONNECTED)
 
     def start_client(self, ssid, now):
         """Join the network of this name (bytes), or with b"" the strongest one remembered."""
@@ -124,7 +126,7 @@ class Wlan:
             self.radio.leave()
             self._error.set(problem)
         else:
-            self.set_state(wire.WIFI_ACCESS_POINT)
+            self.set_state(states.WIFI_ACCESS_POINT)
 
     def stop(self):
         """Off the air, whatever was going on."""
@@ -186,7 +188,7 @@ class Wlan:
 
         Not during a scan: the radio is off our channel then, and cannot begin anything anyway.
         """
-        if self.state == wire.WIFI_CONNECTED:
+        if self.state == states.WIFI_CONNECTED:
             self.rssi = self.radio.rssi()
             if not self._scanning:
                 self.station.watch(now)
@@ -196,8 +198,8 @@ class Wlan:
         status.reconnects = self.station.reconnects
         status.dhcp = 1 if self.station.using_dhcp else 0
         status.rssi = self.rssi
-        if self.state == wire.WIFI_CONNECTED:
+        if self.state == states.WIFI_CONNECTED:
             self.radio.link(status)
-        elif self.state == wire.WIFI_ACCESS_POINT:
+        elif self.state == states.WIFI_ACCESS_POINT:
             self.radio.link(status)
             status.clients = self.radio.clients()
