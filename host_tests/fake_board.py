@@ -6,6 +6,7 @@ from fake_pins import make_rig
 from raw_controller import request
 from stub_stack import StubStack
 
+from spinet.compat import WORKER_STACK
 from spinet.duet import wire
 from spinet.duet.commands import Commands
 from spinet.last_error import LastError
@@ -13,9 +14,10 @@ from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
-from spinet.tcp.resolver import Names, Worker
+from spinet.tcp.resolver import Names
 from spinet.wifi.networks import Networks
 from spinet.wifi.wlan import Wlan
+from spinet.worker import Worker
 
 ON_AIR = (
     (b"Guest", bytes([2, 0, 0, 0, 0, 3]), 11, -80, 0, 2),
@@ -215,7 +217,7 @@ class Bench:
         self.commands = Commands(
             self.manager, self.listeners, self.wlan, self.networks, self.board, self.error
         )
-        self.names = Names(self.stack.wake, worker=Worker())
+        self.names = Names(self.stack.wake, worker=Worker(WORKER_STACK))
         self.sessions = SessionTable(self.manager, self.names, self.error.set)
         self.commands.sessions = self.sessions
         self.commands.named_peers = NamedPeers(self.manager, self.names, self.error.set)

@@ -22,12 +22,13 @@ from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
 
 from spinet import compat as spinet_port
 from spinet import states
+from spinet.compat import WORKER_STACK
 from spinet.duet import wire
 from spinet.tcp import socket_calls, stack_sockets
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
-from spinet.tcp.resolver import Names, Worker
+from spinet.tcp.resolver import Names
 from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -40,6 +41,7 @@ from spinet.tcp.stack import (
     ERR_WOULDBLOCK,
     INDEX_MASK,
 )
+from spinet.worker import Worker
 
 LOOPBACK = 0x0100007F  # 127.0.0.1 as a u32 of the records
 LOOPBACK_TEXT = "127.0.0.1"
@@ -528,7 +530,7 @@ class Slots:
         self.slots = self.manager.slots
         self.dns = {}  # what names() resolve to; a name that is not here is not found
         self.errors = []  # last errors, in their order
-        self.names = Names(net.stack.wake, lambda name: self.dns.get(name, 0), Worker())
+        self.names = Names(net.stack.wake, lambda name: self.dns.get(name, 0), Worker(WORKER_STACK))
         self.sessions = SessionTable(self.manager, self.names, self.errors.append)
         self.named_peers = NamedPeers(self.manager, self.names, self.errors.append)
 

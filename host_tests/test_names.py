@@ -8,9 +8,11 @@ import pytest
 from slots import PATIENCE, Slots, wait_until
 
 from spinet import states
+from spinet.compat import WORKER_STACK
 from spinet.tcp import resolver as names_module
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
-from spinet.tcp.resolver import LOOKUP_MS, Names, Worker, address_of
+from spinet.tcp.resolver import LOOKUP_MS, Names, address_of
+from spinet.worker import Worker
 
 LOOPBACK = 0x0100007F
 only_stub = pytest.mark.parametrize("stack", ["stub"], indirect=True)
@@ -222,7 +224,7 @@ def answered(names, asker, count, now=0):
 
 
 def test_there_is_one_thread_however_many_ask():
-    resolver, asker, worker = SlowResolver(), Asker(), Worker()
+    resolver, asker, worker = SlowResolver(), Asker(), Worker(WORKER_STACK)
     names = [Names(lambda: None, resolver, worker) for _ in range(2)]
     for i, name in enumerate((b"a", b"b", b"c")):
         names[i % 2].ask(name, asker, 0, 80, 0)
@@ -237,18 +239,18 @@ def test_there_is_one_thread_however_many_ask():
 
 
 def test_the_thread_ends_and_begins_again_when_it_is_needed():
-    asker, worker = Asker(), Worker()
+    asker, worker = Asker(), Worker(WORKER_STACK)
     names = Names(lambda: None, lambda _name: 7, worker)
     for count in (1, 2, 3):
         names.ask(b"a", asker, 0, 80, 0)
         answered(names, asker, count)
-        wait_until(lambda: not worker._runs, lambda: None)
+        wait_until(lambda: not worker._running, lambda: None)
 
 
 @pytest.mark.parametrize("what", [OSError(12), RuntimeError("can't start"), MemoryError()])
 def test_without_memory_for_a_thread_the_next_name_tries_again(monkeypatch, what):
     """What the Pythons raise for it differs, and on a chip it depends on which memory is short."""
-    asker, worker = Asker(), Worker()
+    asker, worker = Asker(), Worker(WORKER_STACK)
     names = Names(lambda: None, lambda _name: 7, worker)
 
     def no_thread(*_args):
@@ -265,14 +267,14 @@ def test_without_memory_for_a_thread_the_next_name_tries_again(monkeypatch, what
 
 
 def test_nobody_is_woken_after_the_end():
-    resolver, asker, worker = SlowResolver(), Asker(), Worker()
+    resolver, asker, worker = SlowResolver(), Asker(), Worker(WORKER_STACK)
     woken = []
     names = Names(lambda: woken.append("too late"), resolver, worker)
     names.ask(b"a", asker, 0, 80, 0)
     resolver.until_asked(b"a")
     names.stop()
     resolver.answer(b"a", 7)
-    wait_until(lambda: not worker._runs, lambda: None)
+    wait_until(lambda: not worker._running, lambda: None)
     names.step(0)
     assert woken == []
     assert asker.got == []

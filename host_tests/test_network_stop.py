@@ -9,13 +9,15 @@ from raw_controller import request
 from slots import Slots, StubNet, pattern
 
 from spinet import states
+from spinet.compat import WORKER_STACK
 from spinet.duet.commands import Commands
 from spinet.last_error import LastError
 from spinet.tcp.callhome import NamedPeers, SessionTable
-from spinet.tcp.resolver import Names, Worker
+from spinet.tcp.resolver import Names
 from spinet.wifi import station
 from spinet.wifi.networks import Network, Networks
 from spinet.wifi.wlan import Wlan
+from spinet.worker import Worker
 
 pytestmark = pytest.mark.behaviour("D18")
 
@@ -36,7 +38,7 @@ class Module:
         error = LastError(nothing)
         self.wlan = Wlan(self.radio, networks, error, nothing, debug=True)
         commands = Commands(slots.manager, slots.listeners, self.wlan, networks, FakeBoard(), error)
-        names = Names(slots.stack.wake, worker=Worker())
+        names = Names(slots.stack.wake, worker=Worker(WORKER_STACK))
         self.sessions = SessionTable(slots.manager, names, error.set)
         commands.sessions = self.sessions
         commands.named_peers = NamedPeers(slots.manager, names, error.set)

@@ -480,7 +480,7 @@ def test_who_has_something_to_do_does_it_in_that_pass(service, clock, what):
     ("what", "who"),
     [
         ("names", lambda service: service.names.wake),  # the look-up's thread has an answer
-        ("tls", lambda service: service.tls._thread._wake),  # that of the handshakes
+        ("tls", lambda service: service.tls.wake),  # that of the handshakes
         ("discovery", lambda service: service.discovery.note_due),  # a datagram came
     ],
 )

@@ -12,7 +12,6 @@ from tls_rig import NAME, Authority
 from spinet import compat, fastpath, states
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
-from spinet.tls import handshakes
 from spinet.tls.stack import HANDSHAKE_MS, HANDSHAKES, MEMORY, OUTBOX, SILENT_MS, TlsStack
 
 
@@ -33,7 +32,7 @@ class HandThread:
         self.waiting = []
         self.by_itself = True
         self.refuses = False
-        monkeypatch.setattr(handshakes.compat, "start_thread", self.start)
+        monkeypatch.setattr(compat, "start_thread", self.start)
 
     def start(self, function, args, _stack):
         if self.refuses:
@@ -400,8 +399,8 @@ def test_the_end_waits_for_the_step_that_runs(slots, thread, authority):
     slots.visitor(slots.listen_tls(), authority).step()
     order = []
     slots.tls._shaking[0].core.end = lambda: order.append("freed")
-    finish = slots.tls._thread.finish
-    slots.tls._thread.finish = lambda: (order.append("waited"), thread.run(), finish())
+    finish = slots.tls._worker.finish
+    slots.tls._worker.finish = lambda: (order.append("waited"), thread.run(), finish())
     slots.tls.shut()
     assert order == ["waited", "freed"]
 
@@ -409,7 +408,7 @@ def test_the_end_waits_for_the_step_that_runs(slots, thread, authority):
 def test_finish_returns_when_the_thread_is_gone(slots, thread, authority):
     thread.by_itself = False
     slots.visitor(slots.listen_tls(), authority).step()
-    worker = slots.tls._thread
+    worker = slots.tls._worker
     later = threading.Timer(0.05, thread.run)
     later.start()
     worker.finish()

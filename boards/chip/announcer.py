@@ -1,18 +1,17 @@
 """A chip tells the network of itself: see spinet.naming.discovery for what an announcer is.
 
 Names and services are the business of ESP-IDF's mDNS component, through our C module `mdns`. Its
-calls wait for a task of the component's, so they are made in a thread of their own, in order.
+calls wait for a task of the component's, so a worker makes them.
 Without the C module (stock firmware) MicroPython announces the host name alone, the one that was
 set before the station joined.
 """
 
-import _thread
-
 import network
 
 from spinet import VERSION
-from spinet.compat import WORKER_STACK, start_thread
+from spinet.compat import WORKER_STACK
 from spinet.naming.discovery import label
+from spinet.worker import Worker
 
 try:
     import mdns
@@ -32,9 +31,7 @@ class ChipAnnouncer:
         self._label = "spinet"
         self._up = False
         self._services = {}  # kind -> port
-        self._jobs = []  # (function, arguments); appended by the service thread
-        self._lock = _thread.allocate_lock()  # of the jobs, and of
-        self._working = False  # a thread is doing them
+        self._worker = Worker(WORKER_STACK)
 
     def named(self, host_name):
         """For DHCP, and for MicroPython's own mDNS: as long as nobody has joined yet."""
@@ -81,40 +78,26 @@ class ChipAnnouncer:
         """Never."""
         return -1
 
-    # --- in a thread of its own
-
     def _offer(self, kind, port):
         self._do(mdns.offer, (kind, port, PRODUCT, VERSION))
 
     def _do(self, function, arguments):
-        with self._lock:
-            self._jobs.append((function, arguments))
-            if self._working:
-                return
-            self._working = True
-        try:
-            start_thread(self._work, (), WORKER_STACK)
-        except (OSError, MemoryError):
-            self._working = False  # the jobs are done with the next one
+        if not self._worker.add(Call(function, arguments, self._say)):
             self._say("no memory for mDNS")
 
-    def _next(self):
-        with self._lock:
-            if self._jobs:
-                return self._jobs.pop(0)
-            self._working = False
-            return None
 
-    def _work(self):
-        job = self._next()
-        while job:
-            try:
-                self._do_one(*job)
-            except MemoryError:  # a thread that ended here would leave _working set for ever
-                self._say("no memory for mDNS")
-            job = self._next()
+class Call:
+    """A call of the component's, as a job of the worker's."""
 
-    def _do_one(self, function, arguments):
-        error = function(*arguments)
+    def __init__(self, function, arguments, say):
+        self._function = function
+        self._arguments = arguments
+        self._say = say
+
+    def work(self):
+        error = self._function(*self._arguments)
         if error:
-            self._say("mDNS refuses %s: error %d" % (arguments[0], error))
+            self._say("mDNS refuses %s: error %d" % (self._arguments[0], error))
+
+    def no_memory(self):
+        self._say("no memory for mDNS")

@@ -10,7 +10,7 @@ import pytest
 from chip_paths import NAMES
 from slots import wait_until
 
-from spinet import VERSION
+from spinet import VERSION, compat
 from spinet.naming.discovery import KINDS
 
 PATIENCE = 60
@@ -115,10 +115,10 @@ def test_a_refusal_is_said(component, announcer):
 
 def test_no_memory_for_a_thread(component, announcer, monkeypatch):
     def refuse(function, arguments, stack):
-        raise MemoryError
+        raise OSError(12)
 
     with monkeypatch.context() as full:
-        full.setattr(sys.modules["announcer"], "start_thread", refuse)
+        full.setattr(compat, "start_thread", refuse)
         announcer.start(b"a", 0, 0)
     assert announcer.said == ["no memory for mDNS"]
     announcer.service(HTTP, 80)

@@ -109,6 +109,13 @@ def start_thread(function, args, stack_bytes):
         _thread.stack_size(0)
 
 
+def lock():
+    """A lock between threads. Imported as it is needed: some Pythons have no threads."""
+    import _thread
+
+    return _thread.allocate_lock()
+
+
 def error_text(e):
     """What an OSError says, on one line: a driver's may have words, which MicroPython then gives as
     its number as well."""

@@ -507,9 +507,7 @@ def start(board):
     global _running, _ended
     if _running:
         return
-    import _thread as threads
-
-    _ended = threads.allocate_lock()
+    _ended = compat.lock()
     _ended.acquire()
     _running = True
     compat.start_thread(_thread, (board,), compat.SERVICE_STACK)

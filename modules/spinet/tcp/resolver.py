@@ -1,7 +1,7 @@
 """Host names to addresses, without ever keeping the loop waiting.
 
-Every Python's look-up waits for the network, so it is done in a thread: one at a time in the whole
-process, begun for the first name and over with the last. The service thread asks and is answered:
+Every Python's look-up waits for the network, so a worker does it, one at a time in the whole
+process. The service thread asks and is answered:
 
     asker.is_waiting(lookup)        does the answer still matter? Asked from both threads
     asker.found(lookup, ip)         ip as a u32 of the records, 0: there is no such host
@@ -16,6 +16,7 @@ from micropython import const
 
 from spinet import compat
 from spinet.compat import ticks_add, ticks_diff
+from spinet.worker import Worker
 
 LOOKUP_MS = const(6000)  # less than the connect time-out, which it is a part of
 
@@ -33,79 +34,36 @@ def _is_of_name(c):
 
 
 class Lookup:
-    """One question. `key` and `port` are the asker's, for him to know what he asked it for."""
+    """One question, and a job for the worker. `key` and `port` are the asker's: what it is for."""
 
-    def __init__(self, name, asker, key, tcp_port, deadline):
+    def __init__(self, name, asker, key, tcp_port, deadline, names):
         self.name = name
         self.asker = asker
         self.key = key
         self.port = tcp_port
         self.deadline = deadline
-        self.ip = _UNANSWERED  # written by the thread, once
+        self.ip = _UNANSWERED  # written in the thread, once
+        self._names = names
 
     def is_wanted(self):
         """True while the answer matters to the asker."""
-        return self.asker.is_waiting(self)
+        return self._names.is_open and self.asker.is_waiting(self)
+
+    def work(self):
+        """See Worker: in its thread."""
+        if self.is_wanted():
+            self._answer(self._names.resolve(self.name))
+
+    def no_memory(self):
+        """See Worker: in its thread."""
+        self._answer(0)
+
+    def _answer(self, ip):
+        self.ip = ip
+        self._names.answered()
 
 
-class Worker:
-    """The thread and what it has to do. There is one for the process: `_worker`."""
-
-    def __init__(self):
-        self._lock = None  # over the two below; made by the first to need it
-        self._queue = []
-        self._runs = False
-
-    def add(self, lookup, names):
-        """Have it looked up; from the service thread."""
-        import _thread as threads  # not everywhere: who has no threads has no network either
-
-        self._lock = self._lock or threads.allocate_lock()
-        with self._lock:
-            self._queue = [job for job in self._queue if job[0].is_wanted()]
-            self._queue.append((lookup, names))
-            begins = not self._runs
-            self._runs = True
-        if begins:
-            self._begin()
-
-    def _begin(self):
-        try:
-            compat.start_thread(self._run, (), compat.WORKER_STACK)
-        except OSError:
-            self._runs = False  # no memory for a thread now: the next name tries again
-
-    def forget(self, names):
-        """These are asked no more: when this returns, nobody is told of an answer for them."""
-        if self._lock:
-            with self._lock:
-                names.is_open = False
-
-    def _run(self):
-        job = self._next()
-        while job:
-            self._look_up(*job)
-            job = self._next()
-
-    def _look_up(self, lookup, names):
-        if names.is_open and lookup.is_wanted():
-            try:
-                lookup.ip = names.resolve(lookup.name)
-            except MemoryError:  # a thread that ended here would leave _runs set for ever
-                lookup.ip = 0
-            with self._lock:
-                if names.is_open:
-                    names.wake()
-
-    def _next(self):
-        """The next job; without one the thread is over, and the next name begins another."""
-        with self._lock:
-            job = self._queue.pop(0) if self._queue else None
-            self._runs = job is not None
-        return job
-
-
-_worker = Worker()
+_worker = Worker(compat.WORKER_STACK)  # the one of the process
 
 
 class Names:
@@ -117,15 +75,27 @@ class Names:
     def __init__(self, wake, resolve=None, worker=None):
         self.wake = wake
         self.resolve = resolve or address_of
-        self.is_open = True  # cleared by Worker.forget(), read by its thread
+        self.is_open = True  # until stop(); read in the thread
         self.asked = []  # lookups without an answer; written by the service thread
         self._worker = worker or _worker
+        self._lock = None  # a wake() is under way; made for the first question
 
     def ask(self, name, asker, key, tcp_port, now):
-        """Begin to look `name` (bytes) up; asker.found() is called by a step()."""
-        lookup = Lookup(name, asker, key, tcp_port, ticks_add(now, LOOKUP_MS))
+        """Begin to look `name` (bytes) up; asker.found() is called by a step().
+
+        Without memory for a thread now, the next question begins one.
+        """
+        self._lock = self._lock or compat.lock()
+        lookup = Lookup(name, asker, key, tcp_port, ticks_add(now, LOOKUP_MS), self)
         self.asked.append(lookup)
-        self._worker.add(lookup, self)
+        self._worker.retain(Lookup.is_wanted)
+        self._worker.add(lookup)
+
+    def answered(self):
+        """In the thread: a step() is to look at an answer, unless stop() was called."""
+        with self._lock:
+            if self.is_open:
+                self.wake()
 
     def step(self, now):
         """Hand out answers, and no for an answer where none came in time."""
@@ -144,9 +114,11 @@ class Names:
         return soonest
 
     def stop(self):
-        """The end of the service: no answer is waited for any more."""
+        """The end of the service: no answer is waited for, and wake() is called no more."""
         self.asked = []
-        self._worker.forget(self)
+        if self._lock:
+            with self._lock:
+                self.is_open = False
 
 
 def _is_done(lookup, now):

@@ -5,7 +5,9 @@ the slot as those of a plain connection would: connected when the handshake is d
 was decrypted, closed at the peer's close_notify or FIN. After the handshake reading and writing
 allocate nothing; a session takes its memory as it begins and gives it back as it ends.
 
-Everything here runs in the service thread but the steps of handshakes (see handshake_thread).
+Everything here runs in the service thread but the steps of handshakes. A worker computes those, as
+an RSA signature may outlast a controller's wait. Its thread runs without the GIL while mbedTLS
+computes, and nothing else may touch that session's core until the answer was looked at.
 """
 
 from micropython import const
@@ -26,7 +28,7 @@ from spinet.tcp.stack import (
     INDEX_MASK,
     is_for_now,
 )
-from spinet.tls.handshakes import HandshakeThread
+from spinet.worker import Worker
 
 HANDSHAKES = const(3)  # of visitors, at a time: each costs memory before anybody knows who it is
 HANDSHAKE_MS = const(8000)
@@ -43,20 +45,22 @@ _OPEN = const(2)
 _FAILED = const(3)  # the slot was told, and has yet to let go
 _OVER = const(4)
 
+_NO_MEMORY = const(-0x7F00)  # MBEDTLS_ERR_SSL_ALLOC_FAILED, an answer of a step's
+
 
 class TlsSession:
     """One connection's TLS. Owner of its handle's events, and called by TlsStack for its slot."""
 
     def __init__(self, table, handle, core, boxes):
         self.state = _CONNECTING  # written by TlsStack
-        self.core = core  # the C session; the handshake thread's while `stepping`
+        self.core = core  # the C session; the worker's while `stepping`
         self.boxes = boxes
         self.slot = None  # whom the events are for; None before there is a slot
         self.listener = None  # of a visitor whose handshake is under way
         self.began = 0  # when that handshake did
         self.deadline = 0  # of that handshake: of its first byte, then of its end
         self.stepping = False  # set by submit, cleared when the answer was seen
-        self.answer = None  # of the last step; written by the handshake thread
+        self.answer = None  # of the last step; written in the worker's thread
         self.left = 0  # decrypted bytes that wait to be read
         self.ended = 0  # ERR_CLSD when all was read, else why it broke; 0 while neither
         self.noted = 0  # events for the slot that it has not been told
@@ -69,6 +73,18 @@ class TlsSession:
     def handle(self):
         """The inner stack's handle."""
         return self._handle
+
+    # --- a job of the worker's: one step of the handshake
+
+    def work(self):
+        """See Worker."""
+        self.answer = self.core.step()
+        self._table.wake()
+
+    def no_memory(self):
+        """See Worker."""
+        self.answer = _NO_MEMORY
+        self._table.wake()
 
     # --- events
 
@@ -224,7 +240,7 @@ class TlsSession:
 class TlsStack:
     """The contract (see `stack`) for the handles of TLS, and the handshakes that lead there.
 
-    `wake` is called, in the handshakes' thread, when step() has an answer of its to look at.
+    `wake()` is called in the worker's thread: step() has an answer to look at.
     """
 
     def __init__(self, manager, wake):
@@ -243,7 +259,8 @@ class TlsStack:
         self._spares = 0
         self._spare_memory = getattr(self.inner, "spare", None)  # sockets cannot tell
         self._visitors = 0  # whose handshakes are under way; each has a slot reserved
-        self._thread = HandshakeThread(wake)
+        self.wake = wake
+        self._worker = Worker(compat.HANDSHAKE_STACK)
 
     def sessions(self):
         """How many there are, for reports and tests."""
@@ -412,9 +429,18 @@ class TlsStack:
     def _submit(self, session):
         session.deadline = ticks_add(session.began, HANDSHAKE_MS)
         session.stepping = True
-        if not self._thread.submit(session):
+        if not self._begin_step(session):
             session.stepping = False
             self._failed(session, "out of memory")
+
+    def _begin_step(self, session):
+        try:
+            begun = self._worker.add(session)
+        except MemoryError:
+            return False
+        if not begun:
+            self._worker.finish()  # it waits for no other: the session is over
+        return begun
 
     def advance(self, session):
         """Something came or there is room: go on, if it helps.
@@ -516,7 +542,7 @@ class TlsStack:
 
     def shut(self):
         """The end: no step runs any more, and all memory is given back."""
-        self._thread.finish()
+        self._worker.finish()
         for session in list(self._shaking):
             session.stepping = False
         for session in self._sessions:
