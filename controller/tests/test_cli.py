@@ -177,7 +177,9 @@ def test_no_module_in_time():
 def test_a_port_in_use():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        failed(run("status", "--bus-port", port, sim=False), f"port {port} of 127.0.0.1 is in use")
+        result = run("status", "--bus-port", port, sim=False)
+        told = failed(result, f"port {port} of 127.0.0.1 is in use: is another controller running?")
+        assert "(--bus-port chooses another port)" in told
 
 
 def test_a_program_that_never_connects():

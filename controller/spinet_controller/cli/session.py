@@ -121,11 +121,19 @@ async def _cancelled(tasks):
 async def opened(options):
     """Open the bus, and the serial port or the SIM program if one is wanted; give a Session."""
     async with AsyncExitStack() as stack:
-        bus = await stack.enter_async_context(_bus(options))
+        bus = await _opened_bus(options, stack)
         source = await _source(options, bus, stack)
         module = Module(bus, time_scale=options.time_scale)
         await stack.enter_async_context(module)
         yield Session(options, module, source)
+
+
+async def _opened_bus(options, stack):
+    try:
+        return await stack.enter_async_context(_bus(options))
+    except BusError as error:
+        hint = "" if options.spidev else " (--bus-port chooses another port)"
+        raise BusError(f"{error}{hint}") from error
 
 
 def _bus(options):
