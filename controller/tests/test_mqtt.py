@@ -19,6 +19,7 @@ from rig import PATIENCE, eventually
 from served import served
 
 from spinet_controller.printer import certificate, mqtt, plan
+from spinet_controller.printer.console import TOO_LONG, Console
 from spinet_controller.printer.plan import Naming, Ports
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
@@ -98,12 +99,14 @@ class Broker:
             if byte < 128:
                 return length
 
-    def publish(self, topic, payload, retained=False):
+    def publish(self, topic, payload, retained=False, qos=0):
         """Send to the client that is there."""
         topic = topic.encode()
+        number = b"\0\1" if qos else b""
         none = b"\0" if self.levels[-1] == V5 else b""
-        body = len(topic).to_bytes(2, "big") + topic + none + payload
-        self.sessions[-1].write(bytes([PUBLISH << 4 | retained, len(body)]) + body)
+        body = len(topic).to_bytes(2, "big") + topic + number + none + payload
+        size = [len(body)] if len(body) < 128 else [len(body) & 127 | 128, len(body) >> 7]
+        self.sessions[-1].write(bytes([PUBLISH << 4 | qos << 1 | retained, *size]) + body)
 
     def disconnect(self, *reason):
         """End the session, with a DISCONNECT of this reason code if there is one.
@@ -179,6 +182,40 @@ async def test_it_answers_commands(tmp_path):
         there.publish("printer-7/command", b"\xff\xfe no text")
         await eventually(lambda: len(there.published("printer-7/reply")) == 2, "the next reply")
         assert b"Error:" in there.published("printer-7/reply")[1]
+
+
+async def test_commands_that_cannot_wait_are_told(tmp_path, monkeypatch):
+    going = asyncio.Event()
+    answer = Console.answer
+
+    async def slowly(console, line):
+        await going.wait()
+        return await answer(console, line)
+
+    monkeypatch.setattr(Console, "answer", slowly)
+    async with broker() as (there, port), printing(tmp_path, port):
+        await eventually(lambda: there.came(SUBSCRIBE), "the subscription")
+        for _ in range(2 * mqtt.WAITING):
+            there.publish("printer-7/command", b"M20", qos=1)
+        await eventually(lambda: len(there.came(PUBACK)) == 2 * mqtt.WAITING, "all of them")
+        going.set()
+        replies = functools.partial(there.published, "printer-7/reply")
+        await eventually(lambda: len(replies()) > mqtt.WAITING, "the answers")
+        there.publish("printer-7/command", b"M30 none")
+        await eventually(lambda: b"no such file" in replies()[-1], "the next answer")
+        (told,) = [reply for reply in replies() if b"may wait" in reply]
+        left = 2 * mqtt.WAITING - (len(replies()) - 2)
+        assert told.endswith(f"16 commands may wait; {left} more came and were not done".encode())
+
+
+async def test_a_command_that_is_too_long_is_not_done(tmp_path):
+    async with broker() as (there, port), printing(tmp_path, port) as made:
+        (made.store.path / "victim").touch()
+        await eventually(lambda: there.came(SUBSCRIBE), "the subscription")
+        there.publish("printer-7/command", b"delete victim" + b" " * 1000)
+        await eventually(lambda: there.published("printer-7/reply"), "the reply")
+        assert there.published("printer-7/reply")[0].endswith(TOO_LONG.encode())
+        assert made.store.exists("victim")
 
 
 async def test_a_retained_command_is_not_done(tmp_path):

@@ -1,6 +1,7 @@
 """The console over Telnet, and line by line."""
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,7 +12,7 @@ from served import served
 from telnetlib3.server_base import BaseServer
 
 from spinet_controller.printer import telnet
-from spinet_controller.printer.console import Console
+from spinet_controller.printer.console import LONGEST_LINE, TOO_LONG, Console
 from spinet_controller.printer.plan import Ports
 
 
@@ -100,11 +101,27 @@ async def test_bytes_that_are_no_text(printer, caplog):
     assert "Traceback" not in caplog.text
 
 
-async def test_a_line_without_an_end(printer, caplog):
+@pytest.mark.parametrize("line", ["POST /%s HTTP/1.1", "delete victim %s", "%s"])
+@pytest.mark.parametrize("length", [1000, 300_000])
+async def test_a_line_that_is_too_long_ends_the_session(printer, caplog, line, length):
+    """Its beginning is not done, nor what is behind it: a browser's line may be this long too."""
+    (printer.store.path / "victim").touch()
     async with connected(printer) as terminal:
-        terminal.writer.write(b"x" * 300_000 + b"\r\n")
-        await terminal.until("Error:")
+        line = line % (" " * length if "victim" in line else "x" * length)
+        terminal.writer.write(line.encode() + b"x\r\ndelete victim\r\n")
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(PATIENCE):
+                assert await terminal.reader.read() in (b"", f"{TOO_LONG}\r\n".encode())
+    assert printer.store.exists("victim")
     assert "Traceback" not in caplog.text
+
+
+async def test_a_line_that_is_just_not_too_long(printer):
+    async with connected(printer) as terminal:
+        answer = await terminal.ask("x" * LONGEST_LINE)
+        assert answer == [f"Error: {'x' * 40} is not known here; try help"]
+        terminal.writer.write(b"x" * (LONGEST_LINE + 1))
+        await terminal.until(TOO_LONG)
 
 
 # What PuTTY 0.78 sends first, and what it sends for the keys M 2 2 Backspace 0 Enter: with every

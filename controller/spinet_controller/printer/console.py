@@ -16,6 +16,10 @@ firmware M115   what runs on the module
 report   M122   have the module print its report on its own console
 quit            end the session"""
 
+LONGEST_LINE = 1000
+"""A line that is longer is not done, as its beginning may be another command."""
+
+TOO_LONG = "Error: this line is too long"
 
 _OF_A_BROWSER = re.compile(r"\S+ \S+ HTTP/\d(\.\d)?|host:.*|\x16\x03.*", re.IGNORECASE | re.DOTALL)
 

@@ -6,7 +6,8 @@ Topics, below the printer's name as a topic has it (Naming.topic):
     NAME/status     the document of /api/status, every STATUS_EVERY seconds; retained
     NAME/command    subscribed: lines for the console; a retained one is ignored, as it would be
                     done again in each session
-    NAME/reply      what the console answers
+    NAME/reply      what the console answers; of more than WAITING commands that wait it tells
+                    how many are not done
 
 The client id is the module's own, as a broker ends the session of a client when another with its id
 connects.
@@ -28,6 +29,7 @@ from gmqtt.mqtt.handler import MQTTConnectError
 
 from spinet_controller.codes import Protocol
 from spinet_controller.errors import SpinetError
+from spinet_controller.printer.console import LONGEST_LINE, TOO_LONG
 
 STATUS_EVERY = 5.0
 SHORTEST_WAIT = 0.5
@@ -42,7 +44,9 @@ CONNECT = 15.0
 FAREWELL = 2.0
 
 KEEP_ALIVE = 20
-LONGEST_LINE = 1000
+
+WAITING = 16
+"""Commands that may wait while one is done."""
 
 REASONS = {
     139: "Server shutting down",
@@ -160,6 +164,7 @@ class MqttLink:
         self._note = note
         self._wait = SHORTEST_WAIT
         self._lasted = True  # the latest session did
+        self._dropped = 0  # commands that nothing was told of yet
         self._version = MQTTv50
         self._connected = "connected"
         self.state = "connecting"
@@ -182,11 +187,12 @@ class MqttLink:
     async def _session(self):
         client = self._client()
         ended = asyncio.get_running_loop().create_future()
-        lines = asyncio.Queue(maxsize=16)
+        lines = asyncio.Queue(maxsize=WAITING)
+        self._dropped = 0
         client.on_disconnect = lambda _client, packet, *_: (
             ended.done() or ended.set_result(_end_of(packet))
         )
-        client.on_message = lambda _client, _topic, payload, _qos, properties: _put(
+        client.on_message = lambda _client, _topic, payload, _qos, properties: self._put(
             *(lines, payload, properties)
         )
         try:
@@ -263,11 +269,27 @@ class MqttLink:
                 self._show(self._connected)
             await asyncio.sleep(STATUS_EVERY)
 
+    def _put(self, lines, payload, properties):
+        """Queue as much of a command as shows that it is too long; drop one that cannot wait."""
+        if properties["retain"]:
+            return 0
+        if lines.full():
+            self._dropped += 1
+        else:
+            lines.put_nowait(payload[: LONGEST_LINE + 1])
+        return 0
+
     async def _answer(self, client, lines):
         while True:
-            line = (await lines.get())[:LONGEST_LINE].decode("utf-8", "replace")
-            if answer := await self._console.answer(line):
+            payload = await lines.get()
+            line = payload.decode("utf-8", "replace")
+            long = len(payload) > LONGEST_LINE
+            if answer := TOO_LONG if long else await self._console.answer(line):
                 self._reply(client, answer)
+            if self._dropped:
+                left = f"{self._dropped} more came and were not done"
+                self._reply(client, f"Error: {WAITING} commands may wait; {left}")
+                self._dropped = 0
 
     def _reply(self, client, answer):
         reply = self._topic("reply")
@@ -290,13 +312,6 @@ class MqttLink:
 
     def _topic(self, part):
         return f"{self._root}/{part}"
-
-
-def _put(lines, payload, properties):
-    """Queue a command; one more than can wait is dropped."""
-    if not properties["retain"] and not lines.full():
-        lines.put_nowait(payload)
-    return 0
 
 
 def _other(version):

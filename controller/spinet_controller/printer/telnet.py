@@ -14,15 +14,13 @@ from telnetlib3.server_base import BaseServer
 from telnetlib3.telopt import EC, EL, IP
 
 from spinet_controller.codes import Protocol
-from spinet_controller.printer.console import is_of_a_browser
+from spinet_controller.printer.console import LONGEST_LINE, TOO_LONG, is_of_a_browser
 
 SESSIONS = 2
 """At the same time, of the module's eight sockets."""
 
 IDLE = 300
 """Seconds without a byte after which a session is ended."""
-
-LONGEST_LINE = 1000
 
 PROMPT = "> "
 
@@ -88,6 +86,9 @@ async def session(console, reader, writer):
         async for line in lines(reader):
             if is_of_a_browser(line) or line.strip().lower() in ("quit", "exit"):
                 break
+            if len(line) > LONGEST_LINE:
+                writer.write(f"{TOO_LONG}\r\n".encode())
+                break
             answer = await console.answer(line)
             shown = answer.replace("\n", "\r\n") + "\r\n" if answer else ""
             writer.write((shown + PROMPT).encode("utf-8", "replace"))
@@ -102,8 +103,7 @@ async def session(console, reader, writer):
 async def lines(reader):
     """Give lines without their ends, edited; TimeoutError after IDLE seconds without a byte.
 
-    A line ends with CR, LF or both; what is behind LONGEST_LINE characters is lost. Lines end where
-    TLS begins.
+    A line ends with CR, LF or both. Lines end where TLS begins, and with one that is too long.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     line = []
@@ -120,6 +120,9 @@ async def lines(reader):
             else:
                 _edit(line, letter)
             before = letter
+            if len(line) > LONGEST_LINE:
+                yield "".join(line)
+                return
         if not data:
             break
     if line:
@@ -131,5 +134,5 @@ def _edit(line, letter):
         del line[-1:]
     elif letter in _KILLING:
         line.clear()
-    elif letter not in "\n\0" and len(line) < LONGEST_LINE:
+    elif letter not in "\n\0":
         line.append(letter)
