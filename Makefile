@@ -6,6 +6,7 @@ endif
 
 PYTHON ?= python3##             the Python (3.11 or newer) that the virtual environment is made from
 MICROPY_DIR ?=##                a MicroPython checkout to build from, instead of Debian's source package
+SOURCES ?=##                    a Debian mirror, or a folder with source packages, where apt names no mirror
 STACK ?= sockets##              SIM's TCP: sockets (this computer's own) or lwip (the chips', as root)
 ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clocked
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
@@ -34,6 +35,7 @@ EXTRA_COMPONENTS ?=##           a folder of components that ESP-IDF does not bri
 # A value's comment must not leave its blanks in the value.
 override PYTHON := $(strip $(PYTHON))
 override MICROPY_DIR := $(strip $(MICROPY_DIR))
+override SOURCES := $(strip $(SOURCES))
 override STACK := $(strip $(STACK))
 override ROLE := $(strip $(ROLE))
 override HTTP_PORT := $(strip $(HTTP_PORT))
@@ -56,7 +58,7 @@ override QEMU := $(strip $(QEMU))
 override BUS := $(strip $(BUS))
 override IDF_PATH := $(strip $(IDF_PATH))
 override EXTRA_COMPONENTS := $(strip $(EXTRA_COMPONENTS))
-export MICROPY_DIR IDF_PATH EXTRA_COMPONENTS SSID
+export MICROPY_DIR SOURCES IDF_PATH EXTRA_COMPONENTS SSID
 
 include tools/check_values.mk
 
@@ -77,7 +79,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test tsan lint format behaviours stack-packages \
-    churn interrupt transfer soak pauses capture bench rig-packages \
+    churn interrupt transfer soak pauses capture bench rig-packages riscv-packages \
     mpy mip check-idf budget qemu firmware emulate flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
 
@@ -100,7 +102,9 @@ mpy: $(BUILD)/venv/ready ## compile the modules for the chips, with every MicroP
 mip: $(BUILD)/venv/ready ## compile packages for boards with MicroPython's own image, for mpremote mip install
 	@$(BIN)/python tools/make_mip.py --build $(BUILD)
 
-check-idf: $(BUILD)/venv/ready ## check our C and settings against ESP-IDF's sources (IDF_PATH, MICROPY_DIR)
+check-idf: $(BUILD)/venv/ready riscv-packages ## check our C and settings against ESP-IDF's sources (IDF_PATH, MICROPY_DIR)
+	@tools/need_packages.sh "check-idf" cmake=cmake xtensa-lx106-elf-gcc=gcc-xtensa-lx106 \
+	    /usr/lib/xtensa-lx106-elf/picolibc.specs=picolibc-xtensa-lx106-elf
 	@$(BIN)/python tools/check_idf.py --build $(BUILD)
 
 # lwIP's way out of the process: a TAP device that is there for as long as the command.
@@ -228,14 +232,20 @@ wifi-table: $(BUILD)/venv/ready ## play the stories of WiFi and write their tabl
 rig-packages:
 	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2
 
+PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
+riscv-packages:
+	@tools/need_packages.sh "RISC-V" riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf \
+	    $(PICOLIBC)=picolibc-riscv64-unknown-elf
+
 stack-packages:
 	@$(if $(WITH_TAP),tools/need_packages.sh "lwIP" ip=iproute2)
 
 test-packages:
 	@tools/need_packages.sh "the tests" avahi-browse=avahi-utils avahi-daemon=avahi-daemon \
-	    chromium=chromium cmake=cmake curl=curl dbus-daemon=dbus-daemon dig=bind9-dnsutils \
+	    'chromium=chromium|chromium-browser' cmake=cmake curl=curl dbus-daemon=dbus-daemon dig=bind9-dnsutils \
 	    ip=iproute2 lftp=lftp mosquitto=mosquitto mosquitto_sub=mosquitto-clients \
-	    openssl=openssl qemu-system-riscv32=qemu-system-misc telnet=inetutils-telnet
+	    openssl=openssl 'qemu-system-riscv32=qemu-system-riscv|qemu-system-misc' \
+	    telnet=inetutils-telnet
 
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
@@ -294,7 +304,6 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
     $(LWIP_READY) $(MBEDTLS_READY) $(BUILD)/sim-lwip.sources $(LWIP_SOURCES)
 	@$(STEP) "Building SIM with lwIP" $(BUILD)/logs/sim-lwip.log \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
-PICOLIBC := /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
 QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 boards/chip boards/SPINET_ESP32C3 -name '*.py') \
     $(wildcard boards/QEMU_RV32/memchip/* boards/QEMU_RV32/slabs/* firmware/slabs/*) \
     $(wildcard boards/QEMU_RV32/tls/* boards/SIM/mbedtls/* firmware/tls_session/*) \
@@ -305,8 +314,6 @@ $(BUILD)/qemu.sources: FORCE
 	@mkdir -p $(@D)
 	@echo '$(QEMU_SOURCES)' | cmp -s - $@ || echo '$(QEMU_SOURCES)' >$@
 
-$(CORE): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES) $(MBEDTLS_READY)
-	@tools/need_packages.sh "the emulated core" riscv64-unknown-elf-gcc=gcc-riscv64-unknown-elf \
-	    $(PICOLIBC)=picolibc-riscv64-unknown-elf
+$(CORE): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES) $(MBEDTLS_READY) | riscv-packages
 	@$(STEP) "Building the firmware for an emulated RISC-V core" $(BUILD)/logs/qemu.log \
 	    tools/build_micropython.sh qemu $(BUILD)

@@ -430,7 +430,6 @@ def test_cmake_files_that_cannot_be_read(sources):
         ({"MICROPY_DIR": "mp"}, "IDF_PATH is not set"),
         ({"MICROPY_DIR": "mp", "IDF_PATH": "mp"}, "is not ESP-IDF"),
         ({"MICROPY_DIR": "mp", "IDF_PATH": "old"}, "is ESP-IDF 5.3; docs/hardware.md names"),
-        ({"MICROPY_DIR": "mp", "IDF_PATH": "idf", "PATH": "/none"}, "elf-gcc is missing: sudo apt"),
         (
             {"MICROPY_DIR": "mp", "IDF_PATH": "idf", "EXTRA_COMPONENTS": "no-such"},
             "EXTRA_COMPONENTS=no-such is no folder",

@@ -14,10 +14,11 @@ into=$build/$target
 if [ "$(cat "$into/built.from" 2>/dev/null)" != "$source" ] || [ -e "$into/unfinished" ]; then
     rm -rf "$into"
 fi
-# The port's makefile does not notice either that other objects are to be linked, or other flags.
+# The port's makefile does not notice either that other objects are to be linked, or other flags,
+# or that mbedTLS is another one, whose files may be older than the objects.
 makefiles=$(find "$project/boards/SIM" "$project/boards/QEMU_RV32" "$project/firmware" -name '*.mk')
 # shellcheck disable=SC2086  # a list of files without spaces
-if [ -n "$(find $makefiles -newer "$into/built.from" 2>/dev/null)" ]; then
+if [ -n "$(find $makefiles "$build/mbedtls/.ready" -newer "$into/built.from" 2>/dev/null)" ]; then
     rm -rf "$into"
 fi
 mkdir -p "$into"

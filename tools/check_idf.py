@@ -19,7 +19,7 @@ import build_firmware
 from build_firmware import NotReady
 from exit_code import exit_code
 from idf_check import exclusive, kconfig, symbols
-from idf_check.compiling import RISCV, TOOLCHAINS, XTENSA, CompileError, Compiler, run
+from idf_check.compiling import TOOLCHAINS, CompileError, Compiler, run
 from idf_check.parts import Parts, PartsError, ask
 from idf_check.providers import Providers
 
@@ -52,7 +52,6 @@ class Check:
     def __init__(self, options: argparse.Namespace) -> None:
         self._micropython = build_firmware.micropython_checkout(os.environ.get("MICROPY_DIR", ""))
         self._idf, self._version = build_firmware.idf_sources(os.environ.get("IDF_PATH", ""))
-        need_programs()
         self._extra = extra_components(self._micropython)
         self._into = options.build.resolve() / "check-idf"
         self._record = options.record
@@ -210,13 +209,6 @@ def settings_of(files: list[Path]) -> dict[str, str]:
 
 def our_settings() -> list[Path]:
     return sorted((PROJECT / "boards").glob("*/sdkconfig.*"))
-
-
-def need_programs() -> None:
-    needed = [(chain.gcc, chain.packages) for chain in (RISCV, XTENSA)]
-    for program, packages in [*needed, ("cmake", "cmake")]:
-        if not shutil.which(program):
-            raise NotReady(f"{program} is missing: sudo apt-get install {packages}")
 
 
 def extra_components(micropython: Path) -> list[Path]:

@@ -7,12 +7,13 @@ from the mirrors. The index is trusted as apt trusts it: its checksum is in a fi
 import lzma
 import re
 import subprocess
+import sys
 import tempfile
 import urllib.error
 from dataclasses import replace
 from pathlib import Path
 
-from debian_source import FetchError, Package, mirrors, sha256, transfer
+from debian_source import NEED_PACKAGES, FetchError, Package, mirrors, sha256, transfer
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SOURCES = "main/source/Sources.xz"
@@ -25,14 +26,14 @@ def current(package: Package, name: str, suite: str) -> Package:
     """
     suffix = package.archive[package.archive.index(".orig.tar") :]
     refused = []
-    for mirror in mirrors(package.advice):
+    for mirror in mirrors():
         try:
             with tempfile.TemporaryDirectory() as folder:
-                text = sources(f"{mirror.rstrip('/')}/dists/{suite}", Path(folder))
+                text = sources(f"{mirror}/dists/{suite}", Path(folder))
             return replace(package, **newest(text, name, suffix))
         except (OSError, urllib.error.URLError, FetchError) as error:
             refused.append(f"{suite} at {mirror}: {error}")
-    raise FetchError("; ".join(refused) + package.advice)
+    raise FetchError(f"{'; '.join(refused)}; {package.advice()}")
 
 
 def sources(url: str, folder: Path) -> str:
@@ -47,12 +48,33 @@ def sources(url: str, folder: Path) -> str:
 
 
 def verified(file: Path) -> str:
-    """What Debian signed in that file. Raises FetchError."""
-    command = ["gpgv", "--quiet", "--keyring", str(KEYRING), "--output", "-", str(file)]
-    try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise FetchError("the release file's signature cannot be verified") from error
+    """What Debian signed in that file. Raises FetchError.
+
+    One good signature will do, as it does for apt: Debian signs with the keys of several releases,
+    and a keyring may be older than the newest of them.
+    """
+    need_keyring()
+    command = ["gpgv", "--status-fd", "2", "--keyring", KEYRING, "--output", "-", file]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    status = re.findall(r"^\[GNUPG:\] (\w+)", done.stderr, re.MULTILINE)
+    # A text beside the signed one would be in the output as well.
+    if "GOODSIG" not in status or "BADSIG" in status or status.count("PLAINTEXT") != 1:
+        raise FetchError("the release file's signature cannot be verified")
+    return done.stdout
+
+
+def need_keyring() -> None:
+    command = [
+        NEED_PACKAGES,
+        "Debian's signatures",
+        "gpgv=gpgv",
+        f"{KEYRING}=debian-archive-keyring",
+    ]
+    done = subprocess.run(
+        command, check=False, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise FetchError(done.stderr.strip())
 
 
 def newest(text: str, name: str, suffix: str) -> dict:

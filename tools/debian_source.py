@@ -1,7 +1,8 @@
-"""Source packages of Debian: downloaded once, checked, and unpacked under build/.
+"""Source packages of Debian: fetched once, checked, and unpacked under build/.
 
-They come from the mirrors that apt is set up with; no host is written down here. An interrupted
-run leaves nothing that a later one takes for whole.
+An archive comes from where SOURCES says, which is a folder or a Debian mirror, else from the mirror
+that apt names; no host is written down here. A submodule of the checkout that MICROPY_DIR names is
+copied instead. An interrupted run leaves nothing that a later one takes for whole.
 
 Needs nothing but Python's standard library, because it runs before the virtual environment.
 """
@@ -10,6 +11,7 @@ import argparse
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,22 +27,60 @@ from exit_code import exit_code
 
 TIMEOUT_S = 60
 CHUNK = 1 << 16
+NEED_PACKAGES = Path(__file__).resolve().parent / "need_packages.sh"
+# Where python-apt says where Debian is: every Ubuntu has it, but for the smallest containers.
+TEMPLATE = Path("/usr/share/python-apt/templates/Debian.info")
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class FetchError(Exception):
     """Why there is no source, in one line that can be shown as it is."""
 
 
+class NotThere(FetchError):
+    """Debian mirrors were asked, and none gave the archive."""
+
+
+@dataclass(frozen=True)
+class Submodule:
+    """The same source in a MicroPython checkout; the right one's header has `version` in it."""
+
+    folder: str
+    header: str
+    version: re.Pattern[str]
+
+    def checked_out(self) -> Path | None:
+        """Its folder in the checkout that MICROPY_DIR names, if that is the right version."""
+        folder = Path(os.environ.get("MICROPY_DIR", "")).expanduser().resolve() / self.folder
+        header = folder / self.header
+        fits = header.is_file() and self.version.search(header.read_text(encoding="latin-1"))
+        return folder if fits else None
+
+    def advice(self) -> str:
+        """What else to do where nothing is checked out yet; "" without a checkout."""
+        checkout = os.environ.get("MICROPY_DIR")
+        if not checkout or (Path(checkout).expanduser() / self.folder / self.header).is_file():
+            return ""
+        return f", or run git -C {checkout} submodule update --init {self.folder}"
+
+
 @dataclass(frozen=True)
 class Package:
-    """One archive. `tree` is the folder inside it, `advice` what else to do when it fails."""
+    """One archive. `tree` is the folder inside it, `submodule` where else the source may be."""
 
     label: str
     pool: str
     archive: str
     sha256: str
     tree: str
-    advice: str
+    submodule: Submodule | None = None
+
+    def advice(self) -> str:
+        """What to do when the archive cannot be had."""
+        more = ", MICROPY_DIR a MicroPython checkout"
+        if self.submodule:
+            more = self.submodule.advice()
+        return f"SOURCES may name a Debian mirror or a folder with {self.archive}{more}"
 
 
 class Progress:
@@ -101,41 +141,79 @@ def unpacked(
     with (build / ".fetch.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready(source):
-            unpack(package, downloaded(package, build / "downloads"), source, prepare)
+            fill(package, build / "downloads", source, prepare)
     return source
 
 
+def fill(package: Package, folder: Path, source: Path, prepare: Callable[[Path], None]) -> None:
+    """Copy or unpack beside the final place and move there once complete."""
+    half = source.with_name(f"{source.name}.part")
+    shutil.rmtree(half, ignore_errors=True)
+    tree = half / package.tree
+    own = package.submodule.checked_out() if package.submodule else None
+    if own:
+        print(f"Copying {own}", file=sys.stderr)
+        shutil.copytree(own, tree, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    else:
+        unpack(package.label, downloaded(package, folder), half)
+    prepare(tree)
+    shutil.rmtree(source, ignore_errors=True)
+    tree.rename(source)
+    half.rmdir()
+
+
+def unpack(label: str, archive: Path, into: Path) -> None:
+    print(f"Unpacking {label}", file=sys.stderr)
+    with tarfile.open(archive) as tar:
+        # Early releases of Python 3.11 have no filters; the checksum vouches for the content.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
+        tar.extractall(into)
+
+
 def downloaded(package: Package, folder: Path) -> Path:
-    """The archive, checked, from the first mirror that gives it."""
+    """The archive, checked, from the first place that gives it."""
     archive = folder / package.archive
     if archive.is_file() and sha256(archive) == package.sha256:
         return archive
     archive.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     refused = []
-    for mirror in mirrors(package.advice):
-        problem = download(package, mirror, archive)
-        if not problem:
-            return archive
-        refused.append(problem)
-    raise FetchError("; ".join(refused) + f"; try again later{package.advice}")
+    kind = FetchError
+    try:
+        for url in places(package):
+            problem = download(package, url, archive)
+            if not problem:
+                return archive
+            refused.append(problem)
+        kind = NotThere
+    except FetchError as error:
+        refused.append(str(error))
+    raise kind(f"{'; '.join(refused)}; {package.advice()}")
 
 
-def download(package: Package, mirror: str, archive: Path) -> str:
-    """Fetch the archive from one mirror; "" when it is there, else what went wrong.
+def places(package: Package) -> Iterator[str]:
+    """URLs that the archive may be at. Raises FetchError where apt names no mirror."""
+    folder = os.environ.get("SOURCES", "")
+    if folder and "://" not in folder:
+        yield (Path(folder).expanduser().resolve() / package.archive).as_uri()
+    for mirror in mirrors():
+        yield f"{mirror}/{package.pool}/{package.archive}"
+
+
+def download(package: Package, url: str, archive: Path) -> str:
+    """Fetch the archive from one place; "" when it is there, else what went wrong.
 
     The bytes go to a name of their own and get the archive's name only once they are complete
     and have the right checksum, so an interrupted download is never taken for a whole one.
     """
     partial = archive.with_suffix(".part")
-    url = f"{mirror.rstrip('/')}/{package.pool}/{package.archive}"
     try:
         transfer(f"Downloading {package.label}", url, partial)
     except (OSError, urllib.error.URLError) as error:
-        return f"cannot download {package.archive}: {error}"
+        return f"cannot fetch {url}: {error}"
     if sha256(partial) != package.sha256:
         partial.unlink()
-        return f"{package.archive} has not the checksum it should have"
+        return f"{url} has not the checksum it should have"
     partial.replace(archive)
     return ""
 
@@ -165,39 +243,47 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def mirrors(advice: str) -> list[str]:
-    """The Debian mirrors that apt knows, each once, in apt's order."""
-    known = apt_mirrors()
-    if not known and os.geteuid() == 0 and shutil.which("apt-get"):
-        # A machine whose package lists were never fetched names no mirror.
-        subprocess.run(["apt-get", "update", "-qq"], check=False, stdout=sys.stderr)
-        known = apt_mirrors()
-    if not known:
-        raise FetchError(f"apt names no Debian mirror: run apt-get update as root{advice}")
-    return known
+def mirrors() -> Iterator[str]:
+    """Debian mirrors, SOURCES' before apt's. Raises FetchError where apt names none."""
+    named = os.environ.get("SOURCES", "")
+    if "://" in named:
+        yield named.rstrip("/")
+    for mirror in apt_mirrors():
+        yield mirror.rstrip("/")
 
 
 def apt_mirrors() -> list[str]:
+    """The Debian mirrors that apt knows, each once; on Ubuntu and its like python-apt's."""
+    if not shutil.which("apt-get"):
+        raise FetchError("there is no apt here that names a Debian mirror")
+    known = index_targets()
+    if not known and not TEMPLATE.is_file():
+        # A machine whose package lists were never fetched names no mirror.
+        if os.geteuid() != 0:
+            raise FetchError("apt has no package lists yet: run sudo apt-get update")
+        subprocess.run(["apt-get", "update", "-qq"], check=False, stdout=sys.stderr)
+        known = index_targets()
+    debian = dict.fromkeys(uri for origin, _, uri in known if origin == "Debian")
+    return list(debian) or [template_mirror()]
+
+
+def index_targets() -> list[tuple[str, str, str]]:
+    """(origin, " ", URI) of each package list that apt has fetched."""
     command = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)"]
-    try:
-        listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return []
-    lines = (line.partition(" ") for line in listing.splitlines())
-    return list(dict.fromkeys(uri for origin, _, uri in lines if origin == "Debian"))
+    listing = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+    return [line.partition(" ") for line in listing.splitlines()]
 
 
-def unpack(package: Package, archive: Path, source: Path, prepare: Callable[[Path], None]) -> None:
-    """Unpack beside the final place and move there once complete."""
-    print(f"Unpacking {package.label}", file=sys.stderr)
-    half = source.with_name(f"{source.name}.part")
-    shutil.rmtree(half, ignore_errors=True)
-    with tarfile.open(archive) as tar:
-        # Early releases of Python 3.11 have no filters; the checksum vouches for the content.
-        tar.extraction_filter = getattr(tarfile, "data_filter", None)
-        tar.extractall(half)
-    tree = half / package.tree
-    prepare(tree)
-    shutil.rmtree(source, ignore_errors=True)
-    tree.rename(source)
-    half.rmdir()
+def template_mirror() -> str:
+    """Where Debian is, as python-apt has it; as root its package is installed if need be."""
+    needed = [f"{TEMPLATE}=python-apt-common", f"{CERTIFICATES}=ca-certificates"]
+    command = [NEED_PACKAGES, "the sources", *needed]
+    done = subprocess.run(
+        command, check=False, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise FetchError(f"apt names no Debian mirror; {done.stderr.strip()}")
+    found = re.search(r"^BaseURI: (\S+)$", TEMPLATE.read_text(), re.MULTILINE)
+    if not found:
+        raise FetchError(f"apt names no Debian mirror, nor does {TEMPLATE}")
+    return found[1]

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Make BUILD/lwip-2.2.1 hold lwIP, from Debian's source package, as ESP-IDF's fork behaves.
+"""Make BUILD/lwip-2.2.1 hold lwIP as ESP-IDF's fork behaves, from Debian's source or a checkout.
 
 A few lines of lwIP are changed, each only where its surroundings are exactly as expected; the
 reasons are with the patches. Nothing happens when the folder is up to date already.
 """
 
 import hashlib
+import re
 import sys
 from pathlib import Path
 
-from debian_source import FetchError, Package, program, unpacked
+from debian_source import FetchError, Package, Submodule, program, unpacked
 
 VERSION = "2.2.1"
 PACKAGE = Package(
@@ -18,7 +19,11 @@ PACKAGE = Package(
     archive=f"lwip_{VERSION}+dfsg1.orig.tar.xz",
     sha256="83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1",
     tree=f"lwip-{VERSION}",
-    advice="",
+    submodule=Submodule(
+        "lib/lwip",
+        "src/include/lwip/init.h",
+        re.compile(r"_MAJOR +2$.*_MINOR +2$.*_REVISION +1$", re.DOTALL | re.MULTILINE),
+    ),
 )
 STAMP = ".ready"  # written last; names the archive and the patches
 

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Make BUILD/mbedtls hold mbedTLS, from Debian's source package.
+"""Make BUILD/mbedtls hold mbedTLS, from Debian's source package or a MicroPython checkout.
 
 Where the release that is pinned here was replaced by a security update, the update is taken: the
 suite's signed index names it. Nothing happens when the folder is there already.
 """
 
+import re
 import sys
 from pathlib import Path
 
 from debian_index import current
-from debian_source import FetchError, Package, program, unpacked
+from debian_source import NotThere, Package, Submodule, program, unpacked
 
 VERSION = "3.6.6"
 SUITE = "trixie"
@@ -19,7 +20,11 @@ PACKAGE = Package(
     archive=f"mbedtls_{VERSION}.orig.tar.bz2",
     sha256="8fb65fae8dcae5840f793c0a334860a411f884cc537ea290ce1c52bb64ca007a",
     tree=f"mbedtls-{VERSION}",
-    advice="",
+    submodule=Submodule(
+        "lib/mbedtls",
+        "include/mbedtls/build_info.h",
+        re.compile(r'MBEDTLS_VERSION_STRING +"3\.6\.'),
+    ),
 )
 STAMP = ".ready"  # written last; names the archive that is pinned
 
@@ -30,7 +35,7 @@ def fetch(build: Path) -> None:
         return
     try:
         unpack_from(PACKAGE, build)
-    except FetchError as error:
+    except NotThere as error:
         print(f"{error}; asking {SUITE} for what it has now", file=sys.stderr)
         unpack_from(current(PACKAGE, "mbedtls", SUITE), build)
 

@@ -2,8 +2,8 @@
 """Find MicroPython's source, or fetch it once, and print the folder it is in.
 
 A developer's own checkout, named by MICROPY_DIR, is preferred and only ever read. Without
-one, the source package of Debian is downloaded from the mirrors that apt is set up with,
-checked, and unpacked under build/, where later runs find it.
+one, Debian's source package is fetched (see debian_source.py) and unpacked under build/, where
+later runs find it.
 """
 
 import argparse
@@ -20,7 +20,6 @@ PACKAGE = Package(
     archive=f"micropython_{VERSION}+ds.orig.tar.xz",
     sha256="7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea",
     tree=f"micropython-{VERSION}",
-    advice=", or set MICROPY_DIR to a MicroPython checkout",
 )
 
 # The port's makefile looks for this file before it freezes anything; Debian's package leaves

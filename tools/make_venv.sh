@@ -15,7 +15,7 @@ version=$("$python" -c 'import sys; print(sys.version.split()[0])' 2>/dev/null) 
     exit 1
 }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "PYTHON=$python is Python $version; 3.11 or newer is needed" >&2
+    echo "PYTHON=$python is Python $version; 3.11 or newer is needed: PYTHON may name another" >&2
     exit 1
 }
 
@@ -25,14 +25,9 @@ stamp=$(echo "$version $venv" && cat "$requirements" "$project/controller/pyproj
 
 logs=$build/logs
 rm -rf "$venv"
-"$python" -c 'import ensurepip' 2>/dev/null || {
-    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        echo "PYTHON=$python lacks venv. Install it with: sudo apt-get install python3-venv" >&2
-        exit 1
-    fi
-    "$here/run_step.sh" "Installing python3-venv" "$logs/python3-venv.log" \
-        sh -c 'apt-get update -qq; apt-get install -y -qq python3-venv'
-}
+ensurepip=$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib") + "/ensurepip")')
+"$here/need_packages.sh" "PYTHON=$python" \
+    "$ensurepip/__init__.py=python$(echo "$version" | cut -d. -f1,2)-venv"
 "$here/run_step.sh" "Making the virtual environment" "$logs/venv.log" "$python" -m venv "$venv"
 "$here/run_step.sh" "Installing the tools that tools/requirements.txt pins" "$logs/requirements.log" \
     "$venv/bin/pip" install --no-input --disable-pip-version-check -r "$requirements"

@@ -13,10 +13,9 @@ ATOMIC = re.compile(r"__atomic_\w+_[124]")
 class Toolchain:
     """Debian's GCC and binutils for an instruction set, with a C library of Debian's."""
 
-    def __init__(self, prefix: str, package: str, specs: str, machine: list[str]) -> None:
+    def __init__(self, prefix: str, specs: str, machine: list[str]) -> None:
         self.gcc = f"{prefix}-gcc"
         self.nm = f"{prefix}-nm"
-        self.packages = f"{package} picolibc-{prefix}"
         self.machine = [*machine, f"--specs={specs}"]
 
     def is_instruction(self, name: str) -> bool:
@@ -27,13 +26,11 @@ class Toolchain:
 # The GCC for the ESP8266, an Xtensa without register windows. It accepts the other chips' headers.
 XTENSA = Toolchain(
     "xtensa-lx106-elf",
-    "gcc-xtensa-lx106",
     "/usr/lib/xtensa-lx106-elf/picolibc.specs",  # this GCC does not find it by its name
     ["-mlongcalls"],
 )
 RISCV = Toolchain(
     "riscv64-unknown-elf",
-    "gcc-riscv64-unknown-elf",
     "picolibc.specs",
     ["-march=rv32imc", "-mabi=ilp32"],
 )
