@@ -26,7 +26,8 @@ void sim_delay_ms(unsigned long ms);
 #define mp_hal_delay_ms sim_delay_ms
 
 // The port's atomic section is a recursive mutex, which only builds without a GIL have by default.
-#define MICROPY_PY_THREAD_RECURSIVE_MUTEX (1)
+// From MicroPython 1.26 on the port says so itself, in these words.
+#define MICROPY_PY_THREAD_RECURSIVE_MUTEX (MICROPY_PY_THREAD)
 
 // With a GIL, Ctrl-C cannot raise from inside the signal handler: the handler may run while
 // another thread holds the GIL. It is raised at the main thread's next opportunity instead.
