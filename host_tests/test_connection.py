@@ -6,15 +6,13 @@ from slots import MAX_DATA, PATIENCE_MS, Slots, pattern, wait_until
 
 from spinet import states
 from spinet.duet import wire
-from spinet.tcp import connection, ring, stack
+from spinet.fastpath import FLUSH_MS, SEGMENT
 from spinet.tcp.connection import (
     ACKNOWLEDGE_TIMEOUT_MS,
     CLOSE_LIMIT_MS,
     CONNECT_TIMEOUT_MS,
-    FLUSH_MS,
     KEEP_COUNT,
     KEEP_INTERVAL_S,
-    SEGMENT,
     WATCH_MS,
     WRITE_TIMEOUT_MS,
     IllegalMove,
@@ -53,12 +51,6 @@ only_stub = pytest.mark.parametrize("stack", ["stub"], indirect=True)
 def gather(slot, data):
     """connWrite without push."""
     slot.write(data, 0, len(data), False)
-
-
-def test_numbers_are_those_of_their_owners():
-    assert connection._RING_SIZE == ring.RING_SIZE
-    assert connection._ROOM == stack.EVENT_ROOM
-    assert connection._ALL_SLOTS == (1 << states.SOCKETS) - 1
 
 
 # --- writing: push and the flush time-out

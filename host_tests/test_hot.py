@@ -1,8 +1,6 @@
 """The hot path and its plain twin: the same bytes to the controller, the same state after it."""
 
 import random
-import re
-from pathlib import Path
 
 import pytest
 from fake_board import FakeBoard, boot
@@ -13,9 +11,9 @@ from raw_controller import listen_or_connect, request
 from stub_stack import StubStack
 
 from spinet import fastpath, service, states
-from spinet.duet import controller_clocked, module_clocked, transaction, wire
+from spinet.duet import transaction, wire
 from spinet.service import Service
-from spinet.tcp import connection, ring, stack, status
+from spinet.tcp import connection, stack, status
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
 
 SOCKETS = 3
@@ -305,7 +303,7 @@ def test_transfer_that_is_cut_short_breaks_its_connection(monkeypatch, plain, co
     firmware.service.run_once()
     firmware.rig.die_after(request(command, 0, 2, b"half a file" if command == 5 else b""), n)
     assert firmware.service.link.cuts == 0
-    clock.now += controller_clocked.PHASE_TIMEOUT_MS
+    clock.now += fastpath.PHASE_TIMEOUT_MS
     firmware.service.run_once()
     assert firmware.service.link.cuts == 1
     firmware.rig.cs.drive(1)
@@ -373,7 +371,7 @@ def test_what_the_hot_path_gathered_leaves_when_its_time_is_over(monkeypatch):
     firmware, clock = gathering(monkeypatch)
     firmware.rig.ask(request(5, 0, 0, bytes(2048)))
     assert len(firmware.peers[0].received()) == 1440
-    clock.now += connection.FLUSH_MS - 1
+    clock.now += fastpath.FLUSH_MS - 1
     firmware.service.run_once()
     assert len(firmware.peers[0].received()) == 1440
     clock.now += 1
@@ -426,7 +424,7 @@ def test_a_read_for_which_the_controller_has_no_room_ends_nothing():
 
 # --- what is written down twice
 
-OFFSETS = {
+COPIES = {
     "_VERSION": wire.FORMAT_VERSION,
     "_INVALID_VERSION": wire.INVALID_VERSION,
     "_NULL": wire.NULL,
@@ -442,39 +440,41 @@ OFFSETS = {
     "_RESPONSE_WORD": wire.RESPONSE // 4,
     "_DATA": wire.DATA,
     "_STATUS_SIZE": status.SIZE,
-    "_SEGMENT": connection.SEGMENT,
-    "_FLUSH_MS": connection.FLUSH_MS,
-    "_PHASE_TIMEOUT_MS": controller_clocked.PHASE_TIMEOUT_MS,
-    "_RING_SIZE": ring.RING_SIZE,
+    "ALL_SLOTS": (1 << states.SOCKETS) - 1,
+    "_FREE": states.FREE,
+    "_CONNECTING": states.CONNECTING,
+    "_CONNECTED": states.CONNECTED,
+    "_OTHER_END_CLOSED": states.OTHER_END_CLOSED,
+    "_ABORTED": states.ABORTED,
+    "_CLOSE_PENDING": states.CLOSE_PENDING,
+    "_CLOSE_READY": states.CLOSE_READY,
     "_ALWAYS": stack.EVENT_CONNECTED | stack.EVENT_CLOSED | stack.EVENT_ERROR,
     "_ROOM": stack.EVENT_ROOM,
     "_WOULDBLOCK": stack.ERR_WOULDBLOCK,
+    "_INDEX_MASK": stack.INDEX_MASK,
 }
 
 
-@pytest.mark.parametrize("name", list(OFFSETS))
+@pytest.mark.parametrize("name", list(COPIES))
 def test_hot_has_the_protocols_numbers(name):
-    assert getattr(fastpath, name) == OFFSETS[name]
+    assert getattr(fastpath, name) == COPIES[name]
 
 
-def constants(module):
-    """The constants of a module as its source has them, as the names are folded away."""
-    text = Path(module.__file__).read_text()
-    return dict(re.findall(r"^_?([A-Z_]+) = const\((\d+)\)", text, re.MULTILINE))
+GROUPS = ("ROW", "MARK", "SIGNAL", "LOOP", "WHY", "PHASE", "KIT")
 
 
-COPIES = [
-    module.__file__ for module in (connection, service, module_clocked, controller_clocked, ring)
-]
-COPIES.append(Path(__file__).parent / "vm/heap_scenarios.py")
-
-
-@pytest.mark.parametrize("path", COPIES)
-def test_words_are_the_same_wherever_they_are_named(path):
-    theirs = re.findall(
-        r"as fastpath\.py has them\n((?:_[A-Z_]+ = const\(\d+\)\n)+)", Path(path).read_text()
-    )
-    named = dict(re.findall(r"_([A-Z_]+) = const\((\d+)\)", "".join(theirs)))
-    assert len(named) >= 2
-    mine = constants(fastpath)
-    assert {name: mine[name] for name in named} == named
+@pytest.mark.parametrize("group", GROUPS)
+def test_no_two_words_are_in_one_place(group):
+    """No word may lie within the block of another; `_WORDS` and `_PLACES` end the list."""
+    size = {"ROW_HANDLE": 8, "ROW_MAY": 8, "ROW_OWED": 8}
+    size.update(dict.fromkeys(("ROW_OWNED", "ROW_INTEREST", "ROW_SEEN"), stack.INDEX_MASK + 1))
+    taken = []
+    end = None
+    for name, at in vars(fastpath).items():
+        if name.startswith(group + "_") and not name.endswith("_MS"):
+            if name.endswith(("_WORDS", "_PLACES")):
+                end = at
+            else:
+                taken.extend(range(at, at + size.get(name, 1)))
+    assert len(taken) == len(set(taken))
+    assert end in (None, max(taken) + 1)

@@ -8,7 +8,8 @@ from lwip_net import LwipNet, capture, has_come_back
 from slots import MAX_DATA, Slots, pattern
 
 from spinet import states
-from spinet.tcp.connection import ACKNOWLEDGE_TIMEOUT_MS, CLOSE_LIMIT_MS, FLUSH_MS
+from spinet.fastpath import FLUSH_MS
+from spinet.tcp.connection import ACKNOWLEDGE_TIMEOUT_MS, CLOSE_LIMIT_MS
 
 MSS = 1440
 WINDOW = 2 * MSS

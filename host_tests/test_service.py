@@ -71,7 +71,7 @@ def sleep_ms(service, clock):
     """How long the next pass would sleep if nothing happened."""
     service._look_ahead(clock.now)
     service._plan(clock.now)
-    return ticks_diff(service._loop[fastpath._DUE], clock.now)
+    return ticks_diff(service._loop[fastpath.LOOP_DUE], clock.now)
 
 
 def ask(service, command, *args, **fields):
@@ -429,7 +429,7 @@ def run_with(service, *hooks):
 
 
 def far_ms(service, clock):
-    return ticks_diff(service._loop[service_module._FAR], clock.now)
+    return ticks_diff(service._loop[fastpath.LOOP_FAR], clock.now)
 
 
 def nothing():

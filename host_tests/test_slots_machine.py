@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from slots import MAX_DATA, Slots, StubNet, pattern
 
 from spinet import states
-from spinet.tcp.connection import CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS, FLUSH_MS
+from spinet.fastpath import FLUSH_MS
+from spinet.tcp.connection import CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_WOULDBLOCK
 
 WITHOUT_HANDLE = (states.FREE, states.ALLOCATED, states.ABORTED, states.CLOSE_READY)

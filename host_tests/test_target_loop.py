@@ -60,7 +60,7 @@ class Board:
     def run(self, script):
         """Let the loop run until the script is over."""
         self._script = chain((0, 0), script)
-        self.service._loop[fastpath._STOP] = 0
+        self.service._loop[fastpath.LOOP_STOP] = 0
         self.service.run(self.most)
         assert next(self._script, None) is None, "the loop ended before the script did"
 

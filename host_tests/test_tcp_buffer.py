@@ -6,7 +6,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from slots import pattern
 
 from spinet.duet.wire import MAX_DATA
-from spinet.tcp.ring import RING_SIZE, Ring, rings
+from spinet.fastpath import RING_SIZE
+from spinet.tcp.ring import Ring, rings
 
 OFFSETS = st.integers(0, 5)
 

@@ -1,6 +1,7 @@
 """Rings and their viper copies."""
 
-from spinet.tcp.ring import Ring, copy, rings
+from spinet.fastpath import copy
+from spinet.tcp.ring import Ring, rings
 
 
 def pattern(n, first=0):

@@ -6,7 +6,6 @@ allocating too. Anything that asks for memory raises MemoryError, and the trace 
 """
 
 import micropython
-from micropython import const
 from radio import SimRadio
 
 from spinet import VERSION, compat, fields, states
@@ -14,18 +13,15 @@ from spinet.compat import ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import SpiMaster
+from spinet.fastpath import PHASE_PAYLOAD, SIGNAL_PHASE, copy
 from spinet.naming.discovery import Silent
 from spinet.service import Service
-from spinet.tcp.ring import copy
 from spinet.wifi.networks import Network
 
 RECEIVED = 16384  # what a bench remembers of what its peer received
 PATIENCE_MS = 60000  # of a wait for the peer or for lwIP's thread
 LOOPBACK = 0x0100007F
 NOBODYS_PORT = 9
-# Words and phases, as fastpath.py has them
-_PHASE = const(1)
-_PAYLOAD = const(2)
 UNNAMED = Network(bytes(112))
 EVEN = bytearray(2048)
 for i in range(2048):
@@ -227,7 +223,7 @@ class Bench:
             self.passes(1)
             self.spi.clock()
             self.passes(1)
-            if self.spi._armed and self.service.port._signals[_PHASE] == _PAYLOAD:
+            if self.spi._armed and self.service.port._signals[SIGNAL_PHASE] == PHASE_PAYLOAD:
                 self.spi.clock()
                 self.passes(1)
             self.board.cs.drive(1)

@@ -1,130 +1,157 @@
-"""The hot path: what nearly every pass of the loop does, in one viper function.
+"""The hot path: the words that it shares with everything else, and each viper function on them.
 
 A controller sends a connGetStatus for each connRead and asks for little else while bytes move. A
 call of a Python method costs as much as all the machine code below needs for such a transaction,
-so here one long function is what many small ones are elsewhere. It waits, takes the stack's
-events, and serves null, connGetStatus, connRead and connWrite as long as they go the usual way.
-Whatever is out of the ordinary it leaves undone and hands to Service.run(), which goes the plain
-way: Link, Commands and Connection do the same for every request, and the tests compare the two.
+so turn() is one long function where the rest of the firmware has many small ones. It waits, takes
+the stack's events, and serves null, connGetStatus, connRead and connWrite as long as they go the
+usual way. The rest it returns to Service.run(): Link, Commands and Connection serve it.
 
-What both ways share are arrays of words, none of them negative: `rows` of the ConnectionManager,
-`marks` of each slot's ring, `signals` of a SpiMaster or a SpiSlave, `loop` of the Service, `count`
-of the Link. All in the service thread but EDGE, RELEASED, UNDER_WAY, STOP and STALE. Offsets of the
-records are repeated from duet/wire.py, and a test compares them.
+Viper reads and writes arrays of small numbers (words) without a call, so what turn() and Python
+both need is kept in such arrays. Here are the names of their words:
+
+    ROW_      `rows` of the ConnectionManager: the slots and the indexes of the stack
+    MARK_     `marks` of each slot's ring
+    SIGNAL_   `signals` of the link's role: what the pins did, which phase is armed
+    LOOP_     `loop` of the Service
+
+No word is negative. The service thread writes all of them, but for SIGNAL_EDGE, SIGNAL_RELEASED and
+SIGNAL_UNDER_WAY (pin interrupts), LOOP_STOP and LOOP_STALE (any thread).
+
+Viper folds constants of its own module only. Those of wire.py and of tcp/stack.py that it needs
+are repeated at the end of the list, and a test compares them.
 """
 
 import micropython
 from micropython import const
 
 # Words of `rows`. Of slot i:
-_HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
-_MAY = const(8)  # + i: MAY_READ, MAY_WRITE, MAY_GATHER
-_OWED = const(16)  # + i: accepted and, when last asked, not acknowledged
-# of all slots, as bit maps or bytes:
-_WRITING = const(24)  # slots that were written to since their acknowledgements were last looked at
-_CONNECTED_SLOTS = const(25)
-_CLOSED_SLOTS = const(26)
-_RSSI = const(27)  # as a byte; set by the service
-_DELIVER = const(28)  # stack indexes whose SEEN events nobody has been told of
-_TIMED_SLOTS = const(29)  # slots that have a deadline; kept by Connection._publish, and here
-_SOONEST = const(30)  # of their deadlines, or earlier; meaningful while there are any
-# of each index of the stack:
-_OWNED = const(32)  # + index: the handle as it was attached, 0 when nobody cares
-_INTEREST = const(64)  # + index: events that its owner wants to hear of
-_SEEN = const(96)  # + index: events taken from the stack and not yet delivered
-_ROWS = const(128)
+ROW_HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
+ROW_MAY = const(8)  # + i: MAY_READ, MAY_WRITE, MAY_GATHER
+ROW_OWED = const(16)  # + i: bytes accepted and, when last asked, not acknowledged
+# Of all slots, as bit maps or bytes:
+ROW_WRITING = const(
+    24
+)  # slots that were written to since their acknowledgements were last looked at
+ROW_CONNECTED = const(25)
+ROW_CLOSED = const(26)  # otherEndClosed and aborted
+ROW_RSSI = const(27)  # as a byte; the service writes it
+ROW_DELIVER = const(28)  # stack indexes whose events in SEEN are not yet delivered
+ROW_TIMED = const(29)  # slots that have a deadline; settle() keeps it
+ROW_SOONEST = const(30)  # the first of these deadlines, or earlier; valid while TIMED is not 0
+# Of each index of the stack:
+ROW_OWNED = const(32)  # + index: the handle as it was attached, 0 when it has no owner
+ROW_INTEREST = const(64)  # + index: events that its owner wants to hear of
+ROW_SEEN = const(96)  # + index: events taken from the stack and not yet delivered
+# Of all slots, as bit maps; turn() does not need these:
+ROW_OCCUPIED = const(128)  # not free
+ROW_OVER = const(129)  # in closeReady
+ROW_WORDS = const(130)
 
-_MAY_READ = const(1)  # connected, and the peer has not ended it
-_MAY_WRITE = const(2)  # the peer listens, and nothing waits in the ring
-_MAY_GATHER = const(4)  # the peer listens
+MAY_READ = const(1)  # connected, and the peer has not ended it
+MAY_WRITE = const(2)  # the peer listens, and the ring is empty
+MAY_GATHER = const(4)  # the peer listens
 
-# Words of `marks`, of each slot: its ring, what was accepted and not yet taken by the stack
-_COUNT = const(0)  # bytes held
-_START = const(1)  # where the oldest is
-_PUSHED = const(2)  # of these bytes: up to here with PSH, the controller asked for it
-_URGENT = const(3)  # up to here at once, full segments or not
-_FLUSH_AT = const(4)  # when the others become urgent; meaningful while there are others
-_MARKS = const(5)
+# Words of `marks`: a ring holds what was accepted and not yet taken by the stack
+MARK_COUNT = const(0)  # bytes held
+MARK_START = const(1)  # where the oldest is
+MARK_PUSHED = const(2)  # so many of these bytes leave with PSH: the controller asked for it
+MARK_URGENT = const(3)  # so many leave at once, full segments or not
+MARK_FLUSH_AT = const(4)  # when the others become urgent; valid while there are others
+MARK_WORDS = const(5)
 
-# Words of `signals`, of a SpiMaster
-_EDGE = const(0)  # TRANSFER_READY rose; set by the pin interrupt, cleared as a transaction starts
-_LOOKED = const(1)  # when the last transaction ended or the level was last looked at
-SIGNALS = const(2)
+# Words of `signals`
+SIGNAL_EDGE = const(0)  # TRANSFER_READY rose (controller-clocked: in mid-transaction)
+# module-clocked:
+SIGNAL_LOOKED = const(1)  # when the last transaction ended or the level was last looked at
+# controller-clocked:
+SIGNAL_PHASE = const(2)  # PHASE_HEADER and those that follow it
+SIGNAL_ARMED = const(3)  # bytes of the phase that is armed; 0: none is
+SIGNAL_SINCE = const(4)  # when it was armed, or when the last phase ended
+SIGNAL_RELEASED = const(5)  # CS rose within the phase
+SIGNAL_SERVED_HOT = const(6)  # turn() has answered this request, and the Link knows nothing of it
+SIGNAL_SIZE = const(7)  # bytes of the data phase of such a request
+SIGNAL_UNDER_WAY = const(8)  # one more edge of TRANSFER_READY begins a new transaction
+SIGNAL_WORDS = const(9)
 
-# and of a SpiSlave, whose EDGE is one in mid-transaction
-_PHASE = const(1)  # HEADER and those that follow it
-_ARMED = const(2)  # bytes of the phase that is armed; 0: none is
-_SINCE = const(3)  # when it was armed, or when the last phase ended
-_RELEASED = const(4)  # CS rose within the phase; set by the pin interrupt
-_SERVED_HOT = const(5)  # turn() has answered this request, and the Link knows nothing of it
-_SIZE = const(6)  # of that: bytes of the data phase
-_UNDER_WAY = const(7)  # a further edge of TRANSFER_READY begins anew; set by the pin interrupts
-_PHASES = const(8)
-
-_HEADER = const(0)  # armed, waiting for a request
-_ANSWER = const(1)
-_PAYLOAD = const(2)
-_ENDING = const(3)  # all phases have passed, CS is still low
+PHASE_HEADER = const(0)  # armed, waiting for a request
+PHASE_ANSWER = const(1)
+PHASE_PAYLOAD = const(2)
+PHASE_ENDING = const(3)  # all phases have passed, CS is still low
 
 # Words of `loop`
-_NOW = const(0)  # ticks at the start of this pass
-_DUE = const(1)  # when Python has to look, whatever happens
-_STOP = const(2)  # set by service.stop() from any thread: return at the end of this pass
-_STALE = const(3)  # Python has to tidy up at the end of this pass: events were delivered, or a
-# thread has an answer; set from any thread, cleared before what it stands for is looked at
-_PASSES = const(4)  # how many are left
-_TAKEN = const(5)  # + TAKEN_ZERO: of a write what the stack took, of a read the error
-_LOOP = const(6)
+LOOP_NOW = const(0)  # ticks at the start of this pass
+LOOP_DUE = const(1)  # when Python has to look, whatever happens
+LOOP_STOP = const(2)  # service.stop() was called: return at the end of this pass
+LOOP_STALE = const(3)  # Python has to tidy up at the end of this pass: events were delivered, or a
+# thread has an answer; cleared before what it stands for is looked at
+LOOP_PASSES = const(4)  # how many are left
+LOOP_TAKEN = const(5)  # + TAKEN_ZERO: of a write what the stack took, of a read the error
+LOOP_FAR = const(6)  # when the service looks at names, sessions, WiFi and the house next
+LOOP_WORDS = const(7)
 
-_TAKEN_ZERO = const(32)  # TAKEN of an error is the error plus this
+TAKEN_ZERO = const(32)  # an error of the stack's plus this is not negative
 
-# What turn() leaves to Python
-_DONE = const(0)  # the passes are over, or STOP
-_TIDY = const(1)  # something is due, or was delivered
-_EVENTS = const(2)  # deliver, then go on with this pass
-_PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
-_SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
-_WITHDRAWN = const(5)  # an edge whose request is gone
-_BROKEN = const(6)  # a connWrite was queued; flushing the queue failed with the error TAKEN
-_FAILED = const(7)  # a connRead, answered with nothing, found the error that TAKEN has
-_PORT = const(8)  # the SpiSlave has to look
+# Why turn() returned: what it leaves to Python
+WHY_DONE = const(0)  # the passes are over, or STOP
+WHY_TIDY = const(1)  # something is due, or was delivered
+WHY_EVENTS = const(2)  # deliver, then go on with this pass
+WHY_PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
+WHY_SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
+WHY_WITHDRAWN = const(5)  # there was an edge, and TRANSFER_READY is low again
+WHY_BROKEN = const(6)  # a connWrite was queued; flushing the queue failed with the error TAKEN
+WHY_FAILED = const(7)  # a connRead, answered with nothing, found the error that TAKEN has
+WHY_PORT = const(8)  # the controller-clocked role has to look
 
-# Places in `kit`, which Service.bind() makes
-WAIT = const(0)  # of the stack, as are the next three
-TICKS = const(1)
-PENDING = const(2)
-EVENTS_OF = const(3)
+# Places in `kit`, which Service.bind() makes: what turn() calls and works on
+KIT_WAIT = const(0)  # of the stack, as are the next three
+KIT_TICKS = const(1)
+KIT_PENDING = const(2)
+KIT_EVENTS = const(3)
 KIT_ROWS = const(4)
 KIT_LOOP = const(5)
 KIT_COUNT = const(6)
 KIT_SIGNALS = const(7)
-TX = const(8)
-RX = const(9)
-RECORDS = const(10)  # of each slot, as are the next four: its stack may be another's
-READABLE = const(11)
-READ = const(12)
-RECVED = const(13)
-WRITE = const(14)
-FAST = const(15)  # who is served by turn(): MASTER, TARGET; 0: nobody, the port serves all
-EXCHANGE = const(16)
-CS = const(17)  # a SpiMaster's to drive, a SpiSlave's to look at
-REQUESTED = const(18)  # TRANSFER_READY's level
-MARKS_OF = const(19)  # of each slot
-MEMORY_OF = const(20)  # of each slot: its ring's
-COPY = const(21)
-EXCHANGE_LAST = const(22)  # as EXCHANGE, and CS may rise at its end, before it is told to
-ARM = const(23)
-CLOCKED = const(24)
-DATA_READY = const(25)
-KIT = const(26)
+KIT_TX = const(8)
+KIT_RX = const(9)
+KIT_RECORDS = const(10)  # of each slot, as are the next four: its stack may be another's
+KIT_READABLE = const(11)
+KIT_READ = const(12)
+KIT_RECVED = const(13)
+KIT_WRITE = const(14)
+KIT_ROLE = const(
+    15
+)  # who is served by turn(): MODULE_CLOCKED, CONTROLLER_CLOCKED; 0: nobody, the port serves all
+KIT_EXCHANGE = const(16)
+KIT_CS = const(17)  # a SpiMaster's to drive, a SpiSlave's to look at
+KIT_REQUESTED = const(18)  # TRANSFER_READY's level
+KIT_MARKS = const(19)  # of each slot
+KIT_MEMORY = const(20)  # of each slot: its ring's
+KIT_COPY = const(21)
+KIT_EXCHANGE_LAST = const(22)  # as EXCHANGE, and CS may rise at its end, before it is told to
+KIT_ARM = const(23)
+KIT_CLOCKED = const(24)
+KIT_DATA_READY = const(25)
+KIT_PLACES = const(26)
 
-MASTER = const(1)  # the module drives the clock
-TARGET = const(2)  # the controller does
+MODULE_CLOCKED = const(1)
+CONTROLLER_CLOCKED = const(2)
+
+SEGMENT = const(1440)  # payload of a full segment: TCP_MSS of lwIP as ESP-IDF sets it
+FLUSH_MS = const(20)  # no byte gathers longer than this without push
+RING_SIZE = const(4096)  # of a slot: a power of two, at least twice the largest data phase
+PHASE_TIMEOUT_MS = const(500)  # a controller that stops clocking for so long has died
+ALL_SLOTS = const(0xFF)
+
+# What Connection tells settle(): the slot's number, its state, and
+FACT_STATE = const(3)  # how far its state is shifted
+FACT_ENDING = const(64)  # the peer is gone; maybe its last bytes are still here
+FACT_BROKEN = const(128)  # and nothing can be sent to it
+FACT_FOREIGN = const(256)  # its stack is not the manager's
 
 _MASK = const(0x3FFFFFFF)  # of ticks and counts
 _HALF = const(0x20000000)
 
-# As duet/wire.py and tcp/ have them
+# As duet/wire.py and tcp/stack.py have them
 _VERSION = const(0x3E)
 _INVALID_VERSION = const(0xC9)
 _NULL = const(0)
@@ -141,13 +168,20 @@ _RESPONSE_WORD = const(2)
 _DATA = const(12)
 _STATUS_SIZE = const(20)
 _AMOUNT = const(12)  # of a ConnStatus: bytesAvailable
-_SEGMENT = const(1440)
-_FLUSH_MS = const(20)
-_PHASE_TIMEOUT_MS = const(500)
-_RING_SIZE = const(4096)
-_ALWAYS = const(50)  # events that are delivered whatever there is to write
+_ALWAYS = const(50)  # events: connected, closed, error
 _ROOM = const(8)
 _WOULDBLOCK = const(-7)
+_FREE = const(0)
+_CONNECTING = const(1)
+_CONNECTED = const(2)
+_OTHER_END_CLOSED = const(3)
+_ABORTED = const(4)
+_CLOSE_PENDING = const(5)
+_CLOSE_READY = const(6)
+_INDEX_MASK = const(31)
+
+_WITH_DEADLINE = const(1 << _CONNECTING | 1 << _CLOSE_PENDING)  # these states
+_SEEN_AS_CLOSED = const(1 << _OTHER_END_CLOSED | 1 << _ABORTED)
 
 
 @micropython.viper
@@ -156,71 +190,71 @@ def turn(kit, passes: int, resumed: int) -> int:
 
     `resumed`: the wait and the events of this pass are done already.
     """
-    wait = kit[WAIT]
-    ticks = kit[TICKS]
-    pending = kit[PENDING]
-    events = kit[EVENTS_OF]
+    wait = kit[KIT_WAIT]
+    ticks = kit[KIT_TICKS]
+    pending = kit[KIT_PENDING]
+    events = kit[KIT_EVENTS]
     rows = ptr32(kit[KIT_ROWS])
     loop = ptr32(kit[KIT_LOOP])
     count = ptr32(kit[KIT_COUNT])
     signals = ptr32(kit[KIT_SIGNALS])
-    tx = kit[TX]
-    rx = kit[RX]
+    tx = kit[KIT_TX]
+    rx = kit[KIT_RX]
     sent = ptr8(tx)
     sent_words = ptr32(tx)
     header = ptr8(rx)
-    records = kit[RECORDS]
-    readable = kit[READABLE]
-    read = kit[READ]
-    recved = kit[RECVED]
-    write = kit[WRITE]
-    fast = int(kit[FAST])
-    exchange = kit[EXCHANGE]
-    exchange_last = kit[EXCHANGE_LAST]
-    cs = kit[CS]
-    requested = kit[REQUESTED]
-    marks = kit[MARKS_OF]
-    memory = kit[MEMORY_OF]
-    copy = kit[COPY]
-    arm = kit[ARM]
-    clocked = kit[CLOCKED]
-    data_ready = kit[DATA_READY]
-    now = loop[_NOW]
+    records = kit[KIT_RECORDS]
+    readable = kit[KIT_READABLE]
+    read = kit[KIT_READ]
+    recved = kit[KIT_RECVED]
+    write = kit[KIT_WRITE]
+    role = int(kit[KIT_ROLE])
+    exchange = kit[KIT_EXCHANGE]
+    exchange_last = kit[KIT_EXCHANGE_LAST]
+    cs = kit[KIT_CS]
+    requested = kit[KIT_REQUESTED]
+    marks = kit[KIT_MARKS]
+    memory = kit[KIT_MEMORY]
+    copy = kit[KIT_COPY]
+    arm = kit[KIT_ARM]
+    clocked = kit[KIT_CLOCKED]
+    data_ready = kit[KIT_DATA_READY]
+    now = loop[LOOP_NOW]
     while True:
         if resumed:
             resumed = 0
         else:
-            if passes == 0 or loop[_STOP]:
-                return _DONE
+            if passes == 0 or loop[LOOP_STOP]:
+                return WHY_DONE
             passes -= 1
-            loop[_PASSES] = passes
-            ms = loop[_DUE] - now & _MASK
-            if ms >= _HALF or signals[_EDGE]:
+            loop[LOOP_PASSES] = passes
+            ms = loop[LOOP_DUE] - now & _MASK
+            if ms >= _HALF or signals[SIGNAL_EDGE]:
                 ms = 0
-            elif fast == TARGET and signals[_PHASE] == _ENDING and int(cs()):
+            elif role == CONTROLLER_CLOCKED and signals[SIGNAL_PHASE] == PHASE_ENDING and int(cs()):
                 ms = 0  # CS rose within the last wait, and so ends no other
             wait(ms)
             now = int(ticks())
-            loop[_NOW] = now
+            loop[LOOP_NOW] = now
             todo = int(pending())
             if todo:
                 index = 0
                 found = 0
                 while todo:
                     if todo & 1:
-                        handle = rows[_OWNED + index]
+                        handle = rows[ROW_OWNED + index]
                         if handle:
-                            seen = int(events(handle)) & rows[_INTEREST + index]
+                            seen = int(events(handle)) & rows[ROW_INTEREST + index]
                             if seen:
-                                rows[_SEEN + index] = rows[_SEEN + index] | seen
+                                rows[ROW_SEEN + index] = rows[ROW_SEEN + index] | seen
                                 found |= 1 << index
                         else:
                             found |= 1 << index
                     todo >>= 1
                     index += 1
                 if found:
-                    rows[_DELIVER] = found
-                    return _EVENTS
+                    rows[ROW_DELIVER] = found
+                    return WHY_EVENTS
 
         # Where is the transaction? `asked`: a header is in rx. `over`: all its bytes have passed.
         # `armed`: so many bytes of the next phase are to be armed, from `offset` on.
@@ -230,40 +264,40 @@ def turn(kit, passes: int, resumed: int) -> int:
         offset = 0
         size = 0
         amount = 0
-        if fast == MASTER:
-            if signals[_EDGE]:
-                signals[_EDGE] = 0
+        if role == MODULE_CLOCKED:
+            if signals[SIGNAL_EDGE]:
+                signals[SIGNAL_EDGE] = 0
                 if not int(requested()):
-                    return _WITHDRAWN
+                    return WHY_WITHDRAWN
                 cs(0)
                 exchange(tx, rx, 0, _FIRST_PHASE)
                 if header[0] == _VERSION:
-                    signals[_EDGE] = 0  # an edge during the header belongs to this request
+                    signals[SIGNAL_EDGE] = 0  # an edge during the header belongs to this request
                 asked = 1
-        elif fast == TARGET:
-            phase = signals[_PHASE]
+        elif role == CONTROLLER_CLOCKED:
+            phase = signals[SIGNAL_PHASE]
             passed = int(clocked())
-            if signals[_EDGE] or signals[_ARMED] == 0:
-                return _PORT
-            if phase == _ENDING:
+            if signals[SIGNAL_EDGE] or signals[SIGNAL_ARMED] == 0:
+                return WHY_PORT
+            if phase == PHASE_ENDING:
                 if int(cs()):
-                    if signals[_SERVED_HOT] == 0:
-                        return _PORT
-                    signals[_SERVED_HOT] = 0
+                    if signals[SIGNAL_SERVED_HOT] == 0:
+                        return WHY_PORT
+                    signals[SIGNAL_SERVED_HOT] = 0
                     header[0] = _INVALID_VERSION
-                    phase = _HEADER
+                    phase = PHASE_HEADER
                     armed = _FIRST_PHASE
-            elif passed < signals[_ARMED]:
-                if passed and signals[_RELEASED]:
-                    return _PORT
-            elif phase == _HEADER:
+            elif passed < signals[SIGNAL_ARMED]:
+                if passed and signals[SIGNAL_RELEASED]:
+                    return WHY_PORT
+            elif phase == PHASE_HEADER:
                 asked = 1
-            elif signals[_SERVED_HOT] == 0:
-                return _PORT
+            elif signals[SIGNAL_SERVED_HOT] == 0:
+                return WHY_PORT
             else:
-                size = signals[_SIZE]
-                if phase == _ANSWER and size:
-                    phase = _PAYLOAD
+                size = signals[SIGNAL_SIZE]
+                if phase == PHASE_ANSWER and size:
+                    phase = PHASE_PAYLOAD
                     armed = size + 3 & 0xFFC
                     offset = _DATA
                 else:
@@ -287,20 +321,20 @@ def turn(kit, passes: int, resumed: int) -> int:
                         while index < 16:
                             sent[_DATA + index] = record[index]
                             index += 1
-                        handle = rows[_HANDLE + socket]
+                        handle = rows[ROW_HANDLE + socket]
                         if handle:
                             amount = int(readable[socket](handle))
                             sent[_DATA + _AMOUNT] = amount
                             sent[_DATA + _AMOUNT + 1] = amount >> 8
-                        sent[_DATA + 3] = rows[_RSSI]
-                        sent[_DATA + 16] = rows[_CONNECTED_SLOTS]
+                        sent[_DATA + 3] = rows[ROW_RSSI]
+                        sent[_DATA + 16] = rows[ROW_CONNECTED]
                         sent[_DATA + 17] = 0
-                        sent[_DATA + 18] = rows[_CLOSED_SLOTS]
+                        sent[_DATA + 18] = rows[ROW_CLOSED]
                         sent[_DATA + 19] = 0
                         size = _STATUS_SIZE
                     elif command == _READ:
-                        if rows[_MAY + socket] & _MAY_READ:
-                            handle = rows[_HANDLE + socket]
+                        if rows[ROW_MAY + socket] & MAY_READ:
+                            handle = rows[ROW_HANDLE + socket]
                             amount = header[6] | header[7] << 8
                             if amount > _MAX_DATA:
                                 amount = _MAX_DATA
@@ -311,81 +345,81 @@ def turn(kit, passes: int, resumed: int) -> int:
                             else:
                                 size = 0  # and if it was an error, its Connection shall know
                     elif command == _WRITE and length and not flags & _CLOSE_AFTER_WRITE:
-                        may = rows[_MAY + socket]
+                        may = rows[ROW_MAY + socket]
                         record = ptr8(records[socket])
-                        if may & _MAY_GATHER and length <= record[14] | record[15] << 8:
+                        if may & MAY_GATHER and length <= record[14] | record[15] << 8:
                             size = length
             if size < 0:
-                return _PLAIN if fast == MASTER else _PORT
+                return WHY_PLAIN if role == MODULE_CLOCKED else WHY_PORT
             sent_words[_RESPONSE_WORD] = size
-            if fast == MASTER:
+            if role == MODULE_CLOCKED:
                 exchange_last(tx, rx, _RESPONSE, 4 + (size + 3 & 0xFFC))
                 over = 1
             else:
-                signals[_SERVED_HOT] = 1
-                signals[_SIZE] = size
-                phase = _ANSWER
+                signals[SIGNAL_SERVED_HOT] = 1
+                signals[SIGNAL_SIZE] = size
+                phase = PHASE_ANSWER
                 armed = 4
                 offset = _RESPONSE
 
         if armed:
             data_ready(0)
-            signals[_PHASE] = phase
-            signals[_ARMED] = armed
-            signals[_SINCE] = now
-            signals[_RELEASED] = 0
-            if phase == _HEADER:
-                signals[_UNDER_WAY] = 0
+            signals[SIGNAL_PHASE] = phase
+            signals[SIGNAL_ARMED] = armed
+            signals[SIGNAL_SINCE] = now
+            signals[SIGNAL_RELEASED] = 0
+            if phase == PHASE_HEADER:
+                signals[SIGNAL_UNDER_WAY] = 0
             arm(tx, rx, offset, armed)
             data_ready(1)
-            due = now + _PHASE_TIMEOUT_MS & _MASK
-            if phase != _HEADER and (due - loop[_DUE] & _MASK) >= _HALF:
-                loop[_DUE] = due
+            due = now + PHASE_TIMEOUT_MS & _MASK
+            if phase != PHASE_HEADER and (due - loop[LOOP_DUE] & _MASK) >= _HALF:
+                loop[LOOP_DUE] = due
 
         if over:
             taken = size
             wanted = size
             if command == _WRITE:
-                may = rows[_MAY + socket]
-                if fast == TARGET and not may & _MAY_GATHER:
-                    return _PORT  # it ended while the data was on its way
-                handle = rows[_HANDLE + socket]
-                rows[_OWED + socket] = rows[_OWED + socket] + size
-                rows[_WRITING] = rows[_WRITING] | 1 << socket
+                may = rows[ROW_MAY + socket]
+                if role == CONTROLLER_CLOCKED and not may & MAY_GATHER:
+                    return WHY_PORT  # it ended while the data was on its way
+                handle = rows[ROW_HANDLE + socket]
+                rows[ROW_OWED + socket] = rows[ROW_OWED + socket] + size
+                rows[ROW_WRITING] = rows[ROW_WRITING] | 1 << socket
                 # Straight into the stack: full segments, or what is to be pushed.
                 taken = 0
                 wanted = 0
-                if may & _MAY_WRITE:
-                    wanted = size if flags & _PUSH else size - size % _SEGMENT
+                if may & MAY_WRITE:
+                    wanted = size if flags & _PUSH else size - size % SEGMENT
                     if wanted:
                         more = 0 if flags & _PUSH else 1
                         taken = int(write[socket](handle, rx, _DATA, wanted, more))
-            if fast == MASTER:
+            if role == MODULE_CLOCKED:
                 cs(1)
-                signals[_LOOKED] = int(ticks())  # its end; `now` is when it began
+                signals[SIGNAL_LOOKED] = int(ticks())  # its end; `now` is when it began
             else:
                 data_ready(0)
-                signals[_PHASE] = _ENDING
-                signals[_SINCE] = now
+                signals[SIGNAL_PHASE] = PHASE_ENDING
+                signals[SIGNAL_SINCE] = now
             count[0] = count[0] + 1 & _MASK
             if taken != wanted:
-                loop[_TAKEN] = taken + _TAKEN_ZERO
-                return _SHORT
+                loop[LOOP_TAKEN] = taken + TAKEN_ZERO
+                return WHY_SHORT
             if taken < size:
                 # The rest into the ring, and from there what may leave.
                 mark = ptr32(marks[socket])
-                held = mark[_COUNT]
-                start = mark[_START]
-                pushed = mark[_PUSHED]
-                urgent = mark[_URGENT]
+                held = mark[MARK_COUNT]
+                start = mark[MARK_START]
+                pushed = mark[MARK_PUSHED]
+                urgent = mark[MARK_URGENT]
                 if held <= urgent:  # the first of what gathers now
-                    due = now + _FLUSH_MS & _MASK
-                    mark[_FLUSH_AT] = due
-                    if rows[_TIMED_SLOTS] == 0 or (due - rows[_SOONEST] & _MASK) >= _HALF:
-                        rows[_SOONEST] = due
+                    due = now + FLUSH_MS & _MASK
+                    mark[MARK_FLUSH_AT] = due
+                    if rows[ROW_TIMED] == 0 or (due - rows[ROW_SOONEST] & _MASK) >= _HALF:
+                        rows[ROW_SOONEST] = due
                 size -= taken
-                index = start + held & _RING_SIZE - 1
-                run = _RING_SIZE - index
+                index = start + held & RING_SIZE - 1
+                run = RING_SIZE - index
                 if run > size:
                     run = size
                 copy(memory[socket], rx, index << 16 | _DATA + taken, run)
@@ -401,32 +435,32 @@ def turn(kit, passes: int, resumed: int) -> int:
                     if run == 0:
                         run = urgent
                     if run == 0:
-                        run = held - held % _SEGMENT
+                        run = held - held % SEGMENT
                     if run == 0:
                         break
-                    if run > _RING_SIZE - start:
-                        run = _RING_SIZE - start
+                    if run > RING_SIZE - start:
+                        run = RING_SIZE - start
                     # PSH on the last byte that was pushed, and on no other.
                     more = 0 if run == pushed else 1
                     taken = int(write[socket](handle, memory[socket], start, run, more))
                     if taken > 0:
                         held -= taken
-                        start = start + taken & _RING_SIZE - 1 if held else 0
+                        start = start + taken & RING_SIZE - 1 if held else 0
                         pushed = pushed - taken if pushed > taken else 0
                         urgent = urgent - taken if urgent > taken else 0
                     if taken < run:
                         break
-                mark[_COUNT] = held
-                mark[_START] = start
-                mark[_PUSHED] = pushed
-                mark[_URGENT] = urgent
+                mark[MARK_COUNT] = held
+                mark[MARK_START] = start
+                mark[MARK_PUSHED] = pushed
+                mark[MARK_URGENT] = urgent
                 if taken < 0 and taken != _WOULDBLOCK:
-                    loop[_TAKEN] = taken + _TAKEN_ZERO
-                    return _BROKEN
+                    loop[LOOP_TAKEN] = taken + TAKEN_ZERO
+                    return WHY_BROKEN
                 # As Connection._publish() has it.
-                may &= _MAY_READ | _MAY_GATHER
-                rows[_MAY + socket] = may if held else may | _MAY_WRITE
-                run = _RING_SIZE - held
+                may &= MAY_READ | MAY_GATHER
+                rows[ROW_MAY + socket] = may if held else may | MAY_WRITE
+                run = RING_SIZE - held
                 if run > _MAX_DATA:
                     run = _MAX_DATA
                 record = ptr8(records[socket])
@@ -434,17 +468,143 @@ def turn(kit, passes: int, resumed: int) -> int:
                 record[15] = run >> 8
                 index = 1 << socket
                 if held > urgent:
-                    rows[_TIMED_SLOTS] = rows[_TIMED_SLOTS] | index
+                    rows[ROW_TIMED] = rows[ROW_TIMED] | index
                 else:
-                    rows[_TIMED_SLOTS] = rows[_TIMED_SLOTS] & (0xFF ^ index)
-                index = _INTEREST + (handle & 31)
-                rows[index] = _ALWAYS | _ROOM if urgent or held >= _SEGMENT else _ALWAYS
-                if rows[_TIMED_SLOTS] and (rows[_SOONEST] - loop[_DUE] & _MASK) >= _HALF:
-                    loop[_DUE] = rows[_SOONEST]
+                    rows[ROW_TIMED] = rows[ROW_TIMED] & (0xFF ^ index)
+                index = ROW_INTEREST + (handle & _INDEX_MASK)
+                rows[index] = _ALWAYS | _ROOM if urgent or held >= SEGMENT else _ALWAYS
+                if rows[ROW_TIMED] and (rows[ROW_SOONEST] - loop[LOOP_DUE] & _MASK) >= _HALF:
+                    loop[LOOP_DUE] = rows[ROW_SOONEST]
 
         if amount < 0 and amount != _WOULDBLOCK:
-            loop[_TAKEN] = amount + _TAKEN_ZERO
-            return _FAILED
+            loop[LOOP_TAKEN] = amount + TAKEN_ZERO
+            return WHY_FAILED
 
-        if fast == 0 or loop[_STALE] or (now - loop[_DUE] & _MASK) < _HALF:
-            return _TIDY
+        if role == 0 or loop[LOOP_STALE] or (now - loop[LOOP_DUE] & _MASK) < _HALF:
+            return WHY_TIDY
+
+
+@micropython.viper
+def settle(all_rows, its_marks, its_record, facts: int):
+    """Keep what the hot path goes by, and the bit maps, as one slot moves on.
+
+    `facts`: the slot's number and what FACT_STATE and those behind it say.
+
+    Runs for nearly everything that is not just bytes, and so is one function for what would be ten.
+    """
+    rows = ptr32(all_rows)
+    marks = ptr32(its_marks)
+    record = ptr8(its_record)
+    number = facts & 7
+    state = facts >> FACT_STATE & 7
+    bit = 1 << number
+    others = ALL_SLOTS ^ bit
+    is_state = 1 << state
+    record[0] = state
+    rows[ROW_OCCUPIED] = rows[ROW_OCCUPIED] & others | (0 if state == _FREE else bit)
+    rows[ROW_OVER] = rows[ROW_OVER] & others | (bit if state == _CLOSE_READY else 0)
+    rows[ROW_CONNECTED] = rows[ROW_CONNECTED] & others | (bit if state == _CONNECTED else 0)
+    rows[ROW_CLOSED] = rows[ROW_CLOSED] & others | (bit if _SEEN_AS_CLOSED & is_state else 0)
+    count = marks[MARK_COUNT]
+    if count > marks[MARK_URGENT] or _WITH_DEADLINE & is_state:
+        rows[ROW_TIMED] = rows[ROW_TIMED] | bit
+    else:
+        rows[ROW_TIMED] = rows[ROW_TIMED] & others
+    handle = rows[ROW_HANDLE + number]
+    may = 0
+    space = 0
+    if handle and state == _CONNECTED and not facts & FACT_ENDING:
+        may = MAY_READ
+    if handle and (state == _CONNECTED or state == _OTHER_END_CLOSED) and not facts & FACT_BROKEN:
+        may |= MAY_GATHER if count else MAY_GATHER | MAY_WRITE
+        space = RING_SIZE - count
+        if space > _MAX_DATA:
+            space = _MAX_DATA
+    record[14] = space
+    record[15] = space >> 8
+    if facts & FACT_FOREIGN:
+        may = 0  # TLS may have something to tell after each call: the loop has to look
+    elif handle:
+        wanted = _ALWAYS
+        # What gathers waits for more bytes or its time, not for room.
+        if marks[MARK_URGENT] or count >= SEGMENT or state == _CLOSE_PENDING:
+            wanted = _ALWAYS | _ROOM
+        rows[ROW_INTEREST + (handle & _INDEX_MASK)] = wanted
+    rows[ROW_MAY + number] = may
+
+
+@micropython.viper
+def soonest(its_loop, slots_rows, now: int, ms: int):
+    """DUE is when the slots or FAR are, but in `ms` at the latest; -1: whenever these are."""
+    loop = ptr32(its_loop)
+    rows = ptr32(slots_rows)
+    least = loop[LOOP_FAR] - now & _MASK
+    if least >= _HALF:
+        least = 0
+    if ms >= 0 and ms < least:
+        least = ms
+    if rows[ROW_TIMED]:
+        due = rows[ROW_SOONEST] - now & _MASK
+        if due >= _HALF:
+            least = 0
+        elif due < least:
+            least = due
+    loop[LOOP_DUE] = now + least & _MASK
+
+
+@micropython.viper
+def copy(into: ptr32, data: ptr32, at: int, n: int):
+    """data[at & 0xFFFF : + n] -> into[at >> 16 : + n], word by word where both are aligned.
+
+    Viper takes four arguments, hence `at`, and has the first two in registers. A fixed index is
+    part of the load and of the store, so the pointers move. Bounds are the caller's.
+    """
+    i = at >> 16
+    j = at & 0xFFFF
+    target = ptr8(into)
+    source = ptr8(data)
+    last = i + n
+    if (i | j) & 3 == 0:
+        into = ptr32(uint(ptr32(into)) + i)
+        data = ptr32(uint(ptr32(data)) + j)
+        while n >= 64:
+            into[0] = data[0]
+            into[1] = data[1]
+            into[2] = data[2]
+            into[3] = data[3]
+            into[4] = data[4]
+            into[5] = data[5]
+            into[6] = data[6]
+            into[7] = data[7]
+            into[8] = data[8]
+            into[9] = data[9]
+            into[10] = data[10]
+            into[11] = data[11]
+            into[12] = data[12]
+            into[13] = data[13]
+            into[14] = data[14]
+            into[15] = data[15]
+            into = ptr32(uint(into) + 64)
+            data = ptr32(uint(data) + 64)
+            n -= 64
+        while n >= 4:
+            into[0] = data[0]
+            into = ptr32(uint(into) + 4)
+            data = ptr32(uint(data) + 4)
+            n -= 4
+        j += last - n - i
+        i = last - n
+    while i < last:
+        target[i] = source[j]
+        i += 1
+        j += 1
+
+
+@micropython.viper
+def forget(marks):
+    """A ring is empty."""
+    words = ptr32(marks)
+    i = 0
+    while i < MARK_WORDS:
+        words[i] = 0
+        i += 1

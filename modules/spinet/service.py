@@ -8,7 +8,6 @@ import gc
 import sys
 from array import array
 
-import micropython
 from micropython import const
 
 from spinet import compat, fastpath, trace
@@ -16,6 +15,47 @@ from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.duet.commands import LITTLE, MUCH, Commands
 from spinet.duet.transaction import Link, LinkLost
+from spinet.fastpath import (
+    KIT_COPY,
+    KIT_COUNT,
+    KIT_EVENTS,
+    KIT_LOOP,
+    KIT_MARKS,
+    KIT_MEMORY,
+    KIT_PENDING,
+    KIT_PLACES,
+    KIT_READABLE,
+    KIT_RECORDS,
+    KIT_ROLE,
+    KIT_ROWS,
+    KIT_RX,
+    KIT_SIGNALS,
+    KIT_TICKS,
+    KIT_TX,
+    KIT_WAIT,
+    KIT_WRITE,
+    LOOP_DUE,
+    LOOP_FAR,
+    LOOP_NOW,
+    LOOP_PASSES,
+    LOOP_STALE,
+    LOOP_STOP,
+    LOOP_TAKEN,
+    LOOP_WORDS,
+    ROW_RSSI,
+    SIGNAL_WORDS,
+    TAKEN_ZERO,
+    WHY_BROKEN,
+    WHY_DONE,
+    WHY_EVENTS,
+    WHY_FAILED,
+    WHY_PLAIN,
+    WHY_PORT,
+    WHY_SHORT,
+    WHY_TIDY,
+    WHY_WITHDRAWN,
+    soonest,
+)
 from spinet.last_error import LastError
 from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
@@ -33,58 +73,12 @@ WATCH_MS = const(20)  # how often WiFi is looked at while something is under way
 GARBAGE = const(16384)  # bytes allocated since the last collection that call for one at idle
 HEADROOM = const(65536)  # the same, idle or not; garbage is never more than this and one command's
 
-# Words and reasons, as fastpath.py has them
-_DONE = const(0)
-_DUE = const(1)
-_EVENTS = const(2)
-_NOW = const(0)
-_PASSES = const(4)
-_PLAIN = const(3)
-_PORT = const(8)
-_SHORT = const(4)
-_STALE = const(3)
-_STOP = const(2)
-_TAKEN = const(5)
-_TAKEN_ZERO = const(32)
-_TIDY = const(1)
-_WITHDRAWN = const(5)
-_BROKEN = const(6)
-_FAILED = const(7)
-_RSSI = const(27)
-_LOOP = const(6)
-_SOONEST = const(30)
-_TIMED_SLOTS = const(29)
-# behind the words of `loop`
-_FAR = const(_LOOP)  # when _look_around() has something to do, unless something is restless before
-
-_MASK = const(0x3FFFFFFF)  # of ticks
-_HALF = const(0x20000000)
-
 PASSES = const(1000)  # between two looks at whether stop() was called
 
 current = None  # the Service that runs, for the REPL and for reports
 on_boot = None  # called with each Service before it starts: for settings that outlive a reset
 _running = False  # start() to stop(); the thread ends when it is cleared
 _ended = None  # a lock that the thread holds while it runs
-
-
-@micropython.viper
-def _soonest(its_loop, slots_rows, now: int, ms: int):
-    """DUE is when the slots or FAR are, but in `ms` at the latest; -1: whenever these are."""
-    loop = ptr32(its_loop)
-    rows = ptr32(slots_rows)
-    least = loop[_FAR] - now & _MASK
-    if least >= _HALF:
-        least = 0
-    if ms >= 0 and ms < least:
-        least = ms
-    if rows[_TIMED_SLOTS]:
-        due = rows[_SOONEST] - now & _MASK
-        if due >= _HALF:
-            least = 0
-        elif due < least:
-            least = due
-    loop[_DUE] = now + least & _MASK
 
 
 class Service:
@@ -119,8 +113,8 @@ class Service:
         self._kept = 0  # when housekeeping was last done
         self._base = -1  # heap in use soon after the last collection; -1: unknown
         self._garbage = 0  # bytes, when last measured; commands.allocated came later
-        self._loop = array("I", [0] * (_LOOP + 1))  # what the hot path goes by, and FAR
-        self._kit = [None] * fastpath.KIT
+        self._loop = array("I", [0] * LOOP_WORDS)
+        self._kit = [None] * KIT_PLACES
         self._telling = None  # what diagnostics print, step by step; set by _report()
 
     def _discovery(self):
@@ -182,7 +176,7 @@ class Service:
             self._base = gc.mem_alloc()
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         now = ticks_ms()
-        self._kept = self._told = self.manager.now = self._loop[_NOW] = now
+        self._kept = self._told = self.manager.now = self._loop[LOOP_NOW] = now
         self.port.start(now)
         self.bind()
 
@@ -191,22 +185,22 @@ class Service:
         kit = self._kit
         stack = self.stack
         manager = self.manager
-        kit[fastpath.WAIT] = stack.wait
-        kit[fastpath.TICKS] = ticks_ms
-        kit[fastpath.PENDING] = stack.pending
-        kit[fastpath.EVENTS_OF] = stack.events
-        kit[fastpath.KIT_ROWS] = manager.rows
-        kit[fastpath.KIT_LOOP] = self._loop
-        kit[fastpath.KIT_COUNT] = self.link.count
-        kit[fastpath.TX] = self.link.tx
-        kit[fastpath.RX] = self.link.rx
-        kit[fastpath.RECORDS] = [slot.record for slot in manager.slots]
-        kit[fastpath.READABLE : fastpath.WRITE + 1] = manager.calls
-        kit[fastpath.MARKS_OF] = [slot.marks() for slot in manager.slots]
-        kit[fastpath.MEMORY_OF] = [slot.memory() for slot in manager.slots]
-        kit[fastpath.COPY] = copy
-        kit[fastpath.KIT_SIGNALS] = array("I", [0] * fastpath.SIGNALS)
-        kit[fastpath.FAST] = 0
+        kit[KIT_WAIT] = stack.wait
+        kit[KIT_TICKS] = ticks_ms
+        kit[KIT_PENDING] = stack.pending
+        kit[KIT_EVENTS] = stack.events
+        kit[KIT_ROWS] = manager.rows
+        kit[KIT_LOOP] = self._loop
+        kit[KIT_COUNT] = self.link.count
+        kit[KIT_TX] = self.link.tx
+        kit[KIT_RX] = self.link.rx
+        kit[KIT_RECORDS] = [slot.record for slot in manager.slots]
+        kit[KIT_READABLE : KIT_WRITE + 1] = manager.calls
+        kit[KIT_MARKS] = [slot.marks() for slot in manager.slots]
+        kit[KIT_MEMORY] = [slot.memory() for slot in manager.slots]
+        kit[KIT_COPY] = copy
+        kit[KIT_SIGNALS] = array("I", [0] * SIGNAL_WORDS)
+        kit[KIT_ROLE] = 0
         self.port.bind(kit)
 
     def run_once(self):
@@ -224,36 +218,36 @@ class Service:
         turn = fastpath.turn
         resumed = 0
         calm = True  # nothing was handed out in this pass
-        loop[_STALE] = 1  # who knows what was done since the last run
-        self._look_ahead(loop[_NOW])
-        self._plan(loop[_NOW])
+        loop[LOOP_STALE] = 1  # who knows what was done since the last run
+        self._look_ahead(loop[LOOP_NOW])
+        self._plan(loop[LOOP_NOW])
         while True:
             why = turn(kit, passes, resumed)
-            if why == _DONE:
+            if why == WHY_DONE:
                 return
-            manager.now = loop[_NOW]
-            passes = loop[_PASSES]
-            if why == _EVENTS:
-                loop[_STALE] = 1
+            manager.now = loop[LOOP_NOW]
+            passes = loop[LOOP_PASSES]
+            if why == WHY_EVENTS:
+                loop[LOOP_STALE] = 1
                 manager.deliver()
                 resumed = 1
                 calm = False
-            elif why == _PORT:
+            elif why == WHY_PORT:
                 resumed = 0
-                self._serve_port(loop[_NOW])
+                self._serve_port(loop[LOOP_NOW])
                 calm = True
             else:
                 resumed = 0
                 self._serve(why)
-                if self._is_full() or (why == _TIDY and calm and self._may_collect()):
+                if self._is_full() or (why == WHY_TIDY and calm and self._may_collect()):
                     self._collect()
                 else:
-                    self._tidy(loop[_NOW])
+                    self._tidy(loop[LOOP_NOW])
                 calm = True
 
     def stop(self):
         """From any thread: run() returns soon."""
-        self._loop[_STOP] = 1
+        self._loop[LOOP_STOP] = 1
         self.stack.wake()
 
     def _stir(self):
@@ -262,7 +256,7 @@ class Service:
 
     def _note_stale(self):
         """The end of this pass has something to look at, which no event of a connection's tells."""
-        self._loop[_STALE] = 1
+        self._loop[LOOP_STALE] = 1
 
     def _rouse(self):
         """From any thread, once its answer is there: let a pass end, and look at it."""
@@ -271,22 +265,22 @@ class Service:
 
     def _serve(self, why):
         """What the hot path left of this pass's transaction, or all of it."""
-        if why == _PLAIN:
+        if why == WHY_PLAIN:
             self.port.conclude(self.link)
-        elif why == _SHORT:
+        elif why == WHY_SHORT:
             self._finish_write()
-        elif why == _FAILED:
+        elif why == WHY_FAILED:
             slot = self.manager.slots[wire.request_socket(self.link.rx)]
-            slot.read_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
-        elif why == _BROKEN:
+            slot.read_failed(self._loop[LOOP_TAKEN] - TAKEN_ZERO)
+        elif why == WHY_BROKEN:
             slot = self.manager.slots[wire.request_socket(self.link.rx)]
-            slot.write_failed(self._loop[_TAKEN] - _TAKEN_ZERO)
-        elif why == _WITHDRAWN:
+            slot.write_failed(self._loop[LOOP_TAKEN] - TAKEN_ZERO)
+        elif why == WHY_WITHDRAWN:
             self.port.withdraw()
-        elif self._kit[fastpath.FAST]:
-            self.port.look(self.link, self._loop[_NOW])
+        elif self._kit[KIT_ROLE]:
+            self.port.look(self.link, self._loop[LOOP_NOW])
         else:
-            self.port.serve(self.link, self._loop[_NOW])
+            self.port.serve(self.link, self._loop[LOOP_NOW])
 
     def _serve_port(self, now):
         """A phase of the controller-clocked link that the hot path left; most need no tidying."""
@@ -301,14 +295,14 @@ class Service:
     def _finish_write(self):
         message = self.link.rx
         push = wire.request_flags(message) & wire.FLAG_PUSH != 0
-        taken = self._loop[_TAKEN] - _TAKEN_ZERO
+        taken = self._loop[LOOP_TAKEN] - TAKEN_ZERO
         slot = self.manager.slots[wire.request_socket(message)]
         slot.finish_write(message, wire.DATA, wire.request_length(message), push, taken)
 
     def _tidy(self, now):
         """The end of a pass in which anything but bytes has moved, or something was due."""
         manager = self.manager
-        self._loop[_STALE] = 0
+        self._loop[LOOP_STALE] = 0
         if self.commands.allocated >= GARBAGE:
             self._weigh()
         manager.step_if_due(now)
@@ -317,7 +311,7 @@ class Service:
         freed = manager.reap()
         if self.listeners.crowded and (freed or self.listeners.unfinished):
             self.listeners.accept_waiting()
-        if self._restless() or ticks_diff(now, self._loop[_FAR]) >= 0:
+        if self._restless() or ticks_diff(now, self._loop[LOOP_FAR]) >= 0:
             self._look_around(now)
         self._plan(now)
 
@@ -330,7 +324,7 @@ class Service:
                 ms = due
         if self.listeners.unfinished:
             ms = 0
-        _soonest(self._loop, self.manager.rows, now, ms)
+        soonest(self._loop, self.manager.rows, now, ms)
 
     # What has nothing to do with the slots is looked at when its time has come, and after whatever
     # may have brought that forward; not whenever a connection comes or goes.
@@ -365,8 +359,8 @@ class Service:
 
     def _look_ahead(self, now):
         """When the next time is; and what the hot path tells of WiFi until then."""
-        self._loop[_FAR] = ticks_add(now, self._far_ms(now))
-        self.manager.rows[_RSSI] = self.wlan.rssi & 0xFF
+        self._loop[LOOP_FAR] = ticks_add(now, self._far_ms(now))
+        self.manager.rows[ROW_RSSI] = self.wlan.rssi & 0xFF
         self.link.refresh()
 
     def _far_ms(self, now):
@@ -449,7 +443,7 @@ class Service:
         gc.collect()
         self._base = -1
         self._kept = ticks_add(self._kept, -HOUSEKEEPING_MS)
-        self._loop[_FAR] = self._loop[_DUE] = self._loop[_NOW]
+        self._loop[LOOP_FAR] = self._loop[LOOP_DUE] = self._loop[LOOP_NOW]
 
     def shut(self):
         """The end: every connection is reset, every socket given back."""

@@ -10,28 +10,34 @@ from array import array
 
 from micropython import const
 
-from spinet import fastpath
 from spinet.compat import ticks_diff
 from spinet.duet.transaction import StartUp
 from spinet.duet.wire import DATA, FIRST_PHASE, RESPONSE
+from spinet.fastpath import (
+    CONTROLLER_CLOCKED,
+    KIT_ARM,
+    KIT_CLOCKED,
+    KIT_CS,
+    KIT_DATA_READY,
+    KIT_ROLE,
+    KIT_SIGNALS,
+    PHASE_ANSWER,
+    PHASE_ENDING,
+    PHASE_HEADER,
+    PHASE_PAYLOAD,
+    PHASE_TIMEOUT_MS,
+    SIGNAL_ARMED,
+    SIGNAL_EDGE,
+    SIGNAL_PHASE,
+    SIGNAL_RELEASED,
+    SIGNAL_SERVED_HOT,
+    SIGNAL_SINCE,
+    SIGNAL_SIZE,
+    SIGNAL_UNDER_WAY,
+    SIGNAL_WORDS,
+)
 
-PHASE_TIMEOUT_MS = const(500)  # a controller that stops clocking for so long has died
 BURST = const(16)  # transactions in a row before the loop looks at the network again
-
-# Words and phases, as fastpath.py has them
-_EDGE = const(0)
-_PHASE = const(1)
-_ARMED = const(2)
-_SINCE = const(3)
-_RELEASED = const(4)
-_SERVED_HOT = const(5)
-_SIZE = const(6)
-_UNDER_WAY = const(7)
-_PHASES = const(8)
-_HEADER = const(0)
-_ANSWER = const(1)
-_PAYLOAD = const(2)
-_ENDING = const(3)
 
 
 class SpiSlave:
@@ -47,7 +53,7 @@ class SpiSlave:
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
         # Which phase, what is armed since when, and what the pins did: shared with the hot path.
-        self._signals = array("I", [0] * _PHASES)
+        self._signals = array("I", [0] * SIGNAL_WORDS)
         self._start_up = StartUp(data_ready)
         self._acted = False  # serve() has carried out or cut a command: the loop has to tidy up
         self.restarts = 0  # transactions begun over because the controller did
@@ -57,9 +63,9 @@ class SpiSlave:
         signals = self._signals
         self._cs.irq(self._cs_handler())
         self._transfer_ready.irq(self._edge_handler())
-        for i in range(_PHASES):
+        for i in range(SIGNAL_WORDS):
             signals[i] = 0
-        signals[_SINCE] = now
+        signals[SIGNAL_SINCE] = now
         self._start_up.begin(now)
 
     def stop(self):
@@ -67,7 +73,7 @@ class SpiSlave:
         self._cs.irq(None)
         self._transfer_ready.irq(None)
         self._target.disarm()
-        self._signals[_ARMED] = 0
+        self._signals[SIGNAL_ARMED] = 0
 
     # Both interrupt handlers say whether the loop has to look: who calls them may not care. They
     # run twice in each transaction, and have what they need without looking it up.
@@ -81,10 +87,10 @@ class SpiSlave:
             if not pin.value():
                 return False
             passed = clocked()
-            if passed or signals[_PHASE] != _HEADER:
-                signals[_UNDER_WAY] = 1
+            if passed or signals[SIGNAL_PHASE] != PHASE_HEADER:
+                signals[SIGNAL_UNDER_WAY] = 1
             if passed:
-                signals[_RELEASED] = 1
+                signals[SIGNAL_RELEASED] = 1
             return passed != 0
 
         return on_cs
@@ -99,34 +105,36 @@ class SpiSlave:
             # but they keep their order, and that of CS would have come behind it.
             if not pin.value():
                 return False
-            own = not signals[_UNDER_WAY]
-            signals[_UNDER_WAY] = 1
-            if own or (signals[_PHASE] == _HEADER and not clocked()):
+            own = not signals[SIGNAL_UNDER_WAY]
+            signals[SIGNAL_UNDER_WAY] = 1
+            if own or (signals[SIGNAL_PHASE] == PHASE_HEADER and not clocked()):
                 return False
-            signals[_EDGE] = 1
+            signals[SIGNAL_EDGE] = 1
             return True
 
         return on_transfer_ready
 
     def bind(self, kit):
         """Give the hot path what it serves this link with."""
-        kit[fastpath.FAST] = fastpath.TARGET
-        kit[fastpath.KIT_SIGNALS] = self._signals
-        kit[fastpath.ARM] = self._target.arm
-        kit[fastpath.CLOCKED] = self._target.clocked
-        kit[fastpath.CS] = self._cs.value
-        kit[fastpath.DATA_READY] = self._data_ready.value
+        kit[KIT_ROLE] = CONTROLLER_CLOCKED
+        kit[KIT_SIGNALS] = self._signals
+        kit[KIT_ARM] = self._target.arm
+        kit[KIT_CLOCKED] = self._target.clocked
+        kit[KIT_CS] = self._cs.value
+        kit[KIT_DATA_READY] = self._data_ready.value
 
     def due_ms(self, now):
         """How long the loop may sleep before it has to look here again; -1: no limit."""
-        if self._signals[_PHASE] == _HEADER:
-            return -1 if self._signals[_ARMED] else self._start_up.due_ms(now)
+        if self._signals[SIGNAL_PHASE] == PHASE_HEADER:
+            return -1 if self._signals[SIGNAL_ARMED] else self._start_up.due_ms(now)
         return PHASE_TIMEOUT_MS
 
     def idle(self):
         """True between transactions."""
         signals = self._signals
-        between = signals[_ARMED] and signals[_PHASE] == _HEADER and self._cs.value()
+        between = (
+            signals[SIGNAL_ARMED] and signals[SIGNAL_PHASE] == PHASE_HEADER and self._cs.value()
+        )
         return bool(between) and self._target.clocked() == 0
 
     def look(self, link, now):
@@ -140,9 +148,9 @@ class SpiSlave:
         """
         signals = self._signals
         self._acted = False
-        if signals[_SERVED_HOT]:
+        if signals[SIGNAL_SERVED_HOT]:
             self._take_over(link)
-        if not signals[_ARMED] and signals[_PHASE] == _HEADER:
+        if not signals[SIGNAL_ARMED] and signals[SIGNAL_PHASE] == PHASE_HEADER:
             if not self._start_up.is_over(now):
                 return True
             self._next_header(link, now)
@@ -154,18 +162,18 @@ class SpiSlave:
     def _take_over(self, link):
         """The hot path has begun this transaction, and we shall end it."""
         signals = self._signals
-        signals[_SERVED_HOT] = 0
-        link.recall(signals[_SIZE], signals[_PHASE] != _ANSWER)
+        signals[SIGNAL_SERVED_HOT] = 0
+        link.recall(signals[SIGNAL_SIZE], signals[SIGNAL_PHASE] != PHASE_ANSWER)
 
     def _step(self, link, now):
         """One move of the state machine; False when there is nothing to do yet."""
         signals = self._signals
-        if signals[_EDGE]:
-            signals[_EDGE] = 0
+        if signals[SIGNAL_EDGE]:
+            signals[SIGNAL_EDGE] = 0
             return self._restart(link, now)
-        if signals[_PHASE] == _ENDING:
+        if signals[SIGNAL_PHASE] == PHASE_ENDING:
             return self._end_if_released(link, now)
-        if self._target.clocked() >= signals[_ARMED]:
+        if self._target.clocked() >= signals[SIGNAL_ARMED]:
             self._phase_ended(link, now)
             return True
         if self._released_too_soon() or self._late(now):
@@ -174,16 +182,16 @@ class SpiSlave:
 
     def _released_too_soon(self):
         """CS rose in the middle of a phase."""
-        return self._signals[_RELEASED] != 0 and self._partly_clocked()
+        return self._signals[SIGNAL_RELEASED] != 0 and self._partly_clocked()
 
     def _late(self, now):
         """A header may be waited for as long as it takes, nothing else."""
         signals = self._signals
-        waited = ticks_diff(now, signals[_SINCE])
-        return signals[_PHASE] != _HEADER and waited >= PHASE_TIMEOUT_MS
+        waited = ticks_diff(now, signals[SIGNAL_SINCE])
+        return signals[SIGNAL_PHASE] != PHASE_HEADER and waited >= PHASE_TIMEOUT_MS
 
     def _partly_clocked(self):
-        return 0 < self._target.clocked() < self._signals[_ARMED]
+        return 0 < self._target.clocked() < self._signals[SIGNAL_ARMED]
 
     def _end_if_released(self, link, now):
         if not (self._cs.value() or self._late(now)):
@@ -197,9 +205,9 @@ class SpiSlave:
         self.restarts += 1
         self._acted = True
         self._target.disarm()
-        if self._signals[_PHASE] == _ENDING:
+        if self._signals[SIGNAL_PHASE] == PHASE_ENDING:
             link.finish()  # the controller has its answer; it only never raised CS
-        elif self._signals[_PHASE] != _HEADER:
+        elif self._signals[SIGNAL_PHASE] != PHASE_HEADER:
             link.cut()
         self._next_header(link, now)
         return True
@@ -207,35 +215,35 @@ class SpiSlave:
     def _next_header(self, link, now):
         self._data_ready.value(0)
         link.begin()
-        self._arm(link, _HEADER, 0, FIRST_PHASE, now)
+        self._arm(link, PHASE_HEADER, 0, FIRST_PHASE, now)
 
     def _arm(self, link, phase, offset, n, now):
         signals = self._signals
-        signals[_PHASE] = phase
-        signals[_ARMED] = n
-        signals[_SINCE] = now
-        signals[_RELEASED] = 0
-        if phase == _HEADER:
-            signals[_UNDER_WAY] = 0
+        signals[SIGNAL_PHASE] = phase
+        signals[SIGNAL_ARMED] = n
+        signals[SIGNAL_SINCE] = now
+        signals[SIGNAL_RELEASED] = 0
+        if phase == PHASE_HEADER:
+            signals[SIGNAL_UNDER_WAY] = 0
         self._target.arm(link.tx, link.rx, offset, n)
         self._data_ready.value(1)
 
     def _phase_ended(self, link, now):
-        phase = self._signals[_PHASE]
-        if phase == _HEADER:
+        phase = self._signals[SIGNAL_PHASE]
+        if phase == PHASE_HEADER:
             self._data_ready.value(0)
             link.answer()
-            self._arm(link, _ANSWER, RESPONSE, 4, now)
-        elif phase == _ANSWER and link.data_length:
+            self._arm(link, PHASE_ANSWER, RESPONSE, 4, now)
+        elif phase == PHASE_ANSWER and link.data_length:
             self._data_ready.value(0)
             link.responded()
-            self._arm(link, _PAYLOAD, DATA, link.data_length, now)
+            self._arm(link, PHASE_PAYLOAD, DATA, link.data_length, now)
         else:
             link.complete()  # before DATA_READY falls: what was asked for is done by then
             self._data_ready.value(0)
             self._acted = True
-            self._signals[_PHASE] = _ENDING
-            self._signals[_SINCE] = now
+            self._signals[SIGNAL_PHASE] = PHASE_ENDING
+            self._signals[SIGNAL_SINCE] = now
 
     def signal(self):
         """Tell the controller that there is news: DATA_READY falls for about 2 us and rises."""

@@ -10,16 +10,23 @@ from array import array
 
 from micropython import const
 
-from spinet import fastpath
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.duet.transaction import StartUp
 from spinet.duet.wire import FIRST_PHASE, FORMAT_VERSION, RESPONSE
+from spinet.fastpath import (
+    KIT_CS,
+    KIT_EXCHANGE,
+    KIT_EXCHANGE_LAST,
+    KIT_REQUESTED,
+    KIT_ROLE,
+    KIT_SIGNALS,
+    MODULE_CLOCKED,
+    SIGNAL_EDGE,
+    SIGNAL_LOOKED,
+    SIGNAL_WORDS,
+)
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
-# Words and reasons, as fastpath.py has them
-_EDGE = const(0)
-_LOOKED = const(1)
-_SIGNALS = const(2)
 
 BURST = const(16)  # transactions in a row before the loop looks at the network again
 
@@ -42,7 +49,7 @@ class SpiMaster:
         self._start_up = StartUp(data_ready)
         self._started = False  # set by _go_on_starting(), cleared by start()
         # The edge, and when the level was last looked at: shared with the hot path.
-        self._signals = array("I", [0] * _SIGNALS)
+        self._signals = array("I", [0] * SIGNAL_WORDS)
         self._on_edge = self._edge_handler()
         self.recovered = 0  # transactions begun for an edge that was missed
         self.withdrawn = 0  # edges whose request was gone when we came to it
@@ -59,14 +66,14 @@ class SpiMaster:
     def _go_on_starting(self, now):
         if self._start_up.is_over(now):
             self._started = True
-            self._signals[_LOOKED] = now
+            self._signals[SIGNAL_LOOKED] = now
             self._transfer_ready.irq(self._on_edge)
             self._data_ready.value(1)
 
     def stop(self):
         """Nothing is asked of us any more."""
         self._transfer_ready.irq(None)
-        self._signals[_EDGE] = 0
+        self._signals[SIGNAL_EDGE] = 0
 
     def _edge_handler(self):
         signals = self._signals
@@ -74,37 +81,37 @@ class SpiMaster:
         def on_transfer_ready(pin):
             if not pin.value():
                 return False
-            signals[_EDGE] = 1  # in interrupt context: a flag and nothing else
+            signals[SIGNAL_EDGE] = 1  # in interrupt context: a flag and nothing else
             return True  # the loop has to look; who calls this may not care
 
         return on_transfer_ready
 
     def bind(self, kit):
         """Give the hot path what it serves this link with."""
-        kit[fastpath.FAST] = fastpath.MASTER
-        kit[fastpath.KIT_SIGNALS] = self._signals
-        kit[fastpath.EXCHANGE] = self._spi.exchange
-        kit[fastpath.EXCHANGE_LAST] = getattr(self._spi, "exchange_last", self._spi.exchange)
-        kit[fastpath.CS] = self._cs.value
-        kit[fastpath.REQUESTED] = self._transfer_ready.value
+        kit[KIT_ROLE] = MODULE_CLOCKED
+        kit[KIT_SIGNALS] = self._signals
+        kit[KIT_EXCHANGE] = self._spi.exchange
+        kit[KIT_EXCHANGE_LAST] = getattr(self._spi, "exchange_last", self._spi.exchange)
+        kit[KIT_CS] = self._cs.value
+        kit[KIT_REQUESTED] = self._transfer_ready.value
 
     def due_ms(self, now):
         """How long the loop may sleep before it has to look here again."""
         if not self._started:
             return self._start_up.due_ms(now)
-        return max(0, LEVEL_AFTER_MS - ticks_diff(now, self._signals[_LOOKED]))
+        return max(0, LEVEL_AFTER_MS - ticks_diff(now, self._signals[SIGNAL_LOOKED]))
 
     def idle(self):
         """True when the link is up and no request is known to wait."""
-        return self._started and not self._signals[_EDGE]
+        return self._started and not self._signals[SIGNAL_EDGE]
 
     def look(self, _link, now):
         """See whether an edge was missed; what asks for a transaction is left to the hot path."""
         signals = self._signals
         if not self._started:
             self._go_on_starting(now)
-        elif not signals[_EDGE] and self._level_asks(now):
-            signals[_EDGE] = 1
+        elif not signals[SIGNAL_EDGE] and self._level_asks(now):
+            signals[SIGNAL_EDGE] = 1
 
     def serve(self, link, now):
         """Without the hot path: run the transactions that are asked for, at most BURST.
@@ -119,9 +126,9 @@ class SpiMaster:
 
     def _requested(self, link, now):
         self.look(link, now)
-        if not self._signals[_EDGE]:
+        if not self._signals[SIGNAL_EDGE]:
             return False
-        self._signals[_EDGE] = 0
+        self._signals[SIGNAL_EDGE] = 0
         if self._transfer_ready.value():
             return True
         self.withdraw()
@@ -134,9 +141,9 @@ class SpiMaster:
         look with a bad header.
         """
         signals = self._signals
-        if ticks_diff(now, signals[_LOOKED]) < LEVEL_AFTER_MS:
+        if ticks_diff(now, signals[SIGNAL_LOOKED]) < LEVEL_AFTER_MS:
             return False
-        signals[_LOOKED] = now
+        signals[SIGNAL_LOOKED] = now
         if not self._transfer_ready.value():
             return False
         self.recovered += 1
@@ -151,7 +158,7 @@ class SpiMaster:
         self._cs.value(0)
         self._spi.exchange(link.tx, link.rx, 0, FIRST_PHASE)
         if link.rx[0] == FORMAT_VERSION:
-            self._signals[_EDGE] = 0  # an edge during the header belongs to this request
+            self._signals[SIGNAL_EDGE] = 0  # an edge during the header belongs to this request
         self.conclude(link)
 
     def conclude(self, link):
@@ -161,7 +168,7 @@ class SpiMaster:
         self._spi.exchange(link.tx, link.rx, RESPONSE, 4 + link.data_length)
         link.complete()
         self._cs.value(1)
-        self._signals[_LOOKED] = self._ticks()  # before deferred work, which may take long
+        self._signals[SIGNAL_LOOKED] = self._ticks()  # before deferred work, which may take long
         link.finish()
 
     def signal(self):

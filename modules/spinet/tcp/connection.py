@@ -24,6 +24,35 @@ from micropython import const
 from spinet import compat, states, trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.duet import wire
+from spinet.fastpath import (
+    ALL_SLOTS,
+    FACT_BROKEN,
+    FACT_ENDING,
+    FACT_FOREIGN,
+    FACT_STATE,
+    FLUSH_MS,
+    MARK_COUNT,
+    MARK_FLUSH_AT,
+    MARK_PUSHED,
+    MARK_START,
+    MARK_URGENT,
+    ROW_CLOSED,
+    ROW_CONNECTED,
+    ROW_DELIVER,
+    ROW_HANDLE,
+    ROW_INTEREST,
+    ROW_OCCUPIED,
+    ROW_OVER,
+    ROW_OWED,
+    ROW_OWNED,
+    ROW_SEEN,
+    ROW_SOONEST,
+    ROW_TIMED,
+    ROW_WORDS,
+    ROW_WRITING,
+    SEGMENT,
+    settle,
+)
 from spinet.tcp import status
 from spinet.tcp.ring import RING_SIZE, rings
 from spinet.tcp.stack import (
@@ -39,9 +68,6 @@ from spinet.tcp.stack import (
     peer_is_gone,
 )
 
-SEGMENT = const(1440)  # payload of a full segment: TCP_MSS of lwIP as ESP-IDF sets it
-_MAX_DATA = const(2048)
-FLUSH_MS = const(20)  # no byte gathers longer than this without push
 CONNECT_TIMEOUT_MS = const(8000)  # of an outgoing attempt
 ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for an acknowledgement
 CLOSE_LIMIT_MS = const(30000)  # and this long in all, however slowly they trickle in
@@ -52,38 +78,6 @@ KEEP_INTERVAL_S = const(10)
 KEEP_COUNT = const(3)  # questions without an answer
 LINGER_DEFAULT = const(-1)  # a close takes the times above
 CLOSE_POLL_MS = const(10)  # how often in_flight is asked: no stack reports an acknowledgement
-
-# Words of `rows`, as fastpath.py has them
-_CLOSED_SLOTS = const(26)
-_CONNECTED_SLOTS = const(25)
-_DELIVER = const(28)
-_HANDLE = const(0)
-_INTEREST = const(64)
-_MAY = const(8)
-_MAY_GATHER = const(4)
-_MAY_READ = const(1)
-_MAY_WRITE = const(2)
-_OWED = const(16)
-_OWNED = const(32)
-_ROWS = const(128)
-_SEEN = const(96)
-_SOONEST = const(30)
-_TIMED_SLOTS = const(29)
-_WRITING = const(24)
-# and of a slot's `marks`, as fastpath.py has them
-_COUNT = const(0)
-_START = const(1)
-_PUSHED = const(2)
-_URGENT = const(3)
-_FLUSH_AT = const(4)
-
-# Words behind those of fastpath.py, bit maps of slots
-_OCCUPIED = const(_ROWS)  # not free
-_OVER = const(_ROWS + 1)  # in closeReady
-_ALL_ROWS = const(_ROWS + 2)
-
-_ALL_SLOTS = const(0xFF)
-_RING_SIZE = const(4096)  # as tcp_buffer.py has it
 
 _NO_HANDLE = const(0)
 
@@ -113,67 +107,10 @@ _LEGAL = bytes(
 _HELD_BY_CONTROLLER = const(
     1 << _ALLOCATED | 1 << _CONNECTING | 1 << _CONNECTED | 1 << _OTHER_END_CLOSED | 1 << _ABORTED
 )
-_TIMED = const(1 << _CONNECTING | 1 << _CLOSE_PENDING)  # these states have a deadline
-_ALWAYS = const(2 | 16 | 32)  # EVENT_CONNECTED, EVENT_CLOSED, EVENT_ERROR
-_ROOM = const(8)  # EVENT_ROOM
-_SEEN_AS_CLOSED = const(1 << _OTHER_END_CLOSED | 1 << _ABORTED)
-
-# What _settle() is told: the slot's number, its state, and
-_STATE_SHIFT = const(3)
-_ENDING = const(64)  # the peer is gone; maybe its last bytes are still here
-_BROKEN = const(128)  # and nothing can be sent to it
-_FOREIGN = const(256)  # its stack is not the manager's
 
 
 class IllegalMove(Exception):
     """A state change or a reference that only a bug of ours can cause (debug builds)."""
-
-
-@micropython.viper
-def _settle(all_rows, its_marks, its_record, facts: int):
-    """Keep what the hot path goes by, and the bit maps, as one slot moves on. `facts`: see above.
-
-    Runs for nearly everything that is not just bytes, and so is one function for what would be ten.
-    """
-    rows = ptr32(all_rows)
-    marks = ptr32(its_marks)
-    record = ptr8(its_record)
-    number = facts & 7
-    state = facts >> _STATE_SHIFT & 7
-    bit = 1 << number
-    others = _ALL_SLOTS ^ bit
-    is_state = 1 << state
-    record[0] = state
-    rows[_OCCUPIED] = rows[_OCCUPIED] & others | (0 if state == _FREE else bit)
-    rows[_OVER] = rows[_OVER] & others | (bit if state == _CLOSE_READY else 0)
-    rows[_CONNECTED_SLOTS] = rows[_CONNECTED_SLOTS] & others | (bit if state == _CONNECTED else 0)
-    rows[_CLOSED_SLOTS] = rows[_CLOSED_SLOTS] & others | (bit if _SEEN_AS_CLOSED & is_state else 0)
-    count = marks[_COUNT]
-    if count > marks[_URGENT] or _TIMED & is_state:
-        rows[_TIMED_SLOTS] = rows[_TIMED_SLOTS] | bit
-    else:
-        rows[_TIMED_SLOTS] = rows[_TIMED_SLOTS] & others
-    handle = rows[_HANDLE + number]
-    may = 0
-    space = 0
-    if handle and state == _CONNECTED and not facts & _ENDING:
-        may = _MAY_READ
-    if handle and (state == _CONNECTED or state == _OTHER_END_CLOSED) and not facts & _BROKEN:
-        may |= _MAY_GATHER if count else _MAY_GATHER | _MAY_WRITE
-        space = _RING_SIZE - count
-        if space > _MAX_DATA:
-            space = _MAX_DATA
-    record[14] = space
-    record[15] = space >> 8
-    if facts & _FOREIGN:
-        may = 0  # TLS may have something to tell after each call: the loop has to look
-    elif handle:
-        wanted = _ALWAYS
-        # What gathers waits for more bytes or its time, not for room.
-        if marks[_URGENT] or count >= SEGMENT or state == _CLOSE_PENDING:
-            wanted = _ALWAYS | _ROOM
-        rows[_INTEREST + (handle & 31)] = wanted
-    rows[_MAY + number] = may
 
 
 class Connection:
@@ -188,7 +125,7 @@ class Connection:
         self._manager = manager
         self._rows = manager.rows
         self._stack = manager.stack  # whose handle it is; there is one other, TLS
-        self._facts = number  # what _settle() is told besides the state
+        self._facts = number  # what settle() is told besides the state
         self._secured = None  # what connect() over TLS believes, and whom; by secure() and free()
         self._ring = ring  # accepted from the controller, not yet taken by the stack
         self._handle = _NO_HANDLE
@@ -212,7 +149,7 @@ class Connection:
             self._manager.fault("slot %d: %d -> %d" % (self.number, self.state, state))
             return False
         self.state = state
-        _settle(self._rows, self._marks, self.record, self._facts | state << _STATE_SHIFT)
+        settle(self._rows, self._marks, self.record, self._facts | state << FACT_STATE)
         trace.note(trace.STATE, self.number, state, self.generation)
         if state == _CONNECTED or state == _CONNECTING:
             _trace_peer(self.number, self.record)
@@ -223,20 +160,20 @@ class Connection:
         if reason == self._ending:
             return
         self._ending = reason
-        self._facts &= ~(_ENDING | _BROKEN)
+        self._facts &= ~(FACT_ENDING | FACT_BROKEN)
         if reason:
-            self._facts |= _ENDING if reason == ERR_CLSD else _ENDING | _BROKEN
+            self._facts |= FACT_ENDING if reason == ERR_CLSD else FACT_ENDING | FACT_BROKEN
 
     def _serve_by(self, stack):
         """The only writer of `_stack`: what the slot is asked for goes to that one."""
         if stack is not self._stack:
             self._stack = stack
-            self._facts ^= _FOREIGN
+            self._facts ^= FACT_FOREIGN
             self._manager.use(self.number, stack)
 
     def _publish(self):
         """Tell what the hot path goes by; called wherever one of these has changed."""
-        _settle(self._rows, self._marks, self.record, self._facts | self.state << _STATE_SHIFT)
+        settle(self._rows, self._marks, self.record, self._facts | self.state << FACT_STATE)
 
     def held_by_controller(self):
         """True while the controller has to let go before the slot can be free."""
@@ -319,8 +256,8 @@ class Connection:
     def _attach(self, handle):
         manager = self._manager
         self._handle = handle
-        self._rows[_HANDLE + self.number] = handle
-        self._rows[_OWED + self.number] = 0
+        self._rows[ROW_HANDLE + self.number] = handle
+        self._rows[ROW_OWED + self.number] = 0
         self._moved_at = manager.now
         manager.attach(handle, self)
         self._stack.keepalive(
@@ -337,7 +274,7 @@ class Connection:
         """Later events find nobody here. Returns the handle, for the stack's close or abort."""
         handle = self._handle
         self._handle = _NO_HANDLE
-        self._rows[_HANDLE + self.number] = _NO_HANDLE
+        self._rows[ROW_HANDLE + self.number] = _NO_HANDLE
         self._manager.detach(handle)
         self._ring.clear()
         self._end_with(0)
@@ -383,7 +320,7 @@ class Connection:
         """Something was acknowledged."""
         if self.state == _CLOSE_PENDING:
             self.step_close(self._manager.now)
-        elif self._marks[_COUNT]:
+        elif self._marks[MARK_COUNT]:
             self._drain()
             self._publish()
 
@@ -464,12 +401,12 @@ class Connection:
         if not self._may_send():
             return False
         ring = self._ring
-        count = self._marks[_COUNT]
+        count = self._marks[MARK_COUNT]
         if n > ring.size - count:
             self._manager.fault("slot %d: write beyond its space" % self.number)
             return False
-        self._rows[_OWED + self.number] += n
-        self._rows[_WRITING] |= 1 << self.number
+        self._rows[ROW_OWED + self.number] += n
+        self._rows[ROW_WRITING] |= 1 << self.number
         taken = 0
         whole = n if push else n - n % SEGMENT
         if whole and not count:
@@ -490,12 +427,12 @@ class Connection:
             return False
         marks = self._marks
         if taken < n:
-            if marks[_COUNT] <= marks[_URGENT]:  # the first of what gathers now
-                marks[_FLUSH_AT] = ticks_add(self._manager.now, FLUSH_MS)
-                self._manager.hasten(marks[_FLUSH_AT])
+            if marks[MARK_COUNT] <= marks[MARK_URGENT]:  # the first of what gathers now
+                marks[MARK_FLUSH_AT] = ticks_add(self._manager.now, FLUSH_MS)
+                self._manager.hasten(marks[MARK_FLUSH_AT])
             self._ring.put(buf, offset + taken, n - taken)
         if push:
-            marks[_PUSHED] = marks[_URGENT] = marks[_COUNT]
+            marks[MARK_PUSHED] = marks[MARK_URGENT] = marks[MARK_COUNT]
         self._drain()
         self._publish()
         return self._may_send()
@@ -510,7 +447,7 @@ class Connection:
 
     def _gathers(self):
         """True while bytes wait that nobody asked to push."""
-        return self._marks[_COUNT] > self._marks[_URGENT]
+        return self._marks[MARK_COUNT] > self._marks[MARK_URGENT]
 
     def _send(self, buf, offset, n, more):
         """Hand n bytes to the stack; returns how many it took."""
@@ -538,16 +475,16 @@ class Connection:
         """Move what may leave from the ring to the stack, as far as it has room."""
         ring = self._ring
         marks = self._marks
-        while self._handle and marks[_COUNT]:
+        while self._handle and marks[MARK_COUNT]:
             run = self._sendable()
             if not run:
                 return
-            start = marks[_START]
+            start = marks[MARK_START]
             straight = ring.size - start
             if run > straight:
                 run = straight
             # PSH on the last byte that was pushed, on none before it and on none that was not.
-            taken = self._send(ring.memory, start, run, run != marks[_PUSHED])
+            taken = self._send(ring.memory, start, run, run != marks[MARK_PUSHED])
             self._sent(taken)
             if taken < run:
                 return  # the stack reports when there is room, or the connection is gone
@@ -555,21 +492,21 @@ class Connection:
     def _sendable(self):
         """How many of the ring's bytes may leave in one write: never across the push mark."""
         marks = self._marks
-        count = marks[_COUNT]
-        return marks[_PUSHED] or marks[_URGENT] or count - count % SEGMENT
+        count = marks[MARK_COUNT]
+        return marks[MARK_PUSHED] or marks[MARK_URGENT] or count - count % SEGMENT
 
     def _sent(self, n):
         self._ring.drop(n)
         marks = self._marks
-        if marks[_URGENT]:  # else nothing was pushed either
-            marks[_PUSHED] = max(0, marks[_PUSHED] - n)
-            marks[_URGENT] = max(0, marks[_URGENT] - n)
+        if marks[MARK_URGENT]:  # else nothing was pushed either
+            marks[MARK_PUSHED] = max(0, marks[MARK_PUSHED] - n)
+            marks[MARK_URGENT] = max(0, marks[MARK_URGENT] - n)
 
     def step_flush(self, now):
         """What has gathered for FLUSH_MS leaves, full segment or not."""
         marks = self._marks
-        if self._handle and self._gathers() and ticks_diff(now, marks[_FLUSH_AT]) >= 0:
-            marks[_URGENT] = marks[_COUNT]
+        if self._handle and self._gathers() and ticks_diff(now, marks[MARK_FLUSH_AT]) >= 0:
+            marks[MARK_URGENT] = marks[MARK_COUNT]
             self._drain()
             self._publish()
 
@@ -595,7 +532,7 @@ class Connection:
         self._stack.shutdown_rx(self._handle)
         self._end_with(0)
         marks = self._marks
-        marks[_PUSHED] = marks[_URGENT] = marks[_COUNT]
+        marks[MARK_PUSHED] = marks[MARK_URGENT] = marks[MARK_COUNT]
         self._unacknowledged = -1  # the first look sets the deadline
         now = manager.now
         self._close_limit = ticks_add(now, limit)
@@ -618,12 +555,12 @@ class Connection:
         """closePending: over when nothing is in flight, or when nobody acknowledges."""
         if self.state != _CLOSE_PENDING:
             return
-        if self._marks[_COUNT]:
+        if self._marks[MARK_COUNT]:
             self._drain()
             if self.state != _CLOSE_PENDING:
                 return  # the drain found it broken
         # -1: this stack cannot know, and finishes the delivery of what it took by itself.
-        left = self._marks[_COUNT] + max(0, self._stack.in_flight(self._handle))
+        left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self._handle))
         if not left:
             self._stack.close(self._detach())
             self._set_state(_CLOSE_READY)
@@ -651,10 +588,10 @@ class Connection:
         """connected and written to: give up when the peer acknowledges nothing for the time-out."""
         manager = self._manager
         rows = self._rows
-        owed = _OWED + self.number
+        owed = ROW_OWED + self.number
         left = 0
         if self._may_send():
-            left = self._marks[_COUNT] + max(0, self._stack.in_flight(self._handle))
+            left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self._handle))
         if not self._watched or left < rows[owed]:
             self._moved_at = now
         elif left and ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
@@ -665,7 +602,7 @@ class Connection:
         rows[owed] = left
         self._watched = left != 0
         if not left:
-            rows[_WRITING] &= ~(1 << self.number)
+            rows[ROW_WRITING] &= ~(1 << self.number)
 
     def due_ms(self, now):
         """How long until one of the steps has something to do; -1: no time is set."""
@@ -674,7 +611,7 @@ class Connection:
         if self.state == _CONNECTING:
             return max(0, ticks_diff(self._deadline, now))
         if self._gathers():
-            return max(0, ticks_diff(self._marks[_FLUSH_AT], now))
+            return max(0, ticks_diff(self._marks[MARK_FLUSH_AT], now))
         return -1
 
 
@@ -713,7 +650,7 @@ class ConnectionManager:
 
     def __init__(self, stack, debug=False, buffers=None):
         self.stack = stack
-        self.rows = array("I", [0] * _ALL_ROWS)  # what the hot path goes by
+        self.rows = array("I", [0] * ROW_WORDS)  # what the hot path goes by
         self.now = 0  # ticks at the start of this pass of the loop; written by service
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
         self.faults = 0  # bugs noticed in a release build
@@ -751,28 +688,28 @@ class ConnectionManager:
     @property
     def connected(self):
         """Bit map of the slots that are connected, as ConnStatus wants it."""
-        return self.rows[_CONNECTED_SLOTS]
+        return self.rows[ROW_CONNECTED]
 
     @property
     def closed(self):
         """Bit map of those in otherEndClosed or aborted."""
-        return self.rows[_CLOSED_SLOTS]
+        return self.rows[ROW_CLOSED]
 
     @property
     def occupied(self):
         """Bit map of those that are not free."""
-        return self.rows[_OCCUPIED]
+        return self.rows[ROW_OCCUPIED]
 
     @property
     def over(self):
         """Bit map of those that reap() will free."""
-        return self.rows[_OVER]
+        return self.rows[ROW_OVER]
 
     def hasten(self, when):
         """Somebody has a deadline then; step() is called in time for it."""
         rows = self.rows
-        if not rows[_TIMED_SLOTS] or ticks_diff(when, rows[_SOONEST]) < 0:
-            rows[_SOONEST] = when
+        if not rows[ROW_TIMED] or ticks_diff(when, rows[ROW_SOONEST]) < 0:
+            rows[ROW_SOONEST] = when
 
     def use(self, number, stack):
         """The hot path calls this stack for that slot."""
@@ -789,15 +726,15 @@ class ConnectionManager:
         """A slot that was free, now allocated; None when all are taken or promised."""
         if not self.has_free_slot():
             return None
-        slot = self.slots[_lowest_clear(self.rows[_OCCUPIED])]
+        slot = self.slots[_lowest_clear(self.rows[ROW_OCCUPIED])]
         slot.allocate(protocol)
         return slot
 
     def has_free_slot(self):
         """True when allocate() would succeed."""
-        occupied = self.rows[_OCCUPIED]
+        occupied = self.rows[ROW_OCCUPIED]
         if not self.reserved:
-            return occupied != _ALL_SLOTS
+            return occupied != ALL_SLOTS
         return _clear_bits(occupied) > self.reserved
 
     def reserve(self):
@@ -859,27 +796,27 @@ class ConnectionManager:
         """Events of this handle go to owner.on_events()."""
         index = handle & INDEX_MASK
         self.owners[index] = owner
-        self.rows[_OWNED + index] = handle
-        self.rows[_INTEREST + index] = EVENTS_ALL
-        self.rows[_SEEN + index] = 0
+        self.rows[ROW_OWNED + index] = handle
+        self.rows[ROW_INTEREST + index] = EVENTS_ALL
+        self.rows[ROW_SEEN + index] = 0
 
     def detach(self, handle):
         """Events of this handle go nowhere."""
         index = handle & INDEX_MASK
         self.owners[index] = None
-        self.rows[_OWNED + index] = 0
-        self.rows[_SEEN + index] = 0
+        self.rows[ROW_OWNED + index] = 0
+        self.rows[ROW_SEEN + index] = 0
 
     def dispatch(self):
         """Hand out what the stack has recorded. Handlers may close, open and stop anything."""
-        self.rows[_DELIVER] = self.stack.pending()
+        self.rows[ROW_DELIVER] = self.stack.pending()
         self.deliver()
 
     def deliver(self):
         """Hand out the events of the indexes in DELIVER: what was seen, and what came since."""
         rows = self.rows
-        left = rows[_DELIVER]
-        rows[_DELIVER] = 0
+        left = rows[ROW_DELIVER]
+        rows[ROW_DELIVER] = 0
         index = 0
         while left:
             if left & 1:
@@ -888,37 +825,37 @@ class ConnectionManager:
             index += 1
 
     def _deliver(self, rows, index):
-        handle = rows[_OWNED + index]
+        handle = rows[ROW_OWNED + index]
         if not handle:
             self.stack.overlook(1 << index)  # somebody else's: no wait shall end for it again
             return
-        events = rows[_SEEN + index] | self.stack.events(handle) & rows[_INTEREST + index]
-        rows[_SEEN + index] = 0
+        events = rows[ROW_SEEN + index] | self.stack.events(handle) & rows[ROW_INTEREST + index]
+        rows[ROW_SEEN + index] = 0
         if events:
             self.owners[index].on_events(events)
 
     def step(self, now):
         """Time passes: flush, give up, finish closing."""
-        if self.rows[_TIMED_SLOTS]:
+        if self.rows[ROW_TIMED]:
             self._step_timed(now)
         if ticks_diff(now, self._watched_at) >= WATCH_MS:
             self._watched_at = now
             for slot in self.slots:
-                if self.rows[_WRITING] >> slot.number & 1:
+                if self.rows[ROW_WRITING] >> slot.number & 1:
                     slot.step_write(now)
 
     def _step_timed(self, now):
         for slot in self.slots:
-            if self.rows[_TIMED_SLOTS] >> slot.number & 1:
+            if self.rows[ROW_TIMED] >> slot.number & 1:
                 slot.step_connect(now)
                 slot.step_flush(now)
                 slot.step_close(now)
-        self.rows[_SOONEST] = ticks_add(now, max(0, self.due_ms(now)))
+        self.rows[ROW_SOONEST] = ticks_add(now, max(0, self.due_ms(now)))
 
     def step_if_due(self, now):
         """step(), when there is something for it to do."""
         rows = self.rows
-        if (rows[_TIMED_SLOTS] and ticks_diff(now, rows[_SOONEST]) >= 0) or (
+        if (rows[ROW_TIMED] and ticks_diff(now, rows[ROW_SOONEST]) >= 0) or (
             ticks_diff(now, self._watched_at) >= WATCH_MS  # always: ticks wrap while nobody writes
         ):
             self.step(now)
@@ -929,7 +866,7 @@ class ConnectionManager:
         Returns how many are free now that were not: slots, and promises given back.
         """
         count = self.returned
-        over = self.rows[_OVER]
+        over = self.rows[ROW_OVER]
         if not over and not count:
             return 0
         self.returned = 0
@@ -946,7 +883,7 @@ class ConnectionManager:
     def due_ms(self, now):
         """How long the loop may sleep; -1: as long as it likes."""
         soonest = -1
-        timed = self.rows[_TIMED_SLOTS]
+        timed = self.rows[ROW_TIMED]
         if timed:
             for slot in self.slots:
                 due = slot.due_ms(now) if timed >> slot.number & 1 else -1
