@@ -1,7 +1,8 @@
 """A socket of the module as an asyncio transport.
 
 How a controller drives a socket (link protocol): read what is there, write what is accepted,
-answer otherEndClosed with connClose once all is read, and aborted with connAbort. The link
+answer otherEndClosed with connClose once all is read, and aborted with connAbort. A peer's reset
+is shown as otherEndClosed too, and told from a FIN by a connWrite, which is then refused. The link
 protocol cannot close one direction only, so `can_write_eof()` is False; the other way round
 works: a peer may end its direction and go on reading.
 """
@@ -27,10 +28,8 @@ from spinet_controller.records import CONN_STATUS, ConnStatus
 log = logging.getLogger(__name__)
 
 STALLED_CLOSE = 20.0
-STALLED_HALF_OPEN = 3.0
-"""Seconds without one accepted byte after which data is given up: when we close, and when
-the peer ended its direction. A peer that was reset looks like one that ended and pauses.
-Otherwise `set_stall_limit` decides."""
+"""Seconds without one accepted byte after which data is given up when we close. Otherwise
+`set_stall_limit` decides."""
 
 RETRY_WAIT = 0.02
 """Seconds after a transaction that the module never started."""
@@ -115,12 +114,12 @@ class SocketTransport(_FlowControlMixin):
         self._out = bytearray()
         self._sending = 0
         self._room = True
-        self._sure_room = 0
         self._readable = True
         self._wrote_last = True
         self._unseen_writes = 0
         self._paused = False
         self._peer_ended = False
+        self._doubtful = False
         self._eof_told = False
         self._progress_at = self._loop.time()
         self._stall_limit = float("inf")
@@ -144,7 +143,6 @@ class SocketTransport(_FlowControlMixin):
         self._extra["sockname"] = (self._poller.local_ip, status.local_port)
         self._extra["socket_number"] = self._socket
         self._extra["protocol_number"] = status.protocol
-        self._sure_room = status.write_buffer_space
 
     def __repr__(self):
         peer = self._extra.get("peername")
@@ -205,7 +203,7 @@ class SocketTransport(_FlowControlMixin):
         return self._readable and not self._paused and self._life is Life.OPEN
 
     def _may_write(self):
-        return self._room and len(self._out) > 0
+        return self._room and (len(self._out) > 0 or self._doubtful)
 
     def _transfer(self):
         """Read and write in turn, where there is something to read and room to write."""
@@ -284,10 +282,12 @@ class SocketTransport(_FlowControlMixin):
             return
         if accepted:
             del self._out[:accepted]
-            self._sure_room = max(0, self._sure_room - accepted)
             self._waits.restart()
             self._progress_at = self._loop.time()
         self._room = not full
+        if self._doubtful:
+            self._doubtful = False
+            self._end_of_data(True)
         if accepted:
             self._again(None if full else SHORTEST)
         else:
@@ -337,14 +337,10 @@ class SocketTransport(_FlowControlMixin):
         """Note what there is to read and to write; wait longer when there is nothing."""
         self._readable = available > 0
         self._peer_ended = state == _OTHER_END_CLOSED
-        # No room after the peer's end: only a write tells one that pauses from one that is gone.
+        # No room after the peer's end: a write is accepted, though nothing of it, while the peer
+        # pauses. It is refused when the peer reset the connection.
         self._room = room > 0 or self._peer_ended
-        if self._peer_ended and self._out and not room and self._sure_room:
-            # Room that we did not use up is gone: there is nobody to send to any more.
-            self._break(ConnectionBroken("the peer is gone, and data was left to send"))
-            return
-        self._sure_room = room
-        self._end_of_data()
+        self._end_of_data(room > 0)
         if self._may_read() or self._may_write():
             self._again(SHORTEST)
         else:
@@ -354,10 +350,16 @@ class SocketTransport(_FlowControlMixin):
     def _look_later(self):
         self._again(self._waits.next())
 
-    def _end_of_data(self):
-        """Tell the protocol once that the peer has ended and everything was read."""
+    def _end_of_data(self, in_order):
+        """Tell the protocol once that the peer has ended and everything was read.
+
+        Unless that end is known to be `in_order`, a write (an empty one, if need be) comes first.
+        """
         unread = self._readable or self._held or self._paused
         if not self._peer_ended or unread or self._eof_told or self._life is not Life.OPEN:
+            return
+        if not in_order:
+            self._doubtful = True
             return
         self._eof_told = True
         try:
@@ -377,8 +379,6 @@ class SocketTransport(_FlowControlMixin):
 
     def _patience(self):
         """Give the seconds for which a peer may take nothing of what there is."""
-        if self._peer_ended:
-            return STALLED_HALF_OPEN
         return STALLED_CLOSE if self._life is Life.CLOSING else self._stall_limit
 
     # -- turns: what went wrong -------------------------------------------------------
@@ -416,6 +416,7 @@ class SocketTransport(_FlowControlMixin):
             self.abort()
         elif self._life is Life.OPEN:
             self._life = Life.CLOSING
+            self._doubtful = False
             self._progress_at = self._loop.time()
             self._poller.wake(self)
 

@@ -47,7 +47,7 @@ class FakeSlot:
         self.pushes = []
         self.space = 2048
         self.window = None
-        self.fin = False
+        self.fin = self.broken = False
         self.local_port = self.remote_port = self.protocol = 0
         self.remote_ip = bytes(4)
         self.name = ""
@@ -75,7 +75,12 @@ class FakeSlot:
         self.settle()
 
     def reset(self):
-        """The peer resets in a way the module calls aborted."""
+        """The peer resets: what came before can still be read, nothing can be sent."""
+        self.broken = True
+        self.finish()
+
+    def abort(self):
+        """The connection breaks in a way that the module calls aborted."""
         self.state = ABORTED
 
     def settle(self):
@@ -89,6 +94,8 @@ class FakeSlot:
 
     def room(self):
         """Bytes the module takes now: all of `space`, within `window` when one is set."""
+        if self.broken:
+            return 0
         return self.space if self.window is None else max(0, min(self.space, self.window))
 
     # what the controller's commands do
@@ -271,7 +278,7 @@ class FakeFirmware:
         if socket > 7:
             return Answer(BAD_PARAMETER)
         slot = self._own(socket, "connWrite")
-        if slot.state not in (CONNECTED, ENDED):
+        if slot.state not in (CONNECTED, ENDED) or (slot.state == ENDED and slot.broken):
             return Answer(WRONG_STATE)
         n = min(slot.room(), length)
         kept = flags if n == length else 0

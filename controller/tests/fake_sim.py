@@ -69,7 +69,7 @@ class Peer(asyncio.Protocol):
         slot.state = CONNECTED
         slot.peer = self
         slot.accept = self._accept
-        slot.room = lambda: 2048 if self.transport.get_write_buffer_size() < OUTBOX else 0
+        slot.room = self._room
         slot.closed = self._close
         slot.dropped = self._drop
 
@@ -95,7 +95,11 @@ class Peer(asyncio.Protocol):
         if self.slot is None:
             self.network.left(self)
         elif self.slot.peer is self and self.slot.held:
-            self.slot.state = ABORTED
+            self.slot.reset()
+
+    def _room(self):
+        full = self.transport.get_write_buffer_size() >= OUTBOX
+        return 0 if full or self.slot.broken else 2048
 
     def _accept(self, data, _flags):
         self.transport.write(data)

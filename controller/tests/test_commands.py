@@ -119,7 +119,7 @@ async def test_conn_write_that_is_accepted_in_part(rig):
 
 async def test_conn_get_status(rig):
     rig.slots[3].connect(8080, remote=("192.0.2.7", 40000)).feed(b"xyz")
-    rig.slots[5].connect(80).reset()
+    rig.slots[5].connect(80).abort()
     status = await rig.module.conn_get_status(3)
     assert (status.state, status.socket) == (ConnState.CONNECTED, 3)
     assert (status.local_port, status.remote_port) == (8080, 40000)

@@ -431,6 +431,7 @@ async def test_an_abort_ends_the_transfer_and_not_the_session(printer):
 
 
 async def test_a_data_connection_that_is_reset_ends_the_transfer_only(printer):
+    (printer.store.path / "x").write_bytes(b"the older file")
     async with typed(printer) as lines:
         _reader, writer = await data_connection(await lines.ask("EPSV"))
         assert (await lines.ask("STOR x")).startswith("150 ")
@@ -439,6 +440,7 @@ async def test_a_data_connection_that_is_reset_ends_the_transfer_only(printer):
         reset(writer)
         assert (await lines.answer()).startswith("426 ")
         assert (await lines.ask("NOOP")).startswith("200 ")
+    assert (printer.store.path / "x").read_bytes() == b"the older file"
     assert "Traceback" not in "".join(printer.notes)
 
 

@@ -165,9 +165,10 @@ async def test_a_factory_that_raises_costs_one_connection(rig):
 
 
 @pytest.mark.behaviour("K3")
-async def test_a_peer_that_was_reset_before_we_looked_is_aborted(rig):
+@pytest.mark.parametrize("end", ["reset", "abort"])
+async def test_a_peer_that_was_reset_before_we_looked_is_aborted(rig, end):
     await rig.module.create_server(Acceptor(), PORT)
-    rig.slots[4].connect(PORT).reset()
+    getattr(rig.slots[4].connect(PORT), end)()
     await eventually(lambda: rig.slots[4].state == FREE, "connAbort")
 
 

@@ -422,21 +422,75 @@ async def test_what_was_written_before_the_end_is_sent_after_it(rig):
         assert rig.poller.bytes_out == 3000
 
 
-async def test_room_that_vanished_unused_means_that_the_peer_is_gone(rig, monkeypatch):
-    monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 1000)
+@pytest.mark.parametrize("keep_open", [False, True])
+@pytest.mark.parametrize("written", [0, 2048, 9000])
+async def test_a_reset_is_no_end(each_rig, keep_open, written):
+    rig = each_rig
+    async with accepted(rig, window=2048, keep_open=keep_open) as (slot, peer):
+        peer.transport.write(PATTERN[:written])
+        await eventually(lambda: len(slot.sent) == min(written, 2048), "a full window")
+        slot.feed(PATTERN[:7000])
+        slot.reset()
+        assert isinstance(await peer.gone(), ConnectionResetError)
+        assert peer.received == PATTERN[:7000]
+        assert "eof" not in peer.events
+        await eventually(lambda: slot.state == FREE, "connAbort")
+
+
+async def test_a_reset_after_the_peers_end(rig):
     async with accepted(rig, keep_open=True) as (slot, peer):
         slot.finish()
         await eventually(lambda: "eof" in peer.events, "the end")
-        slot.space = 0
+        slot.reset()
         peer.transport.write(b"nobody reads this")
         assert isinstance(await peer.gone(), ConnectionResetError)
 
 
-async def test_a_peer_that_ended_and_takes_nothing_is_given_up(rig, monkeypatch):
-    monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 0.05)
+@pytest.mark.parametrize("paused", [False, True])
+async def test_the_end_of_a_peer_that_takes_nothing_is_one(rig, paused):
+    async with accepted(rig, window=2048, keep_open=True) as (slot, peer):
+        peer.transport.write(PATTERN[:2048])
+        await eventually(lambda: len(slot.sent) == 2048, "a full window")
+        slot.feed(b"last")
+        slot.finish()
+        if paused:
+            peer.transport.pause_reading()
+            await rig.next_transactions(20)
+            assert peer.events == ["made"]
+            peer.transport.resume_reading()
+        await eventually(lambda: "eof" in peer.events, "the end")
+        assert peer.received == b"last"
+        slot.window = None
+        peer.transport.write(PATTERN[2048:5000])
+        await eventually(lambda: slot.sent == PATTERN[:5000], "all sent")
+        assert peer.events == ["made", "eof"]
+        peer.transport.abort()
+
+
+async def test_streams_know_a_reset(rig):
+    ended = asyncio.get_running_loop().create_future()
+
+    async def conversation(reader, writer):
+        got = await reader.readexactly(7)
+        slot.reset()
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+        ended.set_result(got)
+
+    async with await rig.module.start_server(conversation, PORT):
+        slot = rig.slots[0].connect(PORT)
+        slot.feed(b"a whole")
+        async with asyncio.timeout(PATIENCE):
+            assert await ended == b"a whole"
+
+
+async def test_a_peer_that_ended_and_takes_nothing_is_given_up_when_a_limit_is_set(rig):
     async with accepted(rig, window=2048, keep_open=True) as (slot, peer):
         peer.transport.write(bytes(5000))
         slot.finish()
+        await eventually(lambda: "eof" in peer.events, "the end")
+        peer.transport.set_stall_limit(0.05)
         assert isinstance(await peer.gone(), ConnectionResetError)
         await eventually(lambda: slot.state == FREE, "connAbort")
 
@@ -449,10 +503,12 @@ async def test_a_peer_that_takes_nothing_is_given_up_when_a_limit_is_set(rig):
         await eventually(lambda: slot.state == FREE, "connAbort")
 
 
-async def test_a_peer_that_pauses_is_waited_for(rig, monkeypatch):
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_peer_that_pauses_is_waited_for(rig, monkeypatch, ended):
     monkeypatch.setattr(sockets, "STALLED_CLOSE", 0)
-    monkeypatch.setattr(sockets, "STALLED_HALF_OPEN", 0)
-    async with accepted(rig, window=0) as (slot, peer):
+    async with accepted(rig, window=0, keep_open=True) as (slot, peer):
+        slot.fin = ended
+        slot.settle()
         peer.transport.write(b"data")
         await rig.next_transactions(20)
         assert not peer.lost.done()
@@ -460,10 +516,11 @@ async def test_a_peer_that_pauses_is_waited_for(rig, monkeypatch):
         await eventually(lambda: slot.sent == b"data", "the data")
 
 
-async def test_a_reset_peer(rig):
+@pytest.mark.parametrize("end", ["reset", "abort"])
+async def test_a_peer_that_is_gone_while_we_write(rig, end):
     async with accepted(rig) as (slot, peer):
         peer.transport.write(bytes(100_000))
-        slot.reset()
+        getattr(slot, end)()
         error = await peer.gone()
         assert isinstance(error, ConnectionResetError)
         assert peer.events[-1] == "lost"

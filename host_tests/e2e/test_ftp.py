@@ -4,6 +4,7 @@ import contextlib
 import ftplib
 import hashlib
 import socket
+import struct
 import subprocess
 import time
 
@@ -183,6 +184,27 @@ def test_an_upload_that_stalls_has_no_name(stack, tmp_path):
         assert not (printer.files / "stalls").exists()
         data.close()
         session.close()
+
+
+def reset(sock):
+    """End a connection as a client does whose network or computer went away."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+@pytest.mark.parametrize("passive", [True, False])
+def test_an_upload_that_is_reset_is_a_part(stack, tmp_path, passive):
+    with printer_with("", stack, tmp_path) as printer, session_of(printer) as session:
+        (printer.files / "x").write_bytes(b"the older file")
+        session.set_pasv(passive)
+        data = session.transfercmd("STOR x")
+        data.sendall(pattern(300_000))
+        eventually(lambda: stored(printer) > 100_000, "the upload under way")
+        reset(data)
+        with pytest.raises(ftplib.error_temp, match="426"):
+            session.voidresp()
+        assert (printer.files / "x").read_bytes() == b"the older file"
+        assert session.nlst() == ["x"]
 
 
 @pytest.mark.parametrize("command", ["STOR x", "RETR secret"])
