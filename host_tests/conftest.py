@@ -18,6 +18,7 @@ for folder in (
 import behaviour_table  # noqa: E402 -- found through the path above
 import lwip_net  # noqa: E402
 import pytest  # noqa: E402
+import steady  # noqa: E402, F401 -- what it sets is what counts
 from namespace import Namespace  # noqa: E402
 from pcap import PcapFile  # noqa: E402
 from sharing import SharedTests  # noqa: E402

@@ -3,6 +3,8 @@
 import pytest
 from fake_board import FakeBoard, boot
 from fake_pins import MasterRig
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 
 from spinet import service as service_module
@@ -10,6 +12,7 @@ from spinet import states
 from spinet.naming.discovery import RETRY_MS, Silent, label
 from spinet.service import HOUSEKEEPING_MS, Service
 from spinet.wifi.networks import Network
+from spinet_controller.printer.plan import Naming
 
 CONFIG = b"\x0a\0\0\1" + bytes(12) + b"Workshop".ljust(96, b"\0")
 ADDRESS = 0x3201A8C0  # what the scripted radio says
@@ -40,7 +43,7 @@ class Recorder(Silent):
 
 
 @pytest.mark.parametrize(
-    ("given", "fit"),
+    ("name", "fit"),
     [
         (b"Spinet-3", b"Spinet-3"),
         (b"my printer!", b"my-printer"),
@@ -51,8 +54,15 @@ class Recorder(Silent):
         (b"", b"spinet"),
     ],
 )
-def test_labels(given, fit):
-    assert label(given) == fit
+def test_labels(name, fit):
+    assert label(name) == fit
+
+
+@given(st.text(min_size=1, max_size=63))
+def test_the_printer_knows_the_label_of_each_host_name(name):
+    on_the_wire = name.encode()
+    assume(len(on_the_wire) < 64 and b"\0" not in on_the_wire)
+    assert Naming(name).label.encode() == label(on_the_wire)
 
 
 @pytest.fixture

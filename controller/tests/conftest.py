@@ -1,6 +1,7 @@
 """Fixtures: a rig for one way of wiring controller and fake module, or for each."""
 
 import pytest
+import steady  # noqa: F401 -- what it sets is what counts
 from rig import HURRIED, WIRINGS, rigged
 
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinet.naming import discovery
 from spinet_controller.printer.plan import Naming, domain_names, mqtt_client_id
 from spinet_controller.records import pack_host_name
 
@@ -42,12 +41,6 @@ def test_each_form_of_a_name(name, label, topic):
     assert naming.is_own(f"{label}-2.local".lower(), "192.0.2.1")
     assert naming.is_own(name.lower(), "192.0.2.1")
     assert not naming.is_own("localhost", "192.0.2.1")
-
-
-@given(NAMES)
-def test_the_label_is_what_the_module_announces(name):
-    on_the_wire = pack_host_name(name).rstrip(b"\0")
-    assert Naming(name).label.encode() == discovery.label(on_the_wire)
 
 
 @given(NAMES)

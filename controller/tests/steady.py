@@ -1,4 +1,4 @@
-"""For all tests, the firmware's and the controller's."""
+"""What every test runs under, the firmware's and the controller's: for a conftest to import."""
 
 import signal
 
