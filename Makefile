@@ -78,7 +78,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
-.PHONY: help setup build mpy-cross run sim test tsan lint format behaviours stack-packages \
+.PHONY: help setup build mpy-cross run sim test dist tsan lint format behaviours stack-packages \
     churn interrupt transfer soak pauses capture bench rig-packages riscv-packages \
     mpy mip check-idf budget qemu firmware emulate flash repl deploy monitor wifi-table \
     test-packages clean distclean FORCE
@@ -168,6 +168,13 @@ test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) test-packages ## check the sty
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
+dist: $(BUILD)/venv/ready ## build the controller package for an index, and check it: build/dist
+	@rm -rf $(BUILD)/dist
+	@$(STEP) "Building the controller package" $(BUILD)/logs/dist.log \
+	    $(BIN)/python -m build --no-isolation --outdir $(BUILD)/dist controller
+	@$(STEP) "Checking the controller package" $(BUILD)/logs/dist-check.log \
+	    $(BIN)/twine check --strict $(BUILD)/dist/*.whl $(BUILD)/dist/*.tar.gz
+
 lint: $(BUILD)/venv/ready ## check format, style and spelling
 	@echo "Checking format, style and spelling"
 	@$(BIN)/ruff format --check --quiet || { echo "run make format" >&2; exit 1; }
@@ -250,7 +257,7 @@ test-packages:
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
 	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig spi-rig qemu firmware check-idf mip mpy mpy-cross \
-	    logs hypothesis) \
+	    dist logs hypothesis) \
 	    $(BUILD)/*_cache
 
 distclean: ## remove everything that is not a source

@@ -1,8 +1,9 @@
 #!/bin/sh
 # make_venv.sh PYTHON BUILD
 # Make BUILD/venv: the tools that tools/requirements.txt pins, and the controller package, which
-# is used where it lies. BUILD/venv/ready is written last and names what the environment was made
-# from; a stamp that is missing or says something else means starting afresh.
+# is used where it lies and finds what its extra `test` asks for among them. BUILD/venv/ready is
+# written last and names what the environment was made from; a stamp that is missing or says
+# something else means starting afresh.
 set -eu
 python=$1 build=$2
 here=$(dirname "$0")
@@ -33,9 +34,9 @@ ensurepip=$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib") +
     "$venv/bin/pip" install --no-input --disable-pip-version-check -r "$requirements"
 "$here/run_step.sh" "Installing the controller package" "$logs/controller.log" \
     "$venv/bin/pip" install --no-input --disable-pip-version-check \
-    --no-index --no-deps --no-build-isolation -e "$project/controller"
+    --no-index --no-build-isolation -e "$project/controller[test]"
 "$venv/bin/pip" check --disable-pip-version-check >"$logs/pip-check.log" || {
-    echo "tools/requirements.txt does not satisfy controller/pyproject.toml:" >&2
+    echo "what tools/requirements.txt pins does not go together:" >&2
     cat "$logs/pip-check.log" >&2
     exit 1
 }

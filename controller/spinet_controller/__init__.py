@@ -9,6 +9,7 @@ Imports point downwards only:
     link                    one transaction at a time, its time-outs and errors
     bus, raspberry_pi       the electrical side: the virtual bus, a Raspberry Pi's SPI (spidev_bus)
     spi_bus                 what link and bus know of each other
+    extras                  what is imported only where it is needed: cli, printer, pi
     frames, records, codes  bytes on the virtual bus, bytes on the link
     errors                  every exception that leaves this package
 
@@ -18,5 +19,8 @@ A bus knows no command, the link knows no frame, the poller knows no byte offset
 
 from spinet_controller.bus import VirtualBus
 from spinet_controller.module import Module
+
+__version__ = "2.3.0"
+"""The firmware's too: both are released together."""
 
 __all__ = ["Module", "VirtualBus"]

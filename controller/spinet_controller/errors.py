@@ -14,6 +14,10 @@ class SpinetError(Exception):
     """Anything this package raises about the bus, the link or the module."""
 
 
+class ExtraMissing(SpinetError, ModuleNotFoundError):
+    """A package is not installed that one of this package's extras brings; the text says which."""
+
+
 class BusError(SpinetError):
     """The bus cannot be used: its port is taken, or no module came."""
 

@@ -3,10 +3,10 @@
 Both come with the extra `pi` of this package, and are imported when a bus is opened.
 """
 
-import importlib
 from contextlib import asynccontextmanager, closing, suppress
 
 from spinet_controller.errors import BusError
+from spinet_controller.extras import extra
 from spinet_controller.spi_bus import Pin
 from spinet_controller.spidev_bus import SpidevBus
 
@@ -28,18 +28,11 @@ async def raspberry_pi_bus(spidev=SPIDEV, *, lines=LINES, chip=GPIO_CHIP, sck_hz
 
     `lines` has the GPIO number, or the name that its chip has for it, of each Pin. Whoever uses the
     bus begins with `Module.reset()`: nobody saw how the module started. BusError when SPI or GPIO
-    cannot be had.
+    cannot be had, ExtraMissing without the extra `pi`.
     """
     with closing(_spi(spidev, sck_hz)) as spi, closing(GpiodPins(lines, chip)) as pins:
         async with SpidevBus(spi, pins, **options) as bus:
             yield bus
-
-
-def _imported(name):
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise BusError(f"{name} is missing: pip install 'spinet-controller[pi]'") from None
 
 
 def _spi(path, sck_hz):
@@ -47,7 +40,9 @@ def _spi(path, sck_hz):
 
     Where it cannot, its chip select moves with each transfer, and has to be left unconnected.
     """
-    spi = _imported("spidev").SpiDev()
+    with extra("pi"):
+        import spidev
+    spi = spidev.SpiDev()
     try:
         spi.open_path(path)
         spi.mode = _SPI_MODE
@@ -65,8 +60,10 @@ class GpiodPins:
     """The pins of a SpidevBus over gpiod 2; `lines` and `chip` as for `raspberry_pi_bus`."""
 
     def __init__(self, lines, chip):
-        gpiod = _imported("gpiod")
-        self._line = _imported("gpiod.line")
+        with extra("pi"):
+            import gpiod
+            import gpiod.line
+        self._line = gpiod.line
         self._rising = gpiod.EdgeEvent.Type.RISING_EDGE
         self._lines = lines
         config = {lines[pin]: settings for pin, settings in self._settings(gpiod).items()}

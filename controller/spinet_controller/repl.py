@@ -7,6 +7,7 @@ import re
 import time
 
 from spinet_controller.errors import ReplError
+from spinet_controller.extras import extra
 
 BAUD = 115200
 DUMP = b"import spinet.report; spinet.report.trace_dump()\r"
@@ -18,11 +19,12 @@ _ERROR = re.compile(rb"^(\w*Error: .*?)\r?$", re.MULTILINE)
 
 
 def read_dump(port, patience=PATIENCE):
-    """Give the text of a trace_dump() at the REPL on this port. Raises ReplError."""
-    try:
+    """Give the text of a trace_dump() at the REPL on this port.
+
+    Raises ReplError, and ExtraMissing without the extra `cli`.
+    """
+    with extra("cli"):
         import serial
-    except ImportError:
-        raise ReplError("a port needs pyserial: pip install pyserial") from None
     try:
         with serial.Serial(port, BAUD, timeout=0.1) as line:
             line.write(INTERRUPT)

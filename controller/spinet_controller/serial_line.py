@@ -10,6 +10,7 @@ import os
 
 from spinet_controller.bus import HOST
 from spinet_controller.errors import BusError
+from spinet_controller.extras import extra
 from spinet_controller.frames import HELLO, PIN_FRAMES
 from spinet_controller.spi_bus import Pin
 
@@ -26,7 +27,8 @@ PATIENCE = 3.0
 class SerialLine:
     """A module at `path`, joined to the bus at `port`; use it as an async context manager.
 
-    BusError when the serial port cannot be used. `ended()` returns one when it is gone.
+    BusError when the serial port cannot be used, ExtraMissing without the extra `cli`. `ended()`
+    returns a BusError when the port is gone.
     """
 
     def __init__(self, path, *, port, baud=BAUD):
@@ -49,10 +51,8 @@ class SerialLine:
         return self
 
     def _opened(self):
-        try:
+        with extra("cli"):
             from serial import Serial, SerialException
-        except ImportError:
-            raise BusError("a serial port needs pyserial: pip install pyserial") from None
         try:
             return Serial(self._path, self._baud, timeout=0, exclusive=True)
         except (SerialException, OSError, ValueError) as error:

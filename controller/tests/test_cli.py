@@ -119,6 +119,29 @@ def test_every_command_explains_itself(command):
     assert "Usage:" in result.output
 
 
+def without(package):
+    """The command line where a package is not installed."""
+    lacks = f"import sys; sys.modules[{package!r}] = None; "
+    return [sys.executable, "-c", lacks + COMMAND[-1]]
+
+
+def test_the_printer_is_an_extra(monkeypatch):
+    monkeypatch.setitem(globals(), "COMMAND", without("aiohttp"))
+    failed(run("serve"), "aiohttp is missing: pip install 'spinet-controller[printer]'")
+    assert run("status")[0] == 0
+
+
+def test_what_the_printer_lacks_is_not_served(monkeypatch):
+    monkeypatch.setitem(globals(), "COMMAND", without("aioftp"))
+    running = Run("serve", "--port", own_port(), *ALONE, "--ftp-port", own_port())
+    told = running.until("not served", "stderr").string
+    running.until("the printer is at")
+    assert (
+        told == "FTP is not served: aioftp is missing: pip install 'spinet-controller[printer]'\n"
+    )
+    assert running.end(signal.SIGINT)[0] == 130
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

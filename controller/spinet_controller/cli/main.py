@@ -15,10 +15,17 @@ def main():
 
 
 def _run():
-    import click
+    from spinet_controller.errors import ExtraMissing
+    from spinet_controller.extras import extra
 
-    from spinet_controller.cli.program import program
+    try:
+        with extra("cli"):
+            import click
 
+            from spinet_controller.cli.program import program
+    except ExtraMissing as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     try:
         return program(standalone_mode=False) or 0
     except click.Abort:

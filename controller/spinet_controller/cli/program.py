@@ -2,6 +2,7 @@
 
 import click
 
+from spinet_controller import __version__
 from spinet_controller.cli.bench import bench
 from spinet_controller.cli.churn import churn
 from spinet_controller.cli.connect import connect
@@ -23,7 +24,7 @@ from spinet_controller.cli.trace import trace
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="spinet-controller")
+@click.version_option(__version__)
 def program():
     """The controller's end of a Spinet module: a virtual printer, and tools.
 

@@ -13,6 +13,7 @@ from spinet_controller.cli.session import first, joined, note, run
 from spinet_controller.cli.showing import show_json, show_pairs
 from spinet_controller.codes import LastError
 from spinet_controller.errors import (
+    ExtraMissing,
     LinkError,
     ModuleLost,
     NetworkLost,
@@ -20,6 +21,7 @@ from spinet_controller.errors import (
     Refused,
     SpinetError,
 )
+from spinet_controller.extras import extra
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
 from spinet_controller.records import WirelessConfig, shown
@@ -57,6 +59,7 @@ def serve(options, ports, naming, files, ssid, password):
     left out; only the site must be served.
     """
     packable(WirelessConfig(ssid or "", password))
+    _need_printer()
     if password and ssid is None:
         note(
             "the password (SPINET_PASSWORD) is not used: --ssid names its network (make run: SSID)"
@@ -64,6 +67,18 @@ def serve(options, ports, naming, files, ssid, password):
     printer = Serving(options, ports, naming, (ssid, password))
     with _folder(files) as folder:
         run(options, lambda session: printer.serve(session, FileStore(folder)))
+
+
+def _need_printer():
+    """Import the printer, or say what is missing.
+
+    Not at the top: aiohttp takes longer to import than most commands take to run.
+    """
+    try:
+        with extra("printer"):
+            import spinet_controller.printer.serving  # noqa: F401
+    except ExtraMissing as error:
+        raise click.ClickException(str(error)) from error
 
 
 @contextmanager
@@ -132,7 +147,6 @@ class Serving:
         """Serve on one network until it is lost; give the name that the page wants instead."""
         wanted = asyncio.get_running_loop().create_future()
         module.on_news = lambda text: _hear(text, report, wanted)
-        # Here, as aiohttp takes longer to import than most commands take to run.
         from spinet_controller.printer.serving import Printer
 
         def join(ssid):

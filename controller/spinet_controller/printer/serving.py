@@ -13,6 +13,7 @@ from aiohttp.log import server_logger
 
 from spinet_controller.codes import Protocol
 from spinet_controller.errors import ListenFailed, SpinetError
+from spinet_controller.extras import extra
 from spinet_controller.printer.console import Console
 from spinet_controller.printer.networks import Networks
 from spinet_controller.printer.plan import mqtt_client_id
@@ -192,7 +193,8 @@ class Printer:
         self._note(f"the certificate of HTTPS is {identity.path}")
 
     def _identity(self):
-        from spinet_controller.printer import certificate
+        with extra("printer"):
+            from spinet_controller.printer import certificate
 
         if self._naming.files:
             return certificate.given(*self._naming.files)
@@ -201,7 +203,8 @@ class Printer:
         )
 
     async def _ftp(self, stack):
-        from spinet_controller.printer.ftp import ftp_server
+        with extra("printer"):
+            from spinet_controller.printer.ftp import ftp_server
 
         await stack.enter_async_context(ftp_server(self._module, self._store, self._ports.ftp))
 
@@ -209,14 +212,16 @@ class Printer:
         return Console(self._module, self._report, self._store)
 
     async def _telnet(self, stack):
-        from spinet_controller.printer.telnet import telnet_server
+        with extra("printer"):
+            from spinet_controller.printer.telnet import telnet_server
 
         await stack.enter_async_context(
             telnet_server(self._module, self._console(), self._ports.telnet)
         )
 
     async def _mqtt(self, stack):
-        from spinet_controller.printer.mqtt import MqttLink
+        with extra("printer"):
+            from spinet_controller.printer.mqtt import MqttLink
 
         broker, topic = self._ports.broker, self._naming.topic
         network = await self._module.network_get_status()
