@@ -2,6 +2,9 @@
 
 import re
 from enum import Enum, IntEnum, IntFlag
+from typing import Self, TypeVar
+
+_E = TypeVar("_E", bound=IntEnum)
 
 FORMAT_VERSION = 0x3E
 SOCKETS = 8
@@ -230,16 +233,16 @@ class LastError(Enum):
     OUT_OF_MEMORY = "out of memory"
 
     @classmethod
-    def of(cls, text):
+    def of(cls, text: str) -> Self | None:
         """Give the LastError that all of a text is, else None."""
         return next((kind for kind in cls if kind._match(text)), None)
 
-    def subject(self, text):
+    def subject(self, text: str) -> str:
         """Give the name of the network or host that a text of this kind is about, else ""."""
         match = self._match(text)
-        return (match.groups() and match[1]) or "" if match else ""
+        return match[1] or "" if match and match.re.groups else ""
 
-    def _match(self, text):
+    def _match(self, text: str) -> re.Match[str] | None:
         return re.fullmatch(self.value, text, re.DOTALL)
 
 
@@ -268,7 +271,7 @@ ABOUT_A_CONNECTION = frozenset(
 """Last errors that no command left which is about something else."""
 
 
-def named(enum, value):
+def named(enum: type[_E], value: int) -> _E | int:
     """Give `enum(value)`, or the plain integer when a newer module sends an unknown one."""
     try:
         return enum(value)

@@ -6,8 +6,9 @@ Those that are an OSError as well have an `errno`. A negative response has a `co
 
 from errno import EADDRINUSE, ECONNABORTED, ECONNREFUSED, ECONNRESET, ETIMEDOUT
 from socket import EAI_NONAME, gaierror
+from typing import Self
 
-from spinet_controller.codes import LastError, Response
+from spinet_controller.codes import Command, LastError, Response
 
 
 class SpinetError(Exception):
@@ -49,7 +50,7 @@ class LinkTimeout(LinkError, TimeoutError):
 
     errno = ETIMEDOUT
 
-    def __init__(self, text, started):
+    def __init__(self, text: str, started: bool) -> None:
         super().__init__(text)
         self.started = started
 
@@ -112,12 +113,12 @@ class Refused(SpinetError):
     `code` is the LastError of that reason, None where this package knows no such reason.
     """
 
-    def __init__(self, text, code=None):
+    def __init__(self, text: str, code: LastError | None = None) -> None:
         super().__init__(text)
         self.code = code
 
     @classmethod
-    def by_last_error(cls, text):
+    def by_last_error(cls, text: str) -> Self:
         """Make one of the module's last error."""
         code = LastError.of(text)
         return cls(f"the module says: {_EXPLAINED.get(code, text)}", code)
@@ -130,17 +131,17 @@ class NetworkLost(SpinetError):
 class ModuleError(SpinetError):
     """A negative response; each code has its own class."""
 
-    code = Response.UNKNOWN_ERROR
+    code: int = Response.UNKNOWN_ERROR
 
-    def __init__(self, command, code=None):
+    def __init__(self, command: Command, code: int | None = None) -> None:
         self.command = command
         self.code = self.code if code is None else code
         super().__init__(f"{_camel(command.name)}: {self.meaning}")
 
     @property
-    def meaning(self):
+    def meaning(self) -> str:
         """What the code says, in words."""
-        return _MEANINGS.get(self.code, f"unknown response code {int(self.code)}")
+        return _MEANINGS.get(self.code, f"unknown response code {self.code}")
 
 
 class UnknownCommand(ModuleError):
@@ -203,11 +204,13 @@ class NoTlsCert(ModuleError):
     code = Response.NO_TLS_CERT
 
 
-_CLASSES = {cls.code: cls for cls in ModuleError.__subclasses__()}
+_CLASSES: dict[int, type[ModuleError]] = {cls.code: cls for cls in ModuleError.__subclasses__()}
 
-_EXPLAINED = {LastError.BAD_PASSWORD: "bad password: 8 to 63 characters, or 64 hexadecimal digits"}
+_EXPLAINED: dict[LastError | None, str] = {
+    LastError.BAD_PASSWORD: "bad password: 8 to 63 characters, or 64 hexadecimal digits"
+}
 
-_MEANINGS = {
+_MEANINGS: dict[int, str] = {
     Response.UNKNOWN_COMMAND: "the module does not know this command",
     Response.BAD_REQUEST_FORMAT_VERSION: "the module refused the request's format version",
     Response.TOO_MANY_SSIDS: "the module remembers as many networks as it can",
@@ -226,12 +229,12 @@ _MEANINGS = {
 }
 
 
-def _camel(name):
+def _camel(name: str) -> str:
     first, *rest = name.lower().split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
-def module_error(command, code):
+def module_error(command: Command, code: int) -> ModuleError:
     """Give the exception for a negative response `code` to `command`."""
     cls = _CLASSES.get(code)
     return cls(command) if cls else ModuleError(command, code)

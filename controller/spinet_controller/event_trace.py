@@ -6,6 +6,7 @@ a console's output. Five 16-bit numbers make an event; what they mean depends on
 
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -65,7 +66,7 @@ class EventTrace:
     missing: int = 0
 
 
-def parse_dump(text):
+def parse_dump(text: str) -> EventTrace:
     """Give the EventTrace of the last dump in a console's output. Raises TraceError."""
     lines = _LINE.findall(text)
     starts = [i for i, (what, _) in enumerate(lines) if what == "begin"]
@@ -77,7 +78,7 @@ def parse_dump(text):
     return EventTrace(version, events, texts, max(0, total - len(events)))
 
 
-def _head(text):
+def _head(text: str) -> tuple[int, int, str]:
     words = text.split()
     if len(words) != 4 or not all(map(_NUMBER.fullmatch, words[:3])):
         raise TraceError(f"the trace's first line is damaged: {text!r}")
@@ -87,28 +88,31 @@ def _head(text):
     return total, now, words[3]
 
 
-def _body(lines, now):
+def _body(lines: Iterable[tuple[str, str]], now: int) -> tuple[list[Event], dict[int, str]]:
     """Damaged lines are left out: a console's lines may run into each other."""
-    batches, texts = {}, {}
+    batches: dict[int, bytes] = {}
+    texts: dict[int, str] = {}
     for what, rest in lines:
         sealed = _SEALED.fullmatch(rest.strip())
-        data = _unsealed(sealed)
-        if data is not None and what == "events" and len(data) % EVENT.size == 0:
+        data = _unsealed(sealed) if sealed else None
+        if not sealed or data is None:
+            continue
+        if what == "events" and len(data) % EVENT.size == 0:
             batches[int(sealed[1])] = data
-        elif data is not None and what == "text":
+        elif what == "text":
             texts[int(sealed[1])] = shown(data.decode("utf-8", "surrogateescape"))
     data = b"".join(batches[first] for first in sorted(batches))
     return [_event(values, now) for values in EVENT.iter_unpack(data)], texts
 
 
-def _unsealed(sealed):
-    if not sealed or len(sealed[2]) % 2:
+def _unsealed(sealed: re.Match[str]) -> bytes | None:
+    if len(sealed[2]) % 2:
         return None
     data = bytes.fromhex(sealed[2])
     return data if sum(data) & 0xFFFF == int(sealed[3], 16) else None
 
 
-def _event(values, now):
+def _event(values: tuple[int, ...], now: int) -> Event:
     ticks, slot, kind, a, b = values
     elapsed = (now - ticks) % PERIOD  # all of it is past, so the whole period counts
     known = Kind(kind) if kind in Kind.__members__.values() else kind

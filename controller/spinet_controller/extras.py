@@ -1,12 +1,13 @@
 """Packages that this one works without, and that its extras bring."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spinet_controller.errors import ExtraMissing
 
 
 @contextmanager
-def extra(name):
+def extra(name: str) -> Iterator[None]:
     """Import in this context what the extra `name` brings: ExtraMissing where it is not there."""
     try:
         yield

@@ -5,6 +5,7 @@ here; whether it may come now is the bus's business.
 """
 
 import struct
+from collections.abc import Callable
 
 from spinet_controller.errors import BusViolation
 from spinet_controller.spi_bus import Pin
@@ -22,12 +23,12 @@ PIN_FRAMES = {
 """The PIN frame for each pin and level."""
 
 
-def clock_frame(data):
+def clock_frame(data: bytes) -> bytes:
     """Give the CLOCK frame that shifts `data` out (1..4096 bytes)."""
     return HEADER.pack(CLOCK, 0, len(data)) + data
 
 
-def shift_frame(armed, length):
+def shift_frame(armed: bytes, length: int) -> bytes:
     """Give the SHIFT frame of `length` bytes: what was armed, then 0x00."""
     return HEADER.pack(SHIFT, 0, length) + armed.ljust(length, b"\0")
 
@@ -40,7 +41,7 @@ _LENGTHS = {
 }
 
 
-def check_header(kind, arg, length):
+def check_header(kind: int, arg: int, length: int) -> None:
     """Raise BusViolation for an unknown kind, a wrong length or a wrong argument."""
     if kind not in _LENGTHS:
         raise BusViolation(f"a frame of unknown kind {kind}")
@@ -60,18 +61,18 @@ class FrameReader:
 
     SIZE = 4 * (LONGEST_CLOCK + HEADER.size)
 
-    def __init__(self, handle):
+    def __init__(self, handle: Callable[[int, int, bytearray], None]) -> None:
         self._handle = handle
         self._buffer = bytearray(self.SIZE)
         self._view = memoryview(self._buffer)
         self._filled = 0
         self.unfinished = False  # a frame has begun and is not whole
 
-    def room(self):
+    def room(self) -> memoryview:
         """Give the memory for the next bytes; never empty."""
         return self._view[self._filled :] if self._filled else self._view
 
-    def received(self, count):
+    def received(self, count: int) -> bool:
         """Take `count` bytes that were put into `room()`; BusViolation at the first bad frame.
 
         True when they finished a frame.

@@ -1,6 +1,7 @@
 """How long bytes take on a wire of a given clock rate."""
 
 import time
+from collections.abc import Callable
 
 SHORTEST_SLEEP = 0.0002
 """Seconds; below this the operating system's sleep is longer than what it should last."""
@@ -20,24 +21,29 @@ class Pacer:
     wire is busy, it is idle.
     """
 
-    def __init__(self, sck_hz, clock=time.monotonic, sleep=time.sleep):
+    def __init__(
+        self,
+        sck_hz: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
         self._seconds_per_byte = 8 / sck_hz
         self._clock = clock
         self._sleep = sleep
         self._free_at = 0.0
         self._late = 0.0
 
-    def begin(self, length):
+    def begin(self, length: int) -> None:
         """So many bytes begin to cross."""
         now = self._clock()
         self._free_at = max(now - self._late, self._free_at) + length * self._seconds_per_byte
         self._late = max(0.0, now - self._free_at)
 
-    def busy(self):
+    def busy(self) -> bool:
         """True while bytes cross, for long enough to sleep."""
         return self._free_at - self._clock() >= SHORTEST_SLEEP
 
-    def wait(self):
+    def wait(self) -> None:
         """Sleep while busy()."""
         left = self._free_at - self._clock()
         if left >= SHORTEST_SLEEP:

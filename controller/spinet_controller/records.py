@@ -10,8 +10,10 @@ becomes U+DC80 to U+DCFF (surrogateescape, as in command-line arguments), so not
 import re
 import struct
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from typing import Any, Self
 
 from spinet_controller.codes import (
     FORMAT_VERSION,
@@ -28,17 +30,20 @@ from spinet_controller.codes import (
 
 ANY_ADDRESS = IPv4Address(0)
 
+Raw = bytes | bytearray | memoryview
+"""What records are read from."""
 
-def padded(length):
+
+def padded(length: int) -> int:
     """Round `length` up to whole dwords, as every phase is on the wire."""
     return (length + 3) & ~3
 
 
-def _text(raw):
+def _text(raw: Raw) -> str:
     return bytes(raw).split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
 
 
-def _field(text, size, what, longest=None):
+def _field(text: str, size: int, what: str, longest: int | None = None) -> bytes:
     """Encode `text` into `size` bytes, padded; ValueError when it has more than `longest`."""
     longest = size if longest is None else longest
     try:
@@ -51,7 +56,7 @@ def _field(text, size, what, longest=None):
     return raw.ljust(size, b"\0")
 
 
-def shown(text):
+def shown(text: str) -> str:
     r"""Give `text` for people: \xNN for a control character, and for a byte that is no UTF-8."""
     return "".join(
         f"\\x{ord(letter) & 0xFF:02x}" if unicodedata.category(letter) in ("Cc", "Cs") else letter
@@ -59,11 +64,11 @@ def shown(text):
     )
 
 
-def _address(raw):
+def _address(raw: Raw) -> IPv4Address:
     return IPv4Address(bytes(raw))
 
 
-def _mac(raw):
+def _mac(raw: Raw) -> str:
     return ":".join(f"{byte:02x}" for byte in raw)
 
 
@@ -85,7 +90,7 @@ class RequestHeader:
 
     SIZE = REQUEST_HEADER.size
 
-    def pack(self):
+    def pack(self) -> bytes:
         """Give the 12 bytes."""
         return REQUEST_HEADER.pack(
             self.format_version,
@@ -113,7 +118,7 @@ class ModuleHeader:
     SIZE = MODULE_HEADER.size
 
     @classmethod
-    def unpack(cls, raw):
+    def unpack(cls, raw: Raw) -> Self:
         """Read the header from the first 12 bytes of `raw`."""
         version, state, _dummy, response = MODULE_HEADER.unpack_from(raw)
         return cls(version, state, response)
@@ -143,7 +148,15 @@ class ListenOrConnect:
     SIZE = _LISTEN_OR_CONNECT.size
 
     @classmethod
-    def to(cls, host, port, protocol=0, max_connections=0, attempts=0, server_name=""):
+    def to(
+        cls,
+        host: str,
+        port: int,
+        protocol: int = 0,
+        max_connections: int = 0,
+        attempts: int = 0,
+        server_name: str = "",
+    ) -> Self:
         """Give the record for a peer by IPv4 address or by name.
 
         A peer by address may have a `server_name`, which its certificate is for.
@@ -154,7 +167,7 @@ class ListenOrConnect:
             ip, name = ANY_ADDRESS, host
         return cls(port, ip, protocol, max_connections, attempts, name)
 
-    def pack(self):
+    def pack(self) -> bytes:
         """Give the bytes; a number out of range, or what can be no name, raises ValueError."""
         numbers = (self.port, self.max_connections, self.attempts)
         if not all(0 <= number <= 0xFFFF for number in numbers):
@@ -170,7 +183,7 @@ class ListenOrConnect:
         return record + self.host_name.encode()
 
     @classmethod
-    def unpack(cls, raw):
+    def unpack(cls, raw: Raw) -> Self:
         """Read the record back."""
         ip, protocol, *numbers = _LISTEN_OR_CONNECT.unpack_from(raw)
         port, max_connections, attempts = numbers
@@ -187,7 +200,7 @@ assert CONN_STATUS.size == 20
 class ConnStatus:
     """Answer of connGetStatus, 20 bytes; the bitmaps have bit n set for socket n."""
 
-    state: ConnState
+    state: ConnState | int
     socket: int
     protocol: int
     rssi: int
@@ -202,7 +215,7 @@ class ConnStatus:
     SIZE = CONN_STATUS.size
 
     @classmethod
-    def unpack(cls, raw):
+    def unpack(cls, raw: Raw) -> Self:
         """Read the record from the first 20 bytes of `raw`."""
         state, socket, protocol, rssi, local, remote, ip, *rest = CONN_STATUS.unpack_from(raw)
         return cls(
@@ -231,7 +244,7 @@ class NetworkStatus:
 
     ip: IPv4Address
     free_heap: int
-    reset_reason: ResetReason
+    reset_reason: ResetReason | int
     flash_size: int
     rssi: int
     num_clients: int
@@ -247,13 +260,13 @@ class NetworkStatus:
     gateway: IPv4Address = ANY_ADDRESS
     num_reconnects: int = 0
     using_dhcp: bool = False
-    auth: Auth = Auth.UNKNOWN
+    auth: Auth | int = Auth.UNKNOWN
     channel: int = 0
     ht_mode: int = 0
     ap_mac: str = "00:00:00:00:00:00"
 
     @classmethod
-    def unpack(cls, raw):
+    def unpack(cls, raw: Raw) -> Self:
         """Read a status of any length from 140 bytes on, else ValueError."""
         if len(raw) < NETWORK_STATUS_LEAST:
             raise ValueError(f"a NetworkStatus has at least 140 bytes, not {len(raw)}")
@@ -264,7 +277,7 @@ class NetworkStatus:
         return cls(*head, *cls._tail(tail))
 
     @staticmethod
-    def _head(raw):
+    def _head(raw: Raw) -> tuple[Any, ...]:
         ip, heap, reason, flash, rssi, clients, modes, vcc, mac, version, ssid, host = (
             _NETWORK_STATUS.unpack_from(raw)
         )
@@ -275,7 +288,7 @@ class NetworkStatus:
         )
 
     @staticmethod
-    def _tail(raw):
+    def _tail(raw: Raw) -> tuple[Any, ...]:
         clock, mask, gateway, reconnects, dhcp, auth, radio, ap_mac = _NETWORK_STATUS_TAIL.unpack(
             raw
         )
@@ -313,7 +326,7 @@ class WirelessConfig:
     SIZE = _WIRELESS_CONFIG.size
     SHOWN = _WIRELESS_CONFIG_SHOWN.size
 
-    def _shown(self):
+    def _shown(self) -> bytes:
         if not (0 <= self.channel <= 0xFF and -0x80 <= self.security <= 0x7F):
             raise ValueError(f"channel {self.channel} or security {self.security} is no byte")
         return _WIRELESS_CONFIG_SHOWN.pack(
@@ -321,11 +334,11 @@ class WirelessConfig:
             *(self.channel, self.security, _field(self.ssid, SSID_LENGTH, "an SSID")),
         )
 
-    def pack(self):
+    def pack(self) -> bytes:
         """Give the 112 bytes of a personal network."""
         return self._shown() + _field(self.password, PASSWORD_LENGTH, "a password")
 
-    def pack_enterprise(self, eap, credential_sizes):
+    def pack_enterprise(self, eap: int, credential_sizes: Sequence[int]) -> bytes:
         """Give the 112 bytes with five credential sizes in place of the password."""
         if len(credential_sizes) != CREDENTIALS:
             raise ValueError(f"a network with EAP has at most {CREDENTIALS} credentials")
@@ -334,7 +347,7 @@ class WirelessConfig:
         return self._shown() + sizes.ljust(room, b"\0") + bytes([eap])
 
     @classmethod
-    def unpack(cls, raw):
+    def unpack(cls, raw: Raw) -> Self:
         """Read 48 bytes (no password) or 112."""
         ip, gateway, mask, channel, security, ssid = _WIRELESS_CONFIG_SHOWN.unpack_from(raw)
         password = _text(raw[cls.SHOWN : cls.SIZE])
@@ -342,7 +355,7 @@ class WirelessConfig:
         return cls(_text(ssid), password, *addresses, channel, security)
 
     @classmethod
-    def unpack_all(cls, raw):
+    def unpack_all(cls, raw: Raw) -> list[Self]:
         """Read the answer of networkRetrieveSsidData: entry 0 is our own access point."""
         return [cls.unpack(raw[at : at + cls.SHOWN]) for at in range(0, len(raw), cls.SHOWN)]
 
@@ -357,9 +370,9 @@ class EnterpriseNetwork:
 
     config: WirelessConfig
     eap: Eap
-    credentials: tuple = field(repr=False)
+    credentials: tuple[bytes, ...] = field(repr=False)
 
-    def pack(self):
+    def pack(self) -> bytes:
         """Give the 112 bytes of the first stage."""
         sizes = [len(credential) for credential in self.credentials]
         return self.config.pack_enterprise(self.eap, sizes + [0] * (CREDENTIALS - len(sizes)))
@@ -375,7 +388,7 @@ class ScanData:
 
     ssid: str
     rssi: int
-    auth: Auth
+    auth: Auth | int
     channel: int
     phy_mode: int
     mac: str
@@ -383,35 +396,35 @@ class ScanData:
     SIZE = _SCAN_DATA.size
 
     @classmethod
-    def unpack(cls, raw):
+    def unpack(cls, raw: Raw) -> Self:
         """Read one record of 45 bytes."""
         rssi, phy, auth, channel, mac, ssid = _SCAN_DATA.unpack(raw)
         return cls(_text(ssid), rssi, named(Auth, auth), channel, phy, _mac(mac))
 
     @classmethod
-    def unpack_all(cls, raw):
+    def unpack_all(cls, raw: Raw) -> list[Self]:
         """Read the answer of networkGetScanResult; a broken record raises ValueError."""
         if len(raw) % cls.SIZE:
             raise ValueError(f"{len(raw)} bytes are no whole number of ScanData records")
         return [cls.unpack(raw[at : at + cls.SIZE]) for at in range(0, len(raw), cls.SIZE)]
 
 
-def pack_ssid(ssid):
+def pack_ssid(ssid: str) -> bytes:
     """Give the 32 bytes of networkDeleteSsid."""
     return _field(ssid, SSID_LENGTH, "an SSID")
 
 
-def pack_start_client(ssid):
+def pack_start_client(ssid: str | None) -> bytes:
     """Give the data of networkStartClient: the SSID and a NUL, or nothing for None."""
     return b"" if ssid is None else pack_ssid(ssid).rstrip(b"\0") + b"\0"
 
 
-def pack_host_name(name):
+def pack_host_name(name: str) -> bytes:
     """Give the 64 bytes of networkSetHostName."""
     return _field(name, HOST_NAME_LENGTH, "a host name", HOST_NAME_LENGTH - 1)
 
 
-def unpack_names(raw):
+def unpack_names(raw: Raw) -> list[str]:
     """Read networkListSsids: our own access point first ("" when unset), then the networks.
 
     A name with a newline in it comes out as two.
@@ -419,11 +432,11 @@ def unpack_names(raw):
     return _text(raw).split("\n")[:-1]
 
 
-def unpack_error(raw):
+def unpack_error(raw: Raw) -> str | None:
     """Read networkGetLastError, as people read it; None when nothing was wrong."""
     return shown(_text(raw)) or None
 
 
-def wifi_state(value):
+def wifi_state(value: int) -> WiFiState | int:
     """Name the state byte of a module header."""
     return named(WiFiState, value)

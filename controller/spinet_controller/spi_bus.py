@@ -7,9 +7,11 @@ judges what came back. Two buses exist: `bus.VirtualBus` (module on a TCP connec
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import IntEnum
 
 from spinet_controller.codes import MAX_DATA
+from spinet_controller.errors import ModuleLost
 
 PHASE_1 = 8
 PHASE_2 = 4
@@ -24,7 +26,7 @@ class Role(IntEnum):
     CONTROLLER_CLOCKED = 1
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The role as it is written on a command line."""
         return self.name.lower().replace("_", "-")
 
@@ -42,15 +44,15 @@ class BusListener(ABC):
     """What a bus reports, all from the event loop."""
 
     @abstractmethod
-    def module_came(self):
+    def module_came(self) -> None:
         """A module has power; it has not booted yet."""
 
     @abstractmethod
-    def module_lost(self, error):
+    def module_lost(self, error: ModuleLost) -> None:
         """The module is gone; a transaction under way gets no other end."""
 
     @abstractmethod
-    def news(self):
+    def news(self) -> None:
         """DATA_READY was pulsed outside a transaction: the module has news."""
 
 
@@ -67,38 +69,40 @@ class SpiBus(ABC):
     `started`     True once the module takes part in the present transaction
     """
 
-    role = None
+    role: Role | None = None
     present = False
     data_ready = False
     cs = True
     edges = 0
-    offered_at = None
+    offered_at: float | None = None
     started = False
 
-    _listener = None
+    _listener: BusListener | None = None
 
-    def __init__(self):
-        self._waiters = []
+    def __init__(self) -> None:
+        self._waiters: list[asyncio.Future[None]] = []
 
     @property
-    def listener(self):
+    def listener(self) -> BusListener | None:
         """A BusListener, set by the link; a module that is there before is reported then."""
         return self._listener
 
     @listener.setter
-    def listener(self, listener):
+    def listener(self, listener: BusListener | None) -> None:
         self._listener = listener
         self._report_modules()
 
     @abstractmethod
-    def _report_modules(self):
+    def _report_modules(self) -> None:
         """Called when there is a listener, and by the bus when it is open.
 
         Once both are true, what comes is reported.
         """
 
     @abstractmethod
-    def transact(self, request, data_length, ended):
+    def transact(
+        self, request: bytes, data_length: Callable[[int], int], ended: Callable[[bytes], None]
+    ) -> None:
         """Exchange `request` (12 header bytes, then data) as soon as the pins allow it.
 
         `data_length(response)` tells how many bytes the data phase has; the bus asks only
@@ -107,20 +111,20 @@ class SpiBus(ABC):
         """
 
     @abstractmethod
-    def withdraw(self):
+    def withdraw(self) -> None:
         """Give up the present transaction: `ended` is not called any more."""
 
     @abstractmethod
-    def set_reset(self, held):
+    def set_reset(self, held: bool) -> None:
         """Hold the module in reset, or let it go; counting of edges starts again."""
 
-    async def pins_changed(self):
+    async def pins_changed(self) -> None:
         """Return after the next change of a pin of the module, or of its presence."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         await waiter
 
-    def wake(self):
+    def wake(self) -> None:
         """End every `pins_changed()`: something is to be looked at again."""
         for waiter in self._waiters:
             if not waiter.done():

@@ -5,10 +5,12 @@ hours. Everything has a title, which a browser shows under the pointer.
 """
 
 import bisect
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html import escape
 
-from spinet_controller.trace_lives import DUMPED, boots_of, lanes_of
+from spinet_controller.event_trace import EventTrace
+from spinet_controller.trace_lives import DUMPED, Lane, Mark, boots_of, lanes_of
 
 WIDTH = 1200
 LEFT = 76  # where the lanes' names end
@@ -51,7 +53,7 @@ class _Part:
 class Axis:
     """Times to places. Pauses longer than `gap` seconds (0: none) take CUT."""
 
-    def __init__(self, times, gap, width):
+    def __init__(self, times: Iterable[float], gap: float, width: float) -> None:
         times = sorted(times)
         self.parts = [_Part(times[0], times[0])]
         for time in times[1:]:
@@ -64,19 +66,19 @@ class Axis:
         self._place()
         self._ends = [part.end for part in self.parts]
 
-    def _place(self):
+    def _place(self) -> None:
         at = 0.0
         for part in self.parts:
             part.left = at
             part.right = at + (part.end - part.start) * self.scale
             at = part.right + CUT
 
-    def x(self, time):
+    def x(self, time: float) -> float:
         """Give the place of a time; those in a pause are where the next part begins."""
         part = self.parts[min(bisect.bisect_left(self._ends, time), len(self.parts) - 1)]
         return part.left + max(0.0, min(time, part.end) - part.start) * self.scale
 
-    def step(self):
+    def step(self) -> float:
         """Give a round number of seconds, so that there are about TICKS of them."""
         seconds = sum(part.end - part.start for part in self.parts) / TICKS
         for power in range(-3, 7):
@@ -86,7 +88,7 @@ class Axis:
         return seconds
 
 
-def picture(trace, gap=1.0):
+def picture(trace: EventTrace, gap: float = 1.0) -> str:
     """Give the SVG text of an EventTrace that has events."""
     lanes = lanes_of(trace)
     times = [event.time for event in trace.events]
@@ -105,28 +107,30 @@ def picture(trace, gap=1.0):
     return "\n".join([head, *body, "</svg>"]) + "\n"
 
 
-def _text(x, y, text, anchor="start", fill="#222222", size=11):
+def _text(
+    x: float, y: float, text: str, anchor: str = "start", fill: str = "#222222", size: float = 11
+) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}" '
         f'font-size="{size}">{escape(text)}</text>'
     )
 
 
-def _line(x1, y1, x2, y2, colour, dashes=""):
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str = "") -> str:
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
     return (
         f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"{dashed}/>'
     )
 
 
-def _bar(x, y, width, look, title):
+def _bar(x: float, y: float, width: float, look: str, title: str) -> str:
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BAR}" rx="2" '
         f'fill="{LOOKS.get(look, OTHER)}"><title>{escape(title)}</title></rect>'
     )
 
 
-def _title(trace):
+def _title(trace: EventTrace) -> str:
     count = len(trace.events)
     seconds = trace.events[-1].time - trace.events[0].time
     text = f"Spinet {trace.version}: {count} events in {seconds:.3f} s"
@@ -135,15 +139,15 @@ def _title(trace):
     return _text(LEFT, 18, text, size=13)
 
 
-def _legend():
-    x = LEFT
+def _legend() -> Iterator[str]:
+    x: float = LEFT
     for state in LEGEND:
         yield _bar(x, 28, 12, state, state)
         yield _text(x + 16, 40, state)
         x += 30 + LETTER * len(state)
 
 
-def _ticks(axis, bottom):
+def _ticks(axis: Axis, bottom: float) -> Iterator[str]:
     step = axis.step()
     first = axis.parts[0].start
     for i, part in enumerate(axis.parts):
@@ -158,7 +162,7 @@ def _ticks(axis, bottom):
             number += 1
 
 
-def _cut(x, bottom, title):
+def _cut(x: float, bottom: float, title: str) -> tuple[str, ...]:
     """The mark of a pause that is left out."""
     return (
         _line(x - 3, TOP - 6, x - 3, bottom, "#999999", "2 3"),
@@ -167,11 +171,11 @@ def _cut(x, bottom, title):
     )
 
 
-def _seconds(number):
+def _seconds(number: float) -> str:
     return f"{number:.3f}".rstrip("0").rstrip(".") + " s"
 
 
-def _lane(lane, axis, y):
+def _lane(lane: Lane, axis: Axis, y: float) -> Iterator[str]:
     middle = y + LANE / 2
     yield _text(LEFT - 8, middle + 4, lane.name, "end")
     yield _line(LEFT, middle, WIDTH - RIGHT, middle, "#eeeeee")
@@ -184,7 +188,7 @@ def _lane(lane, axis, y):
         yield _mark(LEFT + axis.x(mark.time), middle, mark)
 
 
-def _labels(lane, axis, middle):
+def _labels(lane: Lane, axis: Axis, middle: float) -> Iterator[str]:
     """Where there is room: a life's label reaches to where the next one begins."""
     starts = [LEFT + axis.x(label[0]) for label in lane.labels]
     for x, end, (_, _, text) in zip(starts, [*starts, WIDTH][1:], lane.labels, strict=True):
@@ -192,7 +196,7 @@ def _labels(lane, axis, middle):
             yield _text(x + 7, middle + 4, text, fill="#111111")
 
 
-def _mark(x, y, mark):
+def _mark(x: float, y: float, mark: Mark) -> str:
     colour = MARKS[mark.look]
     return (
         f'<path d="M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8" stroke="{colour}" stroke-width="2">'
@@ -200,6 +204,6 @@ def _mark(x, y, mark):
     )
 
 
-def _boot(x, bottom):
+def _boot(x: float, bottom: float) -> str:
     line = _line(LEFT + x, TOP - 6, LEFT + x, bottom, "#222222", "4 3")
     return f"<g>{line}<title>the service starts</title></g>"
