@@ -8,6 +8,8 @@ import asyncio
 import errno
 import logging
 import socket
+from collections.abc import Callable
+from typing import Self
 
 from spinet_controller.errors import BusError, BusViolation, ModuleLost, PowerLost
 from spinet_controller.frames import (
@@ -20,7 +22,7 @@ from spinet_controller.frames import (
     shift_frame,
 )
 from spinet_controller.pacing import Pacer
-from spinet_controller.roles import ControllerClocked, ModuleClocked
+from spinet_controller.roles import ControllerClocked, Machine, ModuleClocked
 from spinet_controller.spi_bus import Pin, Role, SpiBus
 
 log = logging.getLogger(__name__)
@@ -39,21 +41,23 @@ class _Wire:
     cost some microseconds more in each.
     """
 
-    def __init__(self, bus, sock):
+    def __init__(self, bus: "VirtualBus", sock: socket.socket) -> None:
         self._bus = bus
         self._sock = sock
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader(bus.frame)
-        self._out = []
+        self._out: list[bytes] = []
         self._unsent = b""  # what the system had no room for
         self._handling = False
-        self._overdue = self._loop.call_later(PATIENCE, self._never_finished, "a HELLO")
+        self._overdue: asyncio.TimerHandle | None = self._loop.call_later(
+            PATIENCE, self._never_finished, "a HELLO"
+        )
         self.ended = False  # set by end(); the bus has not yet heard of it
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.add_reader(sock, self._receive)
 
-    def _receive(self):
+    def _receive(self) -> None:
         try:
             count = self._sock.recv_into(self._reader.room())
         except BlockingIOError:
@@ -66,7 +70,7 @@ class _Wire:
         else:
             self.end(None)
 
-    def _handle(self, count):
+    def _handle(self, count: int) -> None:
         self._handling = True
         try:
             finished = self._reader.received(count)
@@ -82,7 +86,7 @@ class _Wire:
             self._handling = False
         self._send_gathered()
 
-    def _watch_unfinished(self, finished):
+    def _watch_unfinished(self, finished: bool) -> None:
         """A frame has PATIENCE from its first byte on, however slowly the rest comes."""
         if finished and self._overdue:
             self._overdue.cancel()
@@ -90,17 +94,17 @@ class _Wire:
         if self._reader.unfinished and not self._overdue and not self.ended:
             self._overdue = self._loop.call_later(PATIENCE, self._never_finished, "a frame")
 
-    def _never_finished(self, what):
+    def _never_finished(self, what: str) -> None:
         self._overdue = None
         self.end(BusViolation(f"{what} that was not finished within {PATIENCE:g} s"))
 
-    def close(self):
+    def close(self) -> None:
         """Close, and send what waits: the module may need it to end its last transaction."""
         if self._out:
             self._write()
         self.end(ModuleLost("the bus was closed"))
 
-    def end(self, error):
+    def end(self, error: BaseException | None) -> None:
         """Close because of `error`, or of the module when None; what waits to be sent is dropped.
 
         The bus hears of it when the present callbacks are over.
@@ -116,21 +120,21 @@ class _Wire:
         self._sock.close()
         self._loop.call_soon(self._bus.wire_lost, error)
 
-    def pin(self, pin, level):
+    def pin(self, pin: Pin, level: int) -> None:
         """Drive one of our pins."""
         self._send(PIN_FRAMES[pin, level])
 
-    def clock(self, data):
+    def clock(self, data: bytes) -> None:
         """Clock `data` out."""
         self._bus.crossing(len(data))
         self._send(clock_frame(data))
 
-    def answer(self, armed, length):
+    def answer(self, armed: bytes, length: int) -> None:
         """Shift `length` bytes out: what was armed, then 0x00."""
         self._bus.crossing(length)
         self._send(shift_frame(armed, length))
 
-    def _send(self, frame):
+    def _send(self, frame: bytes) -> None:
         """Send a frame, together with the others that answer the same input."""
         if self.ended:
             return
@@ -138,7 +142,7 @@ class _Wire:
         if not self._handling:
             self._send_gathered()
 
-    def _send_gathered(self):
+    def _send_gathered(self) -> None:
         """Send now, or when the bytes that are on the modelled wire have crossed it.
 
         Until then everybody else has a turn, as beside DMA.
@@ -149,12 +153,12 @@ class _Wire:
         elif self._out:
             self._write()
 
-    def _crossed(self, pacer):
+    def _crossed(self, pacer: Pacer) -> None:
         pacer.wait()
         if self._out:
             self._write()
 
-    def _write(self):
+    def _write(self) -> None:
         data = b"".join(self._out)
         self._out.clear()
         if self._unsent:
@@ -165,12 +169,12 @@ class _Wire:
             self._unsent = data[sent:]
             self._loop.add_writer(self._sock, self._write_unsent)
 
-    def _write_unsent(self):
+    def _write_unsent(self) -> None:
         self._unsent = self._unsent[self._sent(self._unsent) :]
         if not self._unsent:
             self._loop.remove_writer(self._sock)
 
-    def _sent(self, data):
+    def _sent(self, data: bytes) -> int:
         """Give how many bytes the system took; of a broken connection reading tells."""
         try:
             return self._sock.send(data)
@@ -192,30 +196,28 @@ class VirtualBus(SpiBus):
 
     def __init__(
         self,
-        port=DEFAULT_PORT,
+        port: int = DEFAULT_PORT,
         *,
-        role=None,
-        sck_hz=None,
-        keep_transfer_ready=False,
-        cs_per_phase=False,
-    ):
+        role: Role | None = None,
+        sck_hz: float | None = None,
+        keep_transfer_ready: bool = False,
+        cs_per_phase: bool = False,
+    ) -> None:
         super().__init__()
         self.port = port
-        self.version = None
+        self.version: str | None = None
         self.bytes_clocked = 0
         self.pacer = Pacer(sck_hz) if sck_hz else None
         self._wanted_role = role
         self._keep_transfer_ready = keep_transfer_ready
         self._cs_per_phase = cs_per_phase
-        self._server = None
-        self._wire = None
-        self._machine = None
+        self._server: socket.socket | None = None
+        self._wire: _Wire | None = None
+        self._machine: Machine | None = None
         self._held_in_reset = False
-        self._loop = None
 
-    async def open(self):
+    async def open(self) -> None:
         """Start listening; a port in use raises BusError. The real port is then in `port`."""
-        self._loop = asyncio.get_running_loop()
         try:
             self._server = socket.create_server((HOST, self.port))
         except OSError as error:
@@ -224,10 +226,10 @@ class VirtualBus(SpiBus):
         self.port = self._server.getsockname()[1]
         self._report_modules()
 
-    async def close(self):
+    async def close(self) -> None:
         """Stop listening and take the power from the module."""
         if self._server:
-            self._loop.remove_reader(self._server)
+            asyncio.get_running_loop().remove_reader(self._server)
             self._server.close()
             self._server = None
         if self._wire:
@@ -235,24 +237,26 @@ class VirtualBus(SpiBus):
             while self._wire:
                 await self.pins_changed()
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         await self.open()
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _report_modules(self):
+    def _report_modules(self) -> None:
         """See SpiBus; until then a module waits to be accepted."""
         if self._server and self.listener:
-            self._loop.add_reader(self._server, self._accept)
+            asyncio.get_running_loop().add_reader(self._server, self._accept)
 
     @property
-    def present(self):
+    def present(self) -> bool:
         """True while a module that said HELLO is connected."""
         return self._machine is not None
 
-    def transact(self, request, data_length, ended):
+    def transact(
+        self, request: bytes, data_length: Callable[[int], int], ended: Callable[[bytes], None]
+    ) -> None:
         """See SpiBus; without a module it raises ModuleLost."""
         if self._machine is None:
             raise ModuleLost("no module is connected")
@@ -260,35 +264,32 @@ class VirtualBus(SpiBus):
         self.started = False
         self._machine.transact(request, data_length, ended)
 
-    def withdraw(self):
+    def withdraw(self) -> None:
         """See SpiBus."""
         if self._machine:
             self._machine.withdraw()
 
-    def set_reset(self, held):
+    def set_reset(self, held: bool) -> None:
         """See SpiBus; the pin of a module that is not there cannot be moved."""
-        if self._wire is None:
+        if self._wire is None or self._machine is None:
             raise ModuleLost("no module is connected")
         self.edges = 0
         self._held_in_reset = held
         self._wire.pin(Pin.RESET, 0 if held else 1)
         if not held:
-            self._machine = self._new_machine()
+            self._machine = self._new_machine(self._wire)
 
-    def crossing(self, length):
+    def crossing(self, length: int) -> None:
         """Called by the wire when so many bytes are clocked."""
         self.bytes_clocked += length
         if self.pacer:
             self.pacer.begin(length)
 
-    def mark_offered(self):
-        """Called by the role when the request is on offer to the module."""
-        self.offered_at = self._loop.time()
-
-    def _accept(self):
+    def _accept(self) -> None:
         """A connection was made; only one module has a place, the others are not heard."""
         if self._wire and self._wire.ended:
             return  # its place is free in a moment, and we are called again
+        assert self._server
         try:
             sock, _ = self._server.accept()
         except OSError:
@@ -303,7 +304,7 @@ class VirtualBus(SpiBus):
         self.cs = True
         self.edges = 0
 
-    def wire_lost(self, error):
+    def wire_lost(self, error: BaseException | None) -> None:
         """The connection is gone: the module has no power any more."""
         self._wire = None
         self.data_ready = False
@@ -312,16 +313,16 @@ class VirtualBus(SpiBus):
         if isinstance(error, BusError):
             log.warning("the bus connection was ended: %s", error)
         self.wake()
-        if present or isinstance(error, BusError):
+        if self.listener and (present or isinstance(error, BusError)):
             self.listener.module_lost(lost)
 
-    def frame(self, kind, arg, payload):
+    def frame(self, kind: int, arg: int, payload: bytearray) -> None:
         """Handle one frame of the module; the hot ones come first."""
         machine = self._machine
         if machine is None:
             self._hello(kind, arg, payload)
         elif kind == PIN:
-            self._pin(arg, payload[0])
+            self._pin(machine, arg, payload[0])
         elif kind == HELLO:
             raise BusViolation("a second HELLO")
         elif self._held_in_reset:
@@ -332,7 +333,7 @@ class VirtualBus(SpiBus):
         else:
             machine.shift(payload)
 
-    def _hello(self, kind, role, payload):
+    def _hello(self, kind: int, role: int, payload: bytearray) -> None:
         if kind != HELLO:
             raise BusViolation(f"a frame of kind {kind} before HELLO")
         if role not in (Role.MODULE_CLOCKED, Role.CONTROLLER_CLOCKED):
@@ -340,59 +341,61 @@ class VirtualBus(SpiBus):
         if not payload.isascii():
             raise BusViolation("a HELLO whose version text is not ASCII")
         self.role = Role(role)
-        self._check_role()
+        self._check_role(self.role)
         self.version = payload.decode("ascii")
-        self._machine = self._new_machine()
+        assert self._wire, "no frame comes without it"
+        self._machine = self._new_machine(self._wire)
         self.wake()
-        self.listener.module_came()
+        if self.listener:
+            self.listener.module_came()
 
-    def _check_role(self):
-        if self._wanted_role is not None and self.role != self._wanted_role:
+    def _check_role(self, role: Role) -> None:
+        if self._wanted_role is not None and role != self._wanted_role:
             raise BusViolation(
-                f"the module is {self.role.label}, and {self._wanted_role.label} was asked for"
+                f"the module is {role.label}, and {self._wanted_role.label} was asked for"
             )
 
-    def _new_machine(self):
+    def _new_machine(self, wire: _Wire) -> Machine:
         if self.role is Role.MODULE_CLOCKED:
-            return ModuleClocked(self, self._wire, self._keep_transfer_ready)
-        return ControllerClocked(self, self._wire, self._keep_transfer_ready, self._cs_per_phase)
+            return ModuleClocked(self, wire, self._keep_transfer_ready)
+        return ControllerClocked(self, wire, self._keep_transfer_ready, self._cs_per_phase)
 
-    def _pin(self, pin, level):
+    def _pin(self, machine: Machine, pin: int, level: int) -> None:
         if level > 1:
             raise BusViolation(f"a PIN frame with level {level} (0 or 1 expected)")
         if pin == Pin.DATA_READY:
-            self._data_ready_is(level == 1)
+            self._data_ready_is(machine, level == 1)
         elif pin == Pin.CS:
-            self._cs_is(level == 1)
+            self._cs_is(machine, level == 1)
         else:
             raise BusViolation(f"a PIN frame for pin {pin}, which is not the module's")
         if self._waiters:
             self.wake()
 
-    def _data_ready_is(self, level):
+    def _data_ready_is(self, machine: Machine, level: bool) -> None:
         if level == self.data_ready:
             return
         self.data_ready = level
         if level:
             self.edges += 1
         if not self._held_in_reset:
-            self._machine.data_ready(level)
+            machine.data_ready(level)
 
-    def _cs_is(self, level):
+    def _cs_is(self, machine: Machine, level: bool) -> None:
         if self.role is Role.MODULE_CLOCKED:
             if level == self.cs:
                 return
             self.cs = level
-        self._machine.cs(level)
+        machine.cs(level)
 
 
-def _listen_failed(port, error):
+def _listen_failed(port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} of {HOST} is in use: is another controller running?"
     return f"cannot listen on {HOST}:{port}: {error.strerror}"
 
 
-def _as_loss(error):
+def _as_loss(error: BaseException | None) -> ModuleLost:
     if isinstance(error, ModuleLost):
         return error
     if isinstance(error, BusError):

@@ -5,9 +5,13 @@ The friendly REPL is used, as a person would: a board, SIM and an emulated core 
 
 import re
 import time
+from typing import TYPE_CHECKING
 
 from spinet_controller.errors import ReplError
 from spinet_controller.extras import extra
+
+if TYPE_CHECKING:
+    from serial import Serial
 
 BAUD = 115200
 DUMP = b"import spinet.report; spinet.report.trace_dump()\r"
@@ -18,7 +22,7 @@ _END = re.compile(rb"~trace end \d+\r?\n")
 _ERROR = re.compile(rb"^(\w*Error: .*?)\r?$", re.MULTILINE)
 
 
-def read_dump(port, patience=PATIENCE):
+def read_dump(port: str, patience: float = PATIENCE) -> str:
     """Give the text of a trace_dump() at the REPL on this port.
 
     Raises ReplError, and ExtraMissing without the extra `cli`.
@@ -34,7 +38,7 @@ def read_dump(port, patience=PATIENCE):
         raise ReplError(f"cannot use {port}: {_reason(error)}") from error
 
 
-def _read_until_end(line, port, patience):
+def _read_until_end(line: "Serial", port: str, patience: float) -> str:
     seen = b""
     silent_since = time.monotonic()
     while not _END.search(seen):
@@ -49,5 +53,5 @@ def _read_until_end(line, port, patience):
     return seen.decode("utf-8", "replace")
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)

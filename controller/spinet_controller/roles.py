@@ -1,16 +1,16 @@
 """The two electrical roles, as state machines of one transaction.
 
 A bus calls them with what the module did, in the order in which it did it, and gives each a
-`wire` to answer through: `pin(pin, level)` drives a pin of ours, `answer(armed, length)`
-shifts bytes out on the module's clock, `clock(data)` clocks them out, and the bus comes back
-with `shift(data)`.
+`wire` to answer through.
 """
 
+from collections.abc import Callable
 from enum import Enum
+from typing import Protocol
 
 from spinet_controller.errors import BusViolation
 from spinet_controller.records import MODULE_HEADER, padded
-from spinet_controller.spi_bus import HEADER, LONGEST, PHASE_1, Pin
+from spinet_controller.spi_bus import HEADER, LONGEST, PHASE_1, Pin, SpiBus
 
 _TRANSFER_READY, _CS = Pin.TRANSFER_READY, Pin.CS
 
@@ -31,52 +31,74 @@ class State(Enum):
 _IDLE, _WAITING, _OFFERED, _SELECTED = State
 
 
+class ClockedWire(Protocol):
+    """What the module clocks."""
+
+    def pin(self, pin: Pin, level: int) -> None:
+        """Drive a pin of ours."""
+
+    def answer(self, armed: bytes, length: int) -> None:
+        """Shift `length` bytes out: what was armed, then 0x00."""
+
+
+class ClockingWire(Protocol):
+    """What we clock; the bus comes back with `shift(data)`."""
+
+    def pin(self, pin: Pin, level: int) -> None:
+        """Drive a pin of ours."""
+
+    def clock(self, data: bytes) -> None:
+        """Clock `data` out."""
+
+
 class ModuleClocked:
     """The module drives SCK and CS: we arm one contiguous buffer and answer from it.
 
     Whether the module clocks 8, 4, n or 8, 4 + n bytes makes no difference here.
     """
 
-    def __init__(self, bus, wire, keep_transfer_ready):
+    def __init__(self, bus: SpiBus, wire: ClockedWire, keep_transfer_ready: bool) -> None:
         self._bus = bus
         self._wire = wire
         self._keep = keep_transfer_ready
         self._state = _IDLE
         self._request = b""
         self._position = 0
-        self._captured = []
-        self._ended = None
+        self._captured: list[bytes | bytearray] = []
+        self._ended: Callable[[bytes], None] = lambda _reply: None
         self._fell_idle = False
 
-    def transact(self, request, _data_length, ended):
+    def transact(
+        self, request: bytes, _data_length: Callable[[int], int], ended: Callable[[bytes], None]
+    ) -> None:
         """Offer `request` at the first moment when DATA_READY and CS are high."""
         self._request = request
         self._ended = ended
         self._state = _WAITING
         self._offer_if_ready()
 
-    def _offer_if_ready(self):
+    def _offer_if_ready(self) -> None:
         if self._state is _WAITING and self._bus.data_ready and self._bus.cs:
             self._state = _OFFERED
             self._bus.mark_offered()
             self._wire.pin(_TRANSFER_READY, 1)
 
-    def withdraw(self):
+    def withdraw(self) -> None:
         """Disarm: a module that clocks later gets zeros, which no module takes for a request."""
         if self._state is _OFFERED or (self._keep and self._state is _SELECTED):
             self._wire.pin(_TRANSFER_READY, 0)
         self._state = _IDLE
 
-    def data_ready(self, level):
+    def data_ready(self, level: bool) -> None:
         """The module changed DATA_READY; a pulse while CS stayed high is news."""
         if not level:
             self._fell_idle = self._bus.cs
             return
-        if self._fell_idle:
+        if self._fell_idle and self._bus.listener:
             self._bus.listener.news()
         self._offer_if_ready()
 
-    def cs(self, level):
+    def cs(self, level: bool) -> None:
         """The module selected us, or ended the transaction."""
         self._fell_idle = False
         if level:
@@ -84,7 +106,7 @@ class ModuleClocked:
         elif self._state is _OFFERED:
             self._selected()
 
-    def _selected(self):
+    def _selected(self) -> None:
         self._state = _SELECTED
         self._bus.started = True
         self._position = 0
@@ -92,7 +114,7 @@ class ModuleClocked:
         if not self._keep:
             self._wire.pin(_TRANSFER_READY, 0)
 
-    def _deselected(self):
+    def _deselected(self) -> None:
         if self._state is not _SELECTED:
             self._offer_if_ready()
             return
@@ -101,7 +123,7 @@ class ModuleClocked:
         self._state = _IDLE
         self._ended(b"".join(self._captured))
 
-    def clock(self, data):
+    def clock(self, data: bytes | bytearray) -> None:
         """Answer the module's clock at once, and keep what it shifted out."""
         length = len(data)
         if self._state is not _SELECTED:
@@ -112,7 +134,7 @@ class ModuleClocked:
         self._captured.append(data)
         self._wire.answer(self._request[start:end], length)
 
-    def shift(self, _data):
+    def shift(self, _data: bytes | bytearray) -> None:
         """Nobody but the clocked side sends SHIFT."""
         raise BusViolation("a SHIFT from the module, which drives the clock in this role")
 
@@ -125,7 +147,9 @@ class ControllerClocked:
     seen yet is owed one.
     """
 
-    def __init__(self, bus, wire, keep_transfer_ready, cs_per_phase):
+    def __init__(
+        self, bus: SpiBus, wire: ClockingWire, keep_transfer_ready: bool, cs_per_phase: bool
+    ) -> None:
         self._bus = bus
         self._wire = wire
         self._keep = keep_transfer_ready
@@ -136,11 +160,13 @@ class ControllerClocked:
         self._clocking = 0
         self._request = b""
         self._reply = b""
-        self._data_length = None
-        self._ended = None
+        self._data_length: Callable[[int], int] = lambda _response: 0
+        self._ended: Callable[[bytes], None] = lambda _reply: None
         self._phase_length = 0
 
-    def transact(self, request, data_length, ended):
+    def transact(
+        self, request: bytes, data_length: Callable[[int], int], ended: Callable[[bytes], None]
+    ) -> None:
         """Start with the header phase as soon as the module has armed it."""
         self._request = request
         self._reply = b""
@@ -150,7 +176,7 @@ class ControllerClocked:
         self._state = _WAITING
         self._go_on()
 
-    def _go_on(self):
+    def _go_on(self) -> None:
         """Clock the next phase when the module has armed it and no other is on the wire."""
         if self._state is _IDLE or self._clocking or self._fall_owed or not self._bus.data_ready:
             return
@@ -162,36 +188,36 @@ class ControllerClocked:
         chunk = self._request[start : start + self._clocking].ljust(self._clocking, b"\0")
         self._wire.clock(chunk)
 
-    def _begin(self):
+    def _begin(self) -> None:
         self._state = _SELECTED
         self._bus.mark_offered()
         self._bus.started = True
         self._wire.pin(_TRANSFER_READY, 1)
 
-    def _select(self):
+    def _select(self) -> None:
         if self._bus.cs:
             self._bus.cs = False
             self._wire.pin(_CS, 0)
 
-    def _deselect(self):
+    def _deselect(self) -> None:
         if not self._bus.cs:
             self._bus.cs = True
             self._wire.pin(_CS, 1)
 
-    def withdraw(self):
+    def withdraw(self) -> None:
         """Raise CS in the middle: the module goes back to waiting for a header."""
         if self._state is _SELECTED:
             self._finish()
         self._state = _IDLE
         self._fall_owed = False
 
-    def _finish(self):
+    def _finish(self) -> None:
         if self._keep or len(self._reply) < PHASE_1:
             self._wire.pin(_TRANSFER_READY, 0)
         self._deselect()
         self._state = _IDLE
 
-    def data_ready(self, level):
+    def data_ready(self, level: bool) -> None:
         """The module changed DATA_READY: a phase ended, one is armed, or it has news.
 
         A pulse is a fall and a rise with no end of a phase between them. It may come while
@@ -202,20 +228,20 @@ class ControllerClocked:
             self._pulsing = not self._fall_owed and (unselected or self._clocking > 0)
             self._fall_owed = False
             return
-        if self._pulsing:
-            self._pulsing = False
+        if self._pulsing and self._bus.listener:
             self._bus.listener.news()
+        self._pulsing = False
         self._go_on()
 
-    def cs(self, _level):
+    def cs(self, _level: bool) -> None:
         """The module never drives CS in this role."""
         raise BusViolation("a PIN frame for CS, which is the controller's in this role")
 
-    def clock(self, _data):
+    def clock(self, _data: bytes | bytearray) -> None:
         """The module never drives SCK in this role."""
         raise BusViolation("a CLOCK from the module, which is clocked in this role")
 
-    def shift(self, data):
+    def shift(self, data: bytes | bytearray) -> None:
         """The phase on the wire is done; see whether another one follows."""
         if len(data) != self._clocking:
             raise BusViolation(self._wrong_shift(len(data)))
@@ -225,12 +251,12 @@ class ControllerClocked:
         if self._state is _SELECTED:
             self._phase_done(data)
 
-    def _wrong_shift(self, length):
+    def _wrong_shift(self, length: int) -> str:
         if not self._clocking:
             return "a SHIFT that nobody asked for"
         return f"a SHIFT of {length} bytes for a CLOCK of {self._clocking}"
 
-    def _phase_done(self, data):
+    def _phase_done(self, data: bytes | bytearray) -> None:
         if not self._reply and not self._keep:
             self._wire.pin(_TRANSFER_READY, 0)
         self._reply += data
@@ -243,11 +269,14 @@ class ControllerClocked:
         self._finish()
         self._ended(self._reply)
 
-    def _next_phase_length(self):
+    def _next_phase_length(self) -> int:
         """Give the bytes of the next phase, 0 when the transaction is complete."""
         if len(self._reply) == PHASE_1:
             return HEADER - PHASE_1
         if len(self._reply) > HEADER:
             return 0
-        response = MODULE_HEADER.unpack(self._reply)[-1]
+        response: int = MODULE_HEADER.unpack(self._reply)[-1]
         return min(padded(self._data_length(response)), LONGEST - HEADER)
+
+
+Machine = ModuleClocked | ControllerClocked

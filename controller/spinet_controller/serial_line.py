@@ -7,12 +7,16 @@ bus.
 
 import asyncio
 import os
+from typing import TYPE_CHECKING, Self
 
 from spinet_controller.bus import HOST
 from spinet_controller.errors import BusError
 from spinet_controller.extras import extra
 from spinet_controller.frames import HELLO, PIN_FRAMES
 from spinet_controller.spi_bus import Pin
+
+if TYPE_CHECKING:
+    from serial import Serial
 
 BAUD = 921600
 PIECE = 4096
@@ -31,15 +35,15 @@ class SerialLine:
     returns a BusError when the port is gone.
     """
 
-    def __init__(self, path, *, port, baud=BAUD):
+    def __init__(self, path: str, *, port: int, baud: int = BAUD) -> None:
         self._path = path
         self._port = port
         self._baud = baud
-        self._task = None
-        self._reader = None
-        self._line = None  # the transport that writes
+        self._task: asyncio.Task[None]  # these three from __aenter__ on
+        self._reader: asyncio.StreamReader
+        self._line: asyncio.WriteTransport
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         serial = self._opened()
         self._reader = asyncio.StreamReader()
@@ -50,37 +54,38 @@ class SerialLine:
         self._task = asyncio.create_task(self._keep_joined())
         return self
 
-    def _opened(self):
+    def _opened(self) -> "Serial":
         with extra("cli"):
             from serial import Serial, SerialException
         try:
             return Serial(self._path, self._baud, timeout=0, exclusive=True)
         except (SerialException, OSError, ValueError) as error:
-            why = os.strerror(error.errno) if getattr(error, "errno", None) else error
+            told = isinstance(error, OSError) and error.errno
+            why = os.strerror(told) if told else error
             raise BusError(f"cannot use {self._path}: {why}") from error
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
         self._reset(0)  # without us the module has no power
         self._line.close()
 
-    async def ended(self):
+    async def ended(self) -> BusError:
         """Give a BusError when the serial port has gone."""
         await asyncio.wait([self._task])
         return BusError(f"the serial port {self._path} is gone")
 
-    def _reset(self, level):
+    def _reset(self, level: int) -> None:
         self._line.write(PIN_FRAMES[Pin.RESET, level])
 
-    async def _keep_joined(self):
+    async def _keep_joined(self) -> None:
         """Join the module to the bus, again each time that the bus has lost it."""
         while not self._reader.at_eof():
             first = await self._woken()
             if first and first[0] == HELLO:
                 await self._pass_on(first)
 
-    async def _woken(self):
+    async def _woken(self) -> bytes:
         """Reset the module; its first bytes, none when it said nothing in time."""
         self._reset(0)
         while await self._read(SILENCE):
@@ -88,14 +93,14 @@ class SerialLine:
         self._reset(1)
         return await self._read(PATIENCE)
 
-    async def _read(self, seconds):
+    async def _read(self, seconds: float) -> bytes:
         try:
             async with asyncio.timeout(seconds):
                 return await self._reader.read(PIECE)
         except TimeoutError:
             return b""
 
-    async def _pass_on(self, first):
+    async def _pass_on(self, first: bytes) -> None:
         reader, writer = await asyncio.open_connection(HOST, self._port)
         back = asyncio.create_task(self._pass_back(reader))
         forth = asyncio.create_task(self._pass_forth(first, writer))
@@ -107,12 +112,12 @@ class SerialLine:
             await asyncio.wait([back, forth])
             writer.close()
 
-    async def _pass_forth(self, piece, writer):
+    async def _pass_forth(self, piece: bytes, writer: asyncio.StreamWriter) -> None:
         while piece:
             writer.write(piece)
             await writer.drain()
             piece = await self._reader.read(PIECE)
 
-    async def _pass_back(self, reader):
+    async def _pass_back(self, reader: asyncio.StreamReader) -> None:
         while piece := await reader.read(PIECE):
             self._line.write(piece)

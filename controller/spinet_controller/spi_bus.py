@@ -61,7 +61,6 @@ class SpiBus(ABC):
 
     Public state, written by the bus alone:
     `role`        who clocks; None until it is known
-    `present`     whether a module has power
     `data_ready`  level of the module's pin
     `cs`          level of CS, whoever owns it
     `edges`       rising edges of DATA_READY since power-up or reset
@@ -70,7 +69,6 @@ class SpiBus(ABC):
     """
 
     role: Role | None = None
-    present = False
     data_ready = False
     cs = True
     edges = 0
@@ -81,6 +79,11 @@ class SpiBus(ABC):
 
     def __init__(self) -> None:
         self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    @abstractmethod
+    def present(self) -> bool:
+        """Whether a module has power."""
 
     @property
     def listener(self) -> BusListener | None:
@@ -117,6 +120,10 @@ class SpiBus(ABC):
     @abstractmethod
     def set_reset(self, held: bool) -> None:
         """Hold the module in reset, or let it go; counting of edges starts again."""
+
+    def mark_offered(self) -> None:
+        """Called by the role when the request is on offer to the module."""
+        self.offered_at = asyncio.get_running_loop().time()
 
     async def pins_changed(self) -> None:
         """Return after the next change of a pin of the module, or of its presence."""

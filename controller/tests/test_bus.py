@@ -72,6 +72,19 @@ async def test_hello_tells_role_and_version(bus):
     assert bus.listener.came == 1
 
 
+async def test_what_has_not_said_hello_is_not_reset(bus):
+    _reader, writer = await asyncio.open_connection("127.0.0.1", bus.port)
+    await eventually(lambda: bus._wire, "a connection")
+    for held in (True, False):
+        with pytest.raises(ModuleLost):
+            bus.set_reset(held)
+    assert not bus.present
+    writer.write(bytes([HELLO, 0, 3, 0]) + b"1.0")
+    await eventually(lambda: bus.present, "presence")
+    assert bus.listener.came == 1
+    writer.close()
+
+
 async def test_a_module_that_comes_early_waits_for_the_listener():
     async with VirtualBus(0) as bus:
         plugging = asyncio.create_task(plugged(bus))
