@@ -215,6 +215,65 @@ async def test_transfers_go_on_where_they_were_interrupted(printer):
     assert (printer.store.path / "half").read_bytes() == BIG + b"more"
 
 
+@pytest.mark.parametrize("between", ["EPSV", "PASV", "TYPE I", "NOOP", "SIZE x"])
+async def test_an_offset_is_the_next_transfers_whatever_comes_between(printer, between):
+    (printer.store.path / "x").write_bytes(BIG[:1000])
+    async with typed(printer) as lines:
+        opened = await lines.ask("EPSV")
+        assert (await lines.ask("REST 700")).startswith("350 ")
+        assert (await lines.ask(between))[0] == "2"
+        if between in ("EPSV", "PASV"):
+            opened = await lines.ask("EPSV")
+        _reader, writer = await data_connection(opened)
+        assert (await lines.ask("STOR x")).startswith("150 ")
+        writer.write(BIG[700:2000])
+        writer.close()
+        assert (await lines.answer()).startswith("226 ")
+        assert (printer.store.path / "x").read_bytes() == BIG[:2000]
+        assert await stored_as(printer, lines, b"anew") == "226"
+        assert (printer.store.path / "x").read_bytes() == b"anew"
+
+
+async def stored_as(printer, lines, data, command="STOR x"):
+    """Send a file; give the code of the last answer."""
+    _reader, writer = await data_connection(await lines.ask("EPSV"))
+    answer = await lines.ask(command)
+    if answer.startswith("150 "):
+        writer.write(data)
+        writer.close()
+        answer = await lines.answer()
+    writer.close()
+    return answer[:3]
+
+
+@pytest.mark.parametrize("transfer", ["LIST", "STOR .x", "RETR none", "REST x"])
+async def test_an_offset_is_one_transfers(printer, transfer):
+    (printer.store.path / "x").write_bytes(BIG[:1000])
+    async with typed(printer) as lines:
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("REST 700")).startswith("350 ")
+        if (await lines.ask(transfer)).startswith("150 "):
+            await reader.read()
+            assert (await lines.answer()).startswith("226 ")
+        writer.close()
+        assert await stored_as(printer, lines, b"anew") == "226"
+    assert (printer.store.path / "x").read_bytes() == b"anew"
+
+
+async def test_aioftp_alone_forgets_an_offset():
+    server = aioftp.Server()
+    await server.start("127.0.0.1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.server_port)
+    lines = Lines(reader, writer)
+    await lines.answer()
+    for line in ("USER anonymous", "REST 700", "SYST"):
+        assert (await lines.ask(line))[0] in "23"
+    (connection,) = server.connections.values()
+    assert connection.restart_offset == 0
+    writer.close()
+    await server.close()
+
+
 async def test_an_offset_that_the_file_does_not_have(printer):
     (printer.store.path / "short").write_bytes(b"12")
 
@@ -557,6 +616,71 @@ async def test_what_was_said_before_a_half_close_is_answered(printer):
         answers = (await reader.read()).decode().splitlines()
     assert [answer[:3] for answer in answers] == ["220", "230", "229", "213", "550", "221"]
     writer.close()
+
+
+@pytest.mark.parametrize("last", [b"", b"DELE x"])
+async def test_a_download_ends_in_order_after_a_half_close(printer, last):
+    with (printer.store.path / "x").open("wb") as file:
+        file.truncate(8 << 20)
+    async with typed(printer) as lines:
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("RETR x")).startswith("150 ")
+        (connection,) = printer.ftp.connections.values()
+        lines.writer.write(last)
+        lines.writer.write_eof()
+        await eventually(lambda: connection.ours.left, "the end of the client's direction")
+        async with asyncio.timeout(PATIENCE):
+            assert len(await reader.read()) == 8 << 20
+        assert (await lines.answer()).startswith("226 ")
+        assert (await lines.answer()).startswith("221 ")
+        assert await lines.answer() == ""
+        writer.close()
+    assert printer.store.exists("x")
+
+
+async def test_an_upload_after_a_half_close_is_a_part(printer):
+    async with typed(printer) as lines:
+        _reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("STOR x")).startswith("150 ")
+        lines.writer.write_eof()
+        (connection,) = printer.ftp.connections.values()
+        await eventually(lambda: connection.ours.left, "the end of the client's direction")
+        writer.write(BIG)
+        writer.close()
+        assert (await lines.answer()).startswith("426 ")
+        assert (await lines.answer()).startswith("221 ")
+    async with typed(printer) as lines:
+        assert await lines.ask("SIZE x") == f"213 {len(BIG)}"
+        assert (await lines.ask("MDTM x")).startswith("550 ")
+
+
+async def test_a_reset_of_the_session_ends_its_transfer(printer, caplog):
+    with (printer.store.path / "x").open("wb") as file:
+        file.truncate(1 << 36)
+    async with typed(printer) as lines:
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("RETR x")).startswith("150 ")
+        reset(lines.writer)
+        async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionError):
+                while await reader.read(1 << 20):
+                    pass
+        await eventually(lambda: idle(printer, 0), "free sockets")
+        writer.close()
+    assert "exception" not in caplog.text
+
+
+async def test_answers_come_in_order_when_commands_come_early(printer):
+    with (printer.store.path / "x").open("wb") as file:
+        file.truncate(8 << 20)
+    async with typed(printer) as lines:
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        lines.writer.write(b"RETR x\r\nPASV\r\nNOOP\r\n")
+        assert (await lines.answer()).startswith("150 ")
+        async with asyncio.timeout(PATIENCE):
+            assert len(await reader.read()) == 8 << 20
+        writer.close()
+        assert [(await lines.answer())[:3] for _ in range(3)] == ["226", "227", "200"]
 
 
 async def test_who_says_goodbye_gets_the_rest_of_a_transfer(printer):

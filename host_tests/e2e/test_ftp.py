@@ -207,6 +207,19 @@ def test_an_upload_that_is_reset_is_a_part(stack, tmp_path, passive):
         assert session.nlst() == ["x"]
 
 
+def test_who_says_no_more_gets_the_rest_of_a_download(stack, tmp_path):
+    with printer_with("", stack, tmp_path) as printer, session_of(printer) as session:
+        whole = pattern(2 * MIB)
+        (printer.files / "x").write_bytes(whole)
+        assert session.sendcmd("REST 1000").startswith("350")
+        data = session.transfercmd("RETR x")  # after an EPSV
+        session.sock.shutdown(socket.SHUT_WR)
+        assert read_all(data) == whole[1000:]
+        data.close()
+        assert session.voidresp().startswith("226")
+        assert session.getresp().startswith("221")
+
+
 @pytest.mark.parametrize("command", ["STOR x", "RETR secret"])
 def test_a_stranger_gets_no_data_connection(printer, command):
     whole = pattern(300_000)

@@ -54,6 +54,9 @@ FEATURES = (
 _TELNET = re.compile(rb"\xff[\xf0-\xfa]?")
 """What a client sends before ABOR, in Telnet's language; the urgent byte may be missing."""
 
+_AT_ONCE = ("abor", "noop", "quit", "stat")
+"""What is done while a transfer is under way."""
+
 _OFFSET = re.compile(r"\d{1,18}", re.ASCII)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -79,6 +82,8 @@ class Session:
         self.ready = asyncio.Event()  # clear while a command is being done
         self.ready.set()
         self.quitting = False
+        self.left = False  # the client has nothing more to say, and did not say QUIT
+        self.offset = 0  # of the next transfer, whatever comes between; aioftp would forget it
         self.moved = False  # a transfer ended since the idle clock began
 
 
@@ -154,19 +159,19 @@ class FtpServer(aioftp.Server):
     async def parse_command(self, stream, censor_commands=("pass",)):
         """Give (command, rest), once the command before is done.
 
-        QUIT is what is given for a line without an end, and for a browser's. When a client has
-        nothing more to say it has gone, and leaves a part.
+        QUIT is what is given for a line without an end, and for a browser's. While a transfer is
+        under way, most commands wait for its end, and so come their answers in order.
         """
         connection = self.connections[stream]
         await connection.ours.ready.wait()
         line = await self._line(connection, stream)
         text = _TELNET.sub(b"", line).decode("utf-8", "surrogateescape").rstrip("\r\n")
-        if not line:
-            for transfer in connection.extra_workers:
-                transfer.cancel()
-        if not line or is_of_a_browser(text):
+        connection.ours.left = not line.endswith(b"\n")
+        if connection.ours.left or is_of_a_browser(text):
             text = "quit"
         command, _, rest = text.partition(" ")
+        if connection.extra_workers and command.lower() not in _AT_ONCE:
+            await asyncio.wait(connection.extra_workers)
         if command.lower() in self.commands_mapping:
             connection.ours.ready.clear()
         return command.lower(), rest
@@ -177,7 +182,7 @@ class FtpServer(aioftp.Server):
             try:
                 return await stream.readline()
             except ValueError:
-                return b"quit"
+                return b""
             except TimeoutError:
                 if not connection.extra_workers and not connection.ours.moved:
                     raise
@@ -185,7 +190,7 @@ class FtpServer(aioftp.Server):
 
     async def quit(self, connection, rest):
         """QUIT: first its transfers end."""
-        connection.ours.quitting = True
+        connection.ours.quitting = not connection.ours.left
         if connection.extra_workers:
             await asyncio.wait(connection.extra_workers)
         return await super().quit(connection, rest)
@@ -262,12 +267,15 @@ class FtpServer(aioftp.Server):
             connection.passive_server.close()
             del connection.passive_server
 
+    @needs_login
     async def rest(self, connection, rest):
-        """REST: as aioftp does it, of digits that make a number."""
-        if _OFFSET.fullmatch(rest):
-            return await super().rest(connection, rest)
-        connection.restart_offset = 0
-        connection.response("501", "REST wants a number of bytes")
+        """REST: where the next transfer begins."""
+        known = _OFFSET.fullmatch(rest)
+        connection.ours.offset = int(rest) if known else 0
+        if known:
+            connection.response("350", f"the next transfer begins at {rest}")
+        else:
+            connection.response("501", "REST wants a number of bytes")
         return True
 
     # -- transfers ----------------------------------------------------------------------
@@ -299,10 +307,13 @@ class FtpServer(aioftp.Server):
         return await self._with_name(connection, rest, work)
 
     async def _check_client(self, connection):
-        """Raise ConnectionResetError when the client is gone: its data ended as its session did."""
-        socket = connection.command_connection.writer.get_extra_info("socket_number")
-        status = await self._module.conn_get_status(socket)
-        if status.state != ConnState.CONNECTED and not connection.ours.quitting:
+        """Raise ConnectionResetError when the client may be gone: data ended as its session did."""
+        if connection.ours.quitting:
+            return
+        transport = connection.command_connection.writer.transport
+        status = await self._module.conn_get_status(transport.get_extra_info("socket_number"))
+        gone = connection.ours.left or transport.is_closing()
+        if gone or status.state != ConnState.CONNECTED:
             raise ConnectionResetError("the client is gone")
 
     def _opened(self, name, mode, offset):
@@ -347,6 +358,7 @@ class FtpServer(aioftp.Server):
         return await self._listing(connection, rest, name_alone)
 
     async def _listing(self, connection, rest, line_of):
+        _taken_offset(connection)
         while (paths := await self._listed(connection, rest)) is None and _OPTION.match(rest):
             rest = _OPTION.sub("", rest, 1)
         if paths is None:
@@ -504,8 +516,7 @@ def _disk_trouble(error):
 
 
 def _taken_offset(connection):
-    offset = connection.restart_offset
-    connection.restart_offset = 0
+    offset, connection.ours.offset = connection.ours.offset, 0
     return offset
 
 
