@@ -214,15 +214,26 @@ class Bench:
         self.manager = ConnectionManager(self.stack, debug=True)
         self.listeners = ListenerTable(self.manager)
         self.tls = None
-        self.commands = Commands(
-            self.manager, self.listeners, self.wlan, self.networks, self.board, self.error
-        )
         self.names = Names(self.stack.wake, worker=Worker(WORKER_STACK))
         self.sessions = SessionTable(self.manager, self.names, self.error.set)
-        self.commands.sessions = self.sessions
-        self.commands.named_peers = NamedPeers(self.manager, self.names, self.error.set)
         silent = Silent(), Silent
-        self.discovery = Discovery(*silent, self.listeners, self.wlan, self.commands.host_name())
+        self.discovery = Discovery(*silent, self.listeners, self.wlan)
+        self.on_clock = self.on_report = None  # what a test has networkSetClockControl and
+        # diagnostics do
+        self.commands = Commands(
+            self.board,
+            self.manager,
+            self.listeners,
+            self.sessions,
+            NamedPeers(self.manager, self.names, self.error.set),
+            self.wlan,
+            self.networks,
+            self.error,
+            self.tls,
+            self.discovery,
+            lambda hz: self.on_clock and self.on_clock(hz),
+            lambda: self.on_report and self.on_report(),
+        )
         self.rig = make_rig(role, self.commands)
         self.manager.now = self.rig.now
 

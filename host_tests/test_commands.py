@@ -8,7 +8,7 @@ from slots import wait_until
 from spinet import report, states
 from spinet.compat import ticks_add
 from spinet.duet import commands, wire
-from spinet.duet.commands import COMMANDS, Commands
+from spinet.duet.commands import COMMANDS
 from spinet.wifi import config
 from spinet.wifi.networks import Networks
 from spinet.wifi.station import SOONEST_MS
@@ -16,7 +16,7 @@ from spinet.wifi.station import SOONEST_MS
 pytestmark = pytest.mark.behaviour("L1", "L4")
 
 LOCALHOST = 0x0100007F
-COLUMNS = ("name", "least", "most", "answer", "complete", "deferred")  # of COMMANDS
+COLUMNS = ("name", "least", "most", "part", "answer", "complete", "deferred")  # of COMMANDS
 SECRET = b"plant3d-s3cret"
 
 
@@ -41,6 +41,12 @@ def state_of(bench, slot=0):
 # --- the table
 
 
+def handler(command, stage):
+    """(class, name) of what does it."""
+    row = COMMANDS[command]
+    return commands._PARTS[row[COLUMNS.index("part")]], row[COLUMNS.index(stage)]
+
+
 def test_table_is_that_of_the_protocol():
     numbers = {number: row[0] for number, row in enumerate(COMMANDS) if row}
     assert sorted(numbers) == [n for n in range(31) if n != 8]
@@ -51,8 +57,8 @@ def test_table_is_that_of_the_protocol():
 def test_every_handler_is_there():
     assert len(COMMANDS) == commands._COUNT
     for row in filter(None, COMMANDS):
-        for name in filter(None, row[3:]):
-            assert callable(getattr(Commands, name))
+        for name in {*row[4:]} - {None, commands._TAKE}:
+            assert callable(getattr(commands._PARTS[row[3]], name))
 
 
 @pytest.mark.parametrize(
@@ -446,7 +452,7 @@ def test_tx_power_beyond_its_limit(bench, power):
 
 def test_clock_is_set_after_the_transaction(bench):
     asked = []
-    bench.commands.set_clock = lambda hz: asked.append((hz, bench.rig.cs.value()))
+    bench.on_clock = lambda hz: asked.append((hz, bench.rig.cs.value()))
     assert bench.response(23, param=0x1001) == 0
     assert asked == [(40_000_000, 1)]
 
@@ -455,7 +461,7 @@ def test_clock_that_the_spi_refuses_is_the_last_error(bench):
     def refuse(_hz):
         raise OSError(95, "not with these pins")
 
-    bench.commands.set_clock = refuse
+    bench.on_clock = refuse
     assert bench.response(23, param=0x1001) == 0
     assert bench.last_error() == "SPI clock refused, error 95"
     assert bench.response(9) == 168
@@ -463,14 +469,14 @@ def test_clock_that_the_spi_refuses_is_the_last_error(bench):
 
 def test_diagnostics_report_after_the_transaction(bench):
     asked = []
-    bench.commands.report = lambda: asked.append(bench.rig.cs.value())
+    bench.on_report = lambda: asked.append(bench.rig.cs.value())
     assert bench.response(20) == 0
     assert asked == [1]
 
 
 def test_diagnostics_report_the_last_error_and_leave_it(bench):
     seen = []
-    bench.commands.report = lambda: seen.append(bench.error.text)
+    bench.on_report = lambda: seen.append(bench.error.text)
     bench.error.set("Listen failed")
     assert bench.response(20) == 0
     assert seen == [b"Listen failed"]
@@ -718,7 +724,7 @@ def test_what_there_is_no_memory_for_is_told_and_ends_nothing(
     bench, monkeypatch, command, stage, data, response
 ):
     with monkeypatch.context() as patch:
-        patch.setattr(Commands, COMMANDS[command][COLUMNS.index(stage)], no_memory)
+        patch.setattr(*handler(command, stage), no_memory)
         assert bench.response(command, data=data) == response
         assert bench.last_error() == "out of memory"
     assert bench.response(command, data=data) >= 0
@@ -726,7 +732,7 @@ def test_what_there_is_no_memory_for_is_told_and_ends_nothing(
 
 
 def test_connection_that_there_is_no_memory_for_leaves_no_slot(bench, monkeypatch):
-    monkeypatch.setattr(Commands, "_connect", no_memory)
+    monkeypatch.setattr(*handler(3, "complete"), no_memory)
     assert bench.response(3, data=listen_or_connect(80, ip=0x0100007F)) == 0
     assert bench.last_error() == "out of memory"
     bench.manager.reap()
@@ -783,15 +789,15 @@ DEFERRED = [
 
 @pytest.mark.parametrize(("command", "data", "flags"), DEFERRED)
 def test_deferred_work_begins_after_cs(bench, monkeypatch, command, data, flags):
-    name = COMMANDS[command][COLUMNS.index("deferred")]
+    part, name = handler(command, "deferred")
     levels = []
-    work = getattr(Commands, name)
+    work = getattr(part, name)
 
-    def deferred(commands, request):
+    def deferred(self, request):
         levels.append(bench.rig.cs.value())
-        work(commands, request)
+        work(self, request)
 
-    monkeypatch.setattr(Commands, name, deferred)
+    monkeypatch.setattr(part, name, deferred)
     assert bench.response(command, flags=flags, data=data) == 0
     assert levels == [1]
 

@@ -272,14 +272,14 @@ def test_the_name_it_came_to_is_in_the_report(service, board, capsys):
 
 
 @pytest.mark.parametrize(
-    "states",
+    "passed",
     [[states.WIFI_AUTO_RECONNECTING], [states.WIFI_AUTO_RECONNECTING, states.WIFI_RECONNECTING]],
     ids=["for a moment", "for longer"],
 )
-def test_a_lost_link(service, board, states):
+def test_a_lost_link(service, board, passed):
     ask(service, 14, data=b"Workshop")
     told(board.the_announcer)
-    for state in states:
+    for state in passed:
         service.wlan.set_state(state)
     service.run_once()
     assert told(board.the_announcer) == ["stop"]

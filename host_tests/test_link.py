@@ -338,7 +338,7 @@ def test_command_that_is_cut_does_nothing(role, command, n):
     cut_in_data(bench, request(command, data=b"a" * {18: 64, 16: 0}.get(command, 112)), n)
     assert bench.networks.remembered() == []
     assert bench.manager.connected == 1
-    assert bench.commands.host_name() == b"spinet"
+    assert bench.discovery.host_name == b"spinet"
     told = n > 12  # the controller had its response, and takes the command for done
     assert ("cut short" in bench.last_error()) == told
     works(bench)

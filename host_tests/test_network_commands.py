@@ -97,8 +97,8 @@ def everything(bench):
         bench.wlan.scan_result(),
         list(bench.radio.calls),
         bench.radio.quarter_db,
-        bench.commands.host_name(),
-        bench.commands._enterprise.pending(),
+        bench.discovery.host_name,
+        bench.commands._parts[-1]._entry.pending(),
     )
 
 

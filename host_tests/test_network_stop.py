@@ -12,6 +12,7 @@ from spinet import states
 from spinet.compat import WORKER_STACK
 from spinet.duet.commands import Commands
 from spinet.last_error import LastError
+from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.resolver import Names
 from spinet.wifi import station
@@ -37,11 +38,23 @@ class Module:
         )
         error = LastError(nothing)
         self.wlan = Wlan(self.radio, networks, error, nothing, debug=True)
-        commands = Commands(slots.manager, slots.listeners, self.wlan, networks, FakeBoard(), error)
         names = Names(slots.stack.wake, worker=Worker(WORKER_STACK))
         self.sessions = SessionTable(slots.manager, names, error.set)
-        commands.sessions = self.sessions
-        commands.named_peers = NamedPeers(slots.manager, names, error.set)
+        discovery = Discovery(Silent(), Silent, slots.listeners, self.wlan)
+        commands = Commands(
+            FakeBoard(),
+            slots.manager,
+            slots.listeners,
+            self.sessions,
+            NamedPeers(slots.manager, names, error.set),
+            self.wlan,
+            networks,
+            error,
+            None,
+            discovery,
+            None,
+            nothing,
+        )
         self.rig = make_rig("module-clocked", commands)
 
     def stop(self):

@@ -5,8 +5,9 @@ import os
 import pytest
 from fake_board import MemoryStore
 
+from spinet.duet.enterprise import EnterpriseEntry
 from spinet.wifi import config, networks
-from spinet.wifi.networks import EnterpriseEntry, Network, Networks, Store
+from spinet.wifi.networks import Network, Networks, Store
 
 
 def record(ssid, password=b"secret-1"):

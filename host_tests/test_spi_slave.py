@@ -127,7 +127,7 @@ def test_edge_of_transfer_ready_begins_anew(bench, n):
     assert rig.port.restarts == 1
     rig.let_go()
     assert rig.ask(request(9))[0] == 168
-    assert bench.commands.host_name() == b"spinet"
+    assert bench.discovery.host_name == b"spinet"
 
 
 def test_edge_seen_after_its_own_header_is_no_new_beginning(rig):

@@ -68,7 +68,7 @@ def test_controller_that_died_and_begins_anew(bench, chip, n):
     assert rig.port.restarts == 1
     rig.let_go()
     assert rig.ask(request(9))[0] == 168
-    assert bench.commands.host_name() == b"spinet"
+    assert bench.discovery.host_name == b"spinet"
 
 
 @pytest.mark.parametrize("n", [8, 10, 12, 40])
@@ -79,7 +79,7 @@ def test_controller_that_died_and_is_given_up(bench, n):
     assert rig.port.restarts == 1
     rig.let_go()
     assert rig.ask(request(9))[0] == 168
-    assert bench.commands.host_name() == b"spinet"
+    assert bench.discovery.host_name == b"spinet"
 
 
 def test_header_that_cs_cut_short(rig):

@@ -27,12 +27,18 @@ def not_again():
     raise MemoryError
 
 
+class HeapService(Service):
+    """One whose diagnostics lock the heap, and unlock it."""
+
+    def _report(self):
+        toggle()
+
+
 def main():
     micropython.alloc_emergency_exception_buf(512)
     board = sim.make_board(sim.options_of(sys.argv[1:]))
     board.power_up(lambda: True)
-    service = Service(board)
-    service.commands.report = toggle
+    service = HeapService(board)
     service.commands.out_of_memory = not_again
     service.start()
     try:

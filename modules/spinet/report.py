@@ -108,7 +108,7 @@ def _print_network(service):
 def _print_names(service):
     known = service.discovery.announcer.name()
     known = "announced as %s.local" % known if known else "not announced"
-    print("host name %s, %s" % (shown(service.commands.host_name()), known))
+    print("host name %s, %s" % (shown(service.discovery.host_name), known))
 
 
 def _print_link(wlan):

@@ -95,19 +95,27 @@ class Service:
         self.manager = ConnectionManager(self.stack, board.DEBUG)
         self.tls = TlsStack(self.manager, self._rouse) if compat.tls_session else None
         self.listeners = ListenerTable(self.manager, self.tls)
-        self.commands = Commands(
-            self.manager, self.listeners, self.wlan, self.networks, board, self.error, self.tls
-        )
         if self.tls:
+            self.tls.on_failure = self.error.set
             self.tls.on_begin = self._on_handshake
         self.names = Names(self._rouse)
         self.sessions = SessionTable(self.manager, self.names, self.error.set)
         self.sessions.on_event = self._on_session
-        self.commands.sessions = self.sessions
-        self.commands.named_peers = NamedPeers(self.manager, self.names, self.error.set)
-        self.commands.set_clock = self.port.set_clock
-        self.commands.report = self._report
         self.discovery = self._discovery()
+        self.commands = Commands(
+            board,
+            self.manager,
+            self.listeners,
+            self.sessions,
+            NamedPeers(self.manager, self.names, self.error.set),
+            self.wlan,
+            self.networks,
+            self.error,
+            self.tls,
+            self.discovery,
+            self.port.set_clock,
+            self._report,
+        )
         self.link = Link(self.commands, board.buffers)
         self._told = 0  # when the controller was last told that there is news
         self._kept = 0  # when housekeeping was last done
@@ -120,13 +128,10 @@ class Service:
     def _discovery(self):
         board = self.board
         announcer, make_captive = board.announcers(self.stack)
-        name = self.commands.host_name()
-        discovery = Discovery(announcer, make_captive, self.listeners, self.wlan, name)
+        discovery = Discovery(announcer, make_captive, self.listeners, self.wlan)
         discovery.on_due = self._on_discovery
         self.listeners.on_change = discovery.note_listeners
         self.wlan.on_change = self._on_wifi
-        self.commands.on_host_name = discovery.set_host_name
-        self.commands.on_leaving = discovery.leave
         return discovery
 
     def _on_session(self, session, event):

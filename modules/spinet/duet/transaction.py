@@ -155,6 +155,11 @@ class Link:
         self.data_length = response + 3 & ~3
         self.answered = answered
 
+    def take(self):
+        """For a command's answer: all data is accepted, and the response is empty."""
+        self.accepted = self.length
+        return 0
+
     def _refuse(self, error):
         """A header that cannot be served; that is all there is to this transaction."""
         self.refused = True

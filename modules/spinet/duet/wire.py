@@ -10,7 +10,7 @@ import micropython
 from micropython import const
 
 from spinet.fields import get_text, get_u16, get_u32, put_bytes, put_u16, put_u32
-from spinet.wifi.config import SSID_LENGTH
+from spinet.wifi.config import SIZE, SSID_LENGTH
 
 FORMAT_VERSION = const(0x3E)
 INVALID_VERSION = const(0xC9)  # the value that nobody ever uses
@@ -113,7 +113,7 @@ AUTH_UNKNOWN = const(9)
 
 NO_RSSI = const(-128)
 
-_LISTEN_OR_CONNECT_SIZE = const(12)
+LISTEN_OR_CONNECT_SIZE = const(12)
 _NETWORK_STATUS_SIZE = const(168)
 SCAN_DATA_SIZE = const(45)
 
@@ -235,7 +235,7 @@ def peer_attempts(message):
 
 def peer_name(message, length):
     """The name behind the record in `length` bytes of data, b"" when there is none."""
-    return get_text(message, DATA + _LISTEN_OR_CONNECT_SIZE, length - _LISTEN_OR_CONNECT_SIZE)
+    return get_text(message, DATA + LISTEN_OR_CONNECT_SIZE, length - LISTEN_OR_CONNECT_SIZE)
 
 
 # --- ConnStatus (20): see tcp/status.py
@@ -325,6 +325,14 @@ class NetworkStatus:
         put_bytes(message, DATA + 160, self.ap_mac, 6)
         put_u16(message, DATA + 166, 0)
         return _NETWORK_STATUS_SIZE
+
+
+# --- WirelessConfig (112): see wifi/config.py
+
+
+def sent_config(message):
+    """The record in the data phase, as it lies there."""
+    return memoryview(message)[DATA : DATA + SIZE]
 
 
 # --- ScanData (45): rssi i8 @0, phy mode u8 @1, auth u8 @2, channel u8 @3, mac 6 @4, spare 2 @10,

@@ -19,6 +19,7 @@ from spinet import states
 from spinet.compat import ticks_add, ticks_diff
 from spinet.duet import wire
 
+HOST_NAME = b"spinet"  # until the controller sets another
 RETRY_MS = const(2000)  # after a want of memory
 _MAX_LABEL = const(63)
 
@@ -29,7 +30,7 @@ KINDS = (b"_http", b"_ftp", b"_telnet")
 def label(host_name):
     """What of a name (bytes) is fit to be a host name's label; b"spinet" when nothing is."""
     fit = bytes(octet if _is_fit(octet) else 45 for octet in host_name)
-    return fit.strip(b"-")[:_MAX_LABEL].strip(b"-") or b"spinet"
+    return fit.strip(b"-")[:_MAX_LABEL].strip(b"-") or HOST_NAME
 
 
 def _is_fit(octet):
@@ -68,7 +69,7 @@ class Silent:
 class Discovery:
     """Follows WiFi, the host name and the listeners. `active`: step() has something to do."""
 
-    def __init__(self, announcer, make_captive, listeners, wlan, host_name):
+    def __init__(self, announcer, make_captive, listeners, wlan):
         self.announcer = announcer
         self.captive = None  # from the first time on that we are an access point
         self._make_captive = make_captive
@@ -77,8 +78,8 @@ class Discovery:
         self.active = False  # set by the note_ methods, cleared by step()
         self._noted = False  # the same: step() has something to do at once
         self._due = 0  # else ticks when it has; meaningful while active
-        self._host_name = host_name
-        announcer.named(host_name)
+        self.host_name = HOST_NAME  # bytes, as the controller set it
+        announcer.named(HOST_NAME)
         self._listeners = listeners
         self._wlan = wlan
         self._moved = False  # WiFi or the name changed
@@ -107,8 +108,8 @@ class Discovery:
 
     def set_host_name(self, name):
         """networkSetHostName: the name (bytes) we are to be known by."""
-        if name != self._host_name:
-            self._host_name = name
+        if name != self.host_name:
+            self.host_name = name
             self.announcer.named(name)
             self.note_wifi()
 
@@ -158,12 +159,12 @@ class Discovery:
         status = wire.NetworkStatus()
         self._wlan.fill(status)
         self._state = state
-        self.announcer.start(self._host_name, status.ip, status.netmask)
+        self.announcer.start(self.host_name, status.ip, status.netmask)
         if state == states.WIFI_ACCESS_POINT:
             if self.captive is None:
                 self.captive = self._make_captive()
                 self.captive.on_active = self.note_due
-            self.captive.start(self._host_name, status.ip, status.netmask)
+            self.captive.start(self.host_name, status.ip, status.netmask)
 
     def leave(self):
         """We are going off the network: say goodbye while somebody hears it."""

@@ -270,8 +270,8 @@ def _is_likely(data, at):
     if at + _SMALLEST_BODY + _CHECK > len(data) or data[at] > wire.REMEMBERED_NETWORKS:
         return False
     record = data[at + _ENTRY_HEADER : at + _SMALLEST_BODY]
-    announced = _announced(record) if config.eap(record) else 0
-    return bool(config.ssid(record)) and fields.get_u16(data, at + 2) == announced
+    size = announced(record) if config.eap(record) else 0
+    return bool(config.ssid(record)) and fields.get_u16(data, at + 2) == size
 
 
 def _encode(index, network):
@@ -284,62 +284,7 @@ def _encode(index, network):
     return body + bytes(check)
 
 
-class EnterpriseEntry:
-    """networkAddEnterpriseSsid in its steps: SSID, credential chunks, then commit or cancel."""
-
-    def __init__(self, networks):
-        self._networks = networks
-        self._record = None  # between the SSID step and commit or cancel
-        self._chunks = None  # one bytearray per credential
-        self.refusal = 0  # the code the next step is answered with, when the SSID step failed
-
-    def pending(self):
-        """True between the SSID step and commit or cancel."""
-        return self._record is not None
-
-    def begin(self, record, protocol):
-        """The SSID step; False when no entry is free."""
-        record = bytearray(record)
-        config.set_eap(record, protocol)
-        ssid = config.ssid(record)
-        if not self._networks.has_room(ssid):
-            self.refusal = wire.TOO_MANY_SSIDS
-            return False
-        if _announced(record) > LARGEST_CREDENTIALS:
-            self.refusal = wire.BAD_PARAMETER
-            return False
-        self.refusal = 0
-        self._record = record
-        self._chunks = [bytearray() for _ in range(config.CREDENTIALS)]
-        return True
-
-    def add(self, index, chunk):
-        """A credential chunk; False (and all is dropped) when it is more than was announced."""
-        if index < config.CREDENTIALS:
-            self._chunks[index].extend(chunk)
-            if len(self._chunks[index]) <= config.credential_size(self._record, index):
-                return True
-        self.cancel()
-        return False
-
-    def cancel(self):
-        """Drop what came so far."""
-        self._record = None
-        self._chunks = None
-        self.refusal = 0
-
-    def commit(self):
-        """Remember the network; False (and all is dropped) when credentials are incomplete."""
-        record = self._record
-        chunks = self._chunks
-        self.cancel()
-        for index, chunk in enumerate(chunks):
-            if len(chunk) != config.credential_size(record, index):
-                return False
-        return self._networks.remember(Network(record, b"".join(chunks)))
-
-
-def _announced(record):
+def announced(record):
     """Bytes of credentials that are to come."""
     total = 0
     for i in range(config.CREDENTIALS):
