@@ -294,7 +294,7 @@ def test_sleep_ends_when_a_handshake_has_taken_too_long(service, clock):
 def test_lines_of_the_trace_follow_each_other_without_a_wait(service, clock):
     service.run_once()
     assert clock.sleeps[-1] > 0
-    service.commands.report()
+    ask(service, 20)
     service.run_once()
     service.run_once()
     assert clock.sleeps[-2:] == [0, 0]
