@@ -19,6 +19,16 @@ class ExtraMissing(SpinetError, ModuleNotFoundError):
     """A package is not installed that one of this package's extras brings; the text says which."""
 
 
+class _SystemError(SpinetError):
+    """One that is an OSError as well: beside `errno` it has its text as `strerror`."""
+
+    strerror: str | None
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.strerror = text
+
+
 class BusError(SpinetError):
     """The bus cannot be used: its port is taken, or no module came."""
 
@@ -27,7 +37,7 @@ class BusViolation(BusError):
     """A frame broke a rule of the virtual bus; the text names the rule."""
 
 
-class ModuleLost(SpinetError, ConnectionResetError):
+class ModuleLost(_SystemError, ConnectionResetError):
     """The module lost power, was reset or broke the bus; whatever it held is gone."""
 
     errno = ECONNRESET
@@ -41,7 +51,7 @@ class LinkError(SpinetError):
     """A transaction did not end well; nothing is known of its effect."""
 
 
-class LinkTimeout(LinkError, TimeoutError):
+class LinkTimeout(LinkError, _SystemError, TimeoutError):
     """The module missed one of the controller's time-outs.
 
     `started` tells whether the module had begun the transaction; when it had not, the
@@ -59,37 +69,37 @@ class BadReply(LinkError):
     """The module's header or data phase is not what the protocol says."""
 
 
-class HostNotFound(SpinetError, gaierror):
+class HostNotFound(_SystemError, gaierror):
     """The module could not find the address of a name."""
 
     errno = EAI_NONAME
 
 
-class ConnectionRefused(SpinetError, ConnectionRefusedError):
+class ConnectionRefused(_SystemError, ConnectionRefusedError):
     """The peer refused the connection, or there is none at that address."""
 
     errno = ECONNREFUSED
 
 
-class ConnectionAborted(SpinetError, ConnectionAbortedError):
+class ConnectionAborted(_SystemError, ConnectionAbortedError):
     """The module could not begin the connection, or it was given up before it stood."""
 
     errno = ECONNABORTED
 
 
-class ConnectionBroken(SpinetError, ConnectionResetError):
+class ConnectionBroken(_SystemError, ConnectionResetError):
     """A connection that stood ended, and not in order."""
 
     errno = ECONNRESET
 
 
-class NoAnswer(SpinetError, TimeoutError):
+class NoAnswer(_SystemError, TimeoutError):
     """The peer did not answer in time."""
 
     errno = ETIMEDOUT
 
 
-class ListenFailed(SpinetError, OSError):
+class ListenFailed(_SystemError, OSError):
     """The module cannot listen on a port, or call home: most often another has the port."""
 
     errno = EADDRINUSE

@@ -19,6 +19,7 @@ from spinet_controller.link import Link, Request
 from spinet_controller.poller import Poller
 from spinet_controller.records import ANY_ADDRESS, ListenOrConnect, wifi_state
 from spinet_controller.server import CallHome, Server
+from spinet_controller.tls import Handshake, secured
 
 STREAM_LIMIT = 64 * 1024
 """Bytes a StreamReader holds before it pauses the transport (twice as many, at most)."""
@@ -220,15 +221,29 @@ class Module(Commands):
         max_connections=SOCKETS,
         ip=ANY_ADDRESS,
         tls=False,
+        ssl=None,
+        ssl_handshake_timeout=None,
+        ssl_shutdown_timeout=None,
     ):
         """Listen on a port of the module; each connection gets `protocol_factory()`.
 
-        Gives a Server. A port the module cannot listen on raises ListenFailed.
+        With `tls` the module speaks TLS, with an SSLContext as `ssl` this end does. Gives a Server.
+        A port the module cannot listen on raises ListenFailed.
         """
         if not 0 < port <= 0xFFFF or max_connections < 1:
-            raise ValueError("a server needs a port of 1..65535 and at least one connection")
+            raise ValueError(
+                "a server of a module needs a port of 1..65535 and at least one connection"
+            )
         if port in self.poller.servers:
             raise ListenFailed(f"a server for port {port} is open already")
+        if tls and ssl:
+            raise ValueError("either the module speaks TLS or the controller")
+        if ssl:
+            protocol_factory = secured(
+                *(protocol_factory, ssl),
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )
         server = Server(self, port, protocol_factory)
         await server.listen(max_connections=max_connections, protocol=protocol, ip=ip, tls=tls)
         return server
@@ -329,16 +344,34 @@ class Module(Commands):
         tls=False,
         server_name="",
         ca=None,
+        ssl=None,
+        server_hostname=None,
+        ssl_handshake_timeout=None,
+        ssl_shutdown_timeout=None,
     ):
         """Connect the module to a peer by IPv4 address or name; give `(transport, protocol)`.
 
         With `tls` the module speaks TLS to the peer, whose certificate must be from the CA `ca`
         (PEM, bytes or str; None: the one the module has already) and for the peer's name, which
         is `server_name` where `host` is an address. Refused when the module does not take the CA.
+        With an SSLContext as `ssl` this end speaks TLS, to `server_hostname`, `host` if None, as
+        asyncio's own create_connection does.
         NoAnswer, a TimeoutError, after `timeout` seconds; ConnectionRefused, or ConnectionAborted
         when no socket is free, both a ConnectionError; HostNotFound for a name of which the module
         cannot find the address.
         """
+        if tls and ssl:
+            raise ValueError("either the module speaks TLS or the controller")
+        if ssl:
+            handshake = Handshake(
+                *(protocol_factory, ssl, host if server_hostname is None else server_hostname),
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )
+            plain, _ = await self.create_connection(
+                handshake.factory, host, port, protocol=protocol, timeout=timeout
+            )
+            return await handshake.done(plain)
         record = ListenOrConnect.to(host, port, protocol, server_name=server_name)
         opened = self._loop.create_future()
         async with self._trusting if ca is not None else nullcontext():

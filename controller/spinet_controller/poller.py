@@ -10,6 +10,7 @@ connections; when no socket's status did for a while, the lookout asks for one.
 import asyncio
 import logging
 from collections import deque
+from contextvars import copy_context
 
 from spinet_controller.codes import (
     MAX_DATA,
@@ -310,7 +311,7 @@ class Poller:
             self._strangers_after[socket] = self.now() + STRANGER_WAIT
 
     def _accept(self, server, socket, status):
-        transport = SocketTransport(self, socket, status)
+        transport = SocketTransport(self, socket, status, server.context.copy())
         self.hold(socket, transport)
         self.enqueue(transport)
         transport.accepted(server)
@@ -332,11 +333,12 @@ class Poller:
         """Send connCreate; `opened` is a future for (transport, protocol).
 
         The slot is held before the next transaction, so the new connection is never taken
-        for a stranger.
+        for a stranger. Its protocol is called in a copy of the present context.
         """
+        context = copy_context()
 
         def created(socket, _data):
-            transport = SocketTransport(self, socket, None)
+            transport = SocketTransport(self, socket, None, context)
             self.hold(socket, transport)
             self.enqueue(transport)
             transport.opening(record, factory, opened)

@@ -1,6 +1,7 @@
 """A listener of the module as an asyncio server, and calling home as one."""
 
 import asyncio
+from contextvars import copy_context
 
 from spinet_controller.errors import SpinetError
 
@@ -9,18 +10,25 @@ class Server(asyncio.AbstractServer):
     """Like asyncio.Server: `close()` stops listening, connections that stand live on.
 
     Made by `Module.create_server` and `Module.start_server`. `port` is the module's,
-    `connections` the transports that were accepted and are not lost yet.
+    `connections` the transports that were accepted and are not lost yet. Their protocols are called
+    in copies of the context that the server was made in. It has no sockets of this computer.
     """
 
     def __init__(self, module, port, new_protocol):
         self.port = port
         self.connections = set()
+        self.context = copy_context()
         self.new_protocol = new_protocol
         self._module = module
         self._loop = asyncio.get_running_loop()
         self._stopping = None
         self._serving = False
         self._closed = self._loop.create_future()
+
+    @property
+    def sockets(self):
+        """As asyncio.Server's; always empty."""
+        return ()
 
     def __repr__(self):
         return f"<Server port={self.port} serving={self._serving}>"

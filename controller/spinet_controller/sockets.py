@@ -91,18 +91,21 @@ class SocketTransport(_FlowControlMixin):
 
     `due` is the loop time of its next look at the status, `queued` belongs to the poller.
     `get_extra_info` knows `peername`, `sockname`, `socket_number` and `protocol_number`.
-    asyncio's own base class, because `loop.sendfile` takes no transport without it.
+    The protocol is called in `context`, as asyncio calls those of its own transports in the one
+    that they were made in. The base class is asyncio's own, as `loop.sendfile` takes no other.
     """
 
     _sendfile_compatible = _SendfileMode.FALLBACK
     _start_tls_compatible = True
 
-    def __init__(self, poller, socket, status):
+    def __init__(self, poller, socket, status, context):
         super().__init__(loop=asyncio.get_running_loop())
         self.queued = False
         self.due = 0.0
         self._poller = poller
         self._socket = socket
+        self._call = context.run
+        self._context = context
         self._protocol = None
         self._buffered = False
         self._life = Life.OPENING
@@ -174,8 +177,8 @@ class SocketTransport(_FlowControlMixin):
         """
         self._life = Life.OPEN
         try:
-            self.set_protocol(factory())
-            self._protocol.connection_made(self)
+            self.set_protocol(self._call(factory))
+            self._call(self._protocol.connection_made, self)
         except Exception as error:
             self._report("protocol.connection_made() raised", error)
             self._break(error)
@@ -267,9 +270,9 @@ class SocketTransport(_FlowControlMixin):
             return
         try:
             if self._buffered:
-                _feed(self._protocol, data)
+                self._call(_feed, self._protocol, data)
             else:
-                self._protocol.data_received(data)
+                self._call(self._protocol.data_received, data)
         except Exception as error:
             self._report("protocol.data_received() raised", error)
             self._break(error)
@@ -292,7 +295,8 @@ class SocketTransport(_FlowControlMixin):
             self._again(None if full else SHORTEST)
         else:
             self._look_later()
-        self._maybe_resume_protocol()
+        if self._protocol_paused:
+            self._call(self._maybe_resume_protocol)
 
     def _status_came(self, _length, raw):
         state, *_mid, available, room, connected, closed = CONN_STATUS.unpack(raw)
@@ -363,7 +367,7 @@ class SocketTransport(_FlowControlMixin):
             return
         self._eof_told = True
         try:
-            keep_open = self._protocol.eof_received()
+            keep_open = self._call(self._protocol.eof_received)
         except Exception as error:
             self._report("protocol.eof_received() raised", error)
             self._break(error)
@@ -460,13 +464,13 @@ class SocketTransport(_FlowControlMixin):
         self._life = life
         self._out.clear()
         if not was_opening:
-            self._loop.call_soon(self._tell_lost, error)
+            self._loop.call_soon(self._tell_lost, error, context=self._context)
         elif self._opened and not self._opened.done():
             self._opened.set_exception(error or ConnectionAborted("aborted"))
 
     def _tell_lost(self, error):
         try:
-            if self._protocol:
+            if self._protocol is not None:  # an empty queue, as aiohttp's, is false
                 self._protocol.connection_lost(error)
         except Exception as raised:
             self._report("protocol.connection_lost() raised", raised)

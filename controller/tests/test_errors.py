@@ -44,7 +44,7 @@ def test_an_oserror_has_an_errno_and_nothing_but_its_text(kind):
     error = kind("the text", False) if kind is errors.LinkTimeout else kind("the text")
     expected = [number for base, number in ERRNO.items() if isinstance(error, base)]
     assert [error.errno] == (expected or [errno.EADDRINUSE])
-    assert str(error) == "the text"
+    assert str(error) == error.strerror == "the text"
 
 
 def test_a_missed_time_out_is_a_timeouterror():

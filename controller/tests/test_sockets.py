@@ -40,6 +40,19 @@ async def test_what_a_transport_knows(rig):
     assert transport.get_protocol() is acceptor.made[0]
 
 
+async def test_a_protocol_that_is_false_hears_of_the_end(rig):
+    class Queue(Recorder):
+        def __len__(self):
+            return 0
+
+    made = []
+    async with await rig.module.create_server(lambda: made.append(Queue()) or made[-1], PORT):
+        rig.slots[0].connect(PORT)
+        await eventually(lambda: made and made[0].transport, "the connection")
+        made[0].transport.abort()
+        assert await made[0].gone() is None
+
+
 async def own_address(acceptor, number):
     """Give the module's address, as a connection has it."""
     peer = await acceptor.nth(number)
