@@ -231,9 +231,7 @@ class Module(Commands):
         A port the module cannot listen on raises ListenFailed.
         """
         if not 0 < port <= 0xFFFF or max_connections < 1:
-            raise ValueError(
-                "a server of a module needs a port of 1..65535 and at least one connection"
-            )
+            raise ValueError("a server needs a port of 1..65535 and at least one connection")
         if port in self.poller.servers:
             raise ListenFailed(f"a server for port {port} is open already")
         if tls and ssl:

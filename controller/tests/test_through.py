@@ -249,7 +249,7 @@ through_module = ContextVar("module of the test")
 async def test_what_a_module_cannot_do_is_said(rig, what):
     through_module.set(rig.module)
     before = len(rig.log)
-    with through(rig.module), pytest.raises(ValueError, match="module|needs a port"):
+    with through(rig.module), pytest.raises(ValueError, match=r"module|needs a port"):
         await UNABLE[what]()
     assert rig.log[before:] == []
 
