@@ -223,14 +223,15 @@ capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on 
 	@$(BIN)/python -m pytest -q '$(TEST)' --pcap=$(BUILD)/captures/frames.pcap
 
 BENCH := $(BUILD)/bench
+MEASURE := env PYTHONPATH=tools $(BIN)/python
 
 bench: $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(BUILD)/venv/ready rig-packages test-packages ## count and measure what a byte costs, and draw it (BENCH_MIB)
 	@mkdir -p $(BENCH)
-	@$(BIN)/python tools/bench_core.py $(CORE) --json $(BENCH)/core.json
-	@$(BIN)/python tools/bench_sim.py $(SIM_SOCKETS) $(BENCH_MIB) --json $(BENCH)/sim.json
-	@$(PYTHON) tools/with_tap.py $(BIN)/python tools/bench_stacks.py $(BIN)/spinet-controller \
+	@$(MEASURE) bench/core.py $(CORE) --json $(BENCH)/core.json
+	@$(MEASURE) bench/sim.py $(SIM_SOCKETS) $(BENCH_MIB) --json $(BENCH)/sim.json
+	@$(PYTHON) tools/with_tap.py $(MEASURE) bench/stacks.py $(BIN)/spinet-controller \
 	    $(SIM_SOCKETS) $(SIM_LWIP) $(BENCH_MIB)
-	@$(BIN)/python tools/bench_plot.py $(BENCH)/core.json $(BENCH)/sim.json docs/throughput.svg
+	@$(MEASURE) bench/plot.py $(BENCH)/core.json $(BENCH)/sim.json docs/throughput.svg
 	@echo "The picture is drawn: docs/throughput.svg"
 
 wifi-table: $(BUILD)/venv/ready ## play the stories of WiFi and write their table into docs/wifi.md

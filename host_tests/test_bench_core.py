@@ -1,5 +1,6 @@
 """`make bench`, the core's part: what is made of what the emulator and its trace say."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,9 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-import bench_core  # noqa: E402 -- found through the path above
+from bench import core as bench_core  # noqa: E402 -- found through the path above
 
 COUNTED = (ROOT / "boards/QEMU_RV32/counted.py").read_text()
 SAID = """\
@@ -172,7 +173,8 @@ def test_goals_that_are_missed(steps, split):
 
 def test_what_is_no_image(tmp_path):
     done = subprocess.run(
-        [sys.executable, ROOT / "tools/bench_core.py", tmp_path / "none"],
+        [sys.executable, ROOT / "bench/core.py", tmp_path / "none"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tools")},
         capture_output=True,
         text=True,
         check=False,

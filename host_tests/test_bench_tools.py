@@ -18,11 +18,12 @@ from raw_controller import PATIENCE
 from sim_process import BINARY, is_running
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+WITH_TOOLS = os.environ | {"PYTHONPATH": str(ROOT / "tools")}
 
-import bench_peers  # noqa: E402 -- found through the path above
-import bench_plot  # noqa: E402
-import bench_sim  # noqa: E402
+from bench import peers as bench_peers  # noqa: E402 -- found through the path above
+from bench import plot as bench_plot  # noqa: E402
+from bench import sim as bench_sim  # noqa: E402
 
 # -- figures ----------------------------------------------------------------------------
 
@@ -184,7 +185,7 @@ def test_peers_do_nothing_before_they_are_told(monkeypatch, capsys):
 
 
 def test_peers_tell_what_went_wrong_as_their_finding():
-    command = [sys.executable, str(ROOT / "tools/bench_peers.py"), "take", "1", "1", "1"]
+    command = [sys.executable, str(ROOT / "bench/peers.py"), "take", "1", "1", "1"]
     done = subprocess.run(
         command, input="go\n", capture_output=True, text=True, timeout=PATIENCE, check=False
     )
@@ -201,7 +202,7 @@ def bus_alone(tmp_path_factory):
     """The program, compiled with every warning."""
     program = tmp_path_factory.mktemp("bus") / "bus_alone"
     warnings = ("-Wall", "-Wextra", "-Werror")
-    subprocess.run(["gcc", *warnings, "-O2", "-o", program, ROOT / "tools/bus_alone.c"], check=True)
+    subprocess.run(["gcc", *warnings, "-O2", "-o", program, ROOT / "bench/bus_alone.c"], check=True)
     return program
 
 
@@ -259,8 +260,9 @@ def wait_until(condition):
 
 
 def test_ctrl_c_leaves_nothing():
-    command = [sys.executable, str(ROOT / "tools/bench_sim.py"), str(BINARY), "1000000"]
-    bench = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = [sys.executable, str(ROOT / "bench/sim.py"), str(BINARY), "1000000"]
+    pipe = subprocess.PIPE
+    bench = subprocess.Popen(command, env=WITH_TOOLS, stdout=pipe, stderr=pipe)
     try:
         wait_until(lambda: len(children(bench.pid)) == 3)  # SIM, and both runs' peers
         started = children(bench.pid)
@@ -335,16 +337,16 @@ def test_all_of_it_is_in_the_picture(picture):
 
 
 def test_figures_that_are_missing_are_one_line(tmp_path):
-    command = [sys.executable, str(ROOT / "tools/bench_plot.py"), "no.json", "no.json", "no.svg"]
+    command = [sys.executable, str(ROOT / "bench/plot.py"), "no.json", "no.json", "no.svg"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("bench: ")
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("tool", ["bench_core", "bench_plot", "bench_sim", "bench_stacks"])
+@pytest.mark.parametrize("tool", ["core", "plot", "sim", "stacks"])
 def test_arguments_that_are_missing_are_wrong_usage(tool):
-    command = [sys.executable, str(ROOT / "tools" / f"{tool}.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, str(ROOT / "bench" / f"{tool}.py")]
+    done = subprocess.run(command, env=WITH_TOOLS, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{tool}.py: error: the following arguments are required" in done.stderr

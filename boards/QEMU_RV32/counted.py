@@ -1,4 +1,4 @@
-"""The transactions that `make bench` counts, on the emulated core: see tools/bench_core.py.
+"""The transactions that `make bench` counts, on the emulated core: see bench/core.py.
 
 A service with its link and its TCP stack in memchip, in C as on a chip, and a controller that asks
 one thing for each pass of the loop, or clocks one phase. Each figure is what one pass costs, from

@@ -4,9 +4,9 @@ In one run and interleaved: the module's CPU for each MB echoed, against an asyn
 server and a raw socket loop on the same VM, and against the frames of the virtual bus alone; bytes
 per second with 1, 4 and 8 sockets, as fast as it goes and with an SPI clock modelled; how long a
 byte waits between the module's TCP and the controller. Seconds depend on the machine, ratios much
-less. The peers run in a process of their own (bench_peers.py).
+less. The peers run in a process of their own (peers.py).
 
-Usage: bench_sim.py SIM MIB [--json FILE]
+Usage: sim.py SIM MIB [--json FILE]
 """
 
 import argparse
@@ -42,7 +42,7 @@ TIME_SCALE = 100  # a busy computer is late where a board is not; what it costs 
 RUN_S = 300
 HERE = Path(__file__).parent
 SERVERS = HERE / "echo_servers.py"
-PEERS = HERE / "bench_peers.py"
+PEERS = HERE / "peers.py"
 BUS_ALONE = HERE / "bus_alone.c"
 
 
@@ -370,7 +370,7 @@ def show(found):
 
 def main(arguments):
     """Measure, print, and keep the figures for whoever draws them."""
-    parser = argparse.ArgumentParser(prog="bench_sim.py")
+    parser = argparse.ArgumentParser(prog="sim.py")
     parser.add_argument("sim")
     parser.add_argument("mib", type=float)
     parser.add_argument("--json", help="keep the figures in this file")

@@ -1,4 +1,4 @@
-"""The peers of what bench_sim.py measures, in a process of their own: no work of theirs is counted.
+"""The peers of what sim.py measures, in a process of their own: no work of theirs is counted.
 
 Prints "ready" once it has loaded, begins when a line comes on its standard input, and prints what
 it found as a line of JSON. Blocking sockets, a thread for each: the least a peer can spend.
@@ -9,7 +9,7 @@ it found as a line of JSON. Blocking sockets, a thread for each: the least a pee
   ping  one connection sends one byte BYTES times, and waits for it to come back: {"sent"},
         the times of CLOCK_MONOTONIC
 
-Usage: bench_peers.py take|give|echo|ping PORT SOCKETS BYTES
+Usage: peers.py take|give|echo|ping PORT SOCKETS BYTES
 """
 
 import json

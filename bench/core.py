@@ -4,7 +4,7 @@ The image is `make qemu`'s: the frozen firmware, its pins, SPI and TCP stack in 
 (boards/QEMU_RV32/memchip), compiled as the chips' port is. QEMU counts every instruction exactly,
 so the figures are the same each time. boards/QEMU_RV32/counted.py has what is counted.
 
-Usage: bench_core.py IMAGE [--json FILE]
+Usage: core.py IMAGE [--json FILE]
 """
 
 import argparse
@@ -297,7 +297,7 @@ def table(found, split, allocated, longest):
 
 def main(arguments):
     """Count, print, and keep the figures for whoever draws them."""
-    parser = argparse.ArgumentParser(prog="bench_core.py")
+    parser = argparse.ArgumentParser(prog="core.py")
     parser.add_argument("image")
     parser.add_argument("--json", help="keep the figures in this file")
     options = parser.parse_args(arguments)

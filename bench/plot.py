@@ -130,8 +130,8 @@ def picture(core, sim):
 def main(arguments):
     """Read, draw, write."""
     parser = argparse.ArgumentParser(description="Draw throughput over SPI clock.")
-    parser.add_argument("core", type=Path, help="what bench_core.py kept")
-    parser.add_argument("sim", type=Path, help="what bench_sim.py kept")
+    parser.add_argument("core", type=Path, help="what core.py kept")
+    parser.add_argument("sim", type=Path, help="what sim.py kept")
     parser.add_argument("into", type=Path, help="the SVG")
     files = parser.parse_args(arguments)
     core, sim = json.loads(files.core.read_text()), json.loads(files.sim.read_text())
