@@ -32,35 +32,20 @@ BUS ?=##                        uart: the emulated chip has the virtual bus at a
 IDF_PATH ?=##                   ESP-IDF's folder
 EXTRA_COMPONENTS ?=##           a folder of components that ESP-IDF does not bring (mdns), for `make check-idf`
 
+VALUES := PYTHON MICROPY_DIR SOURCES STACK ROLE HTTP_PORT HTTPS_PORT FTP_PORT TELNET_PORT CYCLES \
+    PARALLEL SEED MIB TRANSACTIONS PAUSES CONTROLLER BENCH_MIB WORKERS TEST PORT BOARD QEMU BUS \
+    IDF_PATH EXTRA_COMPONENTS
+
 # A value's comment must not leave its blanks in the value.
-override PYTHON := $(strip $(PYTHON))
-override MICROPY_DIR := $(strip $(MICROPY_DIR))
-override SOURCES := $(strip $(SOURCES))
-override STACK := $(strip $(STACK))
-override ROLE := $(strip $(ROLE))
-override HTTP_PORT := $(strip $(HTTP_PORT))
-override HTTPS_PORT := $(strip $(HTTPS_PORT))
-override FTP_PORT := $(strip $(FTP_PORT))
-override TELNET_PORT := $(strip $(TELNET_PORT))
-override PORT := $(strip $(PORT))
-override CYCLES := $(strip $(CYCLES))
-override PARALLEL := $(strip $(PARALLEL))
-override SEED := $(strip $(SEED))
-override MIB := $(strip $(MIB))
-override TRANSACTIONS := $(strip $(TRANSACTIONS))
-override PAUSES := $(strip $(PAUSES))
-override CONTROLLER := $(strip $(CONTROLLER))
-override BENCH_MIB := $(strip $(BENCH_MIB))
-override WORKERS := $(strip $(WORKERS))
-override TEST := $(strip $(TEST))
-override BOARD := $(strip $(BOARD))
-override QEMU := $(strip $(QEMU))
-override BUS := $(strip $(BUS))
-override IDF_PATH := $(strip $(IDF_PATH))
-override EXTRA_COMPONENTS := $(strip $(EXTRA_COMPONENTS))
+$(foreach name,$(VALUES),$(eval override $(name) := $$(strip $$($(name)))))
 export MICROPY_DIR SOURCES IDF_PATH EXTRA_COMPONENTS SSID
 
-include tools/check_values.mk
+# Values that cannot be right are told before anything is built.
+GOALS := $(filter-out help clean distclean,$(MAKECMDGOALS))
+quoted = '$(subst ','\'',$1)'
+WRONG := $(if $(GOALS),$(shell $(PYTHON) tools/check_values.py $(GOALS) \
+    $(foreach name,$(VALUES),$(call quoted,$(name)=$($(name)))) 2>&1))
+$(if $(WRONG),$(error $(WRONG)))
 
 BUILD := $(CURDIR)/build
 BIN := $(BUILD)/venv/bin

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import check_values  # noqa: E402 -- found through the path above
+
 HARDWARE = "docs/hardware.md names the supported versions"
 
 
@@ -270,10 +274,33 @@ def test_board_that_is_none():
         (["run", "FTP_PORT=nowhere"], "FTP_PORT is a port from 1 to 65535, not 'nowhere'"),
         (["run", "TELNET_PORT="], "TELNET_PORT is a port from 1 to 65535, not ''"),
         (["sim", f"PORT={'9' * 20}"], "PORT is a port from 1 to 65535, not '99"),
+        (["sim", "PORT=0"], "PORT is a port from 1 to 65535, not '0'"),
+        (["build", "STACK=lwip sockets"], "STACK is sockets or lwip, not 'lwip sockets'"),
+        (["sim", "ROLE=it's"], "ROLE is module-clocked or controller-clocked, not 'it's'"),
+        (["test", "WORKERS=-1"], "WORKERS is a number, not '-1'"),
+        (["soak", "PAUSES=many"], "PAUSES is a number, not 'many'"),
+        (["pauses", "CONTROLLER=both"], "CONTROLLER is strict or rrf, not 'both'"),
     ],
 )
 def test_make_says_what_is_missing(arguments, text):
     says(run(["make", "--no-print-directory", *arguments]), text, code=2)
+
+
+@pytest.mark.parametrize(
+    ("goals", "stack", "asked"),
+    [
+        (["lint"], "lwip", None),
+        (["lint", "test"], "sockets", "sudo make lint"),
+        (["soak"], "sockets", None),
+        (["soak"], "lwip", "sudo make soak"),
+    ],
+)
+def test_who_makes_network_namespaces_is_root(monkeypatch, goals, stack, asked):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    usual = {"WORKERS": "0", "ROLE": "module-clocked", "CONTROLLER": "", "STACK": stack}
+    usual |= dict.fromkeys(("SEED", "TRANSACTIONS", "PAUSES"), "1")
+    said = list(check_values.complaints(goals, usual))
+    assert [line.rpartition("run ")[2] for line in said] == [asked] * bool(asked)
 
 
 def test_make_run_chooses_ports_and_a_network():
