@@ -55,6 +55,7 @@ class Check:
         self._extra = extra_components(self._micropython)
         self._into = options.build.resolve() / "check-idf"
         self._record = options.record
+        self._boards = {board: self._ask("board", board) for board in build_firmware.boards()}
         self._wrong = []
 
     def run(self) -> int:
@@ -62,11 +63,11 @@ class Check:
         known = kconfig.names_of(self._idf)
         print(f"ESP-IDF {self._version}, {len(known)} names of Kconfig")
         self._check_lwip()
-        for board in build_firmware.boards():
+        for board in self._boards:
             self._check_settings(board, known)
         if self._record:
             self._write_facts(known)
-        for board in build_firmware.boards():
+        for board in self._boards:
             self._check_code(board)
         for line in self._wrong:
             print(line, file=sys.stderr)
@@ -81,7 +82,7 @@ class Check:
     # ---- configuration
 
     def _check_settings(self, board: str, known: dict[str, str]) -> None:
-        defaults = list(map(Path, self._ask("board", board).sdkconfig["board"]))
+        defaults = list(map(Path, self._boards[board].sdkconfig["board"]))
         absent = [path for path in defaults if not path.is_file()]
         self._wrong += [f"{board}: MicroPython has no {path}" for path in absent]
         said = self._generate(board, defaults)
@@ -95,9 +96,13 @@ class Check:
         print(f"{board}: {len(wanted)} settings of ours, {sum(map(bool, wrong))} of them wrong")
 
     def _generate(self, board: str, defaults: list[Path]):
-        target = self._ask("board", board).target["board"][0]
+        target = self._target(board)
         into = self._into / board
         return kconfig.generate(self._idf, self._version, target, defaults, self._extra, into)
+
+    def _target(self, board: str) -> str:
+        """ESP-IDF's name of the board's chip."""
+        return self._boards[board].target["board"][0]
 
     def _write_facts(self, known: dict[str, str]) -> None:
         used = {name for path in our_settings() for name in kconfig.settings(path.read_text())}
@@ -123,7 +128,7 @@ class Check:
         for name, why in parts.refused.items():
             print(f"{board}: left out: {name}: {why[0].strip()}")
         folder = self._into / board
-        target = self._ask("board", board).target["board"][0]
+        target = self._target(board)
         compiler = Compiler(parts, TOOLCHAINS[target], folder, folder / "genhdr")
         try:
             compiler.generate(self._micropython)
