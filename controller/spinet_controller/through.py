@@ -15,24 +15,25 @@ from typing import Any
 from spinet_controller.module import Module
 from spinet_controller.records import ANY_ADDRESS
 
-_module: ContextVar[Module | None] = ContextVar("spinet_module", default=None)
+_way: ContextVar[tuple[Module | None, bool]] = ContextVar("spinet_way", default=(None, False))
 _Opening = Callable[..., Awaitable[Any]]
 _TLS_OPTIONS = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 
 @contextmanager
-def through(module: Module) -> Iterator[Module]:
+def through(module: Module, *, call_home: bool = False) -> Iterator[Module]:
     """In this block asyncio connects and listens through `module`, whoever asks it to.
 
     A host name is looked up by the module. What has a socket already stays this computer's; what
-    a module cannot do, such as connecting from a certain address, raises ValueError.
+    a module cannot do, such as connecting from a certain address, raises ValueError. With
+    `call_home` a server's host and port are a peer's, which the module calls and serves.
     """
     _reroute(asyncio.get_running_loop())
-    token = _module.set(module)
+    token = _way.set((module, call_home))
     try:
         yield module
     finally:
-        _module.reset(token)
+        _way.reset(token)
 
 
 def _reroute(loop: asyncio.AbstractEventLoop) -> None:
@@ -47,7 +48,7 @@ def _connecting(directly: _Opening) -> _Opening:
     async def create_connection(
         protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> Any:
-        module = _module.get()
+        module, _ = _way.get()
         if module is None or options.get("sock"):
             return await directly(protocol_factory, host, port, **options)
         if options.get("local_addr"):
@@ -67,9 +68,13 @@ def _listening(directly: _Opening) -> _Opening:
     async def create_server(
         protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> Any:
-        module = _module.get()
+        module, call_home = _way.get()
         if module is None or options.get("sock"):
             return await directly(protocol_factory, host, port, **options)
+        if call_home:
+            if options.get("ssl"):
+                raise ValueError("a module that calls home speaks no TLS")
+            return await module.create_call_home(protocol_factory, str(host), int(port))
         if not options.get("start_serving", True):
             raise ValueError("a module serves as soon as it listens")
         return await module.create_server(
