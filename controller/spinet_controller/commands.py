@@ -11,6 +11,9 @@ after the command; with `checked=False` the command is one transaction, and what
 
 import asyncio
 import struct
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address
+from typing import TypeVar, Unpack
 
 from spinet_controller.codes import (
     MAX_DATA,
@@ -22,12 +25,14 @@ from spinet_controller.codes import (
     WriteFlag,
 )
 from spinet_controller.errors import BadReply, SpinetError, WrongState
-from spinet_controller.link import FACTORY_RESET, STORAGE, Request
+from spinet_controller.link import FACTORY_RESET, STORAGE, Fields, Link, Request
 from spinet_controller.records import (
     ANY_ADDRESS,
     ConnStatus,
+    EnterpriseNetwork,
     ListenOrConnect,
     NetworkStatus,
+    Raw,
     ScanData,
     WirelessConfig,
     pack_host_name,
@@ -37,30 +42,47 @@ from spinet_controller.records import (
     unpack_names,
 )
 
+_R = TypeVar("_R")
+
 
 class Commands:
     """The command table over one link; method names are the protocol's in Python spelling."""
 
-    def __init__(self, link):
+    def __init__(self, link: Link) -> None:
         self.link = link
 
-    async def _send(self, command, socket=0, **fields):
+    async def _send(self, command: Command, socket: int = 0, **fields: Unpack[Fields]) -> int:
         response, _data = await self.link.call(Request(command, socket, **fields))
         return response
 
-    async def _defer(self, command, checked, *, cannot="", **fields):
+    async def _defer(
+        self, command: Command, checked: bool, *, cannot: str = "", **fields: Unpack[Fields]
+    ) -> None:
         """Send a deferred command; a Module hears what comes of it.
 
         `cannot` says what a failed networkListen was to do.
         """
         await self._send(command, **fields)
 
-    async def _ask(self, command, socket=0, *, available=MAX_DATA, **fields):
+    async def _ask(
+        self,
+        command: Command,
+        socket: int = 0,
+        *,
+        available: int = MAX_DATA,
+        **fields: Unpack[Fields],
+    ) -> bytes:
         request = Request(command, socket, available=available, **fields)
         _response, data = await self.link.call(request)
         return data
 
-    async def _ask_record(self, record, command, socket=0, **fields):
+    async def _ask_record(
+        self,
+        record: Callable[[bytes], _R],
+        command: Command,
+        socket: int = 0,
+        **fields: Unpack[Fields],
+    ) -> _R:
         data = await self._ask(command, socket, **fields)
         try:
             return record(data)
@@ -69,19 +91,21 @@ class Commands:
 
     # -- connections ------------------------------------------------------------------
 
-    async def null(self):
+    async def null(self) -> None:
         """Do nothing (null); the answer refreshes the WiFi state."""
         await self._send(Command.NULL)
 
-    async def conn_abort(self, socket):
+    async def conn_abort(self, socket: int) -> None:
         """Drop a connection at once (connAbort); BadParameter for a bad socket."""
         await self._send(Command.CONN_ABORT, socket)
 
-    async def conn_close(self, socket):
+    async def conn_close(self, socket: int) -> None:
         """Close a connection in order (connClose); BadParameter for a bad socket."""
         await self._send(Command.CONN_CLOSE, socket)
 
-    async def conn_create(self, host, port, protocol=0, *, tls=False, server_name=""):
+    async def conn_create(
+        self, host: str, port: int, protocol: int = 0, *, tls: bool = False, server_name: str = ""
+    ) -> int:
         """Start a connection to an IPv4 address or a name (connCreate).
 
         With `tls` (an extension) the module speaks TLS to the peer, whose certificate must be
@@ -93,11 +117,13 @@ class Commands:
         flags = ConnectFlag.TLS if tls else 0
         return await self._send(Command.CONN_CREATE, flags=flags, data=record.pack())
 
-    async def conn_read(self, socket, length=MAX_DATA):
+    async def conn_read(self, socket: int, length: int = MAX_DATA) -> bytes:
         """Give up to `length` bytes that arrived, b"" when there are none (connRead)."""
         return await self._ask(Command.CONN_READ, socket, available=length)
 
-    async def conn_write(self, socket, data, *, push=False, close=False):
+    async def conn_write(
+        self, socket: int, data: Raw, *, push: bool = False, close: bool = False
+    ) -> int:
         """Give how many of up to 2048 bytes were accepted (connWrite).
 
         `push` and `close` count only when all of them were.
@@ -107,13 +133,20 @@ class Commands:
             Command.CONN_WRITE, socket, flags=flags, data=bytes(data), sized_by_response=True
         )
 
-    async def conn_get_status(self, socket):
+    async def conn_get_status(self, socket: int) -> ConnStatus:
         """Give the ConnStatus of a socket and the bitmaps of all (connGetStatus)."""
         return await self._ask_record(ConnStatus.unpack, Command.CONN_GET_STATUS, socket)
 
     async def network_listen(
-        self, port, max_connections, *, protocol=0, ip=ANY_ADDRESS, tls=False, checked=True
-    ):
+        self,
+        port: int,
+        max_connections: int,
+        *,
+        protocol: int = 0,
+        ip: IPv4Address = ANY_ADDRESS,
+        tls: bool = False,
+        checked: bool = True,
+    ) -> None:
         """Listen on a port, or stop with `max_connections` 0 (networkListen).
 
         WrongState for TLS without a certificate; ListenFailed.
@@ -127,8 +160,15 @@ class Commands:
         )
 
     async def network_call_home(
-        self, host, port, max_connections=1, *, protocol=0, attempts=0, checked=True
-    ):
+        self,
+        host: str,
+        port: int,
+        max_connections: int = 1,
+        *,
+        protocol: int = 0,
+        attempts: int = 0,
+        checked: bool = True,
+    ) -> None:
         """Have the module connect to a peer again and again, and serve that (networkListen).
 
         `max_connections` at a time, 0 stops; `attempts` may fail in a row, 0 for any number.
@@ -144,24 +184,24 @@ class Commands:
 
     # -- networks ---------------------------------------------------------------------
 
-    async def network_get_status(self):
+    async def network_get_status(self) -> NetworkStatus:
         """Give the NetworkStatus (networkGetStatus)."""
         return await self._ask_record(NetworkStatus.unpack, Command.NETWORK_GET_STATUS)
 
-    async def network_add_ssid(self, config, *, checked=True):
+    async def network_add_ssid(self, config: WirelessConfig, *, checked: bool = True) -> None:
         """Remember a WirelessConfig (networkAddSsid; deferred)."""
         await self._defer(Command.NETWORK_ADD_SSID, checked, data=config.pack(), timeout=STORAGE)
 
-    async def network_delete_ssid(self, ssid, *, checked=True):
+    async def network_delete_ssid(self, ssid: str, *, checked: bool = True) -> None:
         """Forget a network (networkDeleteSsid; deferred)."""
         data = pack_ssid(ssid)
         await self._defer(Command.NETWORK_DELETE_SSID, checked, data=data, timeout=STORAGE)
 
-    async def network_list_ssids(self):
+    async def network_list_ssids(self) -> list[str]:
         """Give the names, our own access point's first, "" when unset (networkListSsids)."""
         return unpack_names(await self._ask(Command.NETWORK_LIST_SSIDS))
 
-    async def network_retrieve_ssid_data(self):
+    async def network_retrieve_ssid_data(self) -> list[WirelessConfig]:
         """Give a WirelessConfig without password for each network (networkRetrieveSsidData).
 
         Entry 0 is our own access point, with an empty SSID when unset.
@@ -169,17 +209,19 @@ class Commands:
         command = Command.NETWORK_RETRIEVE_SSID_DATA
         return await self._ask_record(WirelessConfig.unpack_all, command, timeout=STORAGE)
 
-    async def network_configure_access_point(self, config, *, checked=True):
+    async def network_configure_access_point(
+        self, config: WirelessConfig, *, checked: bool = True
+    ) -> None:
         """Set our own access point (networkConfigureAccessPoint; deferred)."""
         command = Command.NETWORK_CONFIGURE_ACCESS_POINT
         await self._defer(command, checked, data=config.pack(), timeout=STORAGE)
 
-    async def network_delete_access_point(self, *, checked=True):
+    async def network_delete_access_point(self, *, checked: bool = True) -> None:
         """Forget our own access point (networkConfigureAccessPoint with 0xFF; deferred)."""
         command, data = Command.NETWORK_CONFIGURE_ACCESS_POINT, b"\xff" * WirelessConfig.SIZE
         await self._defer(command, checked, data=data, timeout=STORAGE)
 
-    async def network_add_enterprise_ssid(self, network):
+    async def network_add_enterprise_ssid(self, network: EnterpriseNetwork) -> None:
         """Remember an EnterpriseNetwork, in all stages; a failure cancels them and is raised.
 
         A cancelled task cancels them too, in any stage: otherwise the module would refuse the
@@ -197,7 +239,7 @@ class Commands:
             await stage(EnterpriseStage.CANCEL)
             raise
 
-    async def _send_credentials(self, credentials):
+    async def _send_credentials(self, credentials: Iterable[bytes]) -> None:
         for index, credential in enumerate(credentials):
             for at in range(0, len(credential), MAX_DATA):
                 chunk = credential[at : at + MAX_DATA]
@@ -205,46 +247,49 @@ class Commands:
                     EnterpriseStage.CREDENTIAL, chunk, param32=index
                 )
 
-    async def network_add_enterprise_stage(self, stage, data=b"", *, param32=0, checked=True):
+    async def network_add_enterprise_stage(
+        self, stage: EnterpriseStage, data: bytes = b"", *, param32: int = 0, checked: bool = True
+    ) -> None:
         """Send one stage of networkAddEnterpriseSsid (deferred).
 
         `param32` is the EAP protocol of the SSID stage, the index of a credential chunk.
         """
-        command, fields = Command.NETWORK_ADD_ENTERPRISE_SSID, {"flags": stage, "param32": param32}
-        await self._defer(command, checked, data=data, timeout=STORAGE, **fields)
+        command = Command.NETWORK_ADD_ENTERPRISE_SSID
+        fields: Fields = {"flags": stage, "param32": param32, "data": data, "timeout": STORAGE}
+        await self._defer(command, checked, **fields)
 
-    async def network_start_client(self, ssid=None, *, checked=True):
+    async def network_start_client(self, ssid: str | None = None, *, checked: bool = True) -> None:
         """Join a network, the strongest known one for None (networkStartClient; deferred).
 
         Joining takes seconds more, and why it fails is news: `wifi.join` waits for that.
         """
         await self._defer(Command.NETWORK_START_CLIENT, checked, data=pack_start_client(ssid))
 
-    async def network_start_access_point(self, *, checked=True):
+    async def network_start_access_point(self, *, checked: bool = True) -> None:
         """Start our own access point (networkStartAccessPoint; deferred)."""
         await self._defer(Command.NETWORK_START_ACCESS_POINT, checked)
 
-    async def network_stop(self):
+    async def network_stop(self) -> None:
         """End all connections and listeners and turn WiFi off (networkStop; cannot fail)."""
         await self._send(Command.NETWORK_STOP)
 
-    async def network_factory_reset(self, *, checked=True):
+    async def network_factory_reset(self, *, checked: bool = True) -> None:
         """Forget everything (networkFactoryReset); takes up to 15 s."""
         await self._defer(Command.NETWORK_FACTORY_RESET, checked, timeout=FACTORY_RESET)
 
-    async def network_set_host_name(self, name):
+    async def network_set_host_name(self, name: str) -> None:
         """Set the host name, at most 63 bytes (networkSetHostName)."""
         await self._send(Command.NETWORK_SET_HOST_NAME, data=pack_host_name(name))
 
-    async def network_get_last_error(self):
+    async def network_get_last_error(self) -> str | None:
         """Give the last error and clear it, None when there is none (networkGetLastError)."""
         return unpack_error(await self._ask(Command.NETWORK_GET_LAST_ERROR))
 
-    async def network_start_scan(self):
+    async def network_start_scan(self) -> None:
         """Start a scan (networkStartScan); ScanInProgress, or WrongState."""
         await self._send(Command.NETWORK_START_SCAN)
 
-    async def network_get_scan_result(self):
+    async def network_get_scan_result(self) -> list[ScanData]:
         """Give the ScanData found, strongest first (networkGetScanResult).
 
         ScanInProgress while the scan runs, NoScanStarted when there is no result.
@@ -253,46 +298,46 @@ class Commands:
 
     # -- the module -------------------------------------------------------------------
 
-    async def diagnostics(self):
+    async def diagnostics(self) -> None:
         """Have the module print its report on its own console (diagnostics; cannot fail)."""
         await self._send(Command.DIAGNOSTICS)
 
-    async def network_set_tx_power(self, quarter_db):
+    async def network_set_tx_power(self, quarter_db: int) -> None:
         """Set the transmit power, 0..82 in 0.25 dB (networkSetTxPower), else BadParameter."""
         if not 0 <= quarter_db <= 0xFF:
             raise ValueError("a transmit power is 0..82 quarters of a dB")
         await self._send(Command.NETWORK_SET_TX_POWER, flags=quarter_db)
 
-    async def network_set_clock_control(self, word, *, checked=True):
+    async def network_set_clock_control(self, word: int, *, checked: bool = True) -> None:
         """Choose the SPI clock by a ClockWord (networkSetClockControl; deferred)."""
         await self._defer(Command.NETWORK_SET_CLOCK_CONTROL, checked, param32=word)
 
-    async def network_enable_tls(self):
+    async def network_enable_tls(self) -> None:
         """Allow TLS listeners (networkEnableTls), else NoTlsCert."""
         await self._send(Command.NETWORK_ENABLE_TLS)
 
-    async def network_set_tls_cert(self, pem, *, checked=True):
+    async def network_set_tls_cert(self, pem: bytes | str, *, checked: bool = True) -> None:
         """Store a certificate in PEM, 1..2048 bytes or str (networkSetTlsCert; deferred)."""
         data = _pem(pem)
         await self._defer(Command.NETWORK_SET_TLS_CERT, checked, data=data, timeout=STORAGE)
 
-    async def network_set_tls_ca(self, pem, *, checked=True):
+    async def network_set_tls_ca(self, pem: bytes | str, *, checked: bool = True) -> None:
         """Store the CA that outgoing TLS trusts, as a certificate (networkSetTlsCert; deferred).
 
         An extension of the protocol, with a flag of its own.
         """
-        command, fields = Command.NETWORK_SET_TLS_CERT, {"flags": CertFlag.CA, "data": _pem(pem)}
-        await self._defer(command, checked, timeout=STORAGE, **fields)
+        fields: Fields = {"flags": CertFlag.CA, "data": _pem(pem), "timeout": STORAGE}
+        await self._defer(Command.NETWORK_SET_TLS_CERT, checked, **fields)
 
-    async def network_set_tls_key(self, pem, *, checked=True):
+    async def network_set_tls_key(self, pem: bytes | str, *, checked: bool = True) -> None:
         """Store the private key in PEM, 1..2048 bytes or str (networkSetTlsKey; deferred)."""
         data = _pem(pem)
         await self._defer(Command.NETWORK_SET_TLS_KEY, checked, data=data, timeout=STORAGE)
 
-    async def network_clear_tls(self, *, checked=True):
+    async def network_clear_tls(self, *, checked: bool = True) -> None:
         """Forget certificate, key and CA (networkClearTls; deferred)."""
         await self._defer(Command.NETWORK_CLEAR_TLS, checked, timeout=STORAGE)
 
 
-def _pem(pem):
+def _pem(pem: bytes | str) -> bytes:
     return pem.encode() if isinstance(pem, str) else pem

@@ -1,7 +1,11 @@
 """One module as an object: its commands, its sockets, its start and its end."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from ipaddress import IPv4Address
+from ssl import SSLContext
+from typing import Any, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 from spinet_controller.codes import (
@@ -12,14 +16,28 @@ from spinet_controller.codes import (
     ConnState,
     LastError,
     Protocol,
+    WiFiState,
 )
 from spinet_controller.commands import Commands
-from spinet_controller.errors import HostNotFound, LinkTimeout, ListenFailed, NoAnswer, Refused
-from spinet_controller.link import Link, Request
+from spinet_controller.errors import (
+    HostNotFound,
+    LinkTimeout,
+    ListenFailed,
+    ModuleLost,
+    NoAnswer,
+    Refused,
+)
+from spinet_controller.link import Fields, Link, Request
 from spinet_controller.poller import Poller
 from spinet_controller.records import ANY_ADDRESS, ListenOrConnect, wifi_state
 from spinet_controller.server import CallHome, Server
+from spinet_controller.sockets import Factory, SocketTransport
+from spinet_controller.spi_bus import SpiBus
 from spinet_controller.tls import Handshake, secured
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
+Hear = Callable[[str], object]
 
 STREAM_LIMIT = 64 * 1024
 """Bytes a StreamReader holds before it pauses the transport (twice as many, at most)."""
@@ -49,19 +67,19 @@ class News:
     Made by `Module.news`; it ends when the module is closed.
     """
 
-    def __init__(self):
-        self._texts = asyncio.Queue()
+    def __init__(self) -> None:
+        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
 
-    def tell(self, text):
+    def tell(self, text: str | None) -> None:
         """Have this read; None is the end."""
         if self._texts.qsize() == NEWS_KEPT:
             self._texts.get_nowait()
         self._texts.put_nowait(text)
 
-    def __aiter__(self):
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self):
+    async def __anext__(self) -> str:
         text = await self._texts.get()
         if text is None:
             self.tell(None)
@@ -77,59 +95,59 @@ class Module(Commands):
     it is gone. Make it inside a running event loop; close it, or use `async with`.
     """
 
-    def __init__(self, bus, *, time_scale=1.0):
+    def __init__(self, bus: SpiBus, *, time_scale: float = 1.0) -> None:
         super().__init__(Link(bus, time_scale=time_scale))
         self.bus = bus
         self.poller = Poller(self.link)
-        self.on_news = None
-        self.on_lost = None
-        self._hearers = []
-        self._readers = WeakSet()
+        self.on_news: Callable[[str | None], object] | None = None
+        self.on_lost: Callable[[ModuleLost], object] | None = None
+        self._hearers: list[Hear] = []
+        self._readers: WeakSet[News] = WeakSet()
         self._loop = asyncio.get_running_loop()
-        self._gone = self._loop.create_future()
+        self._gone: asyncio.Future[ModuleLost] = self._loop.create_future()
         self._watching = asyncio.Lock()
-        self._trusted = None  # the CA that the module took since it started
+        self._trusted: bytes | None = None  # the CA that the module took since it started
         self._trust_changes = 0  # how often it was given another, or lost it
         self._trusting = asyncio.Lock()  # from giving it until connCreate is queued behind it
         self.link.on_news = self._news
         self.link.on_lost = self._lost
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property
-    def wifi_state(self):
+    def wifi_state(self) -> WiFiState | int:
         """The WiFiState of the latest transaction."""
         return wifi_state(self.link.wifi_state)
 
     # -- start and end ----------------------------------------------------------------
 
-    async def boot(self):
+    async def boot(self) -> None:
         """Return when a module has power and has started; errors as `Link.started_up`."""
         await self.link.came()
         await self.link.started_up()
         if self._gone.done():
             self._gone = self._loop.create_future()
 
-    async def reset(self):
+    async def reset(self) -> None:
         """Reset the module by its pin and wait until it has started again."""
         await self.link.reset()
         if self._gone.done():
             self._gone = self._loop.create_future()
 
-    async def gone(self):
+    async def gone(self) -> ModuleLost:
         """Return the ModuleLost as soon as the module is lost."""
         return await asyncio.shield(self._gone)
 
     @property
-    def lost(self):
+    def lost(self) -> ModuleLost | None:
         """The ModuleLost of a module that is gone, else None."""
         return self._gone.result() if self._gone.done() else None
 
-    async def settled(self):
+    async def settled(self) -> None:
         """Return when nothing is under way any more on connections that were closed.
 
         The peers have their bytes then, or the module has given them up. Await it, after the
@@ -140,7 +158,7 @@ class Module(Commands):
             while (await self.conn_get_status(socket)).state == ConnState.CLOSE_PENDING:
                 await asyncio.sleep(_LOOK)
 
-    async def close(self):
+    async def close(self) -> None:
         """Stop the servers, abort what is open, and let go of the link.
 
         Whatever is asked of the module afterwards raises ModuleLost.
@@ -152,7 +170,7 @@ class Module(Commands):
             for reader in self._readers:
                 reader.tell(None)
 
-    async def _let_go(self):
+    async def _let_go(self) -> None:
         for server in list(self.poller.servers.values()):
             server.close()
             await server.wait_closed()
@@ -160,21 +178,21 @@ class Module(Commands):
         if self.bus.present:
             await self._slots_released()
 
-    async def _slots_released(self):
+    async def _slots_released(self) -> None:
         try:
             async with asyncio.timeout(_RELEASE * self.link.time_scale):
                 await self.poller.slots_released()
         except TimeoutError:
             self.poller.lost(LinkTimeout("the module does not answer", False))
 
-    def _news(self, text):
+    def _news(self, text: str | None) -> None:
         self.poller.ask_address()
         if text:
             self._tell(text)
         elif self.on_news:
             self.on_news(None)
 
-    def _tell(self, text):
+    def _tell(self, text: str | None) -> None:
         """Tell a last error, if there is one."""
         taken = [hear(text) for hear in self._hearers if text]
         if not text or any(taken):
@@ -184,7 +202,7 @@ class Module(Commands):
         if self.on_news:
             self.on_news(text)
 
-    def news(self):
+    def news(self) -> News:
         """Give a News: what `on_news` is told from now on, for as many readers as want it."""
         reader = News()
         if self.link.closed:
@@ -194,7 +212,7 @@ class Module(Commands):
         return reader
 
     @contextmanager
-    def hearing(self, hear):
+    def hearing(self, hear: Hear) -> Iterator[None]:
         """Meanwhile call `hear(text)` with each last error; true keeps it from all others."""
         self._hearers.append(hear)
         try:
@@ -202,7 +220,7 @@ class Module(Commands):
         finally:
             self._hearers.remove(hear)
 
-    def _lost(self, error):
+    def _lost(self, error: ModuleLost) -> None:
         self._forget_trust()
         self.poller.lost(error)
         if not self._gone.done():
@@ -214,17 +232,17 @@ class Module(Commands):
 
     async def create_server(
         self,
-        protocol_factory,
-        port,
+        protocol_factory: Factory,
+        port: int,
         *,
-        protocol=Protocol.HTTP,
-        max_connections=SOCKETS,
-        ip=ANY_ADDRESS,
-        tls=False,
-        ssl=None,
-        ssl_handshake_timeout=None,
-        ssl_shutdown_timeout=None,
-    ):
+        protocol: int = Protocol.HTTP,
+        max_connections: int = SOCKETS,
+        ip: IPv4Address = ANY_ADDRESS,
+        tls: bool = False,
+        ssl: SSLContext | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Server:
         """Listen on a port of the module; each connection gets `protocol_factory()`.
 
         With `tls` the module speaks TLS, with an SSLContext as `ssl` this end does. Gives a Server.
@@ -246,14 +264,23 @@ class Module(Commands):
         await server.listen(max_connections=max_connections, protocol=protocol, ip=ip, tls=tls)
         return server
 
-    async def start_server(self, client_connected_cb, port, *, limit=STREAM_LIMIT, **options):
+    async def start_server(
+        self,
+        client_connected_cb: Connected,
+        port: int,
+        *,
+        limit: int = STREAM_LIMIT,
+        **options: Any,
+    ) -> Server:
         """As `create_server`, with `client_connected_cb(reader, writer)` for each connection."""
 
         factory = self._stream_factory(client_connected_cb, limit)
         return await self.create_server(factory, port, **options)
 
-    def _stream_factory(self, client_connected_cb, limit):
-        def factory():
+    def _stream_factory(
+        self, client_connected_cb: Connected, limit: int
+    ) -> Callable[[], asyncio.StreamReaderProtocol]:
+        def factory() -> asyncio.StreamReaderProtocol:
             reader = asyncio.StreamReader(limit=limit, loop=self._loop)
             return asyncio.StreamReaderProtocol(reader, client_connected_cb, loop=self._loop)
 
@@ -261,7 +288,9 @@ class Module(Commands):
 
     # -- deferred commands ------------------------------------------------------------
 
-    async def _defer(self, command, checked, *, cannot="", **fields):
+    async def _defer(
+        self, command: Command, checked: bool, *, cannot: str = "", **fields: Unpack[Fields]
+    ) -> None:
         """Send a deferred command; raise what it found wrong (Commands)."""
         request = Request(command, **fields)
         if not checked:
@@ -273,7 +302,7 @@ class Module(Commands):
         if text:
             raise Refused.by_last_error(text)
 
-    async def _outcome(self, request):
+    async def _outcome(self, request: Request) -> str | None:
         """Send a deferred command; give the last error that it left, None when it left none.
 
         One at a time, so that an error is told to whom it belongs, whether it was asked for or
@@ -281,7 +310,7 @@ class Module(Commands):
         """
         heard = []
 
-        def hear(text):
+        def hear(text: str) -> bool:
             left = _may_leave(request.command, LastError.of(text))
             if left:
                 heard.append(text)
@@ -302,14 +331,14 @@ class Module(Commands):
 
     async def create_call_home(
         self,
-        protocol_factory,
-        host,
-        port,
+        protocol_factory: Factory,
+        host: str,
+        port: int,
         *,
-        protocol=Protocol.HTTP,
-        max_connections=1,
-        attempts=0,
-    ):
+        protocol: int = Protocol.HTTP,
+        max_connections: int = 1,
+        attempts: int = 0,
+    ) -> CallHome:
         """Have the module connect to a peer; each connection gets `protocol_factory()`.
 
         As `create_server`, but the module dials `host`, an IPv4 address or a name, and dials
@@ -324,7 +353,15 @@ class Module(Commands):
         await server.listen(max_connections=max_connections, protocol=protocol, attempts=attempts)
         return server
 
-    async def call_home(self, client_connected_cb, host, port, *, limit=STREAM_LIMIT, **options):
+    async def call_home(
+        self,
+        client_connected_cb: Connected,
+        host: str,
+        port: int,
+        *,
+        limit: int = STREAM_LIMIT,
+        **options: Any,
+    ) -> CallHome:
         """As `create_call_home`, with `client_connected_cb(reader, writer)` for each connection."""
         factory = self._stream_factory(client_connected_cb, limit)
         return await self.create_call_home(factory, host, port, **options)
@@ -333,20 +370,20 @@ class Module(Commands):
 
     async def create_connection(
         self,
-        protocol_factory,
-        host,
-        port,
+        protocol_factory: Callable[[], _P],
+        host: str,
+        port: int,
         *,
-        protocol=Protocol.HTTP,
-        timeout=None,
-        tls=False,
-        server_name="",
-        ca=None,
-        ssl=None,
-        server_hostname=None,
-        ssl_handshake_timeout=None,
-        ssl_shutdown_timeout=None,
-    ):
+        protocol: int = Protocol.HTTP,
+        timeout: float | None = None,
+        tls: bool = False,
+        server_name: str = "",
+        ca: bytes | str | None = None,
+        ssl: SSLContext | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> tuple[asyncio.Transport, _P]:
         """Connect the module to a peer by IPv4 address or name; give `(transport, protocol)`.
 
         With `tls` the module speaks TLS to the peer, whose certificate must be from the CA `ca`
@@ -369,14 +406,15 @@ class Module(Commands):
             plain, _ = await self.create_connection(
                 handshake.factory, host, port, protocol=protocol, timeout=timeout
             )
-            return await handshake.done(plain)
+            opened_tls: tuple[asyncio.Transport, _P] = await handshake.done(plain)
+            return opened_tls
         record = ListenOrConnect.to(host, port, protocol, server_name=server_name)
-        opened = self._loop.create_future()
+        opened: asyncio.Future[tuple[SocketTransport, Any]] = self._loop.create_future()
         async with self._trusting if ca is not None else nullcontext():
             if ca is not None:
                 await self._trust(ca)
             self.poller.connect(record, protocol_factory, opened, tls=tls)
-        heard = []
+        heard: list[str] = []
         try:
             with self.hearing(heard.append):
                 async with asyncio.timeout(timeout):
@@ -392,7 +430,7 @@ class Module(Commands):
             _abandon(opened)
             raise
 
-    async def _raise_host_not_found(self, name, heard, error):
+    async def _raise_host_not_found(self, name: str, heard: list[str], error: Exception) -> None:
         """What the slot does not tell is in the last error, or was heard meanwhile as news."""
         with self.hearing(heard.append):
             self._tell(await self.network_get_last_error())
@@ -400,7 +438,7 @@ class Module(Commands):
             if LastError.HOST_NOT_FOUND.subject(text) == name:
                 raise HostNotFound(text) from error
 
-    async def _trust(self, ca):
+    async def _trust(self, ca: bytes | str) -> None:
         """Have the module trust this CA; Refused when it does not take it."""
         ca = ca.encode() if isinstance(ca, str) else ca
         while ca != self._trusted:  # again where somebody gave it another meanwhile
@@ -409,26 +447,28 @@ class Module(Commands):
             if self._trust_changes == changes:
                 self._trusted = ca
 
-    def _forget_trust(self):
+    def _forget_trust(self) -> None:
         self._trusted = None
         self._trust_changes += 1
 
-    async def network_set_tls_ca(self, pem, *, checked=True):
+    async def network_set_tls_ca(self, pem: bytes | str, *, checked: bool = True) -> None:
         """Store the CA that outgoing TLS trusts (Commands)."""
         self._forget_trust()
         await super().network_set_tls_ca(pem, checked=checked)
 
-    async def network_clear_tls(self, *, checked=True):
+    async def network_clear_tls(self, *, checked: bool = True) -> None:
         """Forget certificate, key and CA (networkClearTls)."""
         self._forget_trust()
         await super().network_clear_tls(checked=checked)
 
-    async def network_factory_reset(self, *, checked=True):
+    async def network_factory_reset(self, *, checked: bool = True) -> None:
         """Forget everything, the CA as well (networkFactoryReset)."""
         self._forget_trust()
         await super().network_factory_reset(checked=checked)
 
-    async def open_connection(self, host, port, *, limit=STREAM_LIMIT, **options):
+    async def open_connection(
+        self, host: str, port: int, *, limit: int = STREAM_LIMIT, **options: Any
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """As `create_connection`, giving `(StreamReader, StreamWriter)`."""
         reader = asyncio.StreamReader(limit=limit, loop=self._loop)
         transport, protocol = await self.create_connection(
@@ -439,7 +479,7 @@ class Module(Commands):
         return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
 
 
-def _may_leave(command, kind):
+def _may_leave(command: Command, kind: LastError | None) -> bool:
     """False when this command never leaves a last error of that kind; None is an unknown one."""
     if command is Command.NETWORK_LISTEN:
         return kind in _OF_LISTENING
@@ -448,7 +488,7 @@ def _may_leave(command, kind):
     return kind not in ABOUT_A_CONNECTION | ABOUT_A_NETWORK
 
 
-def _abandon(opened):
+def _abandon(opened: asyncio.Future[tuple[SocketTransport, _P]]) -> None:
     """Abort a connection that came to stand while its opener was being cancelled."""
     if opened.done() and not opened.cancelled() and not opened.exception():
         opened.result()[0].abort()

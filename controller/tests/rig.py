@@ -79,7 +79,7 @@ class Rig:
         link.time_scale = HURRIED
         if link._watch:
             link._watch.cancel()
-            link._watch_until(link._deadline())
+            link._watch_until(link._deadline(link._present))
 
     @contextmanager
     def patient(self):
