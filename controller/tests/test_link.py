@@ -218,7 +218,7 @@ async def test_storage_commands_get_more_time():
         with pytest.raises(LinkTimeout, match=r"within 0\.01 s"):
             await rig.module.network_retrieve_ssid_data()
         with pytest.raises(LinkTimeout, match=r"within 0\.3 s"):
-            await rig.module.network_factory_reset()
+            await rig.module.network_factory_reset(checked=False)
 
 
 async def test_our_own_delay_is_not_the_modules_fault():
