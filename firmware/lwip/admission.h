@@ -6,11 +6,9 @@
 
 #define ADMISSION_INTERVAL_MS 250
 
-/* What listeners and connections start with; equal ones never displace each other. */
+/* What listeners and connections have, which is lwIP's default: equal ones never displace each other. The
+ * half-open come to 2, the dying have 1. */
 #define PRIORITY_LIVE 64
-
-/* Below are the dying (1) and the half-open (2), which only this module sets. */
-#define PRIORITY_LOWEST 3
 
 /* Bytes of the heap that are never given away. Frames that come with acknowledgements take them for a
  * moment, and so do ARP, DHCP, DNS and lwIP's timers. */

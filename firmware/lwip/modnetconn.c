@@ -1,5 +1,5 @@
 /*
- * The `netconn` module: netconn_core.h for Python, and a stream over one connection.
+ * The `netconn` module: netconn_core.h for Python.
  *
  * The functions take and give small integers and buffers of the caller's and allocate nothing: they
  * are the TCP stack's contract (modules/spinet/tcp/stack.py) but for shut(). Errors are returned, not
@@ -10,23 +10,16 @@
 #include "port.h"
 #include "soft_reset.h"
 
-#include "py/mperrno.h"
 #include "py/mphal.h"
 #include "py/mpthread.h"
 #include "py/objstr.h"
 #include "py/runtime.h"
-#include "py/stream.h"
 
 #include "lwip/err.h"
 #include "lwip/init.h"
 
 /* A wait is cut into slices of this length, so that Ctrl-C and scheduled functions get their turn. */
 #define WAIT_SLICE_MS 250
-
-typedef struct {
-    mp_obj_base_t base;
-    int handle; /* 0: closed */
-} stream_obj_t;
 
 /* ---- arguments ---- */
 
@@ -43,19 +36,9 @@ static mp_obj_t count(int value) {
     return small(value < 0 ? 0 : value);
 }
 
-/* An address: four octets in a buffer, or the integer they are in memory (0: any). */
+/* Four octets as they are in memory: beyond a small integer, and maybe negative. */
 static uint32_t get_ip(mp_obj_t address) {
-    mp_buffer_info_t octets;
-    uint32_t ip;
-    if (mp_obj_is_int(address)) {
-        return (uint32_t)mp_obj_get_int_truncated(address);
-    }
-    mp_get_buffer_raise(address, &octets, MP_BUFFER_READ);
-    if (octets.len != sizeof(ip)) {
-        mp_raise_ValueError(MP_ERROR_TEXT("address needs 4 octets"));
-    }
-    memcpy(&ip, octets.buf, sizeof(ip));
-    return ip;
+    return (uint32_t)mp_obj_get_int_truncated(address);
 }
 
 /* ---- module: start and stop ---- */
@@ -131,11 +114,6 @@ static mp_obj_t netconn_keepalive(size_t n_args, const mp_obj_t *args) {
         mp_obj_get_int(args[2]), mp_obj_get_int(args[3])));
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_keepalive_obj, 4, 4, netconn_keepalive);
-
-static mp_obj_t netconn_priority(mp_obj_t handle, mp_obj_t priority) {
-    return result(nc_priority(mp_obj_get_int(handle), mp_obj_get_int(priority)));
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(netconn_priority_obj, netconn_priority);
 
 /* ---- module: data ---- */
 
@@ -251,115 +229,6 @@ static mp_obj_t netconn_stats(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(netconn_stats_obj, netconn_stats);
 
-/* ---- Stream(handle): never blocks; owns the handle and closes it ---- */
-
-static int errno_of(int error) {
-    switch (error) {
-        case ERR_WOULDBLOCK:
-            return MP_EAGAIN;
-        case ERR_MEM:
-            return MP_ENOMEM;
-        case ERR_TIMEOUT:
-            return MP_ETIMEDOUT;
-        case ERR_ARG:
-            return MP_EBADF;
-        case ERR_RST:
-        case ERR_ABRT:
-            return MP_ECONNRESET;
-        default:
-            return MP_ENOTCONN;
-    }
-}
-
-static mp_obj_t stream_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
-    mp_arg_check_num(n_args, n_kw, 1, 1, false);
-    stream_obj_t *self = mp_obj_malloc_with_finaliser(stream_obj_t, type);
-    self->handle = mp_obj_get_int(args[0]);
-    return MP_OBJ_FROM_PTR(self);
-}
-
-static const mp_rom_map_elem_t stream_locals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&mp_stream_close_obj) },
-    { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&mp_stream_close_obj) },
-    { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&mp_stream_read_obj) },
-    { MP_ROM_QSTR(MP_QSTR_readinto), MP_ROM_PTR(&mp_stream_readinto_obj) },
-    { MP_ROM_QSTR(MP_QSTR_readline), MP_ROM_PTR(&mp_stream_unbuffered_readline_obj) },
-    { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&mp_stream_write_obj) },
-};
-static MP_DEFINE_CONST_DICT(stream_locals, stream_locals_table);
-
-/* What is read is credited at once: a stream's reader has no other way to open the window. */
-static mp_uint_t stream_read(mp_obj_t self_in, void *into, mp_uint_t size, int *errcode) {
-    stream_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    int n = nc_read(self->handle, into, (int)MIN(size, (mp_uint_t)INT_MAX));
-    if (n == ERR_CLSD) {
-        return 0;
-    }
-    if (n < 0) {
-        *errcode = errno_of(n);
-        return MP_STREAM_ERROR;
-    }
-    nc_recved(self->handle, n);
-    return (mp_uint_t)n;
-}
-
-static mp_uint_t stream_write(mp_obj_t self_in, const void *from, mp_uint_t size, int *errcode) {
-    stream_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    int n = nc_write(self->handle, from, (int)MIN(size, (mp_uint_t)INT_MAX), NC_PUSH);
-    if (n < 0) {
-        *errcode = errno_of(n);
-        return MP_STREAM_ERROR;
-    }
-    return (mp_uint_t)n;
-}
-
-/* Readable also means that a read would tell of the end. */
-static mp_uint_t stream_poll(int handle, mp_uint_t wanted) {
-    uint8_t nothing[1];
-    mp_uint_t ready = 0;
-    int error = nc_error(handle);
-    if (nc_read(handle, nothing, 0) != ERR_WOULDBLOCK) {
-        ready |= MP_STREAM_POLL_RD;
-    }
-    if (error != ERR_OK || nc_writable(handle) > 0) {
-        ready |= MP_STREAM_POLL_WR;
-    }
-    ready &= wanted;
-    return error == ERR_ARG ? MP_STREAM_POLL_NVAL : (error ? ready | MP_STREAM_POLL_ERR : ready);
-}
-
-static mp_uint_t stream_ioctl(mp_obj_t self_in, mp_uint_t request, uintptr_t arg, int *errcode) {
-    stream_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    switch (request) {
-        case MP_STREAM_POLL:
-            return stream_poll(self->handle, arg);
-        case MP_STREAM_CLOSE:
-            if (self->handle) {
-                nc_close(self->handle);
-                self->handle = 0;
-            }
-            return 0;
-        default:
-            *errcode = MP_EINVAL;
-            return MP_STREAM_ERROR;
-    }
-}
-
-static const mp_stream_p_t stream_protocol = {
-    .read = stream_read,
-    .write = stream_write,
-    .ioctl = stream_ioctl,
-};
-
-static MP_DEFINE_CONST_OBJ_TYPE(
-    stream_type,
-    MP_QSTR_Stream,
-    MP_TYPE_FLAG_NONE,
-    make_new, stream_make_new,
-    protocol, &stream_protocol,
-    locals_dict, &stream_locals
-    );
-
 /* ---- the module ---- */
 
 static const MP_DEFINE_STR_OBJ(lwip_version_obj, LWIP_VERSION_STRING);
@@ -377,7 +246,6 @@ static const mp_rom_map_elem_t netconn_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&netconn_abort_obj) },
     { MP_ROM_QSTR(MP_QSTR_linger), MP_ROM_PTR(&netconn_linger_obj) },
     { MP_ROM_QSTR(MP_QSTR_keepalive), MP_ROM_PTR(&netconn_keepalive_obj) },
-    { MP_ROM_QSTR(MP_QSTR_priority), MP_ROM_PTR(&netconn_priority_obj) },
     { MP_ROM_QSTR(MP_QSTR_readable), MP_ROM_PTR(&netconn_readable_obj) },
     { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&netconn_read_obj) },
     { MP_ROM_QSTR(MP_QSTR_recved), MP_ROM_PTR(&netconn_recved_obj) },
@@ -393,13 +261,6 @@ static const mp_rom_map_elem_t netconn_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_wait), MP_ROM_PTR(&netconn_wait_obj) },
     { MP_ROM_QSTR(MP_QSTR_wake), MP_ROM_PTR(&netconn_wake_obj) },
     { MP_ROM_QSTR(MP_QSTR_stats), MP_ROM_PTR(&netconn_stats_obj) },
-    { MP_ROM_QSTR(MP_QSTR_Stream), MP_ROM_PTR(&stream_type) },
-    { MP_ROM_QSTR(MP_QSTR_ACCEPT), MP_ROM_INT(NC_ACCEPT) },
-    { MP_ROM_QSTR(MP_QSTR_CONNECTED), MP_ROM_INT(NC_CONNECTED) },
-    { MP_ROM_QSTR(MP_QSTR_DATA), MP_ROM_INT(NC_DATA) },
-    { MP_ROM_QSTR(MP_QSTR_ROOM), MP_ROM_INT(NC_ROOM) },
-    { MP_ROM_QSTR(MP_QSTR_CLOSED), MP_ROM_INT(NC_CLOSED) },
-    { MP_ROM_QSTR(MP_QSTR_ERROR), MP_ROM_INT(NC_ERROR) },
 };
 static MP_DEFINE_CONST_DICT(netconn_globals, netconn_globals_table);
 

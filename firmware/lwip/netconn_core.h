@@ -134,10 +134,6 @@ int nc_linger(int handle, int seconds);
 /* Idle seconds before the first probe (0: off), seconds between probes, probes before ERR_ABRT. */
 int nc_keepalive(int handle, int idle_s, int interval_s, int count);
 
-/* 3 .. 127. Listeners and connections start at 64, the dying have 1, the half-open come to 2: a
- * new connection displaces only those of a lower priority than its listener's. */
-int nc_priority(int handle, int priority);
-
 /* ---- events ---- */
 
 /* Bits since the last call; taking them clears them. */

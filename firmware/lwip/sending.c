@@ -191,27 +191,3 @@ int nc_keepalive(int handle, int idle_s, int interval_s, int count) {
     struct keepalive_call call = {{.entry = entry}, idle_s, interval_s, count};
     return in_stack(keepalive_in_stack, &call.base);
 }
-
-struct priority_call {
-    stack_call_t base;
-    u8_t priority;
-};
-
-static err_t priority_in_stack(struct tcpip_api_call_data *data) {
-    struct priority_call *call = (struct priority_call *)data;
-    struct tcp_pcb *pcb = pcb_of(&call->base);
-    if (pcb == NULL) {
-        return ERR_CLSD;
-    }
-    pcb->prio = call->priority; /* the one field that listeners have as well */
-    return ERR_OK;
-}
-
-int nc_priority(int handle, int priority) {
-    entry_t *entry = entry_find(handle);
-    if (entry == NULL || priority < PRIORITY_LOWEST || priority > TCP_PRIO_MAX) {
-        return ERR_ARG;
-    }
-    struct priority_call call = {{.entry = entry}, (u8_t)priority};
-    return in_stack(priority_in_stack, &call.base);
-}

@@ -117,10 +117,6 @@ static void do_keepalive(void) {
     answer(nc_keepalive((int)args[0], (int)args[1], (int)args[2], (int)args[3]));
 }
 
-static void do_priority(void) {
-    answer(nc_priority((int)args[0], (int)args[1]));
-}
-
 static void do_events(void) {
     answer(nc_events((int)args[0]));
 }
@@ -368,7 +364,6 @@ static const struct {
     {"abort", do_abort},
     {"linger", do_linger},
     {"keepalive", do_keepalive},
-    {"priority", do_priority},
     {"events", do_events},
     {"error", do_error},
     {"pending", do_pending},

@@ -6,7 +6,7 @@ import pytest
 from capture import RST, syn
 from lwip_net import LwipPeer
 from namespace import MODULE, PEERS, as_int, reset
-from netconn_rig import ABRT, CONNECTED, ERROR, OK, WOULDBLOCK
+from netconn_rig import CONNECTED, OK, WOULDBLOCK
 from test_options import here
 
 LIMIT, BACKLOG = here(["MEMP_NUM_TCP_PCB", "DEFAULT_ACCEPTMBOX_SIZE"]).values()
@@ -151,18 +151,6 @@ def test_live_connections_are_never_displaced(stack, wire):
     stack.gather(700)
     assert [stack.error(handle) for handle, _ in pairs] == [OK] * LIMIT
     assert all(talks(stack, *pair) for pair in pairs)
-
-
-@pytest.mark.behaviour("D17")
-def test_lower_priority_gives_way_when_the_application_says_so(stack, wire):
-    listener = stack.listen(80)
-    pairs = fill(stack, wire, listener)
-    assert stack.priority(pairs[4][0], 10) == OK
-    peer = wire.connect(80)
-    handle = stack.accepted(listener)
-    stack.until(pairs[4][0], ERROR)
-    assert stack.error(pairs[4][0]) == ABRT
-    assert talks(stack, handle, peer)
 
 
 @pytest.mark.behaviour("D17")

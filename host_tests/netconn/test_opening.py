@@ -198,7 +198,7 @@ def test_ended_handle_is_refused_everywhere(stack, pair, end):
     calls = ("accept", "readable", "recved", "shutdown_rx", "writable", "in_flight")
     calls += ("close", "abort", "linger", "keepalive", "events", "error")
     results = [getattr(stack, name)(handle) for name in calls]
-    results += [stack.read(handle)[0], stack.write(handle, b"x"), stack.priority(handle, 64)]
+    results += [stack.read(handle)[0], stack.write(handle, b"x")]
     assert set(results) == {ARG}
     assert stack.stats()["stale"] == stale + len(results)
 
