@@ -17,7 +17,7 @@
 #include "entry.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
-#include "port.h"
+#include "platform.h"
 
 #define PRIORITY_HALF_OPEN (TCP_PRIO_MIN + 1)
 
@@ -35,7 +35,7 @@ static size_t promised(void) {
 }
 
 int admission_spare(void) {
-    size_t free = port_memory_free();
+    size_t free = platform_memory_free();
     size_t kept = MEMORY_RESERVE + promised();
     return free > kept ? (int)LWIP_MIN(free - kept, SPARE_MOST) : 0;
 }

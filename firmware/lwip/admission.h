@@ -1,6 +1,6 @@
 /* Who may have a PCB: ageing of unfinished handshakes, both ways. Private to the core. */
-#ifndef NETCONN_ADMISSION_H
-#define NETCONN_ADMISSION_H
+#ifndef ADMISSION_H
+#define ADMISSION_H
 
 #include "lwip/tcp.h"
 

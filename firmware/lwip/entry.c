@@ -5,7 +5,7 @@
 
 #include "admission.h"
 #include "lwip/sys.h"
-#include "port.h"
+#include "platform.h"
 
 #define INDEX_BITS 5
 #define GENERATIONS (1u << 24) /* with the index a handle stays below 2^29 */
@@ -101,7 +101,7 @@ void entry_fail(entry_t *entry, err_t error) {
 void entry_post(entry_t *entry, unsigned bits) {
     atomic_fetch_or(&entry->events, bits);
     atomic_fetch_or(&pending_map, 1u << entry_index(entry));
-    port_wake();
+    platform_wake();
 }
 
 static unsigned failed(entry_t *entry, const struct netconn *conn) {
@@ -218,12 +218,12 @@ void nc_overlook(uint32_t map) {
 
 void nc_wake(void) {
     atomic_store(&woken, true);
-    port_wake();
+    platform_wake();
 }
 
 void nc_wake_from_isr(void) {
     atomic_store(&woken, true);
-    port_wake_from_isr();
+    platform_wake_from_isr();
 }
 
 /* How long to sleep before looking after half-open and connecting ones again. */
@@ -243,6 +243,6 @@ int nc_wait(int ms) {
         if (ms >= 0 && slept_ms >= (uint32_t)ms) {
             return 0;
         }
-        port_sleep(nap_ms(ms, slept_ms));
+        platform_sleep(nap_ms(ms, slept_ms));
     }
 }

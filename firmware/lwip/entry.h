@@ -4,8 +4,8 @@
  * Two parties touch an entry: the application thread, which owns it, and lwIP's callback, which runs
  * in the TCP/IP thread or under the core lock and touches the atomic fields only.
  */
-#ifndef NETCONN_ENTRY_H
-#define NETCONN_ENTRY_H
+#ifndef ENTRY_H
+#define ENTRY_H
 
 #include <stdatomic.h>
 
@@ -13,7 +13,7 @@
 #include "lwip/init.h"
 #include "lwip/priv/tcpip_priv.h"
 #include "lwip/tcp.h"
-#include "netconn_core.h"
+#include "netconn.h"
 
 /* As many as the accept mailbox holds, which is the most that the backlog lets in. */
 #define WAITING_MAX DEFAULT_ACCEPTMBOX_SIZE
@@ -39,7 +39,7 @@ typedef struct {
     int linger_s;          /* negative: the core's close_ms */
     uint32_t started_ms;   /* when connecting began */
     uint8_t addresses[8];  /* layout of nc_addresses() */
-    struct netconn *waiting[WAITING_MAX]; /* a listener's: see waiting.c */
+    struct netconn *waiting[WAITING_MAX]; /* a listener's: see accept_queue.c */
     int waiting_count;
 
     /* Set by lwIP's callback (error, also by the connect time-out), cleared by the application

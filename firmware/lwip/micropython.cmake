@@ -3,16 +3,16 @@
 add_library(usermod_lwip INTERFACE)
 
 target_sources(usermod_lwip INTERFACE
-    ${CMAKE_CURRENT_LIST_DIR}/modnetconn.c
+    ${CMAKE_CURRENT_LIST_DIR}/modlwip.c
+    ${CMAKE_CURRENT_LIST_DIR}/accept_queue.c
     ${CMAKE_CURRENT_LIST_DIR}/admission.c
-    ${CMAKE_CURRENT_LIST_DIR}/dying.c
+    ${CMAKE_CURRENT_LIST_DIR}/ending.c
     ${CMAKE_CURRENT_LIST_DIR}/entry.c
-    ${CMAKE_CURRENT_LIST_DIR}/opening.c
+    ${CMAKE_CURRENT_LIST_DIR}/netconn.c
+    ${CMAKE_CURRENT_LIST_DIR}/platform_freertos.c
     ${CMAKE_CURRENT_LIST_DIR}/receiving.c
     ${CMAKE_CURRENT_LIST_DIR}/sending.c
     ${CMAKE_CURRENT_LIST_DIR}/time_wait.c
-    ${CMAKE_CURRENT_LIST_DIR}/waiting.c
-    ${CMAKE_CURRENT_LIST_DIR}/port_freertos.c
 )
 
 target_include_directories(usermod_lwip INTERFACE

@@ -9,7 +9,7 @@
  */
 #include "entry.h"
 
-#include "dying.h"
+#include "ending.h"
 
 #define LOOK_ONLY (NETCONN_NOAUTORCVD | NETCONN_DONTBLOCK)
 

@@ -9,7 +9,7 @@
 
 #include "admission.h"
 #include "lwip/priv/tcp_priv.h"
-#include "port.h"
+#include "platform.h"
 
 struct write_call {
     stack_call_t base;
@@ -27,7 +27,7 @@ static int affordable(const struct tcp_pcb *pcb) {
     if (bytes >= pcb->mss) {
         return bytes;
     }
-    bool alone = pcb->snd_queuelen == 0 && port_memory_free() > MEMORY_RESERVE + 3u * pcb->mss;
+    bool alone = pcb->snd_queuelen == 0 && platform_memory_free() > MEMORY_RESERVE + 3u * pcb->mss;
     return alone ? pcb->mss : 0;
 }
 

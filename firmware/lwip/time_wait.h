@@ -1,6 +1,6 @@
 /* Clients that use the port of a connection in TIME-WAIT again. Private to the core. */
-#ifndef NETCONN_TIME_WAIT_H
-#define NETCONN_TIME_WAIT_H
+#ifndef TIME_WAIT_H
+#define TIME_WAIT_H
 
 #include "lwip/err.h"
 

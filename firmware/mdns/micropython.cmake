@@ -5,7 +5,7 @@ add_library(usermod_mdns INTERFACE)
 
 target_sources(usermod_mdns INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/modmdns.c
-    ${CMAKE_CURRENT_LIST_DIR}/mdns_core.c
+    ${CMAKE_CURRENT_LIST_DIR}/mdns_services.c
 )
 
 target_include_directories(usermod_mdns INTERFACE ${CMAKE_CURRENT_LIST_DIR})

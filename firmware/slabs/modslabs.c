@@ -1,10 +1,10 @@
 /*
- * The `slabs` module: slabs_core.h for Python, which modules/spinet/compat.py uses.
+ * The `slabs` module: slabs.h for Python, which modules/spinet/compat.py uses.
  *
  * The bytearrays are of C's memory and cannot grow. A collection does not look at what they hold, so
  * they hold no references.
  */
-#include "slabs_core.h"
+#include "slabs.h"
 #include "soft_reset.h"
 
 #include "py/runtime.h"

@@ -1,4 +1,4 @@
-#include "slabs_core.h"
+#include "slabs.h"
 
 #include <string.h>
 

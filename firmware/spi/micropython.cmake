@@ -6,11 +6,11 @@ add_library(usermod_spi INTERFACE)
 target_sources(usermod_spi INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/modspi_exchange.c
     ${CMAKE_CURRENT_LIST_DIR}/modspi_target.c
-    ${CMAKE_CURRENT_LIST_DIR}/exchange.c
+    ${CMAKE_CURRENT_LIST_DIR}/spi_exchange.c
     ${CMAKE_CURRENT_LIST_DIR}/message_binding.c
     ${CMAKE_CURRENT_LIST_DIR}/message_buffers.c
     ${CMAKE_CURRENT_LIST_DIR}/sck_counter.c
-    ${CMAKE_CURRENT_LIST_DIR}/target.c
+    ${CMAKE_CURRENT_LIST_DIR}/spi_target.c
 )
 
 target_include_directories(usermod_spi INTERFACE

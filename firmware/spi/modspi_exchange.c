@@ -1,10 +1,10 @@
 /*
- * The `spi_exchange` module: exchange_core.h for Python, as spinet.duet.module_clocked wants its SPI.
+ * The `spi_exchange` module: spi_exchange.h for Python, as spinet.spi_master wants its SPI.
  *
  * There is one. Nothing but start() and buffers() takes memory of Python's. Errors are raised as
  * message_binding.h says.
  */
-#include "exchange_core.h"
+#include "spi_exchange.h"
 #include "message_binding.h"
 #include "soft_reset.h"
 

@@ -1,15 +1,15 @@
 /*
- * The `spi_target` module: target_core.h for Python, as spinet.duet.controller_clocked wants its target.
+ * The `spi_target` module: spi_target.h for Python, as spinet.spi_slave wants its target.
  *
  * There is one. Nothing but start() and buffers() takes memory of Python's. A phase that is over ends
  * the wait of the netconn module. Errors are raised as message_binding.h says.
  */
 #include "message_binding.h"
-#include "netconn_core.h"
-#include "port.h"
+#include "netconn.h"
+#include "platform.h"
 #include "sck_counter.h"
 #include "soft_reset.h"
-#include "target_core.h"
+#include "spi_target.h"
 
 #include "py/runtime.h"
 
@@ -32,7 +32,7 @@ static mp_obj_t spi_target_start(size_t n_args, const mp_obj_t *args) {
         .size = (size_t)mp_obj_get_int(args[6]),
         .wake = nc_wake_from_isr,
     };
-    port_start();
+    platform_start();
     at_soft_reset(&soft_reset_stop);
     message_raise(target_start(&config));
     return mp_const_none;

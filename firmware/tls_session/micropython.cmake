@@ -3,9 +3,9 @@
 add_library(usermod_tls_session INTERFACE)
 
 target_sources(usermod_tls_session INTERFACE
-    ${CMAKE_CURRENT_LIST_DIR}/modtls_session.c
+    ${CMAKE_CURRENT_LIST_DIR}/modtls.c
     ${CMAKE_CURRENT_LIST_DIR}/tls_context.c
-    ${CMAKE_CURRENT_LIST_DIR}/tls_core.c
+    ${CMAKE_CURRENT_LIST_DIR}/tls_session.c
 )
 
 target_include_directories(usermod_tls_session INTERFACE

@@ -3,6 +3,6 @@
 
 TLS_SESSION_DIR := $(USERMOD_DIR)
 
-SRC_USERMOD_C += $(TLS_SESSION_DIR)/modtls_session.c
-SRC_USERMOD_LIB_C += $(addprefix $(TLS_SESSION_DIR)/, tls_context.c tls_core.c)
+SRC_USERMOD_C += $(TLS_SESSION_DIR)/modtls.c
+SRC_USERMOD_LIB_C += $(addprefix $(TLS_SESSION_DIR)/, tls_context.c tls_session.c)
 CFLAGS_USERMOD += -I$(TLS_SESSION_DIR)

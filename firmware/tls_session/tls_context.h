@@ -1,8 +1,8 @@
-/* What tls_context.c and tls_core.c share. */
-#ifndef SPINET_TLS_CONTEXT_H
-#define SPINET_TLS_CONTEXT_H
+/* What tls_context.c and tls_session.c share. */
+#ifndef TLS_CONTEXT_H
+#define TLS_CONTEXT_H
 
-#include "tls_core.h"
+#include "tls_session.h"
 
 #include "mbedtls/pk.h"
 #include "mbedtls/platform_util.h"

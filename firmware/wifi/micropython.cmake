@@ -5,7 +5,7 @@ add_library(usermod_wifi INTERFACE)
 target_sources(usermod_wifi INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/modcountry.c
     ${CMAKE_CURRENT_LIST_DIR}/modeap.c
-    ${CMAKE_CURRENT_LIST_DIR}/eap_core.c
+    ${CMAKE_CURRENT_LIST_DIR}/eap_login.c
 )
 
 target_include_directories(usermod_wifi INTERFACE ${CMAKE_CURRENT_LIST_DIR})

@@ -1,11 +1,11 @@
 /*
- * The `eap` module: eap_core.h for Python.
+ * The `eap` module: eap_login.h for Python.
  *
  *     use(protocol, credentials)   a login for the station; credentials: five buffers, empty for none.
  *                                  0, the number of the one that was refused plus 1, or more
  *     clear()                      without a login
  */
-#include "eap_core.h"
+#include "eap_login.h"
 
 #include "py/mpthread.h"
 #include "py/runtime.h"

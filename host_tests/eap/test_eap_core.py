@@ -30,7 +30,7 @@ def library(tmp_path_factory):
     flags = ["-std=c11", "-O1", "-g", "-fPIC", "-Wall", "-Wextra", "-Werror"]
     core = built.with_suffix(".o")
     heap = ["-Dmalloc=counted_malloc", "-Dfree=counted_free", "-include", "stdlib.h"]
-    source = [str(CORE / "eap_core.c"), "-I", str(CORE), "-I", str(FAKE)]
+    source = [str(CORE / "eap_login.c"), "-I", str(CORE), "-I", str(FAKE)]
     subprocess.run(["gcc", *flags, *heap, "-c", *source, "-o", core], check=True)
     fake = str(FAKE / "fake_idf.c")
     subprocess.run(["gcc", *flags, "-shared", core, fake, "-I", str(FAKE), "-o", built], check=True)

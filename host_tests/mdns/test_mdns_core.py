@@ -24,7 +24,7 @@ TEXT = Text(b"Spinet", b"2.3.0")
 def core(tmp_path):
     """A component that nobody has started, and the core over it."""
     library = tmp_path / "core.so"
-    sources = (CORE / "mdns_core.c", HERE / "component.c")
+    sources = (CORE / "mdns_services.c", HERE / "component.c")
     flags = (*STRICT, "-shared", "-fPIC", f"-I{HERE}", f"-I{CORE}")
     subprocess.run(("gcc", *flags, *sources, "-o", library), check=True)
     core = ctypes.CDLL(library)
@@ -37,14 +37,14 @@ def told(core):
 
 
 def test_a_name_is_that_of_the_services_too(core):
-    assert core.mdns_core_name(b"printer") == 0
+    assert core.mdns_services_name(b"printer") == 0
     assert told(core) == ["printer printer"]
 
 
 def test_services(core):
-    core.mdns_core_name(b"printer")
-    assert core.mdns_core_offer(b"_http", 80, ctypes.byref(TEXT)) == 0
-    assert core.mdns_core_offer(b"_ftp", 21, ctypes.byref(TEXT)) == 0
+    core.mdns_services_name(b"printer")
+    assert core.mdns_services_offer(b"_http", 80, ctypes.byref(TEXT)) == 0
+    assert core.mdns_services_offer(b"_ftp", 21, ctypes.byref(TEXT)) == 0
     assert told(core)[1:] == [
         "80 _http._tcp product=Spinet version=2.3.0",
         "21 _ftp._tcp product=Spinet version=2.3.0",
@@ -52,23 +52,23 @@ def test_services(core):
 
 
 def test_a_service_that_moves(core):
-    core.mdns_core_name(b"printer")
-    core.mdns_core_offer(b"_http", 80, ctypes.byref(TEXT))
-    assert core.mdns_core_offer(b"_http", 8080, ctypes.byref(TEXT)) == 0
+    core.mdns_services_name(b"printer")
+    core.mdns_services_offer(b"_http", 80, ctypes.byref(TEXT))
+    assert core.mdns_services_offer(b"_http", 8080, ctypes.byref(TEXT)) == 0
     assert told(core)[1:] == ["8080 _http._tcp product=Spinet version=2.3.0"]
 
 
 def test_a_service_that_ends(core):
-    core.mdns_core_name(b"printer")
-    core.mdns_core_offer(b"_http", 80, ctypes.byref(TEXT))
-    assert core.mdns_core_withdraw(b"_http") == 0
-    assert core.mdns_core_withdraw(b"_http") == 0
+    core.mdns_services_name(b"printer")
+    core.mdns_services_offer(b"_http", 80, ctypes.byref(TEXT))
+    assert core.mdns_services_withdraw(b"_http") == 0
+    assert core.mdns_services_withdraw(b"_http") == 0
     assert told(core)[1:] == []
 
 
 def test_errors_are_the_components(core):
-    assert core.mdns_core_offer(b"_http", 80, ctypes.byref(TEXT)) == 0x102  # it was never started
-    assert core.mdns_core_name(b"") == 0x102
+    assert core.mdns_services_offer(b"_http", 80, ctypes.byref(TEXT)) == 0x102  # it was never started
+    assert core.mdns_services_name(b"") == 0x102
 
 
 def test_the_binding_compiles_against_micropython(tmp_path):

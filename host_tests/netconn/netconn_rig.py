@@ -1,6 +1,6 @@
 """The core on real lwIP as a child process, and its functions as methods.
 
-Every method named after a function of netconn_core.h calls it and returns its integer. `read`
+Every method named after a function of netconn.h calls it and returns its integer. `read`
 returns (count or error, bytes), `addresses` the 8 octets, `stats` and `memory` dictionaries.
 """
 

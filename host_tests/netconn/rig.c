@@ -21,7 +21,7 @@
 #include "lwip/memp.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/priv/tcpip_priv.h"
-#include "netconn_core.h"
+#include "netconn.h"
 #include "stack.h"
 #include "tap_netif.h"
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "lwip/memp.h"
-#include "port.h"
+#include "platform.h"
 
 #define HEADER 8 /* of a block in a chip's heap */
 
@@ -32,7 +32,7 @@ void __wrap_memp_free(memp_t type, void *block);
 /* A timer that cannot be set again ends lwIP: a heap that a test calls full still has room for it. */
 static int refused(size_t size) {
     return !arms_timer && ((most_blocks >= 0 && blocks >= most_blocks) ||
-                           (most_bytes > 0 && size + HEADER > port_memory_free()));
+                           (most_bytes > 0 && size + HEADER > platform_memory_free()));
 }
 
 static int taken_by(void *block) {
@@ -59,7 +59,7 @@ void heap_free(void *block) {
     free(block);
 }
 
-size_t port_memory_free(void) {
+size_t platform_memory_free(void) {
     int left = most_bytes - bytes;
     return most_bytes == 0 ? SIZE_MAX : (size_t)(left < 0 ? 0 : left);
 }

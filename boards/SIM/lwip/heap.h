@@ -7,7 +7,7 @@
 /* Bytes that lwIP holds now; each block counts for what malloc() gave, and for a header. */
 int heap_bytes(void);
 
-/* As many bytes as a chip has; 0: as many as this computer has. What port_memory_free() tells. */
+/* As many bytes as a chip has; 0: as many as this computer has. What platform_memory_free() tells. */
 void heap_limit_bytes(int most);
 
 /* Blocks of any kind that lwIP holds now. */

@@ -1,7 +1,7 @@
 /* The `simlwip` module: SIM's additions to lwIP for Python. Errors are negative errno. */
 #include "clock.h"
 #include "faults.h"
-#include "port.h"
+#include "platform.h"
 #include "sim_stack.h"
 
 #include "py/runtime.h"
@@ -53,7 +53,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(simlwip_warp_obj, simlwip_warp);
 
 /* memory_free(): bytes of the chip's heap, as far as lwIP takes it */
 static mp_obj_t simlwip_memory_free(void) {
-    return mp_obj_new_int_from_uint(port_memory_free());
+    return mp_obj_new_int_from_uint(platform_memory_free());
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(simlwip_memory_free_obj, simlwip_memory_free);
 

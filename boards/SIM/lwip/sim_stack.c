@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "heap.h"
-#include "port.h"
+#include "platform.h"
 #include "stack.h"
 
 /* What an ESP32-C3 that has joined has left for TCP: docs/hardware.md, Memory. */
@@ -48,6 +48,6 @@ int sim_stack_up(const char *tap, uint32_t ip, uint32_t netmask, uint32_t gatewa
     return 0;
 }
 
-int port_stack_ready(void) {
+int platform_stack_ready(void) {
     return sim_stack_up(NULL, 0, 0, 0);
 }

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <sys/eventfd.h>
 
-#include "netconn_core.h"
-#include "port.h"
+#include "netconn.h"
+#include "platform.h"
 #include "sim_stack.h"
 
 #define WATCHED_MAX 4
@@ -19,7 +19,7 @@ static struct pollfd fds[1 + WATCHED_MAX] = {{.fd = -1, .events = POLLIN}};
 static int count = 1;
 static atomic_bool given; /* set by who wakes, cleared by who slept: one write at most is out */
 
-void port_start(void) {
+void platform_start(void) {
     if (fds[0].fd < 0) {
         fds[0].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     }
@@ -36,7 +36,7 @@ static bool something_to_read(void) {
 
 /* The order matters: who wakes after the read finds `given` set and writes nothing, but has left his
  * news where the core looks next. */
-void port_sleep(uint32_t ms) {
+void platform_sleep(uint32_t ms) {
     eventfd_t times;
     if (poll(fds, (nfds_t)count, (int)ms) > 0 && something_to_read()) {
         nc_wake();
@@ -45,14 +45,14 @@ void port_sleep(uint32_t ms) {
     atomic_store(&given, false);
 }
 
-void port_wake(void) {
+void platform_wake(void) {
     if (!atomic_exchange(&given, true)) {
         eventfd_write(fds[0].fd, 1);
     }
 }
 
-void port_wake_from_isr(void) {
-    port_wake();
+void platform_wake_from_isr(void) {
+    platform_wake();
 }
 
 int sim_watch(int fd) {

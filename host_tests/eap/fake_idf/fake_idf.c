@@ -23,7 +23,7 @@ static bool enabled, time_check_off;
 static int blocks, malloc_fails_at = -1, mallocs;
 static int dirty; /* blocks that were freed with something in them */
 
-/* ---- the heap of the core: eap_core.c is compiled with these for malloc() and free() ---- */
+/* ---- the heap of the core: eap_login.c is compiled with these for malloc() and free() ---- */
 
 void *counted_malloc(size_t n) {
     if (mallocs++ == malloc_fails_at) {

@@ -1,5 +1,5 @@
 /*
- * The `tls_session` module: tls_core.h for Python.
+ * The `tls_session` module: tls_session.h for Python.
  *
  *     Identity(certificate, key)          PEM, as bytes; raises ValueError(reason)
  *     Trust(ca)                           PEM, or None: any certificate will do
@@ -19,7 +19,7 @@
  * on Python's heap and raise only for arguments that are outside of a buffer, or after end().
  */
 #include "buffer_span.h"
-#include "tls_core.h"
+#include "tls_session.h"
 
 #include <string.h>
 

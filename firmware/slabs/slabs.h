@@ -5,8 +5,8 @@
  * back to that, so that a reset of the link or of Python finds it again however full the heap is then.
  * Whoever comes while a kind is in use gets nothing. All functions belong to one thread at a time.
  */
-#ifndef SLABS_CORE_H
-#define SLABS_CORE_H
+#ifndef SLABS_H
+#define SLABS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Who has finished his handshake and was not accepted yet. Private to the core. */
-#ifndef NETCONN_WAITING_H
-#define NETCONN_WAITING_H
+#ifndef ACCEPT_QUEUE_H
+#define ACCEPT_QUEUE_H
 
 #include "entry.h"
 

@@ -1,4 +1,4 @@
-#include "target_core.h"
+#include "spi_target.h"
 
 #include <stdatomic.h>
 

@@ -10,8 +10,8 @@
  * the GIL; nc_wait() may run without it). None of them waits for a peer. None allocates memory of
  * this module's own; lwIP allocates netconns, PCBs and segments as it always does.
  */
-#ifndef NETCONN_CORE_H
-#define NETCONN_CORE_H
+#ifndef NETCONN_H
+#define NETCONN_H
 
 #include <stdbool.h>
 #include <stdint.h>

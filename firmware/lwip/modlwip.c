@@ -1,13 +1,13 @@
 /*
- * The `netconn` module: netconn_core.h for Python.
+ * The `netconn` module: netconn.h for Python.
  *
  * The functions take and give small integers and buffers of the caller's and allocate nothing: they
  * are the TCP stack's contract (modules/spinet/tcp/stack.py) but for shut(). Errors are returned, not
  * raised; only bytes that are not inside a buffer raise ValueError.
  */
 #include "buffer_span.h"
-#include "netconn_core.h"
-#include "port.h"
+#include "netconn.h"
+#include "platform.h"
 #include "soft_reset.h"
 
 #include "py/mphal.h"
@@ -53,7 +53,7 @@ static mp_obj_t netconn_start(size_t n_args, const mp_obj_t *args) {
         .connect_ms = n_args > 1 ? mp_obj_get_int(args[1]) : 0,
         .half_open_ms = n_args > 2 ? mp_obj_get_int(args[2]) : 0,
     };
-    int error = port_stack_ready();
+    int error = platform_stack_ready();
     if (error) {
         mp_raise_OSError(error);
     }
@@ -217,7 +217,7 @@ static mp_obj_t netconn_wake(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(netconn_wake_obj, netconn_wake);
 
-/* stats(): a tuple in the order of netconn_core.h. For people; it allocates. */
+/* stats(): a tuple in the order of netconn.h. For people; it allocates. */
 static mp_obj_t netconn_stats(void) {
     uint32_t stats[NC_STATS];
     mp_obj_t items[NC_STATS];

@@ -12,8 +12,8 @@
  * Errors are mbedTLS's: negative. Memory comes from the C heap: about 22 KB for each session, and as
  * much again in pieces while it shakes hands.
  */
-#ifndef SPINET_TLS_CORE_H
-#define SPINET_TLS_CORE_H
+#ifndef TLS_SESSION_H
+#define TLS_SESSION_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  *
  * Call from one thread, with WiFi initialised, before the station connects.
  */
-#ifndef EAP_CORE_H
-#define EAP_CORE_H
+#ifndef EAP_LOGIN_H
+#define EAP_LOGIN_H
 
 #include <stddef.h>
 

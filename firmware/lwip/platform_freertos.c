@@ -6,36 +6,36 @@
 #include "esp_netif.h"
 #include "freertos/FreeRTOS.h"
 #include "freertos/semphr.h"
-#include "port.h"
+#include "platform.h"
 
 static StaticSemaphore_t storage;
 static SemaphoreHandle_t semaphore;
 
-void port_start(void) {
+void platform_start(void) {
     if (semaphore == NULL) {
         semaphore = xSemaphoreCreateBinaryStatic(&storage);
     }
 }
 
-void port_sleep(uint32_t ms) {
+void platform_sleep(uint32_t ms) {
     xSemaphoreTake(semaphore, pdMS_TO_TICKS(ms));
 }
 
-void port_wake(void) {
+void platform_wake(void) {
     xSemaphoreGive(semaphore);
 }
 
-void IRAM_ATTR port_wake_from_isr(void) {
+void IRAM_ATTR platform_wake_from_isr(void) {
     BaseType_t switch_needed = pdFALSE;
     xSemaphoreGiveFromISR(semaphore, &switch_needed);
     portYIELD_FROM_ISR(switch_needed);
 }
 
-size_t port_memory_free(void) {
+size_t platform_memory_free(void) {
     return heap_caps_get_free_size(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT);
 }
 
 /* Idempotent: WLAN and this module may come in either order. */
-int port_stack_ready(void) {
+int platform_stack_ready(void) {
     return esp_netif_init() == ESP_OK ? 0 : ENOMEM;
 }

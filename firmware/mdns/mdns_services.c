@@ -1,10 +1,10 @@
-#include "mdns_core.h"
+#include "mdns_services.h"
 
 #include "mdns.h"
 
 static const char TCP[] = "_tcp";
 
-int mdns_core_name(const char *label) {
+int mdns_services_name(const char *label) {
     /* MicroPython starts the component with the station's first address, and never frees it: starting
      * it again is allowed and does nothing. As an access point we are the first. */
     esp_err_t error = mdns_init();
@@ -17,7 +17,7 @@ int mdns_core_name(const char *label) {
     return error;
 }
 
-int mdns_core_offer(const char *kind, uint16_t port, const mdns_core_text_t *text) {
+int mdns_services_offer(const char *kind, uint16_t port, const mdns_services_text_t *text) {
     if (mdns_service_exists(kind, TCP, NULL)) {
         return mdns_service_port_set(kind, TCP, port);
     }
@@ -28,6 +28,6 @@ int mdns_core_offer(const char *kind, uint16_t port, const mdns_core_text_t *tex
     return mdns_service_add(NULL, kind, TCP, port, items, sizeof(items) / sizeof(items[0]));
 }
 
-int mdns_core_withdraw(const char *kind) {
+int mdns_services_withdraw(const char *kind) {
     return mdns_service_exists(kind, TCP, NULL) ? mdns_service_remove(kind, TCP) : ESP_OK;
 }

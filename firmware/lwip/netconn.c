@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "admission.h"
-#include "dying.h"
+#include "ending.h"
 #include "lwip/sys.h"
-#include "port.h"
+#include "platform.h"
 #include "time_wait.h"
-#include "waiting.h"
+#include "accept_queue.h"
 
 #define CLOSE_MS 4000
 #define CONNECT_MS 10000
@@ -24,7 +24,7 @@ int nc_start(const nc_times_t *given) {
     times.close_ms = or_default(given->close_ms, CLOSE_MS);
     times.connect_ms = or_default(given->connect_ms, CONNECT_MS);
     times.half_open_ms = or_default(given->half_open_ms, HALF_OPEN_MS);
-    port_start();
+    platform_start();
     return time_wait_start();
 }
 

@@ -12,8 +12,8 @@
  * interrupts then run there too. None of them waits; only target_start() and target_stop() allocate
  * and free. Errors are ESP-IDF's esp_err_t.
  */
-#ifndef TARGET_CORE_H
-#define TARGET_CORE_H
+#ifndef SPI_TARGET_H
+#define SPI_TARGET_H
 
 #include <stdbool.h>
 #include <stddef.h>

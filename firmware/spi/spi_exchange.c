@@ -1,4 +1,4 @@
-#include "exchange_core.h"
+#include "spi_exchange.h"
 
 #include <stdbool.h>
 

@@ -7,11 +7,11 @@
  * own search for a victim finds it when a SYN or a connect needs a PCB. Nothing of ours points to it,
  * and once it is in TIME-WAIT or freed there is nothing to forget.
  */
-#include "dying.h"
+#include "ending.h"
 
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
-#include "waiting.h"
+#include "accept_queue.h"
 
 #define ACCEPT_DRAIN_MAX 64 /* more than any accept mailbox holds */
 

@@ -6,8 +6,8 @@
  *
  * All functions belong to one thread, the one that serves the link. Errors are ESP-IDF's esp_err_t.
  */
-#ifndef EXCHANGE_CORE_H
-#define EXCHANGE_CORE_H
+#ifndef SPI_EXCHANGE_H
+#define SPI_EXCHANGE_H
 
 #include <stddef.h>
 

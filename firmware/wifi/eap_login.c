@@ -3,7 +3,7 @@
  * live here, from eap_use() to eap_clear(). mbedTLS wants PEM to end in a NUL that counts, DER without
  * one; the password of a key is read as a string.
  */
-#include "eap_core.h"
+#include "eap_login.h"
 
 #include <limits.h>
 #include <stdbool.h>

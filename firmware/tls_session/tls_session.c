@@ -1,4 +1,4 @@
-#include "tls_core.h"
+#include "tls_session.h"
 
 #include <string.h>
 

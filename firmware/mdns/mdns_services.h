@@ -4,8 +4,8 @@
  * All return ESP-IDF's error, 0 when it worked. All wait for the component's own task, some for more
  * than 10 ms: never call them where a link is served.
  */
-#ifndef SPINET_MDNS_CORE_H
-#define SPINET_MDNS_CORE_H
+#ifndef MDNS_SERVICES_H
+#define MDNS_SERVICES_H
 
 #include <stdint.h>
 
@@ -13,15 +13,15 @@
 typedef struct {
     const char *product;
     const char *version;
-} mdns_core_text_t;
+} mdns_services_text_t;
 
 /* Be known by this label (without .local); services follow. Starts the component if nobody has. */
-int mdns_core_name(const char *label);
+int mdns_services_name(const char *label);
 
 /* Offer a service of TCP, as "_http", on this port; one that is offered already moves there. */
-int mdns_core_offer(const char *kind, uint16_t port, const mdns_core_text_t *text);
+int mdns_services_offer(const char *kind, uint16_t port, const mdns_services_text_t *text);
 
 /* Offer it no longer; nothing happens when it is not. */
-int mdns_core_withdraw(const char *kind);
+int mdns_services_withdraw(const char *kind);
 
 #endif

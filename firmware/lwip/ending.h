@@ -1,6 +1,6 @@
 /* Connections that were closed but whose PCB is not gone yet. Private to the core. */
-#ifndef NETCONN_DYING_H
-#define NETCONN_DYING_H
+#ifndef ENDING_H
+#define ENDING_H
 
 #include "entry.h"
 

@@ -7,11 +7,11 @@
  * of ours, where those that are gone make room for those that come. They still count as not accepted
  * to lwIP (tcp_backlog_delayed), so that SYNs beyond the backlog are left unanswered, and come again.
  */
-#include "waiting.h"
+#include "accept_queue.h"
 
 #include <string.h>
 
-#include "dying.h"
+#include "ending.h"
 #include "lwip/priv/tcp_priv.h"
 
 struct conn_call {
