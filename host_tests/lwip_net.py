@@ -51,7 +51,7 @@ SANITIZE = os.environ.get("NETCONN_SANITIZE", "1")
 STATS = (
     *("accepted", "connected", "refused", "stale", "errors", "closed", "aborted", "overtime"),
     *("displaced", "half_open_ended", "connect_timeouts", "no_route"),
-    *("entries", "dying", "half_open"),
+    *("entries", "orphans", "half_open"),
 )
 MEMORY = ("pcbs", "time_wait", "netconns", "segments", "blocks", "held")
 RECEIVE_BUFFER = 16384  # of a peer, so that its window closes soon when it does not read
@@ -207,9 +207,6 @@ class LwipStack:
     def recved(self, h, n):
         return over(self._call("recved", h, n))
 
-    def writable(self, h):
-        return count(self._call("writable", h))
-
     def write(self, h, buf, offset, n, more):
         allowed = self._limit("write", n)
         if allowed < 0 and not is_for_now(allowed):
@@ -331,7 +328,7 @@ class LwipNet(PeersAtSockets):
         finally:
             code, errors = self.core.finish()
         assert (code, errors) == (0, "")
-        assert (stats["entries"], stats["dying"]) == (0, 0)
+        assert (stats["entries"], stats["orphans"]) == (0, 0)
         assert (memory["netconns"], memory["segments"], memory["held"]) == (0, 0, 0)
         assert memory["pcbs"] == memory["time_wait"]
 

@@ -404,12 +404,6 @@ class StubStack:
         self.credited += n
         return ERR_OK
 
-    def writable(self, h):
-        pcb = self._object(h)
-        if pcb is None or not pcb.alive or pcb.connecting:
-            return 0
-        return SEND_BUFFER - len(pcb.sent)
-
     def write(self, h, buf, offset, n, more):
         self._count_call()
         pcb = self._object(h)

@@ -27,7 +27,6 @@ CALLS = (
     "readable",
     "read",
     "recved",
-    "writable",
     "write",
     "in_flight",
     "shutdown_rx",

@@ -1,11 +1,12 @@
 /*
- * Who has finished his handshake and was not accepted yet.
+ * The accept queue of a listener.
  *
- * lwIP's accept mailbox has few places, counts only the living ones against the backlog, and resets
- * whoever finishes his handshake while it is full: a few clients that come and give up again would
- * have all others reset until somebody accepts. So the mailbox is emptied at every turn into a queue
- * of ours, where those that are gone make room for those that come. They still count as not accepted
- * to lwIP (tcp_backlog_delayed), so that SYNs beyond the backlog are left unanswered, and come again.
+ * lwIP's accept mailbox has few places. A connection that its peer has reset keeps its place there, though
+ * not in the backlog, and lwIP resets a connection that completes its handshake while the mailbox is full.
+ * So a few clients that connect and give up would have all others reset until the application accepts.
+ * Therefore the mailbox is emptied after every wait into the queue here, in which a new connection takes
+ * the place of one that is gone. lwIP still counts the queued ones as not accepted (tcp_backlog_delayed()),
+ * so it drops SYNs beyond the backlog, and the clients send them again.
  */
 #include "accept_queue.h"
 
@@ -14,14 +15,8 @@
 #include "ending.h"
 #include "lwip/priv/tcp_priv.h"
 
-struct conn_call {
-    stack_call_t base;
-    struct netconn *conn;
-    bool gone;
-};
-
 static err_t hold_in_stack(struct tcpip_api_call_data *data) {
-    struct tcp_pcb *pcb = ((struct conn_call *)data)->conn->pcb.tcp;
+    struct tcp_pcb *pcb = ((stack_call_t *)data)->conn->pcb.tcp;
     if (pcb != NULL) {
         tcp_backlog_delayed(pcb);
     }
@@ -29,7 +24,7 @@ static err_t hold_in_stack(struct tcpip_api_call_data *data) {
 }
 
 static err_t accepted_in_stack(struct tcpip_api_call_data *data) {
-    struct tcp_pcb *pcb = ((struct conn_call *)data)->conn->pcb.tcp;
+    struct tcp_pcb *pcb = ((stack_call_t *)data)->conn->pcb.tcp;
     if (pcb != NULL) {
         tcp_backlog_accepted(pcb);
     }
@@ -37,45 +32,42 @@ static err_t accepted_in_stack(struct tcpip_api_call_data *data) {
 }
 
 static err_t look_in_stack(struct tcpip_api_call_data *data) {
-    struct conn_call *call = (struct conn_call *)data;
-    call->gone = call->conn->pcb.tcp == NULL;
-    return ERR_OK;
+    return ((stack_call_t *)data)->conn->pcb.tcp == NULL ? ERR_CLSD : ERR_OK;
 }
 
 static bool is_gone(struct netconn *conn) {
-    struct conn_call call = {.conn = conn};
-    in_stack(look_in_stack, &call.base);
-    return call.gone;
+    stack_call_t call = {.conn = conn};
+    return in_stack(look_in_stack, &call) != ERR_OK;
 }
 
 static void drop_gone(entry_t *listener) {
     int kept = 0;
-    for (int i = 0; i < listener->waiting_count; i++) {
-        struct netconn *conn = listener->waiting[i];
+    for (int i = 0; i < listener->queued; i++) {
+        struct netconn *conn = listener->queue[i];
         if (is_gone(conn)) {
-            dying_discard(conn);
+            ending_discard(conn);
         } else {
-            listener->waiting[kept++] = conn;
+            listener->queue[kept++] = conn;
         }
     }
-    listener->waiting_count = kept;
+    listener->queued = kept;
 }
 
 static bool has_place(entry_t *listener) {
-    if (listener->waiting_count == WAITING_MAX) {
+    if (listener->queued == QUEUE_MAX) {
         drop_gone(listener);
     }
-    return listener->waiting_count < WAITING_MAX;
+    return listener->queued < QUEUE_MAX;
 }
 
 static void hold(entry_t *listener, struct netconn *conn) {
-    struct conn_call call = {.conn = conn};
-    in_stack(hold_in_stack, &call.base);
-    listener->waiting[listener->waiting_count++] = conn;
+    stack_call_t call = {.conn = conn};
+    in_stack(hold_in_stack, &call);
+    listener->queue[listener->queued++] = conn;
 }
 
-/* An error in the mailbox is one who found no netconn: counted, nothing else. */
-void waiting_fetch(entry_t *listener) {
+/* An error in the mailbox is a connection for which lwIP had no netconn. */
+void accept_queue_fill(entry_t *listener) {
     struct netconn *conn;
     while (has_place(listener)) {
         err_t error = netconn_accept(listener->conn, &conn);
@@ -90,31 +82,30 @@ void waiting_fetch(entry_t *listener) {
     }
 }
 
-err_t waiting_take(entry_t *listener, struct netconn **conn) {
-    waiting_fetch(listener);
-    if (listener->waiting_count == 0) {
+err_t accept_queue_take(entry_t *listener, struct netconn **conn) {
+    accept_queue_fill(listener);
+    if (listener->queued == 0) {
         return ERR_WOULDBLOCK;
     }
-    *conn = listener->waiting[0];
-    listener->waiting_count--;
-    memmove(listener->waiting, listener->waiting + 1,
-            (size_t)listener->waiting_count * sizeof(listener->waiting[0]));
-    struct conn_call call = {.conn = *conn};
-    in_stack(accepted_in_stack, &call.base);
+    *conn = listener->queue[0];
+    listener->queued--;
+    memmove(listener->queue, listener->queue + 1, (size_t)listener->queued * sizeof(listener->queue[0]));
+    stack_call_t call = {.conn = *conn};
+    in_stack(accepted_in_stack, &call);
     return ERR_OK;
 }
 
-void waiting_refuse(entry_t *listener) {
-    for (int i = 0; i < listener->waiting_count; i++) {
-        dying_discard(listener->waiting[i]);
+void accept_queue_reset(entry_t *listener) {
+    for (int i = 0; i < listener->queued; i++) {
+        ending_discard(listener->queue[i]);
     }
-    listener->waiting_count = 0;
+    listener->queued = 0;
 }
 
 void nc_tidy(void) {
     for (int i = 0; i < NC_ENTRIES; i++) {
         if (entries[i].phase == PHASE_LISTENING && atomic_exchange(&entries[i].arrivals, false)) {
-            waiting_fetch(&entries[i]);
+            accept_queue_fill(&entries[i]);
         }
     }
 }

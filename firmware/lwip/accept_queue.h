@@ -1,16 +1,16 @@
-/* Who has finished his handshake and was not accepted yet. Private to the core. */
+/* Connections that completed their handshake and were not accepted yet. Private to the core. */
 #ifndef ACCEPT_QUEUE_H
 #define ACCEPT_QUEUE_H
 
 #include "entry.h"
 
-/* The next one in the order of their coming; ERR_WOULDBLOCK when nobody waits. */
-err_t waiting_take(entry_t *listener, struct netconn **conn);
+/* The oldest one; ERR_WOULDBLOCK when the queue is empty. */
+err_t accept_queue_take(entry_t *listener, struct netconn **conn);
 
-/* Fetches who came since the last time. */
-void waiting_fetch(entry_t *listener);
+/* Moves what is in lwIP's accept mailbox into the queue. */
+void accept_queue_fill(entry_t *listener);
 
-/* Resets them all; the listener takes nobody any more. */
-void waiting_refuse(entry_t *listener);
+/* Resets every connection in the queue. The listener must accept no more by then. */
+void accept_queue_reset(entry_t *listener);
 
 #endif

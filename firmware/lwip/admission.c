@@ -1,16 +1,16 @@
 /*
- * Unfinished handshakes.
+ * Unfinished handshakes, and memory.
  *
- * From outside: a half-open PCB inherits its listener's priority, counts against the backlog, and
- * lwIP keeps it for 20 s; a flood of SYNs would lock everyone out. One that is older than half a
- * second is lowered, so that the next SYN may take its PCB, and one that is older than half_open_ms
- * is given up, which frees the backlog. From inside: an attempt that takes longer than connect_ms
+ * Incoming: a half-open PCB inherits its listener's priority and counts against the backlog, and lwIP keeps
+ * it for 20 s; a flood of SYNs would lock every client out. So a half-open PCB that is older than half a
+ * second gets a lower priority, and the next SYN may take it; one that is older than half_open_ms is
+ * aborted, which frees its place in the backlog. Outgoing: an attempt that takes longer than connect_ms
  * fails with ERR_TIMEOUT.
  *
- * Memory: what is sent is kept until the acknowledgement comes, and that needs memory to be received.
- * When segments take the last of it, nothing is ever acknowledged. So what other connections may need is
- * not given (admission_spare()): a write would-blocks, a SYN is dropped and comes again (time_wait.c),
- * and a connection of ours is ERR_MEM.
+ * Memory: a segment is kept until its acknowledgement comes, and receiving that takes memory. If segments
+ * took the last of it, nothing would be acknowledged any more. So the memory that other connections may
+ * need is not given away (admission_spare()): a write would-blocks, a SYN is dropped and comes again
+ * (time_wait.c), and an outgoing attempt is ERR_MEM.
  */
 #include "admission.h"
 
@@ -21,11 +21,12 @@
 
 #define PRIORITY_HALF_OPEN (TCP_PRIO_MIN + 1)
 
-#define SPARE_MOST (1 << 24) /* of a computer's */
+#define SPARE_MOST (1 << 24) /* a computer has more than an int can count */
 
 static uint32_t last_ms; /* application thread */
 
-/* An eighth more: each frame has headers, and the buffers of a driver are longer than it. */
+/* Bytes that peers may still send. An eighth more, because each frame has headers, and the driver's
+ * buffers are longer than a frame. */
 static size_t promised(void) {
     size_t bytes = 0;
     for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
@@ -40,7 +41,7 @@ int admission_spare(void) {
     return free > kept ? (int)LWIP_MIN(free - kept, SPARE_MOST) : 0;
 }
 
-static tcp_accept_fn lwip_accept; /* lwIP's own, one for all netconns; in the stack only */
+static tcp_accept_fn lwip_accept; /* lwIP's own, the same for all netconns; used in the stack only */
 
 static err_t accept_or_count(void *conn, struct tcp_pcb *newcomer, err_t error) {
     if (newcomer == NULL) {
@@ -80,11 +81,11 @@ static void set_priority(struct tcp_pcb *pcb) {
     if (is_half_open(pcb) && tcp_ticks != pcb->tmr) {
         tcp_setprio(pcb, PRIORITY_HALF_OPEN);
     } else if (pcb->state != SYN_RCVD && pcb->prio == PRIORITY_HALF_OPEN) {
-        tcp_setprio(pcb, PRIORITY_LIVE); /* made it after all */
+        tcp_setprio(pcb, PRIORITY_LIVE); /* its handshake was completed */
     }
 }
 
-/* One pass from the list's head; true when a PCB was ended, after which the list may be another. */
+/* True when it aborted a PCB: the list may have changed, so the next pass begins at its head. */
 static bool end_one_half_open(void) {
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
         if (is_half_open(pcb) && is_too_old(pcb)) {
@@ -101,7 +102,7 @@ static void end_late_connect(entry_t *entry) {
     struct tcp_pcb *pcb = entry->conn->pcb.tcp;
     if (pcb != NULL && sys_now() - entry->started_ms >= times.connect_ms) {
         counters[NC_STAT_CONNECT_TIMEOUTS]++;
-        entry_fail(entry, ERR_TIMEOUT); /* before lwIP reports its own ERR_ABRT */
+        entry_fail(entry, ERR_TIMEOUT); /* first, as lwIP reports ERR_ABRT next */
         tcp_abandon(pcb, 0);
     }
 }

@@ -1,31 +1,34 @@
-/* Connections that were closed but whose PCB is not gone yet. Private to the core. */
+/*
+ * How connections and listeners end. Private to the core.
+ *
+ * An orphan is a PCB that lives on after its connection was closed and its handle freed.
+ */
 #ifndef ENDING_H
 #define ENDING_H
 
 #include "entry.h"
 
-/* Sends FIN behind what is queued and lets the PCB live for at most `ms`. */
-void dying_bury(entry_t *entry, uint32_t ms);
+/* Sends FIN behind what is queued, and leaves the PCB as an orphan for at most `ms`. */
+void ending_close(entry_t *entry, uint32_t ms);
 
 /* RST; the PCB is freed before this returns. */
-void dying_abort(entry_t *entry);
+void ending_abort(entry_t *entry);
 
-/* A listener: refuses whoever comes from now on, and resets those who wait in the mailbox. */
-void dying_refuse_all(entry_t *entry);
+/* A listener: refuses new connections, and resets those that were not accepted yet. */
+void ending_listener(entry_t *entry);
 
-/* Frees a netconn that no entry owns, resetting its connection. */
-void dying_discard(struct netconn *conn);
+/* Resets the connection of a netconn that no entry has, and frees both. */
+void ending_discard(struct netconn *conn);
 
-/* Aborts every dying PCB. */
-void dying_abort_all(void);
+void ending_abort_orphans(void);
 
-/* How many there are. Inside in_stack() only. */
-int dying_count(void);
+/* How many orphans there are. Inside in_stack() only. */
+int ending_orphans(void);
 
-/* Receive callback that drops data, credits it, and passes a FIN on. */
-err_t dying_drop(void *arg, struct tcp_pcb *pcb, struct pbuf *data, err_t error);
+/* Receive callback that drops data, credits it to the peer's window, and reports a FIN. */
+err_t ending_drop(void *arg, struct tcp_pcb *pcb, struct pbuf *data, err_t error);
 
-/* Opens the peer's window as far as it goes: nobody will read what has come. In stack only. */
-void dying_open_window(struct tcp_pcb *pcb);
+/* Opens the peer's window as far as it goes, for data that nothing will read. Inside in_stack() only. */
+void ending_open_window(struct tcp_pcb *pcb);
 
 #endif

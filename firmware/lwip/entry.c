@@ -58,7 +58,7 @@ static void clear(entry_t *entry) {
     entry->peer_done = false;
     entry->discarding = false;
     entry->arrivals = false;
-    entry->waiting_count = 0;
+    entry->queued = 0;
     memset(entry->addresses, 0, sizeof(entry->addresses));
 }
 
@@ -68,9 +68,9 @@ int entry_take(entry_t *entry, struct netconn *conn, enum phase phase) {
     entry->generation = entry->generation + 1 < GENERATIONS ? entry->generation + 1 : 1;
     entry->conn = conn;
     entry->started_ms = sys_now();
-    entry->phase = phase; /* last: who walks the table in the stack goes by it */
+    entry->phase = phase; /* last: what walks the table in the stack looks at the phase first */
     SYS_ARCH_PROTECT(level);
-    netconn_set_nonblocking(conn, 1); /* not inherited from the listener */
+    netconn_set_nonblocking(conn, 1); /* a listener's connections do not inherit it */
     entry->peer_done = OWN_NUMBER(conn) == UNACCEPTED_PEER_DONE;
     OWN_NUMBER(conn) = entry_index(entry);
     SYS_ARCH_UNPROTECT(level);
@@ -85,13 +85,12 @@ void entry_release(entry_t *entry) {
     clear(entry);
     entry->phase = PHASE_FREE;
     atomic_fetch_and(&pending_map, ~(1u << entry_index(entry)));
-    /* Both, in this order: with full duplex on, delete alone after a received FIN skips the
-     * preparation and asserts. */
+    /* Both, in this order: with full duplex on, netconn_delete() alone asserts after a received FIN. */
     netconn_prepare_delete(conn);
     netconn_delete(conn);
 }
 
-/* ---- lwIP's callback: records and wakes, nothing else ---- */
+/* ---- lwIP's event callback: it records and wakes, and does nothing else ---- */
 
 void entry_fail(entry_t *entry, err_t error) {
     int none = ERR_OK;
@@ -110,8 +109,8 @@ static unsigned failed(entry_t *entry, const struct netconn *conn) {
     return NC_ERROR;
 }
 
-/* A length of 0 is a connection to accept, the peer's FIN, or the echo of an error that was
- * reported just before (the PCB is gone then). */
+/* A length of 0 is a connection to accept, the peer's FIN, or, when the PCB is gone, an error that was
+ * reported as such just before. */
 static unsigned received(entry_t *entry, const struct netconn *conn, u16_t length) {
     if (entry->phase == PHASE_LISTENING) {
         entry->arrivals = true;
@@ -127,7 +126,7 @@ static unsigned received(entry_t *entry, const struct netconn *conn, u16_t lengt
     return NC_CLOSED;
 }
 
-static tcp_recv_fn lwip_receive; /* lwIP's own, one for all netconns; in the stack only */
+static tcp_recv_fn lwip_receive; /* lwIP's own, the same for all netconns; used in the stack only */
 
 static err_t receive(void *conn, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
     if (data != NULL) {
@@ -169,8 +168,8 @@ static unsigned bits_of(entry_t *entry, const struct netconn *conn, enum netconn
     }
 }
 
-/* Nobody owns the netconn yet; accept looks at the mailbox and the PCB itself, but a FIN would be
- * forgotten. Called protected. */
+/* The netconn was not accepted yet. nc_accept() looks at the mailbox and the PCB, which do not show a FIN: so
+ * a FIN is noted. Called under SYS_ARCH_PROTECT. */
 static void note_unaccepted(struct netconn *conn, enum netconn_evt event, u16_t length) {
     if (event == NETCONN_EVT_RCVPLUS && length == 0 && conn->pcb.tcp != NULL) {
         OWN_NUMBER(conn) = UNACCEPTED_PEER_DONE;
@@ -191,14 +190,14 @@ void entry_event(struct netconn *conn, enum netconn_evt event, u16_t length) {
     }
 }
 
-/* ---- what the application sees of it ---- */
+/* ---- what the application asks for ---- */
 
 int nc_events(int handle) {
     entry_t *entry = entry_find(handle);
     if (entry == NULL) {
         return ERR_ARG;
     }
-    /* The map first: an event in between is then seen now or stays pending, never lost. */
+    /* The map first: an event that comes in between is returned now or stays pending. */
     atomic_fetch_and(&pending_map, ~(1u << entry_index(entry)));
     return (int)atomic_exchange(&entry->events, 0);
 }
@@ -226,7 +225,7 @@ void nc_wake_from_isr(void) {
     platform_wake_from_isr();
 }
 
-/* How long to sleep before looking after half-open and connecting ones again. */
+/* How long to sleep before admission_step() has to run again. */
 static uint32_t nap_ms(int ms, uint32_t slept_ms) {
     uint32_t left = ms < 0 ? UINT32_MAX : (uint32_t)ms - slept_ms;
     return left < ADMISSION_INTERVAL_MS ? left : ADMISSION_INTERVAL_MS;

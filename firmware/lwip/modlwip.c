@@ -45,13 +45,12 @@ static uint32_t get_ip(mp_obj_t address) {
 
 static stop_t soft_reset_stop = { .function = nc_stop };
 
-/* start(close_ms=0, connect_ms=0, half_open_ms=0): 0 takes the core's default. Call it once before
- * anything else; again only changes the times. */
-static mp_obj_t netconn_start(size_t n_args, const mp_obj_t *args) {
+/* start(close_ms, connect_ms, half_open_ms): once before anything else; again only changes the times. */
+static mp_obj_t netconn_start(mp_obj_t close_ms, mp_obj_t connect_ms, mp_obj_t half_open_ms) {
     nc_times_t times = {
-        .close_ms = n_args > 0 ? mp_obj_get_int(args[0]) : 0,
-        .connect_ms = n_args > 1 ? mp_obj_get_int(args[1]) : 0,
-        .half_open_ms = n_args > 2 ? mp_obj_get_int(args[2]) : 0,
+        .close_ms = (uint32_t)mp_obj_get_int(close_ms),
+        .connect_ms = (uint32_t)mp_obj_get_int(connect_ms),
+        .half_open_ms = (uint32_t)mp_obj_get_int(half_open_ms),
     };
     int error = platform_stack_ready();
     if (error) {
@@ -60,7 +59,7 @@ static mp_obj_t netconn_start(size_t n_args, const mp_obj_t *args) {
     at_soft_reset(&soft_reset_stop);
     return small(nc_start(&times));
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(netconn_start_obj, 0, 3, netconn_start);
+static MP_DEFINE_CONST_FUN_OBJ_3(netconn_start_obj, netconn_start);
 
 static mp_obj_t netconn_stop(void) {
     nc_stop();
@@ -140,11 +139,6 @@ static mp_obj_t netconn_shutdown_rx(mp_obj_t handle) {
     return result(nc_shutdown_rx(mp_obj_get_int(handle)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(netconn_shutdown_rx_obj, netconn_shutdown_rx);
-
-static mp_obj_t netconn_writable(mp_obj_t handle) {
-    return count(nc_writable(mp_obj_get_int(handle)));
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(netconn_writable_obj, netconn_writable);
 
 /* write(handle, buffer, offset, n, more); more is 0, 1 or 2: NC_PUSH, NC_FLUSH, NC_GATHER */
 static mp_obj_t netconn_write(size_t n_args, const mp_obj_t *args) {
@@ -250,7 +244,6 @@ static const mp_rom_map_elem_t netconn_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&netconn_read_obj) },
     { MP_ROM_QSTR(MP_QSTR_recved), MP_ROM_PTR(&netconn_recved_obj) },
     { MP_ROM_QSTR(MP_QSTR_shutdown_rx), MP_ROM_PTR(&netconn_shutdown_rx_obj) },
-    { MP_ROM_QSTR(MP_QSTR_writable), MP_ROM_PTR(&netconn_writable_obj) },
     { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&netconn_write_obj) },
     { MP_ROM_QSTR(MP_QSTR_in_flight), MP_ROM_PTR(&netconn_in_flight_obj) },
     { MP_ROM_QSTR(MP_QSTR_events), MP_ROM_PTR(&netconn_events_obj) },

@@ -1,38 +1,27 @@
-/* Listeners, accepted connections, outgoing ones; and the start and stop of it all. */
-#include "entry.h"
+/* Start and stop; how listeners and connections begin and end; statistics. */
+#include "netconn.h"
 
 #include <string.h>
 
+#include "accept_queue.h"
 #include "admission.h"
 #include "ending.h"
+#include "entry.h"
 #include "lwip/sys.h"
 #include "platform.h"
 #include "time_wait.h"
-#include "accept_queue.h"
-
-#define CLOSE_MS 4000
-#define CONNECT_MS 10000
-#define HALF_OPEN_MS 3000
-
-static uint32_t or_default(uint32_t given, uint32_t fallback) {
-    return given ? given : fallback;
-}
 
 int nc_start(const nc_times_t *given) {
-    static const nc_times_t defaults;
-    given = given == NULL ? &defaults : given;
-    times.close_ms = or_default(given->close_ms, CLOSE_MS);
-    times.connect_ms = or_default(given->connect_ms, CONNECT_MS);
-    times.half_open_ms = or_default(given->half_open_ms, HALF_OPEN_MS);
+    times = *given;
     platform_start();
     return time_wait_start();
 }
 
 static void end(entry_t *entry) {
     if (entry->phase == PHASE_LISTENING) {
-        dying_refuse_all(entry);
+        ending_listener(entry);
     } else {
-        dying_abort(entry);
+        ending_abort(entry);
     }
     entry_release(entry);
 }
@@ -43,19 +32,19 @@ void nc_stop(void) {
             end(&entries[i]);
         }
     }
-    dying_abort_all();
+    ending_abort_orphans();
     time_wait_stop();
 }
 
-/* ---- addresses, read once while the PCB is there ---- */
+/* ---- addresses: noted when the connection begins, as the PCB may go at any moment ---- */
 
 static void put_u16(uint8_t *into, uint16_t value) {
     into[0] = (uint8_t)value;
     into[1] = (uint8_t)(value >> 8);
 }
 
-/* ERR_CLSD when the PCB is gone: a connection that was reset before it was accepted. A listener's
- * PCB is a shorter structure without a remote port. */
+/* ERR_CLSD when the PCB is gone: the connection was reset before it was accepted. A listener's PCB is a
+ * shorter structure, without a remote port. */
 static err_t addresses_in_stack(struct tcpip_api_call_data *data) {
     entry_t *entry = ((stack_call_t *)data)->entry;
     const struct tcp_pcb *pcb = entry->conn->pcb.tcp;
@@ -92,12 +81,12 @@ static struct netconn *new_netconn(void) {
 }
 
 static int give_up(entry_t *entry, err_t error) {
-    dying_abort(entry);
+    ending_abort(entry);
     entry_release(entry);
     return error;
 }
 
-/* So that a port can be listened on again while old connections to it are in TIME-WAIT. */
+/* The port may be listened on while earlier connections to it are in TIME-WAIT. */
 static err_t reuse_in_stack(struct tcpip_api_call_data *data) {
     struct tcp_pcb *pcb = pcb_of((stack_call_t *)data);
     ip_set_option(pcb, SOF_REUSEADDR);
@@ -139,20 +128,15 @@ int nc_listen(uint32_t ip, uint16_t port, int backlog) {
     return handle;
 }
 
-struct spare_call {
-    stack_call_t base;
-    int bytes;
-};
-
 static err_t spare_in_stack(struct tcpip_api_call_data *data) {
-    ((struct spare_call *)data)->bytes = admission_spare();
+    ((stack_call_t *)data)->n = admission_spare();
     return ERR_OK;
 }
 
 int nc_spare(void) {
-    struct spare_call call = {.bytes = 0};
-    in_stack(spare_in_stack, &call.base);
-    return call.bytes;
+    stack_call_t call = {0};
+    in_stack(spare_in_stack, &call);
+    return call.n;
 }
 
 int nc_connect(uint32_t ip, uint16_t port) {
@@ -171,7 +155,7 @@ int nc_connect(uint32_t ip, uint16_t port) {
     return handle;
 }
 
-/* What happened before anybody owned it is told as events now. */
+/* What happened before the connection was accepted becomes an event now. */
 static int adopt(entry_t *entry, struct netconn *conn) {
     int handle = entry_take(entry, conn, PHASE_OPEN);
     unsigned bits = entry->peer_done ? NC_CLOSED : 0;
@@ -198,7 +182,7 @@ int nc_accept(int handle) {
     if (entry == NULL) {
         return ERR_MEM;
     }
-    err_t error = waiting_take(listener, &conn);
+    err_t error = accept_queue_take(listener, &conn);
     return error == ERR_OK ? adopt(entry, conn) : error;
 }
 
@@ -218,7 +202,7 @@ int nc_close(int handle) {
         return ERR_OK;
     }
     counters[NC_STAT_CLOSED]++;
-    dying_bury(entry, close_time_ms(entry));
+    ending_close(entry, close_time_ms(entry));
     entry_release(entry);
     return ERR_OK;
 }
@@ -242,7 +226,7 @@ int nc_linger(int handle, int seconds) {
     return ERR_OK;
 }
 
-/* ---- numbers ---- */
+/* ---- statistics ---- */
 
 struct stats_call {
     stack_call_t base;
@@ -251,7 +235,7 @@ struct stats_call {
 
 static err_t stats_in_stack(struct tcpip_api_call_data *data) {
     uint32_t *into = ((struct stats_call *)data)->into;
-    into[NC_STAT_DYING] = (uint32_t)dying_count();
+    into[NC_STAT_ORPHANS] = (uint32_t)ending_orphans();
     into[NC_STAT_HALF_OPEN] = (uint32_t)admission_half_open();
     return ERR_OK;
 }

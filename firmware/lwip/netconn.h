@@ -1,14 +1,14 @@
 /*
  * TCP for the firmware over lwIP's netconn API: integers in, integers out.
  *
- * Every connection and listener is a handle: generation << 5 | index, positive, below 2^29, so it
- * is a small integer everywhere. A handle that was closed or aborted is refused with ERR_ARG and
- * counted. Errors are lwIP's err_t numbers, negative. IPv4 addresses are the four octets in memory
- * order, as lwIP and the link protocol keep them.
+ * Every connection and listener is a handle: generation << 5 | index, positive and below 2^29, which is a
+ * small integer on every MicroPython. The handle of what was closed or aborted is refused with ERR_ARG, which
+ * is counted. Errors are lwIP's err_t numbers, negative. An IPv4 address is its four octets in memory order,
+ * as lwIP and the link protocol have it.
  *
- * All functions but nc_wake*() belong to one application thread (with MicroPython: whoever holds
- * the GIL; nc_wait() may run without it). None of them waits for a peer. None allocates memory of
- * this module's own; lwIP allocates netconns, PCBs and segments as it always does.
+ * One application thread calls these functions; with MicroPython it is the one that holds the GIL. Any thread
+ * may call nc_wake(), and nc_wait() needs no GIL. No function waits for a peer. The core allocates no memory
+ * itself; lwIP allocates netconns, PCBs and segments as always.
  */
 #ifndef NETCONN_H
 #define NETCONN_H
@@ -20,68 +20,68 @@
 
 /* Bits of nc_events(). */
 enum {
-    NC_ACCEPT = 1,    /* listener: something waits, or a connection was refused */
+    NC_ACCEPT = 1,    /* listener: a connection may be accepted */
     NC_CONNECTED = 2, /* outgoing: the handshake is done */
     NC_DATA = 4,      /* bytes arrived */
-    NC_ROOM = 8,      /* acknowledged data made room to write */
-    NC_CLOSED = 16,   /* the peer's FIN; data before it may still wait to be read */
-    NC_ERROR = 32,    /* the connection is gone; nc_error() says why */
+    NC_ROOM = 8,      /* an acknowledgement made room to write */
+    NC_CLOSED = 16,   /* the peer's FIN; data that came before it may still be unread */
+    NC_ERROR = 32,    /* the connection is broken; nc_error() says why */
 };
 
-/* All in milliseconds of the stack's clock; 0 takes the default. */
+/* In milliseconds of the stack's clock. */
 typedef struct {
-    uint32_t close_ms;     /* a closing connection is aborted after this (4000) */
-    uint32_t connect_ms;   /* an outgoing attempt fails with ERR_TIMEOUT after this (10000) */
-    uint32_t half_open_ms; /* an unfinished handshake from outside is given up after this (3000) */
+    uint32_t close_ms;     /* an orphan is aborted after this */
+    uint32_t connect_ms;   /* an outgoing attempt fails with ERR_TIMEOUT after this */
+    uint32_t half_open_ms; /* an incoming handshake that is not complete by then is aborted */
 } nc_times_t;
 
-/* Indexes of nc_stats(). The first group counts since nc_start(), the second is now. */
+/* Indexes of nc_stats(). The last three are what is there now; the others count from power-up on. */
 enum {
     NC_STAT_ACCEPTED,
     NC_STAT_CONNECTED,
-    NC_STAT_REFUSED,          /* connections from outside that found no PCB, netconn or memory */
-    NC_STAT_STALE,            /* calls with a handle that is no longer valid */
-    NC_STAT_ERRORS,           /* connections that ended by a fatal error */
+    NC_STAT_REFUSED,          /* incoming connections without a PCB, a netconn or memory */
+    NC_STAT_STALE,            /* calls with a handle that is not valid */
+    NC_STAT_ERRORS,           /* connections that a fatal error ended */
     NC_STAT_CLOSED,           /* orderly closes begun */
-    NC_STAT_ABORTED,          /* aborts asked for */
-    NC_STAT_OVERTIME,         /* closing connections ended by close_ms or their linger time */
-    NC_STAT_DISPLACED,        /* closing connections that gave way to a new one */
-    NC_STAT_HALF_OPEN_ENDED,  /* handshakes given up */
+    NC_STAT_ABORTED,          /* calls of nc_abort() */
+    NC_STAT_OVERTIME,         /* orphans aborted by close_ms or their linger time */
+    NC_STAT_DISPLACED,        /* orphans whose PCB a new connection took */
+    NC_STAT_HALF_OPEN_ENDED,  /* handshakes aborted by half_open_ms */
     NC_STAT_CONNECT_TIMEOUTS,
-    NC_STAT_NO_ROUTE,         /* writes that were queued while there was no route */
-    NC_STAT_ENTRIES,          /* now: handles in use */
-    NC_STAT_DYING,            /* now: closed connections whose PCB is not gone yet */
-    NC_STAT_HALF_OPEN,        /* now: handshakes from outside under way */
+    NC_STAT_NO_ROUTE,         /* writes queued while there was no route */
+    NC_STAT_ENTRIES,          /* handles in use */
+    NC_STAT_ORPHANS,          /* closed connections whose PCB still lives */
+    NC_STAT_HALF_OPEN,        /* incoming handshakes under way */
     NC_STATS,
 };
 
-/* lwIP must be running. `times` may be NULL. Calling it again only changes the times. ERR_MEM:
- * everything works, except that a client whose last connection is in TIME-WAIT has to wait. */
+/* lwIP must be running. A second call only changes the times. ERR_MEM: everything works, except that a
+ * client that connects from the port of a connection in TIME-WAIT has to wait. */
 int nc_start(const nc_times_t *times);
 
-/* Aborts everything, the dying included. Afterwards no PCB of ours is left and no callback fires. */
+/* Aborts everything, orphans too. No callback comes afterwards. */
 void nc_stop(void);
 
 /* ---- opening ---- */
 
-/* A listener on ip:port (ip 0: all interfaces). `backlog` is cut to the size of lwIP's accept
- * mailbox, so that nobody is reset after a handshake that we let him finish. */
+/* A listener on ip:port (ip 0: all interfaces). `backlog` is cut to the size of lwIP's accept mailbox: lwIP
+ * resets a connection that completes its handshake and finds no place there. */
 int nc_listen(uint32_t ip, uint16_t port, int backlog);
 
-/* The next waiting connection's handle, or ERR_WOULDBLOCK, or ERR_MEM when no entry is free (the
- * connection then keeps waiting). A connection that was reset meanwhile is handed out as well, with
- * NC_ERROR set. */
+/* The handle of the next connection in the accept queue. ERR_WOULDBLOCK: the queue is empty. ERR_MEM: no
+ * entry is free; the connection stays in the queue. A connection that was reset meanwhile gets a handle too,
+ * with the event NC_ERROR. */
 int nc_accept(int handle);
 
-/* Bytes of the heap that may be taken now: what is free, less a reserve and what peers may send. */
+/* Bytes of the heap that may be taken now: what is free, less a reserve, less what peers may send. */
 int nc_spare(void);
 
-/* A handle at once; NC_CONNECTED or NC_ERROR follows. ERR_MEM also while there is memory, but less than
- * the open connections may come to need. */
+/* A handle at once; NC_CONNECTED or NC_ERROR follows. ERR_MEM also when the free memory is less than what the
+ * open connections may come to need. */
 int nc_connect(uint32_t ip, uint16_t port);
 
-/* Into 8 octets: local port u16 LE, remote port u16 LE, remote address. As they were when the
- * connection was opened, so they outlive the PCB. */
+/* Into 8 octets: local port u16 LE, remote port u16 LE, remote address. They are noted when the connection
+ * begins, so they outlive the PCB. */
 int nc_addresses(int handle, uint8_t *into);
 
 /* ---- receiving ---- */
@@ -89,30 +89,28 @@ int nc_addresses(int handle, uint8_t *into);
 /* Bytes that nc_read() would give now. */
 int nc_readable(int handle);
 
-/* Copies up to n bytes and returns how many. Nothing there: ERR_WOULDBLOCK; after the peer's FIN
- * and the last byte: ERR_CLSD; after a fatal error and the last byte: that error, every time. */
+/* Copies up to n bytes and returns how many. ERR_WOULDBLOCK: there are none. After the last byte: ERR_CLSD
+ * when the peer's FIN came, or the fatal error, at every call. */
 int nc_read(int handle, void *into, int n);
 
-/* Opens the peer's window by n of the bytes that were read; more than was read is not credited. */
+/* Opens the peer's window by n bytes, at most by those that were read. */
 int nc_recved(int handle, int n);
 
-/* What has arrived and what will is dropped and credited; the peer's FIN is still seen. */
+/* Unread data, and data that still comes, is dropped and credited to the peer's window. The peer's FIN is
+ * still an event. */
 int nc_shutdown_rx(int handle);
 
 /* ---- sending ---- */
 
-/* Bytes that nc_write() would surely take now. */
-int nc_writable(int handle);
-
-/* `more` of nc_write(): what becomes of the last segment, which may be a partial one. */
+/* `more` of nc_write(): how the last segment leaves, which may be a partial one. */
 enum {
-    NC_PUSH,   /* leaves at once, with PSH */
-    NC_FLUSH,  /* leaves at once, without PSH */
-    NC_GATHER, /* without PSH; waits for what follows while anything is in flight */
+    NC_PUSH,   /* at once, with PSH */
+    NC_FLUSH,  /* at once, without PSH */
+    NC_GATHER, /* without PSH; while anything is in flight it waits for more bytes */
 };
 
-/* Queues a copy of up to n bytes and returns how many; 0 bytes are taken as ERR_WOULDBLOCK. PSH is
- * set only when all n were taken; NC_PUSH with n = 0 pushes what an earlier write left. */
+/* Queues a copy of up to n bytes and returns how many; ERR_WOULDBLOCK instead of 0. PSH is set only when all
+ * n were taken. NC_PUSH with n = 0 pushes what an earlier write left. */
 int nc_write(int handle, const void *from, int n, int more);
 
 /* Bytes unsent plus unacknowledged; 0 when the PCB is gone. */
@@ -120,44 +118,45 @@ int nc_in_flight(int handle);
 
 /* ---- ending ---- */
 
-/* Orderly: what is queued is sent, then FIN; unread data is dropped. The handle is free at once. The
- * PCB lives on for at most the linger time (or close_ms), is then reset, and gives way earlier when
- * a new connection needs a PCB. */
+/* Orderly: queued bytes are sent, then FIN; unread data is dropped. The handle is free at once. The PCB lives
+ * on as an orphan, at most for the linger time or close_ms, and is then reset. It goes earlier when a new
+ * connection needs a PCB. */
 int nc_close(int handle);
 
 /* RST; everything is freed before this returns. */
 int nc_abort(int handle);
 
-/* What nc_close() will do: seconds to try, 0 resets at once, negative means close_ms. */
+/* For how many seconds nc_close() tries; 0: it resets at once; negative: close_ms. */
 int nc_linger(int handle, int seconds);
 
-/* Idle seconds before the first probe (0: off), seconds between probes, probes before ERR_ABRT. */
+/* Idle seconds before the first probe (0: no probes), seconds between probes, and how many probes without an
+ * answer end the connection with ERR_ABRT. */
 int nc_keepalive(int handle, int idle_s, int interval_s, int count);
 
 /* ---- events ---- */
 
-/* Bits since the last call; taking them clears them. */
+/* The bits since the last call. */
 int nc_events(int handle);
 
-/* The fatal error that ended this connection, 0 while there is none. */
+/* The fatal error that ended this connection; 0: none. */
 int nc_error(int handle);
 
 /* Bit i: the entry with index i has events. */
 int nc_pending(void);
 
-/* These entries, a map as nc_pending() has it, are not pending until they have another event; their
- * bits stay for nc_events(). For handles that whoever waits does not know. */
+/* The entries of this map, which is as nc_pending() has it, are not pending until they have another event.
+ * Their bits stay for nc_events(). It is for handles that the caller of nc_wait() does not serve. */
 void nc_overlook(uint32_t map);
 
-/* Sleeps until pending() is not 0 or nc_wake() was called, at most ms (negative: for ever). 1 woken,
- * 0 the time is over. Returns at once while events are pending. */
+/* Sleeps until an entry is pending or nc_wake() is called, at most for ms (negative: without limit).
+ * 1: woken; 0: the time is over. Returns at once while an entry is pending. */
 int nc_wait(int ms);
 
-/* After every wait, by the application thread: takes those who wait to be accepted out of lwIP's
- * mailbox, so that new ones find a place in it. */
+/* To be called after every wait: moves connections from lwIP's accept mailboxes into the accept queues, so
+ * that new ones find a place in a mailbox. */
 void nc_tidy(void);
 
-/* Ends the current wait, or the next one if none is under way. Any thread. */
+/* Ends the wait under way, or the next one. Any thread. */
 void nc_wake(void);
 void nc_wake_from_isr(void);
 

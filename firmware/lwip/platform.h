@@ -1,8 +1,8 @@
 /*
- * What the module needs from the operating system beyond lwIP: one binary wake-up, and lwIP running.
+ * What the core needs of the platform besides lwIP: a wake-up, the free memory, and that lwIP runs.
  *
- * A wake-up that is given while nobody sleeps is kept, once; several are one. The core looks at its
- * own flags after every sleep, so a wake-up too many does no harm and none is ever relied on alone.
+ * A wake-up that comes while nothing sleeps is kept for the next sleep; several count as one. The core looks
+ * at its own flags after every sleep, so one wake-up too many does no harm.
  */
 #ifndef PLATFORM_H
 #define PLATFORM_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Idempotent; the only place that may allocate. */
+/* Idempotent. The only function here that may allocate. */
 void platform_start(void);
 
 /* Sleeps until woken or for `ms` milliseconds of the stack's clock. */
@@ -19,11 +19,11 @@ void platform_sleep(uint32_t ms);
 void platform_wake(void);
 void platform_wake_from_isr(void);
 
-/* Bytes free of the heap that lwIP and the network's driver live on. */
+/* Bytes free in the heap that lwIP and the network's driver allocate from. */
 size_t platform_memory_free(void);
 
-/* Called by the binding before the core's first use: makes sure that lwIP runs. 0 or a positive errno.
- * On the chips network.WLAN has started it; SIM starts it here. */
+/* Makes sure that lwIP runs; the binding calls it before nc_start(). 0 or a positive errno. On the chips
+ * network.WLAN may have started lwIP already. */
 int platform_stack_ready(void);
 
 #endif

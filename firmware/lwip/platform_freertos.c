@@ -1,4 +1,6 @@
-/* The wake-up over a FreeRTOS binary semaphore, for the chips. */
+/* The chips' platform: the wake-up is a FreeRTOS binary semaphore. */
+#include "platform.h"
+
 #include <errno.h>
 
 #include "esp_attr.h"
@@ -6,7 +8,6 @@
 #include "esp_netif.h"
 #include "freertos/FreeRTOS.h"
 #include "freertos/semphr.h"
-#include "platform.h"
 
 static StaticSemaphore_t storage;
 static SemaphoreHandle_t semaphore;
@@ -35,7 +36,7 @@ size_t platform_memory_free(void) {
     return heap_caps_get_free_size(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT);
 }
 
-/* Idempotent: WLAN and this module may come in either order. */
+/* esp_netif_init() is idempotent: network.WLAN may call it before or after this. */
 int platform_stack_ready(void) {
     return esp_netif_init() == ESP_OK ? 0 : ENOMEM;
 }

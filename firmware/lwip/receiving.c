@@ -1,15 +1,15 @@
 /*
- * The way in: receive mailbox -> the entry's pbuf chain -> the caller's buffer, one copy.
+ * Receiving: pbufs move from lwIP's receive mailbox into the entry's chain; their bytes are copied once, into
+ * the caller's buffer.
  *
- * The mailbox holds few pbufs, and what lwIP cannot put there is lost when a reset follows, so every
- * look empties it into a chain that holds as many. Reading does not open the peer's window: nc_recved()
- * does, in steps of the caller's choice. The peer's FIN is not in there (entry_watch()): fetching it
- * would shut the receive side, after which keepalive no longer sees that the peer answers and a late
- * segment becomes a reset.
+ * The mailbox holds few pbufs, and data for which it has no place is lost when a reset follows. So each call
+ * here empties the mailbox into the chain, which holds as many. Reading does not open the peer's window;
+ * nc_recved() does, in steps that the caller chooses. The peer's FIN never comes into the mailbox
+ * (entry_watch()): taking it out would shut the receive side, after which keepalive does not see the peer's
+ * answers and a late segment is answered with a reset.
  */
-#include "entry.h"
-
 #include "ending.h"
+#include "entry.h"
 
 #define LOOK_ONLY (NETCONN_NOAUTORCVD | NETCONN_DONTBLOCK)
 
@@ -29,8 +29,9 @@ static void append(entry_t *entry, struct pbuf *data) {
     }
 }
 
-/* Empties the mailbox, as far as the chain has room. A peer that sends its window byte by byte would
- * take forty times its size of memory; what finds no place is not acknowledged, and comes again. */
+/* Empties the mailbox as far as the chain has room. The limit is there because a peer that sends its window
+ * byte by byte would take forty times as much memory. What finds no place is not acknowledged, and the peer
+ * sends it again. */
 static void pull(entry_t *entry) {
     struct pbuf *data;
     while (pbufs_in(entry->unread) < UNREAD_MAX &&
@@ -65,7 +66,7 @@ static int take(entry_t *entry, void *into, int n) {
     return taken;
 }
 
-/* Why it ended is looked at before the mailbox: all data that came before the end is in there then. */
+/* The end is looked at before the mailbox, which then has all the data that came before the end. */
 int nc_read(int handle, void *into, int n) {
     entry_t *entry = find_connection(handle);
     if (entry == NULL || n < 0) {
@@ -85,14 +86,9 @@ int nc_read(int handle, void *into, int n) {
 
 /* ---- the window ---- */
 
-struct recved_call {
-    stack_call_t base;
-    int n;
-};
-
 static err_t recved_in_stack(struct tcpip_api_call_data *data) {
-    struct recved_call *call = (struct recved_call *)data;
-    struct tcp_pcb *pcb = pcb_of(&call->base);
+    stack_call_t *call = (stack_call_t *)data;
+    struct tcp_pcb *pcb = pcb_of(call);
     if (pcb != NULL) {
         tcp_recved(pcb, (u16_t)call->n);
     }
@@ -104,17 +100,17 @@ int nc_recved(int handle, int n) {
     if (entry == NULL || n < 0) {
         return ERR_ARG;
     }
-    struct recved_call call = {.base.entry = entry, .n = LWIP_MIN(n, entry->uncredited)};
+    stack_call_t call = {.entry = entry, .n = LWIP_MIN(n, entry->uncredited)};
     entry->uncredited -= call.n;
-    return call.n ? in_stack(recved_in_stack, &call.base) : ERR_OK;
+    return call.n ? in_stack(recved_in_stack, &call) : ERR_OK;
 }
 
 static err_t shutdown_rx_in_stack(struct tcpip_api_call_data *data) {
     stack_call_t *call = (stack_call_t *)data;
     struct tcp_pcb *pcb = pcb_of(call);
     if (pcb != NULL) {
-        tcp_recv(pcb, dying_drop);
-        dying_open_window(pcb);
+        tcp_recv(pcb, ending_drop);
+        ending_open_window(pcb);
     }
     return ERR_OK;
 }

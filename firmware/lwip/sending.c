@@ -1,9 +1,9 @@
 /*
- * The way out: the caller's buffer -> lwIP's segments, one copy, and what becomes of it.
+ * Sending: one copy, from the caller's buffer into lwIP's segments.
  *
- * The copy is queued with tcp_write() in the stack, not with netconn_write(), which on an error does
- * not tell how much it has queued: with no route it has queued everything, and a caller who tries
- * again sends it twice. Here what was queued is what is returned, whatever sending it said.
+ * The bytes are queued with tcp_write() in the stack. netconn_write() does not tell on an error how much it
+ * has queued: without a route it has queued everything, and a caller that tries again sends it twice. Here
+ * nc_write() returns how much was queued, also when sending it failed.
  */
 #include "entry.h"
 
@@ -19,9 +19,10 @@ struct write_call {
     int taken;
 };
 
-/* Bytes that there is memory for. Each is there twice, in a segment and in the driver's frame until that
- * is on the air, and a short segment takes as much as a long one. A connection with nothing in flight may
- * send one segment out of what others were promised: no acknowledgement would call for its next try. */
+/* Bytes that there is memory for. Each byte takes memory twice: in a segment, and in the driver's frame until
+ * that is on the air; and a short segment takes as much as a long one. A connection with nothing in flight
+ * may take one segment of the memory that others were promised, because no acknowledgement would cause its
+ * next try. */
 static int affordable(const struct tcp_pcb *pcb) {
     int bytes = admission_spare() / 9 * 4;
     if (bytes >= pcb->mss) {
@@ -31,15 +32,8 @@ static int affordable(const struct tcp_pcb *pcb) {
     return alone ? pcb->mss : 0;
 }
 
-/* lwIP's limit is on pbufs; one copied segment is one pbuf, and one may be chained to the last. */
-static int room(const struct tcp_pcb *pcb) {
-    int pbufs = TCP_SND_QUEUELEN - pcb->snd_queuelen;
-    int bytes = LWIP_MIN((pbufs - 1) * pcb->mss, affordable(pcb));
-    return pbufs < 2 ? 0 : LWIP_MIN(bytes, tcp_sndbuf(pcb));
-}
-
-/* Queues n bytes, or half of them, or half of that, while memory or pbufs are short. PSH only when
- * this is the end of what the caller asked for. Returns how many, or an error. */
+/* Queues n bytes, or half of them, or a quarter, and so on, while memory or pbufs are short. PSH is set only
+ * when all that the caller asked for was queued. Returns how many bytes, or an error. */
 static int queue(struct tcp_pcb *pcb, const struct write_call *call) {
     int n = LWIP_MIN(LWIP_MIN(call->n, tcp_sndbuf(pcb)), affordable(pcb));
     err_t error = ERR_MEM;
@@ -64,7 +58,7 @@ static void push_last(const struct tcp_pcb *pcb) {
     }
 }
 
-/* A push and a flush wait for nobody; gathering is what Nagle is for. The last write decides. */
+/* What is pushed or flushed leaves at once; Nagle's algorithm gathers the rest. The last write decides. */
 static void set_nagle(struct tcp_pcb *pcb, bool gather) {
     if (gather) {
         tcp_nagle_enable(pcb);
@@ -86,7 +80,7 @@ static err_t write_in_stack(struct tcpip_api_call_data *data) {
     }
     bool all = call->taken == call->n;
     if (!all) {
-        netconn_set_flags(conn, NETCONN_FLAG_CHECK_WRITESPACE); /* lwIP's poll then reports room */
+        netconn_set_flags(conn, NETCONN_FLAG_CHECK_WRITESPACE); /* lwIP's poll reports room then */
     } else if (!call->more) {
         push_last(pcb);
     }
@@ -114,50 +108,26 @@ int nc_write(int handle, const void *from, int n, int more) {
     return call.taken || n == 0 ? call.taken : ERR_WOULDBLOCK;
 }
 
-/* ---- looking ---- */
+/* ---- in flight, keepalive ---- */
 
-struct look_call {
-    stack_call_t base;
-    int result;
-};
-
-static err_t writable_in_stack(struct tcpip_api_call_data *data) {
-    struct look_call *call = (struct look_call *)data;
-    const struct tcp_pcb *pcb = pcb_of(&call->base);
-    if (pcb != NULL && call->base.entry->phase == PHASE_OPEN) {
-        call->result = room(pcb);
-    }
-    return ERR_OK;
-}
-
-/* By sequence numbers, which are exact; the free send buffer also counts SYN and FIN. */
+/* From the sequence numbers: the free send buffer counts SYN and FIN too. */
 static err_t in_flight_in_stack(struct tcpip_api_call_data *data) {
-    struct look_call *call = (struct look_call *)data;
-    const struct tcp_pcb *pcb = pcb_of(&call->base);
-    if (pcb != NULL && call->base.entry->phase == PHASE_OPEN) {
-        call->result = (int)(pcb->snd_lbb - pcb->lastack);
+    stack_call_t *call = (stack_call_t *)data;
+    const struct tcp_pcb *pcb = pcb_of(call);
+    if (pcb != NULL && call->entry->phase == PHASE_OPEN) {
+        call->n = (int)(pcb->snd_lbb - pcb->lastack);
     }
     return ERR_OK;
-}
-
-static int look(int handle, tcpip_api_call_fn function) {
-    struct look_call call = {.base.entry = entry_find(handle)};
-    if (call.base.entry == NULL || call.base.entry->phase == PHASE_LISTENING) {
-        return ERR_ARG;
-    }
-    in_stack(function, &call.base);
-    return call.result;
-}
-
-int nc_writable(int handle) {
-    return look(handle, writable_in_stack);
 }
 
 int nc_in_flight(int handle) {
-    return look(handle, in_flight_in_stack);
+    stack_call_t call = {.entry = entry_find(handle)};
+    if (call.entry == NULL || call.entry->phase == PHASE_LISTENING) {
+        return ERR_ARG;
+    }
+    in_stack(in_flight_in_stack, &call);
+    return call.n;
 }
-
-/* ---- options of a PCB ---- */
 
 struct keepalive_call {
     stack_call_t base;

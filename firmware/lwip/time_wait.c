@@ -1,17 +1,17 @@
 /*
- * Clients that use the port of a connection in TIME-WAIT again.
+ * Clients that connect from the port of a connection in TIME-WAIT.
  *
- * lwIP answers their SYN with an ACK until TIME-WAIT is over, or with a reset when the SYN is in the
- * old window. RFC 1122, 4.2.2.13, allows a new connection when the SYN's number lies beyond all that
- * the client sent on the old one, and our first number beyond all that we sent: then no segment of
- * the old connection can be taken for one of the new one. A SYN whose number lies before is an old
- * duplicate, or cannot be told from one, and is left to lwIP.
+ * lwIP answers their SYN with an ACK until TIME-WAIT is over, or with a reset when the SYN is in the old
+ * window. RFC 1122, 4.2.2.13, allows a new connection if the SYN's sequence number lies beyond all that the
+ * client sent on the old one, and our initial sequence number beyond all that we sent: no segment of the old
+ * connection can then be taken for one of the new. A SYN with a lower number may be an old duplicate, and is
+ * left to lwIP.
  *
- * lwIP has no callback for a SYN that meets a PCB in TIME-WAIT. But a raw PCB sees each segment before
- * TCP does: its callback removes the old PCB, so that TCP finds the listener. The first number is
- * raised where tcp_in.c asks for it, by wrapping tcp_next_iss() at link time.
+ * lwIP has no callback for a SYN that meets a PCB in TIME-WAIT, but a raw PCB sees each segment before TCP
+ * does. Its callback removes the old PCB, so that TCP finds the listener. Our initial sequence number is
+ * raised where tcp_in.c asks for it: tcp_next_iss() is wrapped at link time.
  *
- * The same callback drops the SYNs of connections for which there is no memory.
+ * The same callback drops SYNs for which there is no memory.
  */
 #include "time_wait.h"
 
@@ -28,7 +28,7 @@ u32_t __wrap_tcp_next_iss(struct tcp_pcb *pcb);
 
 static struct raw_pcb *watch;
 
-/* Of the SYN that lwIP is handling: set by look(), used until TCP has taken it. */
+/* About the SYN that lwIP is handling: set by look(), and used when TCP takes the SYN. */
 static bool reopens;
 static u32_t least_iss;
 
@@ -47,7 +47,7 @@ static struct tcp_pcb *find_old(u16_t local_port, u16_t remote_port) {
     return pcb;
 }
 
-/* A SYN that finds no place in the backlog is dropped and comes again: TIME-WAIT stays until then. */
+/* TCP drops a SYN that finds no place in the backlog. TIME-WAIT must outlast that. */
 static bool has_place(u16_t port) {
     const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs;
     for (; pcb != NULL; pcb = pcb->next) {
@@ -60,7 +60,7 @@ static bool has_place(u16_t port) {
     return false;
 }
 
-/* TCP has not verified the checksum yet. */
+/* The checksum is verified here because TCP has not done it yet. */
 static bool is_intact(struct pbuf *packet, u16_t ip_header) {
     pbuf_remove_header(packet, ip_header);
     u16_t sum = ip_chksum_pseudo(packet, IP_PROTO_TCP, packet->tot_len, ip_current_src_addr(),
@@ -90,7 +90,7 @@ static u8_t look(void *unused, struct raw_pcb *raw, struct pbuf *packet, const i
     if (admission_spare() < CONNECTION_MEMORY) {
         counters[NC_STAT_REFUSED]++;
         pbuf_free(packet);
-        return 1; /* it comes again */
+        return 1; /* the client sends it again */
     }
     u16_t port = lwip_ntohs(tcp->dest);
     struct tcp_pcb *old = find_old(port, lwip_ntohs(tcp->src));
@@ -98,7 +98,7 @@ static u8_t look(void *unused, struct raw_pcb *raw, struct pbuf *packet, const i
         is_intact(packet, ip_header)) {
         reopen(old);
     }
-    return 0; /* TCP gets it */
+    return 0; /* lwIP passes it on to TCP */
 }
 
 static err_t start_in_stack(struct tcpip_api_call_data *data) {

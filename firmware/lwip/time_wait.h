@@ -1,10 +1,10 @@
-/* Clients that use the port of a connection in TIME-WAIT again. Private to the core. */
+/* Serves clients that connect from the port of a connection in TIME-WAIT. Private to the core. */
 #ifndef TIME_WAIT_H
 #define TIME_WAIT_H
 
 #include "lwip/err.h"
 
-/* From now on such a client is served. ERR_MEM: it gets lwIP's own answer. A second call does nothing. */
+/* Idempotent. ERR_MEM: such a client gets lwIP's own answer. */
 err_t time_wait_start(void);
 
 void time_wait_stop(void);

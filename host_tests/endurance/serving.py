@@ -175,7 +175,7 @@ class ServingModule:
     def memory(self):
         """What lwIP holds, and the handles in use."""
         stats = self.core.stats()
-        return {**self.core.memory(), "entries": stats["entries"], "dying": stats["dying"]}
+        return {**self.core.memory(), "entries": stats["entries"], "orphans": stats["orphans"]}
 
     def _rest(self):
         """Until lwIP's own timers have given back what they took at the start."""

@@ -38,7 +38,7 @@ STATS = (
     "connect_timeouts",
     "no_route",
     "entries",
-    "dying",
+    "orphans",
     "half_open",
 )
 MEMORY = ("pcbs", "time_wait", "netconns", "segments", "blocks", "held")

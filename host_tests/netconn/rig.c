@@ -45,8 +45,16 @@ static void answer_bytes(int value, int count) {
     printf("\n");
 }
 
+/* As the firmware starts it. */
+static const nc_times_t usual = {.close_ms = 4000, .connect_ms = 10000, .half_open_ms = 3000};
+
+/* 0 is the usual time. */
 static void do_start(void) {
-    nc_times_t times = {(uint32_t)args[0], (uint32_t)args[1], (uint32_t)args[2]};
+    nc_times_t times = {
+        .close_ms = args[0] ? (uint32_t)args[0] : usual.close_ms,
+        .connect_ms = args[1] ? (uint32_t)args[1] : usual.connect_ms,
+        .half_open_ms = args[2] ? (uint32_t)args[2] : usual.half_open_ms,
+    };
     answer(nc_start(&times));
 }
 
@@ -87,10 +95,6 @@ static void do_recved(void) {
 
 static void do_shutdown_rx(void) {
     answer(nc_shutdown_rx((int)args[0]));
-}
-
-static void do_writable(void) {
-    answer(nc_writable((int)args[0]));
 }
 
 static void do_write(void) {
@@ -357,7 +361,6 @@ static const struct {
     {"read", do_read},
     {"recved", do_recved},
     {"shutdown_rx", do_shutdown_rx},
-    {"writable", do_writable},
     {"write", do_write},
     {"in_flight", do_in_flight},
     {"close", do_close},
@@ -461,7 +464,7 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, sizeof(line));
     start_waker();
     stack_up(&config);
-    nc_start(NULL);
+    nc_start(&usual);
     while (fgets(line, sizeof(line), stdin) != NULL) {
         obey();
     }

@@ -92,7 +92,7 @@ def test_dying_connections_give_way_to_a_new_one(stack, wire, capture, peer_ip, 
         if how == "data":
             stack.write(handle, bytes(3000))
         stack.close(handle)
-    assert stack.stats()["dying"] == LIMIT
+    assert stack.stats()["orphans"] == LIMIT
     newcomers = [wire.connect(80, PEERS[1]) for _ in range(3)]
     handles = [stack.accepted(listener) for _ in newcomers]
     assert all(talks(stack, *pair) for pair in zip(handles, newcomers, strict=True))

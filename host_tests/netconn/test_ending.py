@@ -93,7 +93,7 @@ def test_close_to_a_vanished_peer_ends_in_time(stack, pair, capture, peer_ip, da
         assert stack.write(handle, bytes(data)) == data
     began = stack.now()
     stack.close(handle)
-    assert stack.stats()["dying"] == 1
+    assert stack.stats()["orphans"] == 1
     stack.warp(30)
     stack.expect(lambda: is_empty(stack))
     assert stack.now() - began >= LONG

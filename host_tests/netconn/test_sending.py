@@ -174,14 +174,6 @@ def test_no_memory_is_not_an_end(stack, pair):
     assert receive(peer, 10) == b"fine again"
 
 
-def test_writable_is_what_a_write_takes(stack, pair, peer_ip):
-    handle, _ = pair
-    stack.peer_dead(peer_ip, 1)
-    while (room := stack.writable(handle)) > 0:
-        assert stack.write(handle, bytes(min(room, 700))) == min(room, 700)
-    assert stack.in_flight(handle) > 0
-
-
 @pytest.mark.behaviour("D7")
 def test_in_flight_is_what_the_peer_has_not_acknowledged(stack, capture, pair, peer_ip):
     handle, peer = pair
@@ -204,7 +196,6 @@ def test_in_flight_is_nothing_when_the_pcb_is_gone(stack, pair, peer_ip):
     reset(peer)
     stack.until(handle, ERROR)
     assert stack.in_flight(handle) == 0
-    assert stack.writable(handle) == 0
 
 
 @pytest.mark.behaviour("D3")

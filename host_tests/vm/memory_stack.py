@@ -227,10 +227,6 @@ class MemoryStack:
     def recved(self, h, _n):
         return ERR_OK if self._entry(h) else ERR_CLSD
 
-    def writable(self, h):
-        entry = self._entry(h)
-        return entry.outbox.free() if entry and not entry.error else 0
-
     def write(self, h, buf, offset, n, more):
         entry = self._entry(h)
         if entry is None:

@@ -403,12 +403,6 @@ static mp_obj_t memchip_recved(mp_obj_t handle, mp_obj_t n) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(memchip_recved_obj, memchip_recved);
 
-static mp_obj_t memchip_writable(mp_obj_t handle) {
-    entry_t *entry = find(handle);
-    return small(entry ? RING - entry->queue : 0);
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(memchip_writable_obj, memchip_writable);
-
 /* write(handle, buffer, offset, n, more) */
 static mp_obj_t memchip_write(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
@@ -708,7 +702,7 @@ static const mp_rom_map_elem_t memchip_globals_table[] = {
     FUNCTION(instructions), FUNCTION(pace), FUNCTION(within),
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
     FUNCTION(listen), FUNCTION(accept), FUNCTION(connect), FUNCTION(addresses),
-    FUNCTION(readable), FUNCTION(read), FUNCTION(recved), FUNCTION(writable), FUNCTION(write),
+    FUNCTION(readable), FUNCTION(read), FUNCTION(recved), FUNCTION(write),
     FUNCTION(in_flight), FUNCTION(shutdown_rx), FUNCTION(keepalive), FUNCTION(linger),
     FUNCTION(close),
     FUNCTION(error), FUNCTION(events), FUNCTION(pending), FUNCTION(overlook),

@@ -12,7 +12,6 @@ network does, and the methods marked * never allocate.
     readable(h)                *   bytes that read() would give now
     read(h, buf, offset, n)    *   bytes read, ERR_WOULDBLOCK, ERR_CLSD after a FIN, or why it broke
     recved(h, n)               *   n bytes were consumed: open the receive window by as much
-    writable(h)                *   bytes that write() would surely take now (0 if it cannot know)
     write(h, buf, offset, n, more) *  bytes taken, 0..n, or an error; more=1: no PSH on the last,
                                    but it leaves as soon as the peer's window allows
     in_flight(h)               *   unsent plus unacknowledged, 0 when the PCB is gone, -1 unknown

@@ -24,7 +24,6 @@ class NetconnStack:
         self.readable = netconn.readable
         self.read = netconn.read
         self.recved = netconn.recved
-        self.writable = netconn.writable
         self.write = netconn.write
         self.in_flight = netconn.in_flight
         self.shutdown_rx = netconn.shutdown_rx

@@ -373,11 +373,6 @@ class SocketStack:
 
     # --- sending
 
-    def writable(self, h):
-        """Sockets do not say what they would take: nothing is sure."""
-        self._entry(h)
-        return 0
-
     def write(self, h, buf, offset, n, _more):
         entry = self._entry(h)
         if entry is None:
