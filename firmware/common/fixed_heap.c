@@ -1,11 +1,11 @@
 /*
- * Python's heap stays as large as it was made at boot.
+ * Python's heap keeps the size that it got at boot.
  *
- * Where MICROPY_GC_SPLIT_HEAP_AUTO is set, as the ESP32 port does, an allocation that does not fit takes
- * as much again from the system's heap, or the largest block that is free there, and never gives it back.
- * WiFi, lwIP and TLS live on the rest, and a connection whose acknowledgements find no memory hangs. So
- * MicroPython is told that there is nothing to be had; what does not fit is a MemoryError for the code that
- * asked. gc.mem_free(), which adds this number, then tells of Python's heap alone.
+ * With MICROPY_GC_SPLIT_HEAP_AUTO, which the ESP32 port sets, an allocation that does not fit takes as much
+ * again from the system's heap, or the largest free block there, and never gives it back. WiFi, lwIP and TLS
+ * allocate from what is left, and a connection hangs when there is no memory for its acknowledgements. So
+ * MicroPython is told here that the system's heap has nothing to give, and an allocation that does not fit
+ * raises MemoryError. gc.mem_free() adds this number, and thus counts Python's heap alone.
  */
 #include <stddef.h>
 

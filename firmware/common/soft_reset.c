@@ -1,22 +1,20 @@
-/*
- * stops.h for Python: an object whose finaliser runs what is listed.
- */
+/* A Python object whose finaliser runs the listed functions (stops.h). */
 #include "soft_reset.h"
 
 #include "py/runtime.h"
 
-/* 0 where Python ends only with the process: then there is nothing left to stop, and the threads of
- * Python that were cancelled may hold locks that stopping would wait for. */
+/* 0 where Python ends with its process only: nothing has to be stopped then, and a cancelled thread of
+ * Python may hold a lock that a stop would wait for. */
 #ifndef STOP_AT_SOFT_RESET
 #define STOP_AT_SOFT_RESET 1
 #endif
 
-/* The root pointer keeps it until a soft reset, whose sweep collects everything. */
+/* A root pointer keeps it alive until a soft reset, whose sweep collects everything. */
 typedef struct {
     mp_obj_base_t base;
 } guard_obj_t;
 
-/* A soft reset clears no root pointer, so it is forgotten here: the next guard is another one. */
+/* A soft reset clears no root pointer, so it is cleared here: a new guard is made after the reset. */
 static mp_obj_t guard_del(mp_obj_t self) {
     (void)self;
     MP_STATE_VM(soft_reset_guard) = NULL;

@@ -1,14 +1,11 @@
-/*
- * A soft reset takes Python's heap from whoever still runs in C; this stops them before.
- */
+/* Stops what runs in C before a soft reset takes Python's heap away. */
 #ifndef SOFT_RESET_H
 #define SOFT_RESET_H
 
 #include "stops.h"
 
-/* Has a function run at the next soft reset, and at no later one unless this is called again: whoever
- * starts something calls it each time. The first call since a soft reset takes memory of Python's,
- * and raises MemoryError where there is none; nothing is listed then. */
+/* Lists a function for the next soft reset alone: call this at every start of what the function stops. The
+ * first call since a soft reset allocates on Python's heap. Nothing is listed when it raises MemoryError. */
 void at_soft_reset(stop_t *stop);
 
 #endif

@@ -1,21 +1,18 @@
-/*
- * What has to be stopped before Python starts afresh in the same process: a list of functions.
- *
- * Only threads that hold the GIL may call these.
- */
+/* The functions to run before a soft reset. Only threads that hold the GIL may use the list. */
 #ifndef STOPS_H
 #define STOPS_H
 
-/* One function of the list; static, as the list takes no memory of its own. */
+/* One entry of the list. It has to be static, as the list allocates nothing. */
 typedef struct stop {
-    void (*function)(void); /* may find nothing left to stop */
+    void (*function)(void); /* must do no harm when there is nothing to stop */
     struct stop *next;      /* the list's */
 } stop_t;
 
-/* Lists a function until it was run; one that is listed already stays where it is. */
+/* Lists a function until it is run. A function that is listed already keeps its place. */
 void stops_add(stop_t *stop);
 
-/* Runs all, the latest first: it may use what was started before it. Each is off the list by then. */
+/* Runs them all, the latest first, as it may use what was started before it. An entry is off the list before
+ * its function runs. */
 void stops_run(void);
 
 #endif

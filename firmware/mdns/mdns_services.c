@@ -4,9 +4,9 @@
 
 static const char TCP[] = "_tcp";
 
-int mdns_services_name(const char *label) {
-    /* MicroPython starts the component with the station's first address, and never frees it: starting
-     * it again is allowed and does nothing. As an access point we are the first. */
+int services_name(const char *label) {
+    /* MicroPython starts the component when the station gets its first address. As an access point the
+     * component does not run yet. Starting it again does nothing. */
     esp_err_t error = mdns_init();
     if (error == ESP_OK) {
         error = mdns_hostname_set(label);
@@ -17,7 +17,7 @@ int mdns_services_name(const char *label) {
     return error;
 }
 
-int mdns_services_offer(const char *kind, uint16_t port, const mdns_services_text_t *text) {
+int services_offer(const char *kind, uint16_t port, const services_text_t *text) {
     if (mdns_service_exists(kind, TCP, NULL)) {
         return mdns_service_port_set(kind, TCP, port);
     }
@@ -28,6 +28,6 @@ int mdns_services_offer(const char *kind, uint16_t port, const mdns_services_tex
     return mdns_service_add(NULL, kind, TCP, port, items, sizeof(items) / sizeof(items[0]));
 }
 
-int mdns_services_withdraw(const char *kind) {
+int services_withdraw(const char *kind) {
     return mdns_service_exists(kind, TCP, NULL) ? mdns_service_remove(kind, TCP) : ESP_OK;
 }

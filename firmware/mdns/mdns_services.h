@@ -1,27 +1,27 @@
 /*
- * Our name and services, told by ESP-IDF's mDNS component. No Python in here.
+ * The module's name and services, announced by ESP-IDF's mDNS component. Knows no MicroPython.
  *
- * All return ESP-IDF's error, 0 when it worked. All wait for the component's own task, some for more
- * than 10 ms: never call them where a link is served.
+ * All functions return ESP-IDF's error, or 0. All wait for the component's own task, some for more than
+ * 10 ms: they must not be called in the thread that serves the link.
  */
 #ifndef MDNS_SERVICES_H
 #define MDNS_SERVICES_H
 
 #include <stdint.h>
 
-/* A service's TXT record, which is the same for all of ours. */
+/* The TXT record, which is the same for all services. */
 typedef struct {
     const char *product;
     const char *version;
-} mdns_services_text_t;
+} services_text_t;
 
-/* Be known by this label (without .local); services follow. Starts the component if nobody has. */
-int mdns_services_name(const char *label);
+/* Sets the host name (without .local) that the services have too. Starts the component if it does not run. */
+int services_name(const char *label);
 
-/* Offer a service of TCP, as "_http", on this port; one that is offered already moves there. */
-int mdns_services_offer(const char *kind, uint16_t port, const mdns_services_text_t *text);
+/* Offers a service over TCP, such as "_http". A service that is offered already gets this port. */
+int services_offer(const char *kind, uint16_t port, const services_text_t *text);
 
-/* Offer it no longer; nothing happens when it is not. */
-int mdns_services_withdraw(const char *kind);
+/* Ends the offer; nothing happens when there is none. */
+int services_withdraw(const char *kind);
 
 #endif

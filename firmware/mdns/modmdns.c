@@ -1,6 +1,6 @@
 /*
- * The `mdns` module: mdns_services.h for Python. Errors are returned, as small integers; the GIL is free
- * meanwhile, so that a thread may wait here while the service goes on.
+ * The `mdns` module: mdns_services.h for Python. Errors are returned as small integers. The GIL is released
+ * during each call, so that the service goes on while another thread waits here.
  */
 #include "mdns_services.h"
 
@@ -10,7 +10,7 @@
 static mp_obj_t mdns_name(mp_obj_t label_in) {
     const char *label = mp_obj_str_get_str(label_in);
     MP_THREAD_GIL_EXIT();
-    int error = mdns_services_name(label);
+    int error = services_name(label);
     MP_THREAD_GIL_ENTER();
     return MP_OBJ_NEW_SMALL_INT(error);
 }
@@ -21,12 +21,12 @@ static mp_obj_t mdns_offer(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     const char *kind = mp_obj_str_get_str(args[0]);
     mp_int_t port = mp_obj_get_int(args[1]);
-    mdns_services_text_t text = { mp_obj_str_get_str(args[2]), mp_obj_str_get_str(args[3]) };
+    services_text_t text = { mp_obj_str_get_str(args[2]), mp_obj_str_get_str(args[3]) };
     if (port < 1 || port > UINT16_MAX) {
         mp_raise_ValueError(MP_ERROR_TEXT("port"));
     }
     MP_THREAD_GIL_EXIT();
-    int error = mdns_services_offer(kind, (uint16_t)port, &text);
+    int error = services_offer(kind, (uint16_t)port, &text);
     MP_THREAD_GIL_ENTER();
     return MP_OBJ_NEW_SMALL_INT(error);
 }
@@ -35,7 +35,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(mdns_offer_obj, 4, 4, mdns_offer);
 static mp_obj_t mdns_withdraw(mp_obj_t kind_in) {
     const char *kind = mp_obj_str_get_str(kind_in);
     MP_THREAD_GIL_EXIT();
-    int error = mdns_services_withdraw(kind);
+    int error = services_withdraw(kind);
     MP_THREAD_GIL_ENTER();
     return MP_OBJ_NEW_SMALL_INT(error);
 }

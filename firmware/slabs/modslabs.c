@@ -1,8 +1,8 @@
 /*
- * The `slabs` module: slabs.h for Python, which modules/spinet/compat.py uses.
+ * The `slabs` module: slabs.h for modules/spinet/compat.py.
  *
- * The bytearrays are of C's memory and cannot grow. A collection does not look at what they hold, so
- * they hold no references.
+ * Its bytearrays are C's memory: they cannot grow, and a garbage collection does not look into them, so
+ * they must not hold references.
  */
 #include "slabs.h"
 #include "soft_reset.h"
@@ -11,7 +11,7 @@
 
 static stop_t soft_reset_stop = { .function = slabs_forget };
 
-/* take(kind, size): a bytearray of zeros, or None when this cannot be had. Allocates the object. */
+/* take(kind, size): a bytearray of zeros, or None. Allocates the object. */
 static mp_obj_t slabs_take(mp_obj_t kind, mp_obj_t size_in) {
     size_t size = (size_t)mp_obj_get_int(size_in);
     at_soft_reset(&soft_reset_stop);
@@ -20,7 +20,7 @@ static mp_obj_t slabs_take(mp_obj_t kind, mp_obj_t size_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(slabs_take_obj, slabs_take);
 
-/* give_back(bytearray): nobody reads or writes it any more. Of other memory nothing happens. */
+/* give_back(bytearray): it must not be used afterwards. Nothing happens for a buffer that is no slab. */
 static mp_obj_t slabs_give_back(mp_obj_t buffer) {
     mp_buffer_info_t info;
     mp_get_buffer_raise(buffer, &info, MP_BUFFER_READ);
@@ -29,7 +29,7 @@ static mp_obj_t slabs_give_back(mp_obj_t buffer) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(slabs_give_back_obj, slabs_give_back);
 
-/* taken(): bytes of the chip's heap, in use or not. */
+/* taken(): bytes of the chip's heap that the slabs have, in use or not. */
 static mp_obj_t mod_slabs_taken(void) {
     return mp_obj_new_int_from_uint(slabs_taken());
 }

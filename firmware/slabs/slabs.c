@@ -4,12 +4,12 @@
 
 #include "esp_heap_caps.h"
 
-/* Not the kind of internal memory that an ESP32 reads and writes by whole words only. */
+/* Without MALLOC_CAP_8BIT an ESP32 may give memory that can be accessed by whole words only. */
 #define BYTES (MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT)
 
 typedef struct {
     uint8_t *memory; /* set at the first use, never cleared */
-    size_t size;     /* of it */
+    size_t size;
     bool in_use;     /* set by slab_take(), cleared by slab_give_back() and slabs_forget() */
 } slab_t;
 

@@ -30,7 +30,7 @@ void message_check_pair(mp_obj_t tx, mp_obj_t rx) {
     check_buffer(rx, message_rx());
 }
 
-/* A number that Python's OSError carries: those who catch it look at `errno`. */
+/* The errno of an OSError, which Python's code looks at. */
 static int errno_of(int error) {
     switch (error) {
         case ESP_ERR_NO_MEM:

@@ -5,7 +5,7 @@
 #include "esp_err.h"
 #include "esp_heap_caps.h"
 
-/* Set by message_buffers_take() once, never cleared. */
+/* Set once by message_buffers_take(). */
 static uint8_t *tx;
 static uint8_t *rx;
 static size_t size_taken;
@@ -50,8 +50,8 @@ size_t message_size(void) {
     return size_taken;
 }
 
-/* DMA writes words: what is left of the last one would be lost, or would overwrite what follows.
- * That the first one is aligned is what the drivers look at. */
+/* DMA writes whole words: an incomplete last word would be lost, or would overwrite what follows. The drivers
+ * themselves refuse an offset that is not aligned. */
 bool message_has_phase(int offset, int n) {
     return offset >= 0 && n > 0 && n % 4 == 0 &&
            (size_t)offset <= size_taken && (size_t)n <= size_taken - (size_t)offset;

@@ -1,8 +1,8 @@
 /*
- * The two buffers of the link's messages, in memory that DMA reaches and soft resets leave alone.
+ * The two buffers of the link's messages, in memory that DMA reaches and that a soft reset leaves alone.
  *
- * Both roles use the same pair. It is taken once and never given back: Python keeps references to
- * it, and a DMA that runs into it may outlive whoever armed it.
+ * Both roles use the same pair. It is taken once and never given back: Python may keep references to it, and
+ * DMA may still run into it when the role that armed it has stopped.
  */
 #ifndef MESSAGE_BUFFERS_H
 #define MESSAGE_BUFFERS_H
@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Takes them at the first call, zeroed; later calls only compare. ESP_OK; ESP_ERR_NO_MEM;
- * ESP_ERR_INVALID_SIZE when the size is not whole dwords or differs from the first call's. */
+/* The first call allocates them, zeroed; later calls compare the size. ESP_OK, ESP_ERR_NO_MEM, or
+ * ESP_ERR_INVALID_SIZE when the size is not whole dwords or not that of the first call. */
 int message_buffers_take(size_t size);
 
-/* What leaves and what comes; NULL until they are taken. */
+/* What is sent and what is received; NULL until they are taken. */
 uint8_t *message_tx(void);
 uint8_t *message_rx(void);
 size_t message_size(void);

@@ -1,8 +1,8 @@
 /*
- * The `spi_exchange` module: spi_exchange.h for Python, as spinet.spi_master wants its SPI.
+ * The `spi_exchange` module: spi_exchange.h for Python.
  *
- * There is one. Nothing but start() and buffers() takes memory of Python's. Errors are raised as
- * message_binding.h says.
+ * It is the SPI that SpiMaster uses; there is one. Only start() and buffers() allocate on Python's heap.
+ * Errors are raised as message_binding.h says.
  */
 #include "spi_exchange.h"
 #include "message_binding.h"
@@ -15,8 +15,8 @@
 
 static stop_t soft_reset_stop = { .function = exchange_stop };
 
-/* start(spi, sck, mosi, miso, frequency, size): spi as MicroPython counts them, 1 or 2, which is what
- * ESP-IDF calls SPI2_HOST and SPI3_HOST; size of each message buffer. */
+/* start(spi, sck, mosi, miso, frequency, size): spi is 1 or 2 as in MicroPython, which ESP-IDF calls
+ * SPI2_HOST and SPI3_HOST; size is that of each message buffer. */
 static mp_obj_t spi_exchange_start(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     exchange_config_t config = {
@@ -53,7 +53,7 @@ static int run_without_gil(int offset, int n) {
     return error;
 }
 
-/* exchange(tx, rx, offset, n): other threads of Python run during a long one. */
+/* exchange(tx, rx, offset, n): a long one releases the GIL. */
 static mp_obj_t spi_exchange_exchange(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     message_check_pair(args[0], args[1]);

@@ -1,8 +1,8 @@
 /*
- * The `spi_target` module: spi_target.h for Python, as spinet.spi_slave wants its target.
+ * The `spi_target` module: spi_target.h for Python.
  *
- * There is one. Nothing but start() and buffers() takes memory of Python's. A phase that is over ends
- * the wait of the netconn module. Errors are raised as message_binding.h says.
+ * It is the target that SpiSlave uses; there is one. Only start() and buffers() allocate on Python's heap.
+ * The end of a phase ends the TCP stack's wait. Errors are raised as message_binding.h says.
  */
 #include "message_binding.h"
 #include "netconn.h"
@@ -17,9 +17,9 @@
 
 static stop_t soft_reset_stop = { .function = target_stop };
 
-/* start(spi, sck, mosi, miso, cs, counts, size): spi as MicroPython counts them, 1 or 2, which is what
- * ESP-IDF calls SPI2_HOST and SPI3_HOST; counts: end a phase by counting SCK; size of each message
- * buffer. The wake-up may be used before netconn.start(), so it is made here as well. */
+/* start(spi, sck, mosi, miso, cs, counts, size): spi is 1 or 2 as in MicroPython, which ESP-IDF calls
+ * SPI2_HOST and SPI3_HOST; counts: end a phase by counting SCK; size is that of each message buffer. The
+ * wake-up is made here too, because a phase may end before the TCP stack starts. */
 static mp_obj_t spi_target_start(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     target_config_t config = {

@@ -10,7 +10,7 @@
 #include "driver/pulse_cnt.h"
 #include "esp_attr.h"
 
-/* The counter's own end of the range, beyond the bits of the longest phase (2048 bytes). */
+/* The end of the counter's range, which is more than the bits of the longest phase (2048 bytes). */
 #define EDGES_MAX 32767
 
 static pcnt_unit_handle_t unit; /* NULL: not running */
@@ -18,15 +18,15 @@ static pcnt_channel_handle_t channel;
 static int edges_awaited; /* the watch point that is set; 0: none */
 static void (*tell)(void);
 
-static bool IRAM_ATTR on_reach(pcnt_unit_handle_t the_unit, const pcnt_watch_event_data_t *event, void *context) {
-    (void)the_unit;
+static bool IRAM_ATTR on_reach(pcnt_unit_handle_t same, const pcnt_watch_event_data_t *event, void *context) {
+    (void)same;
     (void)event;
     (void)context;
     tell();
     return false;
 }
 
-/* Mode 1: bits are taken as SCK falls. */
+/* In mode 1 a bit is sampled as SCK falls. */
 static int listen_to(int sck) {
     pcnt_chan_config_t config = {.edge_gpio_num = sck, .level_gpio_num = -1};
     int error = pcnt_new_channel(unit, &config, &channel);
@@ -61,7 +61,7 @@ int sck_counter_start(int sck, void (*reached)(void)) {
     return error ? error : pcnt_unit_start(unit);
 }
 
-/* Each step is refused when start() did not come as far as what it undoes; that harms nothing. */
+/* A step whose counterpart in start() did not succeed returns an error, which does no harm. */
 void sck_counter_stop(void) {
     if (unit != NULL) {
         pcnt_unit_stop(unit);

@@ -1,4 +1,4 @@
-/* Counts the edges of SCK at which bits are taken, and tells when a phase has had all of its own. */
+/* Counts the edges of SCK at which bits are sampled, and reports when a phase has had all its edges. */
 #ifndef SCK_COUNTER_H
 #define SCK_COUNTER_H
 
@@ -12,12 +12,12 @@
 #define SCK_COUNTER_THERE 0
 #endif
 
-/* `reached` is called by the interrupt. ESP_ERR_NOT_SUPPORTED where the chip has no counter. After
- * an error sck_counter_stop() gives back what was taken. */
+/* The interrupt calls `reached`. ESP_ERR_NOT_SUPPORTED where the chip has no counter. After an error
+ * sck_counter_stop() frees what was allocated. */
 int sck_counter_start(int sck, void (*reached)(void));
 void sck_counter_stop(void);
 
-/* From 0 again; reached() after so many edges. It goes on counting then. */
+/* Counts from 0 again and calls reached() after so many edges. The count goes on then. */
 int sck_counter_arm(int edges);
 
 /* Edges since it was armed. */

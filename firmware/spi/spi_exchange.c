@@ -6,15 +6,15 @@
 #include "esp_err.h"
 #include "message_buffers.h"
 
-/* A transfer of 4 KiB at 1 MHz takes 33 ms; whoever is told to stop meanwhile waits for it. */
+/* How long exchange_stop() waits for a transfer: 4 KiB at 1 MHz take 33 ms. */
 #define LAST_TRANSFER_MS 100
 
 static spi_host_device_t host;     /* set by exchange_start() */
-static bool bus_is_up;             /* the driver has pins and DMA of that host */
+static bool bus_is_up;             /* the driver has the host's pins and DMA */
 static spi_device_handle_t device; /* NULL: not running */
 static int frequency_now;          /* of the device */
-static spi_transaction_t transfer; /* of the transfer under way; the driver reads it meanwhile */
-static volatile bool under_way;    /* queued, result not fetched; a thread may be ended in between */
+static spi_transaction_t transfer; /* the driver reads it while the transfer is under way */
+static volatile bool under_way;    /* stays set when the thread is ended during a transfer */
 
 static int add_device(int frequency) {
     spi_device_interface_config_t config = {
@@ -62,7 +62,7 @@ int exchange_start(const exchange_config_t *config) {
     return error;
 }
 
-/* The driver gives up no device that has a result nobody fetched. */
+/* The driver removes no device that has a result to fetch. */
 static void collect_last(void) {
     spi_transaction_t *done;
     if (under_way) {
@@ -98,7 +98,7 @@ int exchange_run(int offset, int n) {
         return ESP_ERR_INVALID_ARG;
     }
     transfer = (spi_transaction_t){
-        /* Refuse what is not aligned instead of allocating a copy. */
+        /* The driver refuses what is not aligned instead of allocating a copy. */
         .flags = SPI_TRANS_DMA_BUFFER_ALIGN_MANUAL,
         .length = (size_t)n * 8,
         .tx_buffer = message_tx() + offset,
@@ -107,7 +107,7 @@ int exchange_run(int offset, int n) {
     return n <= EXCHANGE_POLLED_MAX ? spi_device_polling_transmit(device, &transfer) : run_asleep();
 }
 
-/* ESP-IDF 5.4 has no way to change a device's clock: the device is made anew. */
+/* ESP-IDF 5.4 cannot change a device's clock, so the device is removed and added again. */
 int exchange_set_clock(int frequency) {
     if (device == NULL) {
         return ESP_ERR_INVALID_STATE;

@@ -1,10 +1,10 @@
 /*
- * The module-clocked role's transfers: n bytes of both message buffers, over ESP-IDF's SPI master.
+ * The module-clocked role's transfers: n bytes of both message buffers, over ESP-IDF's SPI master driver.
  *
- * Short ones are polled, because an interrupt and a change of task cost more than they take; long
- * ones sleep until the interrupt. Neither allocates. CS is no business of this file.
+ * A short transfer is polled, as an interrupt and a change of task would take longer than the transfer. A
+ * long one sleeps until the interrupt. Neither allocates. CS is Python's.
  *
- * All functions belong to one thread, the one that serves the link. Errors are ESP-IDF's esp_err_t.
+ * All functions belong to one thread, which serves the link. Errors are ESP-IDF's esp_err_t.
  */
 #ifndef SPI_EXCHANGE_H
 #define SPI_EXCHANGE_H
@@ -23,16 +23,16 @@ typedef struct {
     size_t size;   /* of each message buffer */
 } exchange_config_t;
 
-/* SPI mode 1, MSB first. Running already: stopped first. On an error nothing is left running. */
+/* SPI mode 1, MSB first. What runs already is stopped first. After an error nothing runs. */
 int exchange_start(const exchange_config_t *config);
 
 /* Idempotent. The message buffers stay. */
 void exchange_stop(void);
 
-/* Returns when n bytes from `offset` on have passed. ESP_ERR_INVALID_ARG when that is no phase. */
+/* Returns when n bytes from `offset` on were transferred. ESP_ERR_INVALID_ARG: see message_has_phase(). */
 int exchange_run(int offset, int n);
 
-/* Between two transfers. When the driver refuses the frequency, the last one stays. */
+/* Between two transfers only. When the driver refuses the frequency, the old one stays. */
 int exchange_set_clock(int frequency);
 
 #endif

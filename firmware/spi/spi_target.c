@@ -15,21 +15,21 @@
 #define UNDER_WAY (-1)
 
 static target_config_t config;        /* set by target_start() */
-static bool running;                  /* the driver is ours */
+static bool running;                  /* the driver is initialised */
 static spi_slave_transaction_t phase; /* the armed one; the driver writes trans_len */
 
-/* Bytes of the last phase, UNDER_WAY from target_arm() to its end, which the interrupt sets. 0 once
- * it was taken back. */
+/* Bytes of the last phase, set by the interrupt at its end; UNDER_WAY from target_arm() until then; 0 after
+ * target_disarm(). */
 static atomic_int passed;
 
-/* The peripheral's chip-select is what we say, and no longer the pin. */
+/* Connects the peripheral's chip-select to this constant level instead of the pin. */
 static void IRAM_ATTR select_by(uint32_t level) {
     esp_rom_gpio_connect_in_signal(level, spi_periph_signal[config.host].spics_in, false);
 }
 
 /* ---- interrupts ---- */
 
-/* A phase that CS cut short is never told as whole, even when all but a bit of it has passed. */
+/* A phase that CS cut short never counts as whole, not even when only its last bit is missing. */
 static int IRAM_ATTR bytes_of(const spi_slave_transaction_t *trans) {
     int whole = (int)(trans->length / 8);
     if (trans->trans_len >= trans->length) {
@@ -39,7 +39,7 @@ static int IRAM_ATTR bytes_of(const spi_slave_transaction_t *trans) {
     return bytes < whole ? bytes : whole - 1;
 }
 
-/* The driver has connected CS and started. With a counter the chip-select is low from here on. */
+/* The driver has connected CS and armed the peripheral. With a counter the chip-select is low from now on. */
 static void IRAM_ATTR on_ready(spi_slave_transaction_t *trans) {
     (void)trans;
     if (config.counts) {
@@ -47,7 +47,7 @@ static void IRAM_ATTR on_ready(spi_slave_transaction_t *trans) {
     }
 }
 
-/* The chip-select rose. Without a single bit nothing has begun: the same phase is armed again. */
+/* The chip-select rose. When no bit has passed, the same phase is armed again. */
 static void IRAM_ATTR on_done(spi_slave_transaction_t *trans) {
     if (trans->trans_len == 0) {
         spi_slave_queue_trans_isr((spi_host_device_t)config.host, trans);
@@ -57,7 +57,7 @@ static void IRAM_ATTR on_done(spi_slave_transaction_t *trans) {
     config.wake();
 }
 
-/* The last bit has passed: let the chip-select rise, which makes the driver call on_done(). */
+/* The last bit has passed: the chip-select rises, which makes the driver call on_done(). */
 static void IRAM_ATTR on_last_edge(void) {
     select_by(GPIO_MATRIX_CONST_ONE_INPUT);
 }
@@ -72,7 +72,7 @@ static int start_driver(void) {
         .quadwp_io_num = -1,
         .quadhd_io_num = -1,
         .max_transfer_sz = (int)config.size,
-        /* The counter needs SCK in the GPIO matrix, and all signals go one way. */
+        /* The counter needs SCK to go through the GPIO matrix, and the driver takes all signals there. */
         .flags = config.counts ? SPICOMMON_BUSFLAG_GPIO_PINS : 0,
     };
     spi_slave_interface_config_t slave = {
@@ -116,9 +116,9 @@ void target_stop(void) {
 
 /* ---- phases ---- */
 
-/* The driver has no cancel. Resetting its queue makes it forget the phase, but leaves hardware
- * and DMA as they are until the next one: so the chip-select goes high, and nothing is clocked. In
- * this order, as the reset masks the driver's interrupt, which the rising chip-select would raise. */
+/* The driver has no cancel. Resetting its queue makes it forget the phase, but leaves peripheral and DMA
+ * armed until the next one. So the chip-select goes high, and nothing can be clocked. It does so after the
+ * reset, which masks the interrupt that a rising chip-select raises. */
 void target_disarm(void) {
     if (!running) {
         return;
@@ -156,7 +156,7 @@ int target_arm(int offset, int n) {
     return error;
 }
 
-/* While it is under way the counter may be ahead of the interrupt, but rx is not whole before it. */
+/* The counter may be ahead of the interrupt, but rx is complete only after the interrupt. */
 static int counted(void) {
     int bytes = config.counts ? (sck_counter_value() + 7) / 8 : 0;
     int whole = (int)(phase.length / 8);

@@ -1,16 +1,16 @@
 /*
- * The controller-clocked role's transfers: this chip as SPI target, over ESP-IDF's SPI slave driver.
+ * The controller-clocked role's transfers: this chip is the SPI target, over ESP-IDF's SPI slave driver.
  *
- * A phase is armed, the controller clocks it, an interrupt records how much passed and ends the
- * loop's wait. The driver knows that a transfer is over when CS rises. Where the chip can count the
- * edges of SCK (ESP32, ESP32-S3), the count can end a phase instead: the target then has a
- * chip-select of its own making, low from arming to the last bit. The controller's CS may stay low
- * for a whole transaction, or rise whenever it likes, but SCK and MISO are shared with nobody.
- * Without counting CS is what it is on every bus, and has to rise after each phase.
+ * A phase is armed, the controller clocks it, and an interrupt notes how many bytes passed and ends the
+ * loop's wait. For the driver a transfer is over when CS rises. Where the chip can count the edges of SCK
+ * (ESP32, ESP32-S3), the count can end a phase instead: the peripheral then gets a chip-select made here,
+ * which is low from arming to the last bit. The controller's CS may then stay low for a whole transaction or
+ * rise at any time, but no other device may share SCK and MISO. Without counting, the peripheral sees the
+ * real CS, which has to rise after each phase.
  *
- * All functions belong to one thread, on the core that called target_start(): the driver's
- * interrupts then run there too. None of them waits; only target_start() and target_stop() allocate
- * and free. Errors are ESP-IDF's esp_err_t.
+ * All functions belong to one thread, on the core that called target_start(): the driver's interrupts run
+ * there too. No function waits. Only target_start() and target_stop() allocate and free. Errors are ESP-IDF's
+ * esp_err_t.
  */
 #ifndef SPI_TARGET_H
 #define SPI_TARGET_H
@@ -24,27 +24,27 @@ typedef struct {
     int mosi;
     int miso;
     int cs;
-    bool counts;         /* end a phase by counting SCK; ESP_ERR_NOT_SUPPORTED where that cannot be */
+    bool counts;         /* end a phase by counting SCK; needs SCK_COUNTER_THERE */
     size_t size;         /* of each message buffer */
-    void (*wake)(void);  /* a phase is over; called by the interrupt */
+    void (*wake)(void);  /* called by the interrupt when a phase is over */
 } target_config_t;
 
-/* SPI mode 1, MSB first. Running already: stopped first. On an error nothing is left running. */
+/* SPI mode 1, MSB first. What runs already is stopped first. After an error nothing runs. */
 int target_start(const target_config_t *config);
 
 /* Idempotent. The message buffers stay. */
 void target_stop(void);
 
-/* The next n bytes that are clocked come from tx and go to rx, from `offset` on. What was armed is
- * taken back. What tx holds counts from now on. ESP_ERR_INVALID_ARG when that is no phase. */
+/* The next n bytes that are clocked come from tx and go to rx, from `offset` on. tx must not change from now
+ * on. A phase that was armed before is disarmed. ESP_ERR_INVALID_ARG: see message_has_phase(). */
 int target_arm(int offset, int n);
 
-/* Bytes of the armed phase that have passed. n: it is over, and rx holds all of it. Less, and CS
- * rose: it is over as well, and rx may lack what did not fill a dword. Without a counter, 0 until
+/* Bytes of the armed phase that have passed. n: the phase is over and rx is complete. Fewer after CS rose:
+ * the phase is over too, and rx may lack the bytes that did not fill a dword. Without a counter it is 0 until
  * CS rises. */
 int target_clocked(void);
 
-/* Nothing is armed: MISO says nothing and what is clocked goes nowhere. */
+/* Nothing is armed any more: MISO is not driven, and what is clocked is lost. */
 void target_disarm(void);
 
 #endif

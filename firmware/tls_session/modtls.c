@@ -1,22 +1,22 @@
 /*
  * The `tls_session` module: tls_session.h for Python.
  *
- *     Identity(certificate, key)          PEM, as bytes; raises ValueError(reason)
- *     Trust(ca)                           PEM, or None: any certificate will do
- *     check_certificate(pem), check_key(pem)   None, or what is wrong with it
+ *     Identity(certificate, key)      PEM, as bytes; raises ValueError(reason)
+ *     Trust(ca)                       PEM, or None: every certificate is accepted
+ *     check_certificate(pem), check_key(pem)              None, or what is wrong with it
  *     Session(context, inbox, outbox, server_name=None)   bytearrays; raises MemoryError
- *         step()                          the handshake: 1 done, 0 go on, or an error; without the GIL
- *         look()                          decrypted bytes, 0, PEER_ENDED or an error
- *         open(buf, offset, n)            takes decrypted bytes
- *         seal(buf, offset, n)            encrypts; how many there was room for
- *         finish()                        close_notify
- *         in_room(), in_at(), fed(n)   where ciphertext goes in the inbox, in this order
- *         out_at(), out_count(), sent(n)  where it is in the outbox
- *         reason(error)                   in words
- *         end()                           gives its memory back; nothing else may be called then
+ *         step()                      the handshake: 1 done, 0 not yet, or an error; releases the GIL
+ *         look()                      how many decrypted bytes there are, or PEER_ENDED, or an error
+ *         open(buf, offset, n)        gives decrypted bytes
+ *         seal(buf, offset, n)        encrypts; returns for how many there was room
+ *         finish()                    sends close_notify
+ *         in_room(), in_at(), fed(n)       ciphertext from the peer: room for it, where it goes, how much came
+ *         out_at(), out_count(), sent(n)   ciphertext to the peer: where it is, how much, how much was sent
+ *         reason(error)               an error in words
+ *         end()                       frees the memory; every other call raises ValueError afterwards
  *
- * All calls but the constructors, check_* and reason() take and give small integers, allocate nothing
- * on Python's heap and raise only for arguments that are outside of a buffer, or after end().
+ * All calls but the constructors, check_*() and reason() take and return small integers, allocate nothing on
+ * Python's heap, and raise only for bytes outside a buffer or after end().
  */
 #include "buffer_span.h"
 #include "tls_session.h"
@@ -34,7 +34,7 @@ typedef struct {
 
 typedef struct {
     mp_obj_base_t base;
-    mp_obj_t inbox; /* keep the boxes' memory alive */
+    mp_obj_t inbox; /* these two keep the boxes' memory alive */
     mp_obj_t outbox;
     bool open;
     tls_session_t session;
@@ -160,7 +160,7 @@ static mp_obj_t session_make_new(const mp_obj_type_t *type, size_t n_args, size_
     set_box(&self->session.in, args[1]);
     set_box(&self->session.out, args[2]);
     if (tls_begin(&self->session, context, server_name)) {
-        mp_raise_type(&mp_type_MemoryError); /* nothing else can go wrong here */
+        mp_raise_type(&mp_type_MemoryError); /* its only error */
     }
     self->open = true;
     return MP_OBJ_FROM_PTR(self);

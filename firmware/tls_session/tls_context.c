@@ -1,16 +1,18 @@
 #include "tls_context.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mbedtls/ctr_drbg.h"
 #include "mbedtls/entropy.h"
+#include "mbedtls/platform_util.h"
 
-/* ---- random numbers: for handshakes in their thread and for records in the service's ---- */
+/* ---- random numbers, which handshakes and records need in different threads ---- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static mbedtls_entropy_context entropy; /* under the lock, as all below */
+static mbedtls_entropy_context entropy; /* this and the next two under the lock */
 static mbedtls_ctr_drbg_context generator;
 static bool seeded;
 
@@ -36,7 +38,7 @@ static int draw(void *unused, unsigned char *into, size_t size) {
     return error;
 }
 
-/* ---- PEM: mbedTLS wants its closing NUL ---- */
+/* ---- PEM, which mbedTLS wants with a closing NUL ---- */
 
 static uint8_t *with_nul(const uint8_t *pem, size_t size) {
     uint8_t *text = malloc(size + 1);
@@ -59,7 +61,7 @@ static int parse_certificates(mbedtls_x509_crt *chain, const uint8_t *pem, size_
     }
     int error = mbedtls_x509_crt_parse(chain, text, size + 1);
     free(text);
-    /* A positive answer counts those that it could not read: not all of them will not do. */
+    /* A positive answer is the number of certificates that could not be read: all have to be good. */
     return error > 0 ? MBEDTLS_ERR_X509_INVALID_FORMAT : error;
 }
 
@@ -116,8 +118,8 @@ void tls_let_go(tls_context_t *context) {
     free(context);
 }
 
-/* A module has no clock that outlives its power: it starts in the year 2000, when no certificate was
- * valid yet. So dates count for nothing; all else that mbedTLS found stays. */
+/* The module has no clock that outlives its power: it starts in the year 2000, when no certificate was valid
+ * yet. So dates are not checked; what else mbedTLS found stays. */
 static int disregard_dates(void *unused, mbedtls_x509_crt *certificate, int depth, uint32_t *flags) {
     (void)unused;
     (void)certificate;
@@ -136,7 +138,7 @@ static int configure(tls_context_t *context, int endpoint, int verify) {
     return error;
 }
 
-/* Every other error says nothing of the pair: there was no memory to look. */
+/* Another error, such as a lack of memory, does not tell whether they belong together. */
 static int check_pair(const tls_context_t *context) {
     int error = mbedtls_pk_check_pair(&context->certificates.pk, &context->key, draw, NULL);
     switch (error) {

@@ -1,8 +1,7 @@
 #include "tls_session.h"
 
+#include <stdbool.h>
 #include <string.h>
-
-#include "tls_context.h"
 
 /* ---- boxes ---- */
 
@@ -85,7 +84,7 @@ static bool wants_more(int answer) {
     return answer == MBEDTLS_ERR_SSL_WANT_READ || answer == MBEDTLS_ERR_SSL_WANT_WRITE;
 }
 
-/* What is no mere want ends the session for good. */
+/* 0 when mbedTLS wants more input or room. Any other error ends the session. */
 static int outcome(tls_session_t *session, int answer) {
     if (answer >= 0 || wants_more(answer)) {
         return answer < 0 ? 0 : answer;
@@ -119,7 +118,7 @@ int tls_open(tls_session_t *session, uint8_t *into, size_t size) {
     return n ? outcome(session, mbedtls_ssl_read(&session->ssl, into, n)) : 0;
 }
 
-/* How many bytes can be encrypted into the box at once, whatever the cipher. */
+/* How many bytes can be encrypted into the box at once, with any cipher. */
 static size_t sealable(tls_session_t *session) {
     int overhead = mbedtls_ssl_get_record_expansion(&session->ssl);
     int limit = mbedtls_ssl_get_max_out_record_payload(&session->ssl);
@@ -149,16 +148,16 @@ void tls_finish(tls_session_t *session) {
 static const struct {
     uint32_t flag;
     const char *reason;
-} doubts[] = {
+} refusals[] = {
     {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "the certificate is not from the CA"},
     {MBEDTLS_X509_BADCERT_CN_MISMATCH, "the certificate is made out to another name"},
 };
 
-static const char *doubt(const tls_session_t *session) {
+static const char *why_refused(const tls_session_t *session) {
     uint32_t flags = mbedtls_ssl_get_verify_result(&session->ssl);
-    for (size_t i = 0; i < sizeof(doubts) / sizeof(doubts[0]); i++) {
-        if (flags & doubts[i].flag) {
-            return doubts[i].reason;
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        if (flags & refusals[i].flag) {
+            return refusals[i].reason;
         }
     }
     return "the certificate is not acceptable";
@@ -181,7 +180,7 @@ static const struct {
 
 const char *tls_reason(const tls_session_t *session, int error) {
     if (session && error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED) {
-        return doubt(session);
+        return why_refused(session);
     }
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
         if (error == reasons[i].error) {

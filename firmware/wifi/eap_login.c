@@ -1,7 +1,7 @@
 /*
- * The driver copies names and passwords, but keeps pointers to certificates and keys: copies of these
- * live here, from eap_use() to eap_clear(). mbedTLS wants PEM to end in a NUL that counts, DER without
- * one; the password of a key is read as a string.
+ * The driver copies names and passwords, but keeps pointers to certificates and keys. Their copies live here,
+ * from eap_use() to eap_clear(). mbedTLS wants a NUL at the end of PEM, counted in its size, and none after
+ * DER. It reads the password of a key as a string.
  */
 #include "eap_login.h"
 
@@ -16,11 +16,11 @@ static const char pem_begin[] = "-----BEGIN ";
 
 typedef struct {
     unsigned char *data; /* NULL: there is none */
-    size_t size;         /* as the driver is told */
+    size_t size;         /* what the driver is given */
     size_t allocated;
 } kept_t;
 
-/* What the driver has pointers to: written by keep() and release(). */
+/* The driver has pointers to these. */
 static kept_t ca_cert, user_cert, private_key, key_password;
 
 static bool is_pem(const eap_credential_t *credential) {
@@ -42,7 +42,7 @@ static void release(kept_t *kept) {
     memset(kept, 0, sizeof(*kept));
 }
 
-/* Copy a credential, with a NUL behind it; `counts`: the NUL is part of the size. */
+/* Copies a credential, with a NUL behind it; `counts`: its size includes the NUL. */
 static bool keep(kept_t *kept, const eap_credential_t *credential, bool counts) {
     if (credential->size == 0) {
         return true;
@@ -63,7 +63,7 @@ static bool keep_certificate(kept_t *kept, const eap_credential_t *credential) {
     return keep(kept, credential, is_pem(credential));
 }
 
-/* The number of the first credential that is too long for the driver's integers, plus 1; 0: none. */
+/* The number plus 1 of the first credential that is too long for the driver's `int`; 0: none. */
 static int first_too_long(const eap_credential_t *credentials) {
     for (int i = 0; i < EAP_CREDENTIALS; i++) {
         if (credentials[i].size >= INT_MAX) {
@@ -112,7 +112,7 @@ static int use_password(const eap_credential_t *credentials) {
     const eap_credential_t *identity = &credentials[EAP_IDENTITY];
     const eap_credential_t *password = &credentials[EAP_PASSWORD];
     if (esp_eap_client_set_username(identity->data, (int)identity->size) != ESP_OK) {
-        return EAP_IDENTITY + 1; /* also when there is none, or it is too long */
+        return EAP_IDENTITY + 1; /* the driver refuses an empty one, and one that is too long */
     }
     return esp_eap_client_set_password(password->data, (int)password->size) == ESP_OK ? 0 : EAP_PASSWORD + 1;
 }
@@ -133,7 +133,7 @@ static int use_method(int protocol, const eap_credential_t *credentials) {
     }
 }
 
-/* The module's clock is not set before it is connected, so no certificate is judged by it. */
+/* The module's clock is not set before it is connected, so the dates of certificates are not checked. */
 static int enable(void) {
     if (esp_eap_client_set_disable_time_check(true) != ESP_OK) {
         return EAP_NOT_ENABLED;
@@ -165,7 +165,7 @@ int eap_use(int protocol, const eap_credential_t *credentials) {
 }
 
 void eap_clear(void) {
-    /* Nothing to be done when it fails: it is disabled, or WiFi is off. */
+    /* An error does not matter: it is disabled already, or WiFi is off. */
     (void)esp_wifi_sta_enterprise_disable();
     esp_eap_client_clear_identity();
     esp_eap_client_clear_username();

@@ -1,17 +1,17 @@
 /*
- * WPA2-Enterprise login for the station, over ESP-IDF's EAP client. Knows no MicroPython.
+ * The station's WPA2-Enterprise login, over ESP-IDF's EAP client. Knows no MicroPython.
  *
- * Call from one thread, with WiFi initialised, before the station connects.
+ * One thread calls these functions, with WiFi initialised, before the station connects.
  */
 #ifndef EAP_LOGIN_H
 #define EAP_LOGIN_H
 
 #include <stddef.h>
 
-/* The protocols of the link protocol's WirelessConfig. */
+/* As the link protocol's WirelessConfig numbers them. */
 enum { EAP_TLS = 1, EAP_PEAP_MSCHAPV2 = 2, EAP_TTLS_MSCHAPV2 = 3 };
 
-/* The credentials, in the link protocol's order; two places mean something else for EAP_TLS. */
+/* The credentials, in the link protocol's order. EAP_TLS uses two places for something else. */
 enum {
     EAP_ANONYMOUS_ID,
     EAP_CA_CERT,
@@ -28,14 +28,15 @@ typedef struct {
     size_t size; /* 0: there is none */
 } eap_credential_t;
 
-/* What eap_use() returns: 0, the number of a credential plus 1, or one of these. */
+/* Results of eap_use() beyond 0 and the number of a credential plus 1. */
 enum { EAP_BAD_PROTOCOL = EAP_CREDENTIALS + 1, EAP_NO_MEMORY, EAP_NOT_ENABLED };
 
-/* Give the driver this login, in place of any earlier one. `credentials` has EAP_CREDENTIALS of them,
- * which are copied: the caller may forget them. When it fails the driver has none. */
+/* Gives the driver this login in place of any earlier one. `credentials` are EAP_CREDENTIALS in number; they
+ * are copied. 0, or which credential the driver refused plus 1, or another error: the driver has no login
+ * then. */
 int eap_use(int protocol, const eap_credential_t *credentials);
 
-/* Take the login away from the driver and overwrite what was copied. */
+/* Takes the login away from the driver and overwrites the copies. */
 void eap_clear(void);
 
 #endif

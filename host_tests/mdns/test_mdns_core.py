@@ -37,14 +37,14 @@ def told(core):
 
 
 def test_a_name_is_that_of_the_services_too(core):
-    assert core.mdns_services_name(b"printer") == 0
+    assert core.services_name(b"printer") == 0
     assert told(core) == ["printer printer"]
 
 
 def test_services(core):
-    core.mdns_services_name(b"printer")
-    assert core.mdns_services_offer(b"_http", 80, ctypes.byref(TEXT)) == 0
-    assert core.mdns_services_offer(b"_ftp", 21, ctypes.byref(TEXT)) == 0
+    core.services_name(b"printer")
+    assert core.services_offer(b"_http", 80, ctypes.byref(TEXT)) == 0
+    assert core.services_offer(b"_ftp", 21, ctypes.byref(TEXT)) == 0
     assert told(core)[1:] == [
         "80 _http._tcp product=Spinet version=2.3.0",
         "21 _ftp._tcp product=Spinet version=2.3.0",
@@ -52,23 +52,23 @@ def test_services(core):
 
 
 def test_a_service_that_moves(core):
-    core.mdns_services_name(b"printer")
-    core.mdns_services_offer(b"_http", 80, ctypes.byref(TEXT))
-    assert core.mdns_services_offer(b"_http", 8080, ctypes.byref(TEXT)) == 0
+    core.services_name(b"printer")
+    core.services_offer(b"_http", 80, ctypes.byref(TEXT))
+    assert core.services_offer(b"_http", 8080, ctypes.byref(TEXT)) == 0
     assert told(core)[1:] == ["8080 _http._tcp product=Spinet version=2.3.0"]
 
 
 def test_a_service_that_ends(core):
-    core.mdns_services_name(b"printer")
-    core.mdns_services_offer(b"_http", 80, ctypes.byref(TEXT))
-    assert core.mdns_services_withdraw(b"_http") == 0
-    assert core.mdns_services_withdraw(b"_http") == 0
+    core.services_name(b"printer")
+    core.services_offer(b"_http", 80, ctypes.byref(TEXT))
+    assert core.services_withdraw(b"_http") == 0
+    assert core.services_withdraw(b"_http") == 0
     assert told(core)[1:] == []
 
 
 def test_errors_are_the_components(core):
-    assert core.mdns_services_offer(b"_http", 80, ctypes.byref(TEXT)) == 0x102  # it was never started
-    assert core.mdns_services_name(b"") == 0x102
+    assert core.services_offer(b"_http", 80, ctypes.byref(TEXT)) == 0x102  # it was never started
+    assert core.services_name(b"") == 0x102
 
 
 def test_the_binding_compiles_against_micropython(tmp_path):
