@@ -8,8 +8,8 @@ from sim_process import BINARY, LWIP_BINARY
 # Descriptors and handles that are none: an error where the bytes are inside.
 SEND = BINARY, "import hostnet", "hostnet.send(-1, {buffer}, {offset}, {n})"
 RECEIVE = BINARY, "import hostnet", "hostnet.recv(-1, {buffer}, {offset}, {n})"
-WRITE = LWIP_BINARY, "import netconn", "netconn.write(0, {buffer}, {offset}, {n}, 1)"
-READ = LWIP_BINARY, "import netconn", "netconn.read(0, {buffer}, {offset}, {n})"
+WRITE = LWIP_BINARY, "import _spinet_lwip", "_spinet_lwip.write(0, {buffer}, {offset}, {n}, 1)"
+READ = LWIP_BINARY, "import _spinet_lwip", "_spinet_lwip.read(0, {buffer}, {offset}, {n})"
 CALLS = pytest.mark.parametrize("call", [SEND, RECEIVE, WRITE, READ])
 OUTSIDE = "offset and count outside the buffer"
 

@@ -36,7 +36,7 @@ def devices():
 
 
 def test_lwip_is_as_near_to_the_chips_as_can_be_had():
-    done = run(LWIP_BINARY, "-c", "import netconn; print(netconn.LWIP_VERSION)")
+    done = run(LWIP_BINARY, "-c", "import _spinet_lwip; print(_spinet_lwip.LWIP_VERSION)")
     assert (done.stdout, done.stderr) == ("2.2.1\n", "")
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # build_micropython.sh mpy-cross|sim|sim-lwip|qemu BUILD
 # Build one part of MicroPython out of tree: into BUILD/mpy-cross, BUILD/sim, with lwIP and the
-# netconn module in it BUILD/sim-lwip, or for an emulated RISC-V core BUILD/qemu. The source is the
+# _spinet_lwip in it BUILD/sim-lwip, or for an emulated RISC-V core BUILD/qemu. The source is the
 # folder that BUILD/micropython.source names, and nothing is ever written there.
 set -eu
 target=$1 build=$2

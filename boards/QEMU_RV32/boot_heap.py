@@ -9,8 +9,8 @@ import builtins
 import gc
 import sys
 
+import _spinet_slabs as slabs
 import memchip
-import slabs
 
 FILES_HERE = ("select", "socket", "time")  # and C on a chip
 IMAGE = (".frozen/SPINET_ESP32C3", ".frozen/chip")
@@ -48,7 +48,7 @@ class Flash(StandIn):
         raise OSError(2)
 
 
-class Netconn(StandIn):
+class Lwip(StandIn):
     """The TCP stack: memchip has functions of the same names, as far as bytes move."""
 
     def __getattr__(self, name):
@@ -63,9 +63,13 @@ def stand_ins():
     regions = ((0, 100000, 0, 0),)
     buffers = memchip.buffers()
     return {
+        "_spinet_lwip": Lwip(start=_nothing, spare=_nothing),
+        "_spinet_mdns": StandIn(),
+        "_spinet_spi_exchange": StandIn(buffers=lambda: buffers),
+        "_spinet_spi_target": StandIn(COUNTS=True),
+        "_spinet_tls": StandIn(),
+        "_spinet_wifi": StandIn(),
         "_thread": StandIn(allocate_lock=StandIn),
-        "country": StandIn(),
-        "eap": StandIn(),
         "esp": StandIn(flash_size=lambda: 4 << 20),
         "esp32": StandIn(
             HEAP_DATA=4,
@@ -82,8 +86,6 @@ def stand_ins():
             SOFT_RESET=5,
             reset_cause=lambda: 1,
         ),
-        "mdns": StandIn(),
-        "netconn": Netconn(start=_nothing, spare=_nothing),
         "network": StandIn(
             WLAN=Kept(kept=[StandIn(), StandIn()]),
             STA_IF=0,
@@ -93,9 +95,6 @@ def stand_ins():
             STAT_NO_AP_FOUND=201,
             STAT_WRONG_PASSWORD=202,
         ),
-        "spi_exchange": StandIn(buffers=lambda: buffers),
-        "spi_target": StandIn(COUNTS=True),
-        "tls_session": StandIn(),
     }
 
 

@@ -1,7 +1,7 @@
 """A chip tells the network of itself: see spinet.naming.discovery for what an announcer is.
 
-Names and services are the business of ESP-IDF's mDNS component, through our C module `mdns`. Its
-calls wait for a task of the component's, so a worker makes them.
+Names and services are the business of ESP-IDF's mDNS component, through our C module
+`_spinet_mdns`. Its calls wait for a task of the component's, so a worker makes them.
 Without the C module (stock firmware) MicroPython announces the host name alone, the one that was
 set before the station joined.
 """
@@ -14,7 +14,7 @@ from spinet.naming.discovery import label
 from spinet.worker import Worker
 
 try:
-    import mdns
+    import _spinet_mdns as mdns
 except ImportError:
     mdns = None
 

@@ -25,12 +25,12 @@ except ImportError:  # this firmware has not our C modules: MicroPython's socket
     from spinet.tcp.stack_sockets import SocketStack as Stack
 
 try:
-    import spi_exchange
+    import _spinet_spi_exchange as spi_exchange
 except ImportError:
     spi_exchange = None  # machine.SPI serves
 
 try:
-    import spi_target
+    import _spinet_spi_target as spi_target
 except ImportError:
     spi_target = None  # the controller-clocked role cannot be had
 
@@ -252,4 +252,4 @@ def _check_role(role):
     if role not in (MODULE_CLOCKED, CONTROLLER_CLOCKED):
         raise ValueError("role: module-clocked or controller-clocked")
     if role == CONTROLLER_CLOCKED and spi_target is None:
-        raise ValueError("role: controller-clocked needs an image with the spi_target module")
+        raise ValueError("role: controller-clocked needs an image with _spinet_spi_target")

@@ -2,7 +2,7 @@
 
 `network.WLAN` does not tell on which access point it is, nor a PHY mode, and cannot be given a
 channel to connect on. Its scan() takes seconds, so that it runs in a thread of its own. Enterprise
-networks and the country code need our C modules `eap` and `country`; an image without them says so.
+networks and the country code need our C module `_spinet_wifi`; an image without it says so.
 """
 
 import network
@@ -15,13 +15,9 @@ from spinet.wifi import config
 from spinet.wifi.station import LOGIN_REFUSED, WRONG_PASSWORD
 
 try:
-    import eap
+    import _spinet_wifi as wifi
 except ImportError:
-    eap = None
-try:
-    import country
-except ImportError:
-    country = None
+    wifi = None
 
 # WLAN.status() goes on giving the last attempt's reason until the new attempt has one: that value
 # is believed only after this time.
@@ -50,7 +46,7 @@ _LEAST_POWER = const(8)  # in 0.25 dB: the driver refuses less, controllers may 
 _CLIENTS = const(4)  # of our own access point, as controllers expect
 NO_COUNTRY = "XX"  # what network.country() gives until it was told
 
-# What eap.use() answers, less one: which of the credentials the driver did not take.
+# What eap_use() answers, less one: which of the credentials the driver did not take.
 CREDENTIALS = ("anonymous identity", "CA certificate", "user", "password or key", "key password")
 
 
@@ -87,19 +83,20 @@ class ChipRadio:
 
     def _activate(self, interface):
         interface.active(True)
-        if country and network.country() != NO_COUNTRY:
-            country.set(network.country())
+        if wifi and network.country() != NO_COUNTRY:
+            wifi.set_country(network.country())
         self._apply_power(interface)
 
     def _log_in(self, remembered):
         """Give the driver the credentials of an enterprise network; "" or what is wrong."""
         protocol = config.eap(remembered.record)
-        if eap is None:
+        if wifi is None:
             return "this firmware cannot join enterprise networks" if protocol else ""
         if not protocol:
-            eap.clear()  # else a network of the same name would be tried with them
+            wifi.eap_clear()  # else a network of the same name would be tried with them
             return ""
-        refused = eap.use(protocol, [remembered.credential(i) for i in range(config.CREDENTIALS)])
+        credentials = [remembered.credential(i) for i in range(config.CREDENTIALS)]
+        refused = wifi.eap_use(protocol, credentials)
         return _refused_login(refused) if refused else ""
 
     def _connect(self, remembered, access_point):
@@ -199,8 +196,8 @@ class ChipRadio:
         self._scans += 1
         self._leave_station()
         self._leave_access_point()
-        if eap:
-            eap.clear()
+        if wifi:
+            wifi.eap_clear()
         self._network = None
 
     def _leave_station(self):
@@ -281,7 +278,7 @@ def _other_failure(reason):
 
 
 def _refused_login(code):
-    """code: of eap.use(), 1..5 the credential, beyond that it is none's fault."""
+    """code: of eap_use(), 1..5 the credential, beyond that it is none's fault."""
     if code <= len(CREDENTIALS):
         return "enterprise login is unusable: bad " + CREDENTIALS[code - 1]
     return "enterprise login is unusable (error %d)" % code

@@ -1,4 +1,4 @@
-# The netconn module for MicroPython's CMake builds (the chips).
+# The module _spinet_lwip for MicroPython's CMake builds (the chips).
 
 add_library(usermod_lwip INTERFACE)
 

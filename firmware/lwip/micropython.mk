@@ -1,4 +1,4 @@
-# The netconn module for MicroPython's make builds (SIM). platform.h and lwIP itself come from the
+# The module _spinet_lwip for MicroPython's make builds (SIM). platform.h and lwIP itself come from the
 # board: boards/SIM/lwip/micropython.mk.
 
 LWIP_MODULE_DIR := $(USERMOD_DIR)

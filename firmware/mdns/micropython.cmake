@@ -1,4 +1,4 @@
-# The mdns module for MicroPython's CMake builds (the chips). The component itself comes with the
+# The module _spinet_mdns for MicroPython's CMake builds (the chips). The component itself comes with the
 # ESP32 port, which lists it in its main/idf_component.yml.
 
 add_library(usermod_mdns INTERFACE)

@@ -1,4 +1,4 @@
-# The slabs module for MicroPython's CMake builds (the chips).
+# The module _spinet_slabs for MicroPython's CMake builds (the chips).
 
 add_library(usermod_slabs INTERFACE)
 

@@ -1,4 +1,4 @@
-# The slabs module for MicroPython's make builds (the emulated core). ESP-IDF's heap comes from the
+# The module _spinet_slabs for MicroPython's make builds (the emulated core). ESP-IDF's heap comes from the
 # board: boards/QEMU_RV32/slabs; firmware/common with memchip.
 
 SLABS_DIR := $(USERMOD_DIR)

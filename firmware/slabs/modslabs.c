@@ -1,5 +1,5 @@
 /*
- * The `slabs` module: slabs.h for modules/spinet/compat.py.
+ * The `_spinet_slabs` module: slabs.h for modules/spinet/compat.py.
  *
  * Its bytearrays are C's memory: they cannot grow, and a garbage collection does not look into them, so
  * they must not hold references.
@@ -12,40 +12,40 @@
 static stop_t soft_reset_stop = { .function = slabs_forget };
 
 /* take(kind, size): a bytearray of zeros, or None. Allocates the object. */
-static mp_obj_t slabs_take(mp_obj_t kind, mp_obj_t size_in) {
+static mp_obj_t mod_take(mp_obj_t kind, mp_obj_t size_in) {
     size_t size = (size_t)mp_obj_get_int(size_in);
     at_soft_reset(&soft_reset_stop);
     uint8_t *memory = slab_take((int)mp_obj_get_int(kind), size);
     return memory ? mp_obj_new_bytearray_by_ref(size, memory) : mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_2(slabs_take_obj, slabs_take);
+static MP_DEFINE_CONST_FUN_OBJ_2(mod_take_obj, mod_take);
 
 /* give_back(bytearray): it must not be used afterwards. Nothing happens for a buffer that is no slab. */
-static mp_obj_t slabs_give_back(mp_obj_t buffer) {
+static mp_obj_t mod_give_back(mp_obj_t buffer) {
     mp_buffer_info_t info;
     mp_get_buffer_raise(buffer, &info, MP_BUFFER_READ);
     slab_give_back(info.buf);
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(slabs_give_back_obj, slabs_give_back);
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_give_back_obj, mod_give_back);
 
 /* taken(): bytes of the chip's heap that the slabs have, in use or not. */
-static mp_obj_t mod_slabs_taken(void) {
+static mp_obj_t mod_taken(void) {
     return mp_obj_new_int_from_uint(slabs_taken());
 }
-static MP_DEFINE_CONST_FUN_OBJ_0(slabs_taken_obj, mod_slabs_taken);
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_taken_obj, mod_taken);
 
-static const mp_rom_map_elem_t slabs_globals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_slabs) },
-    { MP_ROM_QSTR(MP_QSTR_take), MP_ROM_PTR(&slabs_take_obj) },
-    { MP_ROM_QSTR(MP_QSTR_give_back), MP_ROM_PTR(&slabs_give_back_obj) },
-    { MP_ROM_QSTR(MP_QSTR_taken), MP_ROM_PTR(&slabs_taken_obj) },
+static const mp_rom_map_elem_t mod_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_slabs) },
+    { MP_ROM_QSTR(MP_QSTR_take), MP_ROM_PTR(&mod_take_obj) },
+    { MP_ROM_QSTR(MP_QSTR_give_back), MP_ROM_PTR(&mod_give_back_obj) },
+    { MP_ROM_QSTR(MP_QSTR_taken), MP_ROM_PTR(&mod_taken_obj) },
 };
-static MP_DEFINE_CONST_DICT(slabs_globals, slabs_globals_table);
+static MP_DEFINE_CONST_DICT(mod_globals, mod_globals_table);
 
-const mp_obj_module_t slabs_user_cmodule = {
+const mp_obj_module_t spinet_slabs_module = {
     .base = { &mp_type_module },
-    .globals = (mp_obj_dict_t *)&slabs_globals,
+    .globals = (mp_obj_dict_t *)&mod_globals,
 };
 
-MP_REGISTER_MODULE(MP_QSTR_slabs, slabs_user_cmodule);
+MP_REGISTER_MODULE(MP_QSTR__spinet_slabs, spinet_slabs_module);

@@ -1,5 +1,5 @@
-# The modules spi_exchange and spi_target for MicroPython's CMake builds (the chips). A phase that is
-# over ends the wait of netconn.
+# The modules _spinet_spi_exchange and _spinet_spi_target for MicroPython's CMake builds (the chips). The end
+# of a phase ends the TCP stack's wait, hence ../lwip.
 
 add_library(usermod_spi INTERFACE)
 

@@ -1,5 +1,5 @@
 /*
- * The `spi_exchange` module: spi_exchange.h for Python.
+ * The `_spinet_spi_exchange` module: spi_exchange.h for Python.
  *
  * It is the SPI that SpiMaster uses; there is one. Only start() and buffers() allocate on Python's heap.
  * Errors are raised as message_binding.h says.
@@ -17,7 +17,7 @@ static stop_t soft_reset_stop = { .function = exchange_stop };
 
 /* start(spi, sck, mosi, miso, frequency, size): spi is 1 or 2 as in MicroPython, which ESP-IDF calls
  * SPI2_HOST and SPI3_HOST; size is that of each message buffer. */
-static mp_obj_t spi_exchange_start(size_t n_args, const mp_obj_t *args) {
+static mp_obj_t mod_start(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     exchange_config_t config = {
         .host = mp_obj_get_int(args[0]),
@@ -31,18 +31,18 @@ static mp_obj_t spi_exchange_start(size_t n_args, const mp_obj_t *args) {
     message_raise(exchange_start(&config));
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(spi_exchange_start_obj, 6, 6, spi_exchange_start);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(mod_start_obj, 6, 6, mod_start);
 
-static mp_obj_t spi_exchange_stop(void) {
+static mp_obj_t mod_stop(void) {
     exchange_stop();
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_0(spi_exchange_stop_obj, spi_exchange_stop);
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_stop_obj, mod_stop);
 
-static mp_obj_t spi_exchange_buffers(void) {
+static mp_obj_t mod_buffers(void) {
     return message_buffers_as_tuple();
 }
-static MP_DEFINE_CONST_FUN_OBJ_0(spi_exchange_buffers_obj, spi_exchange_buffers);
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_buffers_obj, mod_buffers);
 
 /* ---- module: transfers ---- */
 
@@ -54,7 +54,7 @@ static int run_without_gil(int offset, int n) {
 }
 
 /* exchange(tx, rx, offset, n): a long one releases the GIL. */
-static mp_obj_t spi_exchange_exchange(size_t n_args, const mp_obj_t *args) {
+static mp_obj_t mod_exchange(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     message_check_pair(args[0], args[1]);
     int offset = mp_obj_get_int(args[2]);
@@ -62,29 +62,29 @@ static mp_obj_t spi_exchange_exchange(size_t n_args, const mp_obj_t *args) {
     message_raise(n > EXCHANGE_POLLED_MAX ? run_without_gil(offset, n) : exchange_run(offset, n));
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(spi_exchange_exchange_obj, 4, 4, spi_exchange_exchange);
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(mod_exchange_obj, 4, 4, mod_exchange);
 
-static mp_obj_t spi_exchange_set_clock(mp_obj_t frequency) {
+static mp_obj_t mod_set_clock(mp_obj_t frequency) {
     message_raise(exchange_set_clock(mp_obj_get_int(frequency)));
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(spi_exchange_set_clock_obj, spi_exchange_set_clock);
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_set_clock_obj, mod_set_clock);
 
 /* ---- the module ---- */
 
-static const mp_rom_map_elem_t spi_exchange_globals_table[] = {
-    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_spi_exchange) },
-    { MP_ROM_QSTR(MP_QSTR_start), MP_ROM_PTR(&spi_exchange_start_obj) },
-    { MP_ROM_QSTR(MP_QSTR_stop), MP_ROM_PTR(&spi_exchange_stop_obj) },
-    { MP_ROM_QSTR(MP_QSTR_buffers), MP_ROM_PTR(&spi_exchange_buffers_obj) },
-    { MP_ROM_QSTR(MP_QSTR_exchange), MP_ROM_PTR(&spi_exchange_exchange_obj) },
-    { MP_ROM_QSTR(MP_QSTR_set_clock), MP_ROM_PTR(&spi_exchange_set_clock_obj) },
+static const mp_rom_map_elem_t mod_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_spi_exchange) },
+    { MP_ROM_QSTR(MP_QSTR_start), MP_ROM_PTR(&mod_start_obj) },
+    { MP_ROM_QSTR(MP_QSTR_stop), MP_ROM_PTR(&mod_stop_obj) },
+    { MP_ROM_QSTR(MP_QSTR_buffers), MP_ROM_PTR(&mod_buffers_obj) },
+    { MP_ROM_QSTR(MP_QSTR_exchange), MP_ROM_PTR(&mod_exchange_obj) },
+    { MP_ROM_QSTR(MP_QSTR_set_clock), MP_ROM_PTR(&mod_set_clock_obj) },
 };
-static MP_DEFINE_CONST_DICT(spi_exchange_globals, spi_exchange_globals_table);
+static MP_DEFINE_CONST_DICT(mod_globals, mod_globals_table);
 
-const mp_obj_module_t spi_exchange_user_cmodule = {
+const mp_obj_module_t spinet_spi_exchange_module = {
     .base = { &mp_type_module },
-    .globals = (mp_obj_dict_t *)&spi_exchange_globals,
+    .globals = (mp_obj_dict_t *)&mod_globals,
 };
 
-MP_REGISTER_MODULE(MP_QSTR_spi_exchange, spi_exchange_user_cmodule);
+MP_REGISTER_MODULE(MP_QSTR__spinet_spi_exchange, spinet_spi_exchange_module);

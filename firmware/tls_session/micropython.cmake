@@ -1,4 +1,4 @@
-# The tls_session module for MicroPython's CMake builds (the chips); mbedTLS is ESP-IDF's component.
+# The module _spinet_tls for MicroPython's CMake builds (the chips); mbedTLS is ESP-IDF's component.
 
 add_library(usermod_tls_session INTERFACE)
 

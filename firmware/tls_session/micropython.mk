@@ -1,4 +1,4 @@
-# The tls_session module for MicroPython's make builds (SIM). mbedTLS itself comes from the board:
+# The module _spinet_tls for MicroPython's make builds (SIM). mbedTLS itself comes from the board:
 # boards/SIM/mbedtls/micropython.mk.
 
 TLS_SESSION_DIR := $(USERMOD_DIR)

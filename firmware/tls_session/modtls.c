@@ -1,5 +1,5 @@
 /*
- * The `tls_session` module: tls_session.h for Python.
+ * The `_spinet_tls` module: tls_session.h for Python.
  *
  *     Identity(certificate, key)      PEM, as bytes; raises ValueError(reason)
  *     Trust(ca)                       PEM, or None: every certificate is accepted
@@ -115,7 +115,7 @@ static mp_obj_t context_del(mp_obj_t self) {
 static MP_DEFINE_CONST_FUN_OBJ_1(context_del_obj, context_del);
 
 static const mp_rom_map_elem_t context_locals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&context_del_obj)},
+    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&context_del_obj) },
 };
 static MP_DEFINE_CONST_DICT(context_locals, context_locals_table);
 
@@ -265,20 +265,20 @@ static mp_obj_t session_sent(mp_obj_t self, mp_obj_t count) {
 static MP_DEFINE_CONST_FUN_OBJ_2(session_sent_obj, session_sent);
 
 static const mp_rom_map_elem_t session_locals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&session_step_obj)},
-    {MP_ROM_QSTR(MP_QSTR_look), MP_ROM_PTR(&session_look_obj)},
-    {MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&session_open_obj)},
-    {MP_ROM_QSTR(MP_QSTR_seal), MP_ROM_PTR(&session_seal_obj)},
-    {MP_ROM_QSTR(MP_QSTR_finish), MP_ROM_PTR(&session_finish_obj)},
-    {MP_ROM_QSTR(MP_QSTR_reason), MP_ROM_PTR(&session_reason_obj)},
-    {MP_ROM_QSTR(MP_QSTR_in_room), MP_ROM_PTR(&session_in_room_obj)},
-    {MP_ROM_QSTR(MP_QSTR_in_at), MP_ROM_PTR(&session_in_at_obj)},
-    {MP_ROM_QSTR(MP_QSTR_fed), MP_ROM_PTR(&session_fed_obj)},
-    {MP_ROM_QSTR(MP_QSTR_out_at), MP_ROM_PTR(&session_out_at_obj)},
-    {MP_ROM_QSTR(MP_QSTR_out_count), MP_ROM_PTR(&session_out_count_obj)},
-    {MP_ROM_QSTR(MP_QSTR_sent), MP_ROM_PTR(&session_sent_obj)},
-    {MP_ROM_QSTR(MP_QSTR_end), MP_ROM_PTR(&session_end_obj)},
-    {MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&session_end_obj)},
+    { MP_ROM_QSTR(MP_QSTR_step), MP_ROM_PTR(&session_step_obj) },
+    { MP_ROM_QSTR(MP_QSTR_look), MP_ROM_PTR(&session_look_obj) },
+    { MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&session_open_obj) },
+    { MP_ROM_QSTR(MP_QSTR_seal), MP_ROM_PTR(&session_seal_obj) },
+    { MP_ROM_QSTR(MP_QSTR_finish), MP_ROM_PTR(&session_finish_obj) },
+    { MP_ROM_QSTR(MP_QSTR_reason), MP_ROM_PTR(&session_reason_obj) },
+    { MP_ROM_QSTR(MP_QSTR_in_room), MP_ROM_PTR(&session_in_room_obj) },
+    { MP_ROM_QSTR(MP_QSTR_in_at), MP_ROM_PTR(&session_in_at_obj) },
+    { MP_ROM_QSTR(MP_QSTR_fed), MP_ROM_PTR(&session_fed_obj) },
+    { MP_ROM_QSTR(MP_QSTR_out_at), MP_ROM_PTR(&session_out_at_obj) },
+    { MP_ROM_QSTR(MP_QSTR_out_count), MP_ROM_PTR(&session_out_count_obj) },
+    { MP_ROM_QSTR(MP_QSTR_sent), MP_ROM_PTR(&session_sent_obj) },
+    { MP_ROM_QSTR(MP_QSTR_end), MP_ROM_PTR(&session_end_obj) },
+    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&session_end_obj) },
 };
 static MP_DEFINE_CONST_DICT(session_locals, session_locals_table);
 
@@ -301,20 +301,20 @@ static mp_obj_t mod_check_key(mp_obj_t pem) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_check_key_obj, mod_check_key);
 
-static const mp_rom_map_elem_t tls_session_globals_table[] = {
-    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_tls_session)},
-    {MP_ROM_QSTR(MP_QSTR_Identity), MP_ROM_PTR(&identity_type)},
-    {MP_ROM_QSTR(MP_QSTR_Trust), MP_ROM_PTR(&trust_type)},
-    {MP_ROM_QSTR(MP_QSTR_Session), MP_ROM_PTR(&session_type)},
-    {MP_ROM_QSTR(MP_QSTR_check_certificate), MP_ROM_PTR(&mod_check_certificate_obj)},
-    {MP_ROM_QSTR(MP_QSTR_check_key), MP_ROM_PTR(&mod_check_key_obj)},
-    {MP_ROM_QSTR(MP_QSTR_PEER_ENDED), MP_ROM_INT(TLS_PEER_ENDED)},
+static const mp_rom_map_elem_t mod_globals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_tls) },
+    { MP_ROM_QSTR(MP_QSTR_Identity), MP_ROM_PTR(&identity_type) },
+    { MP_ROM_QSTR(MP_QSTR_Trust), MP_ROM_PTR(&trust_type) },
+    { MP_ROM_QSTR(MP_QSTR_Session), MP_ROM_PTR(&session_type) },
+    { MP_ROM_QSTR(MP_QSTR_check_certificate), MP_ROM_PTR(&mod_check_certificate_obj) },
+    { MP_ROM_QSTR(MP_QSTR_check_key), MP_ROM_PTR(&mod_check_key_obj) },
+    { MP_ROM_QSTR(MP_QSTR_PEER_ENDED), MP_ROM_INT(TLS_PEER_ENDED) },
 };
-static MP_DEFINE_CONST_DICT(tls_session_globals, tls_session_globals_table);
+static MP_DEFINE_CONST_DICT(mod_globals, mod_globals_table);
 
-const mp_obj_module_t tls_session_module = {
-    .base = {&mp_type_module},
-    .globals = (mp_obj_dict_t *)&tls_session_globals,
+const mp_obj_module_t spinet_tls_module = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&mod_globals,
 };
 
-MP_REGISTER_MODULE(MP_QSTR_tls_session, tls_session_module);
+MP_REGISTER_MODULE(MP_QSTR__spinet_tls, spinet_tls_module);

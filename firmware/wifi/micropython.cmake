@@ -1,10 +1,9 @@
-# The modules eap and country for MicroPython's CMake builds (the chips).
+# The module _spinet_wifi for MicroPython's CMake builds (the chips).
 
 add_library(usermod_wifi INTERFACE)
 
 target_sources(usermod_wifi INTERFACE
-    ${CMAKE_CURRENT_LIST_DIR}/modcountry.c
-    ${CMAKE_CURRENT_LIST_DIR}/modeap.c
+    ${CMAKE_CURRENT_LIST_DIR}/modwifi.c
     ${CMAKE_CURRENT_LIST_DIR}/eap_login.c
 )
 

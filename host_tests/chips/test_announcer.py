@@ -17,10 +17,10 @@ PATIENCE = 60
 
 
 class Component(ModuleType):
-    """The C module `mdns`: every call waits for a task, here until a test lets it."""
+    """The C module `_spinet_mdns`: every call waits for a task, here until a test lets it."""
 
     def __init__(self):
-        super().__init__("mdns")
+        super().__init__("_spinet_mdns")
         self.calls = []
         self.error = 0
         self.gate = threading.Event()
@@ -55,7 +55,7 @@ class Component(ModuleType):
 @pytest.fixture
 def component(monkeypatch):
     component = Component()
-    monkeypatch.setitem(sys.modules, "mdns", component)
+    monkeypatch.setitem(sys.modules, "_spinet_mdns", component)
     return component
 
 

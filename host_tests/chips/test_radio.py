@@ -247,18 +247,20 @@ def test_pause_ends_the_attempt(radio, station, clock):
 # --- enterprise: what our C module is given
 
 
-class FakeEap:
-    """The C module; `answer` is what use() says."""
+class FakeWifi:
+    """The C module; `answer` is what eap_use() says."""
 
     def __init__(self):
         self.answer = 0
-        self.calls = []
+        self.calls = []  # about logins
+        self.countries = []
+        self.set_country = self.countries.append
 
-    def use(self, protocol, credentials):
+    def eap_use(self, protocol, credentials):
         self.calls.append((protocol, credentials))
         return self.answer
 
-    def clear(self):
+    def eap_clear(self):
         self.calls.append("clear")
 
 
@@ -266,8 +268,8 @@ class FakeEap:
 def eap(radio, monkeypatch):
     import radio as module
 
-    fake = FakeEap()
-    monkeypatch.setattr(module, "eap", fake)
+    fake = FakeWifi()
+    monkeypatch.setattr(module, "wifi", fake)
     AIR[b"Work"] = InReach()
     return fake
 
@@ -315,18 +317,14 @@ def test_personal_network_forgets_them(radio, eap):
 def test_country_reaches_the_driver_once_somebody_has_said_it(radio, monkeypatch):
     import radio as module
 
-    told = []
-
-    class FakeCountry:
-        set = told.append
-
-    monkeypatch.setattr(module, "country", FakeCountry)
+    wifi = FakeWifi()
+    monkeypatch.setattr(module, "wifi", wifi)
     radio.join(HOME)
-    assert told == []
+    assert wifi.countries == []
     network.country("DE")
     radio.join(HOME)
     assert radio.serve(remembered(b"Spinet", ip=0x0104A8C0)) == ""
-    assert told == ["DE", "DE"]
+    assert wifi.countries == ["DE", "DE"]
 
 
 def test_rssi_of_nobody(radio, station):

@@ -80,17 +80,17 @@ def name(request):
 
 @pytest.fixture
 def exchange(monkeypatch):
-    """An image with spi_exchange."""
+    """An image with _spinet_spi_exchange."""
     module = Exchange()
-    monkeypatch.setitem(sys.modules, "spi_exchange", module)
+    monkeypatch.setitem(sys.modules, "_spinet_spi_exchange", module)
     return module
 
 
 @pytest.fixture
 def target(monkeypatch):
-    """An image with spi_target, of a chip that can count."""
+    """An image with _spinet_spi_target, of a chip that can count."""
     module = Target(1)
-    monkeypatch.setitem(sys.modules, "spi_target", module)
+    monkeypatch.setitem(sys.modules, "_spinet_spi_target", module)
     return module
 
 

@@ -53,7 +53,7 @@ def test_what_does_not_fit_fails_for_its_asker(chip):
     out = chip.mpremote(
         "resume",
         "exec",
-        "import slabs; taken = slabs.taken()\n"
+        "import _spinet_slabs as slabs; taken = slabs.taken()\n"
         "try: bytearray(40000)\n"
         "except MemoryError: print('no memory', slabs.taken() - taken)\n"
         "running.play(counted.mixed(), 5)\n"

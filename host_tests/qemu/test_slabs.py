@@ -11,7 +11,7 @@ def run(emulator, program, *before):
 def test_rings_and_trace_are_not_on_the_heap(emulator):
     out = run(
         emulator,
-        "import gc, slabs, counted\n"
+        "import gc, counted, _spinet_slabs as slabs\n"
         "gc.collect(); before = gc.mem_alloc()\n"
         "running = counted.Controller(8)\n"
         "gc.collect(); print(gc.mem_alloc() - before, slabs.taken(), slabs.take(0, 32768))",
@@ -23,7 +23,7 @@ def test_rings_and_trace_are_not_on_the_heap(emulator):
 def test_the_next_service_has_them_again(emulator):
     out = run(
         emulator,
-        "import slabs, counted\n"
+        "import counted, _spinet_slabs as slabs\n"
         "for _ in range(3): counted.Controller(1).service.shut()\n"
         "print(slabs.take(0, 32768) == bytes(32768))",
     )
@@ -33,7 +33,7 @@ def test_the_next_service_has_them_again(emulator):
 def test_a_second_manager_has_rings_of_its_own(emulator):
     out = run(
         emulator,
-        "import slabs\n"
+        "import _spinet_slabs as slabs\n"
         "from spinet.tcp.connection import ConnectionManager\n"
         "from memory_stack import MemoryStack\n"
         "stack = MemoryStack(1, 64)\n"
@@ -49,19 +49,21 @@ def test_a_second_manager_has_rings_of_its_own(emulator):
 
 
 def test_a_soft_reset_clears_them(emulator):
-    run(emulator, "import slabs; slabs.take(0, 32768)")  # never given back to the chip's heap
+    run(
+        emulator, "import _spinet_slabs as slabs; slabs.take(0, 32768)"
+    )  # never given back to the chip's heap
     program = "from spinet import trace\nprint(trace.TRACE.count(), len(trace.TRACE.slab))\n"
     note = "for _ in range(3): trace.note(trace.BOOT, 255, 0, 0)\nprint(trace.TRACE.count())\n"
     first = run(emulator, program + note)
     assert first == ["0", str(TRACE), "3"]
-    again = run(emulator, program + note + "import slabs; print(slabs.taken())")
+    again = run(emulator, program + note + "import _spinet_slabs as slabs; print(slabs.taken())")
     assert again == [*first, str(TRACE + RINGS)]
 
 
 def test_what_is_asked_wrongly(emulator):
     out = run(
         emulator,
-        "import slabs\n"
+        "import _spinet_slabs as slabs\n"
         "print(slabs.take(7, 4), slabs.take(-1, 4), slabs.take(0, 0), slabs.take(0, -4))\n"
         "slabs.give_back(b'no slab')\n"
         "try: slabs.give_back(None)\n"

@@ -121,7 +121,7 @@ def getaddrinfo(_name, tcp_port, *_):
 
 
 class Link(QuietLink):
-    """spi_exchange and spi_target."""
+    """_spinet_spi_exchange and _spinet_spi_target."""
 
     COUNTS = True
 
@@ -146,16 +146,17 @@ def name_of(i):
 def stand_ins(link, interfaces):
     """{name: module}."""
     modules = boot_heap.stand_ins()
-    for name in ("_thread", "tls_session"):
+    for name in ("_thread", "_spinet_tls"):
         del modules[name]  # they are here
     modules["esp32"].Partition = StandIn(TYPE_DATA=1, find=lambda *_, **__: [Flash()])
     modules["machine"].Pin.kept = [QuietPin(0) for _ in range(22)]
     modules["network"].WLAN = Kept(kept=interfaces)
     modules["network"].country = lambda *_: "DE"
-    modules["netconn"].error = _nothing
-    modules["eap"].use = lambda *_: 0
-    modules["mdns"].offer = modules["mdns"].name = modules["mdns"].withdraw = lambda *_: -1
-    modules["spi_exchange"] = modules["spi_target"] = link
+    modules["_spinet_lwip"].error = _nothing
+    modules["_spinet_wifi"].eap_use = lambda *_: 0
+    mdns = modules["_spinet_mdns"]
+    mdns.offer = mdns.name = mdns.withdraw = lambda *_: -1
+    modules["_spinet_spi_exchange"] = modules["_spinet_spi_target"] = link
     return modules
 
 

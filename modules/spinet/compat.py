@@ -17,12 +17,12 @@ except ImportError:
     hostnet = None  # stock firmware: stack_sockets falls back to the methods of socket objects
 
 try:
-    import tls_session
+    import _spinet_tls as tls_session
 except ImportError:
     tls_session = None  # an image without our C
 
 try:
-    import slabs
+    import _spinet_slabs as slabs
 except ImportError:
     slabs = None  # the same
 

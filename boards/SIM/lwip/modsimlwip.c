@@ -7,7 +7,7 @@
 #include "py/runtime.h"
 
 /* up(tap, ip, netmask, gateway): tap is a device's name or None; addresses as the records have them,
- * first octet lowest. Before netconn.start(). */
+ * first octet lowest. Before _spinet_lwip.start(). */
 static mp_obj_t simlwip_up(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     const char *tap = args[0] == mp_const_none ? NULL : mp_obj_str_get_str(args[0]);
@@ -17,7 +17,7 @@ static mp_obj_t simlwip_up(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(simlwip_up_obj, 4, 4, simlwip_up);
 
-/* watch(fd): netconn.wait() ends while there is something to read */
+/* watch(fd): _spinet_lwip.wait() ends while there is something to read */
 static mp_obj_t simlwip_watch(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(-sim_watch(mp_obj_get_int(fd)));
 }

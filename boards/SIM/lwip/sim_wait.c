@@ -1,5 +1,5 @@
 /*
- * The wake-up of the netconn module on SIM: an eventfd, polled together with descriptors that
+ * The wake-up of the TCP stack on SIM: an eventfd, polled together with descriptors that
  * others wait for, because the virtual bus has no interrupts to end a wait with.
  */
 #include <errno.h>

@@ -4,7 +4,7 @@ What is left to do here is to start and to end it. Its functions become attribut
 what it costs in C. See `stack` for the contract, docs/lwip.md for what lwIP does.
 """
 
-import netconn
+import _spinet_lwip as lwip
 from micropython import const
 
 CLOSE_MS = const(4000)  # a closed connection's PCB is reset after this
@@ -16,29 +16,29 @@ class NetconnStack:
     """See `stack`. One at a time in a process: lwIP is there once."""
 
     def __init__(self):
-        netconn.start(CLOSE_MS, CONNECT_MS, HALF_OPEN_MS)
-        self.listen = netconn.listen
-        self.accept = netconn.accept
-        self.connect = netconn.connect
-        self.addresses = netconn.addresses
-        self.readable = netconn.readable
-        self.read = netconn.read
-        self.recved = netconn.recved
-        self.write = netconn.write
-        self.in_flight = netconn.in_flight
-        self.shutdown_rx = netconn.shutdown_rx
-        self.keepalive = netconn.keepalive
-        self.linger = netconn.linger
-        self.close = netconn.close
-        self.abort = netconn.abort
-        self.error = netconn.error
-        self.events = netconn.events
-        self.pending = netconn.pending
-        self.overlook = netconn.overlook
-        self.wait = netconn.wait
-        self.wake = netconn.wake
-        self.spare = netconn.spare
+        lwip.start(CLOSE_MS, CONNECT_MS, HALF_OPEN_MS)
+        self.listen = lwip.listen
+        self.accept = lwip.accept
+        self.connect = lwip.connect
+        self.addresses = lwip.addresses
+        self.readable = lwip.readable
+        self.read = lwip.read
+        self.recved = lwip.recved
+        self.write = lwip.write
+        self.in_flight = lwip.in_flight
+        self.shutdown_rx = lwip.shutdown_rx
+        self.keepalive = lwip.keepalive
+        self.linger = lwip.linger
+        self.close = lwip.close
+        self.abort = lwip.abort
+        self.error = lwip.error
+        self.events = lwip.events
+        self.pending = lwip.pending
+        self.overlook = lwip.overlook
+        self.wait = lwip.wait
+        self.wake = lwip.wake
+        self.spare = lwip.spare
 
     def shut(self):
         """Reset every connection, the closed ones that still live included; free every PCB."""
-        netconn.stop()
+        lwip.stop()

@@ -1,4 +1,4 @@
-"""The C module `tls_session` for CPython: the same boxes and answers, over OpenSSL.
+"""The C module `_spinet_tls` for CPython: the same boxes and answers, over OpenSSL.
 
 As strict as the C: boxes have an end, and a session that has ended raises.
 """
