@@ -40,6 +40,12 @@ def test_lwip_is_as_near_to_the_chips_as_can_be_had():
     assert (done.stdout, done.stderr) == ("2.2.1\n", "")
 
 
+def test_counters_at_the_repl():
+    begin = "import _spinet_lwip as lwip; lwip.start(4000, 10000, 3000); lwip.listen(0, 80, 4)"
+    done = run(LWIP_BINARY, "-c", f"{begin}; print(*lwip.stats())")
+    assert (done.stdout, done.stderr) == ("0 0 0 0 0 0 0 0 0 0 0 0 1 0 0\n", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

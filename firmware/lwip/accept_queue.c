@@ -66,8 +66,9 @@ static void hold(entry_t *listener, struct netconn *conn) {
     listener->queue[listener->queued++] = conn;
 }
 
-/* An error in the mailbox is a connection for which lwIP had no netconn. */
-void accept_queue_fill(entry_t *listener) {
+/* Moves what is in lwIP's accept mailbox into the queue. An error there is a connection for which lwIP had no
+ * netconn. */
+static void fill(entry_t *listener) {
     struct netconn *conn;
     while (has_place(listener)) {
         err_t error = netconn_accept(listener->conn, &conn);
@@ -83,7 +84,7 @@ void accept_queue_fill(entry_t *listener) {
 }
 
 err_t accept_queue_take(entry_t *listener, struct netconn **conn) {
-    accept_queue_fill(listener);
+    fill(listener);
     if (listener->queued == 0) {
         return ERR_WOULDBLOCK;
     }
@@ -105,7 +106,7 @@ void accept_queue_reset(entry_t *listener) {
 void nc_tidy(void) {
     for (int i = 0; i < NC_ENTRIES; i++) {
         if (entries[i].phase == PHASE_LISTENING && atomic_exchange(&entries[i].arrivals, false)) {
-            accept_queue_fill(&entries[i]);
+            fill(&entries[i]);
         }
     }
 }

@@ -7,9 +7,6 @@
 /* The oldest one; ERR_WOULDBLOCK when the queue is empty. */
 err_t accept_queue_take(entry_t *listener, struct netconn **conn);
 
-/* Moves what is in lwIP's accept mailbox into the queue. */
-void accept_queue_fill(entry_t *listener);
-
 /* Resets every connection in the queue. The listener must accept no more by then. */
 void accept_queue_reset(entry_t *listener);
 

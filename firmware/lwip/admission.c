@@ -43,14 +43,14 @@ int admission_spare(void) {
 
 static tcp_accept_fn lwip_accept; /* lwIP's own, the same for all netconns; used in the stack only */
 
-static err_t accept_or_count(void *conn, struct tcp_pcb *newcomer, err_t error) {
-    if (newcomer == NULL) {
+static err_t accept_or_count(void *conn, struct tcp_pcb *pcb, err_t error) {
+    if (pcb == NULL) {
         counters[NC_STAT_REFUSED]++;
         return ERR_VAL;
     }
-    err_t taken = lwip_accept(conn, newcomer, error);
+    err_t taken = lwip_accept(conn, pcb, error);
     if (taken == ERR_OK) {
-        entry_watch(newcomer);
+        entry_watch(pcb);
     }
     return taken;
 }

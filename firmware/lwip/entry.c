@@ -21,12 +21,12 @@ atomic_uint counters[NC_STATS];
 static atomic_uint pending_map; /* bit per index; set by callbacks, cleared by nc_events() */
 static atomic_bool woken;       /* set by nc_wake(), cleared by nc_wait() */
 
-int entry_index(const entry_t *entry) {
+static int index_of(const entry_t *entry) {
     return (int)(entry - entries);
 }
 
 static int handle_of(const entry_t *entry) {
-    return (int)(entry->generation << INDEX_BITS) | entry_index(entry);
+    return (int)(entry->generation << INDEX_BITS) | index_of(entry);
 }
 
 entry_t *entry_find(int handle) {
@@ -72,7 +72,7 @@ int entry_take(entry_t *entry, struct netconn *conn, enum phase phase) {
     SYS_ARCH_PROTECT(level);
     netconn_set_nonblocking(conn, 1); /* a listener's connections do not inherit it */
     entry->peer_done = OWN_NUMBER(conn) == UNACCEPTED_PEER_DONE;
-    OWN_NUMBER(conn) = entry_index(entry);
+    OWN_NUMBER(conn) = index_of(entry);
     SYS_ARCH_UNPROTECT(level);
     return handle_of(entry);
 }
@@ -84,7 +84,7 @@ void entry_release(entry_t *entry) {
     }
     clear(entry);
     entry->phase = PHASE_FREE;
-    atomic_fetch_and(&pending_map, ~(1u << entry_index(entry)));
+    atomic_fetch_and(&pending_map, ~(1u << index_of(entry)));
     /* Both, in this order: with full duplex on, netconn_delete() alone asserts after a received FIN. */
     netconn_prepare_delete(conn);
     netconn_delete(conn);
@@ -99,7 +99,7 @@ void entry_fail(entry_t *entry, err_t error) {
 
 void entry_post(entry_t *entry, unsigned bits) {
     atomic_fetch_or(&entry->events, bits);
-    atomic_fetch_or(&pending_map, 1u << entry_index(entry));
+    atomic_fetch_or(&pending_map, 1u << index_of(entry));
     platform_wake();
 }
 
@@ -198,7 +198,7 @@ int nc_events(int handle) {
         return ERR_ARG;
     }
     /* The map first: an event that comes in between is returned now or stays pending. */
-    atomic_fetch_and(&pending_map, ~(1u << entry_index(entry)));
+    atomic_fetch_and(&pending_map, ~(1u << index_of(entry)));
     return (int)atomic_exchange(&entry->events, 0);
 }
 

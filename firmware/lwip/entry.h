@@ -69,8 +69,6 @@ int entry_take(entry_t *entry, struct netconn *conn, enum phase phase);
  * that no callback comes. */
 void entry_release(entry_t *entry);
 
-int entry_index(const entry_t *entry);
-
 /* lwIP's event callback of every netconn here. */
 void entry_event(struct netconn *conn, enum netconn_evt event, u16_t length);
 

@@ -1,9 +1,9 @@
 /*
  * The `_spinet_lwip` module: netconn.h for Python.
  *
- * The functions take and give small integers and buffers of the caller's and allocate nothing: they
- * are the TCP stack's contract (modules/spinet/tcp/stack.py) but for shut(). Errors are returned, not
- * raised; only bytes that are not inside a buffer raise ValueError.
+ * These functions, but for shut(), are the contract of a TCP stack (modules/spinet/tcp/stack.py). They take and
+ * return small integers and the caller's buffers, and allocate nothing. Errors are returned, not raised; only
+ * bytes that are not inside a buffer raise ValueError.
  */
 #include "buffer_span.h"
 #include "netconn.h"
@@ -18,7 +18,7 @@
 #include "lwip/err.h"
 #include "lwip/init.h"
 
-/* A wait is cut into slices of this length, so that Ctrl-C and scheduled functions get their turn. */
+/* A wait is cut into slices of this length, and Ctrl-C and scheduled functions run between them. */
 #define WAIT_SLICE_MS 250
 
 /* ---- arguments ---- */
@@ -27,7 +27,7 @@ static mp_obj_t small(int value) {
     return MP_OBJ_NEW_SMALL_INT(value);
 }
 
-/* The stack's contract has no ERR_ARG: a handle that is over is ERR_CLSD to calls, nothing to counts. */
+/* The contract has no ERR_ARG. For a handle that is over a call returns ERR_CLSD, and a count 0. */
 static mp_obj_t result(int value) {
     return small(value == ERR_ARG ? ERR_CLSD : value);
 }
@@ -36,7 +36,7 @@ static mp_obj_t count(int value) {
     return small(value < 0 ? 0 : value);
 }
 
-/* Four octets as they are in memory: beyond a small integer, and maybe negative. */
+/* The integer that four octets are in memory; it may be negative. */
 static uint32_t get_ip(mp_obj_t address) {
     return (uint32_t)mp_obj_get_int_truncated(address);
 }
@@ -45,7 +45,7 @@ static uint32_t get_ip(mp_obj_t address) {
 
 static stop_t soft_reset_stop = { .function = nc_stop };
 
-/* start(close_ms, connect_ms, half_open_ms): once before anything else; again only changes the times. */
+/* start(close_ms, connect_ms, half_open_ms): before anything else; a second call only changes the times. */
 static mp_obj_t mod_start(mp_obj_t close_ms, mp_obj_t connect_ms, mp_obj_t half_open_ms) {
     nc_times_t times = {
         .close_ms = (uint32_t)mp_obj_get_int(close_ms),
@@ -140,7 +140,7 @@ static mp_obj_t mod_shutdown_rx(mp_obj_t handle) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_shutdown_rx_obj, mod_shutdown_rx);
 
-/* write(handle, buffer, offset, n, more); more is 0, 1 or 2: NC_PUSH, NC_FLUSH, NC_GATHER */
+/* write(handle, buffer, offset, n, more): more is 0, 1 or 2 for NC_PUSH, NC_FLUSH, NC_GATHER */
 static mp_obj_t mod_write(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = mp_obj_get_int(args[3]);
@@ -191,7 +191,7 @@ static int wait_slice(mp_int_t ms) {
     return woken;
 }
 
-/* wait(ms): the other threads run meanwhile. */
+/* wait(ms): releases the GIL. */
 static mp_obj_t mod_wait(mp_obj_t ms_in) {
     mp_int_t ms = mp_obj_get_int(ms_in);
     mp_uint_t started = mp_hal_ticks_ms();
@@ -211,7 +211,7 @@ static mp_obj_t mod_wake(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mod_wake_obj, mod_wake);
 
-/* stats(): a tuple in the order of netconn.h. For people; it allocates. */
+/* stats(): a tuple in the order of netconn.h, for the REPL. Allocates. */
 static mp_obj_t mod_stats(void) {
     uint32_t stats[NC_STATS];
     mp_obj_t items[NC_STATS];
