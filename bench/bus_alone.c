@@ -1,11 +1,13 @@
-// What the virtual bus alone costs a module: its frames, and nothing else.
-//
-// The parent plays the module, module-clocked, with preset buffers: for each transaction CS falls
-// and 8 bytes are clocked, then the rest is clocked and CS rises, each in one write. Its child
-// answers, and raises TRANSFER_READY again in the write of the last SHIFT. No stack, no service, no
-// VM: no module over this bus can spend less. Prints the parent's CPU seconds, kernel's included.
-//
-// Usage: bus_alone TRANSACTIONS BYTES   (BYTES: those of each data phase)
+/*
+ * What the virtual bus alone costs a module: its frames, and nothing else.
+ *
+ * The parent plays the module, module-clocked, with preset buffers: for each transaction CS falls
+ * and 8 bytes are clocked, then the rest is clocked and CS rises, each in one write. Its child
+ * answers, and raises TRANSFER_READY again in the write of the last SHIFT. No stack, no service, no
+ * VM: no module over this bus can spend less. Prints the parent's CPU seconds, kernel's included.
+ *
+ * Usage: bus_alone TRANSACTIONS BYTES   (BYTES: those of each data phase)
+ */
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -48,7 +50,7 @@ static void send_out(int bus, size_t length) {
     }
 }
 
-// A message of this bus is as long as both sides know it to be, whatever pieces TCP makes of it.
+/* A message of this bus is as long as both sides know it to be, whatever pieces TCP makes of it. */
 static void take(int bus, size_t length) {
     for (size_t got = 0; got < length;) {
         ssize_t n = recv(bus, in + got, length - got, 0);
@@ -79,7 +81,7 @@ static void module(int bus, long transactions, int rest) {
     }
 }
 
-// Both ends of a TCP connection over the loopback, as the virtual bus is one.
+/* Both ends of a TCP connection over the loopback, as the virtual bus is one. */
 static void connect_both(int ends[2]) {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t size = sizeof address;

@@ -1,16 +1,16 @@
-// Read by MicroPython's ESP32 port.
+/* Read by MicroPython's ESP32 port. */
 #define MICROPY_HW_BOARD_NAME "Spinet ESP32-S3"
 #define MICROPY_HW_MCU_NAME "ESP32S3"
 
-// Its controller takes tens of KB of RAM, and nobody speaks Bluetooth to a network card.
+/* Its controller takes tens of KB of RAM, and a network card needs no Bluetooth. */
 #define MICROPY_PY_BLUETOOTH (0)
 
-// The REPL by an external USB-UART too: on a printer's board the USB pins are not wired.
+/* The REPL by an external USB-UART too: on a printer's board the USB pins are not wired. */
 #define MICROPY_HW_ENABLE_UART_REPL (1)
 
-// esp32.PCNT uses ESP-IDF's older driver of the pulse counter, spi_target the newer one, to count SCK.
-// An image with both drivers aborts before main.
+/* esp32.PCNT uses ESP-IDF's older driver of the pulse counter, spi_target the newer one, to count SCK.
+ * An image with both drivers aborts before main. */
 #define MICROPY_PY_ESP32_PCNT (0)
 
-// Python's heap, which does not grow (fixed_heap.c). docs/hardware.md has the arithmetic.
+/* Python's heap, which does not grow (fixed_heap.c). docs/hardware.md has the arithmetic. */
 #define MICROPY_GC_INITIAL_HEAP_SIZE (96 * 1024)

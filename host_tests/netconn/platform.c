@@ -6,7 +6,7 @@
 #include "platform.h"
 
 static sys_sem_t semaphore;
-static atomic_bool given; /* set by who wakes, cleared by who slept: one token at most is out */
+static atomic_bool given; /* set by a wake-up, cleared after a sleep: at most one token is out */
 
 void platform_start(void) {
     if (!sys_sem_valid(&semaphore)) {

@@ -1,10 +1,12 @@
-// Plays the module's side of the virtual bus over a socket pair, for a test that says what the
-// controller sends and in which pieces.
-//
-//     player ROLE LENGTH PATIENCE_MS <pieces
-// Each piece is a length, u16, and its bytes; one without any is a pause for longer than PATIENCE_MS.
-// LENGTH bytes are clocked or armed, all 0x5a. Out go a line for each frame that was handled, and at
-// the end what was clocked in and what we sent.
+/*
+ * Plays the module's side of the virtual bus over a socket pair, for a test that says what the
+ * controller sends and in which pieces.
+ *
+ *     player ROLE LENGTH PATIENCE_MS <pieces
+ * Each piece is a length, u16, and its bytes; one without any is a pause for longer than PATIENCE_MS.
+ * LENGTH bytes are clocked or armed, all 0x5a. Out go a line for each frame that was handled, and at
+ * the end what was clocked in and what we sent.
+ */
 
 #include "frames.h"
 

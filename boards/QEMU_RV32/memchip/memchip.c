@@ -295,7 +295,7 @@ typedef struct {
     int32_t handle; /* 0: unused */
     uint32_t events;
     uint32_t held;  /* bytes that wait to be read */
-    uint32_t queue; /* bytes that were written and are not acknowledged; a listener: who waits */
+    uint32_t queue; /* bytes that were written and are not acknowledged; of a listener: connections to accept */
     bool finished;  /* the peer's FIN came */
     _Alignas(4) uint8_t in[RING];
     _Alignas(4) uint8_t out[RING];
@@ -351,7 +351,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(memchip_accept_obj, memchip_accept);
 static mp_obj_t memchip_connect(mp_obj_t ip, mp_obj_t port) {
     (void)ip;
     (void)port;
-    return small(ERR_CLSD); /* nobody is there */
+    return small(ERR_CLSD); /* there are no servers */
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(memchip_connect_obj, memchip_connect);
 

@@ -1,4 +1,4 @@
-// mbedTLS on the emulated core: SIM's, without the computer underneath.
+/* mbedTLS on the emulated core: SIM's, without the computer underneath. */
 #include "../../SIM/mbedtls/mbedtls_config.h"
 
 #undef MBEDTLS_AESNI_C
@@ -7,5 +7,5 @@
 #define MBEDTLS_NO_PLATFORM_ENTROPY
 #define MBEDTLS_ENTROPY_HARDWARE_ALT
 
-// Seeding goes deepest: here each random number does it, elsewhere the first and each ten thousandth.
+/* Seeding goes deepest: here each random number does it, elsewhere the first and each ten thousandth. */
 #define MBEDTLS_CTR_DRBG_RESEED_INTERVAL 1

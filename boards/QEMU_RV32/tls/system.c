@@ -19,7 +19,7 @@ void *sbrk(ptrdiff_t increment) {
     return heap + used - increment;
 }
 
-/* The same in each run: nothing here has to be kept from anybody. */
+/* The same numbers in each run, as nothing here is secret. */
 int mbedtls_hardware_poll(void *unused, unsigned char *into, size_t size, size_t *given) {
     static uint32_t state = 1;
     (void)unused;

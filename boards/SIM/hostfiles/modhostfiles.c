@@ -1,4 +1,4 @@
-// Access rights of SIM's files: MicroPython's os module lacks these calls. A chip's flash has no users.
+/* Access rights of SIM's files: MicroPython's os module lacks these calls. A chip's flash has no users. */
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -6,13 +6,13 @@
 #include "py/obj.h"
 #include "py/runtime.h"
 
-// umask(mask): the mask before
+/* umask(mask): the mask before */
 static mp_obj_t hostfiles_umask(mp_obj_t mask) {
     return MP_OBJ_NEW_SMALL_INT(umask((mode_t)mp_obj_get_int(mask)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostfiles_umask_obj, hostfiles_umask);
 
-// chmod(path, mode): 0 or -errno
+/* chmod(path, mode): 0 or -errno */
 static mp_obj_t hostfiles_chmod(mp_obj_t path, mp_obj_t mode) {
     int failed = chmod(mp_obj_str_get_str(path), (mode_t)mp_obj_get_int(mode));
     return MP_OBJ_NEW_SMALL_INT(failed ? -errno : 0);

@@ -46,7 +46,7 @@ int hostnet_send(int fd, const uint8_t *buf, size_t n, bool more) {
     return answer(send(fd, buf, n, NEVER_BLOCK_NOR_SIGNAL | (more ? MSG_MORE : 0)));
 }
 
-// A reset leaves the kernel's count of what was queued as it stood, so it is not asked alone.
+/* A reset leaves the kernel's count of what was queued as it stood, so it is not asked alone. */
 int hostnet_outq(int fd) {
     int count = queue_size(fd, SIOCOUTQ);
     return count > 0 && is_gone(fd) ? 0 : count;

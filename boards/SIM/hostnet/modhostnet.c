@@ -1,5 +1,5 @@
-// Binding of hostnet: Python's arguments in, small integers out. An error of the operating
-// system is an answer; only a wrong argument raises.
+/* Binding of hostnet: Python's arguments in, small integers out. An error of the operating
+ * system is an answer; only a wrong argument raises. */
 
 #include "buffer_span.h"
 #include "hostnet.h"
@@ -7,7 +7,7 @@
 #include "py/obj.h"
 #include "py/runtime.h"
 
-// The count to receive, which is at least 1.
+/* The count to receive, which is at least 1. */
 static mp_int_t count_of(mp_obj_t object) {
     mp_int_t n = mp_obj_get_int(object);
     if (n == 0) {
@@ -16,7 +16,7 @@ static mp_int_t count_of(mp_obj_t object) {
     return n;
 }
 
-// recv(fd, buf, offset, n): bytes read, 0 at the end of the stream, or -errno. n is at least 1.
+/* recv(fd, buf, offset, n): bytes read, 0 at the end of the stream, or -errno. n is at least 1. */
 static mp_obj_t hostnet_mod_recv(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     mp_int_t n = count_of(args[3]);
@@ -25,7 +25,7 @@ static mp_obj_t hostnet_mod_recv(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hostnet_mod_recv_obj, 4, 4, hostnet_mod_recv);
 
-// send(fd, buf, offset, n, more=False): bytes taken, or -errno
+/* send(fd, buf, offset, n, more=False): bytes taken, or -errno */
 static mp_obj_t hostnet_mod_send(size_t n_args, const mp_obj_t *args) {
     mp_int_t n = mp_obj_get_int(args[3]);
     const uint8_t *at = buffer_span(args[1], MP_BUFFER_READ, mp_obj_get_int(args[2]), n);
@@ -34,69 +34,69 @@ static mp_obj_t hostnet_mod_send(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hostnet_mod_send_obj, 4, 5, hostnet_mod_send);
 
-// outq(fd): bytes unsent and unacknowledged, or -errno
+/* outq(fd): bytes unsent and unacknowledged, or -errno */
 static mp_obj_t hostnet_mod_outq(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_outq(mp_obj_get_int(fd)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_outq_obj, hostnet_mod_outq);
 
-// inq(fd): bytes that recv can read, or -errno
+/* inq(fd): bytes that recv can read, or -errno */
 static mp_obj_t hostnet_mod_inq(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_inq(mp_obj_get_int(fd)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_inq_obj, hostnet_mod_inq);
 
-// shutdown(fd, how): 0 or -errno; how is 0 for receiving, 1 for sending, 2 for both
+/* shutdown(fd, how): 0 or -errno; how is 0 for receiving, 1 for sending, 2 for both */
 static mp_obj_t hostnet_mod_shutdown(mp_obj_t fd, mp_obj_t how) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_shutdown(mp_obj_get_int(fd), mp_obj_get_int(how)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(hostnet_mod_shutdown_obj, hostnet_mod_shutdown);
 
-// error(fd): the pending error as -errno, cleared by asking, or 0
+/* error(fd): the pending error as -errno, cleared by asking, or 0 */
 static mp_obj_t hostnet_mod_error(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_error(mp_obj_get_int(fd)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_error_obj, hostnet_mod_error);
 
-// addresses(fd, into): 0 and 8 bytes (local port u16 LE, remote port u16 LE, remote IPv4 address
-// in network order), or -errno with into untouched
+/* addresses(fd, into): 0 and 8 bytes (local port u16 LE, remote port u16 LE, remote IPv4 address
+ * in network order), or -errno with into untouched */
 static mp_obj_t hostnet_mod_addresses(mp_obj_t fd, mp_obj_t into) {
     uint8_t *at = buffer_span(into, MP_BUFFER_WRITE, 0, HOSTNET_ADDRESSES_SIZE);
     return MP_OBJ_NEW_SMALL_INT(hostnet_addresses(mp_obj_get_int(fd), at));
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(hostnet_mod_addresses_obj, hostnet_mod_addresses);
 
-// nodelay(fd): 0 or -errno
+/* nodelay(fd): 0 or -errno */
 static mp_obj_t hostnet_mod_nodelay(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_nodelay(mp_obj_get_int(fd)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_nodelay_obj, hostnet_mod_nodelay);
 
-// reset_on_close(fd): 0 or -errno
+/* reset_on_close(fd): 0 or -errno */
 static mp_obj_t hostnet_mod_reset_on_close(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_reset_on_close(mp_obj_get_int(fd)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_reset_on_close_obj, hostnet_mod_reset_on_close);
 
-// event(): a descriptor that is readable while it is set, or -errno
+/* event(): a descriptor that is readable while it is set, or -errno */
 static mp_obj_t hostnet_mod_event(void) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_event());
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(hostnet_mod_event_obj, hostnet_mod_event);
 
-// event_set(fd): 0 or -errno
+/* event_set(fd): 0 or -errno */
 static mp_obj_t hostnet_mod_event_set(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_event_set(mp_obj_get_int(fd)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_event_set_obj, hostnet_mod_event_set);
 
-// event_clear(fd): how often it was set, -EAGAIN when it was not, or another -errno
+/* event_clear(fd): how often it was set, -EAGAIN when it was not, or another -errno */
 static mp_obj_t hostnet_mod_event_clear(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_event_clear(mp_obj_get_int(fd)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_event_clear_obj, hostnet_mod_event_clear);
 
-// event_close(fd): 0 or -errno
+/* event_close(fd): 0 or -errno */
 static mp_obj_t hostnet_mod_event_close(mp_obj_t fd) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_event_close(mp_obj_get_int(fd)));
 }

@@ -17,8 +17,8 @@
 /* What an ESP32-C3 that has joined has left for TCP: docs/hardware.md, Memory. */
 #define CHIP_MEMORY 72704
 
-/* An open TAP device, or -1 with errno set. Many queues, though one is used: whoever made the device
- * may keep it alive by another that is detached. */
+/* An open TAP device, or -1 with errno set. Several queues, though one is used: tools/with_tap.py
+ * keeps the device alive by another, which is detached. */
 static int open_tap(const char *name) {
     struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE};
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);

@@ -17,7 +17,7 @@
 /* The eventfd first, then what is watched. Application thread only. */
 static struct pollfd fds[1 + WATCHED_MAX] = {{.fd = -1, .events = POLLIN}};
 static int count = 1;
-static atomic_bool given; /* set by who wakes, cleared by who slept: one write at most is out */
+static atomic_bool given; /* set by a wake-up, cleared after a sleep: at most one write is pending */
 
 void platform_start(void) {
     if (fds[0].fd < 0) {
@@ -34,8 +34,8 @@ static bool something_to_read(void) {
     return false;
 }
 
-/* The order matters: who wakes after the read finds `given` set and writes nothing, but has left his
- * news where the core looks next. */
+/* The order matters: a wake-up between the read and the store finds `given` set and writes nothing, but its
+ * event is where the core looks next. */
 void platform_sleep(uint32_t ms) {
     eventfd_t times;
     if (poll(fds, (nfds_t)count, (int)ms) > 0 && something_to_read()) {

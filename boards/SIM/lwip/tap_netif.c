@@ -1,7 +1,7 @@
 /*
  * One TAP device, one thread: it reads frames into the stack and delivers, both ways, the frames
- * that the fault injector holds back. Writing is done by whoever calls the link output, which is
- * the TCP/IP thread or the holder of the core lock.
+ * that the fault injector holds back. The link output writes, called by
+ * the TCP/IP thread or by the holder of the core lock.
  *
  * A read error ends the thread and takes the link down; it never ends the process.
  */

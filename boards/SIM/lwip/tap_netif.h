@@ -1,4 +1,4 @@
-/* lwIP's network interface on a TAP device that somebody else has opened. */
+/* lwIP's network interface on a TAP device that the caller has opened. */
 #ifndef SPINET_LWIP_TAP_NETIF_H
 #define SPINET_LWIP_TAP_NETIF_H
 

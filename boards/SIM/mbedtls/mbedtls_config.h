@@ -1,7 +1,7 @@
-// mbedTLS in SIM: as much of it as MicroPython's ESP32 port gives the chips, TLS 1.2 with buffers of
-// the same sizes, so that what works here works there.
+/* mbedTLS in SIM: as much of it as MicroPython's ESP32 port gives the chips, TLS 1.2 with buffers of
+ * the same sizes, so that what works here works there. */
 
-// The computer underneath.
+/* The computer underneath. */
 #define MBEDTLS_HAVE_ASM
 #define MBEDTLS_HAVE_TIME
 #define MBEDTLS_HAVE_TIME_DATE
@@ -9,7 +9,7 @@
 #define MBEDTLS_ENTROPY_C
 #define MBEDTLS_CTR_DRBG_C
 
-// TLS 1.2, both ends.
+/* TLS 1.2, both ends. */
 #define MBEDTLS_SSL_TLS_C
 #define MBEDTLS_SSL_CLI_C
 #define MBEDTLS_SSL_SRV_C
@@ -22,7 +22,7 @@
 #define MBEDTLS_SSL_IN_CONTENT_LEN 16384
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 4096
 
-// How keys are agreed on.
+/* How keys are agreed on. */
 #define MBEDTLS_KEY_EXCHANGE_RSA_ENABLED
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_RSA_ENABLED
 #define MBEDTLS_KEY_EXCHANGE_ECDHE_ECDSA_ENABLED
@@ -39,7 +39,7 @@
 #define MBEDTLS_PKCS1_V21
 #define MBEDTLS_BIGNUM_C
 
-// Ciphers and digests.
+/* Ciphers and digests. */
 #define MBEDTLS_AES_C
 #define MBEDTLS_AESNI_C
 #define MBEDTLS_CIPHER_C
@@ -55,7 +55,7 @@
 #define MBEDTLS_SHA384_C
 #define MBEDTLS_SHA512_C
 
-// Certificates and keys, as PEM.
+/* Certificates and keys, as PEM. */
 #define MBEDTLS_X509_USE_C
 #define MBEDTLS_X509_CRT_PARSE_C
 #define MBEDTLS_PK_C

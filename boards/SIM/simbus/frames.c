@@ -19,7 +19,7 @@ static int64_t now_ms(void) {
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-// --- out
+/* --- out */
 
 static uint8_t *put_header(frames_t *frames, int kind, int arg, size_t length) {
     uint8_t *at = frames->out + frames->out_length;
@@ -35,7 +35,7 @@ static void put_pin(frames_t *frames, int pin, int level) {
     *put_header(frames, PIN, pin, 1) = (uint8_t)level;
 }
 
-// A signal neither ends the wait nor restarts its time.
+/* A signal neither ends the wait nor restarts its time. */
 static bool room_comes(int fd) {
     struct pollfd wanted = { .fd = fd, .events = POLLOUT };
     int64_t until = now_ms() + patience_ms;
@@ -96,7 +96,7 @@ void frames_arm(frames_t *frames, transfer_t transfer) {
     frames->transfer = transfer;
 }
 
-// --- power
+/* --- power */
 
 void frames_connected(frames_t *frames, int fd, int patience) {
     int on = 1;
@@ -107,7 +107,7 @@ void frames_connected(frames_t *frames, int fd, int patience) {
     frames->fd = fd;
     frames->in_start = frames->in_end = 0;
     frames->begun = false;
-    frames->levels[TRANSFER_READY] = 0; // as on a board without power
+    frames->levels[TRANSFER_READY] = 0; /* as on a board without power */
     frames->levels[CS] = 1;
     frames->levels[RESET] = 1;
 }
@@ -121,11 +121,11 @@ void frames_power_cycle(frames_t *frames) {
     frames_arm(frames, (transfer_t) { .length = 0 });
 }
 
-// --- in
+/* --- in */
 
 static void make_room(frames_t *frames) {
     size_t length = frames->in_end - frames->in_start;
-    // One frame is at most a quarter of the buffer: moving what is left makes room for a whole one.
+    /* One frame is at most a quarter of the buffer: moving what is left makes room for a whole one. */
     if (frames->in_end == sizeof(frames->in) || length == 0) {
         memmove(frames->in, frames->in + frames->in_start, length);
         frames->in_start = 0;
@@ -223,7 +223,7 @@ static int on_clock(frames_t *frames, const uint8_t *payload, size_t length) {
     }
     uint8_t *out = put_header(frames, SHIFT, 0, length);
     frames->shifting = length;
-    memset(out + n, 0, length - n); // whoever clocks on gets zeros
+    memset(out + n, 0, length - n); /* clocks beyond get zeros */
     if (n) {
         memcpy(transfer->rx + transfer->passed, payload, n);
         memcpy(out, transfer->tx + transfer->passed, n);

@@ -1,9 +1,11 @@
-// The virtual bus as frames on a TCP connection, module's side: what comes in is cut into frames
-// and judged, what goes out is gathered into as few system calls as possible. See
-// docs/virtual-bus.md.
-//
-// All of it runs in the service thread and allocates nothing. Nothing blocks but frames_await()
-// and a frames_send() whose peer takes nothing.
+/*
+ * The virtual bus as frames on a TCP connection, module's side: what comes in is cut into frames
+ * and judged, what goes out is gathered into as few system calls as possible. See
+ * docs/virtual-bus.md.
+ *
+ * All of it runs in the service thread and allocates nothing. Nothing blocks but frames_await()
+ * and a frames_send() whose peer takes nothing.
+ */
 
 #ifndef SIMBUS_FRAMES_H
 #define SIMBUS_FRAMES_H
@@ -15,26 +17,26 @@
 enum { MODULE_CLOCKED, CONTROLLER_CLOCKED };
 enum { TRANSFER_READY, DATA_READY, CS, RESET, PINS };
 
-// A level that nobody has driven yet: neither 0 nor 1.
+/* The level of a pin that was never driven: neither 0 nor 1. */
 #define UNDRIVEN (-1)
 
 #define FRAME_HEADER (4)
 #define LONGEST_SHIFT (4096)
 #define PIN_FRAME (FRAME_HEADER + 1)
 
-// What frames_next() says. A pin whose level changed is EDGE + its number.
+/* What frames_next() says. A pin whose level changed is EDGE + its number. */
 enum {
-    NO_FRAME, // none that is whole
+    NO_FRAME, /* none that is whole */
     HANDLED,
-    CLOCKED, // the SHIFT that answers it is ready for frames_send()
+    CLOCKED, /* the SHIFT that answers it is ready for frames_send() */
     EDGE,
 };
 
-// What ends the connection, negative: the power is off, or somebody broke a rule.
+/* What ends the connection, negative: the power is off, or one side broke a rule. */
 enum {
     POWER_OFF = -1,
-    NOT_TAKEN = -2, // the controller takes nothing any more
-    NOT_CLOCKED = -3, // nothing came for as long as it may take
+    NOT_TAKEN = -2, /* the controller takes nothing any more */
+    NOT_CLOCKED = -3, /* nothing came for as long as it may take */
     TOO_LONG = -4,
     BAD_PIN = -5,
     FOREIGN_PIN = -6,
@@ -43,10 +45,10 @@ enum {
     BAD_CLOCK = -9,
     FOREIGN_HELLO = -10,
     UNKNOWN_KIND = -11,
-    UNFINISHED = -12, // a frame began and was not whole in time
+    UNFINISHED = -12, /* a frame began and was not whole in time */
 };
 
-// A transfer: `length` bytes out of tx and into rx, of which so many have `passed`.
+/* A transfer: `length` bytes out of tx and into rx, of which so many have `passed`. */
 typedef struct {
     const uint8_t *tx;
     uint8_t *rx;
@@ -57,56 +59,56 @@ typedef struct {
 typedef struct {
     int fd;
     int role;
-    int8_t levels[PINS]; // of the controller's pins as heard, of ours as driven
-    transfer_t transfer; // clocked by us: expected; by the controller: armed
-    size_t shifting; // bytes of the SHIFT that answers a CLOCK
-    size_t out_length; // of out: held until something goes out
-    size_t in_start, in_end; // of in: received and not handled
-    bool begun; // a frame has begun, at begun_ms, and is not whole
+    int8_t levels[PINS]; /* the controller's pins as received, this side's as driven */
+    transfer_t transfer; /* clocked by this side: expected; by the controller: armed */
+    size_t shifting; /* bytes of the SHIFT that answers a CLOCK */
+    size_t out_length; /* of out: held until something goes out */
+    size_t in_start, in_end; /* of in: received and not handled */
+    bool begun; /* a frame has begun, at begun_ms, and is not whole */
     int64_t begun_ms;
     uint8_t out[3 * PIN_FRAME + FRAME_HEADER + LONGEST_SHIFT];
     uint8_t in[4 * (FRAME_HEADER + LONGEST_SHIFT)];
 } frames_t;
 
-// A connection has been made: a blocking socket, which waits at most patience_ms.
+/* A connection has been made: a blocking socket, which waits at most patience_ms. */
 void frames_connected(frames_t *frames, int fd, int patience_ms);
 
-// Nothing is under way, held or armed, and our pins are not driven.
+/* Nothing is under way, held or armed, and this side drives no pin. */
 void frames_power_cycle(frames_t *frames);
 
-// Our first frame. The text is cut at LONGEST_SHIFT bytes.
+/* The first frame to send. The text is cut at LONGEST_SHIFT bytes. */
 int frames_hello(frames_t *frames, const uint8_t *text, size_t length);
 
-// Drive a pin of ours, which is a frame when its level changes. A fall of CS is held and goes out with
-// the CLOCK that follows, one of DATA_READY where the controller clocks with the rise, unless
-// frames_send() comes first.
+/* Drive a pin, which is a frame when its level changes. A fall of CS is held and goes out with
+ * the CLOCK that follows, one of DATA_READY where the controller clocks with the rise, unless
+ * frames_send() comes first. */
 int frames_drive(frames_t *frames, int pin, int level);
 
-// Clock a transfer of 1 to LONGEST_SHIFT bytes. With `last`, CS rises as they have passed: it goes out in the
-// same segment. The SHIFT fills rx; until it has come, frames->transfer.length is not 0.
+/* Clock a transfer of 1 to LONGEST_SHIFT bytes. With `last`, CS rises as they have passed: it goes out in the
+ * same segment. The SHIFT fills rx; until it has come, frames->transfer.length is not 0. */
 int frames_clock(frames_t *frames, transfer_t transfer, bool last);
 
-// What the controller clocks next.
+/* What the controller clocks next. */
 void frames_arm(frames_t *frames, transfer_t transfer);
 
-// Send what is held. 0, POWER_OFF or NOT_TAKEN.
+/* Send what is held. 0, POWER_OFF or NOT_TAKEN. */
 int frames_send(frames_t *frames);
 
-// Take what has come, if anything has. 0 or POWER_OFF.
+/* Take what has come, if anything has. 0 or POWER_OFF. */
 int frames_receive(frames_t *frames);
 
-// As frames_receive(), after sleeping until something came; when that takes too long, UNFINISHED if a
-// frame has begun, else NOT_CLOCKED.
+/* As frames_receive(), after sleeping until something came; when that takes too long, UNFINISHED if a
+ * frame has begun, else NOT_CLOCKED. */
 int frames_await(frames_t *frames);
 
-// UNFINISHED when a frame began and was not whole in time, else 0. Has to be called now and then while
-// nothing comes; frames_next() calls it as well.
+/* UNFINISHED when a frame began and was not whole in time, else 0. Has to be called now and then while
+ * nothing comes; frames_next() calls it as well. */
 int frames_overdue(frames_t *frames);
 
-// True while a whole frame is here that was not handled.
+/* True while a whole frame is here that was not handled. */
 bool frames_waiting(const frames_t *frames);
 
-// Handle the next whole frame.
+/* Handle the next whole frame. */
 int frames_next(frames_t *frames);
 
 #endif

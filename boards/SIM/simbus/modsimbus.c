@@ -1,8 +1,11 @@
-// Binding of simbus: the virtual bus as pins, as an SPI master and as an SPI target, shaped as
-// spinet.duet.module_clocked and spinet.duet.controller_clocked want them. Whose power is when is virtual_bus.py's.
-//
-// Everything runs in the service thread and allocates nothing once the bus is made. What ends the
-// connection is told to on_lost(code), which has to raise.
+/*
+ * The `simbus` module: the virtual bus as pins, as an SPI master and as an SPI target, as
+ * spinet.duet.module_clocked and spinet.duet.controller_clocked use them. virtual_bus.py decides when the
+ * module has power.
+ *
+ * Everything runs in the service thread and allocates nothing once the bus is made. What ends the
+ * connection is told to on_lost(code), which has to raise.
+ */
 
 #include "buffer_span.h"
 #include "frames.h"
@@ -22,14 +25,14 @@ typedef struct {
     mp_obj_base_t base;
     bus_obj_t *bus;
     int number;
-    mp_obj_t handler; // called with the pin at every edge of the controller's; None: nobody is
+    mp_obj_t handler; /* called with the pin at every edge of the controller's; or None */
 } pin_obj_t;
 
 struct _bus_obj_t {
     mp_obj_base_t base;
     mp_obj_t on_lost;
-    mp_obj_t armed[2]; // keeps the target's buffers alive
-    mp_int_t sck_hz; // of the target: how fast a SHIFT would cross; 0: at once
+    mp_obj_t armed[2]; /* keeps the target's buffers alive */
+    mp_int_t sck_hz; /* of the target: how fast a SHIFT would cross; 0: at once */
     pin_obj_t pins[PINS];
     frames_t frames;
 };
@@ -46,7 +49,7 @@ static void check(bus_obj_t *self, int code) {
 
 /* ---- frames that came ---- */
 
-// The side that clocks has to wait for as long as the bytes take.
+/* The side that clocks has to wait for as long as the bytes take. */
 static void shift(bus_obj_t *self) {
     if (self->sck_hz) {
         uint64_t ns = self->frames.shifting * 8000000000ULL / (uint64_t)self->sck_hz;
@@ -59,13 +62,13 @@ static void shift(bus_obj_t *self) {
     check(self, frames_send(&self->frames));
 }
 
-// True when somebody was told of an edge, and says that the loop has to look.
+/* True when a handler was called for an edge, and says that the loop has to look. */
 static bool tell(pin_obj_t *pin) {
     return pin->handler != mp_const_none
         && mp_obj_is_true(mp_call_function_1(pin->handler, MP_OBJ_FROM_PTR(pin)));
 }
 
-// Handle the next whole frame: NO_FRAME, HANDLED, or EDGE when the loop has to look at one.
+/* Handle the next whole frame: NO_FRAME, HANDLED, or EDGE when the loop has to look at one. */
 static int handle(bus_obj_t *self) {
     int what = frames_next(&self->frames);
     check(self, what);
@@ -92,7 +95,7 @@ static void await(bus_obj_t *self) {
 
 /* ---- Pin ---- */
 
-// value(): the level; value(x) drives it
+/* value(): the level; value(x) drives it */
 static mp_obj_t pin_value(size_t n_args, const mp_obj_t *args) {
     pin_obj_t *self = MP_OBJ_TO_PTR(args[0]);
     frames_t *frames = &self->bus->frames;
@@ -103,8 +106,8 @@ static mp_obj_t pin_value(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(pin_value_obj, 1, 2, pin_value);
 
-// irq(handler): call handler(pin) at every edge that the other side makes; None: nobody is told.
-// It returns True when the loop has to act on this edge before it sees what came after it.
+/* irq(handler): call handler(pin) at every edge that the other side makes; None: no handler.
+ * It returns True when the loop has to act on this edge before it sees what came after it. */
 static mp_obj_t pin_irq(mp_obj_t self_in, mp_obj_t handler) {
     pin_obj_t *self = MP_OBJ_TO_PTR(self_in);
     self->handler = handler;
@@ -127,7 +130,7 @@ static MP_DEFINE_CONST_OBJ_TYPE(
 
 /* ---- Bus: making one ---- */
 
-// Bus(role, sck_hz, on_lost)
+/* Bus(role, sck_hz, on_lost) */
 static mp_obj_t bus_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
     mp_arg_check_num(n_args, n_kw, 3, 3, false);
     bus_obj_t *self = mp_obj_malloc(bus_obj_t, type);
@@ -144,7 +147,7 @@ static mp_obj_t bus_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_
     return MP_OBJ_FROM_PTR(self);
 }
 
-// pins(): (TRANSFER_READY, DATA_READY, CS, RESET)
+/* pins(): (TRANSFER_READY, DATA_READY, CS, RESET) */
 static mp_obj_t bus_pins(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     mp_obj_t pins[PINS];
@@ -157,7 +160,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_pins_obj, bus_pins);
 
 /* ---- Bus: power ---- */
 
-// connected(fd, patience_ms, version): the controller is there; say HELLO
+/* connected(fd, patience_ms, version): the controller is there; say HELLO */
 static mp_obj_t bus_connected(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     bus_obj_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -170,15 +173,15 @@ static mp_obj_t bus_connected(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(bus_connected_obj, 4, 4, bus_connected);
 
-// disconnected(): there is no connection any more
+/* disconnected(): there is no connection any more */
 static mp_obj_t bus_disconnected(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    self->frames.fd = NO_CONNECTION; // another one may get this number
+    self->frames.fd = NO_CONNECTION; /* another one may get this number */
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(bus_disconnected_obj, bus_disconnected);
 
-// power_cycle(): pins and transfers as a module that has just been switched on
+/* power_cycle(): pins and transfers as a module that has just been switched on */
 static mp_obj_t bus_power_cycle(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     frames_power_cycle(&self->frames);
@@ -191,8 +194,8 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_power_cycle_obj, bus_power_cycle);
 
 /* ---- Bus: a source of the stack's wait() ---- */
 
-// before_wait(): send what was held; end a connection whose frame was not finished in time;
-// True while a whole frame is here that was not handled
+/* before_wait(): send what was held; end a connection whose frame was not finished in time;
+ * True while a whole frame is here that was not handled */
 static mp_obj_t bus_before_wait(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     check(self, frames_send(&self->frames));
@@ -201,7 +204,7 @@ static mp_obj_t bus_before_wait(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(bus_before_wait_obj, bus_before_wait);
 
-// on_ready(): take what came, and handle it up to the first edge that the loop has to look at
+/* on_ready(): take what came, and handle it up to the first edge that the loop has to look at */
 static mp_obj_t bus_on_ready(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     if (!frames_waiting(&self->frames)) {
@@ -212,7 +215,7 @@ static mp_obj_t bus_on_ready(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(bus_on_ready_obj, bus_on_ready);
 
-// settle(): handle all that has been received
+/* settle(): handle all that has been received */
 static mp_obj_t bus_settle(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     while (handle(self) != NO_FRAME) {
@@ -223,7 +226,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_settle_obj, bus_settle);
 
 /* ---- Bus: transfers ---- */
 
-// The arguments self, tx, rx, offset, n of a transfer.
+/* The arguments self, tx, rx, offset, n of a transfer. */
 static transfer_t transfer_of(const mp_obj_t *args) {
     mp_int_t offset = mp_obj_get_int(args[3]);
     mp_int_t n = mp_obj_get_int(args[4]);
@@ -246,26 +249,26 @@ static mp_obj_t exchange(const mp_obj_t *args, bool last) {
         }
     }
     if (last) {
-        handle_to_edge(self); // mostly the next request, which has come with the SHIFT
+        handle_to_edge(self); /* mostly the next request, which has come with the SHIFT */
     }
     return mp_const_none;
 }
 
-// exchange(tx, rx, offset, n): clock n bytes out of tx[offset:] and into rx[offset:]
+/* exchange(tx, rx, offset, n): clock n bytes out of tx[offset:] and into rx[offset:] */
 static mp_obj_t bus_exchange(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     return exchange(args, false);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(bus_exchange_obj, 5, 5, bus_exchange);
 
-// exchange_last(tx, rx, offset, n): as exchange(), and CS rises as the last byte has passed
+/* exchange_last(tx, rx, offset, n): as exchange(), and CS rises as the last byte has passed */
 static mp_obj_t bus_exchange_last(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     return exchange(args, true);
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(bus_exchange_last_obj, 5, 5, bus_exchange_last);
 
-// arm(tx, rx, offset, n): the next n bytes that are clocked come from tx[offset:], go to rx[offset:]
+/* arm(tx, rx, offset, n): the next n bytes that are clocked come from tx[offset:], go to rx[offset:] */
 static mp_obj_t bus_arm(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     bus_obj_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -276,14 +279,14 @@ static mp_obj_t bus_arm(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(bus_arm_obj, 5, 5, bus_arm);
 
-// clocked(): how many bytes of the armed transfer have passed
+/* clocked(): how many bytes of the armed transfer have passed */
 static mp_obj_t bus_clocked(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     return MP_OBJ_NEW_SMALL_INT(self->frames.transfer.passed);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(bus_clocked_obj, bus_clocked);
 
-// disarm(): nothing is armed, and whoever clocks gets zeros
+/* disarm(): nothing is armed, and clocks get zeros */
 static mp_obj_t bus_disarm(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     frames_arm(&self->frames, (transfer_t) { .length = 0 });

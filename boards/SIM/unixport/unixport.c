@@ -1,5 +1,5 @@
-// Where SIM differs from MicroPython's unix port: threads that share a GIL, signals, and what may
-// be imported. A function __wrap_x() stands in for x() at link time.
+/* Where SIM differs from MicroPython's unix port: threads that share a GIL, signals, and what may
+ * be imported. A function __wrap_x() stands in for x() at link time. */
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,12 +16,12 @@
 
 /* ---- threads -------------------------------------------------------------------------------- */
 
-// Scheduled functions and Ctrl-C are seen to at least this often by a thread that sleeps. Each time
-// it takes the GIL from the service, for which one millisecond would be too often.
+/* Scheduled functions and Ctrl-C are seen to at least this often by a thread that sleeps. Each time
+ * it takes the GIL from the service, for which one millisecond would be too often. */
 #define SLICE_MS (10)
 
-// time.sleep_ms(). The port's own holds the GIL all the while, and the service would stand still
-// whenever the REPL's thread sleeps.
+/* time.sleep_ms(). The port's own holds the GIL all the while, and the service would stand still
+ * whenever the REPL's thread sleeps. */
 void sim_delay_ms(unsigned long ms) {
     mp_uint_t start = mp_hal_ticks_ms();
     for (mp_uint_t passed = 0; passed < ms; passed = mp_hal_ticks_ms() - start) {
@@ -33,12 +33,12 @@ void sim_delay_ms(unsigned long ms) {
     }
 }
 
-// Held by the thread that is next to get the GIL, from before it waits until it has it. A thread
-// that lets go of the GIL and wants it back finds this taken and so comes second; with the GIL
-// alone, it would have the GIL again long before the other thread is awake.
+/* Held by the thread that is next to get the GIL, from before it waits until it has it. A thread
+ * that lets go of the GIL and wants it back finds this taken and so comes second; with the GIL
+ * alone, it would have the GIL again long before the other thread is awake. */
 static pthread_mutex_t turnstile;
 
-// Robust, since the VM cancels the other threads when it ends, and they are likely in here.
+/* Robust, since the VM cancels the other threads when it ends, and they are likely in here. */
 __attribute__((constructor)) static void turnstile_init(void) {
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
@@ -55,7 +55,7 @@ static void turnstile_enter(void) {
 
 int __real_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait);
 
-// Every mutex but the GIL is locked by the port's function.
+/* Every mutex but the GIL is locked by the port's function. */
 int __wrap_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait) {
     if (mutex != &MP_STATE_VM(gil_mutex)) {
         return __real_mp_thread_mutex_lock(mutex, wait);
@@ -70,9 +70,9 @@ int __wrap_mp_thread_mutex_lock(mp_thread_mutex_t *mutex, int wait) {
 
 int __real_sem_wait(sem_t *semaphore);
 
-// The thread that collects garbage waits here until each other thread has scanned its own stack.
-// The port ignores why the wait ended. If a signal could end it, the collection would go on without
-// that scan and free objects that only the other thread's stack refers to.
+/* The thread that collects garbage waits here until each other thread has scanned its own stack.
+ * The port ignores why the wait ended. If a signal could end it, the collection would go on without
+ * that scan and free objects that only the other thread's stack refers to. */
 int __wrap_sem_wait(sem_t *semaphore) {
     int failed;
     do {
@@ -85,9 +85,9 @@ int __wrap_sem_wait(sem_t *semaphore) {
 
 static volatile sig_atomic_t python_is_told;
 
-// Ctrl-C. When Python is told, KeyboardInterrupt is raised in the main thread at its next
-// opportunity. The process ends when a second Ctrl-C comes before that, and when Python is not told.
-// The port's handler would call exit(), which is not safe in a signal handler, with another code.
+/* Ctrl-C. When Python is told, KeyboardInterrupt is raised in the main thread at its next
+ * opportunity. The process ends when a second Ctrl-C comes before that, and when Python is not told.
+ * The port's handler would call exit(), which is not safe in a signal handler, with another code. */
 static void on_interrupt(int number) {
     (void)number;
     mp_obj_t interrupt = MP_OBJ_FROM_PTR(&MP_STATE_VM(mp_kbd_exception));
@@ -108,7 +108,7 @@ void __wrap_mp_hal_set_interrupt_char(char c) {
 
 /* ---- the heap ------------------------------------------------------------------------------- */
 
-// What the heap could grow by. The ESP32 port's function of this name tells the largest free block.
+/* What the heap could grow by. The ESP32 port's function of this name tells the largest free block. */
 size_t gc_get_max_new_split(void) {
     return 1024 * 1024;
 }
@@ -117,8 +117,8 @@ size_t gc_get_max_new_split(void) {
 
 mp_import_stat_t __real_mp_vfs_import_stat(const char *path);
 
-// The port's sys.path begins with "", the current folder; only paths made from that entry have no
-// slash. Nothing of the current folder is imported unless MICROPYPATH or a script names it.
+/* The port's sys.path begins with "", the current folder; only paths made from that entry have no
+ * slash. Nothing of the current folder is imported unless MICROPYPATH or a script names it. */
 mp_import_stat_t __wrap_mp_vfs_import_stat(const char *path) {
     return strchr(path, '/') ? __real_mp_vfs_import_stat(path) : MP_IMPORT_STAT_NO_EXIST;
 }
