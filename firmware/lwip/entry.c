@@ -39,6 +39,11 @@ entry_t *entry_find(int handle) {
     return NULL;
 }
 
+entry_t *entry_find_connection(int handle) {
+    entry_t *entry = entry_find(handle);
+    return entry != NULL && entry->phase != PHASE_LISTENING ? entry : NULL;
+}
+
 entry_t *entry_free_one(void) {
     for (int i = 0; i < NC_ENTRIES; i++) {
         if (entries[i].phase == PHASE_FREE) {

@@ -59,6 +59,9 @@ extern atomic_uint counters[NC_STATS];
 /* The entry of a handle. NULL, which is counted, for a handle that was never given or is over. */
 entry_t *entry_find(int handle);
 
+/* The same, and NULL for a listener's handle. */
+entry_t *entry_find_connection(int handle);
+
 /* A free entry, or NULL. It stays free until entry_take(). */
 entry_t *entry_free_one(void);
 

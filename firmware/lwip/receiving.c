@@ -44,13 +44,8 @@ static int unread_bytes(const entry_t *entry) {
     return entry->unread == NULL ? 0 : entry->unread->tot_len;
 }
 
-static entry_t *find_connection(int handle) {
-    entry_t *entry = entry_find(handle);
-    return entry != NULL && entry->phase != PHASE_LISTENING ? entry : NULL;
-}
-
 int nc_readable(int handle) {
-    entry_t *entry = find_connection(handle);
+    entry_t *entry = entry_find_connection(handle);
     if (entry == NULL) {
         return ERR_ARG;
     }
@@ -68,7 +63,7 @@ static int take(entry_t *entry, void *into, int n) {
 
 /* The end is looked at before the mailbox, which then has all the data that came before the end. */
 int nc_read(int handle, void *into, int n) {
-    entry_t *entry = find_connection(handle);
+    entry_t *entry = entry_find_connection(handle);
     if (entry == NULL || n < 0) {
         return ERR_ARG;
     }
@@ -96,7 +91,7 @@ static err_t recved_in_stack(struct tcpip_api_call_data *data) {
 }
 
 int nc_recved(int handle, int n) {
-    entry_t *entry = find_connection(handle);
+    entry_t *entry = entry_find_connection(handle);
     if (entry == NULL || n < 0) {
         return ERR_ARG;
     }
@@ -116,7 +111,7 @@ static err_t shutdown_rx_in_stack(struct tcpip_api_call_data *data) {
 }
 
 int nc_shutdown_rx(int handle) {
-    entry_t *entry = find_connection(handle);
+    entry_t *entry = entry_find_connection(handle);
     if (entry == NULL) {
         return ERR_ARG;
     }

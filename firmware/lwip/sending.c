@@ -90,8 +90,8 @@ static err_t write_in_stack(struct tcpip_api_call_data *data) {
 }
 
 int nc_write(int handle, const void *from, int n, int more) {
-    entry_t *entry = entry_find(handle);
-    if (entry == NULL || n < 0 || entry->phase == PHASE_LISTENING) {
+    entry_t *entry = entry_find_connection(handle);
+    if (entry == NULL || n < 0) {
         return ERR_ARG;
     }
     if (entry->error != ERR_OK) {
@@ -121,8 +121,8 @@ static err_t in_flight_in_stack(struct tcpip_api_call_data *data) {
 }
 
 int nc_in_flight(int handle) {
-    stack_call_t call = {.entry = entry_find(handle)};
-    if (call.entry == NULL || call.entry->phase == PHASE_LISTENING) {
+    stack_call_t call = {.entry = entry_find_connection(handle)};
+    if (call.entry == NULL) {
         return ERR_ARG;
     }
     in_stack(in_flight_in_stack, &call);
@@ -154,8 +154,8 @@ static err_t keepalive_in_stack(struct tcpip_api_call_data *data) {
 }
 
 int nc_keepalive(int handle, int idle_s, int interval_s, int count) {
-    entry_t *entry = entry_find(handle);
-    if (entry == NULL || entry->phase == PHASE_LISTENING) {
+    entry_t *entry = entry_find_connection(handle);
+    if (entry == NULL) {
         return ERR_ARG;
     }
     struct keepalive_call call = {{.entry = entry}, idle_s, interval_s, count};
