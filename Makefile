@@ -175,8 +175,8 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 tsan: $(BUILD)/venv/ready rig-packages ## run the tests of firmware/lwip with ThreadSanitizer (as root)
 	@echo "Running the tests of firmware/lwip with ThreadSanitizer"
 	@NETCONN_SANITIZE=thread NETCONN_CHURN=400 \
-	    TSAN_OPTIONS="suppressions=$(CURDIR)/host_tests/netconn/tsan.supp" \
-	    setarch -R $(BIN)/python -m pytest host_tests/netconn --numprocesses $(WORKERS) --no-loadscope-reorder
+	    TSAN_OPTIONS="suppressions=$(CURDIR)/host_tests/c/lwip/tsan.supp" \
+	    setarch -R $(BIN)/python -m pytest host_tests/c/lwip --numprocesses $(WORKERS) --no-loadscope-reorder
 
 behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"
@@ -220,7 +220,7 @@ bench: $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(BUILD)/venv/ready rig-packages test-
 	@echo "The picture is drawn: docs/throughput.svg"
 
 wifi-table: $(BUILD)/venv/ready ## play the stories of WiFi and write their table into docs/wifi.md
-	@$(BIN)/python host_tests/wifi_stories.py docs/wifi.md
+	@$(BIN)/python host_tests/support/wifi_stories.py docs/wifi.md
 
 rig-packages:
 	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2
@@ -301,7 +301,7 @@ QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boar
     $(wildcard boards/QEMU_RV32/memchip/* boards/QEMU_RV32/slabs/* firmware/slabs/*) \
     $(wildcard boards/QEMU_RV32/tls/* boards/SIM/mbedtls/* firmware/tls_session/*) \
     $(wildcard firmware/common/*) $(wildcard host_tests/vm/*.py) \
-    host_tests/fake_pins.py host_tests/raw_controller.py)
+    host_tests/support/fake_pins.py host_tests/support/raw_controller.py)
 
 $(BUILD)/qemu.sources: FORCE
 	@mkdir -p $(@D)

@@ -4,13 +4,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "host_tests"
 
 for folder in (
     ROOT / "modules",
-    ROOT / "host_tests" / "stubs",
-    ROOT / "host_tests",
-    ROOT / "host_tests" / "vm",
-    ROOT / "host_tests" / "netconn",
+    HERE / "support" / "stubs",
+    HERE / "support",
+    HERE,
+    HERE / "vm",
+    HERE / "c" / "lwip",
 ):
     sys.path.insert(0, str(folder))
 

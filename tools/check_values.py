@@ -75,7 +75,7 @@ def complaints(goals: list[str], values: dict[str, str]) -> Iterator[str]:
 
 
 def about_test(name: str) -> Iterator[str]:
-    instance = "make capture TEST=host_tests/test_on_the_wire.py"
+    instance = "make capture TEST=host_tests/sim/test_on_the_wire.py"
     if not name:
         yield f"which test? {instance}"
     elif not (PROJECT / name.partition("::")[0]).exists():

@@ -11,7 +11,7 @@ freeze(
     "..",
     ("SPINET_ESP32C3/board.py", "chip/announcer.py", "chip/chip.py", "chip/radio.py"),
 )
-freeze("../../host_tests", ("fake_pins.py", "raw_controller.py"))
+freeze("../../host_tests/support", ("fake_pins.py", "raw_controller.py"))
 freeze(
     "../../host_tests/vm",
     (

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from own_network import WITH_TAP
 from own_port import own_port
+from project import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SIMS = {
     "sockets": ROOT / "build" / "sim" / "micropython",
     "lwip": ROOT / "build" / "sim-lwip" / "micropython",

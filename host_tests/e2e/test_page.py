@@ -6,7 +6,8 @@ import threading
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from printer_process import PATIENCE, ROOT, Printer, ended_in_order, eventually, pattern
+from printer_process import PATIENCE, Printer, ended_in_order, eventually, pattern
+from project import ROOT
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 HERE = Path(__file__).resolve().parent.parent
-for folder in ("netconn", "stubs", "../modules"):
+for folder in ("c/lwip", "support", "support/stubs", "../modules"):
     sys.path.insert(0, str((HERE / folder).resolve()))
 
 from sim_process import ROLES  # noqa: E402  (found through the path above)

@@ -4,11 +4,10 @@ import re
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
+from project import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 IMAGE = ROOT / "build" / "qemu" / "firmware.elf"
 PATIENCE = 600.0
 MACHINE = ["-machine", "virt", "-bios", "none", "-semihosting"]

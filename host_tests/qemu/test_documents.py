@@ -17,8 +17,8 @@ import tty
 import mpremote.main
 import pytest
 from own_network import own_network
+from project import ROOT
 from raw_controller import RawController, listen_or_connect, request
-from sim_process import ROOT
 
 PATIENCE = 120.0
 DOCUMENTS = ("hardware.md", "debugging.md")

@@ -3,11 +3,9 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from project import ROOT
 
 # The core has no flash: a file system of this program's memory, as far as mpremote and import go.
 FILES = """

@@ -3,8 +3,9 @@
 import importlib
 
 import pytest
+from project import ROOT
 from run import cases_of
-from sim_process import ROOT, SimProcess
+from sim_process import SimProcess
 
 MODULES = (
     "cases_ring",

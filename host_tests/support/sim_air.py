@@ -1,0 +1,42 @@
+"""boards/SIM's scripted radio on CPython. Its folder is on the path for the import only: each
+board has a radio.py."""
+
+import sys
+
+from project import ROOT
+
+_SIM = str(ROOT / "boards" / "SIM")
+
+sys.path.insert(0, _SIM)
+_other_radio = sys.modules.pop("radio", None)
+try:
+    from air import TAKES, Air, AirRadio, ScriptError
+    from radio import SimRadio
+finally:
+    sys.path.remove(_SIM)
+    del sys.modules["radio"]
+    if _other_radio:
+        sys.modules["radio"] = _other_radio
+
+__all__ = ["TAKES", "Air", "AirRadio", "ScriptError", "SimRadio"]
+
+
+class Clock:
+    """Milliseconds that pass when a test says so, wrapping as the chips' do."""
+
+    def __init__(self):
+        self.now = 0
+
+    def __call__(self):
+        return self.now
+
+    def pass_time(self, ms):
+        self.now = self.now + ms & (1 << 30) - 1
+
+
+class Addresses:
+    """What a radio on SIM is told of its network."""
+
+    ip = 0x3201A8C0
+    netmask = 0x00FFFFFF
+    gateway = 0x0101A8C0

@@ -1,0 +1,215 @@
+"""SIM as a process, joined to a RawController: `sim` for both roles, `start_sim` for the rest.
+
+A process that printed a traceback fails its test, whatever else the test saw.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from project import ROOT
+from raw_controller import (
+    CONTROLLER_CLOCKED,
+    DATA_READY,
+    MODULE_CLOCKED,
+    PATIENCE,
+    RESET,
+    RawController,
+    request,
+)
+from rrf_controller import CONTROLLERS, UNHURRIED
+
+BINARY = ROOT / "build" / "sim" / "micropython"
+LWIP_BINARY = ROOT / "build" / "sim-lwip" / "micropython"
+ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
+
+
+class SimProcess:
+    """One process of a SIM binary; what it says on stderr is collected line by line.
+
+    `before` is a command that runs it.
+    """
+
+    def __init__(self, arguments, binary=BINARY, before=(), **popen):
+        assert binary.exists(), "SIM is not built: make build, make build STACK=lwip"
+        popen.setdefault("stdin", subprocess.DEVNULL)
+        popen.setdefault("stdout", subprocess.PIPE)
+        self.process = subprocess.Popen(
+            [*before, str(binary), *arguments], stderr=subprocess.PIPE, text=True, **popen
+        )
+        self.lines = []
+        self._news = threading.Condition()
+        self._fell_silent = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._fell_silent = True
+            self._news.notify_all()
+
+    def said(self, text):
+        """Wait until a line with this text is there; a process that ended says no more."""
+
+        def there():
+            return any(text in line for line in self.lines)
+
+        with self._news:
+            self._news.wait_for(lambda: there() or self._fell_silent, PATIENCE)
+        assert there(), f"'{text}' was never said, but: {self.lines}"
+
+    def wait(self):
+        """The exit code of a process that ends by itself."""
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def end(self):
+        """Kill what is left of it."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        if self.process.stdout:
+            self.process.stdout.close()
+        self.process.stderr.close()
+
+    def check(self):
+        """Fail when it printed a traceback."""
+        assert not any("Traceback" in line for line in self.lines), "\n".join(self.lines)
+
+
+class Sim(SimProcess):
+    """A serving module and its controller; transactions are the controller's."""
+
+    def __init__(self, role, folder, *options, script=("-m", "sim"), controller=None, **popen):
+        self.role = role
+        self.controller = controller or RawController()
+        self.state = folder / "state"
+        super().__init__(
+            [
+                *script,
+                *("--port", str(self.controller.port)),
+                *("--role", role),
+                *("--state", str(self.state)),
+                *options,
+            ],
+            cwd=folder,
+            **popen,
+        )
+
+    def power_on(self):
+        """Take the module and wait until it has booted; its version text."""
+        version = self.controller.accept()
+        self.controller.wait_boot()
+        return version
+
+    def ask(self, command, *args, **fields):
+        """One transaction: (response, data)."""
+        _, response, data = self.controller.transact(request(command, *args, **fields))
+        return response, data
+
+    def ask_until(self, condition, command, *args, **fields):
+        """Ask again and again until condition(response, data) holds; that answer."""
+        limit = time.monotonic() + PATIENCE
+        while not condition(*(answer := self.ask(command, *args, **fields))):
+            assert time.monotonic() < limit, f"last answer: {answer}"
+        return answer
+
+    def gone(self):
+        """Read on until the module has closed the bus."""
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            while True:
+                self.controller.receive()
+
+    def end(self):
+        super().end()
+        self.controller.close()
+
+
+@pytest.fixture
+def start_sim(tmp_path, pytestconfig):
+    """start_sim(role, *options) -> Sim; all are ended and looked at.
+
+    Module-clocked, `controller` is the name of its controller, one of CONTROLLERS; by default that
+    of pytest's option.
+    """
+    started = []
+
+    def start(role, *options, controller=None, **popen):
+        if role == "module-clocked":
+            popen["controller"] = make_controller(controller or pytestconfig.option.controller)
+        started.append(Sim(role, tmp_path, *options, **popen))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.end()
+    for each in started:
+        each.check()
+
+
+@pytest.fixture(params=list(ROLES))
+def sim(request, start_sim):
+    """A module that has booted, in each role."""
+    started = start_sim(request.param)
+    started.power_on()
+    return started
+
+
+def make_controller(name):
+    """A controller that waits for as long as a busy computer may take."""
+    controller = CONTROLLERS[name]()
+    controller.patience = UNHURRIED
+    return controller
+
+
+@pytest.fixture
+def run_sim(tmp_path):
+    """run_sim(*arguments) -> (exit code, stdout, stderr) of a process that ends by itself."""
+
+    def run(*arguments):
+        done = subprocess.run(
+            [str(BINARY), "-m", "sim", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def is_running(pid):
+    """True while a process has this id."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+INTERRUPT, TERMINATE = signal.SIGINT, signal.SIGTERM
+
+
+def reset(sim):
+    """Pulse RESET and wait for the new boot."""
+    controller = sim.controller
+    controller.pin(RESET, 0)
+    controller.pin(RESET, 1)
+    controller.rises = 0
+    controller.pins[DATA_READY] = 0
+    controller.wait_boot()

@@ -1,0 +1,120 @@
+"""The controller package as others get it: sdist, wheel, and what they say of themselves."""
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from own_network import own_network
+from project import ROOT
+from raw_controller import PATIENCE
+from sim_process import SimProcess
+
+import spinet
+import spinet_controller
+
+PACKAGE = ROOT / "controller"
+READMES = (ROOT / "README.md", PACKAGE / "README.md")
+
+
+def run(*command, **options):
+    """Run to the end; give what was printed. What fails shows that."""
+    done = subprocess.run(
+        [*map(str, command)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def dist():
+    """The folder with sdist and wheel, as `make dist` builds and checks them."""
+    run("make", "-C", ROOT, "dist", env={**os.environ, "MAKEFLAGS": ""})
+    return ROOT / "build" / "dist"
+
+
+@pytest.fixture(scope="module")
+def installed(dist, tmp_path_factory):
+    """The Python of an environment with the wheel, installed without an index."""
+    folder = tmp_path_factory.mktemp("empty")
+    run(sys.executable, "-m", "venv", folder)
+    python = folder / "bin" / "python"
+    (wheel,) = dist.glob("*.whl")
+    run(python, "-m", "pip", "install", "--no-index", "--disable-pip-version-check", wheel)
+    return python
+
+
+def test_the_wheel_brings_no_other_package(installed):
+    (found,) = run(installed, "-m", "pip", "freeze").splitlines()
+    assert found.startswith("spinet-controller @ ")
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_readmes_example_runs_with_the_wheel_alone(installed, readme, tmp_path):
+    (example,) = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    with own_network():  # where its ports are free
+        program = subprocess.Popen([str(installed), "-c", example], cwd=tmp_path)
+        sim = SimProcess(
+            [*("-m", "sim", "--port", "8765", "--role", "module-clocked", "--state", "state")],
+            cwd=tmp_path,
+        )
+        try:
+            assert greeting(program) == b"hello through SPI\n"
+        finally:
+            program.kill()
+            program.wait(PATIENCE)
+            sim.end()
+    sim.check()
+
+
+def greeting(program):
+    """What the example's server sends, once it is there."""
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        assert program.poll() is None, "the example ended"
+        with (
+            contextlib.suppress(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", 8081), PATIENCE) as peer,
+        ):
+            return peer.makefile("rb").read()
+        time.sleep(0.05)
+    raise AssertionError("nothing listens")
+
+
+def test_the_command_line_says_which_extra_it_needs(installed):
+    ended = subprocess.run(
+        [installed, "-m", "spinet_controller"], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: click is missing: pip install 'spinet-controller[cli]'\n"
+
+
+def test_the_sdist_has_every_file_of_the_package(dist):
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as sdist:
+        packed = {Path(*Path(name).parts[1:]) for name in sdist.getnames()}
+    files = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("[!.]*") if path.is_file()}
+    made = {path for path in files if path.suffix == ".pyc" or path.parts[0].endswith("egg-info")}
+    assert files - made <= packed
+
+
+def test_the_sdists_tests_need_nothing_else(dist, tmp_path):
+    (archive,) = dist.glob("*.tar.gz")
+    with tarfile.open(archive) as sdist:
+        sdist.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    run(sys.executable, "-m", "pytest", "--collect-only", "-q", cwd=folder, env=environment)
+
+
+def test_firmware_and_package_have_one_version():
+    version = spinet_controller.__version__
+    assert spinet.VERSION.removesuffix("-spinet") == version
+    latest = re.search(r"^## (\S+?),? ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert latest[1] == version
