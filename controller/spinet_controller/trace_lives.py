@@ -15,11 +15,10 @@ SESSION_EVENTS = ("reconnecting", "reconnect failed", "reconnected", "no more at
 
 @dataclass
 class Span:
-    """A state that lasted from `start` to `end`, seconds. `look` says how it is drawn."""
+    """A state that lasted from `start` to `end`, seconds."""
 
     start: float
     end: float
-    look: str
     title: str
 
 
@@ -28,18 +27,18 @@ class Mark:
     """Something that happened at a moment."""
 
     time: float
-    look: str  # error or note
+    kind: str  # error or note
     title: str
 
 
 @dataclass
 class Lane:
-    """A row of the picture. `labels`: (from, to, text), one for each life of a slot."""
+    """A slot, a port, WiFi or the link. `lives`: (from, to, text), one for each life of a slot."""
 
     name: str
     spans: list[Span] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    labels: list[tuple[float, float, str]] = field(default_factory=list)
+    lives: list[tuple[float, float, str]] = field(default_factory=list)
 
 
 def lanes_of(trace: EventTrace) -> list[Lane]:
@@ -77,7 +76,7 @@ class _Life:
     def label(self) -> str:
         """Who is at the other end, as far as it was known."""
         if not self.peer:
-            return ""
+            return "a connection"
         local, remote = self.ports
         if self.dialled:
             return f"\N{RIGHTWARDS ARROW} {self.peer}:{remote}"
@@ -138,9 +137,9 @@ class _Story:
         if span:
             span.end = time
 
-    def _begin(self, lane: Lane, time: float, look: str, title: str) -> None:
+    def _begin(self, lane: Lane, time: float, title: str) -> None:
         self._end(lane, time)
-        span = Span(time, time, look, title)
+        span = Span(time, time, title)
         self._open[lane.name] = span
         lane.spans.append(span)
 
@@ -158,12 +157,12 @@ class _Story:
             return
         life = self._lives[slot] = self._lives[slot] or _Life(event.time)
         life.dialled |= event.a == ConnState.CONNECTING
-        self._begin(lane, event.time, state, state)
+        self._begin(lane, event.time, state)
 
     def _end_life(self, number: int, time: float) -> None:
         life = self._lives[number]
         if life:
-            self._slots[number].labels.append((life.start, time, life.label()))
+            self._slots[number].lives.append((life.start, time, life.label()))
         self._lives[number] = None
 
     def _local(self, event: Event, slot: int) -> None:
@@ -190,19 +189,16 @@ class _Story:
         return self._ports.setdefault(number, Lane(f"port {number}"))
 
     def _listen(self, event: Event) -> None:
-        title = f"listening, protocol {event.b}"
-        self._begin(self._port(event.a), event.time, "listening", title)
+        self._begin(self._port(event.a), event.time, f"listening, protocol {event.b}")
 
     def _unlisten(self, event: Event) -> None:
         self._end(self._port(event.a), event.time)
 
     def _wifi_state(self, event: Event) -> None:
-        state = words(WiFiState, event.a)
-        self._begin(self._wifi, event.time, "wifi-" + state, state)
-        self._wifi.labels.append((event.time, event.time, state))
+        self._begin(self._wifi, event.time, words(WiFiState, event.a))
 
-    def _note(self, event: Event, look: str, title: str) -> None:
-        self._link.marks.append(Mark(event.time, look, title))
+    def _note(self, event: Event, kind: str, title: str) -> None:
+        self._link.marks.append(Mark(event.time, kind, title))
 
     def _cut(self, event: Event) -> None:
         self._note(event, "error", f"transaction cut, command {event.a}, socket {event.slot}")

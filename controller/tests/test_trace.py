@@ -5,7 +5,6 @@ import os
 import pty
 import struct
 import threading
-import xml.etree.ElementTree as ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -16,10 +15,9 @@ from spinet_controller.cli.program import program
 from spinet_controller.errors import ReplError, TraceError
 from spinet_controller.event_trace import Event, EventTrace, Kind, parse_dump
 from spinet_controller.repl import read_dump
+from spinet_controller.trace_document import trace_document
 from spinet_controller.trace_lives import lanes_of
-from spinet_controller.trace_picture import Axis, picture
 
-SVG = "{http://www.w3.org/2000/svg}"
 FREE, CONNECTING, CONNECTED, ENDED, ABORTED, ALLOCATED = 0, 1, 2, 3, 4, 7
 
 
@@ -92,7 +90,7 @@ def test_damaged_lines_are_counted_out():
 def test_a_kind_that_is_not_known_yet():
     trace = parse_dump(dump(raw(1, 99, 3, 4, 5), raw(2, Kind.BOOT)))
     assert trace.events[0].kind == 99
-    assert ElementTree.fromstring(picture(trace)) is not None
+    checked(trace_document(trace))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +129,7 @@ def lanes(*events, **more):
 
 
 def spans(lane):
-    return [(round(s.start, 3), round(s.end, 3), s.look) for s in lane.spans]
+    return [(round(s.start, 3), round(s.end, 3), s.title) for s in lane.spans]
 
 
 def test_a_connections_life():
@@ -142,11 +140,11 @@ def test_a_connections_life():
         (-3.8, -3.7, "connected"),
         (-3.7, -3.6, "otherEndClosed"),
     ]
-    assert [label[2] for label in found["slot 0"].labels] == ["80 \u2190 10.0.0.7:50000"]
+    assert [life[2] for life in found["slot 0"].lives] == ["80 \u2190 10.0.0.7:50000"]
     assert [mark.title for mark in found["slot 0"].marks] == [
         "error -14 of the stack while connected"
     ]
-    assert spans(found["port 80"]) == [(-3.9, -3.5, "listening")]
+    assert spans(found["port 80"]) == [(-3.9, -3.5, "listening, protocol 0")]
 
 
 def test_an_outgoing_one():
@@ -158,7 +156,7 @@ def test_an_outgoing_one():
         raw(9, Kind.TIMEOUT, 2, CONNECTING),
         raw(9, Kind.STATE, 2, ABORTED),
     )
-    assert [label[2] for label in found["slot 2"].labels] == ["\u2192 10.0.0.7:1883"]
+    assert [life[2] for life in found["slot 2"].lives] == ["\u2192 10.0.0.7:1883"]
     assert found["slot 2"].marks[0].title == "time-out while connecting"
 
 
@@ -187,53 +185,82 @@ def test_wifi_and_the_link():
     assert found["link"].marks[3].title == "calling home to port 1883: reconnect failed"
 
 
-# --- the axis
+# --- the document
 
 
-def test_long_pauses_are_cut_out():
-    axis = Axis([0.0, 0.1, 60.0, 60.1], 1.0, 1000)
-    assert axis.x(0.1) == pytest.approx(487)
-    assert axis.x(30.0) == axis.x(60.0) == pytest.approx(513)
-    assert axis.x(60.1) == pytest.approx(1000)
-    assert Axis([0.0, 0.1, 60.0], 0, 600).x(30) == pytest.approx(300)
+def checked(document):
+    """Give the events of a document by their phase; it has all that the format asks for.
+
+    Source: "Trace Event Format". A viewer draws a slice within another of its thread where that one
+    comes first, and has no place for one that only overlaps.
+    """
+    json.dumps(document, allow_nan=False)
+    phases = {"M": [], "X": [], "i": []}
+    for event in document["traceEvents"]:
+        phases[event["ph"]].append(event)
+        assert isinstance(event["name"], str)
+        assert (event["pid"], isinstance(event["tid"], int)) == (1, True)
+        if event["ph"] == "M":
+            assert event["name"] in ("process_name", "thread_name", "thread_sort_index")
+        else:
+            assert isinstance(event["ts"], int)
+            assert event["ts"] >= 0
+        if event["ph"] == "i":
+            assert event["s"] in ("t", "p")
+    named = {event["tid"] for event in phases["M"] if event["name"] == "thread_name"}
+    assert {event["tid"] for event in phases["X"]} <= named
+    for thread in named:
+        nested([event for event in phases["X"] if event["tid"] == thread])
+    return phases
+
+
+def nested(slices):
+    """As a viewer reads them: by their time, those of the same time as they come."""
+    under_way = []
+    for one in sorted(slices, key=lambda event: event["ts"]):
+        assert one["dur"] >= 0
+        end = one["ts"] + one["dur"]
+        while under_way and under_way[-1] <= one["ts"] and under_way[-1] < end:
+            under_way.pop()
+        assert not under_way or end <= under_way[-1]
+        under_way.append(end)
+
+
+def document(*events, **more):
+    return checked(trace_document(parse_dump(dump(*events, **more))))
+
+
+def test_a_connection_with_its_states_within():
+    phases = document(*LIFE, texts={1: b"<&>"})
+    slices = [(e["cat"], e["name"], e["ts"], e["dur"]) for e in phases["X"]]
+    assert slices == [
+        ("state", "listening, protocol 0", 100_000, 400_000),
+        ("connection", "80 \u2190 10.0.0.7:50000", 200_000, 200_000),
+        ("state", "allocated", 200_000, 0),
+        ("state", "connected", 200_000, 100_000),
+        ("state", "otherEndClosed", 300_000, 100_000),
+    ]
+    marks = [(e["cat"], e["name"], e["ts"], e["s"]) for e in phases["i"]]
+    assert marks == [
+        ("error", "error -14 of the stack while connected", 300_000, "t"),
+        ("boot", "the service starts", 0, "p"),
+    ]
+    names = [e["args"]["name"] for e in phases["M"] if "name" in e["args"]]
+    assert names == ["Spinet 2.3.0", "port 80", "slot 0"]
+
+
+def test_what_was_lost_is_told():
+    found = trace_document(parse_dump(dump(LIFE[0], total=4)))
+    assert found["otherData"] == {"version": "2.3.0", "missing": 3}
+
+
+def test_names_from_the_network_are_text():
+    phases = document(raw(1, Kind.MESSAGE, a=1), texts={1: b"<script>\xff&"})
+    assert [e["name"] for e in phases["i"]] == ["last error: <script>\\xff&"]
 
 
 # As the module has them: whole milliseconds, before now, within half a period of its clock.
 TIMES = st.integers(-(1 << 29), 0).map(lambda ms: ms / 1000)
-
-
-@given(st.lists(TIMES, min_size=1, max_size=40), st.sampled_from([0, 0.5, 10]))
-def test_time_runs_to_the_right(times, gap):
-    axis = Axis(times, gap, 1000)
-    places = [axis.x(time) for time in sorted(times)]
-    assert places == sorted(places)
-    assert places[0] == 0
-    assert axis.step() >= 0
-
-
-# --- the picture
-
-
-def drawn(*events, **more):
-    root = ElementTree.fromstring(picture(parse_dump(dump(*events, **more))))
-    return root, [text.text for text in root.iter(SVG + "text")]
-
-
-def test_a_picture():
-    root, texts = drawn(*LIFE, texts={1: b"<&>"})
-    assert {"port 80", "slot 0", "80 \u2190 10.0.0.7:50000"} <= set(texts)
-    titles = [title.text for title in root.iter(SVG + "title")]
-    assert "connected, 100 ms" in titles
-    assert "the service starts" in titles
-
-
-def test_what_was_lost_is_told():
-    assert any("3 more were lost" in text for text in drawn(LIFE[0], total=4)[1])
-
-
-def test_names_from_the_network_do_no_harm():
-    root, _ = drawn(raw(1, Kind.MESSAGE, a=1), texts={1: b"<script>\xff&"})
-    assert any("<script>" in (title.text or "") for title in root.iter(SVG + "title"))
 
 
 KINDS = st.sampled_from([*Kind, 15])
@@ -244,7 +271,7 @@ SLOTS = st.one_of(st.none(), st.integers(0, 254))
 @given(st.lists(st.builds(Event, TIMES, KINDS, SLOTS, NUMBERS, NUMBERS), min_size=1))
 def test_any_story_can_be_drawn(events):
     trace = EventTrace("2.3.0", sorted(events, key=lambda event: event.time))
-    assert ElementTree.fromstring(picture(trace)).tag == SVG + "svg"
+    checked(trace_document(trace))
 
 
 # --- the command
@@ -255,17 +282,18 @@ def run(*arguments, stdin=None):
 
 
 def test_from_a_log(tmp_path):
-    log, out = tmp_path / "log", tmp_path / "life.svg"
+    log, out = tmp_path / "log", tmp_path / "life.json"
     log.write_text(dump(*LIFE))
     done = run("--log", log, "-o", out)
     assert (done.exit_code, done.output) == (0, f"{out}: 10 events\n")
-    assert ElementTree.parse(out).getroot().tag == SVG + "svg"
+    checked(json.loads(out.read_text()))
 
 
 def test_through_pipes():
     done = run("--log", "-", "-o", "-", stdin=dump(*LIFE))
     assert done.exit_code == 0
-    assert done.output.startswith("<svg ")
+    checked(json.loads(done.output))
+    assert "80 \u2190 10.0.0.7:50000" in done.output
 
 
 def test_as_json():
@@ -290,7 +318,7 @@ def test_only_the_latest():
         (("--log", "-"), "no such thing", 1, "there is no trace in this"),
         (("--log", "-"), dump(), 1, "nothing has happened"),
         (("--log", "-", "--last", "1"), dump(*LIFE), 1, "nothing has happened"),
-        (("--log", "-", "-o", "/nowhere/x.svg"), dump(*LIFE), 1, "cannot write /nowhere/x.svg"),
+        (("--log", "-", "-o", "/nowhere/x.json"), dump(*LIFE), 1, "cannot write /nowhere/x.json"),
         (("--port", "/nowhere/tty"), None, 1, "cannot use /nowhere/tty"),
     ],
 )

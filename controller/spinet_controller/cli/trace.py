@@ -1,5 +1,6 @@
-"""`trace`: a picture of what happened in the module lately."""
+"""`trace`: what happened in the module lately, as a document that browsers draw."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from spinet_controller.cli.options import Number
 from spinet_controller.cli.showing import show_json
 from spinet_controller.errors import SpinetError, TraceError
 from spinet_controller.event_trace import Kind, parse_dump
-from spinet_controller.trace_picture import picture
+from spinet_controller.trace_document import trace_document
 
 
 @click.command(epilog="At the REPL: import spinet.report as r; r.trace() shows the same in words.")
@@ -23,26 +24,19 @@ from spinet_controller.trace_picture import picture
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("trace.svg"),
+    default=Path("trace.json"),
     show_default=True,
-    help="Where the picture goes; - is standard output.",
-)
-@click.option(
-    "--gap",
-    type=Number(0),
-    default=1.0,
-    show_default=True,
-    help="Cut pauses longer than so many seconds out of the time axis; 0 cuts none.",
+    help="Where the document goes; - is standard output.",
 )
 @click.option("--last", type=Number(0, min_open=True), help="Only the last so many seconds.")
-@click.option("--json", "as_json", is_flag=True, help="The events as JSON, and no picture.")
-def trace(port, log, output, gap, last, as_json):
-    """Draw the life of each connection.
+@click.option("--json", "as_json", is_flag=True, help="The events as they are, on standard output.")
+def trace(port, log, output, last, as_json):
+    """Show the life of each connection.
 
     The module keeps its latest events: states of its sockets, ports, WiFi, errors. Its REPL prints
     them with r.trace_dump(), and so does the diagnostics command on the module's console. This
-    reads either and writes an SVG, which any browser shows: time runs to the right, each socket has
-    a lane, the colours are states, and the pointer shows what is what.
+    reads either and writes a file that https://ui.perfetto.dev draws: time runs to the right, and
+    each socket has a lane with its connections and their states.
     """
     if (port is None) == (log is None):
         raise click.UsageError("say where the trace is: either --port PORT or --log FILE")
@@ -52,7 +46,7 @@ def trace(port, log, output, gap, last, as_json):
         if as_json:
             show_json(_document(found))
         else:
-            _draw(found, gap, output)
+            _write(found, output)
     except SpinetError as error:
         raise click.ClickException(str(error)) from error
 
@@ -92,13 +86,14 @@ def _text_of(found, event):
     return {"text": found.texts[event.a]} if said else {}
 
 
-def _draw(found, gap, output):
-    drawn = picture(found, gap)
+def _write(found, output):
+    # Perfetto shows escapes as they are.
+    document = json.dumps(trace_document(found), ensure_ascii=False) + "\n"
     if str(output) == "-":
-        sys.stdout.write(drawn)
+        sys.stdout.write(document)
         return
     try:
-        output.write_text(drawn, encoding="utf-8")
+        output.write_text(document, encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}") from error
     lost = f", {found.missing} more were lost on the way" if found.missing else ""
