@@ -27,7 +27,6 @@ sys_sem_t *port_thread_semaphore(void);
 #define LWIP_NETCONN_THREAD_SEM_FREE()
 
 void sys_mark_tcpip_thread(void);
-void sys_check_core_locked(void);
 
 #if LWIP_TCPIP_CORE_LOCKING
 void port_lock_core(void);
