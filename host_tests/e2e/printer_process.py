@@ -53,6 +53,7 @@ class Printer:
         self.ports = {name: own_port() if name in serves else 0 for name in SERVICES}
         self._program = _program(settings) if settings else (str(COMMAND),)
         self._options = [*options, "--tls-folder", str(folder / "tls")]
+        self._environment = environment
         self.output = []
         self._process = subprocess.Popen(
             self._command(stack, role),
@@ -128,6 +129,26 @@ class Printer:
         code = self._process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return code
+
+
+class MadePrinter(Printer):
+    """What `make run` starts, in folders of a test and with all the time that it takes."""
+
+    def _command(self, stack, role):
+        ports = {"http": self.port, **self.ports}
+        named = [f"{name.upper()}_PORT={port or 'none'}" for name, port in ports.items()]
+        told = subprocess.run(
+            ["make", "--dry-run", "run", f"STACK={stack}", f"ROLE={role}", *named],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "MAKEFLAGS": "", **self._environment},
+            check=True,
+        ).stdout
+        command = re.search(r"^exec .* serve .*$", told.replace("\\\n", ""), re.MULTILINE)[0]
+        folders = ("--files", self.files, "--sim-state", self.files.parent / "state")
+        options = map(str, [*folders, *UNHURRIED, *self._options])
+        return ["sh", "-c", f'{command} "$@"', "sh", *options]
 
 
 def ended_in_order(printer):

@@ -6,7 +6,14 @@ import threading
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from printer_process import PATIENCE, Printer, ended_in_order, eventually, pattern
+from printer_process import (
+    PATIENCE,
+    MadePrinter,
+    Printer,
+    ended_in_order,
+    eventually,
+    pattern,
+)
 from project import ROOT
 
 CHROMIUM_FLAGS = [
@@ -104,11 +111,25 @@ def test_a_name_of_another_site_shows_no_page(full_printer, page):
     assert page.evaluate(asking) == 200
 
 
-def test_the_script_of_the_documentation_is_one_to_begin_with(tmp_path):
+def make_run(folder, **environment):
+    """`make run` with the script of docs/wifi.md as its radio."""
     (script,) = re.findall(r"```\n(# seconds .*?)```", (ROOT / "docs/wifi.md").read_text(), re.S)
-    (tmp_path / "air").write_text(script)
-    printer = Printer("sockets", "module-clocked", tmp_path, SPINET_RADIO="air")
+    (folder / "air").write_text(script)
+    return MadePrinter("sockets", "module-clocked", folder, SPINET_RADIO="air", **environment)
+
+
+def test_make_run_with_the_script_of_the_documentation(tmp_path):
+    printer = make_run(tmp_path, SPINET_PASSWORD="for-no-network")
     assert printer.status()["module"]["ssid"] == "Workshop"
+    assert printer.said("(SPINET_PASSWORD) is not used: --ssid names its network (make run: SSID)")
+    assert not printer.said("for-no-network")
+    ended_in_order(printer)
+
+
+def test_make_run_with_a_network_and_its_password(tmp_path):
+    printer = make_run(tmp_path, SSID="Workshop", SPINET_PASSWORD="spinet-sim")
+    assert printer.status()["module"]["ssid"] == "Workshop"
+    assert not printer.said("is not used")
     ended_in_order(printer)
 
 
