@@ -554,6 +554,26 @@ async def test_a_download_that_nobody_reads_is_given_up(printer, monkeypatch):
         reset(writer)
 
 
+async def test_the_end_of_a_download_that_nobody_reads_is_given_up(printer, monkeypatch):
+    """All of it is in the transport's buffer, which waits for the module to take it."""
+    (printer.store.path / "x").write_bytes(BIG[:60_000])
+    async with typed(printer) as lines:
+        port = int((await lines.ask("EPSV")).split("|")[3])
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", port))
+        peers = lambda: [slot.peer for slot in printer.rig.slots if slot.peer]  # noqa: E731
+        await eventually(lambda: len(peers()) == 2, "the data connection")
+        for peer in peers():
+            held = peer.transport.get_extra_info("socket")
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        monkeypatch.setattr(ftp_data, "STALLED", 0.05)
+        assert (await lines.ask("RETR x")).startswith("150 ")
+        assert (await lines.answer()).startswith("426 ")
+        assert (await lines.ask("NOOP")).startswith("200 ")
+        sock.close()
+
+
 async def test_the_idle_clock_stands_while_a_transfer_moves(printer):
     async with typed(printer) as lines:
         _reader, writer = await data_connection(await lines.ask("EPSV"))

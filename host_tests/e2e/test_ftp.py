@@ -220,6 +220,15 @@ def test_who_says_no_more_gets_the_rest_of_a_download(stack, tmp_path):
         assert session.getresp().startswith("221")
 
 
+def test_a_download_that_stalls_ends_alone(stack, tmp_path):
+    with printer_with("ftp_data.STALLED = 0.5", stack, tmp_path) as printer:
+        printer.make_endless("endless")
+        with session_of(printer) as session, session.transfercmd("RETR endless"):
+            with pytest.raises(ftplib.error_temp, match="426"):
+                session.voidresp()
+            assert session.voidcmd("NOOP").startswith("200")
+
+
 @pytest.mark.parametrize("command", ["STOR x", "RETR secret"])
 def test_a_stranger_gets_no_data_connection(printer, command):
     whole = pattern(300_000)
