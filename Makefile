@@ -65,7 +65,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test dist tsan lint format behaviours stack-packages \
     churn interrupt transfer soak pauses capture bench rig-packages riscv-packages \
-    mpy mip check-idf budget qemu firmware emulate flash repl deploy monitor wifi-table \
+    mpy mip check-idf budget qemu firmware emulate flash repl deploy monitor wifi-table api \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -221,6 +221,9 @@ bench: $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(BUILD)/venv/ready rig-packages test-
 
 wifi-table: $(BUILD)/venv/ready ## play the stories of WiFi and write their table into docs/wifi.md
 	@$(BIN)/python host_tests/support/wifi_stories.py docs/wifi.md
+
+api: $(BUILD)/venv/ready ## write the controller library's reference into docs/api.md
+	@$(BIN)/python tools/make_api.py
 
 rig-packages:
 	@tools/need_packages.sh "lwIP" gcc=build-essential ip=iproute2

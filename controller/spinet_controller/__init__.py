@@ -20,11 +20,69 @@ A bus knows no command, the link knows no frame, the poller knows no byte offset
 `records` knows where a field lies.
 """
 
+from spinet_controller import errors, wifi
 from spinet_controller.bus import VirtualBus
-from spinet_controller.module import Module
+from spinet_controller.codes import (
+    Auth,
+    ClockWord,
+    ConnState,
+    Eap,
+    EnterpriseStage,
+    LastError,
+    Protocol,
+    ResetReason,
+    Response,
+    WiFiState,
+)
+from spinet_controller.module import Module, News
+from spinet_controller.raspberry_pi import raspberry_pi_bus
+from spinet_controller.records import (
+    ConnStatus,
+    EnterpriseNetwork,
+    NetworkStatus,
+    ScanData,
+    WirelessConfig,
+    shown,
+)
+from spinet_controller.serial_line import SerialLine
+from spinet_controller.server import CallHome, Server
+from spinet_controller.sim import SimProcess
+from spinet_controller.sockets import SocketTransport
+from spinet_controller.spi_bus import Pin, Role
 from spinet_controller.through import through
 
 __version__ = "2.3.0"
 """The firmware's too: both are released together."""
 
-__all__ = ["Module", "VirtualBus", "through"]
+__all__ = [
+    "Auth",
+    "CallHome",
+    "ClockWord",
+    "ConnState",
+    "ConnStatus",
+    "Eap",
+    "EnterpriseNetwork",
+    "EnterpriseStage",
+    "LastError",
+    "Module",
+    "NetworkStatus",
+    "News",
+    "Pin",
+    "Protocol",
+    "ResetReason",
+    "Response",
+    "Role",
+    "ScanData",
+    "SerialLine",
+    "Server",
+    "SimProcess",
+    "SocketTransport",
+    "VirtualBus",
+    "WiFiState",
+    "WirelessConfig",
+    "errors",
+    "raspberry_pi_bus",
+    "shown",
+    "through",
+    "wifi",
+]

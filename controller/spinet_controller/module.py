@@ -126,14 +126,18 @@ class Module(Commands):
     # -- start and end ----------------------------------------------------------------
 
     async def boot(self) -> None:
-        """Return when a module has power and has started; errors as `Link.started_up`."""
+        """Return when a module has power and has started.
+
+        There is no limit to waiting for its power. LinkTimeout when it has not started 15 s after
+        that, ModuleLost when its power goes meanwhile.
+        """
         await self.link.came()
         await self.link.started_up()
         if self._gone.done():
             self._gone = self._loop.create_future()
 
     async def reset(self) -> None:
-        """Reset the module by its pin and wait until it has started again."""
+        """Reset the module by its pin and wait until it has started again; errors as `boot`."""
         await self.link.reset()
         if self._gone.done():
             self._gone = self._loop.create_future()
@@ -452,7 +456,7 @@ class Module(Commands):
         self._trust_changes += 1
 
     async def network_set_tls_ca(self, pem: bytes | str, *, checked: bool = True) -> None:
-        """Store the CA that outgoing TLS trusts (Commands)."""
+        """Store the CA that outgoing TLS trusts (networkSetTlsCert with CertFlag.CA; deferred)."""
         self._forget_trust()
         await super().network_set_tls_ca(pem, checked=checked)
 

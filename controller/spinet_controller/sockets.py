@@ -100,12 +100,13 @@ class Life(Enum):
 
 
 class SocketTransport(_FlowControlMixin):
-    """One socket of the module; made by the poller, in whose row it takes its turns.
+    """One socket of the module as an asyncio transport.
 
-    `due` is the loop time of its next look at the status, `queued` belongs to the poller.
     `get_extra_info` knows `peername`, `sockname`, `socket_number` and `protocol_number`.
-    The protocol is called in `context`, as asyncio calls those of its own transports in the one
-    that they were made in. The base class is asyncio's own, as `loop.sendfile` takes no other.
+    It is made by the poller, in whose row it takes its turns: `due` is the loop time of its next
+    look at the status, `queued` belongs to the poller. The protocol is called in `context`, as
+    asyncio calls those of its own transports in the one that they were made in. The base class is
+    asyncio's own, as `loop.sendfile` takes no other.
     """
 
     _sendfile_compatible = _SendfileMode.FALLBACK
