@@ -153,6 +153,10 @@ test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) test-packages ## check the sty
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
+unit: $(BUILD)/venv/ready ## run the tests that need no build and no root
+	@echo "Running the unit tests"
+	@$(BIN)/python -m pytest -m alone --numprocesses $(WORKERS) --no-loadscope-reorder host_tests
+
 dist: $(BUILD)/venv/ready ## build the controller package for an index, and check it: build/dist
 	@rm -rf $(BUILD)/dist
 	@$(STEP) "Building the controller package" $(BUILD)/logs/dist.log \

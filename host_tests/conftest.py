@@ -18,6 +18,7 @@ for folder in (
 
 
 import behaviour_table  # noqa: E402 -- found through the path above
+import levels  # noqa: E402
 import lwip_net  # noqa: E402
 import pytest  # noqa: E402
 import steady  # noqa: E402, F401 -- what it sets is what counts
@@ -42,6 +43,11 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     behaviour_table.register(config)
+    for name, text in levels.LEVELS.items():
+        config.addinivalue_line("markers", f"{name}: {text}")
+    config.addinivalue_line("markers", "alone: needs no build and no root")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(levels.Progress(config))
     if config.option.pcap:
         Namespace.recording = PcapFile(config.option.pcap)
 
@@ -52,6 +58,14 @@ def pytest_unconfigure(config):
     if config.option.pcap:
         Namespace.recording.close()
         print(f"{Namespace.recording.frames} frames are in {config.option.pcap}")
+
+
+def pytest_collection_modifyitems(items):
+    levels.add_markers(items)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    levels.fail_skips(session, exitstatus)
 
 
 @pytest.hookimpl(optionalhook=True)  # xdist's own
