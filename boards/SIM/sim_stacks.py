@@ -15,10 +15,10 @@ from spinet.tcp.stack_sockets import SocketStack
 try:
     import simlwip
 
-    from spinet.tcp.stack_lwip import NetconnStack
+    from spinet.tcp.stack_lwip import LwipStack
 except ImportError:
     simlwip = None
-    NetconnStack = object
+    LwipStack = object
 
 # What a service's TXT record says (link protocol, networkListen, has the services).
 TXT = (b"product=Spinet", b"version=" + VERSION.encode())
@@ -98,7 +98,7 @@ class LwipNetwork:
         simlwip.warp(factor)
 
 
-class WatchingStack(NetconnStack):
+class WatchingStack(LwipStack):
     """lwIP, its waits ended by descriptors as well: what pin interrupts do on a chip."""
 
     def __init__(self):

@@ -20,7 +20,7 @@ from spinet.wifi.networks import Store
 # What another image or the other role needs is not imported: modules take RAM.
 
 try:
-    from spinet.tcp.stack_lwip import NetconnStack as Stack
+    from spinet.tcp.stack_lwip import LwipStack as Stack
 except ImportError:  # this firmware has not our C modules: MicroPython's sockets serve
     from spinet.tcp.stack_sockets import SocketStack as Stack
 

@@ -270,7 +270,7 @@ def test_sockets_serve_where_our_c_is_not(board):
 
 def test_our_c_serves_where_it_is(name, load_board, monkeypatch):
     monkeypatch.setitem(sys.modules, "_spinet_lwip", mock.MagicMock())
-    assert type(load_board(name).stack()).__name__ == "NetconnStack"
+    assert type(load_board(name).stack()).__name__ == "LwipStack"
 
 
 def test_other_wiring_without_a_led():

@@ -12,7 +12,7 @@ CONNECT_MS = const(10000)  # longer than the slots' own time-out, which is the o
 HALF_OPEN_MS = const(3000)  # an unfinished handshake is given up after this
 
 
-class NetconnStack:
+class LwipStack:
     """See `stack`. One at a time in a process: lwIP is there once."""
 
     def __init__(self):
