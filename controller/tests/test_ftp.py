@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 
 import aioftp
 import aioftp.server
@@ -529,7 +530,8 @@ async def test_an_upload_that_stalls_is_a_part_that_can_be_resumed(printer, monk
         await eventually(lambda: idle(printer), "the data connection's end")
         writer.close()
         assert (printer.store.path / "x").read_bytes() == b"the old file"
-        there = int((await lines.ask("SIZE x")).split()[1])
+        assert await lines.ask("SIZE x") == "213 12"
+        (there,) = (path.stat().st_size for path in files.iterdir() if path.name != "x")
         assert 0 < there <= 200_001
 
     monkeypatch.undo()
@@ -537,6 +539,200 @@ async def test_an_upload_that_stalls_is_a_part_that_can_be_resumed(printer, monk
     await ask(printer, lambda session: session.storbinary("STOR x", rest, rest=there))
     assert (printer.store.path / "x").read_bytes() == BIG
     assert [path.name for path in printer.store.path.iterdir()] == ["x"]
+
+
+@asynccontextmanager
+async def torn(printer, data=b"new"):
+    """Give Lines, and leave a part of x beside a whole one."""
+    (printer.store.path / "x").write_bytes(b"the old file")
+    async with typed(printer) as lines:
+        _reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("STOR x")).startswith("150 ")
+        writer.write(data)
+        (connection,) = printer.ftp.connections.values()
+        await eventually(lambda: connection.ours.bytes == len(data), "the part")
+        assert (await lines.ask("ABOR")).startswith("426 ")
+        assert (await lines.answer()).startswith("226 ")
+        writer.close()
+        yield lines
+
+
+async def test_the_whole_file_is_what_is_told_and_sent_while_there_is_one(printer):
+    async with torn(printer) as lines:
+        assert await lines.ask("SIZE x") == "213 12"
+        assert (await lines.ask("MLST x")).startswith("250-")
+        assert "Size=12;" in await lines.answer()
+        assert (await lines.answer()).startswith("250 ")
+        assert (await lines.ask("MDTM x")).startswith("213 ")
+    assert await ask(printer, lambda session: fetched(session, "x")) == b"the old file"
+
+
+async def test_an_upload_goes_on_with_the_part_beside_a_whole_file(printer):
+    async with torn(printer) as lines:
+        assert await stored_as(printer, lines, b"x", "APPE x") == "554"
+        assert (await lines.ask("REST 4")).startswith("350 ")
+        assert await stored_as(printer, lines, b"x") == "554"
+        assert (printer.store.path / "x").read_bytes() == b"the old file"
+        assert (await lines.ask("REST 3")).startswith("350 ")
+        assert await stored_as(printer, lines, b"er") == "226"
+    assert (printer.store.path / "x").read_bytes() == b"newer"
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_who_appends_goes_on_with_a_part_only_when_told_of_it(printer, asks):
+    async with torn(printer) as lines:
+        (printer.store.path / "x").unlink()
+        assert (await lines.ask("RETR x")).startswith("550 ")
+    async with typed(printer) as lines:
+        if asks:
+            assert await lines.ask("SIZE x") == "213 3"
+        assert await stored_as(printer, lines, b"er", "APPE x") == "226"
+    assert (printer.store.path / "x").read_bytes() == (b"newer" if asks else b"er")
+    assert [path.name for path in printer.store.path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_delete_leaves_nothing_of_a_name(printer, whole):
+    async with torn(printer) as lines:
+        if not whole:
+            (printer.store.path / "x").unlink()
+        assert (await lines.ask("DELE x")).startswith("250 ")
+        assert list(printer.store.path.iterdir()) == []
+        for command in ("DELE x", "SIZE x", "DELE .x", "DELE /"):
+            assert (await lines.ask(command)).startswith("550 ")
+
+
+@pytest.mark.parametrize("name", [".hidden", "a/b", "x" * 201, "a\\b", "/", "\0"])
+async def test_a_bad_new_name_is_refused_in_words(printer, name):
+    (printer.store.path / "x").touch()
+    async with typed(printer) as lines:
+        assert (await lines.ask("RNFR x")).startswith("350 ")
+        assert (await lines.ask(f"RNTO {name}")).startswith("553 a file name")
+        assert (await lines.ask("RNTO y")).startswith("250")
+    assert [file.name for file in printer.store.list()] == ["y"]
+
+
+async def test_aioftp_alone_takes_a_bad_new_name_for_a_fault_of_the_disk():
+    class Files:
+        async def exists(self, _path):
+            return False
+
+        async def rename(self, _source, _destination):
+            raise aioftp.PathIOError(reason=None)
+
+    session = aioftp.server.Connection(
+        logged=True,
+        user=aioftp.User(),
+        current_directory=Path("/"),
+        path_io=Files(),
+        rename_from=Path("/x"),
+    )
+    with pytest.raises(aioftp.PathIOError):
+        await aioftp.Server().rnto(session, ".hidden")
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        *("20260102030460", "20260102030461", "2026010203040", "202601020304", "20261"),
+        *("10000010203040506", "09990102030405", "00010102030405", "202601020304.5", ""),
+        *("\uff12\uff10\uff12\uff1601020304050", "2026 1 2 3 4 5", "99999999999999"),
+    ],
+)
+async def test_a_time_that_is_none_is_refused(printer, stamp):
+    (printer.store.path / "x").touch()
+    before = (printer.store.path / "x").stat().st_mtime_ns
+    async with typed(printer) as lines:
+        assert (await lines.ask(f"MFMT {stamp} x")).startswith("501 ")
+    assert (printer.store.path / "x").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("last", ["20260102030405", "99991231235959", "10000101000000"])
+async def test_what_is_said_of_a_time_is_so(printer, last):
+    """Whatever the disk here can hold."""
+    (printer.store.path / "x").touch()
+    async with typed(printer) as lines:
+        before = await lines.ask("MDTM x")
+        answer = await lines.ask(f"MFMT {last} x")
+        now = await lines.ask("MDTM x")
+    assert (answer, now) in (
+        (f"213 Modify={last}; x", f"213 {last}"),
+        ("504 the disk has no room for that time", before),
+    )
+
+
+async def test_a_time_that_the_disk_does_not_let_be_changed_costs_no_session(printer, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError
+
+    (printer.store.path / "x").touch()
+    monkeypatch.setattr(os, "utime", refused)
+    async with typed(printer) as lines:
+        assert (await lines.ask("MFMT 20260102030405 x")).startswith("451 ")
+        assert (await lines.ask("NOOP")).startswith("200 ")
+
+
+@pytest.mark.parametrize("seconds", [10**15, -(10**15)])
+async def test_a_file_of_a_far_time_costs_no_session(printer, monkeypatch, seconds):
+    stat = Path.stat
+
+    def far(path, **options):
+        return os.stat_result((*stat(path, **options)[:7], seconds, seconds, seconds))
+
+    (printer.store.path / "x").touch()
+    monkeypatch.setattr(Path, "stat", far)
+    year = "9999" if seconds > 0 else "1000"
+    async with typed(printer) as lines:
+        assert (await lines.ask("MDTM x")).startswith(f"213 {year}")
+        assert (await lines.ask("MLST x")).startswith("250-")
+        assert f"Modify={year}" in await lines.answer()
+        await lines.answer()
+        reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("LIST")).startswith("150 ")
+        assert (await reader.read()).endswith(b" x\r\n")
+        assert (await lines.answer()).startswith("226 ")
+        writer.close()
+
+
+async def all_of(lines, command):
+    """Give the lines of an answer that has several."""
+    said = [await lines.ask(command)]
+    while not said[-1].startswith(said[0][:3] + " "):
+        said.append(await lines.answer())
+    return said
+
+
+async def test_the_status_of_a_session(printer):
+    (printer.store.path / "x").write_bytes(b"12345")
+    async with typed(printer) as lines:
+        assert " no transfer is under way" in await all_of(lines, "STAT")
+        _reader, writer = await data_connection(await lines.ask("EPSV"))
+        assert (await lines.ask("STOR y")).startswith("150 ")
+        writer.write(BIG)
+        (connection,) = printer.ftp.connections.values()
+        await eventually(lambda: connection.ours.bytes == len(BIG), "all that was sent")
+        told = await all_of(lines, "STAT")
+        assert f" a transfer is under way, {len(BIG)} bytes so far" in told
+        head, line, end = await all_of(lines, b"\xff\xf4\xff\xf2STAT x\r\n")
+        assert (head, end, line.split()[4]) == ("213-Files:", "213 End", "5")
+        writer.close()
+        assert (await lines.answer()).startswith("226 ")
+        assert len(await all_of(lines, "STAT /")) == 2 + 2
+        assert (await lines.ask("STAT none")).startswith("550 ")
+        (printer.store.path / "x").unlink()
+        (printer.store.path / "y").unlink()
+        assert len(await all_of(lines, "STAT /")) == 2
+
+
+async def test_help_tells_the_commands(printer):
+    async with typed(printer) as lines:
+        head, *rows, end = await all_of(lines, "HELP")
+        assert (head, end) == ("214-Commands:", "214 End")
+        told = " ".join(rows).split()
+        assert {name.lower() for name in told} == printer.ftp.commands_mapping.keys()
+        for name in told:
+            assert (await lines.ask(f"HELP {name}")).startswith("214 ")
+        assert (await lines.ask("HELP none")).startswith("502 ")
 
 
 def _sizes(folder):

@@ -4,14 +4,23 @@ import asyncio
 import contextlib
 import errno
 import io
+import os
 import threading
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spinet_controller.printer import transfer
-from spinet_controller.printer.store import BadName, BadOffset, FileStore, checked_name
+from spinet_controller.printer.store import (
+    BadName,
+    BadOffset,
+    BadTime,
+    FileStore,
+    checked_name,
+    told_time,
+)
 from spinet_controller.printer.transfer import BadRange, Span, receive, requested_span, send
 
 
@@ -159,9 +168,9 @@ def listed(store):
 
 def test_a_part_is_kept_out_of_sight_for_who_wants_to_resume(store):
     interrupted(store.upload("x", keep_part=True), b"half")
-    assert (listed(store), store.begun("x")) == ([], 4)
+    assert (listed(store), store.size("x")) == ([], 4)
     interrupted(store.resume("x"), b" and")
-    assert (listed(store), store.begun("x")) == ([], 8)
+    assert (listed(store), store.size("x")) == ([], 8)
     with store.resume("x") as file:
         file.write(b" half")
     assert (store.path / "x").read_bytes() == b"half and half"
@@ -174,18 +183,64 @@ def test_a_part_stands_beside_the_file_that_it_was_to_replace(store):
     put(store, "x", b"the old file")
     interrupted(store.upload("x", keep_part=True), b"new")
     assert (store.path / "x").read_bytes() == b"the old file"
+    assert store.size("x") == len(b"the old file")
     with store.resume("x", 3) as file:
         file.write(b"er")
     assert (store.path / "x").read_bytes() == b"newer"
+    assert store.size("x") == len(b"newer")
 
 
 def test_an_interrupted_append_leaves_the_file_as_it_was(store):
     put(store, "x", b"1234")
     interrupted(store.resume("x"), b"5")
     assert (store.path / "x").read_bytes() == b"1234"
+    assert not store.has_part("x")
     with store.resume("x") as file:
         file.write(b"6")
-    assert (store.path / "x").read_bytes() == b"123456"
+    assert (store.path / "x").read_bytes() == b"12346"
+
+
+def test_a_part_is_deleted_by_its_name(store):
+    interrupted(store.upload("x", keep_part=True), b"half")
+    assert store.has_part("x")
+    store.delete("x")
+    assert list(store.path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        store.delete("x")
+    with pytest.raises(FileNotFoundError), store.resume("x"):
+        pass
+
+
+FULL_YEAR = 15_032_385_535
+"""The last second that an ext4 with inodes of 256 bytes can hold."""
+
+
+@pytest.fixture
+def small_years(monkeypatch):
+    """A file system that takes other times, in silence, for those that it cannot hold."""
+    utime = os.utime
+
+    def clamped(path, times=None, **exactly):
+        utime(path, times and tuple(min(time, FULL_YEAR) for time in times), **exactly)
+
+    monkeypatch.setattr(os, "utime", clamped)
+
+
+def test_a_time_that_the_disk_cannot_hold_changes_nothing(store, small_years):
+    put(store, "x", b"1")
+    os.utime(store.path / "x", ns=(5_000_000_001, 7_000_000_001))
+    with pytest.raises(BadTime):
+        store.touch("x", FULL_YEAR + 86_400)
+    status = (store.path / "x").stat()
+    assert (status.st_atime_ns, status.st_mtime_ns) == (5_000_000_001, 7_000_000_001)
+    assert store.touch("x", FULL_YEAR) == store.stat("x").st_mtime == FULL_YEAR
+
+
+@pytest.mark.parametrize("seconds", [-(10**15), -1.5, 0, 1e9, 10**15])
+def test_a_time_that_is_told_has_a_year_of_four_digits(seconds):
+    told = told_time(seconds)
+    assert 1000 <= time.gmtime(told).tm_year <= 9999
+    assert told == seconds or abs(seconds) == 10**15
 
 
 @pytest.mark.parametrize("end", ["upload", "rename", "delete", "restart"])

@@ -3,9 +3,9 @@
 aioftp keeps the session: log-in, folder, one command after the other. What moves bytes is here,
 as the module makes data connections in its own way (printer/ftp_data.py).
 
-There is one folder, the root. Beyond aioftp's commands there are ALLO, EPRT, FEAT, MDTM, MFMT,
-MODE, NLST, NOOP, OPTS, PORT, SIZE, STRU and the X-commands of RFC 1123. TYPE A is taken, and
-changes nothing of the bytes. Anybody may log in.
+There is one folder, the root. Beyond aioftp's commands there are ALLO, EPRT, FEAT, HELP, MDTM,
+MFMT, MODE, NLST, NOOP, OPTS, PORT, SIZE, STAT, STRU and the X-commands of RFC 1123. TYPE A is
+taken, and changes nothing of the bytes. Anybody may log in.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from spinet_controller.printer.ftp_data import (
     flowing,
 )
 from spinet_controller.printer.ftp_files import ROOT, StoreFiles
-from spinet_controller.printer.store import BadName, BadOffset, checked_name
+from spinet_controller.printer.store import BadName, BadOffset, BadTime, checked_name
 from spinet_controller.printer.transfer import Span, in_thread, receive, send
 
 IDLE = 300.0
@@ -61,7 +61,10 @@ _OFFSET = re.compile(r"\d{1,18}", re.ASCII)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
-_OURS = ("allo", "eprt", "feat", "mdtm", "mfmt", "nlst", "noop", "opts", "port", "size")
+_OURS = (
+    *("allo", "eprt", "feat", "help", "mdtm", "mfmt", "nlst", "noop", "opts", "port", "size"),
+    "stat",
+)
 _X_COMMANDS = {"xcup": "cdup", "xcwd": "cwd", "xmkd": "mkd", "xpwd": "pwd", "xrmd": "rmd"}
 
 _OPTION = re.compile(r"-[A-Za-z0-9]*( |$)")
@@ -84,6 +87,8 @@ class Session:
         self.quitting = False
         self.left = False  # the client has nothing more to say, and did not say QUIT
         self.offset = 0  # of the next transfer, whatever comes between; aioftp would forget it
+        self.sized = set()  # the names whose SIZE was told
+        self.bytes = 0  # what the latest transfer has moved
         self.moved = False  # a transfer ended since the idle clock began
 
 
@@ -288,7 +293,8 @@ class FtpServer(aioftp.Server):
         async def work(reader, writer, name):
             with await asyncio.to_thread(self._store.open, name) as file:
                 size = file.seek(0, 2)
-                await send(file, Span(min(offset, size), size, size), flowing(writer))
+                span = Span(min(offset, size), size, size)
+                await send(file, span, flowing(writer, connection.ours))
 
         return await self._with_name(connection, rest, work, must_exist=True)
 
@@ -299,9 +305,9 @@ class FtpServer(aioftp.Server):
 
         async def work(reader, _writer, name):
             with ExitStack() as stack:
-                opened = self._opened(name, mode, offset)
+                opened = self._opened(name, mode, offset, connection.ours)
                 file = await in_thread(stack.enter_context, opened)
-                await receive(flowing(reader), file, self._store.free)
+                await receive(flowing(reader, connection.ours), file, self._store.free)
                 await self._check_client(connection)
 
         return await self._with_name(connection, rest, work)
@@ -316,23 +322,34 @@ class FtpServer(aioftp.Server):
         if gone or status.state != ConnState.CONNECTED:
             raise ConnectionResetError("the client is gone")
 
-    def _opened(self, name, mode, offset):
+    def _opened(self, name, mode, offset, ours):
+        store = self._store
         if mode == "ab":
-            return self._store.resume(name)
-        if offset:
-            return self._store.resume(name, offset)
-        return self._store.upload(name, keep_part=True)
+            whole, part = store.exists(name), store.has_part(name)
+            if whole and part:
+                raise BadOffset("STOR all of it: it was to be replaced, and that was interrupted")
+            if whole or (part and name in ours.sized):  # of another's part it knows nothing
+                return store.resume(name)
+        elif offset:
+            return store.resume(name, offset)
+        return store.upload(name, keep_part=True)
 
     async def _with_name(self, connection, rest, work, must_exist=False):
-        try:
-            name = self._name(connection, rest)
-        except BadName as error:
-            connection.response("553", str(error))
+        name = self._good_name(connection, rest)
+        if name is None:
             return True
         if must_exist and not self._store.exists(name):
             connection.response("550", "there is no such file")
             return True
         return self._transfer(connection, functools.partial(work, name=name))
+
+    def _good_name(self, connection, rest):
+        """Give the name that a file gets; None, and an answer, when none may have it."""
+        try:
+            return self._name(connection, rest)
+        except BadName as error:
+            connection.response("553", str(error))
+            return None
 
     def _name(self, connection, rest):
         _real, path = self.get_paths(connection, rest)
@@ -359,23 +376,34 @@ class FtpServer(aioftp.Server):
 
     async def _listing(self, connection, rest, line_of):
         _taken_offset(connection)
-        while (paths := await self._listed(connection, rest)) is None and _OPTION.match(rest):
-            rest = _OPTION.sub("", rest, 1)
+        paths = await self._listed(connection, rest)
         if paths is None:
-            connection.response("550", "there is no such file")
             return True
 
         async def work(_reader, writer):
-            lines = []
-            for path in paths:
-                with suppress(aioftp.PathIOError):  # it may be gone by now
-                    lines.append(await line_of(connection, path) + "\r\n")
-            await flowing(writer)("".join(lines).encode("utf-8", "surrogateescape"))
+            lines = await self._lines(connection, paths, line_of)
+            text = "".join(line + "\r\n" for line in lines)
+            await flowing(writer, connection.ours)(text.encode("utf-8", "surrogateescape"))
 
         return self._transfer(connection, work)
 
     async def _listed(self, connection, rest):
-        """Give the paths that a listing has; None when there is no such file."""
+        """Give the paths that a listing has; None, and an answer, when there is no such file."""
+        while (paths := await self._found(connection, rest)) is None and _OPTION.match(rest):
+            rest = _OPTION.sub("", rest, 1)
+        if paths is None:
+            connection.response("550", "there is no such file")
+        return paths
+
+    @staticmethod
+    async def _lines(connection, paths, line_of):
+        lines = []
+        for path in paths:
+            with suppress(aioftp.PathIOError):  # it may be gone by now
+                lines.append(await line_of(connection, path))
+        return lines
+
+    async def _found(self, connection, rest):
         path, _virtual = self.get_paths(connection, rest)
         paths = [found async for found in connection.path_io.list(path)]
         return paths if paths or path == ROOT else None
@@ -387,6 +415,7 @@ class FtpServer(aioftp.Server):
             return True
         port = connection.passive_server
         del connection.passive_server
+        connection.ours.bytes = 0
         connection.response("150", "here it comes")
         task = asyncio.create_task(_transferred(connection, port, work))
         connection.extra_workers.add(task)
@@ -401,6 +430,34 @@ class FtpServer(aioftp.Server):
         return True
 
     rmd = mkd
+
+    @needs_login
+    async def stat(self, connection, rest):
+        """STAT: of the session, also while a transfer is under way; of files, as LIST has them."""
+        if not rest:
+            connection.response("211", self._status(connection), True)
+        elif (paths := await self._listed(connection, rest)) is not None:
+            lines = await self._lines(connection, paths, self.build_list_string)
+            connection.response("213", ("Files:", *lines, "End"), True)
+        return True
+
+    def _status(self, connection):
+        moved = f"a transfer is under way, {connection.ours.bytes} bytes so far"
+        return (
+            *(self.welcome_message, f"logged in from {connection.client_host}"),
+            *(moved if connection.extra_workers else "no transfer is under way", "End"),
+        )
+
+    async def help(self, connection, rest):
+        """HELP: the commands there are; of one, whether it is there."""
+        names = sorted(self.commands_mapping)
+        if rest:
+            known = rest.lower() in names
+            connection.response("214" if known else "502", "known" if known else "not known")
+        else:
+            rows = [" ".join(names[n : n + 8]).upper() for n in range(0, len(names), 8)]
+            connection.response("214", ("Commands:", *rows, "End"), True)
+        return True
 
     async def noop(self, connection, _rest):
         """NOOP"""
@@ -435,36 +492,66 @@ class FtpServer(aioftp.Server):
 
     @needs_login
     async def size(self, connection, rest):
-        """SIZE: bytes of a file, or of the part that an interrupted upload of its name left."""
-        return self._fact(connection, rest, lambda name: str(self._store.begun(name)))
+        """SIZE: bytes of a file, else of the part that an interrupted upload of its name left."""
+
+        def told(name):
+            size = self._store.size(name)
+            connection.ours.sized.add(name)
+            return str(size)
+
+        return await self._fact(connection, rest, told)
 
     @needs_login
     async def mdtm(self, connection, rest):
         """MDTM: when a file was changed."""
-        return self._fact(connection, rest, lambda name: _time(self._store.stat(name).st_mtime))
+        return await self._fact(connection, rest, self._changed)
+
+    def _changed(self, name):
+        return _time(self._store.stat(name).st_mtime)
+
+    @needs_login
+    async def dele(self, connection, rest):
+        """DELE: a file, and what an interrupted upload of its name left; or that alone."""
+        return await self._fact(connection, rest, self._deleted, "250")
+
+    def _deleted(self, name):
+        self._store.delete(name)
+        return "deleted"
+
+    @needs_login
+    async def rnto(self, connection, rest):
+        """RNTO: as aioftp has it, for a name that a file may have."""
+        if self._good_name(connection, rest) is None:
+            return True
+        return await super().rnto(connection, rest)
 
     @needs_login
     async def mfmt(self, connection, rest):
         """MFMT: say when a file was changed."""
         stamp, _, name = rest.partition(" ")
         try:
-            seconds = calendar.timegm(time.strptime(stamp, _TIME)) if len(stamp) == 14 else None
+            seconds = calendar.timegm(time.strptime(stamp, _TIME))
         except ValueError:
             seconds = None
-        if seconds is None:
+        if seconds is None or _time(seconds) != stamp:  # strptime takes second 61, and fewer digits
             connection.response("501", "MFMT wants YYYYMMDDHHMMSS and a name")
             return True
-        return self._fact(connection, name, functools.partial(self._touched, seconds))
+        return await self._fact(connection, name, functools.partial(self._touched, seconds))
 
     def _touched(self, seconds, name):
-        self._store.touch(name, seconds)
-        return f"Modify={_time(seconds)}; {name}"
+        return f"Modify={_time(self._store.touch(name, seconds))}; {name}"
 
-    def _fact(self, connection, rest, fact):
+    async def _fact(self, connection, rest, fact, code="213"):
+        """Answer what `fact`, in a thread, gives for a name."""
         try:
-            connection.response("213", fact(self._name(connection, rest)))
+            text = await asyncio.to_thread(fact, self._name(connection, rest))
         except (BadName, FileNotFoundError):
-            connection.response("550", "there is no such file")
+            code, text = "550", "there is no such file"
+        except BadTime as error:
+            code, text = "504", str(error)
+        except OSError as error:
+            code, text = _disk_trouble(error)
+        connection.response(code, text)
         return True
 
 

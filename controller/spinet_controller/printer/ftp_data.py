@@ -134,27 +134,30 @@ class ActivePort:
         """There is nothing to close."""
 
 
-def flowing(stream):
+def flowing(stream, tally):
     """Give a StreamReader as an iterator of pieces, a StreamWriter as a coroutine function.
 
-    Both raise TimeoutError when nothing moves for long.
+    Both count in `tally.bytes` what they move, and raise TimeoutError when nothing moves for long.
     """
-    return _pieces(stream) if isinstance(stream, asyncio.StreamReader) else _into(stream)
+    reads = isinstance(stream, asyncio.StreamReader)
+    return _pieces(stream, tally) if reads else _into(stream, tally)
 
 
-async def _pieces(reader):
+async def _pieces(reader, tally):
     while True:
         async with asyncio.timeout(STALLED):
             piece = await reader.read(PIECE)
         if not piece:
             return
+        tally.bytes += len(piece)
         yield piece
 
 
-def _into(writer):
+def _into(writer, tally):
     async def write(piece):
         writer.write(piece)
         await _while_it_moves(writer, writer.drain())
+        tally.bytes += len(piece)
 
     return write
 

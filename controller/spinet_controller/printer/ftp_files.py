@@ -41,11 +41,6 @@ class StoreFiles(aioftp.AbstractPathIO):
             return False
 
     @universal_exception
-    async def unlink(self, path):
-        """Delete a file."""
-        await asyncio.to_thread(self._store.delete, self._name(path))
-
-    @universal_exception
     async def rename(self, source, destination):
         """Rename a file."""
         await asyncio.to_thread(self._store.rename, self._name(source), self._name(destination))
@@ -68,4 +63,4 @@ class StoreFiles(aioftp.AbstractPathIO):
         """Refuse what a flat store, or this way to it, does not have."""
         raise NotImplementedError("there are no folders")
 
-    mkdir = rmdir = _open = seek = write = read = close = _none
+    mkdir = rmdir = unlink = _open = seek = write = read = close = _none

@@ -26,7 +26,7 @@ from aiohttp import web
 
 from spinet_controller.errors import SpinetError
 from spinet_controller.printer.networks import BadRequest
-from spinet_controller.printer.store import BadName
+from spinet_controller.printer.store import BadName, told_time
 from spinet_controller.printer.transfer import (
     BadRange,
     Span,
@@ -276,7 +276,7 @@ def _prepared(request, name, status):
     """Give a response with the headers of a download, and the Span to send."""
     size = status.st_size
     headers = {
-        "Last-Modified": formatdate(math.ceil(status.st_mtime), usegmt=True),
+        "Last-Modified": formatdate(math.ceil(told_time(status.st_mtime)), usegmt=True),
         "Accept-Ranges": "bytes",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
         "Content-Type": mimetypes.guess_type(name)[0] or "application/octet-stream",

@@ -10,6 +10,12 @@ from pathlib import Path
 LONGEST_NAME = 200
 """Bytes of a name in UTF-8."""
 
+_FIRST, _LAST = -30_610_224_000, 253_402_300_799
+"""Of the years with four digits, in seconds since 1970."""
+
+_GRAIN = 2
+"""Seconds that the coarsest file system (FAT) takes for one."""
+
 _UPLOAD = ".upload-"
 _PART = _UPLOAD + "part-"
 
@@ -22,6 +28,10 @@ class BadOffset(ValueError):
     """A place in a file that it does not have."""
 
 
+class BadTime(ValueError):
+    """A time that the disk has no room for."""
+
+
 def checked_name(name):
     """Give `name` back when a file may have it, else raise BadName."""
     if not name or name.startswith("."):
@@ -31,6 +41,11 @@ def checked_name(name):
     if len(name.encode()) > LONGEST_NAME:
         raise BadName(f"a file name has at most {LONGEST_NAME} bytes")
     return name
+
+
+def told_time(seconds):
+    """Give the time of a file as HTTP and FTP can tell it: its year has four digits."""
+    return min(max(seconds, _FIRST), _LAST)
 
 
 def _is_good(name):
@@ -70,7 +85,7 @@ class FileStore:
                 # A file may be deleted between the listing and the question.
                 with suppress(FileNotFoundError):
                     status = entry.stat()
-                    found.append(StoredFile(entry.name, status.st_size, status.st_mtime))
+                    found.append(StoredFile(entry.name, status.st_size, told_time(status.st_mtime)))
         return sorted(found, key=lambda stored: stored.name.casefold())
 
     def free(self):
@@ -82,11 +97,12 @@ class FileStore:
         return open(self._file(name), "rb")
 
     def delete(self, name):
-        """Delete a file, and what an interrupted upload of its name left.
+        """Delete a file, and what an interrupted upload of its name left; or that alone.
 
-        FileNotFoundError when it is not there.
+        FileNotFoundError when neither is there.
         """
-        self._file(name).unlink()
+        if self.exists(name) or not self.has_part(name):
+            self._file(name).unlink()
         self._part(name).unlink(missing_ok=True)
 
     def rename(self, name, new_name):
@@ -95,16 +111,35 @@ class FileStore:
         self._part(new_name).unlink(missing_ok=True)
 
     def stat(self, name):
-        """Give os.stat's result; FileNotFoundError when it is not there."""
-        return self._file(name).stat()
+        """Give os.stat's result, in whole seconds; FileNotFoundError when it is not there."""
+        status = self._file(name).stat()
+        return os.stat_result((*status[:7], *map(told_time, status[7:10])))
 
     def touch(self, name, seconds):
-        """Say when a file was changed; FileNotFoundError when it is not there."""
-        os.utime(self._file(name), (seconds, seconds))
+        """Say when a file was changed; give the seconds that the disk has then.
 
-    def begun(self, name):
-        """Give how many bytes `resume` begins with; FileNotFoundError when there is nothing."""
-        return self._begun(name).stat().st_size
+        FileNotFoundError when it is not there, BadTime when the disk has no room for that.
+        """
+        file = self._file(name)
+        before = file.stat()
+        os.utime(file, (seconds, seconds))
+        kept = int(file.stat().st_mtime)
+        if abs(kept - seconds) > _GRAIN:  # the file system took what it can hold, in silence
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+            raise BadTime("the disk has no room for that time")
+        return kept
+
+    def size(self, name):
+        """Give the bytes of a file, or of the part when there is no file of that name.
+
+        FileNotFoundError when there is neither.
+        """
+        found = self._place(name) if self.exists(name) else self._begun(name)
+        return found.stat().st_size
+
+    def has_part(self, name):
+        """True when an interrupted upload of that name left a part."""
+        return self._part(name).is_file()
 
     def exists(self, name):
         """True when there is a file of that name."""
@@ -152,16 +187,14 @@ class FileStore:
     def resume(self, name, offset=None):
         """Give a file as upload() does, at its end: its first `offset` bytes are there already.
 
-        They are those of a part that was kept, else of the file of that name; without an `offset`
-        all of them. BadOffset when there are fewer, FileNotFoundError when there are none.
+        They are those of a part that was kept, else of the file of that name. Without an `offset`
+        all of the file are there, else all of the part, as size() tells. A file that grows leaves
+        no part: it would not end where the file does.
+        BadOffset when there are fewer, FileNotFoundError when there are none.
         """
-        try:
-            begun = self._begun(name)
-        except FileNotFoundError:
-            if offset is not None:
-                raise
-            begun = os.devnull
-        with open(begun, "rb") as source, self.upload(name, keep_part=True) as file:
+        grows = offset is None and self.exists(name)
+        begun = self._place(name) if grows else self._begun(name)
+        with open(begun, "rb") as source, self.upload(name, keep_part=not grows) as file:
             _copy(source, file, offset)
             yield file
 
