@@ -11,8 +11,8 @@ The clock is an argument, so that tests can play hours in no time.
 
 from radio import MAC, SimRadio
 
+from spinet import network_status
 from spinet.compat import ticks_diff, ticks_ms
-from spinet.duet import wire
 from spinet.wifi import config
 from spinet.wifi.station import WRONG_PASSWORD
 
@@ -63,7 +63,7 @@ class AccessPoint:
 
     def entry(self):
         """As a radio's found() has it."""
-        auth = wire.AUTH_WPA2 if self.password else wire.AUTH_OPEN
+        auth = network_status.AUTH_WPA2 if self.password else network_status.AUTH_OPEN
         return (self.ssid, self.mac, self.channel, self.rssi, auth, 3)
 
     def takes_password_of(self, network):

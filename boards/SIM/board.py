@@ -12,8 +12,7 @@ from air import AirRadio
 from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, say
 
-from spinet import VERSION, compat
-from spinet.duet import wire
+from spinet import VERSION, compat, network_status
 from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import SpiMaster
 from spinet.wifi.networks import Store
@@ -38,7 +37,7 @@ class Board:
         self._state_folder = state_folder
         self._network = network
         self._air = air
-        self._reset_reason = wire.RESET_POWER_UP
+        self._reset_reason = network_status.RESET_POWER_UP
         self.failed = False  # set by crashed(); read by sim.py
 
     def power_up(self, wanted):
@@ -46,12 +45,12 @@ class Board:
         if not self.bus.connected():
             if not self.bus.connect(wanted):
                 return False
-            self._reset_reason = wire.RESET_POWER_UP
+            self._reset_reason = network_status.RESET_POWER_UP
         elif self.bus.reset.value():
-            self._reset_reason = wire.RESET_SOFTWARE  # stopped and started at the REPL
+            self._reset_reason = network_status.RESET_SOFTWARE  # stopped and started at the REPL
         else:
             self.bus.wait_for_reset_end()
-            self._reset_reason = wire.RESET_BY_CONTROLLER
+            self._reset_reason = network_status.RESET_BY_CONTROLLER
         self.bus.power_cycle()
         say("booting for the controller")
         return True

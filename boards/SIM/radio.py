@@ -4,6 +4,7 @@ It is in reach of every network that is remembered, whatever its name, and of th
 scan shows. See spinet.wifi.wlan for what a radio is.
 """
 
+from spinet import network_status
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.wifi import config
@@ -12,12 +13,12 @@ SCAN_MS = 150  # a scan takes a while, so that "scan in progress" is to be seen
 
 # ssid, mac, channel, rssi, auth, phy mode
 ON_AIR = (
-    (b"Attic", b"\x02\x53\x50\x00\x00\x02", 6, -67, wire.AUTH_WPA2_WPA3, 3),
-    (b"Workshop", b"\x02\x53\x50\x00\x00\x01", 1, -48, wire.AUTH_WPA2, 3),
-    (b"Guest", b"\x02\x53\x50\x00\x00\x03", 11, -80, wire.AUTH_OPEN, 2),
+    (b"Attic", b"\x02\x53\x50\x00\x00\x02", 6, -67, network_status.AUTH_WPA2_WPA3, 3),
+    (b"Workshop", b"\x02\x53\x50\x00\x00\x01", 1, -48, network_status.AUTH_WPA2, 3),
+    (b"Guest", b"\x02\x53\x50\x00\x00\x03", 11, -80, network_status.AUTH_OPEN, 2),
 )
 # Any other that is remembered. rssi() is asked once a second: a tuple made then is garbage.
-UNNAMED = (b"", b"\x02\x53\x50\x00\x00\xff", 1, -50, wire.AUTH_WPA2, 3)
+UNNAMED = (b"", b"\x02\x53\x50\x00\x00\xff", 1, -50, network_status.AUTH_WPA2, 3)
 MAC = b"\x02\x53\x49\x00\x00\x00"
 
 

@@ -13,7 +13,7 @@ from machine import SPI, WDT, Pin
 from micropython import const
 from radio import ChipRadio
 
-from spinet import VERSION, compat
+from spinet import VERSION, compat, network_status
 from spinet.duet import wire
 from spinet.wifi.networks import Store
 
@@ -45,11 +45,11 @@ _RELAXED_MS = const(3600000)
 # machine.reset_cause() to the protocol's numbers. A restart by machine.reset() and a panic are
 # one and the same there; so are power-up, the controller's reset line and brownout.
 RESET_REASONS = {
-    machine.PWRON_RESET: wire.RESET_POWER_UP,
-    machine.HARD_RESET: wire.RESET_SOFTWARE,
-    machine.WDT_RESET: wire.RESET_WATCHDOG,
-    machine.DEEPSLEEP_RESET: wire.RESET_DEEP_SLEEP,
-    machine.SOFT_RESET: wire.RESET_SOFTWARE,
+    machine.PWRON_RESET: network_status.RESET_POWER_UP,
+    machine.HARD_RESET: network_status.RESET_SOFTWARE,
+    machine.WDT_RESET: network_status.RESET_WATCHDOG,
+    machine.DEEPSLEEP_RESET: network_status.RESET_DEEP_SLEEP,
+    machine.SOFT_RESET: network_status.RESET_SOFTWARE,
 }
 
 
@@ -108,7 +108,7 @@ class ChipBoard:
         self._role = role
         self._cs_per_phase = cs_per_phase
         self.buffers = None  # the messages' memory where our C transfers no other; by link_port()
-        self._reset_reason = RESET_REASONS.get(machine.reset_cause(), wire.RESET_UNKNOWN)
+        self._reset_reason = RESET_REASONS.get(machine.reset_cause(), network_status.RESET_UNKNOWN)
         self._boots = 0
         self._watchdog = None  # from the first boot on
         self._stack = None  # of the service that runs; made by stack()
@@ -122,7 +122,7 @@ class ChipBoard:
         if not wanted():
             return False
         if self._boots:
-            self._reset_reason = wire.RESET_SOFTWARE  # stopped and started at the REPL
+            self._reset_reason = network_status.RESET_SOFTWARE  # stopped and started at the REPL
         self._boots += 1
         self._watchdog = WDT(timeout=_WATCHDOG_MS)
         return True

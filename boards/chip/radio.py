@@ -8,9 +8,8 @@ networks and the country code need our C module `_spinet_wifi`; an image without
 import network
 from micropython import const
 
-from spinet import fields
+from spinet import fields, network_status
 from spinet.compat import WORKER_STACK, start_thread, ticks_add, ticks_diff, ticks_ms
-from spinet.duet import wire
 from spinet.wifi import config
 from spinet.wifi.station import LOGIN_REFUSED, WRONG_PASSWORD
 
@@ -129,7 +128,7 @@ class ChipRadio:
             pass  # it is not even on, or has nothing to give up
 
     def associated(self):
-        return self.rssi() != wire.NO_RSSI
+        return self.rssi() != network_status.NO_RSSI
 
     def _set_addresses(self, record):
         if config.ip(record):
@@ -157,7 +156,7 @@ class ChipRadio:
         try:
             return self._station.status("rssi")
         except (OSError, RuntimeError):
-            return wire.NO_RSSI  # the access point has just gone
+            return network_status.NO_RSSI  # the access point has just gone
 
     # --- access point
 
@@ -236,7 +235,9 @@ class ChipRadio:
         status.ssid = self._network.ssid
         status.ap_mac = status.mac if self._serving else self._pinned_to
         if self._serving:
-            status.auth = wire.AUTH_WPA2 if _password(self._network) else wire.AUTH_OPEN
+            status.auth = (
+                network_status.AUTH_WPA2 if _password(self._network) else network_status.AUTH_OPEN
+            )
 
     # --- scan
 
@@ -290,7 +291,14 @@ def _password(remembered):
 
 def _found(entry):
     ssid, mac, channel, rssi, auth, _ = entry
-    return (ssid, mac, channel, rssi, auth if auth <= _KNOWN_AUTH else wire.AUTH_UNKNOWN, 0)
+    return (
+        ssid,
+        mac,
+        channel,
+        rssi,
+        auth if auth <= _KNOWN_AUTH else network_status.AUTH_UNKNOWN,
+        0,
+    )
 
 
 def _addresses(record):

@@ -9,9 +9,8 @@ import time
 from chip import ChipBoard, Wiring
 from micropython import const
 
-from spinet import VERSION
+from spinet import VERSION, network_status
 from spinet.compat import ticks_diff, ticks_ms
-from spinet.duet import wire
 from spinet.duet.module_clocked import SpiMaster
 from spinet.duet.transaction import LinkLost
 
@@ -218,7 +217,7 @@ class UartBoard(ChipBoard):
         if not super().power_up(wanted):
             return False
         if by_controller:
-            self._reset_reason = wire.RESET_BY_CONTROLLER
+            self._reset_reason = network_status.RESET_BY_CONTROLLER
         bus.power_cycle()
         return True
 

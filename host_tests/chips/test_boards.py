@@ -18,6 +18,7 @@ from spinet import compat
 from spinet import service as service_module
 from spinet.duet import wire
 from spinet.duet.module_clocked import SpiMaster
+from spinet.network_status import NetworkStatus
 from spinet.service import HOUSEKEEPING_MS, Service
 from spinet.tcp.stack_sockets import SocketStack
 
@@ -196,7 +197,7 @@ def test_reset_reason(name, load_board, monkeypatch, cause, reason):
     monkeypatch.setattr(machine, "cause", cause)
     board = load_board(name)
     board.power_up(lambda: True)
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     board.fill(status)
     assert status.reset_reason == reason
     board.power_up(lambda: True)  # service.stop() and start() at the REPL
@@ -212,7 +213,7 @@ def test_each_free_byte_is_in_one_of_two_heaps(board, monkeypatch, slabs):
     monkeypatch.setattr(compat, "slabs", slabs)
     monkeypatch.setattr(compat, "heap_free", lambda: 30000 + (0 if slabs else largest))
     assert board.free_memory() == (30000, free)
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     board.fill(status)
     assert status.free_heap == free
 

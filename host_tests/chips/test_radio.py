@@ -5,7 +5,8 @@ import pytest
 from fake_board import ANY_NAMES
 from network import AIR, AP_IF, STA_IF, InReach
 
-from spinet.duet import wire
+from spinet import network_status
+from spinet.network_status import NetworkStatus
 from spinet.wifi.networks import Network
 from spinet.wifi.station import REFUSALS
 
@@ -76,7 +77,7 @@ def test_any_name_and_password_reach_the_driver_whole(radio, station, access_poi
     radio.join(remembered(name, "½ of it, and more ☕".encode()), (AIR[name].mac, 6))
     station.settle()
     assert radio.outcome() == ""
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     radio.link(status)
     assert status.ssid == name
     assert radio.serve(remembered(name, b"\xff" * 63, ip=0x0104A8C0)) == ""
@@ -166,7 +167,7 @@ def test_fixed_address_and_dhcp_again(radio, station):
 def test_link_tells_the_station(radio, station):
     radio.join(HOME)
     station.settle()
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     radio.link(status)
     assert status.ip == 0x3201A8C0
     assert status.gateway == 0x0101A8C0
@@ -203,7 +204,7 @@ def test_access_point_of_the_scan_is_the_only_one_that_is_wanted(radio, station)
     radio.join(HOME, (AIR[b"Home"].mac, 11))
     station.settle()
     assert radio.outcome() == ""
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     radio.link(status)
     assert status.ap_mac == AIR[b"Home"].mac
 
@@ -331,7 +332,7 @@ def test_rssi_of_nobody(radio, station):
     radio.join(HOME)
     station.settle()
     station.lose(network.STAT_BEACON_TIMEOUT)
-    assert radio.rssi() == wire.NO_RSSI
+    assert radio.rssi() == network_status.NO_RSSI
     assert not radio.is_up()
 
 
@@ -348,7 +349,7 @@ def test_access_point(radio, station, access_point):
     assert radio.is_up()
     access_point.stations.append((b"mac",))
     assert radio.clients() == 1
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     radio.link(status)
     assert (status.ip, status.ap_mac, status.auth) == (0x0104A8C0, access_point.MAC, 3)
 
@@ -435,7 +436,7 @@ def test_scan(radio, threads):
     threads()
     assert radio.found() == [
         (b"Home", AIR[b"Home"].mac, 11, -51, 3, 0),
-        (b"Odd", AIR[b"Odd"].mac, 3, -70, wire.AUTH_UNKNOWN, 0),
+        (b"Odd", AIR[b"Odd"].mac, 3, -70, network_status.AUTH_UNKNOWN, 0),
     ]
 
 

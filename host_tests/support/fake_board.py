@@ -6,8 +6,8 @@ from fake_pins import make_rig
 from raw_controller import request
 from stub_stack import StubStack
 
+from spinet import network_status
 from spinet.compat import WORKER_STACK
-from spinet.duet import wire
 from spinet.duet.commands import Commands
 from spinet.last_error import LastError
 from spinet.naming.discovery import Discovery, Silent
@@ -164,7 +164,7 @@ class FakeBoard:
 
     def fill(self, status):
         status.version = b"2.3.0-test"
-        status.reset_reason = wire.RESET_BY_CONTROLLER
+        status.reset_reason = network_status.RESET_BY_CONTROLLER
         status.flash_size = 4 << 20
 
     def free_memory(self):

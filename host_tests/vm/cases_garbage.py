@@ -8,6 +8,7 @@ from heap_scenarios import NoStore, QuietBoard
 
 from spinet import fields, service
 from spinet.duet import commands, wire
+from spinet.wifi.networks import REMEMBERED_NETWORKS
 
 ROUNDS = 300
 ANY_RATE = (0, 6, 9, 19)  # commands that are asked all the time
@@ -30,7 +31,7 @@ class FullBench(MemoryBench):
         super().__init__(role)
         self.live = 0
         self.most = 0
-        for i in range(wire.REMEMBERED_NETWORKS):
+        for i in range(REMEMBERED_NETWORKS):
             self.ask(10, self.network_named(i))
 
     def network_named(self, i):

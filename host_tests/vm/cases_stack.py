@@ -15,6 +15,7 @@ from spinet import compat, fields, service, states
 from spinet.duet import wire
 from spinet.duet.commands import COMMANDS
 from spinet.wifi import config
+from spinet.wifi.networks import REMEMBERED_NETWORKS
 
 # Bytes of each stack for what is not measured here: MicroPython's own margin of 1024, the frame of
 # an interrupt, the C of drivers, of lwIP and of hardware that encrypts, an Xtensa's larger frames.
@@ -110,7 +111,7 @@ def peer_record(tcp_port, ip=0x0100007F, limit=8, name=b""):
 def play_networks(bench):
     """The table of networks and what is stored."""
     bench.ask(11, data=name_of(99))  # not found
-    for i in range(wire.REMEMBERED_NETWORKS - 1):
+    for i in range(REMEMBERED_NETWORKS - 1):
         bench.ask(10, data=record(i))
     bench.ask(10, data=record(0, b"short"))
     login = (30, 600, 8, 20, 0)

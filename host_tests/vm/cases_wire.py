@@ -1,6 +1,7 @@
 """What viper does with the header, where integers are as wide as the machine."""
 
 from spinet.duet import wire
+from spinet.network_status import NetworkStatus
 from spinet.tcp import status
 
 CODES = ((0, "00000000"), (-1, "ffffffff"), (-5, "fbffffff"), (-15, "f1ffffff"), (2048, "00080000"))
@@ -60,9 +61,9 @@ def case_conn_status_at_its_limits():
 
 def case_status_of_the_network():
     buf = bytearray(200)
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     status.ip = 0xFFFFFFFE
     status.version = b"2.3.0-spinet"
-    assert status.encode(buf) == 168
+    assert wire.put_network_status(buf, status) == 168
     assert hex_of(buf[12:16]) == "feffffff"
     assert bytes(buf[40:56]) == b"2.3.0-spinet\0\0\0\0"

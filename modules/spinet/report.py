@@ -19,7 +19,7 @@ from spinet import service as service_module
 from spinet import states
 from spinet.debug import trace_lines
 from spinet.debug.trace_lines import shown
-from spinet.duet import wire
+from spinet.network_status import NetworkStatus
 from spinet.states import STATES, WIFI_STATES
 from spinet.tcp import status
 from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
@@ -112,7 +112,7 @@ def _print_names(service):
 
 
 def _print_link(wlan):
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     wlan.fill(status)
     print(
         "network %s, channel %d, address %s, netmask %s, gateway %s"

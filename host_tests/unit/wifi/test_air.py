@@ -3,7 +3,8 @@
 import pytest
 from sim_air import TAKES, Addresses, Air, AirRadio, Clock, ScriptError
 
-from spinet.duet import wire
+from spinet import network_status
+from spinet.network_status import NetworkStatus
 from spinet.wifi.networks import Network
 
 HOME = Network(bytes(16) + b"Home".ljust(32, b"\0") + b"long-enough".ljust(64, b"\0"))
@@ -159,8 +160,8 @@ def test_time_goes_on_beyond_the_wrap_of_the_clock(radio_in, clock):
 def test_link_tells_where_we_are(radio_in, clock):
     radio = radio_in("0 appears Home password=long-enough channel=9")
     assert outcome_of(radio, clock) == ""
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     radio.link(status)
-    assert (status.ssid, status.channel, status.auth) == (b"Home", 9, wire.AUTH_WPA2)
+    assert (status.ssid, status.channel, status.auth) == (b"Home", 9, network_status.AUTH_WPA2)
     radio.leave()
     assert not radio.associated()

@@ -7,8 +7,8 @@ import pytest
 from fake_board import ON_AIR, MemoryStore, ScriptedRadio, nothing
 
 from spinet import states
-from spinet.duet import wire
 from spinet.last_error import LastError
+from spinet.network_status import NetworkStatus
 from spinet.wifi import config
 from spinet.wifi.networks import Network, Networks
 from spinet.wifi.station import (
@@ -195,7 +195,7 @@ def test_dhcp_that_never_answers_is_told_apart(wlan, radio, ssid, associated, wh
 def test_dhcp_is_told(wlan, radio, ssid, dhcp):
     radio.outcome_is = ""
     wlan.start_client(ssid, 0)
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     wlan.fill(status)
     assert status.dhcp == dhcp
     assert status.rssi == -55
@@ -338,7 +338,7 @@ def test_link_that_comes_back(lost, radio):
     assert lost.state == states.WIFI_CONNECTED
     assert error(lost) == "Guest: reconnected"
     assert lost.rssi == -55
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     lost.fill(status)
     assert status.reconnects == 1
 
@@ -553,7 +553,7 @@ def test_access_point(wlan, radio):
     assert radio.calls == ["serve Spinet"]
     assert not wlan.may_scan()
     assert not wlan.may_start()
-    status = wire.NetworkStatus()
+    status = NetworkStatus()
     wlan.fill(status)
     assert status.clients == 2
     assert status.rssi == -128

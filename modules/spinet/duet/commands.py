@@ -38,11 +38,11 @@ MUCH = const(20480)
 # ...SetTxPower, ...SetClockControl and null
 _TAKES_LITTLE = const(1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 19 | 3 << 22 | 1)
 
-_SOCKETS = const(0)
-_MODULE = const(1)
-_NETWORKS = const(2)
-_WIFI = const(3)
-_ENTERPRISE = const(4)
+_OF_SOCKETS = const(0)
+_OF_MODULE = const(1)
+_OF_NETWORKS = const(2)
+_OF_WIFI = const(3)
+_OF_ENTERPRISE = const(4)
 _PARTS = (Sockets, Module, RememberedNetworks, Wifi, Enterprise)
 _TAKE = const("take")
 
@@ -50,37 +50,37 @@ _TAKE = const("take")
 # is constant, and so stays in flash.
 COMMANDS = (
     # name, least and most data, part, answer, complete, deferred
-    ("null", 0, _MAX_DATA, _SOCKETS, None, None, None),
-    ("connAbort", 0, _MAX_DATA, _SOCKETS, "socket_only", "abort", None),
-    ("connClose", 0, _MAX_DATA, _SOCKETS, "socket_only", "close", None),
-    ("connCreate", _PEER, _PEER_MOST, _SOCKETS, "create", "connect", None),
-    ("connRead", 0, _MAX_DATA, _SOCKETS, "read", None, None),
-    ("connWrite", 0, _MAX_DATA, _SOCKETS, "write", "written", None),
-    ("connGetStatus", 0, _MAX_DATA, _SOCKETS, "conn_status", None, None),
-    ("networkListen", _PEER, _PEER_MOST, _SOCKETS, "may_listen", "listen", None),
+    ("null", 0, _MAX_DATA, _OF_SOCKETS, None, None, None),
+    ("connAbort", 0, _MAX_DATA, _OF_SOCKETS, "socket_only", "abort", None),
+    ("connClose", 0, _MAX_DATA, _OF_SOCKETS, "socket_only", "close", None),
+    ("connCreate", _PEER, _PEER_MOST, _OF_SOCKETS, "create", "connect", None),
+    ("connRead", 0, _MAX_DATA, _OF_SOCKETS, "read", None, None),
+    ("connWrite", 0, _MAX_DATA, _OF_SOCKETS, "write", "written", None),
+    ("connGetStatus", 0, _MAX_DATA, _OF_SOCKETS, "conn_status", None, None),
+    ("networkListen", _PEER, _PEER_MOST, _OF_SOCKETS, "may_listen", "listen", None),
     None,
-    ("networkGetStatus", 0, _MAX_DATA, _MODULE, "network_status", None, None),
-    ("networkAddSsid", _RECORD, _RECORD, _NETWORKS, _TAKE, None, "add_ssid"),
-    ("networkDeleteSsid", 32, 32, _NETWORKS, _TAKE, None, "delete_ssid"),
-    ("networkListSsids", 0, _MAX_DATA, _NETWORKS, "list_ssids", None, None),
-    ("networkConfigureAccessPoint", _RECORD, _RECORD, _NETWORKS, _TAKE, None, "set_ap"),
-    ("networkStartClient", 0, 33, _WIFI, "may_start", None, "start_client"),
-    ("networkStartAccessPoint", 0, _MAX_DATA, _WIFI, "may_start_ap", None, "start_ap"),
-    ("networkStop", 0, _MAX_DATA, _WIFI, None, None, "stop"),
-    ("networkFactoryReset", 0, _MAX_DATA, _NETWORKS, "factory_reset", None, None),
-    ("networkSetHostName", 64, 64, _MODULE, _TAKE, "set_host_name", None),
-    ("networkGetLastError", 0, _MAX_DATA, _MODULE, "last_error", None, None),
-    ("diagnostics", 0, _MAX_DATA, _MODULE, None, None, "diagnostics"),
-    ("networkRetrieveSsidData", 0, _MAX_DATA, _NETWORKS, "retrieve_ssids", None, None),
-    ("networkSetTxPower", 0, _MAX_DATA, _MODULE, "set_tx_power", None, None),
-    ("networkSetClockControl", 0, _MAX_DATA, _MODULE, None, None, "set_clock"),
-    ("networkStartScan", 0, _MAX_DATA, _WIFI, "may_scan", None, "start_scan"),
-    ("networkGetScanResult", 0, _MAX_DATA, _WIFI, "scan_result", None, None),
-    ("networkAddEnterpriseSsid", 0, _MAX_DATA, _ENTERPRISE, "may_add", None, "add"),
-    ("networkEnableTls", 0, _MAX_DATA, _MODULE, "enable_tls", None, None),
-    ("networkSetTlsCert", 1, _MAX_DATA, _MODULE, _TAKE, None, "set_tls_cert"),
-    ("networkSetTlsKey", 1, _MAX_DATA, _MODULE, _TAKE, None, "set_tls_key"),
-    ("networkClearTls", 0, _MAX_DATA, _MODULE, None, None, "clear_tls"),
+    ("networkGetStatus", 0, _MAX_DATA, _OF_MODULE, "network_status", None, None),
+    ("networkAddSsid", _RECORD, _RECORD, _OF_NETWORKS, _TAKE, None, "add_ssid"),
+    ("networkDeleteSsid", 32, 32, _OF_NETWORKS, _TAKE, None, "delete_ssid"),
+    ("networkListSsids", 0, _MAX_DATA, _OF_NETWORKS, "list_ssids", None, None),
+    ("networkConfigureAccessPoint", _RECORD, _RECORD, _OF_NETWORKS, _TAKE, None, "set_ap"),
+    ("networkStartClient", 0, 33, _OF_WIFI, "may_start", None, "start_client"),
+    ("networkStartAccessPoint", 0, _MAX_DATA, _OF_WIFI, "may_start_ap", None, "start_ap"),
+    ("networkStop", 0, _MAX_DATA, _OF_WIFI, None, None, "stop"),
+    ("networkFactoryReset", 0, _MAX_DATA, _OF_NETWORKS, "factory_reset", None, None),
+    ("networkSetHostName", 64, 64, _OF_MODULE, _TAKE, "set_host_name", None),
+    ("networkGetLastError", 0, _MAX_DATA, _OF_MODULE, "last_error", None, None),
+    ("diagnostics", 0, _MAX_DATA, _OF_MODULE, None, None, "diagnostics"),
+    ("networkRetrieveSsidData", 0, _MAX_DATA, _OF_NETWORKS, "retrieve_ssids", None, None),
+    ("networkSetTxPower", 0, _MAX_DATA, _OF_MODULE, "set_tx_power", None, None),
+    ("networkSetClockControl", 0, _MAX_DATA, _OF_MODULE, None, None, "set_clock"),
+    ("networkStartScan", 0, _MAX_DATA, _OF_WIFI, "may_scan", None, "start_scan"),
+    ("networkGetScanResult", 0, _MAX_DATA, _OF_WIFI, "scan_result", None, None),
+    ("networkAddEnterpriseSsid", 0, _MAX_DATA, _OF_ENTERPRISE, "may_add", None, "add"),
+    ("networkEnableTls", 0, _MAX_DATA, _OF_MODULE, "enable_tls", None, None),
+    ("networkSetTlsCert", 1, _MAX_DATA, _OF_MODULE, _TAKE, None, "set_tls_cert"),
+    ("networkSetTlsKey", 1, _MAX_DATA, _OF_MODULE, _TAKE, None, "set_tls_key"),
+    ("networkClearTls", 0, _MAX_DATA, _OF_MODULE, None, None, "clear_tls"),
 )
 _COUNT = const(31)
 _NAME = const(0)

@@ -5,6 +5,7 @@ See duet/commands.py for what is called when.
 
 from spinet import compat, fields
 from spinet.duet import wire
+from spinet.network_status import NetworkStatus
 
 
 class Module:
@@ -20,7 +21,7 @@ class Module:
         self._set_clock = set_clock
         self._discovery = discovery
         self._told_error = b""  # what networkGetLastError tells in the transaction under way
-        self._status = wire.NetworkStatus()  # kept, as networkGetStatus may come at any rate
+        self._status = NetworkStatus()  # kept, as networkGetStatus may come at any rate
 
     def network_status(self, request):
         status = self._status
@@ -28,7 +29,7 @@ class Module:
         self._board.fill(status)
         status.host_name = self._discovery.host_name
         self._wlan.fill(status)
-        return status.encode(request.tx)
+        return wire.put_network_status(request.tx, status)
 
     def last_error(self, request):
         text = self._error.text

@@ -17,7 +17,6 @@ INVALID_VERSION = const(0xC9)  # the value that nobody ever uses
 
 MAX_DATA = const(2048)
 HOST_NAME_LENGTH = const(64)
-REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
 
 HEADER_SIZE = const(12)
 MESSAGE_SIZE = const(HEADER_SIZE + MAX_DATA)
@@ -97,21 +96,6 @@ _PROTOCOL_FTP = const(1)
 _PROTOCOL_TELNET = const(2)
 PROTOCOL_FTP_DATA = const(3)
 
-# Reset reasons
-RESET_POWER_UP = const(0)
-RESET_WATCHDOG = const(3)
-RESET_SOFTWARE = const(4)
-RESET_DEEP_SLEEP = const(5)
-RESET_BY_CONTROLLER = const(6)
-RESET_UNKNOWN = const(9)
-
-# Authentication
-AUTH_OPEN = const(0)
-AUTH_WPA2 = const(3)
-AUTH_WPA2_WPA3 = const(7)
-AUTH_UNKNOWN = const(9)
-
-NO_RSSI = const(-128)
 
 LISTEN_OR_CONNECT_SIZE = const(12)
 _NETWORK_STATUS_SIZE = const(168)
@@ -268,63 +252,32 @@ def put_conn_status(message, record, amounts: int, summary: int):
 # --- NetworkStatus (168)
 
 
-class NetworkStatus:
-    """What networkGetStatus tells; encode() knows where it goes. Plain attributes, set by wlan."""
-
-    def __init__(self):
-        self.clear()
-
-    def clear(self):
-        """As of a module that is on no network."""
-        self.ip = 0  # u32, first octet lowest
-        self.netmask = 0
-        self.gateway = 0
-        self.free_heap = 0
-        self.reset_reason = RESET_UNKNOWN
-        self.flash_size = 0
-        self.rssi = NO_RSSI
-        self.clients = 0  # stations on our access point
-        self.sleep_mode = 1  # 1 none, 2 light, 3 modem
-        self.phy_mode = 0  # 1 B, 2 G, 3 N
-        self.vcc = 0
-        self.mac = b"\0\0\0\0\0\0"
-        self.version = b""
-        self.ssid = b""
-        self.host_name = b""
-        self.clock_register = 0
-        self.reconnects = 0
-        self.dhcp = 0
-        self.auth = AUTH_UNKNOWN
-        self.channel = 0
-        self.ht_mode = 0  # 0 HT20, 1 above, 2 below
-        self.ap_mac = b"\0\0\0\0\0\0"
-
-    def encode(self, message):
-        """Write the record into the data phase; returns its size."""
-        put_u32(message, DATA, self.ip)
-        put_u32(message, DATA + 4, self.free_heap)
-        put_u32(message, DATA + 8, self.reset_reason)
-        put_u32(message, DATA + 12, self.flash_size)
-        message[DATA + 16] = self.rssi & 0xFF
-        message[DATA + 17] = self.clients
-        message[DATA + 18] = self.sleep_mode & 3 | (self.phy_mode & 3) << 2
-        message[DATA + 19] = 0
-        put_u16(message, DATA + 20, self.vcc)
-        put_bytes(message, DATA + 22, self.mac, 6)
-        put_bytes(message, DATA + 28, self.version[:15], 16)
-        put_bytes(message, DATA + 44, self.ssid, SSID_LENGTH)
-        put_bytes(message, DATA + 76, self.host_name, HOST_NAME_LENGTH)
-        put_u32(message, DATA + 140, self.clock_register)
-        put_u32(message, DATA + 144, self.netmask)
-        put_u32(message, DATA + 148, self.gateway)
-        put_u32(message, DATA + 152, self.reconnects)
-        message[DATA + 156] = self.dhcp
-        message[DATA + 157] = self.auth
-        message[DATA + 158] = self.channel & 15 | (self.ht_mode & 3) << 4
-        message[DATA + 159] = 0
-        put_bytes(message, DATA + 160, self.ap_mac, 6)
-        put_u16(message, DATA + 166, 0)
-        return _NETWORK_STATUS_SIZE
+def put_network_status(message, status):
+    """Write a NetworkStatus into the data phase; returns its size."""
+    put_u32(message, DATA, status.ip)
+    put_u32(message, DATA + 4, status.free_heap)
+    put_u32(message, DATA + 8, status.reset_reason)
+    put_u32(message, DATA + 12, status.flash_size)
+    message[DATA + 16] = status.rssi & 0xFF
+    message[DATA + 17] = status.clients
+    message[DATA + 18] = status.sleep_mode & 3 | (status.phy_mode & 3) << 2
+    message[DATA + 19] = 0
+    put_u16(message, DATA + 20, status.vcc)
+    put_bytes(message, DATA + 22, status.mac, 6)
+    put_bytes(message, DATA + 28, status.version[:15], 16)
+    put_bytes(message, DATA + 44, status.ssid, SSID_LENGTH)
+    put_bytes(message, DATA + 76, status.host_name, HOST_NAME_LENGTH)
+    put_u32(message, DATA + 140, status.clock_register)
+    put_u32(message, DATA + 144, status.netmask)
+    put_u32(message, DATA + 148, status.gateway)
+    put_u32(message, DATA + 152, status.reconnects)
+    message[DATA + 156] = status.dhcp
+    message[DATA + 157] = status.auth
+    message[DATA + 158] = status.channel & 15 | (status.ht_mode & 3) << 4
+    message[DATA + 159] = 0
+    put_bytes(message, DATA + 160, status.ap_mac, 6)
+    put_u16(message, DATA + 166, 0)
+    return _NETWORK_STATUS_SIZE
 
 
 # --- WirelessConfig (112): see wifi/config.py

@@ -17,7 +17,7 @@ from micropython import const
 
 from spinet import states
 from spinet.compat import ticks_add, ticks_diff
-from spinet.duet import wire
+from spinet.network_status import NetworkStatus
 
 HOST_NAME = b"spinet"  # until the controller sets another
 RETRY_MS = const(2000)  # after a want of memory
@@ -156,7 +156,7 @@ class Discovery:
         state = self._wlan.state
         if state != states.WIFI_CONNECTED and state != states.WIFI_ACCESS_POINT:
             return
-        status = wire.NetworkStatus()
+        status = NetworkStatus()
         self._wlan.fill(status)
         self._state = state
         self.announcer.start(self.host_name, status.ip, status.netmask)

@@ -12,7 +12,6 @@ import os
 from micropython import const
 
 from spinet import fields
-from spinet.duet import wire
 from spinet.wifi import config
 
 _ENTRY_HEADER = 4  # index u8, zero u8, length of the credentials u16; record, credentials follow
@@ -20,6 +19,8 @@ _SMALLEST_BODY = _ENTRY_HEADER + config.SIZE  # without credentials
 _CHECK = 4  # crc32 of all that
 _MARK = b"\xffEND"  # no entry begins with it
 _SEAL = 8  # the mark and a crc32
+
+REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
 
 ENOENT = const(2)
 ENOSPC = const(28)
@@ -148,7 +149,7 @@ class Networks:
 
     def __init__(self, store):
         self._store = store
-        self.entries = [None] * (1 + wire.REMEMBERED_NETWORKS)
+        self.entries = [None] * (1 + REMEMBERED_NETWORKS)
         self.damaged = 0  # stored entries that could not be read
         self._read(store.load())
 
@@ -267,7 +268,7 @@ def _is_intact(data, at):
 
 def _is_likely(data, at):
     """Whether a check sum is worth its time: noise must not make the boot last minutes."""
-    if at + _SMALLEST_BODY + _CHECK > len(data) or data[at] > wire.REMEMBERED_NETWORKS:
+    if at + _SMALLEST_BODY + _CHECK > len(data) or data[at] > REMEMBERED_NETWORKS:
         return False
     record = data[at + _ENTRY_HEADER : at + _SMALLEST_BODY]
     size = announced(record) if config.eap(record) else 0

@@ -17,16 +17,15 @@ The station's part is station.py. A radio (a board's business) has:
     pause()             give the attempt up, but stay ready for a scan and the next one
     serve(network)      run as this access point; "" or why it failed
     leave()             off the air, whatever was under way
-    link(status)        fill in ip, netmask, gateway, mac, ssid, ... of a wire.NetworkStatus
+    link(status)        fill in ip, netmask, gateway, mac, ssid, ... of a NetworkStatus
     rssi()              of the access point that we are on
     clients()           stations on our access point
     power(quarter_db)   transmit power
 Nothing in it waits. All of this runs in the service thread; step() is called by the loop.
 """
 
-from spinet import states
+from spinet import network_status, states
 from spinet.compat import ticks_add, ticks_diff
-from spinet.duet import wire
 from spinet.wifi.networks import is_access_point
 from spinet.wifi.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
 
@@ -54,7 +53,7 @@ class Wlan:
         self.radio = radio
         self.networks = networks
         self.state = _IDLE  # written by set_state only
-        self.rssi = wire.NO_RSSI  # of the connected station; refreshed by refresh()
+        self.rssi = network_status.NO_RSSI  # of the connected station; refreshed by refresh()
         self.on_change = None  # called as on_change(before, after); set by whoever wants to know
         self.faults = 0  # illegal moves, in builds that do not raise
         self.station = Station(self, radio, networks, error)
@@ -76,7 +75,7 @@ class Wlan:
         self.state = state
         self._stir()
         if state != states.WIFI_CONNECTED:
-            self.rssi = wire.NO_RSSI
+            self.rssi = network_status.NO_RSSI
         if self.on_change:
             self.on_change(before, state)
 
@@ -194,7 +193,7 @@ class Wlan:
                 self.station.watch(now)
 
     def fill(self, status):
-        """The WiFi part of a wire.NetworkStatus."""
+        """The WiFi part of a NetworkStatus."""
         status.reconnects = self.station.reconnects
         status.dhcp = 1 if self.station.using_dhcp else 0
         status.rssi = self.rssi
