@@ -12,7 +12,7 @@ from slots import LOOPBACK, PATIENCE_MS, Slots, open_net, pattern, wait_until
 
 from spinet import compat as spinet_port
 from spinet import fields, states
-from spinet.tcp import socket_calls, stack_sockets
+from spinet.tcp import farewells, socket_calls, stack_sockets
 from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -430,9 +430,9 @@ def test_bytes_that_come_after_a_close_do_not_turn_it_into_a_reset(net):
 def test_a_farewell_ends_with_the_peers_fin(net):
     slots = Slots(net)
     peer = close_while_sending(slots, slots.listen())
-    assert net.stack._lingering == 1
+    assert net.stack.farewells.active == 1
     peer.close()
-    slots.until(lambda: net.stack._lingering == 0)
+    slots.until(lambda: net.stack.farewells.active == 0)
 
 
 @with_hostnet
@@ -440,10 +440,10 @@ def test_a_farewell_ends_with_the_peers_fin(net):
 def test_a_peer_that_never_ends_is_dropped_in_the_end(net, monkeypatch):
     slots = Slots(net)
     close_while_sending(slots, slots.listen())
-    late = spinet_port.ticks_ms() + stack_sockets.FAREWELL_MS
+    late = spinet_port.ticks_ms() + farewells.FAREWELL_MS
     monkeypatch.setattr(spinet_port, "ticks_ms", lambda: late)
     slots.turn()
-    assert net.stack._lingering == 0
+    assert net.stack.farewells.active == 0
 
 
 @with_hostnet
@@ -452,12 +452,12 @@ def test_a_peer_that_never_ends_is_dropped_in_the_end(net, monkeypatch):
 def test_more_farewells_than_there_is_room_for_drop_the_oldest(net):
     slots = Slots(net)
     port = slots.listen()
-    peers = [close_while_sending(slots, port) for _ in range(stack_sockets.FAREWELLS + 1)]
-    assert net.stack._lingering == stack_sockets.FAREWELLS
+    peers = [close_while_sending(slots, port) for _ in range(farewells.FAREWELLS + 1)]
+    assert net.stack.farewells.active == farewells.FAREWELLS
     assert slots.busy() == []
     for peer in peers:
         peer.close()
-    slots.until(lambda: net.stack._lingering == 0)
+    slots.until(lambda: net.stack.farewells.active == 0)
 
 
 def silent_farewell(slots, seconds, data=None):
@@ -490,9 +490,9 @@ def test_what_is_undelivered_when_the_time_to_linger_is_over_is_reset(
     net, monkeypatch, seconds, end
 ):
     peer = silent_farewell(Slots(net), seconds)
-    assert net.stack._lingering == 1
+    assert net.stack.farewells.active == 1
     pass_farewell_time(monkeypatch, net, 7000)
-    assert net.stack._lingering == 0
+    assert net.stack.farewells.active == 0
     wait_until(lambda: (peer.received(), peer.ended)[1], lambda: None)
     assert peer.ended == end
 
@@ -503,11 +503,11 @@ def test_what_is_undelivered_when_the_time_to_linger_is_over_is_reset(
 def test_a_peer_that_has_everything_is_not_reset(net, monkeypatch):
     slots = Slots(net)
     peer = silent_farewell(slots, 7, b"all of it")
-    slots.until(lambda: spinet_port.hostnet.outq(net.stack._farewells[0].key) == 0)
+    slots.until(lambda: spinet_port.hostnet.outq(net.stack.farewells.entries[0].key) == 0)
     resets = []
     net.stack._calls.reset_on_close = resets.append
     pass_farewell_time(monkeypatch, net, 7000)
-    assert net.stack._lingering == 0
+    assert net.stack.farewells.active == 0
     assert slots.ended(peer) == "fin"
     assert (peer.got, resets) == (b"all of it", [])
 
@@ -517,5 +517,5 @@ def test_a_peer_that_has_everything_is_not_reset(net, monkeypatch):
 @pytest.mark.behaviour("T3")
 def test_a_long_time_to_linger_is_longer_than_a_farewell(net, monkeypatch):
     silent_farewell(Slots(net), 7, b"")
-    pass_farewell_time(monkeypatch, net, stack_sockets.FAREWELL_MS)
-    assert net.stack._lingering == 1
+    pass_farewell_time(monkeypatch, net, farewells.FAREWELL_MS)
+    assert net.stack.farewells.active == 1

@@ -228,3 +228,21 @@ def default_calls():
 def new_wake():
     """A source of the stack's wait() whose ring() ends it, from any thread."""
     return EventWake() if compat.hostnet else FlagWake()
+
+
+def begin_connect(sock, address):
+    """ERR_WOULDBLOCK when the attempt is under way (or over already), else why it is not."""
+    try:
+        sock.connect(address)
+    except OSError as e:
+        return err_of(e.errno)
+    return ERR_WOULDBLOCK
+
+
+def put_peer(into, ip, tcp_port):
+    """Write the peer into the 8 bytes of addresses()."""
+    into[0:2] = b"\0\0"  # our own port is known when the connection is
+    into[2] = tcp_port & 0xFF
+    into[3] = tcp_port >> 8
+    for i in range(4):
+        into[4 + i] = ip >> 8 * i & 0xFF

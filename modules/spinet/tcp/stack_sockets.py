@@ -13,8 +13,10 @@ from micropython import const
 
 from spinet import compat
 from spinet.fields import dotted
+from spinet.tcp.farewells import ROUNDS, Farewells
+from spinet.tcp.polling import Polling
 from spinet.tcp.ring import rings
-from spinet.tcp.socket_calls import default_calls, err_of, new_wake
+from spinet.tcp.socket_calls import begin_connect, default_calls, err_of, put_peer
 from spinet.tcp.stack import (
     ERR_CLSD,
     ERR_CONN,
@@ -35,8 +37,6 @@ from spinet.tcp.stack import (
 )
 
 CONNECTIONS = const(8)
-FAREWELLS = const(16)  # closed sockets that wait for the peer's FIN; beyond, the oldest is dropped
-FAREWELL_MS = const(2000)
 LISTENERS = const(8)
 GENERATIONS = const(0xFFFF)
 
@@ -44,21 +44,10 @@ _IN = const(1)  # poll flags; the same numbers on every port
 _OUT = const(4)
 _BROKEN = const(24)  # error, hang-up
 
-_FILL_ROUNDS = const(8)  # how much of a flood one event takes before others get a turn
-
 _UNUSED = const(0)
 _LISTENING = const(1)
 _CONNECTING = const(2)
 _OPEN = const(3)
-
-
-def _begin_connect(sock, address):
-    """ERR_WOULDBLOCK when the attempt is under way (or over already), else why it is not."""
-    try:
-        sock.connect(address)
-    except OSError as e:
-        return err_of(e.errno)
-    return ERR_WOULDBLOCK
 
 
 class _Entry:
@@ -81,66 +70,22 @@ class _Entry:
         self.addresses = bytearray(8)
 
 
-class _Farewell:
-    """A socket whose FIN is sent: what still comes is discarded until the peer's own FIN."""
-
-    def __init__(self, stack):
-        self._stack = stack
-        self.sock = None  # None while there is none
-        self.key = None
-        self.ready = False  # set by the stack's wait(), cleared by step()
-        self._deadline = 0
-        self._resets = False  # at the deadline, if not all is delivered by then
-
-    def begin(self, sock, key, linger_s):
-        """linger_s: see SocketStack.linger(), but not 0."""
-        self.sock = sock
-        self.key = key
-        self.ready = True
-        self._resets = linger_s > 0
-        ms = linger_s * 1000 if self._resets else FAREWELL_MS
-        self._deadline = compat.ticks_add(compat.ticks_ms(), ms)
-        self._stack.poll_farewell(self)
-
-    def step(self):
-        if self.ready and not self._stack.discard(self.key):
-            self.end()
-        elif compat.ticks_diff(compat.ticks_ms(), self._deadline) >= 0:
-            if self._resets:
-                self._stack.reset_undelivered(self.key)
-            self.end()
-        self.ready = False
-
-    def end(self):
-        if self.sock is not None:
-            self._stack.unpoll(self.key)
-            self.sock.close()
-            self.sock = None
-
-
 class SocketStack:
     """See `stack`. `any_ip` is the address, dotted, that ip 0 binds to."""
 
     def __init__(self, any_ip="0.0.0.0", buffers=None, calls=None):
         self._any_ip = any_ip
         self._calls = calls or default_calls()
-        self._poll = compat.poller()
+        self._poll = Polling()
         self._entries = [
             _Entry(i, ring) for i, ring in enumerate(buffers or rings(CONNECTIONS))
         ] + [_Entry(CONNECTIONS + i, None) for i in range(LISTENERS)]
-        self._by_key = {}
-        self._farewells = [_Farewell(self) for _ in range(FAREWELLS)]
-        self._next_farewell = 0
-        self._lingering = 0  # farewells that hold a socket
-        self._sources = []  # objects that end a wait besides sockets: pins, the virtual bus
-        self._keepers = []  # those of them that may keep something back
-        self._scratch = bytearray(512)  # what is discarded goes here
+        self.farewells = Farewells(self._poll, self._calls)
         self._pending = 0
-        self._woken = False
         self.stale = 0  # operations on handles that were already released
-        self._wake = new_wake()
-        self.watch(self._wake)
-        self._poll.ipoll(0)  # MicroPython makes its result tuple now, not under a locked heap
+        self.watch = self._poll.watch
+        self.unwatch = self._poll.unwatch
+        self.wake = self._poll.wake
 
     # --- handles
 
@@ -173,8 +118,7 @@ class SocketStack:
             entry.ring.clear()
         entry.key = self._calls.key(sock)
         entry.interest = interest
-        self._by_key[entry.key] = entry
-        self._poll.register(entry.key, interest)
+        self._poll.register(entry.key, interest, entry)
 
     def _release(self, entry):
         sock = entry.sock
@@ -194,7 +138,6 @@ class SocketStack:
         """The poller shall not report this socket any more; it may be told twice."""
         if entry.interest >= 0:
             self._poll.unregister(entry.key)
-            del self._by_key[entry.key]
             entry.interest = -1
 
     def _want(self, entry, flags):
@@ -273,22 +216,15 @@ class SocketStack:
         except OSError as e:
             return err_of(e.errno)
         sock.setblocking(False)
-        error = _begin_connect(sock, self._resolve(ip, tcp_port))
+        error = begin_connect(sock, self._resolve(ip, tcp_port))
         if error != ERR_WOULDBLOCK:
             sock.close()
             return error
         entry = self._adopt(sock, _CONNECTING, _OUT)
         if entry is None:
             return ERR_MEM
-        self._remember_peer(entry.addresses, ip, tcp_port)
+        put_peer(entry.addresses, ip, tcp_port)
         return entry.handle
-
-    def _remember_peer(self, into, ip, tcp_port):
-        into[0:2] = b"\0\0"  # our own port is known when the connection is
-        into[2] = tcp_port & 0xFF
-        into[3] = tcp_port >> 8
-        for i in range(4):
-            into[4 + i] = ip >> 8 * i & 0xFF
 
     def addresses(self, h, into):
         entry = self._entry(h)
@@ -329,7 +265,7 @@ class SocketStack:
         """Take from the socket what the ring has room for; note what that showed."""
         ring = entry.ring
         came = False
-        for _ in range(_FILL_ROUNDS):
+        for _ in range(ROUNDS):
             room = ring.room()
             if entry.at_end or not room:
                 break
@@ -433,22 +369,14 @@ class SocketStack:
         """True when closing now could answer the peer's next bytes with a reset."""
         return entry.use == _OPEN and entry.interest >= 0 and not entry.at_end
 
-    def reset_undelivered(self, key):
-        """Its time to linger is over: what the peer has not acknowledged it will not get."""
-        if self._calls.in_flight(key) > 0:
-            self._calls.reset_on_close(key)
-
     def _linger(self, entry):
         """Send FIN and go on discarding until the peer's: unread bytes would make it a reset,
         which takes from the peer what it has not read yet. The handle is free at once."""
         if self._calls.end_sending(entry.key) < 0:
             self._release(entry)
             return
-        farewell = self._farewells[self._next_farewell]
-        self._next_farewell = (self._next_farewell + 1) % FAREWELLS
-        farewell.end()
         self._want(entry, _IN)
-        farewell.begin(entry.sock, entry.key, entry.linger_s)
+        self.farewells.begin(entry.sock, entry.key, entry.linger_s)
         entry.interest = -1  # the registration is the farewell's from here on
         self._vacate(entry)
 
@@ -488,64 +416,21 @@ class SocketStack:
         self._pending &= ~indexes
 
     def wait(self, ms):
-        attend = self._keepers_have_something()
+        poll = self._poll
+        attend = poll.is_something_kept()
         if attend or self._pending:
             ms = 0
-        for key, flags in self._poll.ipoll(ms):
-            entry = self._by_key[key]
-            if isinstance(entry, _Entry):
-                self._on_poll(entry, flags)
+        for key, flags in poll.ipoll(ms):
+            owner = poll.owners[key]
+            if isinstance(owner, _Entry):
+                self._on_poll(owner, flags)
             else:
-                entry.ready = attend = True  # a source, or a farewell
+                owner.ready = attend = True  # a source, or a farewell
         # Sources come last: what they start may open and close sockets.
-        if attend:
-            self._attend_sources()
-        if self._lingering:
-            self._attend_farewells()
-        woken = self._woken or self._pending != 0
-        self._woken = False
-        return 1 if woken else 0
-
-    def _keepers_have_something(self):
-        have = False
-        for source in self._keepers:
-            if source.before_wait():
-                source.ready = have = True
-        return have
-
-    def _attend_sources(self):
-        for source in self._sources:
-            if source.ready:
-                source.ready = False
-                self._woken = True
-                source.on_ready()
-
-    def _attend_farewells(self):
-        for farewell in self._farewells:
-            if farewell.sock is not None:
-                farewell.step()
-
-    def unpoll(self, key):
-        """The poller forgets a farewell's socket."""
-        self._lingering -= 1
-        self._poll.unregister(key)
-        del self._by_key[key]
-
-    def poll_farewell(self, farewell):
-        """The poller reports what comes for a socket to its farewell, no longer to its entry.
-
-        It stays registered: to register it anew would allocate, in the middle of the loop.
-        """
-        self._lingering += 1
-        self._by_key[farewell.key] = farewell
-
-    def discard(self, key):
-        """Read and drop what came; False once there is nobody to read from."""
-        for _ in range(_FILL_ROUNDS):
-            got = self._calls.receive(key, self._scratch, 0, len(self._scratch))
-            if got <= 0:
-                return got != 0 and is_for_now(err_of(-got))
-        return True
+        woken = attend and poll.attend_sources()
+        if self.farewells.active:
+            self.farewells.step()
+        return 1 if woken or self._pending else 0
 
     def _on_poll(self, entry, flags):
         if entry.use == _LISTENING:
@@ -578,35 +463,10 @@ class SocketStack:
         self._want(entry, _IN)
         self._note(entry, EVENT_CONNECTED)
 
-    # --- what else ends a wait
-
-    def watch(self, source):
-        """End waits for `source` too. `source.key` is polled for input and `source.ready` set;
-        on_ready() is then called once for each wait. One that may keep back what it has received
-        has before_wait() as well, which says whether it does: on_ready() is called then too."""
-        self._sources.append(source)
-        if hasattr(source, "before_wait"):
-            self._keepers.append(source)
-        self._by_key[source.key] = source
-        self._poll.register(source.key, _IN)
-
-    def unwatch(self, source):
-        """As before watch()."""
-        self._sources.remove(source)
-        if source in self._keepers:
-            self._keepers.remove(source)
-        del self._by_key[source.key]
-        self._poll.unregister(source.key)
-
-    def wake(self):
-        self._wake.ring()
-
     def shut(self):
         """Give every socket back: the stack is of no use afterwards."""
         for entry in self._entries:
             if entry.use != _UNUSED:
                 self.abort(entry.handle)
-        for farewell in self._farewells:
-            farewell.end()
-        self.unwatch(self._wake)
-        self._wake.close()
+        self.farewells.end()
+        self._poll.close()

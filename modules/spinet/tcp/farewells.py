@@ -1,0 +1,97 @@
+"""Closed sockets of which the peer's FIN is yet to come.
+
+A socket that is closed with bytes unread answers the peer with a reset, which takes from the peer
+what it has not read yet. So its FIN is sent, and what still comes is discarded until the peer's.
+"""
+
+from micropython import const
+
+from spinet import compat
+from spinet.tcp.socket_calls import err_of
+from spinet.tcp.stack import is_for_now
+
+FAREWELLS = const(16)  # beyond, the oldest is dropped
+FAREWELL_MS = const(2000)
+ROUNDS = const(8)  # how much of a flood one event takes before others get a turn
+
+
+class _Farewell:
+    """One such socket, or room for one."""
+
+    def __init__(self, polling, calls, scratch):
+        self._polling = polling
+        self._calls = calls
+        self._scratch = scratch
+        self.sock = None  # None while there is none
+        self.key = None
+        self.ready = False  # set by the stack's wait(), cleared by step()
+        self._deadline = 0
+        self._resets = False  # at the deadline, if not all is delivered by then
+
+    def begin(self, sock, key, linger_s):
+        self.sock = sock
+        self.key = key
+        self.ready = True
+        self._resets = linger_s > 0
+        ms = linger_s * 1000 if self._resets else FAREWELL_MS
+        self._deadline = compat.ticks_add(compat.ticks_ms(), ms)
+        self._polling.hand_over(key, self)
+
+    def step(self):
+        """False when it is over."""
+        if self.ready and not self._discard():
+            return False
+        self.ready = False
+        if compat.ticks_diff(compat.ticks_ms(), self._deadline) < 0:
+            return True
+        if self._resets and self._calls.in_flight(self.key) > 0:
+            self._calls.reset_on_close(self.key)  # what is unacknowledged the peer will not get
+        return False
+
+    def _discard(self):
+        """Read and drop what came; False once there is nobody to read from."""
+        for _ in range(ROUNDS):
+            got = self._calls.receive(self.key, self._scratch, 0, len(self._scratch))
+            if got <= 0:
+                return got != 0 and is_for_now(err_of(-got))
+        return True
+
+    def end(self):
+        self._polling.unregister(self.key)
+        self.sock.close()
+        self.sock = None
+
+
+class Farewells:
+    """All of them. `active`: how many there are; step() is called after each wait while any is."""
+
+    def __init__(self, polling, calls):
+        scratch = bytearray(512)  # what is discarded goes here
+        self.entries = [_Farewell(polling, calls, scratch) for _ in range(FAREWELLS)]
+        self.active = 0
+        self._next = 0
+
+    def begin(self, sock, key, linger_s):
+        """This socket's FIN is sent. linger_s: see the stack's linger(), but not 0."""
+        farewell = self.entries[self._next]
+        self._next = (self._next + 1) % FAREWELLS
+        if farewell.sock is not None:
+            self._end(farewell)
+        farewell.begin(sock, key, linger_s)
+        self.active += 1
+
+    def step(self):
+        """Read what came, and give up those whose time is over."""
+        for farewell in self.entries:
+            if farewell.sock is not None and not farewell.step():
+                self._end(farewell)
+
+    def end(self):
+        """Give up all."""
+        for farewell in self.entries:
+            if farewell.sock is not None:
+                self._end(farewell)
+
+    def _end(self, farewell):
+        farewell.end()
+        self.active -= 1
