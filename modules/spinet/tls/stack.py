@@ -18,16 +18,11 @@ from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
     ERR_MEM,
-    ERR_VAL,
-    ERR_WOULDBLOCK,
-    EVENT_CLOSED,
     EVENT_CONNECTED,
-    EVENT_DATA,
     EVENT_ERROR,
-    EVENT_ROOM,
     INDEX_MASK,
-    is_for_now,
 )
+from spinet.tls.session import FAILED, OPEN, OVER, SHAKING, TlsSession
 from spinet.worker import Worker
 
 HANDSHAKES = const(3)  # of visitors, at a time: each costs memory before anybody knows who it is
@@ -37,204 +32,6 @@ MEMORY = const(24576)  # of the system's heap, for a session; as much again whil
 INBOX = const(2048)  # ciphertext on its way to be decrypted
 OUTBOX = const(2304)  # a connWrite in one record, whatever the cipher adds
 _SPARES = const(8)  # boxes that are kept for sessions to come
-_ROUNDS = const(16)  # of reading and decrypting before others get a turn: more than one record
-
-_CONNECTING = const(0)  # outgoing, SYN sent
-_SHAKING = const(1)
-_OPEN = const(2)
-_FAILED = const(3)  # the slot was told, and has yet to let go
-_OVER = const(4)
-
-_NO_MEMORY = const(-0x7F00)  # MBEDTLS_ERR_SSL_ALLOC_FAILED, an answer of a step's
-
-
-class TlsSession:
-    """One connection's TLS. Owner of its handle's events, and called by TlsStack for its slot."""
-
-    def __init__(self, table, handle, core, boxes):
-        self.state = _CONNECTING  # written by TlsStack
-        self.core = core  # the C session; the worker's while `stepping`
-        self.boxes = boxes
-        self.slot = None  # whom the events are for; None before there is a slot
-        self.listener = None  # of a visitor whose handshake is under way
-        self.began = 0  # when that handshake did
-        self.deadline = 0  # of that handshake: of its first byte, then of its end
-        self.stepping = False  # set by submit, cleared when the answer was seen
-        self.answer = None  # of the last step; written in the worker's thread
-        self.left = 0  # decrypted bytes that wait to be read
-        self.ended = 0  # ERR_CLSD when all was read, else why it broke; 0 while neither
-        self.noted = 0  # events for the slot that it has not been told
-        self.again = False  # there may be more to decrypt
-        self._table = table
-        self._inner = table.inner
-        self._handle = handle
-        self._discard = False
-
-    def handle(self):
-        """The inner stack's handle."""
-        return self._handle
-
-    # --- a job of the worker's: one step of the handshake
-
-    def work(self):
-        """See Worker."""
-        self.answer = self.core.step()
-        self._table.wake()
-
-    def no_memory(self):
-        """See Worker."""
-        self.answer = _NO_MEMORY
-        self._table.wake()
-
-    # --- events
-
-    def on_events(self, events):
-        """What the inner stack reports."""
-        if self.state == _OPEN:
-            self._on_open_events(events)
-            self.deliver()
-        elif self.state == _SHAKING:
-            self._table.advance(self)
-        elif self.state == _CONNECTING:
-            self._on_connect_events(events)
-
-    def _on_connect_events(self, events):
-        if events & EVENT_CONNECTED:
-            self._table.shake(self)
-        elif events & EVENT_ERROR:
-            self.slot.on_events(EVENT_ERROR)
-
-    def _on_open_events(self, events):
-        if events & EVENT_ERROR and (self._discard or self.ended):
-            self._end(self._inner.error(self._handle))
-        if events & EVENT_ROOM:
-            self.flush(0)
-            self._note(EVENT_ROOM)
-        self.pump()
-
-    def _note(self, event):
-        self.noted |= event
-        self._table.noted = True
-
-    def deliver(self):
-        """Tell the slot what was noted. It may let go of us in return."""
-        if self.again:
-            self.again = False
-            self.pump()
-        events = self.noted
-        self.noted = 0
-        if events and self.slot:
-            self.slot.on_events(events)
-
-    # --- from the peer
-
-    def pump(self):
-        """Decrypt until something can be read, nothing more is here, or it is over."""
-        if self.left or self._discard or self.state != _OPEN:
-            return
-        for _ in range(_ROUNDS):
-            left = self.core.look()
-            if left > 0:
-                self.left = left
-                self._note(EVENT_DATA)
-                break
-            if left < 0:
-                self._end(ERR_CLSD if left == compat.tls_session.PEER_ENDED else ERR_VAL)
-                break
-            if not self.feed():
-                break
-        else:
-            self.again = True
-            self._table.noted = True
-        self.flush(0)  # an alert that came of it
-
-    def feed(self):
-        """Fill the inbox; True when anything came."""
-        core = self.core
-        room = core.in_room()
-        if not room or self.ended:
-            return False
-        got = self._inner.read(self._handle, self.boxes[0], core.in_at(), room)
-        if got > 0:
-            core.fed(got)
-            self._inner.recved(self._handle, got)
-            return True
-        if not is_for_now(got):
-            self._end(got)
-        return False
-
-    def _end(self, reason):
-        if self.ended == reason or self.broken():
-            return
-        self.ended = reason
-        self._note(EVENT_CLOSED if reason == ERR_CLSD else EVENT_ERROR)
-
-    def broken(self):
-        """True once nothing can be sent any more."""
-        return self.ended != 0 and self.ended != ERR_CLSD
-
-    def read(self, buf, offset, n):
-        """As the stack's read(), decrypted."""
-        if self.state != _OPEN:
-            return ERR_WOULDBLOCK
-        if not self.left:
-            self.pump()
-            if not self.left:
-                return self.ended or ERR_WOULDBLOCK
-        got = self.core.open(buf, offset, n)
-        self.left -= got
-        self.pump()
-        return got
-
-    def discard(self):
-        """What is unread and what still comes is thrown away."""
-        self._discard = True
-        self.left = 0
-        return self._inner.shutdown_rx(self._handle)
-
-    # --- to the peer
-
-    def write(self, buf, offset, n, more):
-        """As the stack's write(), encrypted."""
-        if self.state != _OPEN:
-            return ERR_WOULDBLOCK
-        taken = 0
-        while taken < n and not self.broken():
-            sealed = self.core.seal(buf, offset + taken, n - taken)
-            if sealed < 0:
-                self._end(ERR_VAL)
-            elif not sealed:
-                return taken  # the inner stack reports when there is room
-            else:
-                taken += sealed
-                self.flush(1 if more or taken < n else 0)
-        return self.ended if self.broken() else taken
-
-    def flush(self, more):
-        """Move ciphertext from the outbox to the inner stack; how many bytes."""
-        core = self.core
-        moved = 0
-        while core.out_count() and not self.broken():
-            n = core.out_count()
-            taken = self._inner.write(self._handle, self.boxes[1], core.out_at(), n, more)
-            if taken < 0:
-                if not is_for_now(taken):
-                    # A FIN never fails a write: closed means more here than the peer's half.
-                    self._end(ERR_ABRT if taken == ERR_CLSD else taken)
-                return moved
-            core.sent(taken)
-            moved += taken
-            if taken < n:
-                return moved
-        return moved
-
-    def in_flight(self):
-        """As the stack's in_flight(): what is in the outbox has not been sent either."""
-        if self.broken():
-            return 0
-        waiting = self.core.out_count()
-        inner = self._inner.in_flight(self._handle)
-        return waiting + inner if inner >= 0 else waiting or -1
 
 
 class TlsStack:
@@ -319,7 +116,7 @@ class TlsStack:
         session = self._session(h)
         if session is None:
             return ERR_CLSD
-        if session.state == _OPEN:
+        if session.state == OPEN:
             session.core.finish()
             session.flush(0)
         self._release(session)
@@ -330,13 +127,13 @@ class TlsStack:
         if session is None:
             return ERR_CLSD
         # A reset would overtake the alert that says what was wrong.
-        failed = session.state == _FAILED
+        failed = session.state == FAILED
         self._release(session)
         return self.inner.close(h) if failed else self.inner.abort(h)
 
     def _release(self, session):
         self._sessions[session.handle() & INDEX_MASK] = None
-        session.state = _OVER
+        session.state = OVER
         session.slot = None
         if not session.stepping:
             self._recover(session)
@@ -421,7 +218,7 @@ class TlsStack:
 
     def shake(self, session):
         """TCP is connected: the first step, unless it is the visitor's to begin."""
-        session.state = _SHAKING
+        session.state = SHAKING
         self._shaking.append(session)
         if session.feed() or not session.listener:
             self._submit(session)
@@ -477,7 +274,7 @@ class TlsStack:
         answer = session.answer
         session.answer = None
         session.stepping = False
-        if session.state == _OVER:
+        if session.state == OVER:
             self._recover(session)
         elif answer < 0:
             self._failed(session, session.core.reason(answer))
@@ -488,7 +285,7 @@ class TlsStack:
 
     def _done(self, session):
         self._shaking.remove(session)
-        session.state = _OPEN
+        session.state = OPEN
         session.flush(0)
         if session.listener:
             listener = session.listener
@@ -505,7 +302,7 @@ class TlsStack:
             self.failures += 1
             self._forget_visitor(session, self.inner.close)
             return
-        session.state = _FAILED
+        session.state = FAILED
         session.ended = ERR_ABRT
         session.slot.on_events(EVENT_ERROR)
         self.on_failure("TLS: " + reason)  # last: there may be no memory for the text

@@ -1,0 +1,219 @@
+"""One connection's TLS: decrypts what comes, encrypts what goes, and passes the events on.
+
+Service thread only, but for the steps of its handshake: see tls/stack.py.
+"""
+
+from micropython import const
+
+from spinet import compat
+from spinet.tcp.stack import (
+    ERR_ABRT,
+    ERR_CLSD,
+    ERR_VAL,
+    ERR_WOULDBLOCK,
+    EVENT_CLOSED,
+    EVENT_CONNECTED,
+    EVENT_DATA,
+    EVENT_ERROR,
+    EVENT_ROOM,
+    is_for_now,
+)
+
+_ROUNDS = const(16)  # of reading and decrypting before others get a turn: more than one record
+
+NO_MEMORY = const(-0x7F00)  # MBEDTLS_ERR_SSL_ALLOC_FAILED, an answer of a step's
+
+CONNECTING = const(0)  # outgoing, SYN sent
+SHAKING = const(1)
+OPEN = const(2)
+FAILED = const(3)  # the slot was told, and has yet to let go
+OVER = const(4)
+
+
+class TlsSession:
+    """One connection's TLS. Owner of its handle's events, and called by TlsStack for its slot."""
+
+    def __init__(self, table, handle, core, boxes):
+        self.state = CONNECTING  # written by TlsStack
+        self.core = core  # the C session; the worker's while `stepping`
+        self.boxes = boxes
+        self.slot = None  # whom the events are for; None before there is a slot
+        self.listener = None  # of a visitor whose handshake is under way
+        self.began = 0  # when that handshake did
+        self.deadline = 0  # of that handshake: of its first byte, then of its end
+        self.stepping = False  # set by submit, cleared when the answer was seen
+        self.answer = None  # of the last step; written in the worker's thread
+        self.left = 0  # decrypted bytes that wait to be read
+        self.ended = 0  # ERR_CLSD when all was read, else why it broke; 0 while neither
+        self.noted = 0  # events for the slot that it has not been told
+        self.again = False  # there may be more to decrypt
+        self._table = table
+        self._inner = table.inner
+        self._handle = handle
+        self._discard = False
+
+    def handle(self):
+        """The inner stack's handle."""
+        return self._handle
+
+    # --- a job of the worker's: one step of the handshake
+
+    def work(self):
+        """See Worker."""
+        self.answer = self.core.step()
+        self._table.wake()
+
+    def no_memory(self):
+        """See Worker."""
+        self.answer = NO_MEMORY
+        self._table.wake()
+
+    # --- events
+
+    def on_events(self, events):
+        """What the inner stack reports."""
+        if self.state == OPEN:
+            self._on_open_events(events)
+            self.deliver()
+        elif self.state == SHAKING:
+            self._table.advance(self)
+        elif self.state == CONNECTING:
+            self._on_connect_events(events)
+
+    def _on_connect_events(self, events):
+        if events & EVENT_CONNECTED:
+            self._table.shake(self)
+        elif events & EVENT_ERROR:
+            self.slot.on_events(EVENT_ERROR)
+
+    def _on_open_events(self, events):
+        if events & EVENT_ERROR and (self._discard or self.ended):
+            self._end(self._inner.error(self._handle))
+        if events & EVENT_ROOM:
+            self.flush(0)
+            self._note(EVENT_ROOM)
+        self.pump()
+
+    def _note(self, event):
+        self.noted |= event
+        self._table.noted = True
+
+    def deliver(self):
+        """Tell the slot what was noted. It may let go of us in return."""
+        if self.again:
+            self.again = False
+            self.pump()
+        events = self.noted
+        self.noted = 0
+        if events and self.slot:
+            self.slot.on_events(events)
+
+    # --- from the peer
+
+    def pump(self):
+        """Decrypt until something can be read, nothing more is here, or it is over."""
+        if self.left or self._discard or self.state != OPEN:
+            return
+        for _ in range(_ROUNDS):
+            left = self.core.look()
+            if left > 0:
+                self.left = left
+                self._note(EVENT_DATA)
+                break
+            if left < 0:
+                self._end(ERR_CLSD if left == compat.tls_session.PEER_ENDED else ERR_VAL)
+                break
+            if not self.feed():
+                break
+        else:
+            self.again = True
+            self._table.noted = True
+        self.flush(0)  # an alert that came of it
+
+    def feed(self):
+        """Fill the inbox; True when anything came."""
+        core = self.core
+        room = core.in_room()
+        if not room or self.ended:
+            return False
+        got = self._inner.read(self._handle, self.boxes[0], core.in_at(), room)
+        if got > 0:
+            core.fed(got)
+            self._inner.recved(self._handle, got)
+            return True
+        if not is_for_now(got):
+            self._end(got)
+        return False
+
+    def _end(self, reason):
+        if self.ended == reason or self.broken():
+            return
+        self.ended = reason
+        self._note(EVENT_CLOSED if reason == ERR_CLSD else EVENT_ERROR)
+
+    def broken(self):
+        """True once nothing can be sent any more."""
+        return self.ended != 0 and self.ended != ERR_CLSD
+
+    def read(self, buf, offset, n):
+        """As the stack's read(), decrypted."""
+        if self.state != OPEN:
+            return ERR_WOULDBLOCK
+        if not self.left:
+            self.pump()
+            if not self.left:
+                return self.ended or ERR_WOULDBLOCK
+        got = self.core.open(buf, offset, n)
+        self.left -= got
+        self.pump()
+        return got
+
+    def discard(self):
+        """What is unread and what still comes is thrown away."""
+        self._discard = True
+        self.left = 0
+        return self._inner.shutdown_rx(self._handle)
+
+    # --- to the peer
+
+    def write(self, buf, offset, n, more):
+        """As the stack's write(), encrypted."""
+        if self.state != OPEN:
+            return ERR_WOULDBLOCK
+        taken = 0
+        while taken < n and not self.broken():
+            sealed = self.core.seal(buf, offset + taken, n - taken)
+            if sealed < 0:
+                self._end(ERR_VAL)
+            elif not sealed:
+                return taken  # the inner stack reports when there is room
+            else:
+                taken += sealed
+                self.flush(1 if more or taken < n else 0)
+        return self.ended if self.broken() else taken
+
+    def flush(self, more):
+        """Move ciphertext from the outbox to the inner stack; how many bytes."""
+        core = self.core
+        moved = 0
+        while core.out_count() and not self.broken():
+            n = core.out_count()
+            taken = self._inner.write(self._handle, self.boxes[1], core.out_at(), n, more)
+            if taken < 0:
+                if not is_for_now(taken):
+                    # A FIN never fails a write: closed means more here than the peer's half.
+                    self._end(ERR_ABRT if taken == ERR_CLSD else taken)
+                return moved
+            core.sent(taken)
+            moved += taken
+            if taken < n:
+                return moved
+        return moved
+
+    def in_flight(self):
+        """As the stack's in_flight(): what is in the outbox has not been sent either."""
+        if self.broken():
+            return 0
+        waiting = self.core.out_count()
+        inner = self._inner.in_flight(self._handle)
+        return waiting + inner if inner >= 0 else waiting or -1
