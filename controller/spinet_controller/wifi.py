@@ -1,10 +1,15 @@
 """Bringing a module onto a network and keeping it there, and scanning."""
 
 import asyncio
+from collections.abc import Callable
+from typing import NoReturn
 
 from spinet_controller.codes import ABOUT_A_CONNECTION, LastError, WiFiState
 from spinet_controller.errors import ModuleError, NetworkLost, Refused, ScanInProgress
-from spinet_controller.records import WirelessConfig, shown
+from spinet_controller.module import Module
+from spinet_controller.records import NetworkStatus, ScanData, WirelessConfig, shown
+
+Tell = Callable[[str], object]
 
 JOIN_TIMEOUT = 60.0
 """Seconds: longer than a module itself tries to connect, or to get back after a lost link."""
@@ -18,7 +23,13 @@ _UP = (WiFiState.CONNECTED, WiFiState.RUNNING_AS_ACCESS_POINT)
 _AT_REST = (WiFiState.IDLE, *_UP)
 
 
-async def join(module, ssid=None, password="", *, fallback=None):
+async def join(
+    module: Module,
+    ssid: str | None = None,
+    password: str = "",
+    *,
+    fallback: WirelessConfig | None = None,
+) -> NetworkStatus:
     """Have the module on a network; give its NetworkStatus.
 
     With an `ssid` that network is remembered and joined. Without one the strongest of the
@@ -35,7 +46,7 @@ async def join(module, ssid=None, password="", *, fallback=None):
     return await _joined(module, ssid)
 
 
-async def _joined(module, ssid):
+async def _joined(module: Module, ssid: str | None) -> NetworkStatus:
     await _until(module, _AT_REST, "end its own attempts")
     if module.wifi_state not in _UP:
         await module.network_start_client(ssid)
@@ -43,7 +54,7 @@ async def _joined(module, ssid):
     return await module.network_get_status()
 
 
-async def network_lost(module):
+async def network_lost(module: Module) -> NetworkLost:
     """Wait until a module that was on a network is idle by itself; give a NetworkLost.
 
     Raises the ModuleLost of a module that is gone instead.
@@ -55,13 +66,14 @@ async def network_lost(module):
     return NetworkLost("the module lost its network")
 
 
-async def rejoin(module, ssid, tell):
+async def rejoin(module: Module, ssid: str | None, tell: Tell) -> NetworkStatus:
     """Have the module join a remembered network, however long it takes; give its NetworkStatus.
 
     `ssid` is as for networkStartClient. `tell(text)` is called with the reason of a failed
     attempt, when it differs from the one before.
     """
-    pause, told = FIRST_PAUSE, None
+    pause = FIRST_PAUSE
+    told: str | None = None
     while True:
         try:
             return await _joined(module, ssid)
@@ -73,7 +85,7 @@ async def rejoin(module, ssid, tell):
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def stay(module, tell):
+async def stay(module: Module, tell: Tell) -> NoReturn:
     """Join again whenever the network is lost, until cancelled; `tell(text)` gets the news."""
     while True:
         tell(f"{await network_lost(module)}; joining again")
@@ -81,7 +93,7 @@ async def stay(module, tell):
         tell(f"the module is on {shown(network.ssid) or 'a network'} again, at {network.ip}")
 
 
-async def _in_need(module, fallback):
+async def _in_need(module: Module, fallback: WirelessConfig | None) -> WirelessConfig | None:
     """Give `fallback` when it is in reach and none of the remembered networks is, else None."""
     if fallback is None:
         return None
@@ -91,11 +103,11 @@ async def _in_need(module, fallback):
     return fallback if needed else None
 
 
-async def _connected(module, ssid):
+async def _connected(module: Module, ssid: str | None) -> None:
     """Wait until the module is connected; Refused with its last error, which is told here alone."""
-    heard = []
+    heard: list[str] = []
 
-    def hear(text):
+    def hear(text: str) -> bool:
         if LastError.of(text) in ABOUT_A_CONNECTION:
             return False
         heard.append(text)
@@ -105,7 +117,7 @@ async def _connected(module, ssid):
         await _until_up(module, ssid, heard)
 
 
-async def _until_up(module, ssid, heard):
+async def _until_up(module: Module, ssid: str | None, heard: list[str]) -> None:
     for _ in _looks(JOIN_TIMEOUT):
         if module.wifi_state in _UP:
             return
@@ -117,7 +129,7 @@ async def _until_up(module, ssid, heard):
     raise Refused(f"the module is not on {name} after {JOIN_TIMEOUT:g} s")
 
 
-async def scan(module):
+async def scan(module: Module) -> list[ScanData]:
     """Scan, and give the ScanData found, strongest first.
 
     Refused when the scan does not end within SCAN_TIMEOUT.
@@ -131,7 +143,7 @@ async def scan(module):
     raise Refused(f"the module did not end its scan within {SCAN_TIMEOUT:g} s")
 
 
-async def switch(module, ssid):
+async def switch(module: Module, ssid: str) -> NetworkStatus:
     """Leave the present network for the remembered `ssid`; give its NetworkStatus.
 
     Every connection and listener ends (link protocol, networkStop). Refused when the network
@@ -143,13 +155,13 @@ async def switch(module, ssid):
     return await module.network_get_status()
 
 
-async def leave(module):
+async def leave(module: Module) -> None:
     """Have the module on no network; every connection and listener ends."""
     await module.network_stop()
     await _until(module, (WiFiState.IDLE,), "stop WiFi")
 
 
-async def start_access_point(module, config):
+async def start_access_point(module: Module, config: WirelessConfig) -> None:
     """Leave the present network, and have the module be the access point of a WirelessConfig.
 
     Refused when it cannot be.
@@ -160,7 +172,7 @@ async def start_access_point(module, config):
     await _connected(module, config.ssid)
 
 
-async def _until(module, states, what):
+async def _until(module: Module, states: tuple[WiFiState, ...], what: str) -> None:
     """Wait until WiFi is in one of these states; Refused says that the module did not `what`."""
     for _ in _looks(JOIN_TIMEOUT):
         await module.null()
@@ -170,6 +182,6 @@ async def _until(module, states, what):
     raise Refused(f"the module did not {what} within {JOIN_TIMEOUT:g} s")
 
 
-def _looks(seconds):
+def _looks(seconds: float) -> range:
     """Give so many looks as take that time; while we stand still ourselves, none is used up."""
     return range(round(seconds / _LOOK))

@@ -3,16 +3,19 @@
 import asyncio
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import click
 
-from spinet_controller.cli.options import Number, bus_options
+from spinet_controller.cli.options import BusOptions, Number, bus_options
 from spinet_controller.cli.session import joined, run_with_module
 from spinet_controller.cli.showing import progress, show_json, show_table
 from spinet_controller.cli.streams import closed
 from spinet_controller.errors import SpinetError
+from spinet_controller.module import Module
+from spinet_controller.printer.status import Document
 
 MIB = 1 << 20
 PIECE = 64 * 1024
@@ -40,12 +43,14 @@ class Result:
     transactions: int = 0
 
     @property
-    def rate(self):
+    def rate(self) -> float:
         """Bytes per second."""
         return self.count / self.seconds
 
 
-async def _send_pattern(writer, count, moved):
+async def _send_pattern(
+    writer: asyncio.StreamWriter, count: int, moved: Callable[[int], object]
+) -> int:
     """Write `count` bytes of the pattern; give their checksum."""
     checksum = 0
     while count:
@@ -58,7 +63,7 @@ async def _send_pattern(writer, count, moved):
     return checksum
 
 
-async def _take(reader, count, moved):
+async def _take(reader: asyncio.StreamReader, count: int, moved: Callable[[int], object]) -> int:
     """Read `count` bytes; give their checksum."""
     checksum = 0
     while count:
@@ -71,11 +76,11 @@ async def _take(reader, count, moved):
     return checksum
 
 
-def _nothing(_count):
+def _nothing(_count: int) -> None:
     """Whoever does not show progress."""
 
 
-async def answer(reader, writer):
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """The controller's end of a transfer: one byte of direction, eight of length, data."""
     try:
         await _transfer(reader, writer)
@@ -85,7 +90,7 @@ async def answer(reader, writer):
         await closed(writer)
 
 
-async def _transfer(reader, writer):
+async def _transfer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     direction = await reader.readexactly(1)
     count = int.from_bytes(await reader.readexactly(8), "big")
     if direction == SEND:
@@ -98,7 +103,7 @@ async def _transfer(reader, writer):
     await writer.drain()
 
 
-async def _echo(reader, writer, count):
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int) -> None:
     while count:
         piece = await reader.read(min(count, PIECE))
         if not piece:
@@ -108,7 +113,9 @@ async def _echo(reader, writer, count):
         count -= len(piece)
 
 
-async def ask(host, port, direction, count, moved):
+async def ask(
+    host: str, port: int, direction: bytes, count: int, moved: Callable[[int], object]
+) -> None:
     """The peer's end of a transfer, over this computer's own TCP; checks every byte."""
     reader, writer = await asyncio.open_connection(host, port)
     try:
@@ -120,17 +127,32 @@ async def ask(host, port, direction, count, moved):
         raise WrongData("the bytes that came out are not those that went in")
 
 
-async def _peer_sends(reader, writer, count, moved):
+async def _peer_sends(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    count: int,
+    moved: Callable[[int], object],
+) -> tuple[int, int]:
     sent = await _send_pattern(writer, count, moved)
     return sent, int.from_bytes(await reader.readexactly(4), "big")
 
 
-async def _peer_receives(reader, _writer, count, moved):
+async def _peer_receives(
+    reader: asyncio.StreamReader,
+    _writer: asyncio.StreamWriter,
+    count: int,
+    moved: Callable[[int], object],
+) -> tuple[int, int]:
     seen = await _take(reader, count, moved)
     return _pattern_checksum(count), seen
 
 
-async def _peer_echoes(reader, writer, count, moved):
+async def _peer_echoes(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    count: int,
+    moved: Callable[[int], object],
+) -> tuple[int, int]:
     sending = asyncio.create_task(_send_pattern(writer, count, _nothing))
     seen = await _take(reader, count, moved)
     return await sending, seen
@@ -139,7 +161,7 @@ async def _peer_echoes(reader, writer, count, moved):
 _PEERS = {RECEIVE: _peer_sends, SEND: _peer_receives, ECHO: _peer_echoes}
 
 
-def _pattern_checksum(count):
+def _pattern_checksum(count: int) -> int:
     checksum = 0
     while count:
         piece = min(count, PIECE)
@@ -148,14 +170,16 @@ def _pattern_checksum(count):
     return checksum
 
 
-async def _timed(host, port, direction, count, moved=_nothing):
+async def _timed(
+    host: str, port: int, direction: bytes, count: int, moved: Callable[[int], object] = _nothing
+) -> Result:
     started = time.perf_counter()
     await ask(host, port, direction, count, moved)
     payload = 2 * count if direction == ECHO else count
     return Result(payload, time.perf_counter() - started)
 
 
-async def plain_loopback(count):
+async def plain_loopback(count: int) -> dict[str, Result]:
     """Give a Result for each direction without any module."""
     count = min(count, PLAIN_MOST)
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
@@ -167,7 +191,9 @@ async def plain_loopback(count):
         }
 
 
-async def through_module(options, module, port, count):
+async def through_module(
+    options: BusOptions, module: Module, port: int, count: int
+) -> dict[str, Result]:
     """Give a Result for each direction through the module."""
     network = await joined(options, module)
     results = {}
@@ -183,7 +209,7 @@ async def through_module(options, module, port, count):
     return results
 
 
-def _document(name, result, plain):
+def _document(name: str, result: Result, plain: Result) -> Document:
     wire = WIRE_HZ / 8
     return {
         "direction": name,
@@ -197,7 +223,7 @@ def _document(name, result, plain):
     }
 
 
-def _row(entry):
+def _row(entry: Document) -> tuple[object, ...]:
     return (
         entry["direction"],
         f"{entry['bytes'] / MIB:.1f}",
@@ -230,14 +256,14 @@ _TITLE = "Shares of a 26.67 MHz wire, and of plain loopback"
     help="TCP port on the module.",
 )
 @bus_options
-def bench(options, size, port):
+def bench(options: BusOptions, size: float, port: int) -> None:
     """Measure receiving, sending and echoing through the module, with every byte checked.
 
     "receive" is from a peer to the controller, "send" the other way; "echo" counts both.
     """
     count = int(size * MIB)
 
-    async def work(module):
+    async def work(module: Module) -> tuple[dict[str, Result], dict[str, Result]]:
         return await plain_loopback(count), await through_module(options, module, port, count)
 
     plain, measured = run_with_module(options, work)

@@ -7,14 +7,17 @@ import struct
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import click
 
-from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.options import BusOptions, bus_options
 from spinet_controller.cli.session import joined, run_with_module
 from spinet_controller.cli.showing import progress, show_json, show_pairs
 from spinet_controller.cli.streams import closed
 from spinet_controller.codes import SOCKETS, ConnState
+from spinet_controller.module import Module
+from spinet_controller.printer.status import Document
 
 CYCLE_TIMEOUT = 20.0
 SETTLE_TIMEOUT = 10.0
@@ -29,7 +32,7 @@ class Broken(Exception):
     """A cycle that did not go as its kind says."""
 
 
-async def answer(reader, writer):
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """The controller's end: a line with the kind of the cycle, then what that asks for."""
     try:
         kind = (await reader.readline()).strip()
@@ -46,18 +49,18 @@ async def answer(reader, writer):
         await closed(writer)
 
 
-async def _close(reader, writer):
+async def _close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """An orderly end after an exchange."""
     await _exchange(reader, writer)
 
 
-async def _reset(_reader, writer):
+async def _reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A reset while data is on its way."""
     writer.write(_PAYLOAD)
     _reset_on_close(writer)
 
 
-async def _abort(reader, writer):
+async def _abort(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """The controller aborts; the peer sees an end of some kind, and no data."""
     try:
         if await reader.read(1):
@@ -66,7 +69,7 @@ async def _abort(reader, writer):
         return
 
 
-async def _half_open(reader, writer):
+async def _half_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """The peer ends its direction first, and still gets all it sent."""
     writer.write(_PAYLOAD)
     writer.write_eof()
@@ -74,13 +77,13 @@ async def _half_open(reader, writer):
         raise Broken("the echo was not what was sent")
 
 
-async def _exchange(reader, writer):
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(_PAYLOAD)
     if await reader.readexactly(len(_PAYLOAD)) != _PAYLOAD:
         raise Broken("the echo was not what was sent")
 
 
-def _reset_on_close(writer):
+def _reset_on_close(writer: asyncio.StreamWriter) -> None:
     peer = writer.get_extra_info("socket")
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     writer.transport.abort()
@@ -92,27 +95,27 @@ KINDS = {"close": _close, "reset": _reset, "abort": _abort, "half-open": _half_o
 class Churn:
     """`cycles` connections to `host`, `parallel` at once, their kinds drawn by `seed`."""
 
-    def __init__(self, host, port, cycles, parallel, seed):
+    def __init__(self, host: str, port: int, cycles: int, parallel: int, seed: int) -> None:
         self._address = (host, port)
         drawn = random.Random(seed)
         self._kinds = iter([drawn.choice(list(KINDS)) for _ in range(cycles)])
         self._parallel = parallel
-        self.done = Counter()
-        self.failed = Counter()
-        self.reasons = Counter()
+        self.done: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
 
-    async def run(self, advance):
+    async def run(self, advance: Callable[[], object]) -> None:
         """Run all cycles; `advance()` after each."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._parallel):
                 group.create_task(self._worker(advance))
 
-    async def _worker(self, advance):
+    async def _worker(self, advance: Callable[[], object]) -> None:
         for kind in self._kinds:
             await self._cycle(kind)
             advance()
 
-    async def _cycle(self, kind):
+    async def _cycle(self, kind: str) -> None:
         try:
             async with asyncio.timeout(CYCLE_TIMEOUT):
                 await self._connection(kind)
@@ -121,7 +124,7 @@ class Churn:
             self.failed[kind] += 1
             self.reasons[f"{kind}: {str(error) or type(error).__name__}"] += 1
 
-    async def _connection(self, kind):
+    async def _connection(self, kind: str) -> None:
         reader, writer = await asyncio.open_connection(*self._address)
         try:
             writer.write(kind.encode() + b"\n")
@@ -130,7 +133,7 @@ class Churn:
             writer.close()
 
 
-async def slots_not_free(module):
+async def slots_not_free(module: Module) -> list[int]:
     """Give the numbers of the sockets that are not free within SETTLE_TIMEOUT."""
     give_up_at = time.monotonic() + SETTLE_TIMEOUT
     while True:
@@ -141,7 +144,9 @@ async def slots_not_free(module):
         await asyncio.sleep(_LOOK)
 
 
-async def _churn(options, module, port, cycles, parallel, seed):
+async def _churn(
+    options: BusOptions, module: Module, port: int, cycles: int, parallel: int, seed: int
+) -> Document:
     network = await joined(options, module)
     churn = Churn(str(network.ip), port, cycles, parallel, seed)
     started = time.perf_counter()
@@ -164,7 +169,7 @@ async def _churn(options, module, port, cycles, parallel, seed):
     }
 
 
-def _show(document):
+def _show(document: Document) -> None:
     failed = sum(document["failed"].values())
     taken = document["slotsNotFree"]
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(document["done"].items()))
@@ -192,7 +197,7 @@ def _show(document):
     help="TCP port on the module.",
 )
 @bus_options
-def churn(options, cycles, parallel, seed, port):
+def churn(options: BusOptions, cycles: int, parallel: int, seed: int, port: int) -> None:
     """Open and end connections fast: closed, reset, aborted, half-open.
 
     Ends with 1 when a cycle failed or a slot of the module is not free afterwards.

@@ -5,7 +5,7 @@ import sys
 INTERRUPTED = 130
 
 
-def main():
+def main() -> None:
     """Run the command line and exit: 0 well, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
         code = _run()
@@ -14,7 +14,7 @@ def main():
     sys.exit(code)
 
 
-def _run():
+def _run() -> int:
     from spinet_controller.errors import ExtraMissing
     from spinet_controller.extras import extra
 

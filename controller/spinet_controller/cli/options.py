@@ -2,13 +2,15 @@
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import click
 
 from spinet_controller.bus import DEFAULT_PORT
-from spinet_controller.raspberry_pi import GPIO_CHIP, LINES
+from spinet_controller.raspberry_pi import GPIO_CHIP, LINES, Lines
 from spinet_controller.records import ListenOrConnect
 from spinet_controller.spi_bus import Pin, Role
 
@@ -27,7 +29,7 @@ class BusOptions:
 
     bus_port: int
     spidev: str | None
-    gpio: dict
+    gpio: Lines
     gpio_chip: str
     cs_per_phase: bool
     serial_bus: str | None
@@ -41,7 +43,14 @@ class BusOptions:
     verbose: bool
 
 
-def packable(record):
+class Packable(Protocol):
+    """A record."""
+
+    def pack(self) -> bytes:
+        """Give its bytes, or raise ValueError."""
+
+
+def packable(record: Packable) -> None:
     """Check that the record can be sent; what cannot is wrong usage."""
     try:
         record.pack()
@@ -52,7 +61,9 @@ def packable(record):
 class Number(click.FloatRange):
     """A number of that range. NaN is none: no comparison with it is true, so every range has it."""
 
-    def convert(self, value, param, ctx):
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Give the float."""
         number = super().convert(value, param, ctx)
         if math.isnan(number):
@@ -60,34 +71,39 @@ class Number(click.FloatRange):
         return number
 
 
-class Host(click.ParamType):
+class Host(click.ParamType[str]):
     """An IPv4 address, or a name for the module to look up."""
 
     name = "host"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Give the text; what can be neither is wrong usage."""
         try:
             ListenOrConnect.to(value, 0).pack()
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return value
+        return str(value)
 
 
 HOST = Host()
 
 
-class _Lines(click.ParamType):
+class _Lines(click.ParamType[Lines]):
     """A GPIO for each pin, as PIN=LINE,...; those that are not named keep their default."""
 
     name = "pin=line,..."
 
-    def convert(self, value, param, ctx):
-        if isinstance(value, dict):
-            return value
-        return LINES | dict(self._pair(part, param, ctx) for part in value.split(","))
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Lines:
+        if not isinstance(value, str):
+            return LINES  # the default
+        named = dict(self._pair(part, param, ctx) for part in value.split(","))
+        return {**LINES, **named}
 
-    def _pair(self, part, param, ctx):
+    def _pair(
+        self, part: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Pin, int | str]:
         name, _equals, line = part.partition("=")
         if name not in _PINS or not line:
             self.fail(f"{part!r} is no {', '.join(_PINS)} with =LINE", param, ctx)
@@ -98,7 +114,7 @@ _PINS = {pin.name.lower().replace("_", "-"): pin for pin in Pin}
 _WIRING = ", ".join(f"{name}={LINES[pin]}" for name, pin in _PINS.items())
 
 
-def _role(_context, _option, value):
+def _role(_context: click.Context, _option: click.Parameter, value: str | None) -> Role | None:
     return None if value is None else _ROLES[value]
 
 
@@ -169,11 +185,11 @@ _OPTIONS = (
 _NAMES = BusOptions.__dataclass_fields__
 
 
-def bus_options(command):
+def bus_options(command: Callable[..., object]) -> Callable[..., Any]:
     """Give a command the common options; it gets them as `options`, a BusOptions."""
 
     @functools.wraps(command)
-    def gathered(**arguments):
+    def gathered(**arguments: Any) -> object:
         common = BusOptions(**{name: arguments.pop(name) for name in _NAMES})
         if common.spidev and (common.sim or common.role is Role.MODULE_CLOCKED):
             raise click.UsageError("--spidev is for a module that is wired and clocked from here")

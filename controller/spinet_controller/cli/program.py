@@ -25,7 +25,7 @@ from spinet_controller.cli.trace import trace
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def program():
+def program() -> None:
     """The controller's end of a Spinet module: a virtual printer, and tools.
 
     Without --sim, --spidev or --serial-bus a module is awaited on the virtual bus (start one with

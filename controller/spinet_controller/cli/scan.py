@@ -2,14 +2,15 @@
 
 import click
 
-from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.options import BusOptions, bus_options
 from spinet_controller.cli.session import run_with_module
 from spinet_controller.cli.showing import show_json, show_table
-from spinet_controller.printer.status import label
+from spinet_controller.printer.status import Document, label
+from spinet_controller.records import ScanData
 from spinet_controller.wifi import scan as run_scan
 
 
-def _document(found):
+def _document(found: ScanData) -> Document:
     return {
         "ssid": found.ssid,
         "rssi": found.rssi,
@@ -21,7 +22,7 @@ def _document(found):
 
 @click.command()
 @bus_options
-def scan(options):
+def scan(options: BusOptions) -> None:
     """Scan for networks, strongest first."""
     found = [_document(network) for network in run_with_module(options, run_scan)]
     if options.json:

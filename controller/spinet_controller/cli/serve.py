@@ -2,14 +2,16 @@
 
 import asyncio
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from spinet_controller.cli.options import bus_options, packable
+from spinet_controller.cli.options import BusOptions, bus_options, packable
 from spinet_controller.cli.serve_options import service_options
-from spinet_controller.cli.session import first, joined, note, run
+from spinet_controller.cli.session import Session, first, joined, note, run
 from spinet_controller.cli.showing import show_json, show_pairs
 from spinet_controller.codes import LastError
 from spinet_controller.errors import (
@@ -22,9 +24,11 @@ from spinet_controller.errors import (
     SpinetError,
 )
 from spinet_controller.extras import extra
+from spinet_controller.module import Module
+from spinet_controller.printer.plan import Naming, Ports
 from spinet_controller.printer.status import ModuleReport
 from spinet_controller.printer.store import FileStore
-from spinet_controller.records import WirelessConfig, shown
+from spinet_controller.records import NetworkStatus, WirelessConfig, shown
 from spinet_controller.wifi import network_lost, rejoin, switch
 
 FLUSH = 1.0
@@ -50,7 +54,14 @@ class NotServing(SpinetError):
 )
 @service_options
 @bus_options
-def serve(options, ports, naming, files, ssid, password):
+def serve(
+    options: BusOptions,
+    ports: Ports,
+    naming: Naming,
+    files: Path | None,
+    ssid: str | None,
+    password: str,
+) -> None:
     """Serve the virtual printer through the module, until Ctrl-C.
 
     A module that loses its power, or is started again, is served again when it comes back; one
@@ -69,7 +80,7 @@ def serve(options, ports, naming, files, ssid, password):
         run(options, lambda session: printer.serve(session, FileStore(folder)))
 
 
-def _need_printer():
+def _need_printer() -> None:
     """Import the printer, or say what is missing.
 
     Not at the top: aiohttp takes longer to import than most commands take to run.
@@ -82,26 +93,28 @@ def _need_printer():
 
 
 @contextmanager
-def _folder(wanted):
+def _folder(wanted: Path | None) -> Iterator[Path]:
     if wanted:
         yield wanted
         return
     with tempfile.TemporaryDirectory(prefix="spinet-files-") as temporary:
         note(f"files are kept in {temporary} until the end; --files DIR keeps them for good")
-        yield temporary
+        yield Path(temporary)
 
 
 class Serving:
     """The start-up sequence of a printer's main board, and what follows it."""
 
-    def __init__(self, options, ports, naming, network):
+    def __init__(
+        self, options: BusOptions, ports: Ports, naming: Naming, network: tuple[str | None, str]
+    ) -> None:
         self._options = options
         self._ports = ports
         self._naming = naming
         self._network = network
         self._was_joined = False
 
-    async def serve(self, session, store):
+    async def serve(self, session: Session, store: FileStore) -> NoReturn:
         """Serve until cancelled; a module that is lost is waited for.
 
         A module that we started is only waited for after a loss of power. When its program hangs
@@ -116,7 +129,7 @@ class Serving:
                     raise
                 await _returned(session, lost)
 
-    async def _serve_module(self, module, store):
+    async def _serve_module(self, module: Module, store: FileStore) -> NoReturn:
         await module.network_get_status()
         await module.network_set_host_name(self._naming.host_name)
         report = ModuleReport(module)
@@ -131,7 +144,7 @@ class Serving:
                 note(f"{lost}; joining again")
                 network = await rejoin(module, ssid, lambda text: _tell(text, report))
 
-    async def _join(self, module, ssid, report):
+    async def _join(self, module: Module, ssid: str | None, report: ModuleReport) -> NetworkStatus:
         """Join as the options say. For a module that came back, try until it works."""
         try:
             network = await joined(self._options, module, *self._network)
@@ -143,13 +156,15 @@ class Serving:
         self._was_joined = True
         return network
 
-    async def _serve_network(self, module, store, report, network):
+    async def _serve_network(
+        self, module: Module, store: FileStore, report: ModuleReport, network: NetworkStatus
+    ) -> str:
         """Serve on one network until it is lost; give the name that the page wants instead."""
         wanted = asyncio.get_running_loop().create_future()
         module.on_news = lambda text: _hear(text, report, wanted)
         from spinet_controller.printer.serving import Printer
 
-        def join(ssid):
+        def join(ssid: str) -> None:
             if not wanted.done():
                 report.joining(ssid)
                 wanted.set_result(ssid)
@@ -159,7 +174,7 @@ class Serving:
             self._announce(network, report.services)
             return await first(wanted, network_lost(module))
 
-    def _announce(self, network, services):
+    def _announce(self, network: NetworkStatus, services: dict[str, str]) -> None:
         others = {name: where for name, where in services.items() if name != "HTTP"}
         if self._options.json:
             document = {"url": services["HTTP"], "network": network.ssid, "services": services}
@@ -171,7 +186,7 @@ class Serving:
             show_pairs([(f"  {name}", where) for name, where in others.items()])
 
 
-async def _returned(session, lost):
+async def _returned(session: Session, lost: ModuleLost | LinkError | None) -> None:
     """Wait for the module to come back, and to stay for long enough to start."""
     while lost:
         note(f"{lost}; waiting for the module to come back")
@@ -182,7 +197,9 @@ async def _returned(session, lost):
             lost = error
 
 
-async def _switched(module, wanted, present, report):
+async def _switched(
+    module: Module, wanted: str, present: str, report: ModuleReport
+) -> NetworkStatus:
     """Have the module on the wanted network, or on the present one again; give its status."""
     with suppress(TimeoutError):
         async with asyncio.timeout(FLUSH):
@@ -198,12 +215,12 @@ async def _switched(module, wanted, present, report):
         return await rejoin(module, present, lambda text: _tell(text, report))
 
 
-def _tell(text, report):
+def _tell(text: str, report: ModuleReport) -> None:
     note(text)
     report.heard(text)
 
 
-def _hear(text, report, wanted):
+def _hear(text: str | None, report: ModuleReport, wanted: asyncio.Future[str]) -> None:
     """Take the module's news: a failed listen ends the service, the rest is told and shown."""
     if not text:
         return

@@ -2,7 +2,9 @@
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,49 +26,52 @@ HTTP_PORT, HTTPS_PORT, FTP_PORT, TELNET_PORT = 8080, 8443, 2121, 2323
 MQTT_PASSWORD = "SPINET_MQTT_PASSWORD"
 
 
-class _Port(click.ParamType):
+class _Port(click.ParamType[int]):
     """A port's number; `none` and 0 mean that something is not served."""
 
     name = "port|none"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if value == "none":
             return 0
         return click.IntRange(0, 65535).convert(value, param, ctx)
 
 
-class _Address(click.ParamType):
+class _Address(click.ParamType[tuple[str, int | None]]):
     """HOST or HOST:PORT, as (host, port or None)."""
 
     name = "host[:port]"
 
-    def convert(self, value, param, ctx):
-        if not isinstance(value, str):
-            return value
-        host, colon, port = value.partition(":")
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int | None]:
+        host, colon, port = str(value).partition(":")
         if not host or (colon and not port):
             self.fail(f"{value!r} is no HOST or HOST:PORT", param, ctx)
         HOST.convert(host, param, ctx)
-        return host, click.IntRange(1, 65535).convert(port, param, ctx) if colon else None
+        number: Any = port
+        return host, click.IntRange(1, 65535).convert(number, param, ctx) if colon else None
 
 
-class HostName(click.ParamType):
+class HostName(click.ParamType[str]):
     """What the module is to be called; not empty, as its certificate is for it."""
 
     name = "name"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
             pack_host_name(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return value or self.fail("a name is wanted", param, ctx)
+        return str(value) or self.fail("a name is wanted", param, ctx)
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def _port_option(name, default, what):
+def _port_option(
+    name: str, default: int, what: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option(
         name, type=_Port(), default=default, show_default=True, help=f"TCP port of {what}."
     )
@@ -127,11 +132,11 @@ _NAMES = (
 )
 
 
-def service_options(command):
+def service_options(command: Callable[..., object]) -> Callable[..., Any]:
     """Give a command the options; it gets them as `ports` and `naming`."""
 
     @functools.wraps(command)
-    def gathered(**arguments):
+    def gathered(**arguments: Any) -> object:
         chosen = {name: arguments.pop(name) for name in _NAMES}
         return command(ports=_ports(chosen), naming=_naming(chosen), **arguments)
 
@@ -140,7 +145,7 @@ def service_options(command):
     return gathered
 
 
-def _ports(chosen):
+def _ports(chosen: dict[str, Any]) -> Ports:
     return Ports(
         http=chosen["http_port"],
         https=chosen["https_port"],
@@ -151,7 +156,7 @@ def _ports(chosen):
     )
 
 
-def _broker(chosen):
+def _broker(chosen: dict[str, Any]) -> Broker | None:
     if chosen["mqtt_broker"] is None:
         if chosen["mqtt_user"] or chosen["mqtt_tls"] or chosen["mqtt_ca"]:
             raise click.UsageError("there is no --mqtt-broker to use this for")
@@ -172,7 +177,7 @@ def _broker(chosen):
     )
 
 
-def _ca(path):
+def _ca(path: Path) -> bytes:
     pem = path.read_bytes()
     if not 1 <= len(pem) <= MAX_DATA:
         raise click.UsageError(
@@ -181,7 +186,7 @@ def _ca(path):
     return pem
 
 
-def _naming(chosen):
+def _naming(chosen: dict[str, Any]) -> Naming:
     files = (chosen["tls_cert"], chosen["tls_key"])
     if any(files) and not all(files):
         raise click.UsageError("--tls-cert and --tls-key go together")

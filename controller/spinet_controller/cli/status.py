@@ -2,26 +2,27 @@
 
 import click
 
-from spinet_controller.cli.options import bus_options
+from spinet_controller.cli.options import BusOptions, bus_options
 from spinet_controller.cli.session import run_with_module
 from spinet_controller.cli.showing import show_json, show_pairs, size
 from spinet_controller.codes import RSSI_UNKNOWN, SOCKETS, ConnState
-from spinet_controller.printer.status import label, network_document
+from spinet_controller.module import Module
+from spinet_controller.printer.status import Document, label, network_document
 
 
-async def gather(module):
+async def gather(module: Module) -> Document:
     """Give the module's network status and the states of its sockets as a document."""
-    network = await module.network_get_status()
+    network, role = await module.network_get_status(), module.bus.role
     sockets = [await module.conn_get_status(number) for number in range(SOCKETS)]
     return {
         "state": label(module.wifi_state),
         **network_document(network),
-        "role": module.bus.role.label,
+        "role": None if role is None else role.label,
         "sockets": [label(socket.state) for socket in sockets],
     }
 
 
-def _pairs(document):
+def _pairs(document: Document) -> list[tuple[str, object]]:
     free = document["sockets"].count(label(ConnState.FREE))
     rssi = document["rssi"]
     return [
@@ -41,7 +42,7 @@ def _pairs(document):
 
 @click.command()
 @bus_options
-def status(options):
+def status(options: BusOptions) -> None:
     """Show the module's network, memory and sockets."""
     document = run_with_module(options, gather)
     if options.json:

@@ -1,9 +1,10 @@
 """The end of a stream, whatever became of its peer."""
 
+import asyncio
 from contextlib import suppress
 
 
-async def closed(writer):
+async def closed(writer: asyncio.StreamWriter) -> None:
     """Close a StreamWriter and wait for its end; a connection that broke has ended as well."""
     writer.close()
     with suppress(ConnectionError):

@@ -3,13 +3,15 @@
 import json
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from spinet_controller.cli.options import Number
 from spinet_controller.cli.showing import show_json
 from spinet_controller.errors import SpinetError, TraceError
-from spinet_controller.event_trace import Kind, parse_dump
+from spinet_controller.event_trace import Event, EventTrace, Kind, parse_dump
+from spinet_controller.printer.status import Document
 from spinet_controller.trace_document import trace_document
 
 
@@ -30,7 +32,9 @@ from spinet_controller.trace_document import trace_document
 )
 @click.option("--last", type=Number(0, min_open=True), help="Only the last so many seconds.")
 @click.option("--json", "as_json", is_flag=True, help="The events as they are, on standard output.")
-def trace(port, log, output, last, as_json):
+def trace(
+    port: str | None, log: TextIO | None, output: Path, last: float | None, as_json: bool
+) -> None:
     """Show the life of each connection.
 
     The module keeps its latest events: states of its sockets, ports, WiFi, errors. Its REPL prints
@@ -41,7 +45,7 @@ def trace(port, log, output, last, as_json):
     if (port is None) == (log is None):
         raise click.UsageError("say where the trace is: either --port PORT or --log FILE")
     try:
-        found = parse_dump(_read_port(port) if port else log.read())
+        found = parse_dump(log.read() if log else _read_port(port or ""))
         _keep_last(found, last)
         if as_json:
             show_json(_document(found))
@@ -51,20 +55,20 @@ def trace(port, log, output, last, as_json):
         raise click.ClickException(str(error)) from error
 
 
-def _read_port(port):
+def _read_port(port: str) -> str:
     from spinet_controller.repl import read_dump
 
     return read_dump(port)
 
 
-def _keep_last(found, last):
+def _keep_last(found: EventTrace, last: float | None) -> None:
     if last is not None:
         found.events = [event for event in found.events if event.time >= -last]
     if not found.events:
         raise TraceError("nothing has happened in the time that the trace covers")
 
 
-def _document(found):
+def _document(found: EventTrace) -> Document:
     return {
         "version": found.version,
         "missing": found.missing,
@@ -81,12 +85,12 @@ def _document(found):
     }
 
 
-def _text_of(found, event):
+def _text_of(found: EventTrace, event: Event) -> dict[str, str]:
     said = event.kind == Kind.MESSAGE and event.a in found.texts
     return {"text": found.texts[event.a]} if said else {}
 
 
-def _write(found, output):
+def _write(found: EventTrace, output: Path) -> None:
     # Perfetto shows escapes as they are.
     document = json.dumps(trace_document(found), ensure_ascii=False) + "\n"
     if str(output) == "-":

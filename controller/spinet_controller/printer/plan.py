@@ -52,19 +52,19 @@ class Naming:
     others: tuple[str, ...] = ()
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The DNS label: what the module announces for this name (docs/discovery.md)."""
         raw = self.host_name.encode("utf-8", "surrogateescape")
         fit = re.sub(rb"[^0-9A-Za-z]", b"-", raw).strip(b"-")
         return fit.decode() or "spinet"
 
     @property
-    def topic(self):
+    def topic(self) -> str:
         """The first level of MQTT's topics: the name, with "-" for what no level may have."""
         fit = "".join(letter if letter.isprintable() else "-" for letter in self.host_name)
         return re.sub(r"^\$|[+#/]", "-", fit)
 
-    def is_own(self, host, address):
+    def is_own(self, host: str, address: str) -> bool:
         """True when this, in lower case, is a name of the printer at the module's address.
 
         A name that another module has already is announced with a number behind it.
@@ -75,16 +75,16 @@ class Naming:
         numbered = re.fullmatch(re.escape(self.label.lower()) + r"(-\d+)?(\.local)?", host)
         return numbered is not None
 
-    def is_other(self, host):
+    def is_other(self, host: str) -> bool:
         """True when this, in lower case, is one of `others`."""
         return host in (name.lower() for name in self.others)
 
 
-def domain_names(label):
+def domain_names(label: str) -> tuple[str, str]:
     """Give the names that a printer with this label has on its network."""
     return label, f"{label}.local"
 
 
-def mqtt_client_id(mac):
+def mqtt_client_id(mac: str) -> str:
     """Give the client id of the module with this MAC ("02:53:..."); every broker takes its form."""
     return "spinet" + mac.replace(":", "")

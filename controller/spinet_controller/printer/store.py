@@ -1,11 +1,14 @@
 """The printer's files: one folder, flat, and nothing half-written ever visible in it."""
 
+import io
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, BinaryIO
 
 LONGEST_NAME = 200
 """Bytes of a name in UTF-8."""
@@ -32,7 +35,7 @@ class BadTime(ValueError):
     """A time that the disk has no room for."""
 
 
-def checked_name(name):
+def checked_name(name: str) -> str:
     """Give `name` back when a file may have it, else raise BadName."""
     if not name or name.startswith("."):
         raise BadName("a file name must not be empty or begin with a dot")
@@ -43,12 +46,12 @@ def checked_name(name):
     return name
 
 
-def told_time(seconds):
+def told_time(seconds: float) -> float:
     """Give the time of a file as HTTP and FTP can tell it: its year has four digits."""
     return min(max(seconds, _FIRST), _LAST)
 
 
-def _is_good(name):
+def _is_good(name: str) -> bool:
     try:
         checked_name(name)
     except BadName:
@@ -65,16 +68,19 @@ class StoredFile:
     modified: float
 
 
+StoredFiles = list[StoredFile]
+
+
 class FileStore:
     """The folder `path`; calls that may take long are for a worker thread."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
         for left_over in self.path.glob(_UPLOAD + "*"):
             left_over.unlink()
 
-    def list(self):
+    def list(self) -> StoredFiles:
         """Give the StoredFiles in the order of their names.
 
         What others put into the folder under a name that no file may have is not among them.
@@ -88,15 +94,15 @@ class FileStore:
                     found.append(StoredFile(entry.name, status.st_size, told_time(status.st_mtime)))
         return sorted(found, key=lambda stored: stored.name.casefold())
 
-    def free(self):
+    def free(self) -> int:
         """Give the bytes that are free on the disk."""
         return shutil.disk_usage(self.path).free
 
-    def open(self, name):
+    def open(self, name: str) -> BinaryIO:
         """Open a file for reading; FileNotFoundError when it is not there."""
         return open(self._file(name), "rb")
 
-    def delete(self, name):
+    def delete(self, name: str) -> None:
         """Delete a file, and what an interrupted upload of its name left; or that alone.
 
         FileNotFoundError when neither is there.
@@ -105,17 +111,17 @@ class FileStore:
             self._file(name).unlink()
         self._part(name).unlink(missing_ok=True)
 
-    def rename(self, name, new_name):
+    def rename(self, name: str, new_name: str) -> None:
         """Give a file another name, which may be another file's."""
         os.replace(self._place(name), self._place(new_name))
         self._part(new_name).unlink(missing_ok=True)
 
-    def stat(self, name):
+    def stat(self, name: str) -> os.stat_result:
         """Give os.stat's result, in whole seconds; FileNotFoundError when it is not there."""
         status = self._file(name).stat()
         return os.stat_result((*status[:7], *map(told_time, status[7:10])))
 
-    def touch(self, name, seconds):
+    def touch(self, name: str, seconds: float) -> float:
         """Say when a file was changed; give the seconds that the disk has then.
 
         FileNotFoundError when it is not there, BadTime when the disk has no room for that.
@@ -129,7 +135,7 @@ class FileStore:
             raise BadTime("the disk has no room for that time")
         return kept
 
-    def size(self, name):
+    def size(self, name: str) -> int:
         """Give the bytes of a file, or of the part when there is no file of that name.
 
         FileNotFoundError when there is neither.
@@ -137,32 +143,32 @@ class FileStore:
         found = self._place(name) if self.exists(name) else self._begun(name)
         return found.stat().st_size
 
-    def has_part(self, name):
+    def has_part(self, name: str) -> bool:
         """True when an interrupted upload of that name left a part."""
         return self._part(name).is_file()
 
-    def exists(self, name):
+    def exists(self, name: str) -> bool:
         """True when there is a file of that name."""
         return self._place(name).is_file()
 
-    def _file(self, name):
+    def _file(self, name: str) -> Path:
         place = self._place(name)
         if not place.is_file():
             raise FileNotFoundError(f"there is no file {name}")
         return place
 
-    def _place(self, name):
+    def _place(self, name: str) -> Path:
         return self.path / checked_name(name)
 
-    def _part(self, name):
+    def _part(self, name: str) -> Path:
         return self.path / (_PART + checked_name(name))
 
-    def _begun(self, name):
+    def _begun(self, name: str) -> Path:
         part = self._part(name)
         return part if part.is_file() else self._file(name)
 
     @contextmanager
-    def upload(self, name, *, keep_part=False):
+    def upload(self, name: str, *, keep_part: bool = False) -> Iterator[io.FileIO]:
         """Give a file to write into, which gets its name only when the block ends well.
 
         What a broken one left is removed; with `keep_part` it stays, unless the disk is what
@@ -184,7 +190,7 @@ class FileStore:
             raise
 
     @contextmanager
-    def resume(self, name, offset=None):
+    def resume(self, name: str, offset: int | None = None) -> Iterator[io.FileIO]:
         """Give a file as upload() does, at its end: its first `offset` bytes are there already.
 
         They are those of a part that was kept, else of the file of that name. Without an `offset`
@@ -199,12 +205,12 @@ class FileStore:
             yield file
 
 
-def _is_of_disk(error):
+def _is_of_disk(error: BaseException) -> bool:
     """True for a failure of the disk's; those of connections are OSErrors too."""
     return isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError))
 
 
-def _copy(source, target, length):
+def _copy(source: IO[bytes], target: IO[bytes], length: int | None) -> None:
     if source.seek(0, 2) < (length or 0):
         raise BadOffset("the file is shorter than that")
     source.seek(0)
