@@ -164,11 +164,12 @@ dist: $(BUILD)/venv/ready ## build the controller package for an index, and chec
 	@$(STEP) "Checking the controller package" $(BUILD)/logs/dist-check.log \
 	    $(BIN)/twine check --strict $(BUILD)/dist/*.whl $(BUILD)/dist/*.tar.gz
 
-lint: $(BUILD)/venv/ready ## check format, style and spelling
-	@echo "Checking format, style and spelling"
+lint: $(BUILD)/venv/ready ## check format, style, spelling and types
+	@echo "Checking format, style, spelling and types"
 	@$(BIN)/ruff format --check --quiet || { echo "run make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/codespell
+	@$(BIN)/mypy --no-error-summary
 
 format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 	@echo "Formatting the Python sources"

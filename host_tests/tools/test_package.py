@@ -87,6 +87,17 @@ def greeting(program):
     raise AssertionError("nothing listens")
 
 
+def test_who_uses_the_wheel_gets_its_types(installed, tmp_path):
+    (tmp_path / "wrong.py").write_text("from spinet_controller import Module\n\nModule(80)\n")
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--python-executable", installed, "wrong.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert 'incompatible type "int"; expected "SpiBus"' in checked.stdout, checked.stdout
+
+
 def test_the_command_line_says_which_extra_it_needs(installed):
     ended = subprocess.run(
         [installed, "-m", "spinet_controller"], capture_output=True, text=True, timeout=PATIENCE

@@ -121,7 +121,7 @@ class FileStore:
         status = self._file(name).stat()
         return os.stat_result((*status[:7], *map(told_time, status[7:10])))
 
-    def touch(self, name: str, seconds: float) -> float:
+    def touch(self, name: str, seconds: float) -> int:
         """Say when a file was changed; give the seconds that the disk has then.
 
         FileNotFoundError when it is not there, BadTime when the disk has no room for that.
