@@ -29,7 +29,7 @@ TIMEOUT_S = 60
 CHUNK = 1 << 16
 NEED_PACKAGES = Path(__file__).resolve().parent / "need_packages.sh"
 # Where python-apt says where Debian is: every Ubuntu has it, but for the smallest containers.
-TEMPLATE = Path("/usr/share/python-apt/templates/Debian.info")
+TEMPLATES = Path("/usr/share/python-apt/templates")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -257,7 +257,7 @@ def apt_mirrors() -> list[str]:
     if not shutil.which("apt-get"):
         raise FetchError("there is no apt here that names a Debian mirror")
     known = index_targets()
-    if not known and not TEMPLATE.is_file():
+    if not known and not template():
         # A machine whose package lists were never fetched names no mirror.
         if os.geteuid() != 0:
             raise FetchError("apt has no package lists yet: run sudo apt-get update")
@@ -276,14 +276,20 @@ def index_targets() -> list[tuple[str, str, str]]:
 
 def template_mirror() -> str:
     """Where Debian is, as python-apt has it; as root its package is installed if need be."""
-    needed = [f"{TEMPLATE}=python-apt-common", f"{CERTIFICATES}=ca-certificates"]
+    needed = [f"{TEMPLATES}=python-apt-common", f"{CERTIFICATES}=ca-certificates"]
     command = [NEED_PACKAGES, "the sources", *needed]
     done = subprocess.run(
         command, check=False, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
     )
     if done.returncode:
         raise FetchError(f"apt names no Debian mirror; {done.stderr.strip()}")
-    found = re.search(r"^BaseURI: (\S+)$", TEMPLATE.read_text(), re.MULTILINE)
+    file = template()
+    found = file and re.search(r"^BaseURI: (\S+)$", file.read_text(), re.MULTILINE)
     if not found:
-        raise FetchError(f"apt names no Debian mirror, nor does {TEMPLATE}")
+        raise FetchError(f"apt names no Debian mirror, nor does anything in {TEMPLATES}")
     return found[1]
+
+
+def template() -> Path | None:
+    """What python-apt has of Debian: releases write the file's name in two ways."""
+    return next((file for file in TEMPLATES.glob("*.info") if file.stem.lower() == "debian"), None)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # need_packages.sh PURPOSE COMMAND=PACKAGE[|PACKAGE]...
-# See to it that the commands, or files by their whole path, are there. Releases name a package
-# differently: the first that apt knows is taken. As root install what is missing; for anyone else
-# print the line that does. What that line cannot mend is said instead of repeating it.
+# See to it that the commands, or files and folders by their whole path, are there. Releases name a
+# package differently: the first that apt knows is taken. As root install what is missing; for anyone
+# else print the line that does. What that line cannot mend is said instead of repeating it.
 set -eu
 export LC_ALL=C
 purpose=$1
@@ -11,7 +11,7 @@ project=$(cd "$(dirname "$0")/.." && pwd)
 
 missing() {
     for pair in "$@"; do
-        command -v "${pair%%=*}" >/dev/null || [ -f "${pair%%=*}" ] || echo "$pair"
+        command -v "${pair%%=*}" >/dev/null || [ -e "${pair%%=*}" ] || echo "$pair"
     done
 }
 
@@ -36,7 +36,7 @@ sort_packages() {
         if [ -z "$package" ]; then
             lost="$lost; apt has no package $names for $command (on Ubuntu: is universe enabled?)"
         elif [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = 'ii ' ]; then
-            lost="$lost; $package is installed, yet no $command is on the PATH"
+            lost="$lost; $package is installed, yet $command is not found"
         else
             wanted="$wanted $package"
         fi

@@ -45,7 +45,7 @@ FAKES = {
                     fail "Unable to locate package $name"
                 while read -r file; do
                     case $file in
-                    */*) cp "$SYSTEM/template" "$file" ;;
+                    */*) mkdir -p "${file%/*}" && cp "$SYSTEM/template" "$file" ;;
                     *) printf '#!/bin/sh\n' >"$SYSTEM/bin/$file" && chmod +x "$SYSTEM/bin/$file" ;;
                     esac
                 done <"$SYSTEM/archive/$name"
@@ -85,7 +85,7 @@ class System:
             (folder / name).mkdir()
         for tool in TOOLS:
             (folder / "bin" / tool).symlink_to(shutil.which(tool))
-        self.template = folder / "Debian.info"
+        self.templates = folder / "templates"
         self.say("id", FAKES["id"])
         self.become(1000)
         monkeypatch.setenv("PATH", str(folder / "bin"))
@@ -93,7 +93,7 @@ class System:
         monkeypatch.setenv("LANG", "de_DE.UTF-8")
         for name in ("SOURCES", "MICROPY_DIR", "LC_ALL"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(debian_source, "TEMPLATE", self.template)
+        monkeypatch.setattr(debian_source, "TEMPLATES", self.templates)
         monkeypatch.setattr(debian_source, "CERTIFICATES", folder / "uid")  # it is there
 
     def say(self, command, script):
@@ -122,11 +122,11 @@ class System:
         """Others speak of the package, which apt has not."""
         (self._folder / "heard" / package).touch()
 
-    def python_apt(self, mirror):
-        """Offer the package that tells where Debian is."""
+    def python_apt(self, mirror, name="Debian.info"):
+        """Offer the package that tells where Debian is, in a file of that name."""
         text = f"Suite: {{series}}\nRepositoryType: deb\nBaseURI: {mirror}\nMatchURI: x\n"
         (self._folder / "template").write_text(text)
-        self.offer("python-apt-common", self.template)
+        self.offer("python-apt-common", self.templates / name)
 
     def as_root(self, advice):
         """Do what a person was told to."""
@@ -212,9 +212,12 @@ def test_root_needs_no_advice_on_debian(system, package, mirror, tmp_path):
     assert fetched(package, tmp_path) == "tar\n"
 
 
-def test_ubuntus_apt_does_not_name_debian_but_python_apt_does(system, package, mirror, tmp_path):
+@pytest.mark.parametrize("name", ["Debian.info", "debian.info"], ids=["24.04", "26.04"])
+def test_ubuntus_apt_does_not_name_debian_but_python_apt_does(
+    system, package, mirror, tmp_path, name
+):
     """Each advice is given once, and the last one helps."""
-    system.apt("Ubuntu http://127.0.0.1:1/ubuntu/").python_apt(mirror)
+    system.apt("Ubuntu http://127.0.0.1:1/ubuntu/").python_apt(mirror, name)
     system.as_root(refusal(package, tmp_path))
     advice = refusal(package, tmp_path)
     assert "sudo apt-get update && sudo apt-get install python-apt-common;" in advice
@@ -473,7 +476,7 @@ def test_what_is_installed_is_not_advised_again(system):
     system.apt(DEBIAN, avahi_daemon=["elsewhere"], lftp=["lftp"])
     pairs = ("avahi-daemon=avahi-daemon", "lftp=lftp")
     system.as_root(complaint(need(*pairs)))
-    lost = "avahi-daemon is installed, yet no avahi-daemon is on the PATH"
+    lost = "avahi-daemon is installed, yet avahi-daemon is not found"
     assert complaint(need(*pairs)) == f"missing for the tests: {lost}"
     system.become(0)
     assert complaint(need(*pairs)) == f"missing for the tests: {lost}"
@@ -507,4 +510,4 @@ def test_the_venv_of_the_python_that_is_used(system, tmp_path):
     assert complaint(done) == f"missing for PYTHON=python3: {advice}"
     system.as_root(advice)
     done = run("make_venv.sh", "python3", tmp_path / "build")
-    assert "python3.12-venv is installed, yet no /none/__init__.py is" in complaint(done)
+    assert "python3.12-venv is installed, yet /none/__init__.py is" in complaint(done)
