@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from spinet_controller.codes import MAX_DATA
@@ -36,7 +37,7 @@ class Identity:
     path: Path
 
 
-def given(cert_path, key_path):
+def given(cert_path: Path, key_path: Path) -> Identity:
     """Give the Identity of two files; BadCertificate when they are none, or not of each other."""
     cert, key = Path(cert_path).read_bytes(), Path(key_path).read_bytes()
     for what, pem in (("certificate", cert), ("key", key)):
@@ -50,14 +51,14 @@ def given(cert_path, key_path):
     return Identity(cert, key, Path(cert_path))
 
 
-def _certificate(pem):
+def _certificate(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
         raise BadCertificate("the certificate is not in PEM") from error
 
 
-def _key(pem):
+def _key(pem: bytes) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(pem, None)
     except (ValueError, TypeError):
@@ -65,13 +66,15 @@ def _key(pem):
         raise BadCertificate("the key is not in PEM, or has a password") from None
 
 
-def _public(key):
+def _public(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
 
-def kept(folder, host_name, address, now=None):
+def kept(
+    folder: Path, host_name: str, address: str, now: datetime.datetime | None = None
+) -> Identity:
     """Give the Identity kept in `folder`; make it when it is not there, or no longer fits."""
     now = now or datetime.datetime.now(datetime.UTC)
     folder = Path(folder)
@@ -85,11 +88,13 @@ def kept(folder, host_name, address, now=None):
     return _made(folder, host_name, address, now)
 
 
-def _names(host_name, address):
+def _names(host_name: str, address: str) -> list[x509.GeneralName]:
     return [*map(x509.DNSName, domain_names(host_name)), x509.IPAddress(ip_address(address))]
 
 
-def _fits(certificate, host_name, address, now):
+def _fits(
+    certificate: x509.Certificate, host_name: str, address: str, now: datetime.datetime
+) -> bool:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -98,7 +103,7 @@ def _fits(certificate, host_name, address, now):
     return list(names) == _names(host_name, address) and enough
 
 
-def _made(folder, host_name, address, now):
+def _made(folder: Path, host_name: str, address: str, now: datetime.datetime) -> Identity:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host_name)])
     certificate = (
@@ -120,7 +125,7 @@ def _made(folder, host_name, address, now):
     return given(folder / "cert.pem", folder / "key.pem")
 
 
-def _pem_of(key):
+def _pem_of(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -128,7 +133,7 @@ def _pem_of(key):
     )
 
 
-def _write(path, data):
+def _write(path: Path, data: bytes) -> None:
     """Write a file that only its owner reads, whole or not at all."""
     temporary = path.with_suffix(".new")
     temporary.unlink(missing_ok=True)

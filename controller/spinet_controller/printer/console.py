@@ -4,7 +4,9 @@ import asyncio
 import re
 
 from spinet_controller.errors import SpinetError
-from spinet_controller.printer.store import BadName
+from spinet_controller.module import Module
+from spinet_controller.printer.status import ModuleReport
+from spinet_controller.printer.store import BadName, FileStore
 from spinet_controller.records import shown
 
 HELP = """\
@@ -24,7 +26,7 @@ TOO_LONG = "Error: this line is too long"
 _OF_A_BROWSER = re.compile(r"\S+ \S+ HTTP/\d(\.\d)?|host:.*|\x16\x03.*", re.IGNORECASE | re.DOTALL)
 
 
-def is_of_a_browser(line):
+def is_of_a_browser(line: str) -> bool:
     """True for a request line, a Host header and the beginning of TLS.
 
     A page of any origin can make its browser send them, with commands behind them, to a port where
@@ -36,7 +38,7 @@ def is_of_a_browser(line):
 class Console:
     """Commands over one ModuleReport, one module and one FileStore."""
 
-    def __init__(self, module, report, store):
+    def __init__(self, module: Module, report: ModuleReport, store: FileStore) -> None:
         self._module = module
         self._report = report
         self._store = store
@@ -49,7 +51,7 @@ class Console:
             **dict.fromkeys(("report", "m122"), self._print_report),
         }
 
-    async def answer(self, line):
+    async def answer(self, line: str) -> str:
         """Give the answer to a line, without a line end; "" for an empty line.
 
         Its last line is "ok", or begins with "Error:" as a printer's does.
@@ -69,10 +71,10 @@ class Console:
         except (SpinetError, OSError) as error:
             return f"Error: {error}"
 
-    async def _help(self, _rest):
+    async def _help(self, _rest: str) -> list[str]:
         return [HELP]
 
-    async def _status(self, _rest):
+    async def _status(self, _rest: str) -> list[str]:
         document = await self._report.document()
         module, sockets = document["module"], document["sockets"]
         lines = [f"WiFi is {module['state']}"]
@@ -85,24 +87,24 @@ class Console:
         lines.append(f"{sockets['used']} of {sockets['limit']} sockets are in use")
         return lines
 
-    async def _files(self, _rest):
+    async def _files(self, _rest: str) -> list[str]:
         stored = await asyncio.to_thread(self._store.list)
         return [f"{file.size:>12}  {file.name}" for file in stored] or ["no files"]
 
-    async def _delete(self, name):
+    async def _delete(self, name: str) -> list[str]:
         await asyncio.to_thread(self._store.delete, name)
         return [f"deleted {name}"]
 
-    async def _firmware(self, _rest):
+    async def _firmware(self, _rest: str) -> list[str]:
         network = await self._module.network_get_status()
         return [f"FIRMWARE_NAME: Spinet virtual printer MODULE_FIRMWARE: {network.version_text}"]
 
-    async def _print_report(self, _rest):
+    async def _print_report(self, _rest: str) -> list[str]:
         await self._module.diagnostics()
         return ["the module prints its report on its own console"]
 
 
-def _shown(word):
+def _shown(word: str) -> str:
     """Give a word as it may be shown on any terminal."""
     kept = "".join(letter for letter in word if letter.isprintable())
     return kept[:40]

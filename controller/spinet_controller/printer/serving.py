@@ -4,7 +4,9 @@ import asyncio
 import functools
 import logging
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from aiohttp import web
@@ -14,10 +16,17 @@ from aiohttp.log import server_logger
 from spinet_controller.codes import Protocol
 from spinet_controller.errors import ListenFailed, SpinetError
 from spinet_controller.extras import extra
+from spinet_controller.module import Module
 from spinet_controller.printer.console import Console
 from spinet_controller.printer.networks import Networks
-from spinet_controller.printer.plan import mqtt_client_id
+from spinet_controller.printer.plan import Broker, Naming, Ports, mqtt_client_id
 from spinet_controller.printer.site import Site
+from spinet_controller.printer.status import ModuleReport
+from spinet_controller.printer.store import FileStore
+from spinet_controller.sockets import Factory, SocketTransport
+
+if TYPE_CHECKING:
+    from spinet_controller.printer.certificate import Identity
 
 KEEP_ALIVE = 10.0
 """Seconds an idle connection may hold one of the module's few sockets."""
@@ -33,10 +42,14 @@ _PIECES = re.compile(rb"\A[\r\n]{1,4}|.*?\r\n\r\n|.+", re.DOTALL)
 class BadRequests(logging.Filter):
     """Keeps what is no HTTP out of the log: that is the peer's mistake, and it got its 400."""
 
-    def filter(self, record):
+    def filter(self, record: logging.LogRecord) -> bool:
         """False for a record that only says that a request could not be understood."""
         raised = record.exc_info[1] if record.exc_info else None
         return not isinstance(raised, (HttpProcessingError, web.RequestPayloadError))
+
+
+_NO_LOG: Any = None
+"""aiohttp's types want a logger where its documents know None."""
 
 
 class Connection(web.RequestHandler):
@@ -49,36 +62,38 @@ class Connection(web.RequestHandler):
 
     __slots__ = ("_ended", "_stalled")
 
-    def __init__(self, server, stalled):
+    def __init__(self, server: web.Server, stalled: float) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            access_log=None,
+            access_log=_NO_LOG,
             auto_decompress=False,
             keepalive_timeout=KEEP_ALIVE,
         )
         self._stalled = stalled
         self._ended = False
 
-    def connection_made(self, transport):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the limit of the peer's pauses."""
-        transport.set_stall_limit(self._stalled)
+        if isinstance(transport, SocketTransport):
+            transport.set_stall_limit(self._stalled)
         super().connection_made(transport)
 
-    def data_received(self, data):
+    def data_received(self, data: bytes) -> None:
         """Parse no head together with what is behind it; aiohttp calls with b"" to go on."""
         for piece in _PIECES.findall(data) or [b""]:
             super().data_received(piece)
 
-    def _is_within_a_head(self):
+    def _is_within_a_head(self) -> bool:
         try:
-            return self._parser.feed_eof() is not None
+            return self._parser is not None and self._parser.feed_eof() is not None
         except PayloadEncodingError:
             return False
         except HttpProcessingError:
             return True
 
-    def eof_received(self):
+    # aiohttp's has None alone, where asyncio lets true leave the transport open.
+    def eof_received(self) -> bool:  # type: ignore[override]
         """Answer what came, then close. What is not whole will not become so."""
         if self._is_within_a_head():
             super().data_received(b"\0")  # an error anywhere in a head, which is answered 400
@@ -95,13 +110,20 @@ class Connection(web.RequestHandler):
             self.close()  # when the answer that is under way is sent
         return True
 
-    def is_last(self):
+    def is_last(self) -> bool:
         """True when no other request follows the one that is being answered."""
         return self._ended and not self._messages
 
 
 @asynccontextmanager
-async def printer_site(module, store, report, join, stalled, naming):
+async def printer_site(
+    module: Module,
+    store: FileStore,
+    report: ModuleReport,
+    join: Callable[[str], object],
+    stalled: float,
+    naming: Naming,
+) -> AsyncIterator[Factory]:
     """Give a factory of the site's protocols, for listeners; they are cleaned up in the end."""
     networks = Networks(module, join, stalled)
     site = Site(store, report, networks, stalled, naming, module.poller.local_ip)
@@ -109,6 +131,7 @@ async def printer_site(module, store, report, join, stalled, naming):
     server_logger.addFilter(quiet)
     runner = web.AppRunner(site.application(), shutdown_timeout=GOODBYE)
     await runner.setup()
+    assert runner.server, "setup() makes it"
     try:
         yield functools.partial(Connection, runner.server, stalled)
     finally:
@@ -123,7 +146,17 @@ class Printer:
     called when the page asks for another network. `report.services` says what is served.
     """
 
-    def __init__(self, module, store, report, ports, naming, *, note, join):
+    def __init__(
+        self,
+        module: Module,
+        store: FileStore,
+        report: ModuleReport,
+        ports: Ports,
+        naming: Naming,
+        *,
+        note: Callable[[str], object],
+        join: Callable[[str], object],
+    ) -> None:
         self._module = module
         self._store = store
         self._report = report
@@ -133,17 +166,17 @@ class Printer:
         self._join = join
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self._report.services = {}
             await self._serve(stack)
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def _serve(self, stack):
+    async def _serve(self, stack: AsyncExitStack) -> None:
         module, ports = self._module, self._ports
         site = await stack.enter_async_context(
             printer_site(
@@ -164,12 +197,12 @@ class Printer:
             if port:
                 await self._tried(name, port, serve)
         if ports.broker:
-            await self._mqtt(stack)
+            await self._mqtt(stack, ports.broker)
 
-    def _is_served(self, name, scheme, port):
+    def _is_served(self, name: str, scheme: str, port: int) -> None:
         self._report.services[name] = f"{scheme}://{self._module.poller.local_ip}:{port}/"
 
-    async def _tried(self, name, port, serve):
+    async def _tried(self, name: str, port: int, serve: Callable[[], Awaitable[None]]) -> None:
         """Serve something that the printer can do without."""
         try:
             await serve()
@@ -180,7 +213,7 @@ class Printer:
         else:
             self._is_served(name, name.lower(), port)
 
-    async def _https(self, stack, site):
+    async def _https(self, stack: AsyncExitStack, site: Factory) -> None:
         identity = await asyncio.to_thread(self._identity)
         module = self._module
         await module.network_set_tls_cert(identity.cert)
@@ -192,26 +225,28 @@ class Printer:
         await stack.enter_async_context(server)
         self._note(f"the certificate of HTTPS is {identity.path}")
 
-    def _identity(self):
+    def _identity(self) -> "Identity":
         with extra("printer"):
             from spinet_controller.printer import certificate
 
         if self._naming.files:
             return certificate.given(*self._naming.files)
+        if self._naming.folder is None:
+            raise ValueError("there is no folder to keep a certificate in")
         return certificate.kept(
-            *(self._naming.folder, self._naming.label, self._module.poller.local_ip)
+            self._naming.folder, self._naming.label, self._module.poller.local_ip
         )
 
-    async def _ftp(self, stack):
+    async def _ftp(self, stack: AsyncExitStack) -> None:
         with extra("printer"):
             from spinet_controller.printer.ftp import ftp_server
 
         await stack.enter_async_context(ftp_server(self._module, self._store, self._ports.ftp))
 
-    def _console(self):
+    def _console(self) -> Console:
         return Console(self._module, self._report, self._store)
 
-    async def _telnet(self, stack):
+    async def _telnet(self, stack: AsyncExitStack) -> None:
         with extra("printer"):
             from spinet_controller.printer.telnet import telnet_server
 
@@ -219,11 +254,11 @@ class Printer:
             telnet_server(self._module, self._console(), self._ports.telnet)
         )
 
-    async def _mqtt(self, stack):
+    async def _mqtt(self, stack: AsyncExitStack, broker: Broker) -> None:
         with extra("printer"):
             from spinet_controller.printer.mqtt import MqttLink
 
-        broker, topic = self._ports.broker, self._naming.topic
+        topic = self._naming.topic
         network = await self._module.network_get_status()
         link = MqttLink(
             *(self._module, broker, topic, mqtt_client_id(network.mac)),
@@ -236,13 +271,13 @@ class Printer:
         self._report.services["MQTT"] = f"{scheme}://{broker.host}:{broker.port}/{quote(topic)}"
 
 
-def _reason(error, option, name):
+def _reason(error: Exception, option: str, name: str) -> str:
     """Give the text of an error; where a port cannot be had, with what chooses another."""
     hint = f"; {option} chooses another (make run: {name.upper()}_PORT)"
     return f"{error}{hint if isinstance(error, ListenFailed) else ''}"
 
 
-async def _ended(task):
+async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():

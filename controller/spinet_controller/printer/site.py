@@ -18,15 +18,20 @@ import math
 import mimetypes
 import os
 import re
+from collections.abc import Mapping
 from email.utils import formatdate
 from importlib.resources import files
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from spinet_controller.errors import SpinetError
-from spinet_controller.printer.networks import BadRequest
-from spinet_controller.printer.store import BadName, told_time
+from spinet_controller.printer.networks import BadRequest, Networks
+from spinet_controller.printer.plan import Naming
+from spinet_controller.printer.status import Document, ModuleReport
+from spinet_controller.printer.store import BadName, FileStore, told_time
 from spinet_controller.printer.transfer import (
     BadRange,
     Span,
@@ -61,13 +66,13 @@ _AUTHORITY = re.compile(r"(.*?)\.?(?::(\d{0,5}))?", re.ASCII | re.DOTALL)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def refusal(status, text, **headers):
+def refusal(status: int, text: str, **headers: str) -> web.Response:
     """Give an error response in JSON."""
     return web.json_response({"error": text}, status=status, headers=headers or None)
 
 
 @web.middleware
-async def errors_as_json(request, handler):
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error in the same form, and never with a trace."""
     try:
         response = await handler(request)
@@ -90,7 +95,7 @@ async def errors_as_json(request, handler):
     return response
 
 
-def own_only(naming, address):
+def own_only(naming: Naming, address: str) -> Middleware:
     """Refuse what a page of another site could have a browser send.
 
     Host must be a name of the printer: one of that site's may lead to the module's address (DNS
@@ -98,7 +103,7 @@ def own_only(naming, address):
     """
 
     @web.middleware
-    async def checked(request, handler):
+    async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         if "Host" in request.headers and not naming.is_own(_parted(request.host)[0], address):
             raise web.HTTPMisdirectedRequest(reason="the printer has another name (--allow-host)")
         origin = request.headers.get("Origin")
@@ -109,7 +114,7 @@ def own_only(naming, address):
     return checked
 
 
-def _is_own(origin, request, naming, address):
+def _is_own(origin: str, request: web.Request, naming: Naming, address: str) -> bool:
     """True for a name of the printer with the port of Host, or the one that the request came to.
 
     A name of `others` may have any port, as only a proxy knows where it is reached.
@@ -123,14 +128,16 @@ def _is_own(origin, request, naming, address):
     return default is not None and (at_own or naming.is_other(name))
 
 
-def _parted(authority, default=None):
+def _parted(authority: str, default: int | None = None) -> tuple[str, int | None]:
     """Give name, in lower case, and port of HOST or HOST:PORT."""
-    name, port = _AUTHORITY.fullmatch(authority.lower()).groups()
+    match = _AUTHORITY.fullmatch(authority.lower())
+    assert match, "it takes any text"
+    name, port = match.groups()
     return name, int(port) if port else default
 
 
 @web.middleware
-async def decoded(request, handler):
+async def decoded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse a path that is no percent-encoded UTF-8: some of it would be taken as it stands."""
     path = request.rel_url.raw_path
     try:
@@ -143,7 +150,7 @@ async def decoded(request, handler):
 
 
 @web.middleware
-async def no_codings(request, handler):
+async def no_codings(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse a body that is not sent as it is: what is stored is what was sent."""
     codings = ",".join(request.headers.getall("Content-Encoding", [])).lower().split(",")
     if any(coding.strip() not in ("", "identity") for coding in codings):
@@ -153,11 +160,11 @@ async def no_codings(request, handler):
     return await handler(request)
 
 
-def _kept(headers):
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: headers[name] for name in ("Allow", "Content-Range") if name in headers}
 
 
-def _disk_refusal(error):
+def _disk_refusal(error: OSError) -> web.Response:
     if error.errno in _FULL:
         return refusal(507, "the disk is full")
     log.warning("disk: %s", error)
@@ -171,14 +178,22 @@ class Site:
     requests must be of `naming` and `address`.
     """
 
-    def __init__(self, store, report, networks, stalled, naming, address):
+    def __init__(
+        self,
+        store: FileStore,
+        report: ModuleReport,
+        networks: Networks,
+        stalled: float,
+        naming: Naming,
+        address: str,
+    ) -> None:
         self._store = store
         self._report = report
         self._networks = networks
         self._stalled = stalled
         self._own_only = own_only(naming, address)
 
-    def application(self):
+    def application(self) -> web.Application:
         """Give the aiohttp application."""
         middlewares = [errors_as_json, self._own_only, decoded, no_codings]
         application = web.Application(middlewares=middlewares)
@@ -186,16 +201,17 @@ class Site:
         application.add_routes(self._routes())
         return application
 
-    async def _prepare(self, request, response):
+    async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(_SECURITY)
         # An idle connection would keep somebody out who waits in the module's backlog, and what
         # may still come of a body that was not wanted is no request.
         whole = request.content.is_eof()
-        if self._report.crowded() or not whole or request.protocol.is_last():
+        protocol: Any = request.protocol  # a Connection of serving
+        if self._report.crowded() or not whole or protocol.is_last():
             response.force_close()
             response.headers["Connection"] = "close"
 
-    def _routes(self):
+    def _routes(self) -> list[web.RouteDef]:
         page = [web.get(path, _page_handler(*entry)) for path, entry in _PAGE.items()]
         # Names with slashes are caught here as well, and refused in words.
         name = "/files/{name:(?s:.*)}"
@@ -209,13 +225,13 @@ class Site:
             *self._networks.routes(),
         ]
 
-    async def status(self, _request):
+    async def status(self, _request: web.Request) -> web.Response:
         """GET /api/status"""
         document = await self._report.document()
         document["storage"] = await asyncio.to_thread(self._storage)
         return web.json_response(document)
 
-    def _storage(self):
+    def _storage(self) -> Document:
         stored = self._store.list()
         return {
             "files": len(stored),
@@ -223,13 +239,13 @@ class Site:
             "free": self._store.free(),
         }
 
-    async def list(self, _request):
+    async def list(self, _request: web.Request) -> web.Response:
         """GET /api/files"""
         stored = await asyncio.to_thread(self._store.list)
         listed = [{"name": f.name, "size": f.size, "modified": f.modified} for f in stored]
         return web.json_response({"files": listed})
 
-    async def upload(self, request):
+    async def upload(self, request: web.Request) -> web.Response:
         """PUT /files/NAME: all of it, or nothing."""
         if "Content-Range" in request.headers:
             # Taken for all of it, the part would replace the file.
@@ -245,12 +261,12 @@ class Site:
         location = {"Location": f"/files/{quote(name)}"}
         return web.Response(status=204 if existed else 201, headers=location)
 
-    async def delete(self, request):
+    async def delete(self, request: web.Request) -> web.Response:
         """DELETE /files/NAME"""
         await asyncio.to_thread(self._store.delete, request.match_info["name"])
         return web.Response(status=204)
 
-    async def download(self, request):
+    async def download(self, request: web.Request) -> web.StreamResponse:
         """GET and HEAD /files/NAME"""
         name = request.match_info["name"]
         with await asyncio.to_thread(self._store.open, name) as file:
@@ -261,7 +277,9 @@ class Site:
         return response
 
 
-async def _send_body(request, response, file, span):
+async def _send_body(
+    request: web.Request, response: web.StreamResponse, file: BinaryIO, span: Span
+) -> None:
     """Send what the head has promised; only the end of the connection can take it back."""
     try:
         await send(file, span, response.write)
@@ -272,7 +290,9 @@ async def _send_body(request, response, file, span):
             request.transport.abort()
 
 
-def _prepared(request, name, status):
+def _prepared(
+    request: web.Request, name: str, status: os.stat_result
+) -> tuple[web.StreamResponse, Span]:
     """Give a response with the headers of a download, and the Span to send."""
     size = status.st_size
     headers = {
@@ -294,21 +314,21 @@ def _prepared(request, name, status):
     return response, span
 
 
-def _range(request, modified):
+def _range(request: web.Request, modified: str) -> str | None:
     """Give the Range header, None where If-Range says that the client has parts of another file."""
     if request.headers.get("If-Range", modified) != modified:
         return None
     return request.headers.get("Range")
 
 
-def _unsatisfiable(size):
+def _unsatisfiable(size: int) -> web.HTTPException:
     return web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
 
 
-def _page_handler(name, content_type):
+def _page_handler(name: str, content_type: str) -> Handler:
     body = files(__package__).joinpath("page", name).read_bytes()
 
-    async def handler(_request):
+    async def handler(_request: web.Request) -> web.StreamResponse:
         return web.Response(
             body=body,
             content_type=content_type,

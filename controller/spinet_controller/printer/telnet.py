@@ -8,13 +8,16 @@ import asyncio
 import codecs
 import functools
 import logging
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from telnetlib3.server_base import BaseServer
 from telnetlib3.telopt import EC, EL, IP
 
 from spinet_controller.codes import Protocol
-from spinet_controller.printer.console import LONGEST_LINE, TOO_LONG, is_of_a_browser
+from spinet_controller.module import Module
+from spinet_controller.printer.console import LONGEST_LINE, TOO_LONG, Console, is_of_a_browser
+from spinet_controller.server import Server
 
 SESSIONS = 2
 """At the same time, of the module's eight sockets."""
@@ -37,7 +40,7 @@ _TLS = "\x16"
 
 
 @asynccontextmanager
-async def telnet_server(module, console, port):
+async def telnet_server(module: Module, console: Console, port: int) -> AsyncIterator[Server]:
     """Serve the console over Telnet while the block runs; OSError when it cannot listen."""
     _hush()
     factory = functools.partial(
@@ -54,7 +57,7 @@ async def telnet_server(module, console, port):
         await server.wait_closed()
 
 
-def _hush():
+def _hush() -> None:
     """What clients send that is no Telnet is their mistake, and no news to us."""
     for name in ("server_base", "stream_writer", "stream_reader"):
         logging.getLogger(f"telnetlib3.{name}").setLevel(logging.CRITICAL)
@@ -63,23 +66,29 @@ def _hush():
 class PlainServer(BaseServer):
     """Telnet without an option. A client that has said all gets its answers before the end."""
 
-    def connection_made(self, transport):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Refuse all options; commands that edit the line become keys, in their place."""
         super().connection_made(transport)
+        assert self.writer
         self.writer.always_wont = self.writer.always_dont = _OPTIONS
         for command, key in ((EC, _RUBOUT), (EL, _KILL), (IP, _KILL)):
             self.writer.set_iac_callback(command, functools.partial(self._press, key))
 
-    def _press(self, key, _command):
+    def _press(self, key: str, _command: bytes) -> None:
+        assert self.reader
         self.reader.feed_data(key.encode())
 
-    def eof_received(self):
+    # telnetlib3's has None alone, where asyncio lets true leave the transport open.
+    def eof_received(self) -> bool:  # type: ignore[override]
         """Leave our direction open, where BaseServer would close it."""
+        assert self.reader
         self.reader.feed_eof()
         return True
 
 
-async def session(console, reader, writer):
+async def session(
+    console: Console, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Answer lines until the client quits or leaves."""
     writer.write(f"The virtual printer's console; help shows what it knows.\r\n{PROMPT}".encode())
     try:
@@ -100,13 +109,13 @@ async def session(console, reader, writer):
         writer.close()
 
 
-async def lines(reader):
+async def lines(reader: asyncio.StreamReader) -> AsyncIterator[str]:
     """Give lines without their ends, edited; TimeoutError after IDLE seconds without a byte.
 
     A line ends with CR, LF or both. Lines end where TLS begins, and with one that is too long.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    line = []
+    line: list[str] = []
     before = ""
     while True:
         async with asyncio.timeout(IDLE):
@@ -129,7 +138,7 @@ async def lines(reader):
         yield "".join(line)
 
 
-def _edit(line, letter):
+def _edit(line: list[str], letter: str) -> None:
     if letter in _ERASING:
         del line[-1:]
     elif letter in _KILLING:

@@ -2,11 +2,16 @@
 
 import asyncio
 import errno
+import io
 import os
 import re
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar
 
 from aiohttp import web
+
+_T = TypeVar("_T")
 
 PIECE = 128 * 1024
 """Bytes moved to or from the disk at once; all that one transfer holds in memory."""
@@ -25,12 +30,12 @@ class Span:
     size: int
 
     @property
-    def length(self):
+    def length(self) -> int:
         """How many bytes."""
         return self.stop - self.start
 
     @property
-    def content_range(self):
+    def content_range(self) -> str:
         """The value of a Content-Range header."""
         return f"bytes {self.start}-{self.stop - 1}/{self.size}"
 
@@ -38,7 +43,7 @@ class Span:
 _ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
-def requested_span(header, size):
+def requested_span(header: str | None, size: int) -> Span | None:
     """Give the Span of a Range header; None when the whole file is to be sent.
 
     A header of another unit or form, or with several ranges, asks for the whole file.
@@ -56,7 +61,7 @@ def requested_span(header, size):
     return span
 
 
-async def in_time(request, coming, stalled):
+async def in_time(request: web.Request, coming: Awaitable[_T], stalled: float) -> _T:
     """Await a part of a request's body; HTTPRequestTimeout when it does not come in that time."""
     try:
         async with asyncio.timeout(stalled):
@@ -67,13 +72,13 @@ async def in_time(request, coming, stalled):
         raise web.HTTPRequestTimeout(reason="the request did not come to its end") from None
 
 
-async def pieces(request, stalled):
+async def pieces(request: web.Request, stalled: float) -> AsyncIterator[bytes]:
     """Give a request's body as it comes, piece by piece; HTTPRequestTimeout as `in_time`."""
     while piece := await in_time(request, request.content.readany(), stalled):
         yield piece
 
 
-async def receive(chunks, file, free):
+async def receive(chunks: AsyncIterable[bytes], file: io.FileIO, free: Callable[[], int]) -> int:
     """Write what an asynchronous iterator gives into `file`; give the number of bytes.
 
     All that came is written, also when the iterator raises or we are cancelled. OSError (ENOSPC)
@@ -94,7 +99,7 @@ async def receive(chunks, file, free):
     return received
 
 
-async def in_thread(work, *arguments):
+async def in_thread(work: Callable[..., _T], *arguments: Any) -> _T:
     """Run `work` in a thread. When cancelled, wait for it: it has a file in use."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
@@ -104,7 +109,7 @@ async def in_thread(work, *arguments):
         raise
 
 
-def _write_all(file, data, free):
+def _write_all(file: io.FileIO, data: bytearray, free: Callable[[], int]) -> None:
     if len(data) > free():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     view = memoryview(data)
@@ -112,7 +117,7 @@ def _write_all(file, data, free):
         view = view[file.write(view) :]
 
 
-async def send(file, span, write):
+async def send(file: BinaryIO, span: Span, write: Callable[[bytes], Awaitable[object]]) -> None:
     """Hand the bytes of `span` in pieces to the coroutine function `write`.
 
     A file that shrank meanwhile raises EOFError: the length was promised already.
