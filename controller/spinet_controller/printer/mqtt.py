@@ -20,7 +20,9 @@ spoken, and 3.1.1 in turn with it to a broker that does not take a session.
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, NoReturn
 
 import gmqtt
 from gmqtt.mqtt.connection import MQTTConnection
@@ -29,7 +31,10 @@ from gmqtt.mqtt.handler import MQTTConnectError
 
 from spinet_controller.codes import Protocol
 from spinet_controller.errors import SpinetError
-from spinet_controller.printer.console import LONGEST_LINE, TOO_LONG
+from spinet_controller.module import Module
+from spinet_controller.printer.console import LONGEST_LINE, TOO_LONG, Console
+from spinet_controller.printer.plan import Broker
+from spinet_controller.printer.status import ModuleReport
 
 STATUS_EVERY = 5.0
 SHORTEST_WAIT = 0.5
@@ -81,7 +86,7 @@ class _NotYet:
     """
 
     @staticmethod
-    def put_package(_package):
+    def put_package(_package: object) -> None:
         """There is no session to end."""
 
 
@@ -89,20 +94,20 @@ class TooLong(ValueError):
     """A message that is beyond the broker's Maximum Packet Size; the text says it."""
 
 
-class ModuleClient(gmqtt.Client):
+class ModuleClient(gmqtt.Client):  # type: ignore[misc] # gmqtt has no types
     """A gmqtt client of one session, whose connection is the module's."""
 
-    def __init__(self, module, broker, **options):
+    def __init__(self, module: Module, broker: Broker, **options: Any) -> None:
         super().__init__(logger=_quiet, **options)
         self._module = module
         self._broker = broker
-        self._largest = None
+        self._largest: int | None = None
         self.on_connect = type(self)._connected
 
-    def _connected(self, _flags, _code, properties):
+    def _connected(self, _flags: int, _code: int, properties: dict[str, Any]) -> None:
         (self._largest,) = properties.get("maximum_packet_size", (None,))
 
-    def send(self, topic, text, **options):
+    def send(self, topic: str, text: str, **options: Any) -> None:
         """Publish; TooLong when the packet is beyond the broker's Maximum Packet Size."""
         length = 2 + len(topic.encode()) + 3 + len(text.encode())  # with an id, without properties
         size = 2 + (length > 0x7F) + (length > 0x3FFF) + (length > 0x1FFFFF) + length
@@ -110,17 +115,19 @@ class ModuleClient(gmqtt.Client):
             raise TooLong(f"the broker takes packets of at most {self._largest} bytes")
         self.publish(topic, text, **options)
 
-    def refusal(self, version):
+    def refusal(self, version: int) -> str:
         """Say why the connection ended without an answer that gmqtt would tell."""
         # To 3.1.1's refusal of MQTT 5 it would connect anew, with 3.1.1.
         if self._connection_state.protocol_version != version:
             return _refused(_UNACCEPTABLE[1])
         return "the broker closed the connection"
 
-    async def reconnect(self, delay=False):
+    async def reconnect(self, delay: bool = False) -> None:
         """Do not: the session is over, and MqttLink opens the next one in its time."""
 
-    async def _create_connection(self, host, port, ssl, clean_session, keepalive):
+    async def _create_connection(
+        self, host: str, port: int, ssl: bool, clean_session: bool, keepalive: int
+    ) -> MQTTConnection:
         return await MQTTConnection.create_connection(
             *(host, port, ssl, clean_session, keepalive),
             connection_state=self._connection_state,
@@ -129,10 +136,12 @@ class ModuleClient(gmqtt.Client):
             logger=_quiet,
         )
 
-    async def create_connection(self, factory, host, port, ssl):
+    async def create_connection(
+        self, factory: Callable[[], Any], host: str, port: int, ssl: bool
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         """Connect as an event loop would (gmqtt's MQTTConnection calls it)."""
 
-        def made():
+        def made() -> Any:
             protocol = factory()
             protocol.set_connection(_NotYet)
             # gmqtt reads in a task of its own, which is to see what came just before the end.
@@ -141,7 +150,7 @@ class ModuleClient(gmqtt.Client):
             return protocol
 
         loop = asyncio.get_running_loop()
-        secure = {"tls": True, "ca": self._broker.ca} if ssl else {}
+        secure: dict[str, Any] = {"tls": True, "ca": self._broker.ca} if ssl else {}
         return await self._module.create_connection(
             *(made, host, port), protocol=Protocol.MQTT, timeout=CONNECT, **secure
         )
@@ -154,7 +163,16 @@ class MqttLink:
     changes.
     """
 
-    def __init__(self, module, broker, topic, client_id, console, report, note=lambda text: None):
+    def __init__(
+        self,
+        module: Module,
+        broker: Broker,
+        topic: str,
+        client_id: str,
+        console: Console,
+        report: ModuleReport,
+        note: Callable[[str], object] = lambda text: None,
+    ) -> None:
         self._module = module
         self._broker = broker
         self._root = topic
@@ -169,7 +187,7 @@ class MqttLink:
         self._connected = "connected"
         self.state = "connecting"
 
-    async def run(self):
+    async def run(self) -> NoReturn:
         """Hold a session with the broker; begin anew when it ends."""
         while True:
             try:
@@ -179,19 +197,22 @@ class MqttLink:
             await asyncio.sleep(self._wait)
             self._wait = min(self._wait * 2, LONGEST_WAIT)
 
-    def _show(self, state):
+    def _show(self, state: str) -> None:
         if state != self.state:
             self.state = state
             self._note(f"MQTT: {state}")
 
-    async def _session(self):
+    async def _session(self) -> None:
         client = self._client()
-        ended = asyncio.get_running_loop().create_future()
-        lines = asyncio.Queue(maxsize=WAITING)
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=WAITING)
         self._dropped = 0
-        client.on_disconnect = lambda _client, packet, *_: (
-            ended.done() or ended.set_result(_end_of(packet))
-        )
+
+        def lost(_client: object, packet: object, *_: object) -> None:
+            if not ended.done():
+                ended.set_result(_end_of(packet))
+
+        client.on_disconnect = lost
         client.on_message = lambda _client, _topic, payload, _qos, properties: self._put(
             *(lines, payload, properties)
         )
@@ -201,7 +222,7 @@ class MqttLink:
         finally:
             await self._leave(client)
 
-    async def _connect(self, client, ended):
+    async def _connect(self, client: ModuleClient, ended: asyncio.Future[str]) -> None:
         """Log in; the next attempt is with the other MQTT when the broker takes none of this."""
         broker, version = self._broker, self._version
         connecting = asyncio.create_task(
@@ -226,7 +247,7 @@ class MqttLink:
         finally:
             connecting.cancel()
 
-    def _client(self):
+    def _client(self) -> ModuleClient:
         will = gmqtt.Message(self._topic("state"), "offline", qos=1, retain=True)
         client = ModuleClient(
             self._module, self._broker, client_id=self._client_id, will_message=will
@@ -235,7 +256,9 @@ class MqttLink:
             client.set_auth_credentials(self._broker.user, self._broker.password)
         return client
 
-    async def _online(self, client, lines, ended):
+    async def _online(
+        self, client: ModuleClient, lines: asyncio.Queue[bytes], ended: asyncio.Future[str]
+    ) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         if self._lasted:
@@ -250,7 +273,8 @@ class MqttLink:
             asyncio.create_task(self._answer(client, lines)),
         ]
         try:
-            await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [*tasks, ended]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._lasted = loop.time() - began >= STEADY
             for task in tasks:
@@ -258,7 +282,7 @@ class MqttLink:
             await asyncio.gather(*tasks, return_exceptions=True)
         raise ConnectionResetError(ended.result() if ended.done() else "the broker is gone")
 
-    async def _publish_status(self, client):
+    async def _publish_status(self, client: ModuleClient) -> None:
         while True:
             document = json.dumps(await self._report.document())
             try:
@@ -269,7 +293,7 @@ class MqttLink:
                 self._show(self._connected)
             await asyncio.sleep(STATUS_EVERY)
 
-    def _put(self, lines, payload, properties):
+    def _put(self, lines: asyncio.Queue[bytes], payload: bytes, properties: dict[str, Any]) -> int:
         """Queue as much of a command as shows that it is too long; drop one that cannot wait."""
         if properties["retain"]:
             return 0
@@ -279,7 +303,7 @@ class MqttLink:
             lines.put_nowait(payload[: LONGEST_LINE + 1])
         return 0
 
-    async def _answer(self, client, lines):
+    async def _answer(self, client: ModuleClient, lines: asyncio.Queue[bytes]) -> None:
         while True:
             payload = await lines.get()
             line = payload.decode("utf-8", "replace")
@@ -291,7 +315,7 @@ class MqttLink:
                 self._reply(client, f"Error: {WAITING} commands may wait; {left}")
                 self._dropped = 0
 
-    def _reply(self, client, answer):
+    def _reply(self, client: ModuleClient, answer: str) -> None:
         reply = self._topic("reply")
         try:
             client.send(reply, answer, qos=1)
@@ -299,7 +323,7 @@ class MqttLink:
             with suppress(TooLong):
                 client.send(reply, f"Error: the answer is too long: {error}", qos=1)
 
-    async def _leave(self, client):
+    async def _leave(self, client: ModuleClient) -> None:
         """Say farewell where there is somebody to say it to, and close what is open."""
         if client.is_connected:
             with suppress(TooLong):
@@ -310,15 +334,16 @@ class MqttLink:
         except (OSError, TimeoutError, SpinetError) as error:
             log.debug("MQTT: %s", error)
 
-    def _topic(self, part):
+    def _topic(self, part: str) -> str:
         return f"{self._root}/{part}"
 
 
-def _other(version):
-    return MQTTv311 if version == MQTTv50 else MQTTv50
+def _other(version: int) -> int:
+    other: int = MQTTv311 if version == MQTTv50 else MQTTv50
+    return other
 
 
-def _end_of(packet):
+def _end_of(packet: object) -> str:
     """Say why a session ended: what the broker's DISCONNECT says, where it sent one."""
     code = packet[0] if isinstance(packet, bytes) and packet else 0
     if code < 0x80:
@@ -327,11 +352,11 @@ def _end_of(packet):
     return f"the broker ended the session: {words}"
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     if isinstance(error, MQTTConnectError):
         return _refused(error.message)
     return str(error) or "the broker does not answer"
 
 
-def _refused(words):
+def _refused(words: str) -> str:
     return f"the broker refused us: {words}"
