@@ -578,6 +578,27 @@ async def test_an_upload_goes_on_with_the_part_beside_a_whole_file(printer):
     assert (printer.store.path / "x").read_bytes() == b"newer"
 
 
+@pytest.mark.parametrize(("command", "offset"), [("STOR x", 0), ("STOR x", 3), ("APPE x", 0)])
+async def test_an_upload_breaks_off_another_of_that_name(printer, command, offset):
+    """A client that lost its connection comes back before the printer has seen that."""
+    (printer.store.path / "x").write_bytes(b"the old file")
+    async with typed(printer) as lost, typed(printer) as back:
+        _reader, writer = await data_connection(await lost.ask("EPSV"))
+        assert (await lost.ask("STOR x")).startswith("150 ")
+        writer.write(b"new")
+        connection = next(iter(printer.ftp.connections.values()))
+        await eventually(lambda: connection.ours.bytes == 3, "what was sent")
+        assert (await back.ask(f"REST {offset}")).startswith("350 ")
+        code = await stored_as(printer, back, b"er", command)
+        assert (await lost.answer()).startswith("426 ")
+        assert (await lost.ask("NOOP")).startswith("200 ")
+        writer.close()
+    stored = {("STOR x", 0): b"er", ("STOR x", 3): b"newer"}.get((command, offset))
+    assert (printer.store.path / "x").read_bytes() == (stored or b"the old file")
+    assert code == ("226" if stored else "554")
+    assert len(list(printer.store.path.iterdir())) == (1 if stored else 2)
+
+
 @pytest.mark.parametrize("asks", [False, True])
 async def test_who_appends_goes_on_with_a_part_only_when_told_of_it(printer, asks):
     async with torn(printer) as lines:

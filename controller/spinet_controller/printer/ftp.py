@@ -131,6 +131,7 @@ class FtpServer(aioftp.Server):
         self._store = store
         self.server_port = port
         self.connections = {}
+        self._uploads = {}  # by name: the reader and the task of the one that is under way
         self.commands_mapping = {
             name: functools.partial(_alone, command) for name, command in self._commands().items()
         }
@@ -304,6 +305,10 @@ class FtpServer(aioftp.Server):
         offset = _taken_offset(connection)
 
         async def work(reader, _writer, name):
+            async with self._only(name, reader):
+                await take(reader, name)
+
+        async def take(reader, name):
             with ExitStack() as stack:
                 opened = self._opened(name, mode, offset, connection.ours)
                 file = await in_thread(stack.enter_context, opened)
@@ -311,6 +316,22 @@ class FtpServer(aioftp.Server):
                 await self._check_client(connection)
 
         return await self._with_name(connection, rest, work)
+
+    @asynccontextmanager
+    async def _only(self, name, reader):
+        """Be the only upload of a name: one that is under way is broken off, and leaves a part.
+
+        Its client has most likely lost the connection, as the module will see in a minute.
+        """
+        while name in self._uploads:
+            other, task = self._uploads[name]
+            other.set_exception(ConnectionResetError("another upload of this file has begun"))
+            await asyncio.wait([task])
+        self._uploads[name] = reader, asyncio.current_task()
+        try:
+            yield
+        finally:
+            del self._uploads[name]
 
     async def _check_client(self, connection):
         """Raise ConnectionResetError when the client may be gone: data ended as its session did."""
