@@ -633,23 +633,37 @@ async def test_a_bad_new_name_is_refused_in_words(printer, name):
     assert [file.name for file in printer.store.list()] == ["y"]
 
 
-async def test_aioftp_alone_takes_a_bad_new_name_for_a_fault_of_the_disk():
+async def test_a_new_name_may_be_another_files(printer):
+    """As of lftp that sends a file under another name first."""
+    (printer.store.path / "x.part").write_bytes(b"new")
+    async with torn(printer) as lines:
+        assert (await lines.ask("RNTO x")).startswith("503 ")
+        assert (await lines.ask("RNFR x.part")).startswith("350 ")
+        assert (await lines.ask("RNTO x")).startswith("250 ")
+        assert (await lines.ask("RNTO x")).startswith("503 ")
+        assert (await lines.ask("RNFR x")).startswith("350 ")
+        assert [path.name for path in printer.store.path.iterdir()] == ["x"]
+        assert (printer.store.path / "x").read_bytes() == b"new"
+        (printer.store.path / "x").unlink()
+        assert (await lines.ask("RNTO y")).startswith("550 ")
+
+
+async def test_aioftp_alone_refuses_another_files_name():
     class Files:
         async def exists(self, _path):
-            return False
+            return True
 
-        async def rename(self, _source, _destination):
-            raise aioftp.PathIOError(reason=None)
-
+    answers = []
     session = aioftp.server.Connection(
         logged=True,
         user=aioftp.User(),
         current_directory=Path("/"),
         path_io=Files(),
         rename_from=Path("/x"),
+        response=lambda *answer: answers.append(answer),
     )
-    with pytest.raises(aioftp.PathIOError):
-        await aioftp.Server().rnto(session, ".hidden")
+    await aioftp.Server().rnto(session, "y")
+    assert answers == [("550", "path already exists")]
 
 
 @pytest.mark.parametrize(

@@ -262,5 +262,10 @@ def test_patterns_and_names_as_lftp_sends_them(printer, tmp_path):
     ]
     lftp(printer, f"mget -O {tmp_path} *.gcode; mput -O / {tmp_path}/*.gcode; rm other.stl")
     assert digests(tmp_path) == digests(printer.files)
+    (tmp_path / "other.stl").write_bytes(b"anew")
+    temporary = "set xfer:use-temp-file yes; set xfer:temp-file-name *.part"
+    for _ in range(2):
+        lftp(printer, f"{temporary}; mput -O / {tmp_path}/*")
+    assert digests(tmp_path) == digests(printer.files)
     said = lftp(printer, "nlist none", check=False)
     assert "550" in said

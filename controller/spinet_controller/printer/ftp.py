@@ -76,6 +76,7 @@ _PARAMETERS = {"type": ("A", "A N", "I", "L 8"), "mode": ("S",), "stru": ("F",)}
 """What each may be told: all of it comes to the same here, a file is a row of bytes."""
 
 needs_login = aioftp.ConnectionConditions(aioftp.ConnectionConditions.login_required)
+needs_rnfr = aioftp.ConnectionConditions(aioftp.ConnectionConditions.rename_from_required)
 
 
 class Session:
@@ -540,11 +541,19 @@ class FtpServer(aioftp.Server):
         return "deleted"
 
     @needs_login
+    @needs_rnfr
     async def rnto(self, connection, rest):
-        """RNTO: as aioftp has it, for a name that a file may have."""
-        if self._good_name(connection, rest) is None:
+        """RNTO: a file that has the new name is replaced, as by STOR."""
+        new_name = self._good_name(connection, rest)
+        if new_name is None:
             return True
-        return await super().rnto(connection, rest)
+        old = str(connection.rename_from)
+        del connection.rename_from
+        return await self._fact(connection, old, functools.partial(self._renamed, new_name), "250")
+
+    def _renamed(self, new_name, name):
+        self._store.rename(name, new_name)
+        return "renamed"
 
     @needs_login
     async def mfmt(self, connection, rest):

@@ -41,11 +41,6 @@ class StoreFiles(aioftp.AbstractPathIO):
             return False
 
     @universal_exception
-    async def rename(self, source, destination):
-        """Rename a file."""
-        await asyncio.to_thread(self._store.rename, self._name(source), self._name(destination))
-
-    @universal_exception
     async def stat(self, path):
         """Give what os.stat would."""
         return _FOLDER if path == ROOT else self._store.stat(self._name(path))
@@ -63,4 +58,4 @@ class StoreFiles(aioftp.AbstractPathIO):
         """Refuse what a flat store, or this way to it, does not have."""
         raise NotImplementedError("there are no folders")
 
-    mkdir = rmdir = unlink = _open = seek = write = read = close = _none
+    mkdir = rmdir = unlink = rename = _open = seek = write = read = close = _none
