@@ -39,9 +39,9 @@ def test_a_second_manager_has_rings_of_its_own(emulator):
         "stack = MemoryStack(1, 64)\n"
         "first = ConnectionManager(stack)\n"
         "second = ConnectionManager(stack)\n"
-        "first.slots[0].memory()[0] = 1; second.slots[0].memory()[0] = 2\n"
+        "first.slots[0]._ring.memory[0] = 1; second.slots[0]._ring.memory[0] = 2\n"
         "second.shut()\n"  # gives back nothing of the first one's
-        "print(first.slots[0].memory()[0], slabs.take(0, 32768))\n"
+        "print(first.slots[0]._ring.memory[0], slabs.take(0, 32768))\n"
         "first.shut()\n"
         "print(slabs.take(0, 32768)[0])",
     )

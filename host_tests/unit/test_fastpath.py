@@ -61,8 +61,8 @@ class Firmware:
                 slot.state,
                 slot.readable(),
                 slot.space(),
-                list(slot.marks()),
-                bytes(slot.memory()),
+                list(slot._ring.marks),
+                bytes(slot._ring.memory),
                 slot._ending,
             )
             for slot in manager.slots
@@ -218,7 +218,6 @@ def gathering(monkeypatch, role="module-clocked"):
     monkeypatch.setattr(service, "ticks_ms", clock)
     firmware = Firmware(plain=False, role=role)
     monkeypatch.delattr(connection.Connection, "write")
-    monkeypatch.delattr(connection.Connection, "finish_write")
     return firmware, clock
 
 

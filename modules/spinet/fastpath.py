@@ -26,7 +26,7 @@ from micropython import const
 
 # Words of `rows`. Of slot i:
 ROW_HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
-ROW_MAY = const(8)  # + i: MAY_READ, MAY_WRITE, MAY_GATHER
+ROW_MAY = const(8)  # + i: what turn() may do by itself: MAY_READ and those that follow it
 ROW_OWED = const(16)  # + i: bytes accepted and, when last asked, not acknowledged
 # Of all slots, as bit maps or bytes:
 ROW_WRITING = const(
@@ -45,11 +45,14 @@ ROW_SEEN = const(96)  # + index: events taken from the stack and not yet deliver
 # Of all slots, as bit maps; turn() does not need these:
 ROW_OCCUPIED = const(128)  # not free
 ROW_OVER = const(129)  # in closeReady
-ROW_WORDS = const(130)
+# Of slot i:
+ROW_FACTS = const(130)  # + i: what settle() was last told
+ROW_WORDS = const(138)
 
 MAY_READ = const(1)  # connected, and the peer has not ended it
 MAY_WRITE = const(2)  # the peer listens, and the ring is empty
 MAY_GATHER = const(4)  # the peer listens
+MAY_LOOK = const(8)  # with one of these; Python looks after it: TLS may have something to tell
 
 # Words of `marks`: a ring holds what was accepted and not yet taken by the stack
 MARK_COUNT = const(0)  # bytes held
@@ -85,7 +88,7 @@ LOOP_STOP = const(2)  # service.stop() was called: return at the end of this pas
 LOOP_STALE = const(3)  # Python has to tidy up at the end of this pass: events were delivered, or a
 # thread has an answer; cleared before what it stands for is looked at
 LOOP_PASSES = const(4)  # how many are left
-LOOP_TAKEN = const(5)  # + TAKEN_ZERO: of a write what the stack took, of a read the error
+LOOP_TAKEN = const(5)  # the error of the stack's that WHY_BROKEN or WHY_FAILED means, + TAKEN_ZERO
 LOOP_FAR = const(6)  # when the service looks at names, sessions, WiFi and the house next
 LOOP_WORDS = const(7)
 
@@ -96,11 +99,10 @@ WHY_DONE = const(0)  # the passes are over, or STOP
 WHY_TIDY = const(1)  # something is due, or was delivered
 WHY_EVENTS = const(2)  # deliver, then go on with this pass
 WHY_PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
-WHY_SHORT = const(4)  # a connWrite's data went to the stack, which took TAKEN of it
-WHY_WITHDRAWN = const(5)  # there was an edge, and TRANSFER_READY is low again
-WHY_BROKEN = const(6)  # a connWrite was queued; flushing the queue failed with the error TAKEN
-WHY_FAILED = const(7)  # a connRead, answered with nothing, found the error that TAKEN has
-WHY_PORT = const(8)  # the controller-clocked role has to look
+WHY_WITHDRAWN = const(4)  # there was an edge, and TRANSFER_READY is low again
+WHY_BROKEN = const(5)  # a connWrite was queued; flushing the queue failed with the error TAKEN
+WHY_FAILED = const(6)  # a connRead, answered with nothing, found the error that TAKEN has
+WHY_PORT = const(7)  # the controller-clocked role has to look
 
 # Places in `kit`, which Service.bind() makes: what turn() calls and works on
 KIT_WAIT = const(0)  # of the stack, as are the next three
@@ -126,12 +128,11 @@ KIT_CS = const(17)  # a SpiMaster's to drive, a SpiSlave's to look at
 KIT_REQUESTED = const(18)  # TRANSFER_READY's level
 KIT_MARKS = const(19)  # of each slot
 KIT_MEMORY = const(20)  # of each slot: its ring's
-KIT_COPY = const(21)
-KIT_EXCHANGE_LAST = const(22)  # as EXCHANGE, and CS may rise at its end, before it is told to
-KIT_ARM = const(23)
-KIT_CLOCKED = const(24)
-KIT_DATA_READY = const(25)
-KIT_PLACES = const(26)
+KIT_EXCHANGE_LAST = const(21)  # as EXCHANGE, and CS may rise at its end, before it is told to
+KIT_ARM = const(22)
+KIT_CLOCKED = const(23)
+KIT_DATA_READY = const(24)
+KIT_PLACES = const(25)
 
 MODULE_CLOCKED = const(1)
 CONTROLLER_CLOCKED = const(2)
@@ -142,11 +143,16 @@ RING_SIZE = const(4096)  # of a slot: a power of two, at least twice the largest
 PHASE_TIMEOUT_MS = const(500)  # a controller that stops clocking for so long has died
 ALL_SLOTS = const(0xFF)
 
-# What Connection tells settle(): the slot's number, its state, and
+# What Connection tells settle(), and ROW_FACTS keeps: the slot's number, its state, and
 FACT_STATE = const(3)  # how far its state is shifted
 FACT_ENDING = const(64)  # the peer is gone; maybe its last bytes are still here
 FACT_BROKEN = const(128)  # and nothing can be sent to it
 FACT_FOREIGN = const(256)  # its stack is not the manager's
+
+# What store() is told: the slot's number, and
+STORE_PUSH = const(8)  # nothing of it may wait
+STORE_OFFSET = const(4)  # how far the offset in the data is shifted
+STORE_COUNT = const(16)  # how far the number of bytes is shifted
 
 _MASK = const(0x3FFFFFFF)  # of ticks and counts
 _HALF = const(0x20000000)
@@ -213,9 +219,6 @@ def turn(kit, passes: int, resumed: int) -> int:
     exchange_last = kit[KIT_EXCHANGE_LAST]
     cs = kit[KIT_CS]
     requested = kit[KIT_REQUESTED]
-    marks = kit[KIT_MARKS]
-    memory = kit[KIT_MEMORY]
-    copy = kit[KIT_COPY]
     arm = kit[KIT_ARM]
     clocked = kit[KIT_CLOCKED]
     data_ready = kit[KIT_DATA_READY]
@@ -333,7 +336,8 @@ def turn(kit, passes: int, resumed: int) -> int:
                         sent[_DATA + 19] = 0
                         size = _STATUS_SIZE
                     elif command == _READ:
-                        if rows[ROW_MAY + socket] & MAY_READ:
+                        may = rows[ROW_MAY + socket]
+                        if may & MAY_READ:
                             handle = rows[ROW_HANDLE + socket]
                             amount = header[6] | header[7] << 8
                             if amount > _MAX_DATA:
@@ -378,22 +382,20 @@ def turn(kit, passes: int, resumed: int) -> int:
 
         if over:
             taken = size
-            wanted = size
             if command == _WRITE:
                 may = rows[ROW_MAY + socket]
                 if role == CONTROLLER_CLOCKED and not may & MAY_GATHER:
                     return WHY_PORT  # it ended while the data was on its way
-                handle = rows[ROW_HANDLE + socket]
                 rows[ROW_OWED + socket] = rows[ROW_OWED + socket] + size
                 rows[ROW_WRITING] = rows[ROW_WRITING] | 1 << socket
                 # Straight into the stack: full segments, or what is to be pushed.
                 taken = 0
-                wanted = 0
                 if may & MAY_WRITE:
-                    wanted = size if flags & _PUSH else size - size % SEGMENT
-                    if wanted:
-                        more = 0 if flags & _PUSH else 1
-                        taken = int(write[socket](handle, rx, _DATA, wanted, more))
+                    more = 0 if flags & _PUSH else 1
+                    index = size - size % SEGMENT if more else size
+                    if index:
+                        handle = rows[ROW_HANDLE + socket]
+                        taken = int(write[socket](handle, rx, _DATA, index, more))
             if role == MODULE_CLOCKED:
                 cs(1)
                 signals[SIGNAL_LOOKED] = int(ticks())  # its end; `now` is when it began
@@ -402,77 +404,20 @@ def turn(kit, passes: int, resumed: int) -> int:
                 signals[SIGNAL_PHASE] = PHASE_ENDING
                 signals[SIGNAL_SINCE] = now
             count[0] = count[0] + 1 & _MASK
-            if taken != wanted:
-                loop[LOOP_TAKEN] = taken + TAKEN_ZERO
-                return WHY_SHORT
             if taken < size:
                 # The rest into the ring, and from there what may leave.
-                mark = ptr32(marks[socket])
-                held = mark[MARK_COUNT]
-                start = mark[MARK_START]
-                pushed = mark[MARK_PUSHED]
-                urgent = mark[MARK_URGENT]
-                if held <= urgent:  # the first of what gathers now
-                    due = now + FLUSH_MS & _MASK
-                    mark[MARK_FLUSH_AT] = due
-                    if rows[ROW_TIMED] == 0 or (due - rows[ROW_SOONEST] & _MASK) >= _HALF:
-                        rows[ROW_SOONEST] = due
-                size -= taken
-                index = start + held & RING_SIZE - 1
-                run = RING_SIZE - index
-                if run > size:
-                    run = size
-                copy(memory[socket], rx, index << 16 | _DATA + taken, run)
-                if run < size:
-                    copy(memory[socket], rx, _DATA + taken + run, size - run)
-                held += size
-                if flags & _PUSH:
-                    pushed = held
-                    urgent = held
-                taken = 0
-                while held:
-                    run = pushed
-                    if run == 0:
-                        run = urgent
-                    if run == 0:
-                        run = held - held % SEGMENT
-                    if run == 0:
-                        break
-                    if run > RING_SIZE - start:
-                        run = RING_SIZE - start
-                    # PSH on the last byte that was pushed, and on no other.
-                    more = 0 if run == pushed else 1
-                    taken = int(write[socket](handle, memory[socket], start, run, more))
-                    if taken > 0:
-                        held -= taken
-                        start = start + taken & RING_SIZE - 1 if held else 0
-                        pushed = pushed - taken if pushed > taken else 0
-                        urgent = urgent - taken if urgent > taken else 0
-                    if taken < run:
-                        break
-                mark[MARK_COUNT] = held
-                mark[MARK_START] = start
-                mark[MARK_PUSHED] = pushed
-                mark[MARK_URGENT] = urgent
-                if taken < 0 and taken != _WOULDBLOCK:
-                    loop[LOOP_TAKEN] = taken + TAKEN_ZERO
+                error = 0
+                if taken < 0:
+                    error = taken
+                    taken = 0
+                index = socket | (flags & _PUSH) << 2 | _DATA + taken << STORE_OFFSET
+                index |= size - taken << STORE_COUNT
+                if int(store(kit, rx, index, now)) and error == 0:
+                    error = int(drain(kit, socket))
+                settle(kit, rows[ROW_FACTS + socket])
+                if error < 0 and error != _WOULDBLOCK:
+                    loop[LOOP_TAKEN] = error + TAKEN_ZERO
                     return WHY_BROKEN
-                # As Connection._publish() has it.
-                may &= MAY_READ | MAY_GATHER
-                rows[ROW_MAY + socket] = may if held else may | MAY_WRITE
-                run = RING_SIZE - held
-                if run > _MAX_DATA:
-                    run = _MAX_DATA
-                record = ptr8(records[socket])
-                record[14] = run
-                record[15] = run >> 8
-                index = 1 << socket
-                if held > urgent:
-                    rows[ROW_TIMED] = rows[ROW_TIMED] | index
-                else:
-                    rows[ROW_TIMED] = rows[ROW_TIMED] & (0xFF ^ index)
-                index = ROW_INTEREST + (handle & _INDEX_MASK)
-                rows[index] = _ALWAYS | _ROOM if urgent or held >= SEGMENT else _ALWAYS
                 if rows[ROW_TIMED] and (rows[ROW_SOONEST] - loop[LOOP_DUE] & _MASK) >= _HALF:
                     loop[LOOP_DUE] = rows[ROW_SOONEST]
 
@@ -480,22 +425,100 @@ def turn(kit, passes: int, resumed: int) -> int:
             loop[LOOP_TAKEN] = amount + TAKEN_ZERO
             return WHY_FAILED
 
-        if role == 0 or loop[LOOP_STALE] or (now - loop[LOOP_DUE] & _MASK) < _HALF:
+        if may & MAY_LOOK or role == 0 or loop[LOOP_STALE]:
+            return WHY_TIDY
+        if (now - loop[LOOP_DUE] & _MASK) < _HALF:
             return WHY_TIDY
 
 
 @micropython.viper
-def settle(all_rows, its_marks, its_record, facts: int):
+def store(kit, data, where: int, now: int) -> int:
+    """Put bytes of a connWrite into its slot's ring, which has room; 1 when some may leave it.
+
+    `where`: the slot's number and what STORE_PUSH and those behind it say.
+    """
+    number = where & 7
+    at = where >> STORE_OFFSET & 0xFFF
+    n = where >> STORE_COUNT
+    rows = ptr32(kit[KIT_ROWS])
+    marks = ptr32(kit[KIT_MARKS][number])
+    held = marks[MARK_COUNT]
+    if n:
+        if held <= marks[MARK_URGENT]:  # the first of what gathers now
+            due = now + FLUSH_MS & _MASK
+            marks[MARK_FLUSH_AT] = due
+            if rows[ROW_TIMED] == 0 or (due - rows[ROW_SOONEST] & _MASK) >= _HALF:
+                rows[ROW_SOONEST] = due
+        memory = kit[KIT_MEMORY][number]
+        into = marks[MARK_START] + held & RING_SIZE - 1
+        run = RING_SIZE - into
+        if run > n:
+            run = n
+        copy(memory, data, into << 16 | at, run)
+        if run < n:
+            copy(memory, data, at + run, n - run)
+        held += n
+        marks[MARK_COUNT] = held
+    if where & STORE_PUSH:
+        marks[MARK_PUSHED] = held
+        marks[MARK_URGENT] = held
+    return 1 if held >= SEGMENT or marks[MARK_URGENT] else 0
+
+
+@micropython.viper
+def drain(kit, number: int) -> int:
+    """Move what may leave from a slot's ring to its stack, as far as that has room.
+
+    Returns the stack's error, or no negative number. The stack reports when there is room again.
+    """
+    marks = ptr32(kit[KIT_MARKS][number])
+    memory = kit[KIT_MEMORY][number]
+    write = kit[KIT_WRITE][number]
+    handle = ptr32(kit[KIT_ROWS])[ROW_HANDLE + number]
+    held = marks[MARK_COUNT]
+    start = marks[MARK_START]
+    pushed = marks[MARK_PUSHED]
+    urgent = marks[MARK_URGENT]
+    taken = 0
+    while held:
+        run = pushed
+        if run == 0:
+            run = urgent
+        if run == 0:
+            run = held - held % SEGMENT
+        if run == 0:
+            break
+        if run > RING_SIZE - start:
+            run = RING_SIZE - start
+        # PSH on the last byte that was pushed, on none before it and on none that was not.
+        taken = int(write(handle, memory, start, run, 0 if run == pushed else 1))
+        if taken > 0:
+            held -= taken
+            # An empty ring starts over: the next block lies in one piece and aligned.
+            start = start + taken & RING_SIZE - 1 if held else 0
+            pushed = pushed - taken if pushed > taken else 0
+            urgent = urgent - taken if urgent > taken else 0
+        if taken < run:
+            break
+    marks[MARK_COUNT] = held
+    marks[MARK_START] = start
+    marks[MARK_PUSHED] = pushed
+    marks[MARK_URGENT] = urgent
+    return taken
+
+
+@micropython.viper
+def settle(kit, facts: int):
     """Keep what the hot path goes by, and the bit maps, as one slot moves on.
 
-    `facts`: the slot's number and what FACT_STATE and those behind it say.
-
-    Runs for nearly everything that is not just bytes, and so is one function for what would be ten.
+    `facts`: the slot's number and what FACT_STATE and those behind it say. Runs for nearly
+    everything that is not just bytes, and so is one function for what would be ten.
     """
-    rows = ptr32(all_rows)
-    marks = ptr32(its_marks)
-    record = ptr8(its_record)
+    rows = ptr32(kit[KIT_ROWS])
     number = facts & 7
+    rows[ROW_FACTS + number] = facts
+    marks = ptr32(kit[KIT_MARKS][number])
+    record = ptr8(kit[KIT_RECORDS][number])
     state = facts >> FACT_STATE & 7
     bit = 1 << number
     others = ALL_SLOTS ^ bit
@@ -523,7 +546,7 @@ def settle(all_rows, its_marks, its_record, facts: int):
     record[14] = space
     record[15] = space >> 8
     if facts & FACT_FOREIGN:
-        may = 0  # TLS may have something to tell after each call: the loop has to look
+        may |= MAY_LOOK
     elif handle:
         wanted = _ALWAYS
         # What gathers waits for more bytes or its time, not for room.

@@ -16,24 +16,16 @@ from spinet.duet import wire
 from spinet.duet.commands import LITTLE, MUCH, Commands
 from spinet.duet.transaction import Link, LinkLost
 from spinet.fastpath import (
-    KIT_COPY,
     KIT_COUNT,
     KIT_EVENTS,
     KIT_LOOP,
-    KIT_MARKS,
-    KIT_MEMORY,
     KIT_PENDING,
-    KIT_PLACES,
-    KIT_READABLE,
-    KIT_RECORDS,
     KIT_ROLE,
-    KIT_ROWS,
     KIT_RX,
     KIT_SIGNALS,
     KIT_TICKS,
     KIT_TX,
     KIT_WAIT,
-    KIT_WRITE,
     LOOP_DUE,
     LOOP_FAR,
     LOOP_NOW,
@@ -51,7 +43,6 @@ from spinet.fastpath import (
     WHY_FAILED,
     WHY_PLAIN,
     WHY_PORT,
-    WHY_SHORT,
     WHY_TIDY,
     WHY_WITHDRAWN,
     soonest,
@@ -62,7 +53,6 @@ from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.resolver import Names
-from spinet.tcp.ring import copy
 from spinet.tls.stack import TlsStack
 from spinet.wifi.networks import Networks
 from spinet.wifi.wlan import Wlan
@@ -122,7 +112,7 @@ class Service:
         self._base = -1  # heap in use soon after the last collection; -1: unknown
         self._garbage = 0  # bytes, when last measured; commands.allocated came later
         self._loop = array("I", [0] * LOOP_WORDS)
-        self._kit = [None] * KIT_PLACES
+        self._kit = self.manager.kit
         self._telling = None  # what diagnostics print, step by step; set by _report()
 
     def _discovery(self):
@@ -189,21 +179,14 @@ class Service:
         """Look up once what the hot path calls; again after something of it was replaced."""
         kit = self._kit
         stack = self.stack
-        manager = self.manager
         kit[KIT_WAIT] = stack.wait
         kit[KIT_TICKS] = ticks_ms
         kit[KIT_PENDING] = stack.pending
         kit[KIT_EVENTS] = stack.events
-        kit[KIT_ROWS] = manager.rows
         kit[KIT_LOOP] = self._loop
         kit[KIT_COUNT] = self.link.count
         kit[KIT_TX] = self.link.tx
         kit[KIT_RX] = self.link.rx
-        kit[KIT_RECORDS] = [slot.record for slot in manager.slots]
-        kit[KIT_READABLE : KIT_WRITE + 1] = manager.calls
-        kit[KIT_MARKS] = [slot.marks() for slot in manager.slots]
-        kit[KIT_MEMORY] = [slot.memory() for slot in manager.slots]
-        kit[KIT_COPY] = copy
         kit[KIT_SIGNALS] = array("I", [0] * SIGNAL_WORDS)
         kit[KIT_ROLE] = 0
         self.port.bind(kit)
@@ -272,8 +255,6 @@ class Service:
         """What the hot path left of this pass's transaction, or all of it."""
         if why == WHY_PLAIN:
             self.port.conclude(self.link)
-        elif why == WHY_SHORT:
-            self._finish_write()
         elif why == WHY_FAILED:
             slot = self.manager.slots[wire.request_socket(self.link.rx)]
             slot.read_failed(self._loop[LOOP_TAKEN] - TAKEN_ZERO)
@@ -296,13 +277,6 @@ class Service:
                 self._tidy(now)
         else:
             self._plan(now)  # the next phase has a time-out
-
-    def _finish_write(self):
-        message = self.link.rx
-        push = wire.request_flags(message) & wire.FLAG_PUSH != 0
-        taken = self._loop[LOOP_TAKEN] - TAKEN_ZERO
-        slot = self.manager.slots[wire.request_socket(message)]
-        slot.finish_write(message, wire.DATA, wire.request_length(message), push, taken)
 
     def _tidy(self, now):
         """The end of a pass in which anything but bytes has moved, or something was due."""

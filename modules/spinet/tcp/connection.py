@@ -30,11 +30,16 @@ from spinet.fastpath import (
     FACT_ENDING,
     FACT_FOREIGN,
     FACT_STATE,
-    FLUSH_MS,
+    KIT_MARKS,
+    KIT_MEMORY,
+    KIT_PLACES,
+    KIT_READABLE,
+    KIT_RECORDS,
+    KIT_ROWS,
+    KIT_WRITE,
     MARK_COUNT,
     MARK_FLUSH_AT,
     MARK_PUSHED,
-    MARK_START,
     MARK_URGENT,
     ROW_CLOSED,
     ROW_CONNECTED,
@@ -50,8 +55,12 @@ from spinet.fastpath import (
     ROW_TIMED,
     ROW_WORDS,
     ROW_WRITING,
-    SEGMENT,
+    STORE_COUNT,
+    STORE_OFFSET,
+    STORE_PUSH,
+    drain,
     settle,
+    store,
 )
 from spinet.tcp import status
 from spinet.tcp.ring import RING_SIZE, rings
@@ -124,6 +133,7 @@ class Connection:
         self.record = bytearray(status.SIZE)
         self._manager = manager
         self._rows = manager.rows
+        self._kit = manager.kit
         self._stack = manager.stack  # whose handle it is; there is one other, TLS
         self._facts = number  # what settle() is told besides the state
         self._secured = None  # what connect() over TLS believes, and whom; by secure() and free()
@@ -149,7 +159,7 @@ class Connection:
             self._manager.fault("slot %d: %d -> %d" % (self.number, self.state, state))
             return False
         self.state = state
-        settle(self._rows, self._marks, self.record, self._facts | state << FACT_STATE)
+        settle(self._kit, self._facts | state << FACT_STATE)
         trace.note(trace.STATE, self.number, state, self.generation)
         if state == _CONNECTED or state == _CONNECTING:
             _trace_peer(self.number, self.record)
@@ -173,7 +183,7 @@ class Connection:
 
     def _publish(self):
         """Tell what the hot path goes by; called wherever one of these has changed."""
-        settle(self._rows, self._marks, self.record, self._facts | self.state << FACT_STATE)
+        settle(self._kit, self._facts | self.state << FACT_STATE)
 
     def held_by_controller(self):
         """True while the controller has to let go before the slot can be free."""
@@ -400,66 +410,25 @@ class Connection:
         """
         if not self._may_send():
             return False
-        ring = self._ring
-        count = self._marks[MARK_COUNT]
-        if n > ring.size - count:
+        if n > self._ring.free():
             self._manager.fault("slot %d: write beyond its space" % self.number)
             return False
         self._rows[ROW_OWED + self.number] += n
         self._rows[ROW_WRITING] |= 1 << self.number
-        taken = 0
-        whole = n if push else n - n % SEGMENT
-        if whole and not count:
-            taken = self._send(buf, offset, whole, not push)
-        return self._keep(buf, offset, n, push, taken)
-
-    def finish_write(self, buf, offset, n, push, taken):
-        """The rest of a write(): the stack took `taken` of its n bytes, or that is an error."""
-        self._keep(buf, offset, n, push, self._taken(taken))
-
-    def write_failed(self, error):
-        """The hot path met this as it wrote from the ring."""
-        self._taken(error)
-        self._publish()
-
-    def _keep(self, buf, offset, n, push, taken):
-        if not self._may_send():
-            return False
-        marks = self._marks
-        if taken < n:
-            if marks[MARK_COUNT] <= marks[MARK_URGENT]:  # the first of what gathers now
-                marks[MARK_FLUSH_AT] = ticks_add(self._manager.now, FLUSH_MS)
-                self._manager.hasten(marks[MARK_FLUSH_AT])
-            self._ring.put(buf, offset + taken, n - taken)
-        if push:
-            marks[MARK_PUSHED] = marks[MARK_URGENT] = marks[MARK_COUNT]
-        self._drain()
+        where = self.number | offset << STORE_OFFSET | n << STORE_COUNT
+        if store(self._kit, buf, where | STORE_PUSH if push else where, self._manager.now):
+            self._drain()
         self._publish()
         return self._may_send()
 
-    def marks(self):
-        """How much waits in the ring, and how it is to leave: for the hot path."""
-        return self._marks
-
-    def memory(self):
-        """The ring's bytes, for the hot path."""
-        return self._ring.memory
+    def write_failed(self, error):
+        """The stack took none of the ring's bytes, or not all, for this error."""
+        if not is_for_now(error):
+            self._on_write_error(error)
 
     def _gathers(self):
         """True while bytes wait that nobody asked to push."""
         return self._marks[MARK_COUNT] > self._marks[MARK_URGENT]
-
-    def _send(self, buf, offset, n, more):
-        """Hand n bytes to the stack; returns how many it took."""
-        return self._taken(self._stack.write(self._handle, buf, offset, n, 1 if more else 0))
-
-    def _taken(self, taken):
-        """What a write of the stack's took; an error ends the connection or means nothing."""
-        if taken >= 0:
-            return taken
-        if not is_for_now(taken):
-            self._on_write_error(taken)
-        return 0
 
     def _on_write_error(self, error):
         trace.note(trace.ERROR, self.number, -error, self.state)
@@ -473,34 +442,9 @@ class Connection:
 
     def _drain(self):
         """Move what may leave from the ring to the stack, as far as it has room."""
-        ring = self._ring
-        marks = self._marks
-        while self._handle and marks[MARK_COUNT]:
-            run = self._sendable()
-            if not run:
-                return
-            start = marks[MARK_START]
-            straight = ring.size - start
-            if run > straight:
-                run = straight
-            # PSH on the last byte that was pushed, on none before it and on none that was not.
-            taken = self._send(ring.memory, start, run, run != marks[MARK_PUSHED])
-            self._sent(taken)
-            if taken < run:
-                return  # the stack reports when there is room, or the connection is gone
-
-    def _sendable(self):
-        """How many of the ring's bytes may leave in one write: never across the push mark."""
-        marks = self._marks
-        count = marks[MARK_COUNT]
-        return marks[MARK_PUSHED] or marks[MARK_URGENT] or count - count % SEGMENT
-
-    def _sent(self, n):
-        self._ring.drop(n)
-        marks = self._marks
-        if marks[MARK_URGENT]:  # else nothing was pushed either
-            marks[MARK_PUSHED] = max(0, marks[MARK_PUSHED] - n)
-            marks[MARK_URGENT] = max(0, marks[MARK_URGENT] - n)
+        taken = drain(self._kit, self.number)
+        if taken < 0:
+            self.write_failed(taken)
 
     def step_flush(self, now):
         """What has gathered for FLUSH_MS leaves, full segment or not."""
@@ -676,7 +620,13 @@ class ConnectionManager:
         self.calls = [[call] * states.SOCKETS for call in self._plain]
         self._slab = None if buffers else compat.slab(compat.RINGS, states.SOCKETS * RING_SIZE)
         buffers = buffers or rings(states.SOCKETS, RING_SIZE, self._slab)
+        self.kit = [None] * KIT_PLACES  # what the hot path calls and works on; see Service.bind()
         self.slots = [Connection(i, self, buffers[i]) for i in range(states.SOCKETS)]
+        self.kit[KIT_ROWS] = self.rows
+        self.kit[KIT_RECORDS] = [slot.record for slot in self.slots]
+        self.kit[KIT_READABLE : KIT_WRITE + 1] = self.calls
+        self.kit[KIT_MARKS] = [ring.marks for ring in buffers]
+        self.kit[KIT_MEMORY] = [ring.memory for ring in buffers]
 
     def fault(self, text):
         """A bug of ours: loud in a debug build, counted in a release build."""
