@@ -234,7 +234,7 @@ class Bench:
             lambda hz: self.on_clock and self.on_clock(hz),
             lambda: self.on_report and self.on_report(),
         )
-        self.rig = make_rig(role, self.commands)
+        self.rig = make_rig(role, self.commands, self.manager)
         self.manager.now = self.rig.now
 
     def ask(self, command, *args, **fields):

@@ -4,12 +4,39 @@ The controller is as strict as the boards in the field: it looks at DATA_READY a
 asks, has one contiguous buffer for all phases, and takes whatever the module shifts.
 """
 
+from array import array
+
 from raw_controller import data_phase
 
 from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import SpiMaster
 from spinet.duet.transaction import Link
 from spinet.duet.wire import DATA, FIRST_PHASE, RESPONSE
+from spinet.fastpath import (
+    KIT_COUNT,
+    KIT_LOOP,
+    KIT_PENDING,
+    KIT_PLACES,
+    KIT_RECORDS,
+    KIT_ROWS,
+    KIT_RX,
+    KIT_TICKS,
+    KIT_TX,
+    KIT_WAIT,
+    LOOP_DUE,
+    LOOP_PASSES,
+    LOOP_TAKEN,
+    LOOP_WORDS,
+    ROW_WORDS,
+    TAKEN_ZERO,
+    WHY_DONE,
+    WHY_FAILED,
+    WHY_PLAIN,
+    WHY_PORT,
+    WHY_TIDY,
+    WHY_WITHDRAWN,
+    turn,
+)
 
 
 class FakePin:
@@ -123,11 +150,25 @@ class FakeTarget:
         return shifted
 
 
+PASSES = 3  # what any one move of a controller's takes, and one more
+
+
+def no_slots():
+    """A kit for turn() where no socket is in use: Commands serve connRead and connWrite."""
+    kit = [None] * KIT_PLACES
+    kit[KIT_ROWS] = array("I", [0] * ROW_WORDS)
+    kit[KIT_RECORDS] = [bytearray(20) for _ in range(8)]
+    return kit
+
+
 class Rig:
-    """A link and its port on fake pins. `now` is the clock, in ms; serve() is one pass."""
+    """A link and its port on fake pins. `now` is the clock, in ms; serve() is a few passes."""
 
     def __init__(self, commands):
         self.trace = []
+        self._manager = None  # of the slots that turn() serves; set by make_rig()
+        self._kit = None
+        self._loop = array("I", [0] * LOOP_WORDS)
         self.now = 1000
         self.drops_request = True  # this board drops TRANSFER_READY by hardware
         self.cs = FakePin("cs", 1, self.trace)
@@ -139,13 +180,53 @@ class Rig:
         """The port's clock."""
         return self.now
 
+    def _bind(self):
+        """As the service does, but for the network, which Bench looks after."""
+        kit = self._kit = self._manager.kit if self._manager else no_slots()
+        kit[KIT_WAIT] = lambda _ms: None
+        kit[KIT_TICKS] = lambda: self.ticks()
+        kit[KIT_PENDING] = lambda: 0
+        kit[KIT_LOOP] = self._loop
+        kit[KIT_COUNT] = self.link.count
+        kit[KIT_TX] = self.link.tx
+        kit[KIT_RX] = self.link.rx
+        self.port.bind(kit)
+
     def serve(self, after_ms=0):
-        """Let time pass, then the port looks at its pins."""
+        """Let time pass, then the loop has a few passes; it looks at the port after each."""
         self.now += after_ms
-        return self.port.serve(self.link, self.now)
+        if self._manager:
+            self._manager.now = self.now
+        for _ in range(PASSES):
+            self.run_once()
+
+    def run_once(self):
+        """One pass, as the loop has it."""
+        loop = self._loop
+        loop[LOOP_PASSES] = 1
+        why = None
+        while why != WHY_DONE:
+            loop[LOOP_DUE] = self.now
+            why = turn(self._kit, loop[LOOP_PASSES], 0)
+            if why == WHY_PLAIN:
+                self.port.conclude(self.link)
+            elif why == WHY_PORT:
+                self.port.serve(self.link, self.now)
+            elif why == WHY_WITHDRAWN:
+                self.port.withdraw()
+            elif why == WHY_TIDY:
+                self.port.look(self.link, self.now)
+                self.link.refresh()
+            elif why != WHY_DONE:
+                self._failed(why, self._manager.slots[self.link.rx[2]])
+
+    def _failed(self, why, slot):
+        failed = slot.read_failed if why == WHY_FAILED else slot.write_failed
+        failed(self._loop[LOOP_TAKEN] - TAKEN_ZERO)
 
     def boot(self):
         """Start the port, and run it until its start-up is over."""
+        self._bind()
         self.port.start(self.now)
         while not self.port.idle():
             self.serve(1)
@@ -289,8 +370,9 @@ RIGS = {
 }
 
 
-def make_rig(role, commands):
-    """A rig that has booted."""
+def make_rig(role, commands, manager=None):
+    """A rig that has booted; with the manager of the slots that the commands are about."""
     rig = RIGS[role](commands)
+    rig._manager = manager
     rig.boot()
     return rig

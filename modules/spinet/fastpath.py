@@ -74,7 +74,8 @@ SIGNAL_RELEASED = const(5)  # CS rose within the phase
 SIGNAL_SERVED_HOT = const(6)  # turn() has answered this request, and the Link knows nothing of it
 SIGNAL_SIZE = const(7)  # bytes of the data phase of such a request
 SIGNAL_UNDER_WAY = const(8)  # one more edge of TRANSFER_READY begins a new transaction
-SIGNAL_WORDS = const(9)
+SIGNAL_TO_ARM = const(9)  # bytes of PHASE, for turn() to arm; 0: none
+SIGNAL_WORDS = const(10)
 
 PHASE_HEADER = const(0)  # armed, waiting for a request
 PHASE_ANSWER = const(1)
@@ -224,7 +225,11 @@ def turn(kit, passes: int, resumed: int) -> int:
     data_ready = kit[KIT_DATA_READY]
     now = loop[LOOP_NOW]
     while True:
-        if resumed:
+        # `armed`: so many bytes of a phase are to be armed.
+        armed = signals[SIGNAL_TO_ARM]
+        if armed:
+            signals[SIGNAL_TO_ARM] = 0
+        elif resumed:
             resumed = 0
         else:
             if passes == 0 or loop[LOOP_STOP]:
@@ -260,14 +265,14 @@ def turn(kit, passes: int, resumed: int) -> int:
                     return WHY_EVENTS
 
         # Where is the transaction? `asked`: a header is in rx. `over`: all its bytes have passed.
-        # `armed`: so many bytes of the next phase are to be armed, from `offset` on.
         asked = 0
         over = 0
-        armed = 0
-        offset = 0
         size = 0
         amount = 0
-        if role == MODULE_CLOCKED:
+        phase = signals[SIGNAL_PHASE]
+        if armed:
+            pass
+        elif role == MODULE_CLOCKED:
             if signals[SIGNAL_EDGE]:
                 signals[SIGNAL_EDGE] = 0
                 if not int(requested()):
@@ -278,7 +283,6 @@ def turn(kit, passes: int, resumed: int) -> int:
                     signals[SIGNAL_EDGE] = 0  # an edge during the header belongs to this request
                 asked = 1
         elif role == CONTROLLER_CLOCKED:
-            phase = signals[SIGNAL_PHASE]
             passed = int(clocked())
             if signals[SIGNAL_EDGE] or signals[SIGNAL_ARMED] == 0:
                 return WHY_PORT
@@ -302,7 +306,6 @@ def turn(kit, passes: int, resumed: int) -> int:
                 if phase == PHASE_ANSWER and size:
                     phase = PHASE_PAYLOAD
                     armed = size + 3 & 0xFFC
-                    offset = _DATA
                 else:
                     over = 1
 
@@ -364,7 +367,6 @@ def turn(kit, passes: int, resumed: int) -> int:
                 signals[SIGNAL_SIZE] = size
                 phase = PHASE_ANSWER
                 armed = 4
-                offset = _RESPONSE
 
         if armed:
             data_ready(0)
@@ -372,13 +374,16 @@ def turn(kit, passes: int, resumed: int) -> int:
             signals[SIGNAL_ARMED] = armed
             signals[SIGNAL_SINCE] = now
             signals[SIGNAL_RELEASED] = 0
+            offset = 0
             if phase == PHASE_HEADER:
                 signals[SIGNAL_UNDER_WAY] = 0
+            else:
+                offset = _RESPONSE if phase == PHASE_ANSWER else _DATA
+                due = now + PHASE_TIMEOUT_MS & _MASK
+                if (due - loop[LOOP_DUE] & _MASK) >= _HALF:
+                    loop[LOOP_DUE] = due
             arm(tx, rx, offset, armed)
             data_ready(1)
-            due = now + PHASE_TIMEOUT_MS & _MASK
-            if phase != PHASE_HEADER and (due - loop[LOOP_DUE] & _MASK) >= _HALF:
-                loop[LOOP_DUE] = due
 
         if over:
             taken = size

@@ -263,10 +263,8 @@ class Service:
             slot.write_failed(self._loop[LOOP_TAKEN] - TAKEN_ZERO)
         elif why == WHY_WITHDRAWN:
             self.port.withdraw()
-        elif self._kit[KIT_ROLE]:
-            self.port.look(self.link, self._loop[LOOP_NOW])
         else:
-            self.port.serve(self.link, self._loop[LOOP_NOW])
+            self.port.look(self.link, self._loop[LOOP_NOW])
 
     def _serve_port(self, now):
         """A phase of the controller-clocked link that the hot path left; most need no tidying."""
@@ -275,8 +273,6 @@ class Service:
                 self._collect()
             else:
                 self._tidy(now)
-        else:
-            self._plan(now)  # the next phase has a time-out
 
     def _tidy(self, now):
         """The end of a pass in which anything but bytes has moved, or something was due."""

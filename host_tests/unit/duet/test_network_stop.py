@@ -55,7 +55,7 @@ class Module:
             None,
             nothing,
         )
-        self.rig = make_rig("module-clocked", commands)
+        self.rig = make_rig("module-clocked", commands, slots.manager)
 
     def stop(self):
         assert self.rig.ask(request(NETWORK_STOP)) == (0, b"")

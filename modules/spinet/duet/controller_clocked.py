@@ -8,11 +8,9 @@ transaction wherever the last one was left.
 
 from array import array
 
-from micropython import const
-
 from spinet.compat import ticks_diff
 from spinet.duet.transaction import StartUp
-from spinet.duet.wire import DATA, FIRST_PHASE, RESPONSE
+from spinet.duet.wire import FIRST_PHASE
 from spinet.fastpath import (
     CONTROLLER_CLOCKED,
     KIT_ARM,
@@ -33,11 +31,10 @@ from spinet.fastpath import (
     SIGNAL_SERVED_HOT,
     SIGNAL_SINCE,
     SIGNAL_SIZE,
+    SIGNAL_TO_ARM,
     SIGNAL_UNDER_WAY,
     SIGNAL_WORDS,
 )
-
-BURST = const(16)  # transactions in a row before the loop looks at the network again
 
 
 class SpiSlave:
@@ -55,7 +52,6 @@ class SpiSlave:
         # Which phase, what is armed since when, and what the pins did: shared with the hot path.
         self._signals = array("I", [0] * SIGNAL_WORDS)
         self._start_up = StartUp(data_ready)
-        self._acted = False  # serve() has carried out or cut a command: the loop has to tidy up
         self.restarts = 0  # transactions begun over because the controller did
 
     def start(self, now):
@@ -73,7 +69,7 @@ class SpiSlave:
         self._cs.irq(None)
         self._transfer_ready.irq(None)
         self._target.disarm()
-        self._signals[SIGNAL_ARMED] = 0
+        self._signals[SIGNAL_ARMED] = self._signals[SIGNAL_TO_ARM] = 0
 
     # Both interrupt handlers say whether the loop has to look: who calls them may not care. They
     # run twice in each transaction, and have what they need without looking it up.
@@ -132,10 +128,9 @@ class SpiSlave:
     def idle(self):
         """True between transactions."""
         signals = self._signals
-        between = (
-            signals[SIGNAL_ARMED] and signals[SIGNAL_PHASE] == PHASE_HEADER and self._cs.value()
-        )
-        return bool(between) and self._target.clocked() == 0
+        if signals[SIGNAL_PHASE] != PHASE_HEADER or signals[SIGNAL_TO_ARM]:
+            return False
+        return bool(signals[SIGNAL_ARMED] and self._cs.value()) and self._target.clocked() == 0
 
     def look(self, link, now):
         """See to what is late. Of everything else the hot path takes care, or calls serve()."""
@@ -143,21 +138,25 @@ class SpiSlave:
             self.serve(link, now)
 
     def serve(self, link, now):
-        """Take each phase that has passed one step on; True when the loop has to tidy up: a command
-        was carried out or cut, or the link is not up yet.
+        """Decide what follows the phase that has passed, or was cut; turn() arms it.
+
+        True when the loop has to tidy up: a command was carried out or cut, or the link is not up.
         """
         signals = self._signals
-        self._acted = False
         if signals[SIGNAL_SERVED_HOT]:
             self._take_over(link)
-        if not signals[SIGNAL_ARMED] and signals[SIGNAL_PHASE] == PHASE_HEADER:
-            if not self._start_up.is_over(now):
-                return True
-            self._next_header(link, now)
-        for _ in range(4 * BURST):
-            if not self._step(link, now):
-                break
-        return self._acted
+        if not signals[SIGNAL_ARMED]:
+            return not self._start_up.is_over(now) or self._next_header(link)
+        if signals[SIGNAL_EDGE]:
+            signals[SIGNAL_EDGE] = 0
+            return self._restart(link)
+        if signals[SIGNAL_PHASE] == PHASE_ENDING:
+            return self._end_if_released(link, now)
+        if self._target.clocked() >= signals[SIGNAL_ARMED]:
+            return self._phase_ended(link, now)
+        if self._released_too_soon() or self._late(now):
+            return self._restart(link)
+        return False
 
     def _take_over(self, link):
         """The hot path has begun this transaction, and we shall end it."""
@@ -165,24 +164,9 @@ class SpiSlave:
         signals[SIGNAL_SERVED_HOT] = 0
         link.recall(signals[SIGNAL_SIZE], signals[SIGNAL_PHASE] != PHASE_ANSWER)
 
-    def _step(self, link, now):
-        """One move of the state machine; False when there is nothing to do yet."""
-        signals = self._signals
-        if signals[SIGNAL_EDGE]:
-            signals[SIGNAL_EDGE] = 0
-            return self._restart(link, now)
-        if signals[SIGNAL_PHASE] == PHASE_ENDING:
-            return self._end_if_released(link, now)
-        if self._target.clocked() >= signals[SIGNAL_ARMED]:
-            self._phase_ended(link, now)
-            return True
-        if self._released_too_soon() or self._late(now):
-            return self._restart(link, now)
-        return False
-
     def _released_too_soon(self):
         """CS rose in the middle of a phase."""
-        return self._signals[SIGNAL_RELEASED] != 0 and self._partly_clocked()
+        return self._signals[SIGNAL_RELEASED] != 0 and self._target.clocked() > 0
 
     def _late(self, now):
         """A header may be waited for as long as it takes, nothing else."""
@@ -190,60 +174,51 @@ class SpiSlave:
         waited = ticks_diff(now, signals[SIGNAL_SINCE])
         return signals[SIGNAL_PHASE] != PHASE_HEADER and waited >= PHASE_TIMEOUT_MS
 
-    def _partly_clocked(self):
-        return 0 < self._target.clocked() < self._signals[SIGNAL_ARMED]
-
     def _end_if_released(self, link, now):
         if not (self._cs.value() or self._late(now)):
             return False
         link.finish()
-        self._acted = True
-        self._next_header(link, now)
+        self._next_header(link)
         return True
 
-    def _restart(self, link, now):
+    def _restart(self, link):
         self.restarts += 1
-        self._acted = True
         self._target.disarm()
         if self._signals[SIGNAL_PHASE] == PHASE_ENDING:
             link.finish()  # the controller has its answer; it only never raised CS
         elif self._signals[SIGNAL_PHASE] != PHASE_HEADER:
             link.cut()
-        self._next_header(link, now)
+        self._next_header(link)
         return True
 
-    def _next_header(self, link, now):
+    def _next_header(self, link):
         self._data_ready.value(0)
         link.begin()
-        self._arm(link, PHASE_HEADER, 0, FIRST_PHASE, now)
+        return self._next(PHASE_HEADER, FIRST_PHASE)
 
-    def _arm(self, link, phase, offset, n, now):
+    def _next(self, phase, n):
+        """That phase of n bytes is next. False: there is nothing to tidy up."""
         signals = self._signals
         signals[SIGNAL_PHASE] = phase
-        signals[SIGNAL_ARMED] = n
-        signals[SIGNAL_SINCE] = now
-        signals[SIGNAL_RELEASED] = 0
-        if phase == PHASE_HEADER:
-            signals[SIGNAL_UNDER_WAY] = 0
-        self._target.arm(link.tx, link.rx, offset, n)
-        self._data_ready.value(1)
+        signals[SIGNAL_TO_ARM] = n
+        return False
 
     def _phase_ended(self, link, now):
-        phase = self._signals[SIGNAL_PHASE]
+        signals = self._signals
+        phase = signals[SIGNAL_PHASE]
         if phase == PHASE_HEADER:
             self._data_ready.value(0)
             link.answer()
-            self._arm(link, PHASE_ANSWER, RESPONSE, 4, now)
-        elif phase == PHASE_ANSWER and link.data_length:
+            return self._next(PHASE_ANSWER, 4)
+        if phase == PHASE_ANSWER and link.data_length:
             self._data_ready.value(0)
             link.responded()
-            self._arm(link, PHASE_PAYLOAD, DATA, link.data_length, now)
-        else:
-            link.complete()  # before DATA_READY falls: what was asked for is done by then
-            self._data_ready.value(0)
-            self._acted = True
-            self._signals[SIGNAL_PHASE] = PHASE_ENDING
-            self._signals[SIGNAL_SINCE] = now
+            return self._next(PHASE_PAYLOAD, link.data_length)
+        link.complete()  # before DATA_READY falls: what was asked for is done by then
+        self._data_ready.value(0)
+        signals[SIGNAL_PHASE] = PHASE_ENDING
+        signals[SIGNAL_SINCE] = now
+        return True
 
     def signal(self):
         """Tell the controller that there is news: DATA_READY falls for about 2 us and rises."""

@@ -12,7 +12,7 @@ from micropython import const
 
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.duet.transaction import StartUp
-from spinet.duet.wire import FIRST_PHASE, FORMAT_VERSION, RESPONSE
+from spinet.duet.wire import RESPONSE
 from spinet.fastpath import (
     KIT_CS,
     KIT_EXCHANGE,
@@ -27,8 +27,6 @@ from spinet.fastpath import (
 )
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
-
-BURST = const(16)  # transactions in a row before the loop looks at the network again
 
 
 class SpiMaster:
@@ -113,27 +111,6 @@ class SpiMaster:
         elif not signals[SIGNAL_EDGE] and self._level_asks(now):
             signals[SIGNAL_EDGE] = 1
 
-    def serve(self, link, now):
-        """Without the hot path: run the transactions that are asked for, at most BURST.
-
-        True if there were any.
-        """
-        served = 0
-        while served < BURST and self._requested(link, now):
-            self._transact(link)
-            served += 1
-        return served != 0
-
-    def _requested(self, link, now):
-        self.look(link, now)
-        if not self._signals[SIGNAL_EDGE]:
-            return False
-        self._signals[SIGNAL_EDGE] = 0
-        if self._transfer_ready.value():
-            return True
-        self.withdraw()
-        return False
-
     def _level_asks(self, now):
         """A controller that gave up leaves TRANSFER_READY high, and its next request makes no edge.
 
@@ -152,14 +129,6 @@ class SpiMaster:
     def withdraw(self):
         """The request behind an edge was gone when we came to it."""
         self.withdrawn += 1
-
-    def _transact(self, link):
-        link.begin()
-        self._cs.value(0)
-        self._spi.exchange(link.tx, link.rx, 0, FIRST_PHASE)
-        if link.rx[0] == FORMAT_VERSION:
-            self._signals[SIGNAL_EDGE] = 0  # an edge during the header belongs to this request
-        self.conclude(link)
 
     def conclude(self, link):
         """The first 8 bytes have passed: the rest of this transaction."""
