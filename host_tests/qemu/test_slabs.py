@@ -34,7 +34,7 @@ def test_a_second_manager_has_rings_of_its_own(emulator):
     out = run(
         emulator,
         "import _spinet_slabs as slabs\n"
-        "from spinet.tcp.connection import ConnectionManager\n"
+        "from spinet.tcp.manager import ConnectionManager\n"
         "from memory_stack import MemoryStack\n"
         "stack = MemoryStack(1, 64)\n"
         "first = ConnectionManager(stack)\n"

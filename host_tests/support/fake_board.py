@@ -12,8 +12,8 @@ from spinet.duet.commands import Commands
 from spinet.last_error import LastError
 from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
-from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
+from spinet.tcp.manager import ConnectionManager
 from spinet.tcp.resolver import Names
 from spinet.wifi.networks import Networks
 from spinet.wifi.wlan import Wlan

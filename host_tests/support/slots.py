@@ -26,8 +26,8 @@ from spinet.compat import WORKER_STACK
 from spinet.duet import wire
 from spinet.tcp import socket_calls, stack_sockets
 from spinet.tcp.callhome import NamedPeers, SessionTable
-from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
+from spinet.tcp.manager import ConnectionManager
 from spinet.tcp.resolver import Names
 from spinet.tcp.stack import (
     ERR_ABRT,

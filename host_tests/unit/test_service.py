@@ -16,7 +16,8 @@ from spinet.duet.module_clocked import LEVEL_AFTER_MS
 from spinet.duet.transaction import LinkLost
 from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
 from spinet.tcp import callhome, resolver
-from spinet.tcp.connection import CONNECT_TIMEOUT_MS, LINGER_DEFAULT, WRITE_TIMEOUT_MS
+from spinet.tcp.connection import CONNECT_TIMEOUT_MS
+from spinet.tcp.manager import LINGER_DEFAULT, WRITE_TIMEOUT_MS
 from spinet.tcp.stack import EVENT_DATA
 
 

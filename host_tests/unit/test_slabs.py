@@ -6,7 +6,7 @@ The C itself is tested in host_tests/c/spi, and as part of an image in host_test
 import pytest
 
 from spinet import compat
-from spinet.tcp.connection import ConnectionManager
+from spinet.tcp.manager import ConnectionManager
 from spinet.tcp.stack_sockets import SocketStack
 
 

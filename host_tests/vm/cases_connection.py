@@ -4,8 +4,8 @@ import socket
 
 from spinet import compat, states
 from spinet.tcp import socket_calls, status
-from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
+from spinet.tcp.manager import ConnectionManager
 from spinet.tcp.stack_sockets import SocketStack
 
 LOOPBACK = "127.0.0.1"

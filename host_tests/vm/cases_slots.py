@@ -5,8 +5,9 @@ from memory_stack import MemoryStack
 from spinet import states
 from spinet.fastpath import FLUSH_MS
 from spinet.tcp import status
-from spinet.tcp.connection import CONNECT_TIMEOUT_MS, ConnectionManager
+from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.listener import ListenerTable
+from spinet.tcp.manager import ConnectionManager
 from spinet.tcp.ring import rings
 
 PORT = 80

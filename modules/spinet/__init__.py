@@ -4,7 +4,7 @@ Imports point downwards only:
 
     service            the loop: wait, dispatch, serve the link, reap, housekeeping
       commands         command number -> handler; what is deferred until CS rises
-        connection     one slot's state machine, the eight slots
+        manager        the eight slots; slot and connection: one slot's states, and its life
         listener       the ports we accept on
         wlan           station and access point; networks: what we remember
           tcp_buffer   rings    wire  records    stack  the contract of every TCP stack

@@ -50,8 +50,8 @@ from spinet.fastpath import (
 from spinet.last_error import LastError
 from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
-from spinet.tcp.connection import ConnectionManager
 from spinet.tcp.listener import ListenerTable
+from spinet.tcp.manager import ConnectionManager
 from spinet.tcp.resolver import Names
 from spinet.tls.stack import TlsStack
 from spinet.wifi.networks import Networks

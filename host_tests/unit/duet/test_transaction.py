@@ -96,7 +96,7 @@ def test_start_up_makes_two_rising_edges_and_stays_ready(role):
 )
 def test_phases_and_their_lengths(role, response, accepted, data_phase):
     rig = make_rig(role, Recorder(response, accepted))
-    command = 5 if accepted and response else 10 if accepted else 6
+    command = 5 if accepted and response else 10 if accepted else 9
     if accepted == 12:
         command = 3
     rig.transact(request(command, data=bytes(accepted)))
@@ -136,6 +136,7 @@ def test_header_tells_the_wifi_state_of_the_moment(role):
     rig = make_rig(role, commands)
     sends(rig, request(0))
     commands.wifi_state = lambda: 1
+    rig.serve()
     if rig.role == "controller-clocked":
         rig.transact(request(0))  # its header was armed before
     assert rig.decode(rig.transact(request(0)))[1] == 1

@@ -8,7 +8,7 @@ import pytest
 from spinet import network_status, states
 from spinet.duet import commands, controller_clocked, module_clocked, wire
 from spinet.network_status import NetworkStatus
-from spinet.tcp import connection, resolver, stack_sockets, status
+from spinet.tcp import resolver, stack_sockets, status
 from spinet.wifi import config, networks
 
 pytestmark = pytest.mark.behaviour("L1")
@@ -188,7 +188,7 @@ def test_wire_has_no_constant_that_these_tests_do_not_know():
 
 # --- copies: hot files redeclare what they need
 
-HOT_FILES = (commands, connection, module_clocked, controller_clocked)
+HOT_FILES = (commands, module_clocked, controller_clocked)
 
 
 def copies(module):
@@ -214,7 +214,6 @@ NOT_COPIES = {(controller_clocked, "_RESPONSE"), (controller_clocked, "_DATA")}
 
 def test_the_copies_are_found():
     assert {"_MAX_DATA"} <= set(copies(commands))
-    assert {"_FREE", "_ALLOCATED", "_CLOSE_PENDING"} <= set(copies(connection))
 
 
 def test_slots_and_stack_agree_about_their_number():

@@ -7,16 +7,8 @@ from slots import MAX_DATA, PATIENCE_MS, Slots, pattern, wait_until
 from spinet import states
 from spinet.duet import wire
 from spinet.fastpath import FLUSH_MS, SEGMENT
-from spinet.tcp.connection import (
-    ACKNOWLEDGE_TIMEOUT_MS,
-    CLOSE_LIMIT_MS,
-    CONNECT_TIMEOUT_MS,
-    KEEP_COUNT,
-    KEEP_INTERVAL_S,
-    WATCH_MS,
-    WRITE_TIMEOUT_MS,
-    IllegalMove,
-)
+from spinet.tcp.connection import ACKNOWLEDGE_TIMEOUT_MS, CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS
+from spinet.tcp.manager import KEEP_COUNT, KEEP_INTERVAL_S, WATCH_MS, WRITE_TIMEOUT_MS, IllegalMove
 from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_BUF,

@@ -66,6 +66,13 @@ def remote_port(record) -> int:
 
 
 @micropython.viper
+def space(record) -> int:
+    """Bytes that a write will surely take; settle() keeps it."""
+    source = ptr8(record)
+    return source[14] | source[15] << 8
+
+
+@micropython.viper
 def peer_pair(record, first: int) -> int:
     """Two of the remote address's octets, from octet `first` on: the earlier one is the higher."""
     source = ptr8(record)

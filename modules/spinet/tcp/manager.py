@@ -1,0 +1,327 @@
+"""The eight slots together: who gets one, whose events are whose, and the one place that frees.
+
+Everything here runs in the service thread. Nothing in an event or a step allocates.
+"""
+
+from array import array
+
+import micropython
+from micropython import const
+
+from spinet import compat, trace
+from spinet.compat import ticks_add, ticks_diff
+from spinet.fastpath import (
+    ALL_SLOTS,
+    KIT_MARKS,
+    KIT_MEMORY,
+    KIT_PLACES,
+    KIT_READABLE,
+    KIT_RECORDS,
+    KIT_ROWS,
+    KIT_WRITE,
+    RING_SIZE,
+    ROW_CLOSED,
+    ROW_CONNECTED,
+    ROW_DELIVER,
+    ROW_INTEREST,
+    ROW_OCCUPIED,
+    ROW_OVER,
+    ROW_OWNED,
+    ROW_SEEN,
+    ROW_SOONEST,
+    ROW_TIMED,
+    ROW_WORDS,
+    ROW_WRITING,
+)
+from spinet.states import FREE, SOCKETS
+from spinet.tcp.connection import Connection
+from spinet.tcp.ring import rings
+from spinet.tcp.stack import EVENTS_ALL, INDEX_MASK
+
+WRITE_TIMEOUT_MS = const(60000)  # nothing is acknowledged for this long: nobody is there
+WATCH_MS = const(1000)  # how often that is looked at
+KEEP_IDLE_S = const(60)  # silence of a connection before the stack asks whether the peer lives
+KEEP_INTERVAL_S = const(10)
+KEEP_COUNT = const(3)  # questions without an answer
+LINGER_DEFAULT = const(-1)  # a close takes the times above
+
+
+class IllegalMove(Exception):
+    """A state change or a reference that only a bug of ours can cause (debug builds)."""
+
+
+@micropython.viper
+def _lowest_clear(map: int) -> int:
+    """The number of the lowest bit that is 0."""
+    number = 0
+    while map >> number & 1:
+        number += 1
+    return number
+
+
+@micropython.viper
+def _clear_bits(map: int) -> int:
+    """How many slots have no bit there."""
+    count = 0
+    number = 0
+    while number < 8:
+        count += 1 - (map >> number & 1)
+        number += 1
+    return count
+
+
+class ConnectionManager:
+    """The eight slots over one stack. `debug`: a bug raises; else it is counted and ignored."""
+
+    def __init__(self, stack, debug=False, buffers=None):
+        self.stack = stack
+        self.rows = array("I", [0] * ROW_WORDS)  # what the hot path goes by
+        self.now = 0  # ticks at the start of this pass of the loop; written by service
+        self.addresses = bytearray(8)  # scratch of Connection._update_addresses
+        self.faults = 0  # bugs noticed in a release build
+        self.stale = 0  # references to a life of a slot that is over
+        self.connect_timeouts = 0
+        self.unacknowledged_closes = 0
+        self.write_timeouts = 0
+        # How a silent peer is found out; anyone may set these, for connections to come.
+        self.write_timeout_ms = WRITE_TIMEOUT_MS
+        self.keep_idle_s = KEEP_IDLE_S
+        self.keep_interval_s = KEEP_INTERVAL_S
+        self.keep_count = KEEP_COUNT
+        # What a close does, from the next one on: 0 resets at once, n tries for n seconds in all.
+        self.linger_s = LINGER_DEFAULT
+        self.reserved = 0  # free slots that are promised; written by reserve() and unreserve()
+        self.freed = 0  # slots and promises given back so far; written by reap()
+        self.returned = 0  # promises given back since the last reap()
+        self._watched_at = 0  # ticks when writes were last looked at
+        self._debug = debug
+        self.owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
+        self._plain = (stack.readable, stack.read, stack.recved, stack.write)
+        # Of each slot's stack, for the hot path; see use().
+        self.calls = [[call] * SOCKETS for call in self._plain]
+        self._slab = None if buffers else compat.slab(compat.RINGS, SOCKETS * RING_SIZE)
+        buffers = buffers or rings(SOCKETS, RING_SIZE, self._slab)
+        self.kit = [None] * KIT_PLACES  # what the hot path calls and works on; see Service.bind()
+        self.slots = [Connection(i, self, buffers[i]) for i in range(SOCKETS)]
+        self.kit[KIT_ROWS] = self.rows
+        self.kit[KIT_RECORDS] = [slot.record for slot in self.slots]
+        self.kit[KIT_READABLE : KIT_WRITE + 1] = self.calls
+        self.kit[KIT_MARKS] = [ring.marks for ring in buffers]
+        self.kit[KIT_MEMORY] = [ring.memory for ring in buffers]
+
+    def fault(self, text):
+        """A bug of ours: loud in a debug build, counted in a release build."""
+        self.faults += 1
+        trace.note(trace.FAULT, trace.NO_SLOT, 0, 0)
+        if self._debug:
+            raise IllegalMove(text)
+
+    @property
+    def connected(self):
+        """Bit map of the slots that are connected, as ConnStatus wants it."""
+        return self.rows[ROW_CONNECTED]
+
+    @property
+    def closed(self):
+        """Bit map of those in otherEndClosed or aborted."""
+        return self.rows[ROW_CLOSED]
+
+    @property
+    def occupied(self):
+        """Bit map of those that are not free."""
+        return self.rows[ROW_OCCUPIED]
+
+    @property
+    def over(self):
+        """Bit map of those that reap() will free."""
+        return self.rows[ROW_OVER]
+
+    def hasten(self, when):
+        """Somebody has a deadline then; step() is called in time for it."""
+        rows = self.rows
+        if not rows[ROW_TIMED] or ticks_diff(when, rows[ROW_SOONEST]) < 0:
+            rows[ROW_SOONEST] = when
+
+    def use(self, number, stack):
+        """The hot path calls this stack for that slot."""
+        if stack is self.stack:
+            calls = self._plain
+        else:
+            calls = (stack.readable, stack.read, stack.recved, stack.write)
+        for i in range(len(calls)):
+            self.calls[i][number] = calls[i]
+
+    # --- slots
+
+    def allocate(self, protocol):
+        """A slot that was free, now allocated; None when all are taken or promised."""
+        if not self.has_free_slot():
+            return None
+        slot = self.slots[_lowest_clear(self.rows[ROW_OCCUPIED])]
+        slot.allocate(protocol)
+        return slot
+
+    def has_free_slot(self):
+        """True when allocate() would succeed."""
+        occupied = self.rows[ROW_OCCUPIED]
+        if not self.reserved:
+            return occupied != ALL_SLOTS
+        return _clear_bits(occupied) > self.reserved
+
+    def reserve(self):
+        """Promise a free slot to a connection that is yet to stand; False when there is none."""
+        if not self.has_free_slot():
+            return False
+        self.reserved += 1
+        return True
+
+    def unreserve(self):
+        """As before reserve(); whoever waits for a slot is served after the next reap()."""
+        self.reserved -= 1
+        self.returned += 1
+
+    def living(self, token):
+        """The slot of a token() while that life of it lasts, else None: nobody's fault."""
+        slot = self.slots[token & 7]
+        return slot if slot.generation == token >> 3 and slot.state != FREE else None
+
+    def resolve(self, token):
+        """The slot of a token(), or None when that life of it is over."""
+        slot = self.slots[token & 7]
+        if slot.generation == token >> 3 and slot.state != FREE:
+            return slot
+        self.stale += 1
+        self.fault("stale reference to slot %d" % slot.number)
+        return None
+
+    def adopt(self, handle, listener, tls=None):
+        """A freshly accepted handle becomes a connection; None (and a reset) without a slot."""
+        stack = tls or self.stack
+        slot = self.allocate(listener.protocol)
+        if slot is None:
+            stack.abort(handle)
+            return None
+        slot.opened(handle, listener, stack)
+        return slot
+
+    def disown(self, listener):
+        """This listener is gone; its connections live on without it."""
+        for slot in self.slots:
+            if slot.listener is listener:
+                slot.disowned()
+
+    def shut(self):
+        """The end: nobody uses the slots any more, nor what the rings are in."""
+        if self._slab:
+            compat.give_back(self._slab)
+            self._slab = None
+
+    def terminate_all(self):
+        """networkStop: every connection is reset; the loop frees the slots."""
+        for slot in self.slots:
+            slot.abort()
+
+    # --- events
+
+    def attach(self, handle, owner):
+        """Events of this handle go to owner.on_events()."""
+        index = handle & INDEX_MASK
+        self.owners[index] = owner
+        self.rows[ROW_OWNED + index] = handle
+        self.rows[ROW_INTEREST + index] = EVENTS_ALL
+        self.rows[ROW_SEEN + index] = 0
+
+    def detach(self, handle):
+        """Events of this handle go nowhere."""
+        index = handle & INDEX_MASK
+        self.owners[index] = None
+        self.rows[ROW_OWNED + index] = 0
+        self.rows[ROW_SEEN + index] = 0
+
+    def dispatch(self):
+        """Hand out what the stack has recorded. Handlers may close, open and stop anything."""
+        self.rows[ROW_DELIVER] = self.stack.pending()
+        self.deliver()
+
+    def deliver(self):
+        """Hand out the events of the indexes in DELIVER: what was seen, and what came since."""
+        rows = self.rows
+        left = rows[ROW_DELIVER]
+        rows[ROW_DELIVER] = 0
+        index = 0
+        while left:
+            if left & 1:
+                self._deliver(rows, index)
+            left >>= 1
+            index += 1
+
+    def _deliver(self, rows, index):
+        handle = rows[ROW_OWNED + index]
+        if not handle:
+            self.stack.overlook(1 << index)  # somebody else's: no wait shall end for it again
+            return
+        events = rows[ROW_SEEN + index] | self.stack.events(handle) & rows[ROW_INTEREST + index]
+        rows[ROW_SEEN + index] = 0
+        if events:
+            self.owners[index].on_events(events)
+
+    def step(self, now):
+        """Time passes: flush, give up, finish closing."""
+        if self.rows[ROW_TIMED]:
+            self._step_timed(now)
+        if ticks_diff(now, self._watched_at) >= WATCH_MS:
+            self._watched_at = now
+            for slot in self.slots:
+                if self.rows[ROW_WRITING] >> slot.number & 1:
+                    slot.step_write(now)
+
+    def _step_timed(self, now):
+        for slot in self.slots:
+            if self.rows[ROW_TIMED] >> slot.number & 1:
+                slot.step_connect(now)
+                slot.step_flush(now)
+                slot.step_close(now)
+        self.rows[ROW_SOONEST] = ticks_add(now, max(0, self.due_ms(now)))
+
+    def step_if_due(self, now):
+        """step(), when there is something for it to do."""
+        rows = self.rows
+        if (rows[ROW_TIMED] and ticks_diff(now, rows[ROW_SOONEST]) >= 0) or (
+            ticks_diff(now, self._watched_at) >= WATCH_MS  # always: ticks wrap while nobody writes
+        ):
+            self.step(now)
+
+    def reap(self):
+        """Free what nobody holds: the only place where a slot becomes free.
+
+        Returns how many are free now that were not: slots, and promises given back.
+        """
+        count = self.returned
+        over = self.rows[ROW_OVER]
+        if not over and not count:
+            return 0
+        self.returned = 0
+        number = 0
+        while over:
+            if over & 1:
+                self.slots[number].free()
+                count += 1
+            over >>= 1
+            number += 1
+        self.freed += count
+        return count
+
+    def due_ms(self, now):
+        """How long the loop may sleep; -1: as long as it likes."""
+        soonest = -1
+        timed = self.rows[ROW_TIMED]
+        if timed:
+            for slot in self.slots:
+                due = slot.due_ms(now) if timed >> slot.number & 1 else -1
+                if due >= 0 and (soonest < 0 or due < soonest):
+                    soonest = due
+        return soonest
+
+    def summary(self):
+        """Both bit maps, as wire.put_conn_status() takes them."""
+        return self.closed << 8 | self.connected
