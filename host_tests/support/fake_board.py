@@ -9,6 +9,7 @@ from stub_stack import StubStack
 from spinet import network_status
 from spinet.compat import WORKER_STACK
 from spinet.duet.commands import Commands
+from spinet.fastpath import ROW_RSSI
 from spinet.last_error import LastError
 from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
@@ -239,6 +240,7 @@ class Bench:
 
     def ask(self, command, *args, **fields):
         """One transaction that has to work: (response, data)."""
+        self.manager.rows[ROW_RSSI] = self.wlan.rssi & 0xFF  # the service does
         return self.rig.ask(request(command, *args, **fields))
 
     def response(self, command, *args, **fields):

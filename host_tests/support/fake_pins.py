@@ -6,7 +6,7 @@ asks, has one contiguous buffer for all phases, and takes whatever the module sh
 
 from array import array
 
-from raw_controller import data_phase
+from raw_controller import data_phase, request
 
 from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import SpiMaster
@@ -17,6 +17,7 @@ from spinet.fastpath import (
     KIT_LOOP,
     KIT_PENDING,
     KIT_PLACES,
+    KIT_READABLE,
     KIT_RECORDS,
     KIT_ROWS,
     KIT_RX,
@@ -27,6 +28,10 @@ from spinet.fastpath import (
     LOOP_PASSES,
     LOOP_TAKEN,
     LOOP_WORDS,
+    ROW_CLOSED,
+    ROW_CONNECTED,
+    ROW_HANDLE,
+    ROW_RSSI,
     ROW_WORDS,
     TAKEN_ZERO,
     WHY_DONE,
@@ -195,6 +200,7 @@ class Rig:
     def serve(self, after_ms=0):
         """Let time pass, then the loop has a few passes; it looks at the port after each."""
         self.now += after_ms
+        self.link.refresh()
         if self._manager:
             self._manager.now = self.now
         for _ in range(PASSES):
@@ -216,7 +222,6 @@ class Rig:
                 self.port.withdraw()
             elif why == WHY_TIDY:
                 self.port.look(self.link, self.now)
-                self.link.refresh()
             elif why != WHY_DONE:
                 self._failed(why, self._manager.slots[self.link.rx[2]])
 
@@ -246,6 +251,27 @@ class Rig:
         version, _, response, data = self.decode(self.transact(message))
         assert version == 0x3E, "no module answers"
         return response, data[: max(0, response)]
+
+
+def conn_status(record, available, rssi, closed, connected):
+    """What connGetStatus brings of slot 5 with this record."""
+    rig = make_rig("module-clocked", NoCommands())
+    kit = rig._kit
+    rows = kit[KIT_ROWS]
+    rows[ROW_HANDLE + 5] = 1
+    rows[ROW_RSSI] = rssi & 0xFF
+    rows[ROW_CLOSED] = closed
+    rows[ROW_CONNECTED] = connected
+    kit[KIT_RECORDS][5] = record
+    kit[KIT_READABLE] = [lambda _handle: available] * 8
+    return rig.ask(request(6, 5))[1]
+
+
+class NoCommands:
+    """For requests that turn() serves."""
+
+    def wifi_state(self):
+        return 4
 
 
 class MasterRig(Rig):

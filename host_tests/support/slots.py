@@ -659,7 +659,7 @@ class Slots:
 
     def is_closed(self, slot):
         """The summary bit that makes the controller look at this slot."""
-        return bool(self.manager.summary() >> 8 >> slot.number & 1)
+        return bool(self.manager.closed >> slot.number & 1)
 
 
 _PATTERN = bytes(i * 7 + (i >> 8) & 0xFF for i in range(65536))

@@ -1,5 +1,7 @@
 """What viper does with the header, where integers are as wide as the machine."""
 
+from fake_pins import conn_status
+
 from spinet.duet import wire
 from spinet.network_status import NetworkStatus
 from spinet.tcp import status
@@ -47,16 +49,18 @@ def case_conn_status():
     record[0] = 2
     status.set_owner(record, 5, 1)
     status.set_addresses(record, b"\x15\x00\x50\xc3\xc0\xa8\x01\x0a")
-    buf = bytearray(b"\xa5" * 40)
-    wire.put_conn_status(buf, record, 0x0123 << 16 | 0x0456, -61 << 16 | 0x42 << 8 | 0xA1)
-    assert hex_of(buf[12:33]) == "020501c3150050c3c0a8010a56042301a1004200a5"
+    record[14] = 0x23
+    record[15] = 0x01
+    told = conn_status(record, 0x0456, -61, 0x42, 0xA1)
+    assert hex_of(told) == "020501c3150050c3c0a8010a56042301a1004200"
 
 
 def case_conn_status_at_its_limits():
-    buf = bytearray(40)
-    wire.put_conn_status(buf, bytearray(20), 2048 << 16 | 4096, -128 << 16 | 0xFFFF)
-    assert hex_of(buf[12:16]) == "00000080"
-    assert hex_of(buf[24:32]) == "00100008ff00ff00"
+    record = bytearray(20)
+    record[15] = 0x08
+    told = conn_status(record, 4096, -128, 0xFF, 0xFF)
+    assert hex_of(told[:4]) == "00000080"
+    assert hex_of(told[12:]) == "00100008ff00ff00"
 
 
 def case_status_of_the_network():

@@ -64,7 +64,7 @@ class Module:
     def check_nothing_is_left(self, ports):
         slots = self.slots
         assert slots.busy() == []
-        assert slots.manager.summary() == 0
+        assert slots.manager.closed == slots.manager.connected == 0
         assert not any(slot.held_by_stack() for slot in slots.slots)
         assert slots.manager.owners == [None] * len(slots.manager.owners)
         assert slots.listeners.entries == [None] * 8

@@ -136,7 +136,6 @@ def test_header_tells_the_wifi_state_of_the_moment(role):
     rig = make_rig(role, commands)
     sends(rig, request(0))
     commands.wifi_state = lambda: 1
-    rig.serve()
     if rig.role == "controller-clocked":
         rig.transact(request(0))  # its header was armed before
     assert rig.decode(rig.transact(request(0)))[1] == 1

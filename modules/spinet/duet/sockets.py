@@ -5,7 +5,7 @@ What `answer` decides and when the others are called: see duet/commands.py.
 
 from spinet import states
 from spinet.duet import wire
-from spinet.tcp import resolver, status
+from spinet.tcp import resolver
 
 
 class Sockets:
@@ -109,15 +109,9 @@ class Sockets:
         if closing:
             slot.close()
 
-    def conn_status(self, request):
-        if request.socket >= states.SOCKETS:
-            return wire.BAD_PARAMETER
-        manager = self._manager
-        slot = manager.slots[request.socket]
-        amounts = slot.space() << 16 | slot.readable()
-        summary = self._wlan.rssi << 16 | manager.summary()
-        wire.put_conn_status(request.tx, slot.record, amounts, summary)
-        return status.SIZE
+    def conn_status(self, _request):
+        """Of a socket that does not exist: turn() serves the others."""
+        return wire.BAD_PARAMETER
 
     def may_listen(self, request):
         if request.flags & wire.FLAG_TLS and not self._may_listen_tls(request):

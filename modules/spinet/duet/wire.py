@@ -222,33 +222,6 @@ def peer_name(message, length):
     return get_text(message, DATA + LISTEN_OR_CONNECT_SIZE, length - LISTEN_OR_CONNECT_SIZE)
 
 
-# --- ConnStatus (20): see tcp/status.py
-
-
-@micropython.viper
-def put_conn_status(message, record, amounts: int, summary: int):
-    """The whole ConnStatus into the data phase.
-
-    amounts: writeBufferSpace << 16 | bytesAvailable. summary: rssi << 16 (signed)
-    | otherEndClosedSockets << 8 | connectedSockets.
-    """
-    target = ptr8(message)
-    source = ptr8(record)
-    i = 0
-    while i < 12:
-        target[12 + i] = source[i]
-        i += 1
-    target[15] = summary >> 16
-    target[24] = amounts
-    target[25] = amounts >> 8
-    target[26] = amounts >> 16
-    target[27] = amounts >> 24
-    target[28] = summary
-    target[29] = 0
-    target[30] = summary >> 8
-    target[31] = 0
-
-
 # --- NetworkStatus (168)
 
 

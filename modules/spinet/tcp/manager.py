@@ -321,7 +321,3 @@ class ConnectionManager:
                 if due >= 0 and (soonest < 0 or due < soonest):
                     soonest = due
         return soonest
-
-    def summary(self):
-        """Both bit maps, as wire.put_conn_status() takes them."""
-        return self.closed << 8 | self.connected
