@@ -460,6 +460,47 @@ def test_a_file_is_received_by_the_hot_path_alone(monkeypatch, role):
     assert firmware.rig.ask(request(0)) == (0, b"")
 
 
+class Foreign:
+    """Another stack than the manager's, as TLS is, with the same connections."""
+
+    def __init__(self, network):
+        for name in ("readable", "read", "recved", "write", "abort", "in_flight"):
+            setattr(self, name, getattr(network, name))
+
+
+@pytest.mark.behaviour("L1")
+def test_a_slot_of_tls_is_served_by_the_hot_path_and_looked_after(monkeypatch, role):
+    """TLS may have something to tell after each of its calls, and it has no events for that."""
+    clock = Clock()
+    monkeypatch.setattr(service, "ticks_ms", clock)
+    firmware = Firmware(role)
+    slot = firmware.slots[0]
+    slot._serve_by(Foreign(firmware.service.stack))
+    slot._publish()
+    reasons = []
+
+    def turn(*args):
+        firmware.service._loop[fastpath.LOOP_STALE] = 0  # as in a run that goes on
+        reasons.append(real_turn(*args))
+        return reasons[-1]
+
+    real_turn = fastpath.turn
+    monkeypatch.setattr(fastpath, "turn", turn)
+    monkeypatch.delattr(transaction.Link, "answer")
+    firmware.peers[0].send(b"question")
+    firmware.peers[1].send(b"question")
+    for number, looks in ((0, True), (1, False)):
+        firmware.rig.ask(request(wire.NULL))
+        firmware.rig.ask(request(wire.NULL))
+        reasons.clear()
+        assert firmware.rig.ask(request(wire.CONN_READ, number)) == (8, b"question")
+        assert (fastpath.WHY_TIDY in reasons) == looks
+        reasons.clear()
+        assert firmware.rig.ask(request(wire.CONN_WRITE, number, 2, b"answer"))[0] == 6
+        assert (fastpath.WHY_TIDY in reasons) == looks
+        assert firmware.peers[number].received() == b"answer"
+
+
 def reset_while_data_is_on_its_way(firmware):
     """Controller-clocked: the peer resets between the response and the data phase."""
     rig = firmware.rig
