@@ -14,6 +14,7 @@ from spinet import fastpath, service, states
 from spinet.duet import transaction, wire
 from spinet.service import Service
 from spinet.tcp import connection, stack, status
+from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_ABRT, ERR_CLSD, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
 
 SOCKETS = 3
@@ -619,6 +620,19 @@ def test_what_the_hot_path_gathered_leaves_when_its_time_is_over(monkeypatch):
     firmware.service.run_once()
     assert len(firmware.peers[0].received()) == 2048
     assert [more for _, _, more in firmware.service.stack.writes] == [1, 1]
+
+
+@pytest.mark.behaviour("D1")
+def test_what_gathers_is_due_before_a_connection_that_takes_longer(monkeypatch, role):
+    """The loop sleeps until the first of all deadlines, and this one is the first."""
+    firmware, clock = gathering(monkeypatch, role)
+    caller = firmware.service.manager.allocate(0)
+    caller.await_address()
+    rows = firmware.service.manager.rows
+    assert rows[fastpath.ROW_SOONEST] == clock.now + CONNECT_TIMEOUT_MS
+    firmware.rig.ask(request(5, 0, 0, b"gathers"))
+    assert rows[fastpath.ROW_SOONEST] == clock.now + fastpath.FLUSH_MS
+    assert firmware.service._loop[fastpath.LOOP_DUE] - clock.now <= fastpath.FLUSH_MS
 
 
 @pytest.mark.behaviour("D4")

@@ -342,3 +342,16 @@ def test_news_is_told_as_soon_as_the_transaction_under_way_is_over(board):
 
     board.run(script())
     assert board.service.link.transactions == 1
+
+
+@pytest.mark.behaviour("D1")
+def test_what_gathers_leaves_in_time_though_nothing_else_is_due(board):
+    def script():
+        peer = yield from board.connect()
+        yield from board.ask(request(wire.CONN_WRITE, 0, 0, b"gathers"), 0)
+        asked = board.now
+        while not peer.received():
+            yield LONG
+        assert board.now - asked <= fastpath.FLUSH_MS
+
+    board.run(script())
