@@ -1213,12 +1213,12 @@ def test_a_peer_that_resets_right_after_the_handshake_is_reported(slots):
 @pytest.mark.behaviour("K3")
 def test_an_accepted_connection_is_the_controllers_before_its_first_event(slots):
     port = slots.listen()
-    states = []
+    seen = []
     opened = slots.slots[0].opened
-    slots.slots[0].opened = lambda *args: (states.append(slots.slots[0].state), opened(*args))
+    slots.slots[0].opened = lambda *args: (seen.append(slots.slots[0].state), opened(*args))
     slots.net.dial(port).reset()
     slots.until(lambda: slots.manager.closed)
-    assert states == [states.ALLOCATED]
+    assert seen == [states.ALLOCATED]
 
 
 @pytest.mark.behaviour("K3", "D13")

@@ -127,7 +127,7 @@ def test_a_controller_that_stops_a_port_without_a_listener_is_told_nothing(port,
     assert bench.response(wire.NETWORK_LISTEN, data=stop, flags=flags) == 0
     assert bench.last_error() == ""
     assert ports(bench) == [80, 21, 23]
-    assert bench.commands.sessions.active == 1
+    assert bench.sessions.active == 1
 
 
 @pytest.mark.behaviour("D16")
