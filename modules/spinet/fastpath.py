@@ -150,8 +150,8 @@ FACT_ENDING = const(64)  # the peer is gone; maybe its last bytes are still here
 FACT_BROKEN = const(128)  # and nothing can be sent to it
 FACT_FOREIGN = const(256)  # its stack is not the manager's
 
-# What store() is told: the slot's number, and
-STORE_PUSH = const(8)  # nothing of it may wait
+# What store() is told
+STORE_PUSH = const(2)  # nothing of it may wait; the flag of a connWrite
 STORE_OFFSET = const(4)  # how far the offset in the data is shifted
 STORE_COUNT = const(16)  # how far the number of bytes is shifted
 
@@ -201,7 +201,8 @@ def turn(kit, passes: int, resumed: int) -> int:
     ticks = kit[KIT_TICKS]
     pending = kit[KIT_PENDING]
     events = kit[KIT_EVENTS]
-    rows = ptr32(kit[KIT_ROWS])
+    all_rows = kit[KIT_ROWS]
+    rows = ptr32(all_rows)
     loop = ptr32(kit[KIT_LOOP])
     count = ptr32(kit[KIT_COUNT])
     signals = ptr32(kit[KIT_SIGNALS])
@@ -220,6 +221,8 @@ def turn(kit, passes: int, resumed: int) -> int:
     exchange_last = kit[KIT_EXCHANGE_LAST]
     cs = kit[KIT_CS]
     requested = kit[KIT_REQUESTED]
+    all_marks = kit[KIT_MARKS]
+    memories = kit[KIT_MEMORY]
     arm = kit[KIT_ARM]
     clocked = kit[KIT_CLOCKED]
     data_ready = kit[KIT_DATA_READY]
@@ -415,11 +418,15 @@ def turn(kit, passes: int, resumed: int) -> int:
                 if taken < 0:
                     error = taken
                     taken = 0
-                index = socket | (flags & _PUSH) << 2 | _DATA + taken << STORE_OFFSET
-                index |= size - taken << STORE_COUNT
-                if int(store(kit, rx, index, now)) and error == 0:
-                    error = int(drain(kit, socket))
-                settle(kit, rows[ROW_FACTS + socket])
+                its_marks = all_marks[socket]
+                memory = memories[socket]
+                mark = ptr32(its_marks)
+                if mark[MARK_COUNT] <= mark[MARK_URGENT]:  # the first of what gathers now
+                    mark[MARK_FLUSH_AT] = now + FLUSH_MS & _MASK
+                index = flags & _PUSH | _DATA + taken << STORE_OFFSET | size - taken << STORE_COUNT
+                if int(store(its_marks, memory, rx, index)) and error == 0:
+                    error = int(drain(its_marks, memory, write[socket], rows[ROW_HANDLE + socket]))
+                settle(all_rows, its_marks, records[socket], rows[ROW_FACTS + socket])
                 if error < 0 and error != _WOULDBLOCK:
                     loop[LOOP_TAKEN] = error + TAKEN_ZERO
                     return WHY_BROKEN
@@ -437,24 +444,16 @@ def turn(kit, passes: int, resumed: int) -> int:
 
 
 @micropython.viper
-def store(kit, data, where: int, now: int) -> int:
-    """Put bytes of a connWrite into its slot's ring, which has room; 1 when some may leave it.
+def store(its_marks, memory, data, where: int) -> int:
+    """Put bytes of a connWrite into a ring, which has room; 1 when some may leave it.
 
-    `where`: the slot's number and what STORE_PUSH and those behind it say.
+    `where`: what STORE_PUSH and those behind it say. The caller sets MARK_FLUSH_AT before.
     """
-    number = where & 7
+    marks = ptr32(its_marks)
     at = where >> STORE_OFFSET & 0xFFF
     n = where >> STORE_COUNT
-    rows = ptr32(kit[KIT_ROWS])
-    marks = ptr32(kit[KIT_MARKS][number])
     held = marks[MARK_COUNT]
     if n:
-        if held <= marks[MARK_URGENT]:  # the first of what gathers now
-            due = now + FLUSH_MS & _MASK
-            marks[MARK_FLUSH_AT] = due
-            if rows[ROW_TIMED] == 0 or (due - rows[ROW_SOONEST] & _MASK) >= _HALF:
-                rows[ROW_SOONEST] = due
-        memory = kit[KIT_MEMORY][number]
         into = marks[MARK_START] + held & RING_SIZE - 1
         run = RING_SIZE - into
         if run > n:
@@ -471,15 +470,13 @@ def store(kit, data, where: int, now: int) -> int:
 
 
 @micropython.viper
-def drain(kit, number: int) -> int:
-    """Move what may leave from a slot's ring to its stack, as far as that has room.
+def drain(its_marks, memory, write, handle: int) -> int:
+    """Move what may leave from a ring to the stack, as far as that has room.
 
-    Returns the stack's error, or no negative number. The stack reports when there is room again.
+    `write` is the stack's. Returns its error, or no negative number. The stack reports when there
+    is room again.
     """
-    marks = ptr32(kit[KIT_MARKS][number])
-    memory = kit[KIT_MEMORY][number]
-    write = kit[KIT_WRITE][number]
-    handle = ptr32(kit[KIT_ROWS])[ROW_HANDLE + number]
+    marks = ptr32(its_marks)
     held = marks[MARK_COUNT]
     start = marks[MARK_START]
     pushed = marks[MARK_PUSHED]
@@ -513,17 +510,17 @@ def drain(kit, number: int) -> int:
 
 
 @micropython.viper
-def settle(kit, facts: int):
+def settle(all_rows, its_marks, its_record, facts: int):
     """Keep what the hot path goes by, and the bit maps, as one slot moves on.
 
     `facts`: the slot's number and what FACT_STATE and those behind it say. Runs for nearly
     everything that is not just bytes, and so is one function for what would be ten.
     """
-    rows = ptr32(kit[KIT_ROWS])
+    rows = ptr32(all_rows)
+    marks = ptr32(its_marks)
+    record = ptr8(its_record)
     number = facts & 7
     rows[ROW_FACTS + number] = facts
-    marks = ptr32(kit[KIT_MARKS][number])
-    record = ptr8(kit[KIT_RECORDS][number])
     state = facts >> FACT_STATE & 7
     bit = 1 << number
     others = ALL_SLOTS ^ bit
@@ -534,7 +531,12 @@ def settle(kit, facts: int):
     rows[ROW_CONNECTED] = rows[ROW_CONNECTED] & others | (bit if state == _CONNECTED else 0)
     rows[ROW_CLOSED] = rows[ROW_CLOSED] & others | (bit if _SEEN_AS_CLOSED & is_state else 0)
     count = marks[MARK_COUNT]
-    if count > marks[MARK_URGENT] or _WITH_DEADLINE & is_state:
+    if count > marks[MARK_URGENT]:
+        due = marks[MARK_FLUSH_AT]
+        if rows[ROW_TIMED] == 0 or (due - rows[ROW_SOONEST] & _MASK) >= _HALF:
+            rows[ROW_SOONEST] = due
+        rows[ROW_TIMED] = rows[ROW_TIMED] | bit
+    elif _WITH_DEADLINE & is_state:
         rows[ROW_TIMED] = rows[ROW_TIMED] | bit
     else:
         rows[ROW_TIMED] = rows[ROW_TIMED] & others

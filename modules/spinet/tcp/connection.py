@@ -8,6 +8,8 @@ from micropython import const
 from spinet import trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.fastpath import (
+    FLUSH_MS,
+    KIT_WRITE,
     MARK_COUNT,
     MARK_FLUSH_AT,
     MARK_PUSHED,
@@ -207,8 +209,11 @@ class Connection(Slot):
             return False
         self._rows[ROW_OWED + self.number] += n
         self._rows[ROW_WRITING] |= 1 << self.number
-        where = self.number | offset << STORE_OFFSET | n << STORE_COUNT
-        if store(self._kit, buf, where | STORE_PUSH if push else where, self._manager.now):
+        marks = self._marks
+        if marks[MARK_COUNT] <= marks[MARK_URGENT]:  # the first of what gathers now
+            marks[MARK_FLUSH_AT] = ticks_add(self._manager.now, FLUSH_MS)
+        where = offset << STORE_OFFSET | n << STORE_COUNT
+        if store(marks, self._ring.memory, buf, where | STORE_PUSH if push else where):
             self._drain()
         self._publish()
         return self._may_send()
@@ -234,7 +239,8 @@ class Connection(Slot):
 
     def _drain(self):
         """Move what may leave from the ring to the stack, as far as it has room."""
-        taken = drain(self._kit, self.number)
+        write = self._kit[KIT_WRITE][self.number]
+        taken = drain(self._marks, self._ring.memory, write, self._handle)
         if taken < 0:
             self.write_failed(taken)
 

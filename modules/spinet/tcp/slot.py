@@ -88,7 +88,7 @@ class Slot:
             self._manager.fault("slot %d: %d -> %d" % (self.number, self.state, state))
             return False
         self.state = state
-        settle(self._kit, self._facts | state << FACT_STATE)
+        settle(self._rows, self._marks, self.record, self._facts | state << FACT_STATE)
         trace.note(trace.STATE, self.number, state, self.generation)
         if state == CONNECTED or state == CONNECTING:
             _trace_peer(self.number, self.record)
@@ -112,7 +112,7 @@ class Slot:
 
     def _publish(self):
         """Tell what the hot path goes by; called wherever one of these has changed."""
-        settle(self._kit, self._facts | self.state << FACT_STATE)
+        settle(self._rows, self._marks, self.record, self._facts | self.state << FACT_STATE)
 
     def held_by_controller(self):
         """True while the controller has to let go before the slot can be free."""
