@@ -31,13 +31,13 @@ async def printer(tmp_path, monkeypatch):
     """A printer with FTP; `printer.ftp_port` is where, `printer.ftp` the aioftp server."""
     port = own_port()
     started = []
-    start = ftp.FtpServer.start
+    listen = ftp.FtpServer.listen
 
     async def noted(server):
         started.append(server)
-        await start(server)
+        await listen(server)
 
-    monkeypatch.setattr(ftp.FtpServer, "start", noted)
+    monkeypatch.setattr(ftp.FtpServer, "listen", noted)
     async with served(tmp_path / "files", Ports(own_port(), ftp=port)) as made:
         made.ftp_port = port
         (made.ftp,) = started

@@ -12,18 +12,22 @@ import asyncio
 import calendar
 import errno
 import functools
+import io
 import logging
 import re
 import time
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
 
 import aioftp
 
 from spinet_controller.codes import ConnState, Protocol
 from spinet_controller.errors import SpinetError
+from spinet_controller.module import Module
 from spinet_controller.printer.console import is_of_a_browser
 from spinet_controller.printer.ftp_data import (
-    STALLED,
     ActivePort,
     BadAddress,
     PassivePort,
@@ -31,7 +35,8 @@ from spinet_controller.printer.ftp_data import (
     flowing,
 )
 from spinet_controller.printer.ftp_files import ROOT, StoreFiles
-from spinet_controller.printer.store import BadName, BadOffset, BadTime, checked_name
+from spinet_controller.printer.plan import STALLED
+from spinet_controller.printer.store import BadName, BadOffset, BadTime, FileStore, checked_name
 from spinet_controller.printer.transfer import Span, in_thread, receive, send
 
 IDLE = 300.0
@@ -75,20 +80,37 @@ _TIME = "%Y%m%d%H%M%S"
 _PARAMETERS = {"type": ("A", "A N", "I", "L 8"), "mode": ("S",), "stru": ("F",)}
 """What each may be told: all of it comes to the same here, a file is a row of bytes."""
 
-needs_login = aioftp.ConnectionConditions(aioftp.ConnectionConditions.login_required)
-needs_rnfr = aioftp.ConnectionConditions(aioftp.ConnectionConditions.rename_from_required)
+Connection = Any
+"""aioftp's, whose attributes are what its session sets."""
+
+Work = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+_Paths = list[Path]
+_Lines = list[str]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _needs(condition: Any) -> Callable[[_F], _F]:
+    """Give aioftp's decorator for commands; its types know its own commands alone."""
+    decorator: Any = aioftp.ConnectionConditions(condition)
+    typed: Callable[[_F], _F] = decorator
+    return typed
+
+
+needs_login = _needs(aioftp.ConnectionConditions.login_required)
+needs_rnfr = _needs(aioftp.ConnectionConditions.rename_from_required)
 
 
 class Session:
     """What we keep of a session beside aioftp's Connection."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.ready = asyncio.Event()  # clear while a command is being done
         self.ready.set()
         self.quitting = False
         self.left = False  # the client has nothing more to say, and did not say QUIT
         self.offset = 0  # of the next transfer, whatever comes between; aioftp would forget it
-        self.sized = set()  # the names whose SIZE was told
+        self.sized: set[str] = set()  # the names whose SIZE was told
         self.bytes = 0  # what the latest transfer has moved
         self.moved = False  # a transfer ended since the idle clock began
 
@@ -96,19 +118,19 @@ class Session:
 class PeersLeft(logging.Filter):
     """Keeps peers that went without a word out of the log."""
 
-    def filter(self, record):
+    def filter(self, record: logging.LogRecord) -> bool:
         """False for a record that only says that a peer left, or slept."""
         raised = record.exc_info[1] if record.exc_info else None
         return not isinstance(raised, (ConnectionError, TimeoutError))
 
 
 @asynccontextmanager
-async def ftp_server(module, store, port):
+async def ftp_server(module: Module, store: FileStore, port: int) -> AsyncIterator["FtpServer"]:
     """Serve the store over FTP while the block runs."""
     logger, quiet = logging.getLogger("aioftp.server"), PeersLeft()
     logger.addFilter(quiet)
     server = FtpServer(module, store, port)
-    await server.start()
+    await server.listen()
     try:
         yield server
     finally:
@@ -119,25 +141,27 @@ async def ftp_server(module, store, port):
 class FtpServer(aioftp.Server):
     """The FTP server on a port of the module. Folders there are none but the root."""
 
-    def __init__(self, module, store, port):
+    def __init__(self, module: Module, store: FileStore, port: int) -> None:
+        files: Any = functools.partial(StoreFiles, store)
         super().__init__(
             [aioftp.User(base_path=ROOT)],
             idle_timeout=IDLE,
             socket_timeout=STALLED,
             maximum_connections=SESSIONS,
-            path_io_factory=functools.partial(StoreFiles, store),
+            path_io_factory=files,
             welcome_message="the virtual printer's files",
         )
         self._module = module
         self._store = store
         self.server_port = port
-        self.connections = {}
-        self._uploads = {}  # by name: the reader and the task of the one that is under way
+        self.connections: dict[Any, Connection] = {}
+        # By name: the reader and the task of the one that is under way.
+        self._uploads: dict[str, tuple[asyncio.StreamReader, asyncio.Task[Any]]] = {}
         self.commands_mapping = {
             name: functools.partial(_alone, command) for name, command in self._commands().items()
         }
 
-    def _commands(self):
+    def _commands(self) -> dict[str, Any]:
         """Give aioftp's commands, with ours, as a dict."""
         ours = {name: getattr(self, name) for name in _OURS}
         for name, accepted in _PARAMETERS.items():
@@ -147,23 +171,26 @@ class FtpServer(aioftp.Server):
             del commands[name]
         return commands | {x_name: commands[name] for x_name, name in _X_COMMANDS.items()}
 
-    async def start(self):
+    async def listen(self) -> None:
         """Listen; OSError when the module cannot."""
-        self.server = await self._module.start_server(
+        server: Any = await self._module.start_server(
             self._session, self.server_port, protocol=Protocol.FTP
         )
+        self.server = server  # what aioftp closes
 
-    async def _session(self, reader, writer):
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Run aioftp's session; close() cancels it, which asyncio 3.11 would report."""
         with suppress(asyncio.CancelledError):
             await self.dispatcher(reader, writer)
 
-    async def greeting(self, connection, rest):
+    async def greeting(self, connection: Connection, rest: Any) -> bool:
         """Greet; the first thing of a session."""
         connection.ours = Session()
         return await super().greeting(connection, rest)
 
-    async def parse_command(self, stream, censor_commands=("pass",)):
+    async def parse_command(
+        self, stream: Any, censor_commands: tuple[str, ...] = ("pass",)
+    ) -> tuple[str, str]:
         """Give (command, rest), once the command before is done.
 
         QUIT is what is given for a line without an end, and for a browser's. While a transfer is
@@ -184,10 +211,11 @@ class FtpServer(aioftp.Server):
         return command.lower(), rest
 
     @staticmethod
-    async def _line(connection, stream):
+    async def _line(connection: Connection, stream: Any) -> bytes:
         while True:
             try:
-                return await stream.readline()
+                line: bytes = await stream.readline()
+                return line
             except ValueError:
                 return b""
             except TimeoutError:
@@ -195,14 +223,14 @@ class FtpServer(aioftp.Server):
                     raise
                 connection.ours.moved = False
 
-    async def quit(self, connection, rest):
+    async def quit(self, connection: Connection, rest: Any) -> bool:
         """QUIT: first its transfers end."""
         connection.ours.quitting = not connection.ours.left
         if connection.extra_workers:
             await asyncio.wait(connection.extra_workers)
         return await super().quit(connection, rest)
 
-    async def response_writer(self, stream, response_queue):
+    async def response_writer(self, stream: Any, response_queue: asyncio.Queue[Any]) -> None:
         """Send answers; those that nobody reads any more are done as well.
 
         aioftp waits for all of them before it ends a session.
@@ -216,7 +244,7 @@ class FtpServer(aioftp.Server):
     # -- data connections: where the next one comes from --------------------------------
 
     @needs_login
-    async def pasv(self, connection, _rest):
+    async def pasv(self, connection: Connection, _rest: Any) -> bool:
         """PASV: a fresh listener for one connection."""
         port = await self._passive(connection)
         if port:
@@ -225,7 +253,7 @@ class FtpServer(aioftp.Server):
         return True
 
     @needs_login
-    async def epsv(self, connection, rest):
+    async def epsv(self, connection: Connection, rest: Any) -> bool:
         """EPSV: as PASV, without an address."""
         if rest not in ("", "1", "ALL"):
             connection.response("522", "only IPv4 is spoken here: (1)")
@@ -235,7 +263,7 @@ class FtpServer(aioftp.Server):
             connection.response("229", f"Entering Extended Passive Mode (|||{port}|)")
         return True
 
-    async def _passive(self, connection):
+    async def _passive(self, connection: Connection) -> int | None:
         """Give the number of a listening port, or answer that there is none."""
         self._forget_port(connection)
         try:
@@ -245,19 +273,22 @@ class FtpServer(aioftp.Server):
         except (OSError, SpinetError):
             connection.response("425", "the module listens on no more ports")
             return None
-        return connection.passive_server.number
+        number: int = connection.passive_server.number
+        return number
 
     @needs_login
-    async def port(self, connection, rest):
+    async def port(self, connection: Connection, rest: Any) -> bool:
         """PORT: the module will connect to where the client says."""
         return self._active(connection, rest, ActivePort.of_port)
 
     @needs_login
-    async def eprt(self, connection, rest):
+    async def eprt(self, connection: Connection, rest: Any) -> bool:
         """EPRT: as PORT."""
         return self._active(connection, rest, ActivePort.of_eprt)
 
-    def _active(self, connection, rest, parsed):
+    def _active(
+        self, connection: Connection, rest: Any, parsed: Callable[[Module, str, str], ActivePort]
+    ) -> bool:
         self._forget_port(connection)
         try:
             connection.passive_server = parsed(self._module, rest, connection.client_host)
@@ -268,14 +299,14 @@ class FtpServer(aioftp.Server):
         return True
 
     @staticmethod
-    def _forget_port(connection):
+    def _forget_port(connection: Connection) -> None:
         # The name is aioftp's: what is there when a session ends, it closes.
         if connection.future.passive_server.done():
             connection.passive_server.close()
             del connection.passive_server
 
     @needs_login
-    async def rest(self, connection, rest):
+    async def rest(self, connection: Connection, rest: Any) -> bool:
         """REST: where the next transfer begins."""
         known = _OFFSET.fullmatch(rest)
         connection.ours.offset = int(rest) if known else 0
@@ -288,11 +319,13 @@ class FtpServer(aioftp.Server):
     # -- transfers ----------------------------------------------------------------------
 
     @needs_login
-    async def retr(self, connection, rest):
+    async def retr(self, connection: Connection, rest: Any) -> bool:
         """RETR: send a file, from the offset of REST on."""
         offset = _taken_offset(connection)
 
-        async def work(reader, writer, name):
+        async def work(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str
+        ) -> None:
             with await asyncio.to_thread(self._store.open, name) as file:
                 size = file.seek(0, 2)
                 span = Span(min(offset, size), size, size)
@@ -301,15 +334,17 @@ class FtpServer(aioftp.Server):
         return await self._with_name(connection, rest, work, must_exist=True)
 
     @needs_login
-    async def stor(self, connection, rest, mode="wb"):
+    async def stor(self, connection: Connection, rest: Any, mode: str = "wb") -> bool:
         """STOR: take a file; what came of an interrupted one is kept, to be resumed."""
         offset = _taken_offset(connection)
 
-        async def work(reader, _writer, name):
+        async def work(
+            reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, name: str
+        ) -> None:
             async with self._only(name, reader):
                 await take(reader, name)
 
-        async def take(reader, name):
+        async def take(reader: asyncio.StreamReader, name: str) -> None:
             with ExitStack() as stack:
                 opened = self._opened(name, mode, offset, connection.ours)
                 file = await in_thread(stack.enter_context, opened)
@@ -319,7 +354,7 @@ class FtpServer(aioftp.Server):
         return await self._with_name(connection, rest, work)
 
     @asynccontextmanager
-    async def _only(self, name, reader):
+    async def _only(self, name: str, reader: asyncio.StreamReader) -> AsyncIterator[None]:
         """Be the only upload of a name: one that is under way is broken off, and leaves a part.
 
         Its client has most likely lost the connection, as the module will see in a minute.
@@ -328,13 +363,15 @@ class FtpServer(aioftp.Server):
             other, task = self._uploads[name]
             other.set_exception(ConnectionResetError("another upload of this file has begun"))
             await asyncio.wait([task])
-        self._uploads[name] = reader, asyncio.current_task()
+        present = asyncio.current_task()
+        assert present
+        self._uploads[name] = reader, present
         try:
             yield
         finally:
             del self._uploads[name]
 
-    async def _check_client(self, connection):
+    async def _check_client(self, connection: Connection) -> None:
         """Raise ConnectionResetError when the client may be gone: data ended as its session did."""
         if connection.ours.quitting:
             return
@@ -344,7 +381,9 @@ class FtpServer(aioftp.Server):
         if gone or status.state != ConnState.CONNECTED:
             raise ConnectionResetError("the client is gone")
 
-    def _opened(self, name, mode, offset, ours):
+    def _opened(
+        self, name: str, mode: str, offset: int, ours: Session
+    ) -> AbstractContextManager[io.FileIO]:
         store = self._store
         if mode == "ab":
             whole, part = store.exists(name), store.has_part(name)
@@ -356,7 +395,13 @@ class FtpServer(aioftp.Server):
             return store.resume(name, offset)
         return store.upload(name, keep_part=True)
 
-    async def _with_name(self, connection, rest, work, must_exist=False):
+    async def _with_name(
+        self,
+        connection: Connection,
+        rest: Any,
+        work: Callable[..., Awaitable[None]],
+        must_exist: bool = False,
+    ) -> bool:
         name = self._good_name(connection, rest)
         if name is None:
             return True
@@ -365,7 +410,7 @@ class FtpServer(aioftp.Server):
             return True
         return self._transfer(connection, functools.partial(work, name=name))
 
-    def _good_name(self, connection, rest):
+    def _good_name(self, connection: Connection, rest: Any) -> str | None:
         """Give the name that a file gets; None, and an answer, when none may have it."""
         try:
             return self._name(connection, rest)
@@ -373,43 +418,48 @@ class FtpServer(aioftp.Server):
             connection.response("553", str(error))
             return None
 
-    def _name(self, connection, rest):
+    def _name(self, connection: Connection, rest: Any) -> str:
         _real, path = self.get_paths(connection, rest)
         return checked_name(str(path)[1:])
 
     @needs_login
-    async def list(self, connection, rest):
+    async def list(self, connection: Connection, rest: Any) -> bool:
         """LIST: as `ls -l` shows it."""
         return await self._listing(connection, rest, self.build_list_string)
 
     @needs_login
-    async def mlsd(self, connection, rest):
+    async def mlsd(self, connection: Connection, rest: Any) -> bool:
         """MLSD: for programs."""
         return await self._listing(connection, rest, self.build_mlsx_string)
 
     @needs_login
-    async def nlst(self, connection, rest):
+    async def nlst(self, connection: Connection, rest: Any) -> bool:
         """NLST: names alone."""
 
-        async def name_alone(_connection, path):
+        async def name_alone(_connection: Connection, path: Path) -> str:
             return path.name
 
         return await self._listing(connection, rest, name_alone)
 
-    async def _listing(self, connection, rest, line_of):
+    async def _listing(
+        self,
+        connection: Connection,
+        rest: Any,
+        line_of: Callable[[Connection, Any], Awaitable[str]],
+    ) -> bool:
         _taken_offset(connection)
         paths = await self._listed(connection, rest)
         if paths is None:
             return True
 
-        async def work(_reader, writer):
+        async def work(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             lines = await self._lines(connection, paths, line_of)
             text = "".join(line + "\r\n" for line in lines)
             await flowing(writer, connection.ours)(text.encode("utf-8", "surrogateescape"))
 
         return self._transfer(connection, work)
 
-    async def _listed(self, connection, rest):
+    async def _listed(self, connection: Connection, rest: Any) -> _Paths | None:
         """Give the paths that a listing has; None, and an answer, when there is no such file."""
         while (paths := await self._found(connection, rest)) is None and _OPTION.match(rest):
             rest = _OPTION.sub("", rest, 1)
@@ -418,19 +468,23 @@ class FtpServer(aioftp.Server):
         return paths
 
     @staticmethod
-    async def _lines(connection, paths, line_of):
+    async def _lines(
+        connection: Connection,
+        paths: Iterable[Path],
+        line_of: Callable[[Connection, Any], Awaitable[str]],
+    ) -> _Lines:
         lines = []
         for path in paths:
             with suppress(aioftp.PathIOError):  # it may be gone by now
                 lines.append(await line_of(connection, path))
         return lines
 
-    async def _found(self, connection, rest):
+    async def _found(self, connection: Connection, rest: Any) -> _Paths | None:
         path, _virtual = self.get_paths(connection, rest)
         paths = [found async for found in connection.path_io.list(path)]
         return paths if paths or path == ROOT else None
 
-    def _transfer(self, connection, work):
+    def _transfer(self, connection: Connection, work: Work) -> bool:
         """Start a task of the session that opens the data connection and runs `work` on it."""
         if not connection.future.passive_server.done():
             connection.response("425", "PASV or PORT must come first")
@@ -446,7 +500,7 @@ class FtpServer(aioftp.Server):
     # -- small commands -----------------------------------------------------------------
 
     @needs_login
-    async def mkd(self, connection, _rest):
+    async def mkd(self, connection: Connection, _rest: Any) -> bool:
         """MKD: no. Some clients ask for the root as well, and go on when they hear this."""
         connection.response("550", "there are no folders")
         return True
@@ -454,7 +508,7 @@ class FtpServer(aioftp.Server):
     rmd = mkd
 
     @needs_login
-    async def stat(self, connection, rest):
+    async def stat(self, connection: Connection, rest: Any) -> bool:
         """STAT: of the session, also while a transfer is under way; of files, as LIST has them."""
         if not rest:
             connection.response("211", self._status(connection), True)
@@ -463,14 +517,14 @@ class FtpServer(aioftp.Server):
             connection.response("213", ("Files:", *lines, "End"), True)
         return True
 
-    def _status(self, connection):
+    def _status(self, connection: Connection) -> tuple[str, ...]:
         moved = f"a transfer is under way, {connection.ours.bytes} bytes so far"
         return (
             *(self.welcome_message, f"logged in from {connection.client_host}"),
             *(moved if connection.extra_workers else "no transfer is under way", "End"),
         )
 
-    async def help(self, connection, rest):
+    async def help(self, connection: Connection, rest: Any) -> bool:
         """HELP: the commands there are; of one, whether it is there."""
         names = sorted(self.commands_mapping)
         if rest:
@@ -481,19 +535,21 @@ class FtpServer(aioftp.Server):
             connection.response("214", ("Commands:", *rows, "End"), True)
         return True
 
-    async def noop(self, connection, _rest):
+    async def noop(self, connection: Connection, _rest: Any) -> bool:
         """NOOP"""
         connection.response("200", "done")
         return True
 
     @needs_login
-    async def allo(self, connection, _rest):
+    async def allo(self, connection: Connection, _rest: Any) -> bool:
         """ALLO: files take their room as they come."""
         connection.response("202", "no room is set aside")
         return True
 
     @needs_login
-    async def _parameter(self, connection, rest, accepted):
+    async def _parameter(
+        self, connection: Connection, rest: Any, accepted: tuple[str, ...]
+    ) -> bool:
         """TYPE, MODE and STRU."""
         known = rest.upper() in accepted
         connection.response(
@@ -501,22 +557,22 @@ class FtpServer(aioftp.Server):
         )
         return True
 
-    async def opts(self, connection, rest):
+    async def opts(self, connection: Connection, rest: Any) -> bool:
         """OPTS: UTF-8 is on."""
         known = rest.upper().startswith(("UTF8", "MLST"))
         connection.response("200" if known else "501", "as it is" if known else "no such option")
         return True
 
-    async def feat(self, connection, _rest):
+    async def feat(self, connection: Connection, _rest: Any) -> bool:
         """FEAT"""
         connection.response("211", ("Features:", *FEATURES, "End"), True)
         return True
 
     @needs_login
-    async def size(self, connection, rest):
+    async def size(self, connection: Connection, rest: Any) -> bool:
         """SIZE: bytes of a file, else of the part that an interrupted upload of its name left."""
 
-        def told(name):
+        def told(name: str) -> str:
             size = self._store.size(name)
             connection.ours.sized.add(name)
             return str(size)
@@ -524,25 +580,25 @@ class FtpServer(aioftp.Server):
         return await self._fact(connection, rest, told)
 
     @needs_login
-    async def mdtm(self, connection, rest):
+    async def mdtm(self, connection: Connection, rest: Any) -> bool:
         """MDTM: when a file was changed."""
         return await self._fact(connection, rest, self._changed)
 
-    def _changed(self, name):
+    def _changed(self, name: str) -> str:
         return _time(self._store.stat(name).st_mtime)
 
     @needs_login
-    async def dele(self, connection, rest):
+    async def dele(self, connection: Connection, rest: Any) -> bool:
         """DELE: a file, and what an interrupted upload of its name left; or that alone."""
         return await self._fact(connection, rest, self._deleted, "250")
 
-    def _deleted(self, name):
+    def _deleted(self, name: str) -> str:
         self._store.delete(name)
         return "deleted"
 
     @needs_login
     @needs_rnfr
-    async def rnto(self, connection, rest):
+    async def rnto(self, connection: Connection, rest: Any) -> bool:
         """RNTO: a file that has the new name is replaced, as by STOR."""
         new_name = self._good_name(connection, rest)
         if new_name is None:
@@ -551,12 +607,12 @@ class FtpServer(aioftp.Server):
         del connection.rename_from
         return await self._fact(connection, old, functools.partial(self._renamed, new_name), "250")
 
-    def _renamed(self, new_name, name):
+    def _renamed(self, new_name: str, name: str) -> str:
         self._store.rename(name, new_name)
         return "renamed"
 
     @needs_login
-    async def mfmt(self, connection, rest):
+    async def mfmt(self, connection: Connection, rest: Any) -> bool:
         """MFMT: say when a file was changed."""
         stamp, _, name = rest.partition(" ")
         try:
@@ -568,10 +624,12 @@ class FtpServer(aioftp.Server):
             return True
         return await self._fact(connection, name, functools.partial(self._touched, seconds))
 
-    def _touched(self, seconds, name):
+    def _touched(self, seconds: float, name: str) -> str:
         return f"Modify={_time(self._store.touch(name, seconds))}; {name}"
 
-    async def _fact(self, connection, rest, fact, code="213"):
+    async def _fact(
+        self, connection: Connection, rest: Any, fact: Callable[[str], str], code: str = "213"
+    ) -> bool:
         """Answer what `fact`, in a thread, gives for a name."""
         try:
             text = await asyncio.to_thread(fact, self._name(connection, rest))
@@ -585,7 +643,9 @@ class FtpServer(aioftp.Server):
         return True
 
 
-async def _alone(command, connection, rest):
+async def _alone(
+    command: Callable[[Connection, str], Awaitable[bool]], connection: Connection, rest: Any
+) -> bool:
     """Do a command; the next one is read when it is done, so that answers come in their order."""
     try:
         return await command(connection, rest)
@@ -593,7 +653,7 @@ async def _alone(command, connection, rest):
         connection.ours.ready.set()
 
 
-async def _transferred(connection, port, work):
+async def _transferred(connection: Connection, port: PassivePort | ActivePort, work: Work) -> None:
     """Answer what becomes of a transfer; cancelled by ABOR, and at the end of the session."""
     try:
         connection.response(*await _outcome(port, work))
@@ -604,7 +664,7 @@ async def _transferred(connection, port, work):
         connection.ours.moved = True
 
 
-async def _outcome(port, work):
+async def _outcome(port: PassivePort | ActivePort, work: Work) -> tuple[str, str]:
     """Give the code and text to answer."""
     try:
         reader, writer = await port.connection()
@@ -626,16 +686,17 @@ async def _outcome(port, work):
     return "226", "done"
 
 
-def _disk_trouble(error):
+def _disk_trouble(error: Exception) -> tuple[str, str]:
     if getattr(error, "errno", None) in _FULL:
         return "452", "the disk is full"
     return "451", "the file could not be read or written"
 
 
-def _taken_offset(connection):
-    offset, connection.ours.offset = connection.ours.offset, 0
+def _taken_offset(connection: Connection) -> int:
+    ours: Session = connection.ours
+    offset, ours.offset = ours.offset, 0
     return offset
 
 
-def _time(seconds):
+def _time(seconds: float) -> str:
     return time.strftime(_TIME, time.gmtime(seconds))

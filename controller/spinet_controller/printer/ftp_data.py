@@ -4,11 +4,16 @@ import asyncio
 import itertools
 import random
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import AddressValueError, IPv4Address
+from typing import Any, Self
+from typing import Protocol as Shape
 
 from spinet_controller.codes import Protocol
+from spinet_controller.module import Module
 from spinet_controller.printer.plan import STALLED
 from spinet_controller.printer.transfer import PIECE
+from spinet_controller.server import Server
 
 CONNECT = 10.0
 """Seconds for a data connection to be made."""
@@ -22,6 +27,15 @@ for _ in range(random.randrange(LAST - FIRST)):
     next(_order)
 
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Tally(Shape):
+    """What counts the bytes of a transfer."""
+
+    bytes: int
+
+
 class BadAddress(ValueError):
     """Nowhere to connect to; the text says why."""
 
@@ -33,14 +47,14 @@ class PassivePort:
     on: while a stranger's is being aborted, the client's waits in the module's backlog.
     """
 
-    def __init__(self, module, peer):
+    def __init__(self, module: Module, peer: str) -> None:
         self._module = module
         self._peer = peer
-        self._came = asyncio.get_running_loop().create_future()
-        self._server = None
+        self._came: asyncio.Future[Streams] | None = asyncio.get_running_loop().create_future()
+        self._server: Server  # from opened() on
 
     @classmethod
-    async def opened(cls, module, peer):
+    async def opened(cls, module: Module, peer: str) -> Self:
         """Listen on a fresh port; OSError when none of several can be had."""
         port = cls(module, peer)
         for tries_left in reversed(range(_TRIES)):
@@ -52,31 +66,36 @@ class PassivePort:
                     raise
         return port
 
-    async def _listen(self, number):
+    async def _listen(self, number: int) -> None:
         self._server = await self._module.start_server(
             self._accepted, number, protocol=Protocol.FTP_PASSIVE, max_connections=1
         )
 
     @property
-    def number(self):
+    def number(self) -> int:
         """The port."""
         return self._server.port
 
-    def _accepted(self, reader, writer):
-        if self._came.done() or writer.get_extra_info("peername")[0] != self._peer:
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (
+            self._came is None
+            or self._came.done()
+            or writer.get_extra_info("peername")[0] != self._peer
+        ):
             writer.transport.abort()
         else:
             self._came.set_result((reader, writer))
             self._server.close()
 
-    async def connection(self):
+    async def connection(self) -> Streams:
         """Give the (reader, writer) of the connection; TimeoutError when none comes."""
+        assert self._came, "asked for once"
         async with asyncio.timeout(CONNECT):
             came = await asyncio.shield(self._came)
         self._came = None
         return came
 
-    def close(self):
+    def close(self) -> None:
         """Listen no more; a connection that nobody asked for is aborted."""
         self._server.close()
         if self._came is None:
@@ -89,13 +108,13 @@ class PassivePort:
 class ActivePort:
     """A peer's address, which the module connects to when a transfer begins."""
 
-    def __init__(self, module, host, port):
+    def __init__(self, module: Module, host: str, port: int) -> None:
         self._module = module
         self._host = host
         self._port = port
 
     @classmethod
-    def of_port(cls, module, text, peer):
+    def of_port(cls, module: Module, text: str, peer: str) -> Self:
         """From what PORT says: six numbers. Only `peer` itself is connected to."""
         numbers = text.split(",")
         if len(numbers) != 6 or not all(re.fullmatch(r"\d{1,3}", number) for number in numbers):
@@ -104,7 +123,7 @@ class ActivePort:
         return cls._checked(module, ".".join(numbers[:4]), high << 8 | low, peer)
 
     @classmethod
-    def of_eprt(cls, module, text, peer):
+    def of_eprt(cls, module: Module, text: str, peer: str) -> Self:
         """From what EPRT says: |1|address|port|."""
         parts = text.split(text[:1]) if text else []
         if len(parts) != 5 or parts[1] != "1" or not re.fullmatch(r"\d{1,5}", parts[3]):
@@ -112,7 +131,7 @@ class ActivePort:
         return cls._checked(module, parts[2], int(parts[3]), peer)
 
     @classmethod
-    def _checked(cls, module, host, port, peer):
+    def _checked(cls, module: Module, host: str, port: int, peer: str) -> Self:
         try:
             address = IPv4Address(host)
         except AddressValueError as error:
@@ -124,26 +143,27 @@ class ActivePort:
             raise BadAddress("the module connects to ports from 1024 on")
         return cls(module, host, port)
 
-    async def connection(self):
+    async def connection(self) -> Streams:
         """Open it; give (reader, writer)."""
         return await self._module.open_connection(
             *(self._host, self._port), protocol=Protocol.FTP_DATA, timeout=CONNECT
         )
 
-    def close(self):
+    def close(self) -> None:
         """There is nothing to close."""
 
 
-def flowing(stream, tally):
+def flowing(stream: asyncio.StreamReader | asyncio.StreamWriter, tally: Tally) -> Any:
     """Give a StreamReader as an iterator of pieces, a StreamWriter as a coroutine function.
 
     Both count in `tally.bytes` what they move, and raise TimeoutError when nothing moves for long.
     """
-    reads = isinstance(stream, asyncio.StreamReader)
-    return _pieces(stream, tally) if reads else _into(stream, tally)
+    if isinstance(stream, asyncio.StreamReader):
+        return _pieces(stream, tally)
+    return _into(stream, tally)
 
 
-async def _pieces(reader, tally):
+async def _pieces(reader: asyncio.StreamReader, tally: Tally) -> AsyncIterator[bytes]:
     while True:
         async with asyncio.timeout(STALLED):
             piece = await reader.read(PIECE)
@@ -153,8 +173,8 @@ async def _pieces(reader, tally):
         yield piece
 
 
-def _into(writer, tally):
-    async def write(piece):
+def _into(writer: asyncio.StreamWriter, tally: Tally) -> Callable[[bytes], Awaitable[None]]:
+    async def write(piece: bytes) -> None:
         writer.write(piece)
         await _while_it_moves(writer, writer.drain())
         tally.bytes += len(piece)
@@ -162,20 +182,21 @@ def _into(writer, tally):
     return write
 
 
-async def closed(writer):
+async def closed(writer: asyncio.StreamWriter) -> None:
     """Close a StreamWriter when its peer has taken everything; TimeoutError as of flowing()."""
     writer.close()
     await _while_it_moves(writer, writer.wait_closed())
 
 
-async def _while_it_moves(writer, work):
+async def _while_it_moves(writer: asyncio.StreamWriter, work: Awaitable[None]) -> None:
     """Await `work`; TimeoutError when nothing leaves the writer's buffer for long."""
     working = asyncio.ensure_future(work)
     try:
-        left = None
+        left: int | None = None
         while left != (left := writer.transport.get_write_buffer_size()):
             if (await asyncio.wait([working], timeout=STALLED))[0]:
-                return await working
+                await working
+                return
         raise TimeoutError("the peer takes nothing")
     finally:
         working.cancel()
