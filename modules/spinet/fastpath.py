@@ -105,7 +105,7 @@ WHY_BROKEN = const(5)  # a connWrite was queued; flushing the queue failed with 
 WHY_FAILED = const(6)  # a connRead, answered with nothing, found the error that TAKEN has
 WHY_PORT = const(7)  # the controller-clocked role has to look
 
-# Places in `kit`, which the ConnectionManager and Service.bind() fill: what turn() calls and works on
+# Places in `kit`, which ConnectionManager and Service.bind() fill: what turn() calls and works on
 KIT_WAIT = const(0)  # of the stack, as are the next three
 KIT_TICKS = const(1)
 KIT_PENDING = const(2)
