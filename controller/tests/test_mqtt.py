@@ -32,16 +32,28 @@ class Broker:
     """As much of a broker as one client sees: `refuse` is a CONNACK's reason code.
 
     It speaks the protocol levels `speaks`; others it refuses with `unspoken`, or without a word
-    (None). `largest` is its Maximum Packet Size. `packets` holds (type, body) of what came,
-    `levels` those of the CONNECTs, `sessions` the writers of those who are there.
+    (None). `largest` is its Maximum Packet Size, `receives` its Receive Maximum; while `acking` is
+    clear it reads no further than to what it would acknowledge. `packets` holds (type, body) of
+    what came, `levels` those of the CONNECTs, `sessions` the writers of those who are there.
     """
 
-    def __init__(self, refuse=0, silent=False, speaks=(V311, V5), unspoken=1, largest=None):
+    def __init__(
+        self,
+        refuse=0,
+        silent=False,
+        speaks=(V311, V5),
+        unspoken=1,
+        largest=None,
+        receives=None,
+    ):
         self.refuse = refuse
         self.silent = silent
         self.speaks = speaks
         self.unspoken = unspoken
         self.largest = largest
+        self.receives = receives
+        self.acking = asyncio.Event()
+        self.acking.set()
         self.levels = []
         self.left = None  # the writer that disconnect() ended
         self.packets = []
@@ -72,6 +84,7 @@ class Broker:
             writer.write(bytes([SUBACK << 4, 3 + len(none), *body[:2], *none, 1]))
         elif head >> 4 == PUBLISH and head & 6:
             at = 2 + int.from_bytes(body[:2], "big")
+            await self.acking.wait()
             writer.write(bytes([PUBACK << 4, 2, *body[at : at + 2]]))
 
     def _answer_connect(self, writer):
@@ -86,6 +99,8 @@ class Broker:
             writer.write(bytes([CONNACK << 4, 2, 0, self.refuse]))
         else:
             size = b"\x27" + self.largest.to_bytes(4, "big") if self.largest else b""
+            if self.receives:
+                size += b"\x21" + self.receives.to_bytes(2, "big")
             told = bytes([0, self.refuse, len(size)]) + size
             writer.write(bytes([CONNACK << 4, len(told)]) + told)
 
@@ -206,6 +221,20 @@ async def test_commands_that_cannot_wait_are_told(tmp_path, monkeypatch):
         (told,) = [reply for reply in replies() if b"may wait" in reply]
         left = 2 * mqtt.WAITING - (len(replies()) - 2)
         assert told.endswith(f"16 commands may wait; {left} more came and were not done".encode())
+
+
+async def test_no_more_is_in_flight_than_the_broker_takes(tmp_path):
+    async with broker(receives=4) as (there, port), printing(tmp_path, port) as made:
+        await eventually(lambda: there.published("printer-7/status"), "the session")
+        there.acking.clear()
+        for _ in range(10):
+            there.publish("printer-7/command", b"M20")
+        replies = functools.partial(there.published, "printer-7/reply")
+        await eventually(replies, "the first answer")
+        await made.rig.next_transactions(100)
+        there.acking.set()
+        await eventually(lambda: len(replies()) == 10, "all answers")
+        assert made.notes == ["MQTT: connected"]
 
 
 async def test_a_command_that_is_too_long_is_not_done(tmp_path):

@@ -28,6 +28,7 @@ import gmqtt
 from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
+from gmqtt.storage import PersistentStorage
 
 from spinet_controller.codes import Protocol
 from spinet_controller.errors import SpinetError
@@ -98,7 +99,8 @@ class ModuleClient(gmqtt.Client):  # type: ignore[misc] # gmqtt has no types
     """A gmqtt client of one session, whose connection is the module's."""
 
     def __init__(self, module: Module, broker: Broker, **options: Any) -> None:
-        super().__init__(logger=_quiet, **options)
+        self._in_flight = PersistentStorage()
+        super().__init__(logger=_quiet, persistent_storage=self._in_flight, **options)
         self._module = module
         self._broker = broker
         self._largest: int | None = None
@@ -114,6 +116,13 @@ class ModuleClient(gmqtt.Client):  # type: ignore[misc] # gmqtt has no types
         if self._largest and size > self._largest:
             raise TooLong(f"the broker takes packets of at most {self._largest} bytes")
         self.publish(topic, text, **options)
+
+    async def acknowledged(self) -> None:
+        """Return when the broker has acknowledged all that wants it.
+
+        It takes only its Receive Maximum before that. At one more gmqtt raises OverflowError.
+        """
+        await self._in_flight.wait_empty()
 
     def refusal(self, version: int) -> str:
         """Say why the connection ended without an answer that gmqtt would tell."""
@@ -192,7 +201,7 @@ class MqttLink:
         while True:
             try:
                 await self._session()
-            except (OSError, SpinetError, MQTTConnectError, TooLong) as error:
+            except (OSError, SpinetError, MQTTConnectError, TooLong, OverflowError) as error:
                 self._show(_reason(error))
             await asyncio.sleep(self._wait)
             self._wait = min(self._wait * 2, LONGEST_WAIT)
@@ -309,14 +318,15 @@ class MqttLink:
             line = payload.decode("utf-8", "replace")
             long = len(payload) > LONGEST_LINE
             if answer := TOO_LONG if long else await self._console.answer(line):
-                self._reply(client, answer)
+                await self._reply(client, answer)
             if self._dropped:
                 left = f"{self._dropped} more came and were not done"
-                self._reply(client, f"Error: {WAITING} commands may wait; {left}")
                 self._dropped = 0
+                await self._reply(client, f"Error: {WAITING} commands may wait; {left}")
 
-    def _reply(self, client: ModuleClient, answer: str) -> None:
+    async def _reply(self, client: ModuleClient, answer: str) -> None:
         reply = self._topic("reply")
+        await client.acknowledged()
         try:
             client.send(reply, answer, qos=1)
         except TooLong as error:
@@ -326,7 +336,7 @@ class MqttLink:
     async def _leave(self, client: ModuleClient) -> None:
         """Say farewell where there is somebody to say it to, and close what is open."""
         if client.is_connected:
-            with suppress(TooLong):
+            with suppress(TooLong, OverflowError):
                 client.send(self._topic("state"), "offline", qos=1, retain=True)
         try:
             async with asyncio.timeout(FAREWELL):
