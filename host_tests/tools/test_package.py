@@ -39,11 +39,27 @@ def dist():
     return ROOT / "build" / "dist"
 
 
-@pytest.fixture(scope="module")
-def installed(dist, tmp_path_factory):
+def pythons():
+    """The Pythons from 3.11 to 3.14 that this computer has, ours first."""
+    found = [sys.executable]
+    for minor in sorted({11, 12, 13, 14} - {sys.version_info.minor}):
+        name = f"python3.{minor}"
+        with contextlib.suppress(FileNotFoundError):
+            asked = subprocess.run(
+                [name, "-c", "import ensurepip, sys; print(sys.executable)"],
+                env={**os.environ, "PYENV_VERSION": f"3.{minor}"},  # else a shim of pyenv refuses
+                capture_output=True,
+                text=True,
+            )
+            found += asked.stdout.split("\n")[:1] if asked.returncode == 0 else []
+    return found
+
+
+@pytest.fixture(scope="module", params=pythons())
+def installed(request, dist, tmp_path_factory):
     """The Python of an environment with the wheel, installed without an index."""
     folder = tmp_path_factory.mktemp("empty")
-    run(sys.executable, "-m", "venv", folder)
+    run(request.param, "-m", "venv", folder)
     python = folder / "bin" / "python"
     (wheel,) = dist.glob("*.whl")
     run(python, "-m", "pip", "install", "--no-index", "--disable-pip-version-check", wheel)
