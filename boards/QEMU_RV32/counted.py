@@ -94,6 +94,9 @@ class Board:
         self.data_ready = memchip.Pin(0)
         self.transfer_ready = memchip.Pin(0)
 
+    def power_up(self, wanted):
+        return wanted()
+
     def stack(self):
         return Stack()
 
@@ -107,7 +110,7 @@ class Board:
     def store(self, _name):
         return Store()
 
-    def announcers(self, _stack):
+    def announcers(self, _stack, _stir):
         return Silent(), Silent
 
     def feed(self):
@@ -119,6 +122,12 @@ class Board:
     def free_memory(self):
         """Python has all there is."""
         return gc.mem_free(), 0
+
+    def say(self, text):
+        print(text)
+
+    def crashed(self):
+        """Whoever runs the service sees the exception."""
 
 
 class Controller:

@@ -1,8 +1,6 @@
 """SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
 
-What `spinet.service` asks of a board: DEBUG, power_up(wanted), stack(), link_port(), buffers
-(once there is a port), radio(), store(name), announcers(stack), fill(status), free_memory(),
-feed(), say(text), crashed().
+See spinet/contracts/board.py.
 """
 
 import os
@@ -78,9 +76,9 @@ class Board:
         """A file that is kept across restarts: `name` is "networks" or "tls"."""
         return Store(self._state_folder + "/" + name)
 
-    def announcers(self, stack):
+    def announcers(self, stack, stir):
         """Who tells the network of us, and who does so for an access point's clients besides."""
-        return self._network.announcers(stack, say)
+        return self._network.announcers(stack, say, stir)
 
     def fill(self, status):
         """What a networkGetStatus has from the hardware."""

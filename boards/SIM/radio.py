@@ -1,7 +1,7 @@
 """SIM's radio: a station that is connected at once, to whatever network its TCP stack has.
 
 It is in reach of every network that is remembered, whatever its name, and of three more that a
-scan shows. See spinet.wifi.wlan for what a radio is.
+scan shows. See spinet/contracts/radio.py.
 """
 
 from spinet import network_status

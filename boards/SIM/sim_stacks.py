@@ -44,13 +44,13 @@ class SocketNetwork:
     def stack(self):
         return SocketStack(self._address)
 
-    def announcers(self, stack, say):
+    def announcers(self, stack, say, stir):
         """Our own responder, on the interface of that address alone."""
 
         def captive():
-            return CaptiveDns(stack, say, self._address, self._dns_port)
+            return CaptiveDns(stack, say, stir, self._address, self._dns_port)
 
-        return Responder(stack, TXT, say), captive
+        return Responder(stack, TXT, say, stir), captive
 
     def memory_free(self):
         """Nothing here has a chip's limit."""
@@ -74,7 +74,7 @@ class LwipNetwork:
     def stack(self):
         return WatchingStack()
 
-    def announcers(self, _stack, _say):
+    def announcers(self, _stack, _say, _stir):
         """Nobody: the sockets at hand are the computer's, not lwIP's."""
         return Silent(), Silent
 

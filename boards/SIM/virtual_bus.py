@@ -12,7 +12,7 @@ import simbus
 from micropython import const
 
 from spinet import compat
-from spinet.duet.transaction import LinkLost
+from spinet.contracts.link_driver import LinkLost
 
 MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)

@@ -1,4 +1,4 @@
-"""A chip tells the network of itself: see spinet.naming.discovery for what an announcer is.
+"""A chip tells the network of itself: see spinet/contracts/announcer.py.
 
 Names and services are the business of ESP-IDF's mDNS component, through our C module
 `_spinet_mdns`. Its calls wait for a task of the component's, so a worker makes them.
@@ -27,7 +27,6 @@ class ChipAnnouncer:
 
     def __init__(self, say):
         self._say = say
-        self.on_active = None  # never called: nothing here has a time
         self._label = "spinet"
         self._up = False
         self._services = {}  # kind -> port
@@ -47,7 +46,7 @@ class ChipAnnouncer:
                 self._offer(kind, port)
 
     def service(self, kind, tcp_port):
-        """See discovery."""
+        """Offer it, or withdraw it."""
         kind = kind.decode()
         if tcp_port:
             self._services[kind] = tcp_port
@@ -61,7 +60,7 @@ class ChipAnnouncer:
             self._do(mdns.withdraw, (kind,))
 
     def stop(self):
-        """See discovery. The name stays with the component, and goes with the address."""
+        """Withdraw the services. The name stays with the component, and goes with the address."""
         self._up = False
         if mdns:
             for kind in self._services:
@@ -71,11 +70,8 @@ class ChipAnnouncer:
         """As we asked for it: the component tells nobody when it had to take another one."""
         return self._label if self._up else ""
 
-    def step(self, _now):
+    def poll(self, _now):
         """Nothing has a time."""
-
-    def due_ms(self, _now):
-        """Never."""
         return -1
 
     def _offer(self, kind, port):

@@ -1,4 +1,4 @@
-"""What the chips have in common as boards: see boards/SIM/board.py for what a board is asked.
+"""What the chips have in common as boards: see spinet/contracts/board.py.
 
 A board file (boards/SPINET_*/board.py) says which pins and which role; nobody else does.
 """
@@ -195,16 +195,16 @@ class ChipBoard:
         """A file of the flash file system."""
         return Store(FOLDER + name)
 
-    def announcers(self, stack):
+    def announcers(self, stack, stir):
         """ESP-IDF's mDNS; our DNS for an access point's clients."""
-        return ChipAnnouncer(self.say), lambda: self._captive(stack)
+        return ChipAnnouncer(self.say), lambda: self._captive(stack, stir)
 
-    def _captive(self, stack):
+    def _captive(self, stack, stir):
         from spinet.naming import dns  # noqa: F401  an import within an import goes deeper
         from spinet.naming.captive_dns import CaptiveDns
         from spinet.tcp import udp  # noqa: F401  an import within an import goes deeper
 
-        return CaptiveDns(stack, self.say)
+        return CaptiveDns(stack, self.say, stir)
 
     def fill(self, status):
         """What a networkGetStatus has from the hardware."""

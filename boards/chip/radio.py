@@ -1,4 +1,4 @@
-"""The chip's WiFi as a radio: see spinet.wifi.wlan for what a radio is.
+"""The chip's WiFi as a radio: see spinet/contracts/radio.py.
 
 `network.WLAN` does not tell on which access point it is, nor a PHY mode, and cannot be given a
 channel to connect on. Its scan() takes seconds, so that it runs in a thread of its own. Enterprise

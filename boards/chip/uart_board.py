@@ -11,8 +11,8 @@ from micropython import const
 
 from spinet import VERSION, network_status
 from spinet.compat import ticks_diff, ticks_ms
+from spinet.contracts.link_driver import LinkLost
 from spinet.duet.module_clocked import SpiMaster
-from spinet.duet.transaction import LinkLost
 
 _PIN = const(1)  # frames, and pins
 _CLOCK = const(2)

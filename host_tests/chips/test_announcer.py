@@ -62,7 +62,7 @@ def component(monkeypatch):
 @pytest.fixture
 def announcer(load_board):
     board = load_board(NAMES[0])
-    announcer, _ = board.announcers(None)
+    announcer, _ = board.announcers(None, None)
     announcer.said = []
     announcer._say = announcer.said.append
     return announcer
@@ -158,4 +158,4 @@ def test_stock_firmware_has_the_host_name(announcer, given, host):
     announcer.start(given, 0, 0)
     announcer.service(FTP, 21)
     announcer.stop()
-    assert announcer.due_ms(0) == -1
+    assert announcer.poll(0) == -1

@@ -14,12 +14,12 @@ from fake_board import boot
 from raw_controller import request
 from tls_rig import Authority
 
-from spinet import compat
-from spinet import service as service_module
+from spinet import compat, loop
 from spinet.duet import wire
 from spinet.duet.module_clocked import SpiMaster
+from spinet.loop import HOUSEKEEPING_MS
 from spinet.network_status import NetworkStatus
-from spinet.service import HOUSEKEEPING_MS, Service
+from spinet.service import Service
 from spinet.tcp.stack_sockets import SocketStack
 
 # The link protocol, Roles: SCK, MOSI, MISO, CS, DATA_READY, TRANSFER_READY, LED.
@@ -155,7 +155,7 @@ def test_two_rising_edges_tell_the_controller(service, name):
 @pytest.mark.behaviour("L6")
 def test_a_controller_that_polls_sees_both_edges(board, name, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(service_module, "ticks_ms", clock)
+    monkeypatch.setattr(loop, "ticks_ms", clock)
     board.power_up(lambda: True)
     service = Service(board)
     seen = boot(service, clock, pin(name, 4))
@@ -222,9 +222,9 @@ def test_watchdog_is_started_at_boot_and_fed_by_the_loop(service, monkeypatch):
     assert machine.WDT.the_one.timeout == 30000
     feeds = machine.WDT.the_one.feeds
     now = service.manager.now
-    monkeypatch.setattr(service_module, "ticks_ms", lambda: now + HOUSEKEEPING_MS)
+    monkeypatch.setattr(loop, "ticks_ms", lambda: now + HOUSEKEEPING_MS)
     service.bind()
-    monkeypatch.setattr(service, "_plan", lambda now: None)
+    monkeypatch.setattr(service.loop, "_plan", lambda now: None)
     service.run_once()
     assert machine.WDT.the_one.feeds == feeds + 1
 

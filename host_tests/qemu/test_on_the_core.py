@@ -138,7 +138,9 @@ def test_a_module_that_there_was_no_memory_for_is_loaded_once_there_is(emulator)
 def test_a_module_is_changed_live_and_put_back(emulator):
     emulator.mpremote("exec", "import board; board.begin()")
     emulator.mpremote(
-        "resume", "exec", "import spinet.report as r; r.STATES = ('open for you',) + r.STATES[1:]"
+        "resume",
+        "exec",
+        "from spinet.debug import parts as p; p.STATES = ('open for you',) + p.STATES[1:]",
     )
     assert "open for you" in emulator.mpremote("resume", "exec", SLOTS)
     assert emulator.mpremote("exec", SLOTS) == "the service does not run\n"  # a soft reset

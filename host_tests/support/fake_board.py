@@ -10,7 +10,9 @@ from spinet import network_status
 from spinet.compat import WORKER_STACK
 from spinet.duet.commands import Commands
 from spinet.fastpath import ROW_RSSI
+from spinet.garbage import Garbage
 from spinet.last_error import LastError
+from spinet.loop import Bell
 from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.listener import ListenerTable
@@ -148,6 +150,9 @@ class FakeBoard:
         self.said = []
         self.feeds = 0
 
+    def power_up(self, wanted):
+        return wanted()
+
     def stack(self):
         return self.the_stack
 
@@ -160,7 +165,7 @@ class FakeBoard:
     def link_port(self):
         return self.the_port
 
-    def announcers(self, _stack):
+    def announcers(self, _stack, _stir):
         return self.the_announcer, lambda: self.the_captive
 
     def fill(self, status):
@@ -176,6 +181,9 @@ class FakeBoard:
 
     def say(self, text):
         self.said.append(text)
+
+    def crashed(self):
+        self.said.append("crashed")
 
 
 def boot(service, clock=None, polled=None):
@@ -213,12 +221,14 @@ class Bench:
         self.error = LastError(nothing)
         self.wlan = Wlan(self.radio, self.networks, self.error, nothing, debug=True)
         self.manager = ConnectionManager(self.stack, debug=True)
-        self.listeners = ListenerTable(self.manager)
+        self.listeners = ListenerTable(self.manager, nothing)
         self.tls = None
-        self.names = Names(self.stack.wake, worker=Worker(WORKER_STACK))
-        self.sessions = SessionTable(self.manager, self.names, self.error.set)
-        silent = Silent(), Silent
-        self.discovery = Discovery(*silent, self.listeners, self.wlan)
+        self.names = Names(Bell(self.stack), worker=Worker(WORKER_STACK))
+        self.sessions = SessionTable(self.manager, self.names, nothing, self.error.set)
+        self.garbage = Garbage()
+        self.discovery = Discovery(
+            lambda _stir: (Silent(), Silent), self.listeners, self.wlan, nothing, self.garbage
+        )
         self.on_clock = self.on_report = None  # what a test has networkSetClockControl and
         # diagnostics do
         self.commands = Commands(
@@ -234,6 +244,7 @@ class Bench:
             self.discovery,
             lambda hz: self.on_clock and self.on_clock(hz),
             lambda: self.on_report and self.on_report(),
+            self.garbage,
         )
         self.rig = make_rig(role, self.commands, self.manager)
         self.manager.now = self.rig.now
@@ -261,8 +272,8 @@ class Bench:
         self.manager.step(self.manager.now)
         self.manager.reap()
         self.listeners.accept_waiting()
-        self.names.step(self.manager.now)
-        self.sessions.step(self.manager.now)
+        self.names.poll(self.manager.now)
+        self.sessions.poll(self.manager.now)
 
     def connected(self, port=80):
         """A peer whose connection is accepted in slot 0."""

@@ -36,11 +36,9 @@ class Lan:
         while True:
             for port in list(self.ports):
                 port.on_ready()
-            for one in responders:
-                one.step(self.now)
+            waits = [one.poll(self.now) for one in responders]
             if self.now >= end and not any(port.inbox for port in self.ports):
                 return
-            waits = [one.due_ms(self.now) for one in responders]
             soonest = min([wait for wait in waits if wait > 0], default=ms)
             if not any(port.inbox for port in self.ports):
                 self.now = min(end, self.now + soonest)

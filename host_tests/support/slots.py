@@ -24,6 +24,7 @@ from spinet import compat as spinet_port
 from spinet import states
 from spinet.compat import WORKER_STACK
 from spinet.duet import wire
+from spinet.loop import Bell
 from spinet.tcp import socket_calls, stack_sockets
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.listener import ListenerTable
@@ -515,7 +516,11 @@ def wait_until(condition, turn):
         turn()
 
 
-# --- the slots, and what service.py does with them
+# --- the slots, and what the loop does with them
+
+
+def nothing():
+    """For what calls back where no loop runs."""
 
 
 class Slots:
@@ -526,12 +531,14 @@ class Slots:
         self.stack = net.stack
         self.now = 0
         self.manager = ConnectionManager(net.stack, debug)
-        self.listeners = ListenerTable(self.manager)
+        self.listeners = ListenerTable(self.manager, nothing)
         self.slots = self.manager.slots
         self.dns = {}  # what names() resolve to; a name that is not here is not found
         self.errors = []  # last errors, in their order
-        self.names = Names(net.stack.wake, lambda name: self.dns.get(name, 0), Worker(WORKER_STACK))
-        self.sessions = SessionTable(self.manager, self.names, self.errors.append)
+        self.names = Names(
+            Bell(net.stack), lambda name: self.dns.get(name, 0), Worker(WORKER_STACK)
+        )
+        self.sessions = SessionTable(self.manager, self.names, nothing, self.errors.append)
         self.named_peers = NamedPeers(self.manager, self.names, self.errors.append)
 
     def turn(self, ms=0):
@@ -543,8 +550,8 @@ class Slots:
         self.manager.step(self.now)
         if self.manager.reap():
             self.listeners.accept_waiting()
-        self.names.step(self.now)
-        self.sessions.step(self.now)
+        self.names.poll(self.now)
+        self.sessions.poll(self.now)
 
     def next_turn(self):
         """A pass whose wait has to be ended by something that happened."""

@@ -15,8 +15,8 @@ from fake_board import Bench  # noqa: E402 -- found through the path above
 from raw_controller import request  # noqa: E402
 from sim_air import Addresses, Air, AirRadio, Clock  # noqa: E402
 
-from spinet import report, states  # noqa: E402
-from spinet.service import HOUSEKEEPING_MS, NEWS_MS  # noqa: E402
+from spinet import states  # noqa: E402
+from spinet.loop import HOUSEKEEPING_MS, NEWS_MS  # noqa: E402
 
 TICK_MS = 100
 BEGIN, END = "<!-- stories -->", "<!-- end of the stories -->"
@@ -158,9 +158,16 @@ class Player:
         self.seen = []  # (second, state, error), each time the controller was told
         self.moves = []  # (ms, state), of each change
         self._passed = 0
-        self.bench.wlan.on_change = lambda _, after: self.moves.append((self._passed, after))
+        self._set_state = self.bench.wlan.set_state
+        self.bench.wlan.set_state = self._note_state
         for _ in range(story.seconds * 1000 // TICK_MS):
             self._tick()
+
+    def _note_state(self, state):
+        changes = self.bench.wlan.changes
+        self._set_state(state)
+        if self.bench.wlan.changes != changes:
+            self.moves.append((self._passed, state))
 
     def _tick(self):
         bench = self.bench
@@ -201,7 +208,7 @@ def clock_text(seconds):
 def line(second, state, error):
     """One thing the controller is told."""
     told = f" “{error}”" if error else ""
-    return f"{clock_text(second)} {report.WIFI_STATES[state]}{told}"
+    return f"{clock_text(second)} {states.WIFI_STATES[state]}{told}"
 
 
 def row(story):

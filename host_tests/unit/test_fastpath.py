@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 from stub_stack import StubStack
 
-from spinet import fastpath, service, states
+from spinet import fastpath, loop, states
 from spinet.duet import transaction, wire
 from spinet.service import Service
 from spinet.tcp import connection, stack, status
@@ -37,7 +37,7 @@ class Firmware:
     def __init__(self, role="module-clocked"):
         board = FakeBoard()
         self.rig = RIGS[role](None)
-        self.rig.ticks = lambda: service.ticks_ms()
+        self.rig.ticks = lambda: loop.ticks_ms()
         board.the_port = self.rig.port
         wait = board.the_stack.wait
         board.the_stack.wait = lambda _ms: wait(0)
@@ -45,7 +45,7 @@ class Firmware:
         self.slots = self.service.manager.slots
         self.rig.link = self.service.link
         self.rig.serve = lambda _after_ms=0: self.service.run_once()
-        boot(self.service, service.ticks_ms if isinstance(service.ticks_ms, Clock) else None)
+        boot(self.service, loop.ticks_ms if isinstance(loop.ticks_ms, Clock) else None)
         self.rig.ask(request(wire.NETWORK_LISTEN, data=listen_or_connect(PORT)))
         self.peers = []
         for _ in range(SOCKETS):
@@ -124,7 +124,7 @@ class Conversation:
 
     def __init__(self, monkeypatch, role):
         self.clock = Clock()
-        monkeypatch.setattr(service, "ticks_ms", self.clock)
+        monkeypatch.setattr(loop, "ticks_ms", self.clock)
         self.firmware = Firmware(role)
         self.every = list(self.firmware.peers)
         self.accepted = {}  # of each peer, by its port: what the controller was told
@@ -425,7 +425,7 @@ def role(request):
 def gathering(monkeypatch, role="module-clocked"):
     """The hot path with a clock that stands; a write that it leaves to Python is an error."""
     clock = Clock()
-    monkeypatch.setattr(service, "ticks_ms", clock)
+    monkeypatch.setattr(loop, "ticks_ms", clock)
     firmware = Firmware(role)
     monkeypatch.delattr(connection.Connection, "write")
     return firmware, clock
@@ -473,7 +473,7 @@ class Foreign:
 def test_a_slot_of_tls_is_served_by_the_hot_path_and_looked_after(monkeypatch, role):
     """TLS may have something to tell after each of its calls, and it has no events for that."""
     clock = Clock()
-    monkeypatch.setattr(service, "ticks_ms", clock)
+    monkeypatch.setattr(loop, "ticks_ms", clock)
     firmware = Firmware(role)
     slot = firmware.slots[0]
     slot._serve_by(Foreign(firmware.service.stack))
@@ -481,7 +481,7 @@ def test_a_slot_of_tls_is_served_by_the_hot_path_and_looked_after(monkeypatch, r
     reasons = []
 
     def turn(*args):
-        firmware.service._loop[fastpath.LOOP_STALE] = 0  # as in a run that goes on
+        firmware.service.loop.words[fastpath.LOOP_STALE] = 0  # as in a run that goes on
         reasons.append(real_turn(*args))
         return reasons[-1]
 
@@ -543,7 +543,7 @@ def test_read_that_fails(monkeypatch, role, hidden):
 @pytest.mark.parametrize(("command", "n"), [(4, 8), (4, 12), (5, 12), (5, 14)])
 def test_transfer_that_is_cut_short_breaks_its_connection(monkeypatch, command, n):
     clock = Clock()
-    monkeypatch.setattr(service, "ticks_ms", clock)
+    monkeypatch.setattr(loop, "ticks_ms", clock)
     firmware = Firmware("controller-clocked")
     firmware.peers[0].send(b"lost")
     firmware.service.run_once()
@@ -562,7 +562,7 @@ def test_transfer_that_is_cut_short_breaks_its_connection(monkeypatch, command, 
 def test_a_long_transaction_is_not_followed_by_one_that_was_not_asked_for(monkeypatch, command):
     """It takes 12 ms, and TRANSFER_READY falls 5 ms after its end, or not at all."""
     clock = Clock()
-    monkeypatch.setattr(service, "ticks_ms", clock)
+    monkeypatch.setattr(loop, "ticks_ms", clock)
     firmware = Firmware()
     rig = firmware.rig
     rig.drops_request = False
@@ -588,7 +588,7 @@ def test_a_long_transaction_is_not_followed_by_one_that_was_not_asked_for(monkey
 def test_an_edge_within_the_header_is_its_own_requests(monkeypatch, message):
     """TRANSFER_READY fell more than 10 ms late: a look at its level has begun a transaction."""
     clock = Clock()
-    monkeypatch.setattr(service, "ticks_ms", clock)
+    monkeypatch.setattr(loop, "ticks_ms", clock)
     firmware = Firmware()
     rig = firmware.rig
     rig.drops_request = False
@@ -632,7 +632,7 @@ def test_what_gathers_is_due_before_a_connection_that_takes_longer(monkeypatch, 
     assert rows[fastpath.ROW_SOONEST] == clock.now + CONNECT_TIMEOUT_MS
     firmware.rig.ask(request(5, 0, 0, b"gathers"))
     assert rows[fastpath.ROW_SOONEST] == clock.now + fastpath.FLUSH_MS
-    assert firmware.service._loop[fastpath.LOOP_DUE] - clock.now <= fastpath.FLUSH_MS
+    assert firmware.service.loop.words[fastpath.LOOP_DUE] - clock.now <= fastpath.FLUSH_MS
 
 
 @pytest.mark.behaviour("D4")

@@ -5,6 +5,7 @@ from fake_board import Bench
 
 from spinet import report
 from spinet import service as service_module
+from spinet.debug import parts
 from spinet.tcp import callhome
 from spinet.wifi.networks import Network
 
@@ -38,8 +39,8 @@ def test_slots(shown):
 
 
 def test_every_state_has_its_name(shown):
-    assert len(report.STATES) == 8
-    assert len(report.WIFI_STATES) == 7
+    assert len(parts.STATES) == 8
+    assert len(parts.WIFI_STATES) == 7
     slot = shown.bench.manager.slots[0]
     slot.abort()
     assert "closeReady" in shown(report.slots)
@@ -58,7 +59,7 @@ def test_sessions(shown):
         "home 192.0.2.7:8080 protocol 4: 0 of 1, dialling; "
         "reconnecting 1, reconnect failed 0, reconnected 0, no more attempts 0\n"
     )
-    assert shown(report.sessions) in shown(lambda: report.diagnostics(shown.bench))
+    assert shown(report.sessions) in shown(lambda: parts.diagnostics(shown.bench))
 
 
 def test_every_state_and_event_of_a_session_has_its_name():
@@ -142,7 +143,7 @@ def test_counters(shown):
 
 
 def test_diagnostics_is_all_of_it(shown):
-    text = shown(lambda: report.diagnostics(shown.bench))
+    text = shown(lambda: parts.diagnostics(shown.bench))
     for part in (report.slots, report.listeners, report.network, report.counters):
         assert shown(part) in text
     assert "heap free" in text

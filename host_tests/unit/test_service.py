@@ -8,13 +8,14 @@ from fake_pins import MasterRig, SlaveRig
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
-from spinet import fastpath, states, trace
+from spinet import fastpath, loop, states, trace
+from spinet import garbage as garbage_module
 from spinet import service as service_module
 from spinet.compat import ticks_add, ticks_diff
-from spinet.duet import commands
+from spinet.contracts.link_driver import LinkLost
 from spinet.duet.module_clocked import LEVEL_AFTER_MS
-from spinet.duet.transaction import LinkLost
-from spinet.service import HOUSEKEEPING_MS, NEWS_MS, Service
+from spinet.loop import AGAIN_MS, HOUSEKEEPING_MS, NEWS_MS
+from spinet.service import Service
 from spinet.tcp import callhome, resolver
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.manager import LINGER_DEFAULT, WRITE_TIMEOUT_MS
@@ -35,7 +36,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(service_module, "ticks_ms", clock)
+    monkeypatch.setattr(loop, "ticks_ms", clock)
     return clock
 
 
@@ -70,9 +71,9 @@ def service(request, clock):
 
 def sleep_ms(service, clock):
     """How long the next pass would sleep if nothing happened."""
-    service._look_ahead(clock.now)
-    service._plan(clock.now)
-    return ticks_diff(service._loop[fastpath.LOOP_DUE], clock.now)
+    service.loop._poll(clock.now)
+    service.loop._plan(clock.now)
+    return ticks_diff(service.loop.words[fastpath.LOOP_DUE], clock.now)
 
 
 def ask(service, command, *args, **fields):
@@ -118,7 +119,7 @@ def test_news_within_the_start_is_no_edge_of_it(clock, rig_class):
     service, _ = unbooted(rig_class, clock)
     service.start()
     service.error.set("news")
-    service._told = ticks_add(clock.now, -NEWS_MS)
+    service.news._told = ticks_add(clock.now, -NEWS_MS)
     service.run_once()
     assert rises(service) == 0
 
@@ -168,7 +169,7 @@ def test_sleep_is_bounded_by_what_comes_next(service, clock):
     assert clock.sleeps[-1] <= NEWS_MS
     service.wlan.scan(0)
     service.run_once()
-    assert clock.sleeps[-1] <= service_module.WATCH_MS
+    assert clock.sleeps[-1] <= AGAIN_MS
 
 
 class Heap:
@@ -192,7 +193,7 @@ class Heap:
 def heap(service, clock, monkeypatch):
     """A heap whose use after a collection is known; a pass of housekeeping each second."""
     heap = Heap()
-    monkeypatch.setattr(service_module, "gc", heap)
+    monkeypatch.setattr(garbage_module, "gc", heap)
     monkeypatch.setattr(service_module.compat, "MICROPYTHON", True)
     second(service, clock)
     return heap
@@ -204,7 +205,7 @@ def second(service, clock):
 
 
 def test_garbage_is_collected_in_a_pass_of_its_own(service, clock, heap):
-    heap.used += service_module.GARBAGE - 1
+    heap.used += garbage_module.GARBAGE - 1
     second(service, clock)
     service.run_once()
     assert heap.collected == 0
@@ -222,7 +223,7 @@ def test_garbage_is_collected_in_a_pass_of_its_own(service, clock, heap):
 
 
 def test_counting_begins_anew_at_once(service, clock, heap):
-    heap.used += service_module.GARBAGE
+    heap.used += garbage_module.GARBAGE
     second(service, clock)
     service.port.idle = lambda: True
     clock.now += 5  # the time of something else
@@ -234,7 +235,7 @@ def test_counting_begins_anew_at_once(service, clock, heap):
 
 def test_a_request_or_an_event_comes_before_a_collection(service, clock, heap):
     ask(service, 7, data=listen_or_connect(80))
-    heap.used += service_module.GARBAGE
+    heap.used += garbage_module.GARBAGE
     second(service, clock)
     service.stack.dial(80)
     service.run_once()
@@ -242,7 +243,7 @@ def test_a_request_or_an_event_comes_before_a_collection(service, clock, heap):
     assert heap.collected == 0
 
 
-@pytest.mark.parametrize("garbage", [service_module.GARBAGE, service_module.HEADROOM])
+@pytest.mark.parametrize("garbage", [garbage_module.GARBAGE, garbage_module.HEADROOM])
 def test_a_link_that_is_never_idle_puts_a_collection_off_until_headroom_is_used_up(
     service, clock, heap, garbage
 ):
@@ -252,7 +253,7 @@ def test_a_link_that_is_never_idle_puts_a_collection_off_until_headroom_is_used_
     for _ in range(5):
         clock.now += 20
         service.run_once()
-    assert heap.collected == (garbage == service_module.HEADROOM)
+    assert heap.collected == (garbage == garbage_module.HEADROOM)
 
 
 @pytest.mark.parametrize("source", ["commands", "datagrams", "handshakes"])
@@ -261,32 +262,32 @@ def test_headroom_is_kept_however_fast_garbage_comes(service, clock, heap, sourc
     service.port.idle = lambda: False
     most = 0
     for _ in range(200):
-        heap.used += commands.LITTLE
+        heap.used += garbage_module.LITTLE
         if source == "commands":
             ask(service, 9)
         elif source == "datagrams":
-            service.discovery.announcer.on_active()
+            service.discovery.note_due()
             service.run_once()
         else:
-            service.tls.on_begin()
-            service._note_stale()
+            service.garbage.spend(garbage_module.MUCH)
+            service.bell.stir()
             service.run_once()
         most = max(most, heap.used - 80000)
-    assert most <= service_module.HEADROOM + commands.LITTLE
+    assert most <= garbage_module.HEADROOM + garbage_module.LITTLE
     assert 1 <= heap.collected <= 8  # but not needlessly
     assert heap.asked <= (40 if source == "commands" else 201)  # each walks through the heap
 
 
 def test_garbage_is_collected_soon_after_the_link_is_idle(service, clock, heap):
     service.port.idle = lambda: False
-    heap.used += service_module.GARBAGE
+    heap.used += garbage_module.GARBAGE
     second(service, clock)
     service.run_once()
-    assert clock.sleeps[-1] <= service_module.WATCH_MS
+    assert clock.sleeps[-1] <= AGAIN_MS
 
 
 def test_sleep_ends_when_a_handshake_has_taken_too_long(service, clock):
-    service.tls.due_ms = lambda _now: 3
+    service.tls.poll = lambda _now: 3
     service.bind()
     service.run_once()
     assert clock.sleeps[-1] == 3
@@ -329,7 +330,7 @@ def test_close_is_watched_closely_after_somebody_had_more_time(service, clock):
 @pytest.mark.parametrize(("link_due", "expected"), [(-1, 50), (10, 10), (80, 50)])
 def test_tls_ends_sleep_in_time(service, clock, link_due, expected):
     service.run_once()
-    service.tls = Busy()
+    replace_task(service, service.tls, Busy())
     service.port.due_ms = lambda _now: link_due
     assert sleep_ms(service, clock) == expected
 
@@ -399,18 +400,21 @@ def test_a_silent_peer_is_given_up_after_a_week_in_which_nobody_wrote(service, c
 
 
 class Busy:
-    """Names, sessions or discovery with something to do every 50 ms."""
-
-    asked = active = True
+    """A task with something to do every 50 ms."""
 
     def __init__(self):
-        self.steps = 0
+        self.polls = 0
 
-    def step(self, _now):
-        self.steps += 1
-
-    def due_ms(self, _now):
+    def poll(self, _now):
+        self.polls += 1
         return 50
+
+
+def replace_task(service, task, other):
+    """From the next time on that the tasks are polled."""
+    tasks = service.loop.tasks
+    assert task in tasks
+    service.loop.tasks = tuple(other if each is task else each for each in tasks)
 
 
 def run_with(service, *hooks):
@@ -430,7 +434,7 @@ def run_with(service, *hooks):
 
 
 def far_ms(service, clock):
-    return ticks_diff(service._loop[fastpath.LOOP_FAR], clock.now)
+    return ticks_diff(service.loop.words[fastpath.LOOP_FAR], clock.now)
 
 
 def nothing():
@@ -441,7 +445,7 @@ def test_connections_bring_nothing_else_forward(service, clock):
     looked = []
 
     def watch():
-        service._look_after = looked.append
+        service.loop._poll = looked.append
 
     service.error.set("told already")
     ask(service, 19)
@@ -456,13 +460,12 @@ def test_connections_bring_nothing_else_forward(service, clock):
     [
         (lambda service: service.error.set("news"), NEWS_MS),
         (lambda service: service.wlan.set_state(states.WIFI_CONNECTING), NEWS_MS),
-        (lambda service: service.wlan.scan(0), service_module.WATCH_MS),
-        (lambda service: service.wlan.start_client(b"", 0), service_module.WATCH_MS),
+        (lambda service: service.wlan.scan(0), AGAIN_MS),
+        (lambda service: service.wlan.start_client(b"", 0), AGAIN_MS),
     ],
     ids=["error", "state", "scan", "client"],
 )
 def test_what_changes_in_wifi_is_looked_at_in_that_pass(service, clock, what, limit):
-    service.wlan.on_change = None  # whoever else looks after that
     run_with(service, nothing, lambda: what(service))
     assert far_ms(service, clock) <= limit
     assert service.link.tx[1] == service.wlan.state
@@ -471,8 +474,15 @@ def test_what_changes_in_wifi_is_looked_at_in_that_pass(service, clock, what, li
 @pytest.mark.parametrize("what", ["names", "sessions", "discovery"])
 def test_who_has_something_to_do_does_it_in_that_pass(service, clock, what):
     busy = Busy()
-    run_with(service, nothing, lambda: setattr(service, what, busy))
-    assert busy.steps == 1
+    replace_task(service, getattr(service, what), busy)
+    polls = []
+
+    def stir():
+        polls.append(busy.polls)
+        service.bell.stir()
+
+    run_with(service, nothing, stir)
+    assert busy.polls == polls[0] + 1
     assert far_ms(service, clock) <= 50
 
 
@@ -480,8 +490,8 @@ def test_who_has_something_to_do_does_it_in_that_pass(service, clock, what):
 @pytest.mark.parametrize(
     ("what", "who"),
     [
-        ("names", lambda service: service.names.wake),  # the look-up's thread has an answer
-        ("tls", lambda service: service.tls.wake),  # that of the handshakes
+        ("names", lambda service: service.names.bell.rouse),  # the look-up's thread has an answer
+        ("tls", lambda service: service.tls.bell.rouse),  # that of the handshakes
         ("discovery", lambda service: service.discovery.note_due),  # a datagram came
     ],
 )
@@ -489,18 +499,19 @@ def test_what_came_within_a_wait_is_looked_at_in_that_pass(service, what, who):
     """And not when something else happens, which on a quiet link takes a second."""
     busy = Busy()
     hooks = [nothing, who(service)]
-    setattr(service, what, busy)
+    replace_task(service, getattr(service, what), busy)
     service.stack.wait = lambda ms: hooks.pop(0)()
     service.bind()
     service.run(2)
-    assert busy.steps == 2  # in the first pass of a run all is looked at
+    assert busy.polls == 2  # a run begins with one
 
 
 def test_what_there_is_to_tell_is_told_in_the_passes_that_follow(service):
     steps = iter([True, True, True])
 
     def begin():
-        service._telling = steps
+        service.telling._steps = steps
+        service.bell.stir()
 
     run_with(service, begin, nothing, nothing)
     assert next(steps, None) is None
@@ -515,8 +526,7 @@ def test_diagnostics_keep_no_request_waiting_for_the_uart(service, capsys):
         service.run_once()
     ask(service, 20)
     printed = [capsys.readouterr().out]
-    while service._telling:
-        service.run_once()
+    while service.telling.poll(0) >= 0:
         printed.append(capsys.readouterr().out)
     assert max(map(len, printed)) < 900
     whole = "".join(printed)
@@ -532,7 +542,7 @@ def test_report_that_there_is_no_memory_for_ends_and_the_loop_goes_on(service, c
 
     monkeypatch.setattr(type(trace.TRACE), "snapshot", no_memory)
     ask(service, 20)
-    while service._telling:
+    while service.telling._steps:
         service.run_once()
     printed = capsys.readouterr().out
     assert "heap free" in printed
@@ -545,32 +555,19 @@ def no_memory(*_):
     raise MemoryError
 
 
-class Unanswered:
-    """A Lookup in the middle of its time."""
-
-    deadline = 1000
-
-
 @pytest.mark.behaviour("M2")
-@pytest.mark.parametrize(
-    ("part", "stir"),
-    [
-        ("names", lambda names: setattr(names, "asked", [Unanswered()])),
-        ("sessions", lambda sessions: setattr(sessions, "active", 1)),
-        ("wlan", lambda wlan: wlan.scan(0)),
-        ("discovery", lambda discovery: discovery.note_due()),
-    ],
-)
-def test_a_part_that_has_no_memory_is_told_and_tries_again(service, monkeypatch, part, stir):
+@pytest.mark.parametrize("part", ["names", "sessions", "wlan", "discovery"])
+def test_a_part_that_has_no_memory_is_told_and_tries_again(service, clock, monkeypatch, part):
     done = []
     part = getattr(service, part)
-    stir(part)
-    monkeypatch.setattr(type(part), "step", no_memory)
-    service.run_once()
+    with monkeypatch.context() as full:
+        full.setattr(type(part), "poll", no_memory)
+        service.bell.stir()
+        service.run_once()
     assert service.error.text == b"out of memory"
-    assert service.commands.shortages == 1
-    monkeypatch.setattr(type(part), "step", lambda _part, now: done.append(now))
-    stir(part)
+    assert service.commands.shortages >= 1
+    monkeypatch.setattr(type(part), "poll", lambda _part, now: done.append(now) or -1)
+    clock.now += AGAIN_MS
     service.run_once()
     assert done
 
@@ -662,7 +659,7 @@ def test_the_loop_wakes_for_a_name_that_takes_too_long(service, clock):
     answered = threading.Event()
     service.names.resolve = lambda _name: answered.wait(PATIENCE) and 0
     ask(service, 3, data=listen_or_connect(80) + b"slow.example")
-    assert 0 < service.names.due_ms(clock.now) <= resolver.LOOKUP_MS
+    assert 0 < service.names._due_ms(clock.now) <= resolver.LOOKUP_MS
     clock.now += resolver.LOOKUP_MS - 10
     assert sleep_ms(service, clock) <= 10
     clock.now += 10

@@ -1,7 +1,6 @@
 """The event trace: what is recorded, and what can be read of it while it is written."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 from fake_board import Bench, FakeBoard
@@ -11,8 +10,9 @@ from raw_controller import listen_or_connect
 from spinet import report, states, trace
 from spinet import service as service_module
 from spinet.compat import ticks_add
-from spinet.debug import trace_lines
+from spinet.debug import parts, trace_lines
 from spinet.duet import wire
+from spinet.garbage import Garbage
 from spinet.states import STATES, WIFI_STATES
 from spinet.tcp import status
 from spinet.tcp.stack import ERR_RST
@@ -156,7 +156,7 @@ def test_calling_home(ring, capsys):
     sessions = service_module.Service(board).sessions
     assert sessions.call(0x0100007F, 1883, b"", 0, 1, 0)
     session = sessions.entries[0]
-    sessions.on_event(session, 3)
+    session._tell(3)
     assert events(ring) == [(trace.SESSION, trace.NO_SLOT, 3, 1883)]
     report.trace()
     assert "calling home to port 1883: no more attempts" in capsys.readouterr().out
@@ -262,24 +262,18 @@ def test_no_password_is_in_it(bench, ring, capsys):
 
 
 def test_diagnostics_prints_it_a_line_at_a_time(ring, capsys, monkeypatch):
-    class Here:
-        """As much of a service as telling takes."""
-
-        _report = service_module.Service._report
-        _steps = service_module.Service._steps
-        _tell = service_module.Service._tell
-        commands = SimpleNamespace(allocated=0)
-
-    parts = (lambda service: print("one"), lambda service: print("two"))
-    monkeypatch.setattr(report, "_PARTS", parts)
-    service = Here()
+    printed = (lambda service: print("one"), lambda service: print("two"))
+    monkeypatch.setattr(parts, "_PARTS", printed)
+    telling = service_module.Telling(None, lambda: None, Garbage())
     for _ in range(20):
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
-    service._report()
+    telling.begin()
     shown = []
-    while service._telling:
-        service._tell()
+    waits = []
+    while -1 not in waits:
+        waits.append(telling.poll(0))
         shown.append(capsys.readouterr().out)
+    assert not any(waits[:-1])  # the next step is due at once
     assert shown[:3] == ["", "one\n", "two\n"]  # the first step imports the reports
     assert all(text.count("\n") <= 1 for text in shown)
     assert shown[3].startswith("~trace begin 1 20 ")

@@ -18,7 +18,7 @@ class Net:
     def __init__(self, calls):
         self.stack = SocketStack(LOOPBACK, calls=calls)
         self.manager = ConnectionManager(self.stack, debug=True)
-        self.listeners = ListenerTable(self.manager)
+        self.listeners = ListenerTable(self.manager, lambda: None)
         self.port = 21000
         while not self.listeners.listen(0, self.port, 0, 8):
             self.port += 7

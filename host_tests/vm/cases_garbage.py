@@ -6,8 +6,8 @@ import gc
 from cases_heap import MemoryBench
 from heap_scenarios import NoStore, QuietBoard
 
-from spinet import fields, service
-from spinet.duet import commands, wire
+from spinet import fields, garbage, loop
+from spinet.duet import wire
 from spinet.wifi.networks import REMEMBERED_NETWORKS
 
 ROUNDS = 300
@@ -47,7 +47,7 @@ class FullBench(MemoryBench):
         self.transact(command, 0, length, 2048)
         after = gc.mem_alloc()
         self.most = max(self.most, after - self.live)
-        if after - before > (commands.LITTLE if command in ANY_RATE else commands.MUCH):
+        if after - before > (garbage.LITTLE if command in ANY_RATE else garbage.MUCH):
             raise AssertionError("command %d took %d bytes" % (command, after - before))
 
 
@@ -71,18 +71,18 @@ def garbage_of(bench):
 
 
 def check_bound(role):
-    kept = service.ticks_ms, QuietBoard.store
+    kept = loop.ticks_ms, QuietBoard.store
     QuietBoard.store = lambda *_: FullStore()
     bench = FullBench(role)
-    now = service.ticks_ms()
-    service.ticks_ms = lambda: now
+    now = loop.ticks_ms()
+    loop.ticks_ms = lambda: now
     bench.service.bind()
     try:
         most = garbage_of(bench)
     finally:
-        service.ticks_ms, QuietBoard.store = kept
+        loop.ticks_ms, QuietBoard.store = kept
         bench.service.shut()
-    if not 0 < most <= service.HEADROOM + commands.MUCH:
+    if not 0 < most <= garbage.HEADROOM + garbage.MUCH:
         raise AssertionError("%d bytes of garbage" % most)
 
 

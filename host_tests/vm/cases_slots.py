@@ -26,7 +26,7 @@ class Net:
             ring.clear()
         self.stack = MemoryStack(buffers=STACK_RINGS)
         self.manager = ConnectionManager(self.stack, debug=True, buffers=SLOT_RINGS)
-        self.listeners = ListenerTable(self.manager)
+        self.listeners = ListenerTable(self.manager, lambda: None)
         assert self.listeners.listen(0, PORT, 0, 8)
 
     def turn(self, ms=5):

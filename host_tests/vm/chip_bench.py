@@ -19,7 +19,7 @@ from boot_heap import Kept, StandIn
 from heap_scenarios import Bench, QuietLink, QuietPin
 from memory_stack import MemoryStack
 
-from spinet import compat, service
+from spinet import compat, loop, service
 from spinet.duet import wire
 from spinet.tcp.ring import rings
 
@@ -209,7 +209,7 @@ class ChipBench(Bench):
         return self.board._stack
 
     def _begin(self):
-        service.ticks_ms = self._ticks_ms
+        loop.ticks_ms = self._ticks_ms
         self.board.power_up(lambda: True)
         self.service = service.current = service.Service(self.board)
         self.service.start()

@@ -10,11 +10,12 @@ import sys
 import micropython
 import sim
 
-from spinet.duet.transaction import LinkLost
-from spinet.service import Service
+from spinet.contracts.link_driver import LinkLost
+from spinet.duet.commands import Commands
+from spinet.service import Service, Telling
 
 
-def toggle():
+def toggle(_telling):
     """Called after CS rose, in the thread that serves."""
     if micropython.heap_locked():
         micropython.heap_unlock()
@@ -22,24 +23,18 @@ def toggle():
         micropython.heap_lock()
 
 
-def not_again():
+def not_again(_commands):
     """The commands and the parts of the service catch the first, and would go on."""
     raise MemoryError
-
-
-class HeapService(Service):
-    """One whose diagnostics lock the heap, and unlock it."""
-
-    def _report(self):
-        toggle()
 
 
 def main():
     micropython.alloc_emergency_exception_buf(512)
     board = sim.make_board(sim.options_of(sys.argv[1:]))
     board.power_up(lambda: True)
-    service = HeapService(board)
-    service.commands.out_of_memory = not_again
+    Telling.begin = toggle
+    Commands.out_of_memory = not_again
+    service = Service(board)
     service.start()
     try:
         while True:

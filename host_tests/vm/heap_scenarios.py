@@ -112,6 +112,9 @@ class QuietBoard:
         self.data_ready = QuietPin(0)
         self.transfer_ready = QuietPin(0)
 
+    def power_up(self, wanted):
+        return wanted()
+
     def stack(self):
         return self.network.stack()
 
@@ -125,7 +128,7 @@ class QuietBoard:
     def store(self, _name):
         return NoStore()
 
-    def announcers(self, _stack):
+    def announcers(self, _stack, _stir):
         return Silent(), Silent
 
     def fill(self, status):
@@ -145,6 +148,9 @@ class QuietBoard:
     def feed(self):
         """There is no watchdog."""
 
+    def crashed(self):
+        """Whoever runs the service sees the exception."""
+
     def relax(self):
         """There is no watchdog."""
 
@@ -163,6 +169,7 @@ class Bench:
         self.spi = self.board.spi
         self.service = Service(self.board)
         self.service.commands.out_of_memory = self.not_again
+        self.service.loop._out_of_memory = self.not_again
         self.service.start()
         while not self.service.port.idle():
             self.passes(1)
@@ -434,7 +441,7 @@ def refused(bench):
 
 def news(bench):
     bench.service.wlan._told_state = -1
-    bench.service._told -= 1000
+    bench.service.news._told -= 1000
     bench.passes(2)
 
 
@@ -442,8 +449,8 @@ def housekeeping(bench):
     bench.service.wlan.radio.join(UNNAMED)
     bench.service.wlan.state = states.WIFI_CONNECTED
     bench.service.wlan.station._phase = 3  # up: the link is watched
-    bench.service._kept -= 2000
-    bench.service._base = -100000  # a collection is due
+    bench.service.housekeeping._kept -= 2000
+    bench.service.garbage._base = -100000  # a collection is due
     bench.passes(2)
     expect(bench.service.wlan.rssi, -50)
     expect_state(bench, states.CONNECTED)

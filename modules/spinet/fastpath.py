@@ -90,8 +90,9 @@ LOOP_STALE = const(3)  # Python has to tidy up at the end of this pass: events w
 # thread has an answer; cleared before what it stands for is looked at
 LOOP_PASSES = const(4)  # how many are left
 LOOP_TAKEN = const(5)  # the error of the stack's that WHY_BROKEN or WHY_FAILED means, + TAKEN_ZERO
-LOOP_FAR = const(6)  # when the service looks at names, sessions, WiFi and the house next
-LOOP_WORDS = const(7)
+LOOP_FAR = const(6)  # when the first task is due
+LOOP_STIRRED = const(7)  # or the tasks are polled at the end of this pass; cleared before they are
+LOOP_WORDS = const(8)
 
 TAKEN_ZERO = const(32)  # an error of the stack's plus this is not negative
 

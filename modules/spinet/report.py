@@ -13,16 +13,8 @@
 Everything returns nothing and prints; nothing here changes the service.
 """
 
-import gc
-
 from spinet import service as service_module
-from spinet import states
-from spinet.debug import trace_lines
-from spinet.debug.trace_lines import shown
-from spinet.network_status import NetworkStatus
-from spinet.states import STATES, WIFI_STATES
-from spinet.tcp import status
-from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
+from spinet.debug import parts, trace_lines
 
 
 def _run(function):
@@ -33,161 +25,34 @@ def _run(function):
         function(current)
 
 
-def _dotted(octets):
-    return ".".join(str(octet) for octet in octets)
-
-
-def _octets(ip):
-    """Of a record's u32: the first octet is the lowest."""
-    return [ip >> shift & 0xFF for shift in (0, 8, 16, 24)]
-
-
-def _address(record):
-    local, remote = status.ports(record)
-    return "%d <- %s:%d" % (local, _dotted(status.peer_octets(record)), remote)
-
-
-def _print_slot(slot):
-    holders = [name for name, held in _holders(slot) if held]
-    print(
-        "%d %-14s %-17s %-28s in %5d  room %5d"
-        % (
-            slot.number,
-            STATES[slot.state],
-            "+".join(holders) or "-",
-            _address(slot.record) if holders else "",
-            slot.readable(),
-            slot.space(),
-        )
-    )
-
-
-def _holders(slot):
-    return (("stack", slot.held_by_stack()), ("controller", slot.held_by_controller()))
-
-
-def _print_slots(service):
-    for slot in service.manager.slots:
-        _print_slot(slot)
-
-
-def _print_listeners(service):
-    for entry in service.listeners.entries:
-        if entry:
-            used = entry.connections
-            waiting = ", more are waiting" if entry.waiting else ""
-            print(
-                "port %d protocol %d: %d of %d%s"
-                % (entry.port, entry.protocol, used, entry.limit, waiting)
-            )
-
-
-def _print_sessions(service):
-    for entry in service.sessions.entries:
-        if entry:
-            used = entry.connections
-            state = STATE_NAMES[entry.state]
-            events = ["%s %d" % event for event in zip(EVENT_NAMES, entry.counts)]
-            print(
-                "home %s protocol %d: %d of %d, %s; %s"
-                % (entry.title(), entry.protocol, used, entry.limit, state, ", ".join(events))
-            )
-
-
-def _print_network(service):
-    wlan = service.wlan
-    print("WiFi %s, rssi %d" % (WIFI_STATES[wlan.state], wlan.rssi))
-    if wlan.state in (states.WIFI_CONNECTED, states.WIFI_ACCESS_POINT):
-        _print_link(wlan)
-    print("%d reconnects" % wlan.station.reconnects)
-    _print_names(service)
-    print("last error: %s" % (shown(service.error.text) or "none"))
-    print("%d networks remembered" % len(service.networks.remembered()))
-
-
-def _print_names(service):
-    known = service.discovery.announcer.name()
-    known = "announced as %s.local" % known if known else "not announced"
-    print("host name %s, %s" % (shown(service.discovery.host_name), known))
-
-
-def _print_link(wlan):
-    status = NetworkStatus()
-    wlan.fill(status)
-    print(
-        "network %s, channel %d, address %s, netmask %s, gateway %s"
-        % (
-            shown(status.ssid),
-            status.channel,
-            _dotted(_octets(status.ip)),
-            _dotted(_octets(status.netmask)),
-            _dotted(_octets(status.gateway)),
-        )
-    )
-    if wlan.state == states.WIFI_ACCESS_POINT:
-        print("%d stations" % status.clients)
-
-
-def _print_heap(service):
-    python, system = service.board.free_memory()
-    used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
-    print("Python's heap free %d, in use %d" % (python, used))
-    print("system's heap free %d" % system)
-
-
-def _print_counters(service):
-    link = service.link
-    manager = service.manager
-    print(
-        "transactions %d, bad headers %d, cut %d" % (link.transactions, link.bad_headers, link.cuts)
-    )
-    print("unknown commands %d" % service.commands.unknown)
-    print("connect time-outs %d" % manager.connect_timeouts)
-    print("closes that nobody acknowledged %d" % manager.unacknowledged_closes)
-    print("connections lost before accept %d" % service.listeners.refused)
-    if service.tls:
-        print(
-            "TLS sessions %d, handshakes under way %d, failed %d, timed out %d"
-            % (
-                service.tls.sessions(),
-                service.tls.visitors(),
-                service.tls.failures,
-                service.tls.timeouts,
-            )
-        )
-    print("writes that nobody acknowledged %d" % manager.write_timeouts)
-    print("faults %d, stale references %d" % (manager.faults, manager.stale))
-    print("out of memory %d times" % service.commands.shortages)
-
-
 def slots():
     """Print the eight slots."""
-    _run(_print_slots)
+    _run(parts.print_slots)
 
 
 def listeners():
     """Print the ports that are listened on."""
-    _run(_print_listeners)
+    _run(parts.print_listeners)
 
 
 def sessions():
     """Print whom we call home to, what is done about it, and what has happened."""
-    _run(_print_sessions)
+    _run(parts.print_sessions)
 
 
 def network():
     """Print the WiFi state, our names and the last error."""
-    _run(_print_network)
+    _run(parts.print_network)
 
 
 def counters():
     """Print what was counted since the last boot."""
-    _run(_print_counters)
+    _run(parts.print_counters)
 
 
 def heap():
     """Print how much memory is free: Python's, and the board's as the controller is told."""
-    _run(_print_heap)
+    _run(parts.print_heap)
 
 
 def trace():
@@ -204,31 +69,4 @@ def trace_dump():
 
 def all():
     """Print everything but the trace."""
-    _run(diagnostics)
-
-
-_PARTS = (
-    _print_network,
-    _print_listeners,
-    _print_sessions,
-    _print_slots,
-    _print_counters,
-    _print_heap,
-)
-
-
-def diagnostics(service):
-    """Everything but the trace."""
-    for part in _PARTS:
-        part(service)
-
-
-def telling(service):
-    """Everything and the trace, for the diagnostics command, which has it printed on the UART. Each
-    step prints no more than that takes in the time for which a controller waits."""
-    for part in _PARTS:
-        part(service)
-        yield True
-    for line in trace_lines.dump_lines():
-        print(line)
-        yield True
+    _run(parts.diagnostics)

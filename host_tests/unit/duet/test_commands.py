@@ -5,8 +5,9 @@ from fake_board import ANY_NAMES, ON_AIR, PSK, Bench
 from raw_controller import listen_or_connect, request
 from slots import wait_until
 
-from spinet import report, states
+from spinet import states
 from spinet.compat import ticks_add
+from spinet.debug import parts
 from spinet.duet import commands, wire
 from spinet.duet.commands import COMMANDS
 from spinet.wifi import config
@@ -1066,7 +1067,7 @@ def test_passwords_are_in_no_answer_no_error_no_report(bench, capsys):
             if not bench.networks.remembered():
                 add(bench)
                 own_ap(bench)
-    report.diagnostics(ServiceOf(bench))
+    parts.diagnostics(ServiceOf(bench))
     seen.append(capsys.readouterr().out.encode())
     assert not any(SECRET in each for each in seen)
     assert SECRET in bench.store.data  # it was there to be found

@@ -11,7 +11,9 @@ from slots import Slots, StubNet, pattern
 from spinet import states
 from spinet.compat import WORKER_STACK
 from spinet.duet.commands import Commands
+from spinet.garbage import Garbage
 from spinet.last_error import LastError
+from spinet.loop import Bell
 from spinet.naming.discovery import Discovery, Silent
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.resolver import Names
@@ -38,9 +40,11 @@ class Module:
         )
         error = LastError(nothing)
         self.wlan = Wlan(self.radio, networks, error, nothing, debug=True)
-        names = Names(slots.stack.wake, worker=Worker(WORKER_STACK))
-        self.sessions = SessionTable(slots.manager, names, error.set)
-        discovery = Discovery(Silent(), Silent, slots.listeners, self.wlan)
+        names = Names(Bell(slots.stack), worker=Worker(WORKER_STACK))
+        self.sessions = SessionTable(slots.manager, names, nothing, error.set)
+        garbage = Garbage()
+        silent = Silent(), Silent
+        discovery = Discovery(lambda _stir: silent, slots.listeners, self.wlan, nothing, garbage)
         commands = Commands(
             FakeBoard(),
             slots.manager,
@@ -54,6 +58,7 @@ class Module:
             discovery,
             None,
             nothing,
+            garbage,
         )
         self.rig = make_rig("module-clocked", commands, slots.manager)
 

@@ -12,9 +12,10 @@ from fake_board import FakeBoard
 from fake_pins import RIGS
 from raw_controller import listen_or_connect, request
 
-from spinet import fastpath, service, states
+from spinet import fastpath, loop, states
 from spinet.duet import wire
-from spinet.service import NEWS_MS, Service
+from spinet.loop import NEWS_MS
+from spinet.service import Service
 
 pytestmark = pytest.mark.behaviour("L2", "L4")
 
@@ -29,7 +30,7 @@ class Board:
     def __init__(self, monkeypatch):
         self.now = 5000
         self.most = 5000  # passes until a script that never ends is an error
-        monkeypatch.setattr(service, "ticks_ms", lambda: self.now)
+        monkeypatch.setattr(loop, "ticks_ms", lambda: self.now)
         board = FakeBoard()
         self.rig = RIGS["controller-clocked"](None)
         board.the_port = self.rig.port
@@ -60,7 +61,7 @@ class Board:
     def run(self, script):
         """Let the loop run until the script is over."""
         self._script = chain((0, 0), script)
-        self.service._loop[fastpath.LOOP_STOP] = 0
+        self.service.loop.words[fastpath.LOOP_STOP] = 0
         self.service.run(self.most)
         assert next(self._script, None) is None, "the loop ended before the script did"
 
@@ -332,13 +333,13 @@ def test_news_is_told_as_soon_as_the_transaction_under_way_is_over(board):
         board.now += NEWS_MS
         yield from board.begin(request(0), 8)
         board.service.error.set("news")
-        board.service._note_stale()
+        board.service.bell.stir()
         yield 0
-        assert board.service._told < board.now  # it has to wait
+        assert board.service.news._told < board.now  # it has to wait
         board.rig.target.clock(bytes(4))
         yield 0
         yield from board.let_go()
-        assert board.service._told == board.now
+        assert board.service.news._told == board.now
 
     board.run(script())
     assert board.service.link.transactions == 1

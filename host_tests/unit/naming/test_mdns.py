@@ -36,7 +36,7 @@ def start(lan):
 
     def started(name=b"spinet", last=1, services=None):
         said = []
-        one = mdns.Responder(None, [b"product=Spinet"], said.append, lan.open)
+        one = mdns.Responder(None, [b"product=Spinet"], said.append, lambda: None, lan.open)
         one.said = said
         for kind, port in (services or {}).items():
             one.service(kind, port)
@@ -114,7 +114,7 @@ def test_probes_thrice_then_announces_twice(lan, start):
     assert announced.count((host(b"spinet"), dns.A)) == 2
     assert one.said == ["known as spinet.local"]
     assert one.name() == "spinet"
-    assert one.due_ms(lan.now) == -1
+    assert one.poll(lan.now) == -1
 
 
 def test_what_is_announced(lan, start):
@@ -198,7 +198,7 @@ def test_whoever_takes_every_name_slows_us_down(lan, start):
         other.say(dns.RESPONSE, answers=[address_record(host(label), [1, 2, 3, 4])])
         lan.run(0, one)
     assert one.name() == f"spinet-{mdns.CROWDED + 1}"
-    assert one.due_ms(lan.now) == mdns.PATIENCE_MS
+    assert one.poll(lan.now) == mdns.PATIENCE_MS
 
 
 def test_our_own_late_echo_is_no_rival(lan, web):
@@ -435,7 +435,7 @@ def test_goodbye(lan, web):
     assert (ALL_KINDS, dns.PTR) not in goodbyes(lan)  # others may have web pages too
     assert lan.ports == []
     assert web.name() == ""
-    assert web.due_ms(lan.now) == -1
+    assert web.poll(lan.now) == -1
     web.stop()
 
 
@@ -469,8 +469,7 @@ def test_a_port_that_cannot_be_had(lan, start):
     one = start(services={b"_http": 80})
     assert one.said == ["no mDNS: error 98"]
     one.service(b"_ftp", 21)
-    one.step(lan.now)
-    assert one.due_ms(lan.now) == -1
+    assert one.poll(lan.now) == -1
     one.stop()
 
 
@@ -484,7 +483,7 @@ def test_names_that_are_none(lan, start, given, name):
 
 def test_noise_is_counted_and_told_of_as_it_takes_memory(lan, web):
     told = []
-    web.on_active = lambda: told.append(True)
+    web._stir = lambda: told.append(True)
     lan.ports[0].take(b"\xc0" * 40, ("10.0.0.9", mdns.PORT))
     assert (web.bad, len(told)) == (1, 1)
 
@@ -525,7 +524,7 @@ def test_whatever_they_say_we_go_on(lan, start, story):
         assert len(one._queue) <= 6
     asker.port.close()
     lan.run(20000, one)
-    assert one.due_ms(lan.now) == -1
+    assert one.poll(lan.now) == -1
     found = answers_to(lan, one, ask(host(one.name().encode()), dns.A), wait=1100)
     assert (host(one.name().encode()), dns.A) in found
     one.stop()

@@ -3,7 +3,7 @@
 import pytest
 from slots import Slots, pattern
 
-from spinet import states
+from spinet import states, trace
 from spinet.tcp import callhome, status
 from spinet.tcp.callhome import (
     FIRST_MS,
@@ -22,11 +22,18 @@ only_stub = pytest.mark.parametrize("stack", ["stub"], indirect=True)
 
 
 @pytest.fixture
-def slots(net):
-    """The slots, and `events` as a trace would keep them."""
+def slots(net, monkeypatch):
+    """The slots, and `events` as the trace keeps them."""
     slots = Slots(net)
     slots.events = []
-    slots.sessions.on_event = lambda _session, event: slots.events.append(event)
+    note = trace.note
+
+    def noted(kind, slot, event, port):
+        note(kind, slot, event, port)
+        if kind == trace.SESSION:
+            slots.events.append(event)
+
+    monkeypatch.setattr(trace, "note", noted)
     yield slots
     slots.names.stop()
 
@@ -144,7 +151,7 @@ def test_a_session_waits_for_a_slot_and_takes_the_first_that_is_freed(slots):
     assert call(slots, server.port)
     slots.pass_time(LONGEST_MS)
     assert slots.events == []
-    assert slots.sessions.due_ms(slots.now) == -1
+    assert slots.sessions._due_ms(slots.now) == -1
     taken[3].abort()
     assert came(slots) is taken[3]
     assert slots.events == [RECONNECTING, RECONNECTED]
@@ -216,7 +223,7 @@ def test_an_attempt_at_a_silent_peer_times_out(slots):
     slots.turns()
     slots.pass_time(CONNECT_TIMEOUT_MS - 1)
     assert slots.events == [RECONNECTING]
-    assert slots.sessions.due_ms(slots.now) == 1
+    assert slots.sessions._due_ms(slots.now) == 1
     slots.pass_time(1)
     assert slots.events == [RECONNECTING, RECONNECT_FAILED, GIVEN_UP]
     assert slots.errors[0].endswith("given up: timed out")
@@ -276,7 +283,7 @@ def pauses(slots, count):
     for _ in range(count):
         attempts = first(slots).counts[RECONNECTING]
         slots.until(lambda: first(slots).state == callhome._WAITING)
-        found.append(slots.sessions.due_ms(slots.now))
+        found.append(slots.sessions._due_ms(slots.now))
         slots.pass_time(found[-1] - 1)
         assert first(slots).counts[RECONNECTING] == attempts
         slots.pass_time(1)
@@ -299,21 +306,21 @@ def test_a_peer_that_ends_every_connection_at_once_is_dialled_less_and_less(slot
     for _ in range(4):
         slot.abort()
         slots.turns()
-        waits.append(slots.sessions.due_ms(slots.now))
+        waits.append(slots.sessions._due_ms(slots.now))
         slots.pass_time(waits[-1])
         slots.until_state(slot, states.CONNECTED)
     assert waits == [1000, 2000, 4000, 8000]
     slots.pass_time(STEADY_MS)
     slot.abort()
     slots.turns()
-    assert slots.sessions.due_ms(slots.now) == FIRST_MS
+    assert slots.sessions._due_ms(slots.now) == FIRST_MS
 
 
 @only_stub
 def test_a_connection_that_stands_wakes_nobody(slots):
     standing(slots)
     slots.pass_time(STEADY_MS)
-    assert slots.sessions.due_ms(slots.now) == -1
+    assert slots.sessions._due_ms(slots.now) == -1
 
 
 @pytest.mark.behaviour("C10")
@@ -442,7 +449,7 @@ def test_a_name_is_looked_up_for_every_attempt(slots):
 @pytest.mark.behaviour("C11", "D18")
 def test_stopping_while_the_name_is_looked_up(slots):
     assert call(slots, 80, name=b"nobody.example", ip=0, attempts=1)
-    slots.sessions.step(slots.now)
+    slots.sessions.poll(slots.now)
     assert slots.manager.reserved == 1
     slots.sessions.stop_all()
     assert slots.manager.reserved == 0

@@ -5,7 +5,7 @@ from fake_board import Bench, FakeBoard
 from raw_controller import listen_or_connect
 from slots import PATIENCE_MS
 
-from spinet import service, states
+from spinet import loop, service, states
 from spinet.duet import wire
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_USE
 
@@ -22,7 +22,7 @@ def ports(slots):
 def count_stops(slots):
     """A list that grows by one for each port that comes or goes."""
     changes = []
-    slots.listeners.on_change = lambda: changes.append(ports(slots))
+    slots.listeners._stir = lambda: changes.append(ports(slots))
     return changes
 
 
@@ -423,16 +423,23 @@ def test_listeners_are_woken_only_when_a_slot_became_free(slots):
 class NoLink:
     """A link port on which no controller ever asks."""
 
-    set_clock = None
-
     def start(self, now):
         """Nothing to signal to."""
+
+    def stop(self):
+        """No handler was set."""
 
     def bind(self, kit):
         """Nothing for the hot path."""
 
     def look(self, link, now):
         """Nobody asks."""
+
+    def signal(self):
+        """Nobody is told."""
+
+    def set_clock(self, frequency):
+        """No clock."""
 
     def due_ms(self, _now):
         return 0  # the loop never sleeps: the stub has no time
@@ -444,7 +451,7 @@ class NoLink:
 @pytest.fixture
 def serving(monkeypatch):
     """The real loop over the stub; its clock stands still."""
-    monkeypatch.setattr(service, "ticks_ms", lambda: 0)
+    monkeypatch.setattr(loop, "ticks_ms", lambda: 0)
     board = FakeBoard()
     board.the_port = NoLink()
     serving = service.Service(board)

@@ -6,9 +6,11 @@ import threading
 
 import pytest
 from slots import PATIENCE, Slots, wait_until
+from stub_stack import StubStack
 
 from spinet import states
 from spinet.compat import WORKER_STACK
+from spinet.loop import Bell
 from spinet.tcp import resolver as names_module
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.resolver import LOOKUP_MS, Names, address_of
@@ -112,13 +114,13 @@ def test_the_answer_ends_the_wait(slow):
 @pytest.mark.behaviour("N1", "C11")
 def test_a_look_up_that_takes_too_long_is_a_host_not_found(slow):
     slot = create(slow, b"slow.example", 80)
-    assert slow.names.due_ms(slow.now) == LOOKUP_MS < CONNECT_TIMEOUT_MS
+    assert slow.names._due_ms(slow.now) == LOOKUP_MS < CONNECT_TIMEOUT_MS
     slow.pass_time(LOOKUP_MS - 1)
     assert slot.state == states.CONNECTING
     slow.pass_time(1)
     assert slot.state == states.ABORTED
     assert slow.errors == ["host not found: slow.example"]
-    assert slow.names.due_ms(slow.now) == -1
+    assert slow.names._due_ms(slow.now) == -1
 
 
 @pytest.mark.behaviour("N1")
@@ -163,7 +165,7 @@ def test_an_answer_for_an_ended_session_is_not_the_next_ones(slow):
     slow.resolver.until_asked(b"a")
     slow.sessions.stop_all()
     assert slow.sessions.call(0, port, b"b", 0, 1, 0)
-    slow.sessions.step(slow.now)  # and not a whole turn, in which the question would be dropped
+    slow.sessions.poll(slow.now)  # and not a whole turn, in which the question would be dropped
     slow.resolver.answer(b"a", slow.net.peer_ip)
     slow.resolver.until_asked(b"a", b"b")
     slow.turns()
@@ -220,12 +222,12 @@ class Asker:
 
 
 def answered(names, asker, count, now=0):
-    wait_until(lambda: (names.step(now), len(asker.got) >= count)[1], lambda: None)
+    wait_until(lambda: (names.poll(now), len(asker.got) >= count)[1], lambda: None)
 
 
 def test_there_is_one_thread_however_many_ask():
     resolver, asker, worker = SlowResolver(), Asker(), Worker(WORKER_STACK)
-    names = [Names(lambda: None, resolver, worker) for _ in range(2)]
+    names = [Names(Bell(StubStack()), resolver, worker) for _ in range(2)]
     for i, name in enumerate((b"a", b"b", b"c")):
         names[i % 2].ask(name, asker, 0, 80, 0)
     resolver.until_asked(b"a")
@@ -233,14 +235,14 @@ def test_there_is_one_thread_however_many_ask():
         resolver.answer(name, 7)
     for each in names:
         answered(each, asker, 1)
-    wait_until(lambda: [each.step(0) for each in names] and len(asker.got) == 3, lambda: None)
+    wait_until(lambda: [each.poll(0) for each in names] and len(asker.got) == 3, lambda: None)
     assert resolver.asked == [b"a", b"b", b"c"]
     assert len(resolver.threads) == 1
 
 
 def test_the_thread_ends_and_begins_again_when_it_is_needed():
     asker, worker = Asker(), Worker(WORKER_STACK)
-    names = Names(lambda: None, lambda _name: 7, worker)
+    names = Names(Bell(StubStack()), lambda _name: 7, worker)
     for count in (1, 2, 3):
         names.ask(b"a", asker, 0, 80, 0)
         answered(names, asker, count)
@@ -251,7 +253,7 @@ def test_the_thread_ends_and_begins_again_when_it_is_needed():
 def test_without_memory_for_a_thread_the_next_name_tries_again(monkeypatch, what):
     """What the Pythons raise for it differs, and on a chip it depends on which memory is short."""
     asker, worker = Asker(), Worker(WORKER_STACK)
-    names = Names(lambda: None, lambda _name: 7, worker)
+    names = Names(Bell(StubStack()), lambda _name: 7, worker)
 
     def no_thread(*_args):
         raise what
@@ -259,7 +261,7 @@ def test_without_memory_for_a_thread_the_next_name_tries_again(monkeypatch, what
     with monkeypatch.context() as patch:
         patch.setattr(_thread, "start_new_thread", no_thread)
         names.ask(b"a", asker, 0, 80, 0)
-    names.step(LOOKUP_MS)
+    names.poll(LOOKUP_MS)
     assert asker.got == [(b"a", 0)]
     names.ask(b"b", asker, 0, 80, LOOKUP_MS)
     answered(names, asker, 2, LOOKUP_MS)
@@ -269,13 +271,15 @@ def test_without_memory_for_a_thread_the_next_name_tries_again(monkeypatch, what
 def test_nobody_is_woken_after_the_end():
     resolver, asker, worker = SlowResolver(), Asker(), Worker(WORKER_STACK)
     woken = []
-    names = Names(lambda: woken.append("too late"), resolver, worker)
+    bell = Bell(StubStack())
+    bell.rouse = lambda: woken.append("too late")
+    names = Names(bell, resolver, worker)
     names.ask(b"a", asker, 0, 80, 0)
     resolver.until_asked(b"a")
     names.stop()
     resolver.answer(b"a", 7)
     wait_until(lambda: not worker._running, lambda: None)
-    names.step(0)
+    names.poll(0)
     assert woken == []
     assert asker.got == []
 

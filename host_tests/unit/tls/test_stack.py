@@ -5,11 +5,14 @@ import threading
 from itertools import pairwise
 
 import pytest
-from slots import Slots, StubNet
+from slots import Slots, StubNet, nothing
 from stub_stack import SEND_BUFFER
 from tls_rig import NAME, Authority
 
 from spinet import compat, fastpath, states
+from spinet.garbage import MUCH, Garbage
+from spinet.last_error import LastError
+from spinet.loop import Bell
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
 from spinet.tls.stack import HANDSHAKE_MS, HANDSHAKES, MEMORY, OUTBOX, SILENT_MS, TlsStack
@@ -50,21 +53,20 @@ class TlsSlots(Slots):
 
     def __init__(self, identity, thread):
         super().__init__(StubNet())
-        self.tls = TlsStack(self.manager, self.net.stack.wake)
-        self.tls.identity = identity
-        self.tls.on_failure = self.reported
-        self.listeners = ListenerTable(self.manager, self.tls)
+        self.error = LastError(nothing)
+        self.garbage = Garbage()
+        self.tls = TlsStack(self.manager, Bell(self.stack), self.error, self.garbage)
+        self.tls.show(identity)
+        self.listeners = ListenerTable(self.manager, nothing, self.tls)
         self.thread = thread
-        self.errors = []
-
-    def reported(self, text):
-        self.errors.append(text)
 
     def turn(self, ms=0):
         super().turn(ms)
         if self.thread.by_itself:
             self.thread.run()
-        self.tls.step(self.now)
+        if self.tls.noted:
+            self.tls.deliver()
+        self.tls.poll(self.now)
         if self.manager.reap() or self.listeners.unfinished:
             self.listeners.accept_waiting()
 
@@ -182,11 +184,9 @@ def test_a_slot_is_taken_when_the_handshake_is_done_and_not_before(slots, author
 
 
 def test_each_handshake_is_told_of_as_it_takes_memory(slots, authority):
-    told = []
-    slots.tls.on_begin = lambda: told.append(True)
     slots.visitor(slots.listen_tls(), authority)
     slots.turns()
-    assert told == [True]
+    assert slots.garbage._spent == MUCH
 
 
 def test_bytes_both_ways(slots, authority):
@@ -245,14 +245,14 @@ def test_a_handshake_that_takes_too_long_is_over(slots, authority):
     peer = slots.visitor(slots.listen_tls(), authority)
     peer.peer.send(b"\x16\x03\x01\x02\x00")  # a record of 512 bytes begins
     slots.turns()
-    assert slots.tls.due_ms(slots.now) == HANDSHAKE_MS
+    assert slots.tls.poll(slots.now) == HANDSHAKE_MS
     slots.pass_time(HANDSHAKE_MS - 1)
     assert peer.peer.ended is None
     slots.pass_time(1)
     assert peer.peer.ended == "reset"
     assert slots.tls.timeouts == 1
     assert slots.nothing_left()
-    assert slots.tls.due_ms(slots.now) == -1
+    assert slots.tls.poll(slots.now) == -1
 
 
 def test_a_visitor_who_says_nothing_gives_way(slots, authority):
@@ -332,7 +332,7 @@ def test_what_is_no_handshake_gets_an_alert_and_an_orderly_end(slots):
     assert peer.received()[:1] == b"\x15"
     assert peer.ended == "fin"
     assert slots.tls.failures == 1
-    assert slots.errors == []
+    assert slots.error.text == b""
     assert slots.nothing_left()
 
 
@@ -671,10 +671,10 @@ def test_a_flood_of_records_is_taken_in_turns(slots, authority):
     session.feed = feed
     session.pump()
     assert more[0] > 32
-    assert slots.tls.due_ms(slots.now) == 0
+    assert slots.tls.noted
     slots.turns(10)
     assert more[0] <= 0
-    assert slots.tls.due_ms(slots.now) == -1
+    assert not slots.tls.noted
 
 
 def test_what_is_unread_is_not_decrypted_further(slots, authority):
@@ -749,8 +749,7 @@ def test_a_refused_certificate_is_told(slots, authority, server_context):
         if slot.state == states.ABORTED:
             break
     assert slot.state == states.ABORTED
-    assert len(slots.errors) == 1
-    assert slots.errors[0].startswith("TLS: ")
+    assert slots.error.text.startswith(b"TLS: ")
     assert peer.peer.ended == "fin"  # the alert is not overtaken by a reset
     assert slots.nothing_left()
 

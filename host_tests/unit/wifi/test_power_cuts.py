@@ -241,6 +241,9 @@ class Sessions:
 class Stack:
     identity = None
 
+    def show(self, identity):
+        self.identity = identity
+
 
 @pytest.fixture
 def boot_keys(flash, monkeypatch):

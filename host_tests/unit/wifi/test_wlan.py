@@ -721,14 +721,22 @@ def test_release_builds_count_an_illegal_move(radio):
     assert wlan.state == states.WIFI_CONNECTED
 
 
-def test_changes_are_told_to_whoever_asked(wlan, radio):
-    seen = []
-    wlan.on_change = lambda before, after: seen.append((before, after))
+def test_changes_are_counted(wlan, radio):
     radio.outcome_is = ""
     wlan.start_client(b"Guest", 0)
+    assert wlan.changes == 2  # connecting, connected
     wlan.stop()
     wlan.stop()
-    assert seen == [(1, 3), (3, 4), (4, 1)]
+    assert wlan.changes == 3
+
+
+def test_what_changes_stirs(radio):
+    stirred = []
+    wlan = Wlan(radio, Networks(MemoryStore()), LastError(nothing), lambda: stirred.append(True))
+    for act in (lambda: wlan.scan(0), lambda: wlan.start_client(b"", 0)):
+        stirred.clear()
+        act()
+        assert stirred
 
 
 # --- news

@@ -23,6 +23,7 @@ from spinet.duet.module import Module
 from spinet.duet.networks import RememberedNetworks
 from spinet.duet.sockets import Sockets
 from spinet.duet.wifi import Wifi
+from spinet.garbage import LITTLE, MUCH
 from spinet.tls.credentials import TlsKeys
 
 _PEER = const(12)
@@ -30,10 +31,7 @@ _PEER_MOST = const(77)  # with the longest name and its NUL
 _RECORD = const(112)  # a WirelessConfig
 _MAX_DATA = const(2048)
 
-# The most bytes that a request allocates: LITTLE for the commands that a controller may send at any
-# rate, MUCH for the others. (With full tables, on a computer; about half as much on a chip.)
-LITTLE = const(1024)
-MUCH = const(20480)
+# The commands that a controller may send at any rate:
 # connAbort, connClose, connRead, connWrite, connGetStatus; networkGetStatus, ...GetLastError,
 # ...SetTxPower, ...SetClockControl and null
 _TAKES_LITTLE = const(1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 19 | 3 << 22 | 1)
@@ -114,6 +112,7 @@ class Commands:
         discovery,
         set_clock,
         report,
+        garbage,
     ):
         keys = TlsKeys(tls, board.store("tls"))
         enterprise = Enterprise(networks, error)
@@ -127,9 +126,9 @@ class Commands:
         )
         self._wlan = wlan
         self._error = error
+        self._garbage = garbage
         self.unknown = 0  # commands that we do not know
         self.shortages = 0  # what there was no memory for
-        self.allocated = 0  # the most that was allocated, in bytes, since the service cleared this
 
     def wifi_state(self):
         """The state byte of the module header."""
@@ -143,7 +142,7 @@ class Commands:
             self.unknown += 1
             request.refused = True
             return wire.UNKNOWN_COMMAND
-        self.allocated += LITTLE if _TAKES_LITTLE >> command & 1 else MUCH
+        self._garbage.spend(LITTLE if _TAKES_LITTLE >> command & 1 else MUCH)
         length = request.length
         if length < row[_LEAST] or length > row[_MOST]:
             response = wire.BAD_DATA_LENGTH

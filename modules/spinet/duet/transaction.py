@@ -25,10 +25,6 @@ START_UP_MS = const(21)  # at least 20 ms: a clock of whole ms may be 1 ms short
 _UNSURE = const(-1)  # no WiFi state
 
 
-class LinkLost(Exception):
-    """The link's hardware is gone: the module lost its power, or is held in reset."""
-
-
 class StartUp:
     """The signalling at boot: DATA_READY is low, high and low again before its last rise.
 

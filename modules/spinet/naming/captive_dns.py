@@ -17,20 +17,24 @@ NOT_IMPLEMENTED = const(4)
 
 
 class CaptiveDns:
-    """An announcer (see discovery) that is to be started in access point mode only.
+    """An announcer (contracts/announcer.py) that is to be started in access point mode only.
 
-    `text`: the dotted address to bind to. `say(text)` tells why there is none.
+    `text`: the dotted address to bind to. `say(text)` tells why there is none; `stir()` brings a
+    poll() about.
     """
 
-    def __init__(self, stack, say, text="0.0.0.0", udp_port=PORT):
+    def __init__(self, stack, say, stir, text="0.0.0.0", udp_port=PORT):
         self._stack = stack
         self._say = say
         self._text = text
         self._udp_port = udp_port
-        self.on_active = None  # called when a datagram came; set by discovery
+        self._stir = stir
         self._port = None  # None while we are no access point
         self._own = b""
         self.bad = 0  # datagrams that were no questions
+
+    def named(self, _host_name):
+        """Every name leads here."""
 
     def start(self, _host_name, ip, _netmask):
         """Answer with this address (a u32 of the records) from now on."""
@@ -53,18 +57,15 @@ class CaptiveDns:
         """None of its own."""
         return ""
 
-    def step(self, _now):
+    def poll(self, _now):
         """Answer, where no wait ends for it."""
-        if self._port is not None and self._port.polled():
-            self._port.on_ready()
-
-    def due_ms(self, _now):
-        """See discovery."""
-        return POLL_MS if self._port is not None and self._port.polled() else -1
+        if self._port is None or not self._port.polled():
+            return -1
+        self._port.on_ready()
+        return POLL_MS
 
     def _take(self, data, address):
-        if self.on_active:
-            self.on_active()
+        self._stir()
         try:
             message = dns.parse(data, 1)
         except dns.Malformed:

@@ -1,22 +1,14 @@
 """What the network is told of us: our name, and a service for each port that is listened on.
 
-An announcer tells it; the board gives one, and what makes one more for access point mode. It has:
-    named(host_name)               the controller's name (bytes) for us, before any start() with it
-    start(host_name, ip, netmask)  we are on the network: the name (any bytes), u32s of the records
-    service(kind, port)            offer b"_http", ... on this port; 0: no longer
-    stop()                         we leave the network; the services stay those that were said
-    name()                         the name that it came to, "" while there is none
-    step(now), due_ms(now)         as ConnectionManager's; -1: nothing is due
-    on_active                      to be called when due_ms() has become sooner
-Everything in the service thread. The note_ methods may be called in the middle of a TCP event:
-they allocate nothing, and neither does step() when nothing changed that is to be told, or while
-nothing is due.
+Announcers tell it (contracts/announcer.py). Service thread only. poll() allocates nothing while
+nothing is due and nothing has changed that is to be told.
 """
 
 from micropython import const
 
 from spinet import states
 from spinet.compat import ticks_add, ticks_diff
+from spinet.garbage import MUCH
 from spinet.network_status import NetworkStatus
 
 HOST_NAME = b"spinet"  # until the controller sets another
@@ -40,8 +32,6 @@ def _is_fit(octet):
 class Silent:
     """An announcer that tells nobody anything: for boards and tests without one."""
 
-    on_active = None
-
     def named(self, _host_name):
         """Nobody is told."""
 
@@ -58,98 +48,92 @@ class Silent:
         """None."""
         return ""
 
-    def step(self, _now):
-        """Nothing to do."""
-
-    def due_ms(self, _now):
-        """Never."""
+    def poll(self, _now):
+        """Nothing has a time."""
         return -1
 
 
 class Discovery:
-    """Follows WiFi, the host name and the listeners. `active`: step() has something to do."""
+    """Follows WiFi, the host name and the listeners.
 
-    def __init__(self, announcer, make_captive, listeners, wlan):
-        self.announcer = announcer
+    `make_announcers(stir)` gives the board's announcer, and what makes one more for access point
+    mode. `stir()` brings a poll() about.
+    """
+
+    def __init__(self, make_announcers, listeners, wlan, stir, garbage):
+        self.host_name = HOST_NAME
+        self.announcer, self._make_captive = make_announcers(self.note_due)
         self.captive = None  # from the first time on that we are an access point
-        self._make_captive = make_captive
-        announcer.on_active = self.note_due
-        self.on_due = None  # called when step() has something to do at once; set by service
-        self.active = False  # set by the note_ methods, cleared by step()
-        self._noted = False  # the same: step() has something to do at once
-        self._due = 0  # else ticks when it has; meaningful while active
-        self.host_name = HOST_NAME  # bytes, as the controller set it
-        announcer.named(HOST_NAME)
         self._listeners = listeners
         self._wlan = wlan
-        self._moved = False  # WiFi or the name changed
-        self._listed = False  # ports came or went
+        self._stir = stir
+        self._garbage = garbage
+        self._noted = False  # poll() has something to do at once
+        self._timed = False  # else it has when _due comes
+        self._due = 0
+        self._renamed = False
+        self._wifi_changes = wlan.changes  # as it was announced
+        self._port_changes = listeners.changes
         self._state = states.WIFI_IDLE  # as it was announced in
         self._ports = [0] * len(KINDS)  # announced, by protocol
-
-    # --- what changed
+        self.announcer.named(self.host_name)
 
     def note_due(self):
-        """An announcer has something to do."""
-        self.active = True
+        """An announcer has something to do, and allocates."""
         self._noted = True
-        if self.on_due:
-            self.on_due()
-
-    def note_listeners(self):
-        """Ports came or went."""
-        self._listed = True
-        self.note_due()
-
-    def note_wifi(self):
-        """The WiFi state or our address changed."""
-        self._moved = True
-        self.note_due()
+        self._garbage.spend(MUCH)
+        self._stir()
 
     def set_host_name(self, name):
         """networkSetHostName: the name (bytes) we are to be known by."""
         if name != self.host_name:
             self.host_name = name
             self.announcer.named(name)
-            self.note_wifi()
+            self._renamed = True
+            self.note_due()
 
     # --- telling
 
-    def step(self, now):
-        """Called in each pass while active: tell what changed, and what else is due."""
-        if not self._noted and ticks_diff(self._due, now) > 0:
-            return
-        self.active = self._noted = False
+    def poll(self, now):
+        """Tell what has changed, and what else is due."""
+        if self._has_changed():
+            self._garbage.spend(MUCH)
+        elif not self._noted and not (self._timed and ticks_diff(now, self._due) >= 0):
+            return max(0, ticks_diff(self._due, now)) if self._timed else -1
+        self._noted = self._timed = False
         try:
-            self._tell(now)
+            ms = self._tell(now)
         except MemoryError:  # some of it was said: all of it again, later
-            self._moved = self._listed = self.active = True
-            self._due = ticks_add(now, RETRY_MS)
+            self._renamed = True
+            self._port_changes = -1
+            self._wait(now, RETRY_MS)
             raise
+        self._wait(now, ms)
+        return ms
+
+    def _has_changed(self):
+        return (
+            self._renamed
+            or self._wifi_changes != self._wlan.changes
+            or self._port_changes != self._listeners.changes
+        )
+
+    def _wait(self, now, ms):
+        self._timed = ms >= 0
+        if ms >= 0:
+            self._due = ticks_add(now, ms)
 
     def _tell(self, now):
-        if self._moved:
-            self._moved = False
+        if self._renamed or self._wifi_changes != self._wlan.changes:
+            self._wifi_changes = self._wlan.changes
+            self._renamed = False
             self._move()
-        if self._listed:
-            self._listed = False
+        if self._port_changes != self._listeners.changes:
+            self._port_changes = self._listeners.changes
             self._offer()
-        self.announcer.step(now)
-        if self.captive:
-            self.captive.step(now)
-        self._look_ahead(now)
-
-    def due_ms(self, now):
-        """How long until step() has something to do, while active."""
-        return 0 if self._noted else max(0, ticks_diff(self._due, now))
-
-    def _look_ahead(self, now):
-        first = self.announcer.due_ms(now)
-        second = self.captive.due_ms(now) if self.captive else -1
-        soonest = min(first, second) if first >= 0 and second >= 0 else max(first, second)
-        if soonest >= 0:
-            self.active = True
-            self._due = ticks_add(now, soonest)
+        first = self.announcer.poll(now)
+        second = self.captive.poll(now) if self.captive else -1
+        return min(first, second) if first >= 0 and second >= 0 else max(first, second)
 
     def _move(self):
         self.leave()
@@ -163,7 +147,6 @@ class Discovery:
         if state == states.WIFI_ACCESS_POINT:
             if self.captive is None:
                 self.captive = self._make_captive()
-                self.captive.on_active = self.note_due
             self.captive.start(self.host_name, status.ip, status.netmask)
 
     def leave(self):

@@ -1,9 +1,9 @@
 """A multicast DNS responder: one host name, and the services that hang on it (RFC 6762, 6763).
 
-An announcer (see discovery) for boards whose system has none. Every name that is to be ours alone
-is a claim: it is probed three times, then announced twice, then answered for. Whoever has it
-already wins, and all names get a number: spinet-2. An answer is a pair: the record, and its name
-as the question spelled it. Service thread only.
+An announcer (contracts/announcer.py) for boards whose system has none. Every name that is to be
+ours alone is a claim: it is probed three times, then announced twice, then answered for. Another
+host that has the name already keeps it, and all our names get a number: spinet-2. An answer is a
+pair: the record, and its name as the question spelled it. Service thread only.
 """
 
 from random import getrandbits
@@ -112,16 +112,16 @@ def _bit_map(records):
 class Responder:
     """An announcer over a UDP port. `txt`: the strings (bytes) of every service's TXT record.
 
-    `say(text)` tells which name it came to, and why there is none. `open_port(stack, take, group,
-    own)` is a MulticastPort, or a test's.
+    `stir()` brings a poll() about. `say(text)` tells which name it came to, and why there is none.
+    `open_port(stack, take, group, own)` is a MulticastPort, or a test's.
     """
 
-    def __init__(self, stack, txt, say, open_port=None):
+    def __init__(self, stack, txt, say, stir, open_port=None):
         self._stack = stack
         self._txt = b"".join([bytes((len(text),)) + text for text in txt]) or b"\0"
         self._say = say
         self._open = open_port or _open_port
-        self.on_active = None  # called when a datagram came or step() has work; set by discovery
+        self._stir = stir
         self._port = None  # None while we are not on the network
         self._base = b""  # the name that was asked for
         self._number = 1  # and how often it was taken already
@@ -177,16 +177,20 @@ class Responder:
             self._take_leave(self._claims.pop(kind))
         if tcp_port:
             self._claim_service(kind, ticks_ms())
-        self._wake()
+        self._stir()
 
     def name(self):
         """Our host name without its .local, "" while there is none."""
         return self._label().decode() if self._port else ""
 
-    def step(self, now):
+    def poll(self, now):
         """Probe, announce and answer what is due."""
         if self._port is None:
-            return
+            return -1
+        self._step(now)
+        return self._due_ms(now)
+
+    def _step(self, now):
         if self._port.polled():
             self._port.on_ready()
         for claim in list(self._claims.values()):
@@ -195,10 +199,7 @@ class Responder:
         if self._queue and ticks_diff(now, self._queue_due) >= 0:
             self._flush(now)
 
-    def due_ms(self, now):
-        """How long until step() has something to do; -1: it has nothing."""
-        if self._port is None:
-            return -1
+    def _due_ms(self, now):
         dues = [claim.due for claim in self._claims.values() if claim.state != _ESTABLISHED]
         if self._queue:
             dues.append(self._queue_due)
@@ -206,10 +207,6 @@ class Responder:
         if self._port.polled():
             waits.append(POLL_MS)
         return min(waits) if waits else -1
-
-    def _wake(self):
-        if self.on_active:
-            self.on_active()
 
     # --- what we are called
 
@@ -231,7 +228,7 @@ class Responder:
         self._claims[b""] = Claim(self._host, records, due)
         for kind in self._services:
             self._claim_service(kind, due)
-        self._wake()
+        self._stir()
 
     def _claim_service(self, kind, due):
         offered = dns.name(kind, b"_tcp", _LOCAL)
@@ -274,7 +271,7 @@ class Responder:
         """Somebody else has this name: look again who was first, or take another one."""
         if claim.state != _PROBING:
             claim.restart(now)
-            self._wake()
+            self._stir()
             return
         for other in self._claims.values():
             if other is not claim:
@@ -291,7 +288,7 @@ class Responder:
     # --- what others say
 
     def _take(self, data, address):
-        self._wake()
+        self._stir()
         if not self._is_near(compat.address_octets(address)):
             return
         try:
@@ -360,7 +357,7 @@ class Responder:
         if not self._queue:
             self._queue_due = self._soon(100, 400 if more_is_coming else 20)
         self._queue += _without(fresh, _records(self._queue))
-        self._wake()
+        self._stir()
 
     def _answer_legacy(self, message, answers, address):
         questions = [dns.question_bytes(question) for question in message.questions]

@@ -7,14 +7,14 @@ handle of its own: no slot shows anything of it, but one is promised. Once the p
 the slot is in the same state, and the controller's, as after an accept, its local port that of the
 networkListen (docs/link-protocol.md, Extensions).
 
-What happens to an attempt is counted in `session.counts` and told to `table.on_event(session,
-event)`; the controller hears, as the last error, of the first failure in a row and of the end.
-The service thread only. Nothing here waits; an attempt allocates, and nothing else does.
+What happens to an attempt is counted in `session.counts`, and noted in the trace; the controller
+hears, as the last error, of the first failure in a row and of the end. The service thread only.
+Nothing here waits; an attempt allocates, and nothing else does.
 """
 
 from micropython import const
 
-from spinet import fields, states
+from spinet import fields, states, trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.tcp import resolver, status
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
@@ -55,7 +55,7 @@ class Session:
         self.name = name  # of the peer, b"" when the controller gave its address
         self.protocol = protocol
         self.limit = limit  # connections at the same time
-        self.connections = 0  # slots that count for it; counted by those
+        self.connections = 0  # slots that count for it
         self.attempts = attempts  # that may fail in a row, 0: any number
         self.state = _WAITING
         self.counts = [0, 0, 0, 0]  # of each event
@@ -70,6 +70,14 @@ class Session:
     def handle(self):
         """The stack's handle of the attempt under way, 0 without one."""
         return self._handle
+
+    def joined(self):
+        """One more slot counts for it."""
+        self.connections += 1
+
+    def left(self):
+        """One slot less."""
+        self.connections -= 1
 
     def title(self):
         """Whom it calls, as host:port."""
@@ -190,6 +198,7 @@ class Session:
         elif events & EVENT_ERROR:
             refused = manager.stack.error(self._handle) == ERR_RST
             self._failed(manager.now, "refused" if refused else "no answer")
+        self._table.stir()  # it has another time
 
     def _answered(self, manager, events):
         handle = self._handle
@@ -221,20 +230,19 @@ class Session:
 
     def _tell(self, event):
         self.counts[event] += 1
-        if self._table.on_event:
-            self._table.on_event(self, event)
+        trace.note(trace.SESSION, trace.NO_SLOT, event, self.port)
 
 
 class SessionTable:
-    """All sessions. Used by commands; step() by the loop. `fail(text)` sets the last error."""
+    """All sessions. `stir()` brings a poll() about, `fail(text)` sets the last error."""
 
-    def __init__(self, manager, names, fail):
+    def __init__(self, manager, names, stir, fail):
         self.manager = manager
         self.names = names
+        self.stir = stir
         self.fail = fail
-        self.on_event = None  # called as (session, event); set by whoever keeps a trace
         self.entries = [None] * SESSIONS  # a Session each; None: unused
-        self.active = 0  # sessions; step() has nothing to do while it is 0
+        self.active = 0  # sessions; there is nothing to do while it is 0
         self._freed = 0  # as the manager counts, when we last looked
 
     def call(self, ip, port, name, protocol, limit, attempts):
@@ -254,6 +262,7 @@ class SessionTable:
         entry = Session(self, ip, port, name, protocol, limit, attempts)
         self.entries[self.entries.index(None)] = entry
         self.active += 1
+        self.stir()
         return True
 
     def ended(self, entry):
@@ -280,8 +289,10 @@ class SessionTable:
             if entry:
                 entry.end()
 
-    def step(self, now):
-        """Time passes, and slots were freed."""
+    def poll(self, now):
+        """A task: time passes, and slots were freed."""
+        if not self.active:
+            return -1
         freed = self.manager.freed != self._freed
         self._freed = self.manager.freed
         for entry in self.entries:
@@ -290,10 +301,9 @@ class SessionTable:
                     entry.on_slots_freed(now)
                 entry.step(now)
 
-    def due_ms(self, now):
-        """How long the loop may sleep; -1: as long as it likes."""
-        if self.manager.returned:
-            return 0  # a slot that was promised is somebody else's to have
+        return self._due_ms(now)
+
+    def _due_ms(self, now):
         soonest = -1
         for entry in self.entries:
             due = entry.due_ms(now) if entry else -1

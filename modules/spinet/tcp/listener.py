@@ -23,10 +23,10 @@ class Listener:
         self.port = port
         self.protocol = protocol
         self.limit = limit  # connections at the same time
-        self.connections = 0  # slots that count for it; counted by those
+        self.connections = 0  # slots that count for it
         self.tls = tls
         self.one_shot = one_shot
-        self.shaking = 0  # visitors whose handshake is under way; counted by TlsStack
+        self.shaking = 0  # visitors whose handshake is under way
         self.waiting = False  # set by an accept event, cleared when the backlog was drained
         self._table = table
         self._handle = 0
@@ -46,30 +46,50 @@ class Listener:
         self.waiting = False
         return handle
 
+    def joined(self):
+        """One more slot counts for it."""
+        self.connections += 1
+
+    def left(self):
+        """One slot less."""
+        self.connections -= 1
+
+    def handshake_began(self):
+        """Of a visitor."""
+        self.shaking += 1
+
+    def handshake_ended(self):
+        """With or without a connection."""
+        self.shaking -= 1
+
     def on_events(self, events):
         """The stack has connections for us."""
         if events & EVENT_ACCEPT:
             self.waiting = True
             self._table.accept(self)
 
+    def shaken_hands(self, handle):
+        """A visitor's handshake is done."""
+        self._table.shaken_hands(self, handle)
+
 
 class ListenerTable:
     """All listeners. Used by commands; accept_waiting() by the loop after slots were freed.
 
-    `tls` is the TlsStack of listeners with TLS; None in a firmware without it.
+    `tls` is the TlsStack of listeners with TLS; None in a firmware without it. `stir()`: there are
+    `changes` for discovery to look at.
     """
 
-    def __init__(self, manager, tls=None):
+    def __init__(self, manager, stir, tls=None):
         self._manager = manager
+        self._stir = stir
         self._tls = tls
-        if tls:
-            tls.on_accepted = self._shaken_hands
         self.entries = [None] * LISTENERS  # a Listener each; None: unused
         # Set by accept(), cleared by accept_waiting():
         self.unfinished = False  # some backlog shall be looked at again, at once
         self.crowded = False  # somebody may wait for a slot
         self.refused = 0  # connections that failed before they were ours
-        self.on_change = None  # called as ports come and go; set by whoever announces services
+        self.changes = 0  # of the ports that are listened on, so far
 
     def listen(self, ip, port, protocol, limit, tls=False, one_shot=False):
         """Start listening, or stop with limit 0. False when that failed, as it does on port 0."""
@@ -137,8 +157,8 @@ class ListenerTable:
                 self._stop(entry)
 
     def _changed(self):
-        if self.on_change:
-            self.on_change()
+        self.changes += 1
+        self._stir()
 
     # --- accepting
 
@@ -176,7 +196,7 @@ class ListenerTable:
         elif not self._tls.begin(listener, handle):
             self.refused += 1
 
-    def _shaken_hands(self, listener, handle):
+    def shaken_hands(self, listener, handle):
         """A visitor's handshake is done; its slot was kept free."""
         slot = self._manager.adopt(handle, listener, self._tls)
         if slot:

@@ -76,7 +76,7 @@ class ConnectionManager:
     def __init__(self, stack, debug=False, buffers=None):
         self.stack = stack
         self.rows = array("I", [0] * ROW_WORDS)  # what the hot path goes by
-        self.now = 0  # ticks at the start of this pass of the loop; written by service
+        self.now = 0  # ticks at the start of this pass of the loop
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
         self.faults = 0  # bugs noticed in a release build
         self.stale = 0  # references to a life of a slot that is over
@@ -108,6 +108,10 @@ class ConnectionManager:
         self.kit[KIT_READABLE : KIT_WRITE + 1] = self.calls
         self.kit[KIT_MARKS] = [ring.marks for ring in buffers]
         self.kit[KIT_MEMORY] = [ring.memory for ring in buffers]
+
+    def begin_pass(self, now):
+        """The loop has waited until now."""
+        self.now = now
 
     def fault(self, text):
         """A bug of ours: loud in a debug build, counted in a release build."""

@@ -67,46 +67,52 @@ _worker = Worker(compat.WORKER_STACK)  # the one of the process
 
 
 class Names:
-    """The questions of one life of the service. `wake` brings a step() about, from any thread.
+    """The questions of one life of the service. `bell` brings a poll() about.
 
     `resolve(name)` gives an ip, 0 for none, and may take its time: it runs in the thread.
     """
 
-    def __init__(self, wake, resolve=None, worker=None):
-        self.wake = wake
+    def __init__(self, bell, resolve=None, worker=None):
+        self.bell = bell
         self.resolve = resolve or address_of
         self.is_open = True  # until stop(); read in the thread
         self.asked = []  # lookups without an answer; written by the service thread
         self._worker = worker or _worker
-        self._lock = None  # a wake() is under way; made for the first question
+        self._lock = None  # held while the bell is rung; made for the first question
 
     def ask(self, name, asker, key, tcp_port, now):
-        """Begin to look `name` (bytes) up; asker.found() is called by a step().
+        """Begin to look `name` (bytes) up; asker.found() is called by a poll().
 
         Without memory for a thread now, the next question begins one.
         """
         self._lock = self._lock or compat.lock()
         lookup = Lookup(name, asker, key, tcp_port, ticks_add(now, LOOKUP_MS), self)
         self.asked.append(lookup)
+        self.bell.stir()
         self._worker.retain(Lookup.is_wanted)
         self._worker.add(lookup)
 
     def answered(self):
-        """In the thread: a step() is to look at an answer, unless stop() was called."""
+        """In the thread: a poll() is to look at an answer, unless stop() was called."""
         with self._lock:
             if self.is_open:
-                self.wake()
+                self.bell.rouse()
 
-    def step(self, now):
-        """Hand out answers, and no for an answer where none came in time."""
+    def poll(self, now):
+        """A task: hand out answers, and no for an answer where none came in time."""
+        if self.asked:
+            self._answer_all(now)
+        return self._due_ms(now)
+
+    def _answer_all(self, now):
         done = [each for each in self.asked if _is_done(each, now)]
         self.asked = [each for each in self.asked if each not in done]
         for lookup in done:
             if lookup.is_wanted():
                 lookup.asker.found(lookup, max(0, lookup.ip))
 
-    def due_ms(self, now):
-        """How long until a name has taken too long; -1: none is asked for."""
+    def _due_ms(self, now):
+        """Until a name has taken too long."""
         soonest = -1
         for lookup in self.asked:
             due = max(0, ticks_diff(lookup.deadline, now))
@@ -114,7 +120,7 @@ class Names:
         return soonest
 
     def stop(self):
-        """The end of the service: no answer is waited for, and wake() is called no more."""
+        """The end of the service: no answer is waited for, and the bell is left alone."""
         self.asked = []
         if self._lock:
             with self._lock:

@@ -144,7 +144,7 @@ class Slot:
         self._serve_by(stack)
         self._attach(handle)
         self.listener = listener
-        listener.connections += 1
+        listener.joined()
         if not status.address_local_port(self._manager.addresses):
             status.set_local_port(self.record, listener.port)
         self._set_state(CONNECTED)
@@ -195,7 +195,7 @@ class Slot:
     def disowned(self):
         """It counts for no listener any more."""
         if self.listener:
-            self.listener.connections -= 1
+            self.listener.left()
             self.listener = None
 
 

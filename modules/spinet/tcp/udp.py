@@ -1,8 +1,18 @@
-"""A UDP port beside the TCP stack: for discovery, never for a controller's data.
+"""UDP ports beside the TCP stack: for discovery and DNS, never for a controller's data.
 
-Where the stack can watch sources (sockets), the port ends its waits; elsewhere (lwIP by our C
-module) whoever owns it looks every POLL_MS. What comes is handed out in the service thread, at
-most BURST datagrams at a time. Receiving allocates: no connection's transfer waits for it.
+There is one implementation, over this Python's sockets. A port is made bound, from the stack whose
+waits it is to end, and raises OSError when it cannot be had. It has:
+
+    take(data, address)     given by the owner: called in the service thread with each datagram
+    polled()                True where no wait ends for it (lwIP by our C module): its owner calls
+                            on_ready() every POLL_MS
+    on_ready()              hand out what came, BURST datagrams at most
+    send(data, address)     True when it left; a network that is gone raises nothing
+    close()                 give the port back
+
+An address is what the sockets of this Python give and take: address_of() makes one, and
+compat.address_octets() and address_port() read one. Receiving allocates, so no connection's
+transfer may wait for it.
 """
 
 import socket

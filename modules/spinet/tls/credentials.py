@@ -79,7 +79,7 @@ class TlsKeys:
             return "TLS has no certificate and key"
         identity, wrong = _identity(self._certificate, self._key)
         if not wrong:
-            self._tls.identity = identity
+            self._tls.show(identity)
         return wrong
 
     def enabled(self):
@@ -104,7 +104,7 @@ class TlsKeys:
         self._certificate = self._key = b""
         self._ca = None
         if self._tls:
-            self._tls.identity = None
+            self._tls.show(None)
         self._store.erase()
 
 

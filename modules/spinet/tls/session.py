@@ -61,12 +61,12 @@ class TlsSession:
     def work(self):
         """See Worker."""
         self.answer = self.core.step()
-        self._table.wake()
+        self._table.bell.rouse()
 
     def no_memory(self):
         """See Worker."""
         self.answer = NO_MEMORY
-        self._table.wake()
+        self._table.bell.rouse()
 
     # --- events
 

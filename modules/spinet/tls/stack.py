@@ -14,6 +14,7 @@ from micropython import const
 
 from spinet import compat
 from spinet.compat import ticks_add, ticks_diff
+from spinet.garbage import MUCH
 from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -37,15 +38,14 @@ _SPARES = const(8)  # boxes that are kept for sessions to come
 class TlsStack:
     """The contract (see `stack`) for the handles of TLS, and the handshakes that lead there.
 
-    `wake()` is called in the worker's thread: step() has an answer to look at.
+    `bell`: poll() has something to look at, as the worker's thread has an answer.
     """
 
-    def __init__(self, manager, wake):
+    def __init__(self, manager, bell, error, garbage):
         self.inner = manager.stack
-        self.identity = None  # what visitors are shown; written by TlsKeys
-        self.on_accepted = None  # called with (listener, handle) for a slot; set by ListenerTable
-        self.on_failure = None  # called with the reason when an outgoing handshake failed
-        self.on_begin = None  # called as a session takes its memory; set by service
+        self._error = error
+        self._garbage = garbage
+        self.identity = None  # what visitors are shown
         self.noted = False  # some session has something to deliver
         self.failures = 0  # handshakes of visitors that came to nothing
         self.timeouts = 0  # that took too long
@@ -56,7 +56,7 @@ class TlsStack:
         self._spares = 0
         self._spare_memory = getattr(self.inner, "spare", None)  # sockets cannot tell
         self._visitors = 0  # whose handshakes are under way; each has a slot reserved
-        self.wake = wake
+        self.bell = bell
         self._worker = Worker(compat.HANDSHAKE_STACK)
 
     def sessions(self):
@@ -147,6 +147,10 @@ class TlsStack:
         if session in self._shaking:
             self._shaking.remove(session)
 
+    def show(self, identity):
+        """To visitors, from now on; None: to none."""
+        self.identity = identity
+
     # --- beginning
 
     def connect(self, ip, tcp_port, trust, name):
@@ -186,11 +190,12 @@ class TlsStack:
         session.listener = listener
         session.began = self._manager.now
         session.deadline = ticks_add(session.began, SILENT_MS)
-        listener.shaking += 1
+        listener.handshake_began()
         self._visitors += 1
         self._manager.reserve()
         self._manager.attach(handle, session)
         self.shake(session)
+        self.bell.stir()  # it has a deadline
         return True
 
     def _take_boxes(self):
@@ -210,8 +215,7 @@ class TlsStack:
                 core.end()
             return None
         self._sessions[handle & INDEX_MASK] = session
-        if self.on_begin:
-            self.on_begin()
+        self._garbage.spend(MUCH)
         return session
 
     # --- handshakes
@@ -252,16 +256,20 @@ class TlsStack:
         elif session.ended:
             self._failed(session, "the peer left")
 
-    def step(self, now):
-        """Answers of the thread, time-outs, and what was noted while a slot was busy."""
-        if self.noted:
-            self.noted = False
-            for session in self._sessions:
-                if session is not None:
-                    session.deliver()
-        if self._shaking:
-            for session in list(self._shaking):
-                self._step_handshake(session, now)
+    def deliver(self):
+        """Tell the slots what was noted while they were busy."""
+        self.noted = False
+        for session in self._sessions:
+            if session is not None:
+                session.deliver()
+
+    def poll(self, now):
+        """A task: answers of the worker, and time-outs."""
+        if not self._shaking:
+            return -1
+        for session in list(self._shaking):
+            self._step_handshake(session, now)
+        return self._due_ms(now)
 
     def _step_handshake(self, session, now):
         if session.answer is not None:
@@ -290,7 +298,7 @@ class TlsStack:
         if session.listener:
             listener = session.listener
             self._release_place(session)
-            self.on_accepted(listener, session.handle())
+            listener.shaken_hands(session.handle())
         else:
             session.slot.on_events(EVENT_CONNECTED)
             session.pump()
@@ -305,10 +313,10 @@ class TlsStack:
         session.state = FAILED
         session.ended = ERR_ABRT
         session.slot.on_events(EVENT_ERROR)
-        self.on_failure("TLS: " + reason)  # last: there may be no memory for the text
+        self._error.set("TLS: " + reason)  # last: there may be no memory for the text
 
     def _release_place(self, session):
-        session.listener.shaking -= 1
+        session.listener.handshake_ended()
         session.listener = None
         self._visitors -= 1
         self._manager.unreserve()
@@ -326,10 +334,7 @@ class TlsStack:
             if session.listener is listener:
                 self._forget_visitor(session, self.inner.abort)
 
-    def due_ms(self, now):
-        """How long the loop may sleep; -1: as long as it likes."""
-        if self.noted:
-            return 0
+    def _due_ms(self, now):
         soonest = -1
         for session in self._shaking:
             if session.listener:

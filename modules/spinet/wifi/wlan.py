@@ -1,35 +1,18 @@
 """WiFi as the controller sees it, in one state: station, access point and scan.
 
-The station's part is station.py. A radio (a board's business) has:
-    scan(ssid)          begin a scan; with a name, for that network, which may be hidden. An attempt
-                        that is under way is given up, a connection is not
-    found()             None while it runs, else a list of tuples
-                        (ssid, mac, channel, rssi, auth, phy mode), in any order
-    scan_problem()      "", or why the last scan came to nothing
-    join(network, access_point=None)
-                        begin to connect to a remembered Network; access_point: (mac, channel) of
-                        the only one that is wanted
-    outcome()           None while it is under way, "" as long as it is connected and has an
-                        address, else why it failed: one of station.REFUSALS if and only if the
-                        access point refuses the password or the login
-    associated()        True once an access point has taken us, with or without an address
-    rejoin()            the link was lost: once more the same access point
-    pause()             give the attempt up, but stay ready for a scan and the next one
-    serve(network)      run as this access point; "" or why it failed
-    leave()             off the air, whatever was under way
-    link(status)        fill in ip, netmask, gateway, mac, ssid, ... of a NetworkStatus
-    rssi()              of the access point that we are on
-    clients()           stations on our access point
-    power(quarter_db)   transmit power
-Nothing in it waits. All of this runs in the service thread; step() is called by the loop.
+The station's part is station.py; the radio is a board's (contracts/radio.py). All of this runs in
+the service thread.
 """
 
-from spinet import network_status, states
+from micropython import const
+
+from spinet import network_status, states, trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.wifi.networks import is_access_point
 from spinet.wifi.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
 
 _IDLE = states.WIFI_IDLE
+WATCH_MS = const(20)  # how often is looked at what is under way
 
 # For each state, the set of states that may follow, as a bit map.
 LEGAL = bytes(
@@ -54,7 +37,7 @@ class Wlan:
         self.networks = networks
         self.state = _IDLE  # written by set_state only
         self.rssi = network_status.NO_RSSI  # of the connected station; refreshed by refresh()
-        self.on_change = None  # called as on_change(before, after); set by whoever wants to know
+        self.changes = 0  # of the state, so far
         self.faults = 0  # illegal moves, in builds that do not raise
         self.station = Station(self, radio, networks, error)
         self._error = error  # the LastError
@@ -73,11 +56,11 @@ class Wlan:
         if not LEGAL[before] >> state & 1:
             self._fault(before, state)
         self.state = state
+        self.changes += 1
+        trace.note(trace.WIFI, trace.NO_SLOT, state, before)
         self._stir()
         if state != states.WIFI_CONNECTED:
             self.rssi = network_status.NO_RSSI
-        if self.on_change:
-            self.on_change(before, state)
 
     def _fault(self, before, state):
         self.faults += 1
@@ -155,6 +138,13 @@ class Wlan:
         self._found = None
 
     # --- time passes
+
+    def poll(self, now):
+        """A task: watch what is under way."""
+        if not self.active():
+            return -1
+        self.step(now)
+        return WATCH_MS if self.active() else -1
 
     def active(self):
         """True while step() has something to watch."""

@@ -1,0 +1,1 @@
+"""What the parts ask of a board, its radio, its announcer and its link driver."""

@@ -1,0 +1,171 @@
+"""The parts of a report on a Service, each printed: see spinet.report."""
+
+import gc
+
+from spinet import states
+from spinet.debug import trace_lines
+from spinet.debug.trace_lines import shown
+from spinet.network_status import NetworkStatus
+from spinet.states import STATES, WIFI_STATES
+from spinet.tcp import status
+from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
+
+
+def _dotted(octets):
+    return ".".join(str(octet) for octet in octets)
+
+
+def _octets(ip):
+    """Of a record's u32: the first octet is the lowest."""
+    return [ip >> shift & 0xFF for shift in (0, 8, 16, 24)]
+
+
+def _address(record):
+    local, remote = status.ports(record)
+    return "%d <- %s:%d" % (local, _dotted(status.peer_octets(record)), remote)
+
+
+def _print_slot(slot):
+    holders = [name for name, held in _holders(slot) if held]
+    print(
+        "%d %-14s %-17s %-28s in %5d  room %5d"
+        % (
+            slot.number,
+            STATES[slot.state],
+            "+".join(holders) or "-",
+            _address(slot.record) if holders else "",
+            slot.readable(),
+            slot.space(),
+        )
+    )
+
+
+def _holders(slot):
+    return (("stack", slot.held_by_stack()), ("controller", slot.held_by_controller()))
+
+
+def print_slots(service):
+    """The eight slots."""
+    for slot in service.manager.slots:
+        _print_slot(slot)
+
+
+def print_listeners(service):
+    """The ports that are listened on."""
+    for entry in service.listeners.entries:
+        if entry:
+            used = entry.connections
+            waiting = ", more are waiting" if entry.waiting else ""
+            print(
+                "port %d protocol %d: %d of %d%s"
+                % (entry.port, entry.protocol, used, entry.limit, waiting)
+            )
+
+
+def print_sessions(service):
+    """Whom we call home to, what is done about it, and what has happened."""
+    for entry in service.sessions.entries:
+        if entry:
+            used = entry.connections
+            state = STATE_NAMES[entry.state]
+            events = ["%s %d" % event for event in zip(EVENT_NAMES, entry.counts)]
+            print(
+                "home %s protocol %d: %d of %d, %s; %s"
+                % (entry.title(), entry.protocol, used, entry.limit, state, ", ".join(events))
+            )
+
+
+def print_network(service):
+    """The WiFi state, our names and the last error."""
+    wlan = service.wlan
+    print("WiFi %s, rssi %d" % (WIFI_STATES[wlan.state], wlan.rssi))
+    if wlan.state in (states.WIFI_CONNECTED, states.WIFI_ACCESS_POINT):
+        _print_link(wlan)
+    print("%d reconnects" % wlan.station.reconnects)
+    _print_names(service)
+    print("last error: %s" % (shown(service.error.text) or "none"))
+    print("%d networks remembered" % len(service.networks.remembered()))
+
+
+def _print_names(service):
+    known = service.discovery.announcer.name()
+    known = "announced as %s.local" % known if known else "not announced"
+    print("host name %s, %s" % (shown(service.discovery.host_name), known))
+
+
+def _print_link(wlan):
+    status = NetworkStatus()
+    wlan.fill(status)
+    print(
+        "network %s, channel %d, address %s, netmask %s, gateway %s"
+        % (
+            shown(status.ssid),
+            status.channel,
+            _dotted(_octets(status.ip)),
+            _dotted(_octets(status.netmask)),
+            _dotted(_octets(status.gateway)),
+        )
+    )
+    if wlan.state == states.WIFI_ACCESS_POINT:
+        print("%d stations" % status.clients)
+
+
+def print_heap(service):
+    """How much memory is free: Python's, and the board's as the controller is told."""
+    python, system = service.board.free_memory()
+    used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+    print("Python's heap free %d, in use %d" % (python, used))
+    print("system's heap free %d" % system)
+
+
+def print_counters(service):
+    """What was counted since the last boot."""
+    link = service.link
+    manager = service.manager
+    print(
+        "transactions %d, bad headers %d, cut %d" % (link.transactions, link.bad_headers, link.cuts)
+    )
+    print("unknown commands %d" % service.commands.unknown)
+    print("connect time-outs %d" % manager.connect_timeouts)
+    print("closes that nobody acknowledged %d" % manager.unacknowledged_closes)
+    print("connections lost before accept %d" % service.listeners.refused)
+    if service.tls:
+        print(
+            "TLS sessions %d, handshakes under way %d, failed %d, timed out %d"
+            % (
+                service.tls.sessions(),
+                service.tls.visitors(),
+                service.tls.failures,
+                service.tls.timeouts,
+            )
+        )
+    print("writes that nobody acknowledged %d" % manager.write_timeouts)
+    print("faults %d, stale references %d" % (manager.faults, manager.stale))
+    print("out of memory %d times" % service.commands.shortages)
+
+
+_PARTS = (
+    print_network,
+    print_listeners,
+    print_sessions,
+    print_slots,
+    print_counters,
+    print_heap,
+)
+
+
+def diagnostics(service):
+    """Everything but the trace."""
+    for part in _PARTS:
+        part(service)
+
+
+def telling(service):
+    """Everything and the trace, for the diagnostics command, which has it printed on the UART. Each
+    step prints no more than that takes in the time for which a controller waits."""
+    for part in _PARTS:
+        part(service)
+        yield True
+    for line in trace_lines.dump_lines():
+        print(line)
+        yield True

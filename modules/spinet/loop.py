@@ -1,0 +1,335 @@
+"""The loop: wait, dispatch, serve the link, reap, tasks.
+
+What has a time is a task. `poll(now)` does what is due, and returns in how many milliseconds the
+task wants to be polled again; -1: not before something stirs. All tasks are polled when the first
+of their times has come, or when something has stirred in this pass (Bell), so a task that has
+nothing to do returns at once. A connection that comes or goes stirs nothing. Only the stack's
+wait() sleeps.
+"""
+
+from array import array
+
+from micropython import const
+
+from spinet import fastpath
+from spinet.compat import ticks_add, ticks_diff, ticks_ms
+from spinet.duet import wire
+from spinet.fastpath import (
+    KIT_COUNT,
+    KIT_EVENTS,
+    KIT_LOOP,
+    KIT_PENDING,
+    KIT_ROLE,
+    KIT_RX,
+    KIT_SIGNALS,
+    KIT_TICKS,
+    KIT_TX,
+    KIT_WAIT,
+    LOOP_DUE,
+    LOOP_FAR,
+    LOOP_NOW,
+    LOOP_PASSES,
+    LOOP_STALE,
+    LOOP_STIRRED,
+    LOOP_STOP,
+    LOOP_TAKEN,
+    LOOP_WORDS,
+    ROW_RSSI,
+    SIGNAL_WORDS,
+    TAKEN_ZERO,
+    WHY_BROKEN,
+    WHY_DONE,
+    WHY_EVENTS,
+    WHY_FAILED,
+    WHY_PLAIN,
+    WHY_PORT,
+    WHY_TIDY,
+    WHY_WITHDRAWN,
+    soonest,
+)
+
+NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
+HOUSEKEEPING_MS = const(1000)
+AGAIN_MS = const(20)  # after which a task is polled again that stirred something, or lacked memory
+
+
+class Bell:
+    """What has the loop look at its tasks. `words` are the hot path's words of `loop`."""
+
+    def __init__(self, stack):
+        self.words = array("I", [0] * LOOP_WORDS)
+        self._stack = stack
+
+    def stir(self):
+        """In the service thread: the end of this pass polls the tasks. Allocates nothing."""
+        words = self.words
+        words[LOOP_STIRRED] = 1
+        words[LOOP_STALE] = 1
+
+    def rouse(self):
+        """From any thread: the wait ends, and that pass polls the tasks."""
+        self.stir()
+        self._stack.wake()
+
+    def stop(self):
+        """From any thread: run() returns soon."""
+        self.words[LOOP_STOP] = 1
+        self._stack.wake()
+
+
+class News:
+    """Tells the controller that there is something it has not fetched, at most every NEWS_MS."""
+
+    def __init__(self, wlan, port, stir):
+        self._wlan = wlan
+        self._port = port
+        self._stir = stir
+        self._told = 0  # ticks
+
+    def start(self, now):
+        """The module is up, which the controller knows."""
+        self._told = now
+
+    def poll(self, now):
+        """A task: by the signal of the link, as soon as no request is under way."""
+        left = NEWS_MS - ticks_diff(now, self._told)
+        if left <= 0:
+            self._told = ticks_add(now, -NEWS_MS)  # days ago would be days ahead: ticks wrap
+        if not self._wlan.has_news():
+            return -1
+        if left > 0:
+            return left
+        if not self._port.idle():
+            self._stir()
+            return -1
+        self._told = now
+        self._port.signal()
+        return NEWS_MS
+
+
+class Housekeeping:
+    """What is done about once a second."""
+
+    def __init__(self, board, garbage, wlan, listeners):
+        self._board = board
+        self._garbage = garbage
+        self._wlan = wlan
+        self._listeners = listeners
+        self._kept = 0  # ticks
+
+    def start(self, now):
+        """A second begins."""
+        self._kept = now
+
+    def poll(self, now):
+        """A task."""
+        left = HOUSEKEEPING_MS - ticks_diff(now, self._kept)
+        if left > 0:
+            return left
+        self._kept = now
+        self._board.feed()
+        self._garbage.weigh()
+        self._wlan.refresh(now)
+        self._listeners.accept_waiting()
+        return HOUSEKEEPING_MS
+
+
+class Loop:
+    """Goes round in the service thread. Nothing in it allocates.
+
+    `tasks` is a tuple; `out_of_memory()` is called when there is none for a part of what is done.
+    """
+
+    def __init__(
+        self,
+        bell,
+        stack,
+        port,
+        link,
+        manager,
+        listeners,
+        sessions,
+        tls,
+        wlan,
+        garbage,
+        out_of_memory,
+        tasks,
+    ):
+        self.words = bell.words
+        self.tasks = tasks
+        self._stack = stack
+        self._port = port
+        self._link = link
+        self._manager = manager
+        self._listeners = listeners
+        self._sessions = sessions
+        self._tls = tls  # None in a firmware without TLS
+        self._wlan = wlan
+        self._garbage = garbage
+        self._out_of_memory = out_of_memory
+        self._kit = manager.kit
+
+    def start(self):
+        """The first pass is at hand; returns its time."""
+        now = ticks_ms()
+        self.words[LOOP_NOW] = now
+        self._manager.begin_pass(now)
+        self._port.start(now)
+        self.bind()
+        return now
+
+    def bind(self):
+        """Look up once what the hot path calls; again after something of it was replaced."""
+        kit = self._kit
+        stack = self._stack
+        kit[KIT_WAIT] = stack.wait
+        kit[KIT_TICKS] = ticks_ms
+        kit[KIT_PENDING] = stack.pending
+        kit[KIT_EVENTS] = stack.events
+        kit[KIT_LOOP] = self.words
+        kit[KIT_COUNT] = self._link.count
+        kit[KIT_TX] = self._link.tx
+        kit[KIT_RX] = self._link.rx
+        kit[KIT_SIGNALS] = array("I", [0] * SIGNAL_WORDS)
+        kit[KIT_ROLE] = 0
+        self._port.bind(kit)
+
+    def run_once(self):
+        """One pass: sleep until something happened, then deal with all of it."""
+        self.run(1)
+
+    def run(self, passes):
+        """So many passes, or fewer when Bell.stop() was called.
+
+        What is out of the ordinary is done here, between two stays in the hot path.
+        """
+        words = self.words
+        kit = self._kit
+        manager = self._manager
+        garbage = self._garbage
+        turn = fastpath.turn
+        resumed = 0
+        calm = True  # nothing was handed out in this pass
+        words[LOOP_STALE] = 1  # anything may have been done since the last run
+        self._poll(words[LOOP_NOW])
+        self._plan(words[LOOP_NOW])
+        while True:
+            why = turn(kit, passes, resumed)
+            if why == WHY_DONE:
+                return
+            manager.begin_pass(words[LOOP_NOW])
+            passes = words[LOOP_PASSES]
+            if why == WHY_EVENTS:
+                words[LOOP_STALE] = 1
+                manager.deliver()
+                resumed = 1
+                calm = False
+            elif why == WHY_PORT:
+                resumed = 0
+                self._serve_port(words[LOOP_NOW])
+                calm = True
+            else:
+                resumed = 0
+                self._serve(why)
+                if garbage.is_full() or (why == WHY_TIDY and calm and self._may_collect()):
+                    self._collect()
+                else:
+                    self._tidy(words[LOOP_NOW])
+                calm = True
+
+    # --- the link
+
+    def _serve(self, why):
+        """What the hot path left of this pass's transaction, or all of it."""
+        if why == WHY_PLAIN:
+            self._port.conclude(self._link)
+        elif why == WHY_FAILED:
+            self._asked_slot().read_failed(self.words[LOOP_TAKEN] - TAKEN_ZERO)
+        elif why == WHY_BROKEN:
+            self._asked_slot().write_failed(self.words[LOOP_TAKEN] - TAKEN_ZERO)
+        elif why == WHY_WITHDRAWN:
+            self._port.withdraw()
+        else:
+            self._port.look(self._link, self.words[LOOP_NOW])
+
+    def _asked_slot(self):
+        return self._manager.slots[wire.request_socket(self._link.rx)]
+
+    def _serve_port(self, now):
+        """A phase of the controller-clocked link that the hot path left; most need no tidying."""
+        if self._port.serve(self._link, now):
+            if self._garbage.is_full():
+                self._collect()
+            else:
+                self._tidy(now)
+
+    # --- the end of a pass
+
+    def _tidy(self, now):
+        """Anything but bytes has moved in this pass, or something was due."""
+        manager = self._manager
+        words = self.words
+        words[LOOP_STALE] = 0
+        self._garbage.weigh_if_unsure()
+        manager.step_if_due(now)
+        if self._tls and self._tls.noted:
+            self._deliver_tls()
+        freed = manager.reap()
+        listeners = self._listeners
+        if listeners.crowded and (freed or listeners.unfinished):
+            listeners.accept_waiting()
+        if freed and self._sessions.active:
+            words[LOOP_STIRRED] = 1  # a slot may be what one of them waits for
+        if words[LOOP_STIRRED] or ticks_diff(now, words[LOOP_FAR]) >= 0:
+            self._poll(now)
+        self._plan(now)
+
+    def _deliver_tls(self):
+        try:
+            self._tls.deliver()
+        except MemoryError:
+            self._out_of_memory()
+
+    def _poll(self, now):
+        """All tasks; and what the hot path tells of WiFi until the next time."""
+        words = self.words
+        words[LOOP_STIRRED] = 0
+        least = HOUSEKEEPING_MS
+        for task in self.tasks:
+            ms = self._poll_one(task, now)
+            if 0 <= ms < least:
+                least = ms
+        if self._manager.returned:
+            least = 0  # for reap(): a slot that was promised may be what another part waits for
+        elif words[LOOP_STIRRED] and least > AGAIN_MS:
+            least = AGAIN_MS
+        words[LOOP_FAR] = ticks_add(now, least)
+        self._manager.rows[ROW_RSSI] = self._wlan.rssi & 0xFF
+        self._link.refresh()
+
+    def _poll_one(self, task, now):
+        """What there is no memory for is told to the controller, and the others go on."""
+        try:
+            return task.poll(now)
+        except MemoryError:
+            self._out_of_memory()
+            return AGAIN_MS
+
+    def _plan(self, now):
+        """When Python has to look next."""
+        ms = self._port.due_ms(now)
+        if self._listeners.unfinished or (self._tls and self._tls.noted):
+            ms = 0
+        soonest(self.words, self._manager.rows, now, ms)
+
+    # --- garbage
+
+    def _may_collect(self):
+        """There is garbage, and no request waits."""
+        return self._garbage.is_much() and self._port.idle()
+
+    def _collect(self):
+        """If possible in a pass that does nothing else; what is due has the next."""
+        words = self.words
+        self._garbage.collect()
+        words[LOOP_FAR] = words[LOOP_DUE] = words[LOOP_NOW]
