@@ -54,9 +54,7 @@ def imported(path):
 def test_imports_point_one_way(path):
     room = room_of(path)
     wrong = {
-        other
-        for other in imported(path)
-        if RANK[other] > RANK[room] and (room, other) not in LATE
+        other for other in imported(path) if RANK[other] > RANK[room] and (room, other) not in LATE
     }
     assert not wrong
 
