@@ -440,6 +440,10 @@ class SocketsNet(PeersAtSockets):
 
     def close(self):
         self.stack.shut()
+        self.hang_up()
+
+    def hang_up(self):
+        """Close the peers' sockets."""
         for sock in self._open:
             sock.close()
 

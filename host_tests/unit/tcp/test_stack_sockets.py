@@ -334,6 +334,7 @@ def test_a_stack_that_is_shut_leaves_nothing_open(stack, monkeypatch):
     assert slots.ended_without_turns(peer) == "reset"
     assert net.is_refused(port)
     assert all(entry.sock is None for entry in net.stack._entries)
+    net.hang_up()
 
 
 @both_calls
