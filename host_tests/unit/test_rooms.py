@@ -10,7 +10,7 @@ FIRMWARE = ROOT / "modules/spinet"
 ROWS = (
     ("", "compat", "states", "fields", "network_status", "contracts"),
     ("trace",),
-    ("last_error", "worker"),
+    ("last_error", "worker", "garbage"),
     ("fastpath",),
     ("tcp",),
     ("tls",),
@@ -21,7 +21,7 @@ ROWS = (
     ("debug", "report"),
 )
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
-LATE = {("loop", "report")}  # imported when diagnostics are asked for, and not before
+LATE = {("service", "debug")}  # imported when diagnostics are asked for, and not before
 LONGEST = 475
 LONGER = {"fastpath.py"}
 

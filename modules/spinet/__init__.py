@@ -1,18 +1,16 @@
 """Spinet: an ESP32-class WiFi module as a network card for a controller that speaks SPI.
 
-Imports point downwards only:
+Rooms, from the ground up; each imports from itself and from those before it:
 
-    service            the loop: wait, dispatch, serve the link, reap, housekeeping
-      commands         command number -> handler; what is deferred until CS rises
-        manager        the eight slots; slot and connection: one slot's states, and its life
-        listener       the ports we accept on
-        wlan           station and access point; networks: what we remember
-          tcp_buffer   rings    wire  records    stack  the contract of every TCP stack
-      link             one transaction; spi_master, spi_slave: the two roles
-    port               the one place where the Pythons differ
-
-`connection` knows no SPI, `link` knows no TCP, nobody but `wire` knows an offset and nobody
-but a board file knows a pin number.
+    compat      where the Pythons differ    states, fields, network_status, contracts
+    trace       the latest events           last_error, worker, garbage
+    fastpath    the hot path, and the words that it shares
+    tcp         slots, listeners, calling out; the contract of a stack, and two stacks
+    tls         TLS over any of them
+    wifi        joining networks            naming    being found by name
+    duet        Duet's link protocol: records, commands, both roles
+    loop        a pass of the loop          service   a boot, and the thread
+    report      what to look at from the REPL; debug has its parts
 """
 
 VERSION = "2.3.0-spinet"
