@@ -75,11 +75,12 @@ class SpiMaster:
 
     def _edge_handler(self):
         signals = self._signals
+        edge = SIGNAL_EDGE  # a variable of the handler's own is found sooner than an imported name
 
         def on_transfer_ready(pin):
             if not pin.value():
                 return False
-            signals[SIGNAL_EDGE] = 1  # in interrupt context: a flag and nothing else
+            signals[edge] = 1  # in interrupt context: a flag and nothing else
             return True  # the loop has to look; who calls this may not care
 
         return on_transfer_ready
