@@ -261,6 +261,7 @@ def test_headroom_is_kept_however_fast_garbage_comes(service, clock, heap, sourc
     """The clock stands still, and each pass has something to do."""
     service.port.idle = lambda: False
     most = 0
+    asked = heap.asked
     for _ in range(200):
         heap.used += garbage_module.LITTLE
         if source == "commands":
@@ -275,7 +276,8 @@ def test_headroom_is_kept_however_fast_garbage_comes(service, clock, heap, sourc
         most = max(most, heap.used - 80000)
     assert most <= garbage_module.HEADROOM + garbage_module.LITTLE
     assert 1 <= heap.collected <= 8  # but not needlessly
-    assert heap.asked <= (40 if source == "commands" else 201)  # each walks through the heap
+    # Each walks through the heap; there is never more than one in a pass.
+    assert heap.asked - asked <= (40 if source == "commands" else 200)
 
 
 def test_garbage_is_collected_soon_after_the_link_is_idle(service, clock, heap):
@@ -503,7 +505,7 @@ def test_what_came_within_a_wait_is_looked_at_in_that_pass(service, what, who):
     service.stack.wait = lambda ms: hooks.pop(0)()
     service.bind()
     service.run(2)
-    assert busy.polls == 2  # a run begins with one
+    assert busy.polls == 1
 
 
 def test_what_there_is_to_tell_is_told_in_the_passes_that_follow(service):

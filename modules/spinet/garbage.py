@@ -1,9 +1,9 @@
 """How much garbage there is on Python's heap, and when it is collected.
 
-To measure garbage takes long, as the VM walks through its heap; so it is done about once a second,
-and between two measurements everything counts for the most that it can allocate: HEADROOM holds
-however fast commands come. gc.threshold() would not do: it also counts what was given back at once,
-and collects in any pass that exceeds it. Service thread only.
+To measure garbage takes long, as the VM walks through its heap; so it is done about once a second
+and at most once in a pass, and between two measurements everything counts for the most that it can
+allocate: HEADROOM holds however fast commands come. gc.threshold() would not do: it also counts
+what was given back at once, and collects in any pass that exceeds it. Service thread only.
 """
 
 import gc
@@ -11,6 +11,7 @@ import gc
 from micropython import const
 
 from spinet import compat
+from spinet.compat import ticks_diff
 
 # The most bytes that a request allocates: LITTLE for the commands that a controller may send at any
 # rate, MUCH for the others. (With full tables, on a computer; about half as much on a chip.)
@@ -18,6 +19,7 @@ LITTLE = const(1024)
 MUCH = const(20480)
 
 GARBAGE = const(16384)  # bytes allocated since the last collection that call for one at idle
+_WEIGH_MS = const(1000)
 _COLLECT_MS = const(20)  # how often is looked for an idle link
 HEADROOM = const(65536)  # the same, idle or not; garbage is never more than this and one command's
 
@@ -29,9 +31,11 @@ class Garbage:
         self._base = -1  # heap in use soon after the last collection; -1: unknown
         self._measured = 0  # bytes of garbage when they were last measured
         self._spent = 0  # the most that was allocated since then
+        self._weighed = 0  # ticks
 
-    def start(self):
+    def start(self, now):
         """Collect, and know how much is in use."""
+        self._weighed = now
         gc.collect()
         if compat.MICROPYTHON:
             self._base = gc.mem_alloc()
@@ -49,16 +53,18 @@ class Garbage:
             self._measured = used - self._base
         self._spent = 0
 
-    def weigh_if_unsure(self):
-        """Measure when what was spent may be worth a collection."""
-        if self._spent >= GARBAGE:
-            self.weigh()
+    def is_unsure(self):
+        """What was spent may be worth a collection: poll() measures."""
+        return self._spent >= GARBAGE
 
-    def poll(self, _now):
-        """A task: while there is enough for a collection, the loop comes round for it."""
-        if self._base < 0:
-            self.weigh()  # after a collection
-        return _COLLECT_MS if self.is_much() else -1
+    def poll(self, now):
+        """A task: measure; and while there is enough for a collection, the loop comes round."""
+        left = _WEIGH_MS - ticks_diff(now, self._weighed)
+        if left <= 0 or self._base < 0 or self.is_unsure():  # -1: there was a collection
+            self.weigh()
+            self._weighed = now
+            left = _WEIGH_MS
+        return _COLLECT_MS if self.is_much() else left
 
     def is_much(self):
         """There is enough for a collection at idle."""

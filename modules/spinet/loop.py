@@ -110,9 +110,8 @@ class News:
 class Housekeeping:
     """What is done about once a second."""
 
-    def __init__(self, board, garbage, wlan, listeners):
+    def __init__(self, board, wlan, listeners):
         self._board = board
-        self._garbage = garbage
         self._wlan = wlan
         self._listeners = listeners
         self._kept = 0  # ticks
@@ -128,7 +127,6 @@ class Housekeeping:
             return left
         self._kept = now
         self._board.feed()
-        self._garbage.weigh()
         self._wlan.refresh(now)
         self._listeners.accept_waiting()
         return HOUSEKEEPING_MS
@@ -172,7 +170,7 @@ class Loop:
     def start(self):
         """The first pass is at hand; returns its time."""
         now = ticks_ms()
-        self.words[LOOP_NOW] = now
+        self.words[LOOP_NOW] = self.words[LOOP_FAR] = now
         self._manager.begin_pass(now)
         self._port.start(now)
         self.bind()
@@ -195,7 +193,9 @@ class Loop:
         self._port.bind(kit)
 
     def run_once(self):
-        """One pass: sleep until something happened, then deal with all of it."""
+        """One pass, and the tasks are polled before: sleep until something happened, then deal
+        with all of it."""
+        self.words[LOOP_STIRRED] = 1
         self.run(1)
 
     def run(self, passes):
@@ -211,7 +211,8 @@ class Loop:
         resumed = 0
         calm = True  # nothing was handed out in this pass
         words[LOOP_STALE] = 1  # anything may have been done since the last run
-        self._poll(words[LOOP_NOW])
+        if words[LOOP_STIRRED]:
+            self._poll(words[LOOP_NOW])
         self._plan(words[LOOP_NOW])
         while True:
             why = turn(kit, passes, resumed)
@@ -270,7 +271,6 @@ class Loop:
         manager = self._manager
         words = self.words
         words[LOOP_STALE] = 0
-        self._garbage.weigh_if_unsure()
         manager.step_if_due(now)
         if self._tls and self._tls.noted:
             self._deliver_tls()
@@ -280,7 +280,8 @@ class Loop:
             listeners.accept_waiting()
         if freed and self._sessions.active:
             words[LOOP_STIRRED] = 1  # a slot may be what one of them waits for
-        if words[LOOP_STIRRED] or ticks_diff(now, words[LOOP_FAR]) >= 0:
+        stirred = words[LOOP_STIRRED] or self._garbage.is_unsure()
+        if stirred or ticks_diff(now, words[LOOP_FAR]) >= 0:
             self._poll(now)
         self._plan(now)
 

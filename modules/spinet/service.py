@@ -99,7 +99,7 @@ class Service:
         self.commands = self._commands()
         self.link = Link(self.commands, board.buffers)
         self.news = News(self.wlan, self.port, bell.stir)
-        self.housekeeping = Housekeeping(board, self.garbage, self.wlan, self.listeners)
+        self.housekeeping = Housekeeping(board, self.wlan, self.listeners)
         self.loop = loop = self._loop()
         self.run = loop.run
         self.run_once = loop.run_once
@@ -154,9 +154,9 @@ class Service:
 
     def start(self):
         """Signal to the controller that we are up."""
-        self.garbage.start()
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         now = self.loop.start()
+        self.garbage.start(now)
         self.housekeeping.start(now)
         self.news.start(now)
 
