@@ -7,7 +7,8 @@ from capture import RST, syn
 from lwip_net import LwipPeer
 from namespace import MODULE, PEERS, as_int, reset
 from netconn_rig import CONNECTED, OK, WOULDBLOCK
-from test_options import here
+from options import here
+from signs import look_at_all, talks
 
 LIMIT, BACKLOG = here(["MEMP_NUM_TCP_PCB", "DEFAULT_ACCEPTMBOX_SIZE"]).values()
 ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2 = 4, 5, 6
@@ -21,20 +22,6 @@ def fill(stack, wire, listener, count=LIMIT):
         peer = wire.connect(80)
         pairs.append((stack.accepted(listener), peer))
     return pairs
-
-
-def talks(stack, handle, peer):
-    """Whether a connection carries data both ways."""
-    stack.write(handle, b"ping")
-    peer.sendall(b"pong")
-    stack.expect(lambda: stack.readable(handle) >= 4)
-    return peer.recv(4) == b"ping" and stack.read(handle)[1] == b"pong"
-
-
-def look_at_all(wire):
-    """The stack has seen every frame that was sent so far: it refused one that was sent now."""
-    with pytest.raises(ConnectionRefusedError):
-        wire.connect(9)
 
 
 def flood(wire, count, port=80, first=20000):

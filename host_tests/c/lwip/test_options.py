@@ -1,14 +1,8 @@
 """lwIP on this computer against the chips': the options, and what a wrong use of its locks does."""
 
-import atexit
-import functools
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
-
 import pytest
 from netconn_rig import Rig
+from options import here
 from project import ROOT
 
 SDKCONFIG = ROOT / "boards" / "chip" / "sdkconfig.chip"
@@ -36,30 +30,6 @@ def chips():
     pairs = [line.removeprefix("CONFIG_").split("=") for line in lines]
     values = {OPTION[name]: {"y": "1", "n": "0"}.get(value, value) for name, value in pairs}
     return {option: int(value) for option, value in values.items() if option}
-
-
-@functools.cache
-def sdkconfig():
-    """The folder with the sdkconfig.h that a build makes."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder)
-    make = ["make", "-s", "-C", ROOT / "host_tests/c/lwip", f"BUILD={folder}"]
-    subprocess.run([*make, folder / "sdkconfig.h"], check=True)
-    return folder
-
-
-def here(options):
-    """{option: value} of boards/SIM/lwip/lwipopts.h, as the compiler sees it."""
-    text = '#include "lwipopts.h"\n' + "".join(f"@{option}\n" for option in options)
-    seen = subprocess.run(
-        ["gcc", "-E", "-P", f"-I{ROOT / 'boards' / 'SIM' / 'lwip'}", f"-I{sdkconfig()}", "-"],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    expressions = [line[1:] for line in seen.splitlines() if line.startswith("@")]
-    return {option: eval(text) for option, text in zip(options, expressions, strict=True)}
 
 
 @pytest.mark.behaviour("D17")

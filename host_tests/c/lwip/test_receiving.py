@@ -11,7 +11,7 @@ import pytest
 from capture import SYN
 from namespace import PATIENCE, reset
 from netconn_rig import CLOSED, CLSD, CONNECTED, DATA, ERROR, OK, RST, WOULDBLOCK
-from test_options import here
+from options import here
 
 WINDOW = 2880
 MSS = 1440

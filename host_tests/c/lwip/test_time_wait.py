@@ -6,7 +6,7 @@ import pytest
 from capture import ACK, FIN, SYN, syn
 from namespace import MODULE, PEERS
 from netconn_rig import CLOSED
-from test_admission import look_at_all, talks
+from signs import look_at_all, talks
 
 PORT = 19999  # below those that the namespace hands out
 WINDOW = 2880
