@@ -1,6 +1,6 @@
 """One transaction of the link, whoever drives the clock.
 
-A port (spi_master, spi_slave) moves the bytes and calls, in this order:
+A role (module_clocked, controller_clocked) moves the bytes and calls, in this order:
 
     begin()      a header may come: our own is ready in `tx`
     showed()     the header has passed just now: by a port that clocks it itself

@@ -1,4 +1,4 @@
-"""The link protocol's records, commands and codes: the only place that knows an offset.
+"""The link protocol's records, commands and codes, with their offsets.
 
 Source: the link protocol as the controllers in the field speak it (docs/link-protocol.md).
 Everything is little-endian. `message` is always one of the link's two buffers: a header of
