@@ -1,1 +1,1 @@
-"""What the parts ask of a board, its radio, its announcer and its link driver."""
+"""The contracts of a board, its radio, its announcer and its link driver."""

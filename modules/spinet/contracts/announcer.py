@@ -1,20 +1,20 @@
 """The contract of an announcer: it tells the network our name and services.
 
-A board's announcers() gives the one that is there for good, and a function that makes one more for
+A board's announcers() gives one for the life of the service, and a function that makes one more for
 access point mode. Everything is called in the service thread. `stir()`, which announcers() was
-given, brings a poll() about; an announcer calls it, in the service thread, when a datagram came or
-its next time has become sooner.
+given, makes the loop call poll(); an announcer calls it, in the service thread, when a datagram
+came or when its next time has become sooner.
 
-    named(host_name)    the controller's name for us (bytes); before any start() with it
+    named(host_name)    the controller's name for the module (bytes); before any start() with it
     start(host_name, ip, netmask)
-                        we are on the network under this name (any bytes), with this address (u32s
-                        as in the records: the first octet is the lowest)
+                        the module is on the network under this name (any bytes), with this address
+                        (u32s as in the records: the lowest byte is the first octet)
     service(kind, tcp_port)
-                        offer b"_http", b"_ftp" or b"_telnet" on this port; 0: no longer. What was
-                        said before a start() holds from then on
-    stop()              we leave the network: say goodbye; the services stay those that were said
-    name()              the name (a string) that it came to, "" while there is none
-    poll(now)           do what is due; how many ms until more is, -1: nothing has a time
+                        offer b"_http", b"_ftp" or b"_telnet" on this port; 0: no longer. It may be
+                        called before start(), and holds from start() on
+    stop()              the module leaves the network: say goodbye, keep the services
+    name()              the name (a string) that is announced, "" while there is none
+    poll(now)           do what is due; returns the ms until more is due, -1: nothing has a time
 
-MemoryError may leave any of them: it is called again later.
+Any of them may raise MemoryError: the caller repeats the call later.
 """

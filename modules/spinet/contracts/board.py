@@ -1,26 +1,27 @@
-"""The contract of a board: what only the hardware knows.
+"""The contract of a board: everything that depends on the hardware.
 
 There is one board object in a process (`board.BOARD`). A service is made from it at each boot, and
 asks in this order: power_up, stack, link_port, store, radio, announcers. Everything is called in
 the service thread unless it says otherwise.
 
     DEBUG               True: a bug raises; False: it is counted, and the module goes on
-    buffers             (tx, rx), the link's two message buffers of wire.MESSAGE_SIZE bytes, where
-                        the SPI reaches no other memory; None: any will do. Read after link_port()
+    buffers             (tx, rx), the link's two message buffers of wire.MESSAGE_SIZE bytes, for SPI
+                        hardware that reaches no other memory; None: the link allocates them. Read
+                        after link_port()
     power_up(wanted)    wait until the module has power and is not held in reset, for as long as
                         wanted() is true; False once it is not. May raise LinkLost
-    stack()             a TCP stack (tcp/stack.py); a new one at each boot, the old one was shut
+    stack()             a new TCP stack (tcp/stack.py); that of the last boot has been shut
     link_port()         a link driver (contracts/link_driver.py) whose edges end the stack's waits
     radio()             a radio (contracts/radio.py)
-    store(name)         a wifi.networks.Store, or what has its load(), save() and erase(); `name` is
-                        "networks" or "tls"
+    store(name)         a wifi.networks.Store, or another object with its load(), save() and
+                        erase(); `name` is "networks" or "tls"
     announcers(stack, stir)
                         (an announcer, a function that makes one more for access point mode): see
                         contracts/announcer.py
     fill(status)        the hardware's part of a network_status.NetworkStatus: reset_reason (one of
                         its RESET_ numbers), free_heap and flash_size in bytes, version as bytes
-    free_memory()       (Python's heap, the system's heap): free bytes, each in one of them
-    feed()              about once a second: the watchdog, an LED
-    say(text)           one line for people; from any thread
+    free_memory()       (free bytes of Python's heap, of the system's heap); no byte is in both
+    feed()              feed the watchdog, toggle an LED; called about once a second
+    say(text)           print one line for people; from any thread
     crashed()           the service thread has ended by a bug, and has printed it
 """
