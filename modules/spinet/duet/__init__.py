@@ -1,1 +1,1 @@
-"""Duet's link protocol: its records, its commands and both roles of its link."""
+"""Duet's link protocol: its records, its commands, and a link driver for each clock role."""

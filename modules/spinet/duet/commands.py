@@ -1,13 +1,14 @@
-"""Command number -> handlers: what each is answered, and what is done when.
+"""The table of commands, and the dispatch of a request to its handlers.
 
 A row of COMMANDS names a part (of _PARTS) and up to three of its methods, all called with the
 request (a transaction.Link):
-    answer    the header is here: decide the response; nothing else has happened yet
-    complete  response and data phase have crossed the wire (bounded, still under CS)
-    deferred  CS is high again: storage, WiFi; what goes wrong becomes the last error
-and says how much data is taken: `least` to `most` bytes. Instead of a method, `answer` may be None
-(an empty response) or _TAKE (one as well, and all data is taken).
-What the controller sends is in request.rx at wire.DATA, what it gets goes to request.tx there.
+    answer    the header has arrived: decide the response; nothing else has happened yet
+    complete  response and data phase have crossed the wire; CS is still low, so be brief
+    deferred  CS is high again: storage, WiFi; a failure becomes the last error
+The row also has the least and the most bytes of data that the command takes. Instead of a method,
+`answer` may be None (an empty response) or _TAKE (an empty response, and all data is accepted).
+The controller's data is in request.rx at wire.DATA; data for the controller goes into request.tx
+at wire.DATA.
 
 Source for numbers, lengths and codes: docs/link-protocol.md.
 """
@@ -44,8 +45,8 @@ _OF_ENTERPRISE = const(4)
 _PARTS = (Sockets, Module, RememberedNetworks, Wifi, Enterprise)
 _TAKE = const("take")
 
-# By number, with the names of the protocol's own table, so that the two can be compared. All of it
-# is constant, and so stays in flash.
+# The index is the command number. The names are those of the protocol's table, so that the two can
+# be compared. The tuple is constant, so it stays in flash.
 COMMANDS = (
     # name, least and most data, part, answer, complete, deferred
     ("null", 0, _MAX_DATA, _OF_SOCKETS, None, None, None),
@@ -91,11 +92,11 @@ _DEFERRED = const(6)
 
 
 class Commands:
-    """Serves requests, each by the part that it concerns.
+    """Serves requests, each by the part that its row names.
 
     `board`: see contracts/board.py. `tls`: the TlsStack; None in a firmware without TLS.
-    `discovery` is told of the host name and of our leaving. `set_clock(hz)` is the link driver's,
-    None when there is no clock of ours; `report()` prints the diagnostics.
+    `discovery` learns the host name, and that the module leaves its network. `set_clock(hz)` is the
+    link driver's, None when the controller drives the clock; `report()` prints the diagnostics.
     """
 
     def __init__(
@@ -127,8 +128,8 @@ class Commands:
         self._wlan = wlan
         self._error = error
         self._garbage = garbage
-        self.unknown = 0  # commands that we do not know
-        self.shortages = 0  # what there was no memory for
+        self.unknown = 0  # requests with an unknown command
+        self.shortages = 0  # requests that failed for lack of memory
 
     def wifi_state(self):
         """The state byte of the module header."""
@@ -166,13 +167,13 @@ class Commands:
             return wire.UNKNOWN_ERROR
 
     def _call(self, row, name, request):
-        part = row[_PART]  # a bound method would be a piece of heap
+        part = row[_PART]  # the class's function: a bound method would be allocated
         return getattr(_PARTS[part], name)(self._parts[part], request)
 
     def out_of_memory(self):
-        """Something could not be done: the controller is told, and the loop goes on."""
+        """A request failed for lack of memory: set the last error, and go on."""
         self.shortages += 1
-        gc.collect()  # what was begun is garbage
+        gc.collect()  # the failed request left garbage
         self._error.set(b"out of memory")
 
     def complete(self, request):
@@ -190,7 +191,7 @@ class Commands:
         """CS is high again."""
         row = COMMANDS[request.command]
         if row[_DEFERRED]:
-            if request.command != wire.DIAGNOSTICS:  # which tells of it, and leaves none itself
+            if request.command != wire.DIAGNOSTICS:  # it prints the last error and sets none
                 self._error.forget()
             self._do(row, request)
 
@@ -203,7 +204,8 @@ class Commands:
             self.out_of_memory()
 
     def cut(self, request):
-        """The controller left in the middle: what it may take for done must not look sound."""
+        """The transaction was cut. Data may be lost that the controller takes for delivered, so a
+        connection that lost some is broken visibly."""
         command = request.command
         if command == wire.CONN_CREATE and request.response >= 0:
             self._sockets.undo_create()
@@ -213,7 +215,7 @@ class Commands:
             self._cut_after_response(request)
 
     def _cut_after_response(self, request):
-        """The controller was told that its data is accepted, and the data never came."""
+        """The response accepted the controller's data, but not all of the data came."""
         if request.command == wire.CONN_WRITE:
             self._sockets.break_off(request)
         else:

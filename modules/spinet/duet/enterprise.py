@@ -1,6 +1,6 @@
 """networkAddEnterpriseSsid in its steps: SSID, credential chunks, then commit or cancel.
 
-See duet/commands.py for what is called when.
+See duet/commands.py for when each method is called.
 """
 
 from spinet.duet import wire
@@ -9,20 +9,20 @@ from spinet.wifi.networks import LARGEST_CREDENTIALS, Network, announced
 
 
 class EnterpriseEntry:
-    """A network that is being entered: its record, and the credentials that came so far."""
+    """A network that is being entered: its record, and the credentials received so far."""
 
     def __init__(self, networks):
         self._networks = networks
         self._record = None  # between the SSID step and commit or cancel
         self._chunks = None  # one bytearray per credential
-        self.refusal = 0  # the code the next step is answered with, when the SSID step failed
+        self.refusal = 0  # why the SSID step failed: the response code of the next step
 
     def pending(self):
         """True between the SSID step and commit or cancel."""
         return self._record is not None
 
     def begin(self, record, protocol):
-        """The SSID step; False when no entry is free."""
+        """The SSID step; False, and `refusal` says why, when the network cannot be added."""
         record = bytearray(record)
         config.set_eap(record, protocol)
         ssid = config.ssid(record)
@@ -38,7 +38,7 @@ class EnterpriseEntry:
         return True
 
     def add(self, index, chunk):
-        """A credential chunk; False (and all is dropped) when it is more than was announced."""
+        """A credential chunk; False (and all is dropped) when it exceeds the announced size."""
         if index < config.CREDENTIALS:
             self._chunks[index].extend(chunk)
             if len(self._chunks[index]) <= config.credential_size(self._record, index):
@@ -47,7 +47,7 @@ class EnterpriseEntry:
         return False
 
     def cancel(self):
-        """Drop what came so far."""
+        """Drop what was received so far."""
         self._record = None
         self._chunks = None
         self.refusal = 0
@@ -64,7 +64,7 @@ class EnterpriseEntry:
 
 
 class Enterprise:
-    """Serves it; see Commands for what each argument is."""
+    """Serves this command; the arguments are those of Commands."""
 
     def __init__(self, networks, error):
         self._entry = EnterpriseEntry(networks)
@@ -84,7 +84,7 @@ class Enterprise:
         return request.take() if step != wire.ENTERPRISE_COMMIT else 0
 
     def _refusal(self, request):
-        """Why the SSID step came to nothing: the next step is told, once."""
+        """Why the SSID step failed; the next step is answered with it, once."""
         request.once = self._refusal_told
         return self._entry.refusal or wire.WRONG_STATE
 
@@ -115,5 +115,5 @@ class Enterprise:
             self._error.set("SSID table full" if full else "enterprise credentials too long")
 
     def cancel(self):
-        """Drop what came so far."""
+        """Drop what was received so far."""
         self._entry.cancel()

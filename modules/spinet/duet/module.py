@@ -1,6 +1,6 @@
 """The commands about the module itself: its status, its name, its last error, its keys.
 
-See duet/commands.py for what is called when.
+See duet/commands.py for when each method is called.
 """
 
 from spinet import compat, fields
@@ -9,7 +9,7 @@ from spinet.network_status import NetworkStatus
 
 
 class Module:
-    """Serves them; see Commands for what each argument is."""
+    """Serves these commands; the arguments are those of Commands."""
 
     def __init__(self, board, wlan, keys, listeners, error, discovery, set_clock, report):
         self._board = board
@@ -20,8 +20,8 @@ class Module:
         self._report = report
         self._set_clock = set_clock
         self._discovery = discovery
-        self._told_error = b""  # what networkGetLastError tells in the transaction under way
-        self._status = NetworkStatus()  # kept, as networkGetStatus may come at any rate
+        self._told_error = b""  # the text that networkGetLastError sends in this transaction
+        self._status = NetworkStatus()  # reused, as networkGetStatus may come at any rate
 
     def network_status(self, request):
         status = self._status

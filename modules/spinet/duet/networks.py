@@ -1,6 +1,6 @@
-"""The commands of remembered networks and of our own access point's settings.
+"""The commands of remembered networks and of the module's own access point settings.
 
-See duet/commands.py for what is called when.
+See duet/commands.py for when each method is called.
 """
 
 from spinet import compat, fields
@@ -10,7 +10,7 @@ from spinet.wifi.networks import Network, is_access_point
 
 
 class RememberedNetworks:
-    """Serves them; see Commands for what each argument is."""
+    """Serves these commands; the arguments are those of Commands."""
 
     def __init__(self, networks, enterprise, keys, listeners, error):
         self._networks = networks
@@ -20,7 +20,7 @@ class RememberedNetworks:
         self._error = error
 
     def _personal_network(self, request):
-        """The network that the controller sent, or None: the last error says what is wrong."""
+        """The network that the controller sent; None, and a last error, when it is invalid."""
         record = wire.sent_config(request.rx)
         password = config.password(record)
         if not config.is_ssid(config.ssid(record)):
@@ -30,7 +30,7 @@ class RememberedNetworks:
         else:
             network = bytearray(record)
             if not config.is_psk(password):
-                config.set_eap(network, 0)  # behind every password: it need not be 0 here
+                config.set_eap(network, 0)  # a controller may leave it set
             return Network(network)
         return None
 

@@ -1,6 +1,6 @@
 """The commands of connections: connCreate to connGetStatus, and networkListen.
 
-What `answer` decides and when the others are called: see duet/commands.py.
+See duet/commands.py for when each method is called.
 """
 
 from spinet import states
@@ -9,7 +9,7 @@ from spinet.tcp import resolver
 
 
 class Sockets:
-    """Serves them over the slots, the listeners and the sessions that call home."""
+    """Serves these commands over the slots, the listeners and the call-home sessions."""
 
     def __init__(self, manager, listeners, sessions, named_peers, tls, keys, wlan, error):
         self._manager = manager
@@ -20,7 +20,7 @@ class Sockets:
         self._keys = keys
         self._wlan = wlan
         self._error = error
-        self._token = 0  # of the slot that the transaction under way is about, for connCreate
+        self._token = 0  # of the slot that the connCreate under way has allocated
 
     def socket_only(self, request):
         return 0 if request.socket < states.SOCKETS else wire.BAD_PARAMETER
@@ -32,7 +32,7 @@ class Sockets:
         self._manager.slots[request.socket].close()
 
     def break_off(self, request):
-        """The controller is not to take for sound what was cut short."""
+        """Bytes were lost: break the connection, so that the controller sees it."""
         self._manager.slots[request.socket].break_off()
 
     def create(self, request):
@@ -47,7 +47,7 @@ class Sockets:
         return slot.number
 
     def _create_refusal(self, request):
-        """0 unless it is to be TLS, which lacks what it needs."""
+        """WRONG_STATE for TLS without support or without a CA to verify with, else 0."""
         if not request.flags & wire.FLAG_TLS:
             return 0
         verifiable = request.flags & wire.FLAG_UNVERIFIED or self._keys.has_ca()
@@ -68,7 +68,7 @@ class Sockets:
             self._error.set("Connection creation failed")
 
     def _secure(self, slot, request, name):
-        """The slot's connection is to be TLS; False, and a last error, when that cannot be."""
+        """Make the slot's connection use TLS; False, and a last error, when that fails."""
         if name and not resolver.is_host_name(name):
             self._error.set("bad host name")
             return False
@@ -110,7 +110,7 @@ class Sockets:
             slot.close()
 
     def conn_status(self, _request):
-        """Of a socket that does not exist: turn() serves the others."""
+        """Only for a socket that does not exist: turn() serves the others."""
         return wire.BAD_PARAMETER
 
     def may_listen(self, request):
@@ -135,7 +135,7 @@ class Sockets:
             protocol,
             wire.peer_limit(message),
             request.flags & wire.FLAG_TLS != 0,
-            protocol == wire.PROTOCOL_FTP_DATA,  # which has a new port for every transfer
+            protocol == wire.PROTOCOL_FTP_DATA,  # one-shot: FTP opens a new port for every transfer
         )
         if not started:
             self._error.set("Listen failed")

@@ -1,13 +1,13 @@
-"""One transaction of the link, whoever drives the clock.
+"""One transaction of the link; the same for both clock roles.
 
-A role (module_clocked, controller_clocked) moves the bytes and calls, in this order:
+A link driver (module_clocked, controller_clocked) moves the bytes and calls, in this order:
 
-    begin()      a header may come: our own is ready in `tx`
-    showed()     the header has passed just now: by a port that clocks it itself
+    begin()      a header may come: the module's header is ready in `tx`
+    showed()     the header has just crossed; only a driver that drives the clock knows that
     answer()     8 bytes are in `rx`: decide; the response is in `tx`, `data_length` is set
-    complete()   response and data phase have passed, and param32 with the response: act on it
-    finish()     CS rose: what was deferred is done now
-    cut()        instead of any of them: the transaction was abandoned half-way
+    complete()   response (with param32) and data phase have crossed: act on the request
+    finish()     CS is high again: do what was deferred
+    cut()        instead of any of these: the transaction was abandoned half-way
 
 The data phase has `data_length` bytes (whole dwords); `tx` holds them when the response is
 positive and the command sends, `rx` takes them otherwise, both at wire.DATA.
@@ -21,35 +21,35 @@ from spinet import trace
 from spinet.compat import ticks_diff
 from spinet.duet import wire
 
-START_UP_MS = const(21)  # at least 20 ms: a clock of whole ms may be 1 ms short
-_UNSURE = const(-1)  # no WiFi state
+START_UP_MS = const(21)  # at least 20 ms: a difference of two ticks may be 1 ms short
+_UNSURE = const(-1)  # not a WiFi state
 
 
 class StartUp:
-    """The signalling at boot: DATA_READY is low, high and low again before its last rise.
+    """The signalling at boot: DATA_READY goes low, high and low again before it stays high.
 
     A controller may poll the pin instead of having an interrupt on it, so each level lasts 20 ms.
-    The loop goes on meanwhile, but no request is served. The last rise is left to the port, which
-    makes it when it is ready for a request.
+    The loop runs meanwhile, but no request is served. The link driver makes the last rise itself,
+    when it is ready for a request.
     """
 
     def __init__(self, data_ready):
         self._data_ready = data_ready
-        self._left = 0  # levels that have not lasted long enough yet; service thread only
-        self._since = 0  # when the present one began
+        self._left = 0  # levels still to last START_UP_MS, the present one included
+        self._since = 0  # ticks: when the present level began
 
     def begin(self, now):
-        """The first level."""
+        """Begin the first level."""
         self._left = 3
         self._since = now
         self._data_ready.value(0)
 
     def due_ms(self, now):
-        """How long the present level has to last."""
+        """How many ms the present level still has to last."""
         return max(0, START_UP_MS - ticks_diff(now, self._since))
 
     def is_over(self, now):
-        """Go to the next level when that is due; True once the last level has lasted."""
+        """Go to the next level when it is due; True when the last level is over."""
         if self._left and self.due_ms(now) == 0:
             self._left -= 1
             self._since = now
@@ -62,8 +62,8 @@ class Link:
     """The two message buffers, the request that is being served, and counters.
 
     `commands` has `answer(request)`, `complete(request)`, `deferred(request)` and `cut(request)`;
-    the request is this object. All of it runs in the service thread. `buffers`: (tx, rx) of
-    wire.MESSAGE_SIZE bytes, where the SPI can only use memory of its own; None: any will do.
+    the request is this object. Service thread only. `buffers`: (tx, rx) of wire.MESSAGE_SIZE bytes,
+    for SPI hardware that reaches no other memory; None: allocate them.
     """
 
     def __init__(self, commands, buffers=None):
@@ -72,29 +72,29 @@ class Link:
         self.command = 0  # of the transaction under way; these four are set by answer()
         self.socket = 0
         self.flags = 0
-        self.length = 0  # bytes the controller offers
-        self.accepted = 0  # bytes of the controller's data that the data phase brings
+        self.length = 0  # dataLength: bytes that the controller has
+        self.accepted = 0  # bytes of them that the data phase brings
         self.response = 0
         self.data_length = 0  # of the data phase, in whole dwords
         self.answered = False  # the response has crossed the wire; the data may not have
         self.refused = False  # the header could not be served: nothing to complete
-        # What the controller is told once: called with us when response and data have crossed,
-        # and never when they were cut. Set by the command as it answers.
+        # Called once, with this object, when response and data have crossed; not when they were
+        # cut. A command sets it in its answer, to clear what the controller has now been told.
         self.once = None
-        self.shown = _UNSURE  # the WiFi state that the header under way surely shows
+        self.shown = _UNSURE  # the WiFi state in the header under way, where that is certain
         self.count = array("I", (0,))  # of transactions, modulo 2**30; the hot path counts here too
         self.bad_headers = 0
-        self._bad_until = -1  # what `count` is after the last of them
+        self._bad_until = -1  # `count` after the latest bad header
         self.cuts = 0
 
     @property
     def available(self):
-        """Bytes the controller can take."""
+        """dataBufferAvailable: bytes that the controller can take."""
         return wire.request_available(self.rx)
 
     @property
     def transactions(self):
-        """How many there were, modulo 2**30."""
+        """The number of transactions, modulo 2**30."""
         return self.count[0]
 
     def begin(self):
@@ -105,9 +105,9 @@ class Link:
         self.refresh()
 
     def refresh(self):
-        """The module header is ready in `tx`, with the WiFi state of the moment.
+        """Write the module header into `tx`, with the present WiFi state.
 
-        One that is armed may have left `tx` by then: hardware reads ahead.
+        When a transfer is armed, the hardware may already have read the older state from `tx`.
         """
         state = self.commands.wifi_state()
         if state != self.shown:
@@ -115,7 +115,7 @@ class Link:
         wire.module_header(self.tx, state)
 
     def showed(self):
-        """The header has just passed as it is in `tx`, and nothing was read ahead."""
+        """The header has just crossed as it is in `tx`: no hardware read it ahead."""
         self.shown = wire.header_state(self.tx)
 
     def answer(self):
@@ -129,7 +129,7 @@ class Link:
         self.refused = False
         self._read_request()
         response = self.commands.answer(self)
-        # A command that takes data says how much in `accepted`; every other sends its response.
+        # A command that takes data sets `accepted`; any other sends `response` bytes.
         self.response = response
         self.data_length = (self.accepted or (response if response > 0 else 0)) + 3 & ~3
         wire.put_response(self.tx, response)
@@ -142,8 +142,8 @@ class Link:
         self.length = wire.request_length(rx)
 
     def recall(self, response, answered):
-        """The hot path has answered the request in rx, with this response (0 or more): the fields
-        are as answer() and responded() would have left them."""
+        """The hot path has answered the request in rx with this response (0 or more): set the
+        fields as answer() and responded() would have."""
         self._read_request()
         self.refused = False
         self.accepted = response if self.command == wire.CONN_WRITE else 0
@@ -157,10 +157,10 @@ class Link:
         return 0
 
     def _refuse(self, error):
-        """A header that cannot be served; that is all there is to this transaction."""
+        """Respond to a header that cannot be served; the transaction ends with that."""
         self.refused = True
         self.bad_headers += 1
-        if self.transactions != self._bad_until:  # only the first in a row: they may never end
+        if self.transactions != self._bad_until:  # only the first in a row
             trace.note(trace.BAD_HEADER, wire.request_socket(self.rx), self.rx[1], -error)
         self._bad_until = self.transactions + 1 & 0x3FFFFFFF
         self.response = error
@@ -168,7 +168,7 @@ class Link:
         wire.put_response(self.tx, error)
 
     def responded(self):
-        """The response has crossed the wire: the controller goes by it from now on."""
+        """The response has crossed the wire: the controller relies on it from now on."""
         self.answered = True
 
     def complete(self):
@@ -187,7 +187,7 @@ class Link:
             self.commands.deferred(self)
 
     def cut(self):
-        """The controller went away after answer(): it got no answer, or not all of it."""
+        """The controller ended the transaction after answer(), before all had crossed."""
         self.cuts += 1
         self.once = None
         trace.note(trace.CUT, self.socket, self.command, 0)

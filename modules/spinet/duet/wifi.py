@@ -1,6 +1,6 @@
 """The commands that join and leave networks, scan, and make an access point.
 
-See duet/commands.py for what is called when.
+See duet/commands.py for when each method is called.
 """
 
 from spinet import fields
@@ -8,7 +8,7 @@ from spinet.duet import wire
 
 
 class Wifi:
-    """Serves them; see Commands for what each argument is."""
+    """Serves these commands; the arguments are those of Commands."""
 
     def __init__(self, wlan, manager, listeners, sessions, discovery):
         self._wlan = wlan

@@ -1,9 +1,9 @@
-"""The link protocol's records, commands and codes, with their offsets.
+"""The link protocol's records, commands and codes, and the offsets of their fields.
 
 Source: the link protocol as the controllers in the field speak it (docs/link-protocol.md).
 Everything is little-endian. `message` is always one of the link's two buffers: a header of
-HEADER_SIZE bytes and the data phase behind it, at DATA. Constants that no other module uses begin
-with an underscore: they take no memory.
+HEADER_SIZE bytes, and the data phase behind it, at DATA. Constants that no other module uses begin
+with an underscore, so that MicroPython keeps no names for them.
 """
 
 import micropython
@@ -13,7 +13,7 @@ from spinet.fields import get_text, get_u16, get_u32, put_bytes, put_u16, put_u3
 from spinet.wifi.config import SIZE, SSID_LENGTH
 
 FORMAT_VERSION = const(0x3E)
-INVALID_VERSION = const(0xC9)  # the value that nobody ever uses
+INVALID_VERSION = const(0xC9)  # no version of the protocol has this number
 
 MAX_DATA = const(2048)
 HOST_NAME_LENGTH = const(64)
@@ -60,9 +60,9 @@ _NETWORK_CLEAR_TLS = const(30)
 FLAG_CLOSE_AFTER_WRITE = const(0x01)
 FLAG_PUSH = const(0x02)
 FLAG_TLS = const(0x04)
-FLAG_UNVERIFIED = const(0x08)  # connCreate, beside FLAG_TLS: whatever the server's certificate
-FLAG_CA = const(0x01)  # networkSetTlsCert: what outgoing TLS believes, not what we show
-FLAG_CALL_HOME = const(0x08)  # of networkListen: dial out (docs/link-protocol.md, Extensions)
+FLAG_UNVERIFIED = const(0x08)  # connCreate with FLAG_TLS: accept any certificate of the server
+FLAG_CA = const(0x01)  # networkSetTlsCert: the CA for outgoing TLS, not the module's certificate
+FLAG_CALL_HOME = const(0x08)  # networkListen: dial out (docs/link-protocol.md, Extensions)
 
 # Enterprise steps, in the flags of networkAddEnterpriseSsid
 ENTERPRISE_SSID = const(0)
@@ -79,7 +79,7 @@ BAD_REQUEST_FORMAT_VERSION = const(-2)
 TOO_MANY_SSIDS = const(-3)
 WRONG_STATE = const(-4)
 BAD_DATA_LENGTH = const(-5)
-_NETWORK_DISABLED = const(-6)  # the controller's own
+_NETWORK_DISABLED = const(-6)  # only the controller's own code uses it
 TIMEOUT = const(-7)
 BUSY = const(-8)
 BUFFER_TOO_SMALL = const(-9)
@@ -90,7 +90,7 @@ SCAN_IN_PROGRESS = const(-13)
 UNKNOWN_ERROR = const(-14)
 NO_TLS_CERT = const(-15)
 
-# Application protocols that mean something to us; the others are the controller's business
+# Application protocols that the module treats specially; others are for the controller only
 _PROTOCOL_HTTP = const(0)
 _PROTOCOL_FTP = const(1)
 _PROTOCOL_TELNET = const(2)
@@ -143,12 +143,12 @@ def request_flags(message):
 
 
 def request_param(message):
-    """param32; it arrives with the response phase, so not before that."""
+    """param32; it arrives with the response phase, not with the first 8 bytes."""
     return get_u32(message, 8)
 
 
 def forget_request(message):
-    """Mark the buffer so that a header nobody sent is not taken for the last one."""
+    """Invalidate the header in the buffer, so that it is not served a second time."""
     message[0] = INVALID_VERSION
 
 
@@ -158,7 +158,7 @@ def forget_request(message):
 
 @micropython.viper
 def module_header(message, wifi_state: int):
-    """Write the module header but for the response."""
+    """Write the module header, all but the response."""
     header = ptr8(message)
     header[0] = 0x3E
     header[1] = wifi_state
@@ -184,7 +184,7 @@ def put_response(message, response: int):
 
 
 # --- ListenOrConnect (12): remoteIp u32 @0, protocol u8 @4, port u16 @6, maxConnections u16 @8;
-# as extensions attempts u16 @10 and the peer's name @12, as long as the data phase
+# as extensions attempts u16 @10, and the peer's name from @12 to the end of the data phase
 
 
 def peer_ip(message):
@@ -213,7 +213,7 @@ def peer_dotted(message):
 
 
 def peer_attempts(message):
-    """attempts of a call home, 0 for ever; of every other record it is padding."""
+    """attempts of a call home, 0 for no limit; padding in every other use of the record."""
     return get_u16(message, DATA + 10)
 
 
@@ -257,7 +257,7 @@ def put_network_status(message, status):
 
 
 def sent_config(message):
-    """The record in the data phase, as it lies there."""
+    """The record in the data phase, as a memoryview of the buffer."""
     return memoryview(message)[DATA : DATA + SIZE]
 
 
