@@ -1,1 +1,1 @@
-"""How the network finds the module by its name."""
+"""Announcing the module's name and services: mDNS, and DNS in access point mode."""

@@ -1,7 +1,7 @@
-"""While we are an access point every name is ours: browsers then find the printer by any name.
+"""DNS in access point mode: every name leads to the module, so browsers find it by any name.
 
-One DNS server (RFC 1035) on UDP: a question for an address gets our own, any other kind of record
-does not exist. One datagram in, at most one out, nothing is kept. Service thread only.
+A DNS server (RFC 1035) on UDP. It answers a question for an address with the module's own; other
+kinds of record do not exist. One datagram in, at most one out; no state. Service thread only.
 """
 
 from micropython import const
@@ -17,10 +17,10 @@ NOT_IMPLEMENTED = const(4)
 
 
 class CaptiveDns:
-    """An announcer (contracts/announcer.py) that is to be started in access point mode only.
+    """An announcer (contracts/announcer.py) that is started in access point mode only.
 
-    `text`: the dotted address to bind to. `say(text)` tells why there is none; `stir()` brings a
-    poll() about.
+    `text`: the dotted address to bind to. `say(text)` prints why the port could not be opened;
+    `stir()` makes the loop call poll().
     """
 
     def __init__(self, stack, say, stir, text="0.0.0.0", udp_port=PORT):
@@ -29,12 +29,12 @@ class CaptiveDns:
         self._text = text
         self._udp_port = udp_port
         self._stir = stir
-        self._port = None  # None while we are no access point
+        self._port = None  # None while there is no access point
         self._own = b""
         self.bad = 0  # datagrams that were no questions
 
     def named(self, _host_name):
-        """Every name leads here."""
+        """No effect: every name leads here."""
 
     def start(self, _host_name, ip, _netmask):
         """Answer with this address (a u32 of the records) from now on."""
@@ -45,20 +45,20 @@ class CaptiveDns:
             self._say("no DNS for the access point: " + compat.error_text(e))
 
     def stop(self):
-        """Nobody is answered any more."""
+        """Close the port."""
         if self._port is not None:
             self._port.close()
             self._port = None
 
     def service(self, _kind, _tcp_port):
-        """Names lead here, whatever is offered."""
+        """No effect: names have no services here."""
 
     def name(self):
-        """None of its own."""
+        """It announces no name."""
         return ""
 
     def poll(self, _now):
-        """Answer, where no wait ends for it."""
+        """Read the port, on stacks whose wait() does not end for UDP."""
         if self._port is None or not self._port.polled():
             return -1
         self._port.on_ready()

@@ -1,7 +1,7 @@
-"""What the network is told of us: our name, and a service for each port that is listened on.
+"""What is announced: the module's name, and a service for each port that is listened on.
 
-Announcers tell it (contracts/announcer.py). Service thread only. poll() allocates nothing while
-nothing is due and nothing has changed that is to be told.
+Announcers do it (contracts/announcer.py). Service thread only. poll() allocates nothing while
+nothing is due and nothing has changed that must be announced.
 """
 
 from micropython import const
@@ -12,15 +12,16 @@ from spinet.garbage import MUCH
 from spinet.network_status import NetworkStatus
 
 HOST_NAME = b"spinet"  # until the controller sets another
-RETRY_MS = const(2000)  # after a want of memory
+RETRY_MS = const(2000)  # after a MemoryError
 _MAX_LABEL = const(63)
 
-# By the application protocol that a listener was started with (link protocol, Records).
+# The index is the application protocol of a listener (docs/link-protocol.md, Records).
 KINDS = (b"_http", b"_ftp", b"_telnet")
 
 
 def label(host_name):
-    """What of a name (bytes) is fit to be a host name's label; b"spinet" when nothing is."""
+    """A host name's label made of a name (bytes): other characters become hyphens, and those at
+    the ends are removed. b"spinet" when nothing is left."""
     fit = bytes(octet if _is_fit(octet) else 45 for octet in host_name)
     return fit.strip(b"-")[:_MAX_LABEL].strip(b"-") or HOST_NAME
 
@@ -30,22 +31,22 @@ def _is_fit(octet):
 
 
 class Silent:
-    """An announcer that tells nobody anything: for boards and tests without one."""
+    """An announcer that does nothing: for boards and tests without one."""
 
     def named(self, _host_name):
-        """Nobody is told."""
+        """Does nothing."""
 
     def start(self, _host_name, _ip, _netmask):
-        """Nobody is told."""
+        """Does nothing."""
 
     def service(self, _kind, _tcp_port):
-        """Nobody is told."""
+        """Does nothing."""
 
     def stop(self):
-        """Nobody was told."""
+        """Does nothing."""
 
     def name(self):
-        """None."""
+        """No name."""
         return ""
 
     def poll(self, _now):
@@ -54,38 +55,38 @@ class Silent:
 
 
 class Discovery:
-    """Follows WiFi, the host name and the listeners.
+    """Announces what changes: WiFi, the host name and the listeners.
 
-    `make_announcers(stir)` gives the board's announcer, and what makes one more for access point
-    mode. `stir()` brings a poll() about.
+    `make_announcers(stir)` is the board's announcers(): it returns an announcer, and a function
+    that makes one more for access point mode. `stir()` makes the loop call poll().
     """
 
     def __init__(self, make_announcers, listeners, wlan, stir, garbage):
         self.host_name = HOST_NAME
         self.announcer, self._make_captive = make_announcers(self.note_due)
-        self.captive = None  # from the first time on that we are an access point
+        self.captive = None  # made when access point mode is first entered
         self._listeners = listeners
         self._wlan = wlan
         self._stir = stir
         self._garbage = garbage
         self._noted = False  # poll() has something to do at once
-        self._timed = False  # else it has when _due comes
+        self._timed = False  # poll() has something to do at _due
         self._due = 0
         self._renamed = False
-        self._wifi_changes = wlan.changes  # as it was announced
+        self._wifi_changes = wlan.changes  # this and _port_changes: what was announced last
         self._port_changes = listeners.changes
-        self._state = states.WIFI_IDLE  # as it was announced in
-        self._ports = [0] * len(KINDS)  # announced, by protocol
+        self._state = states.WIFI_IDLE  # the state in which the announcers were started
+        self._ports = [0] * len(KINDS)  # the port announced for each protocol, 0: none
         self.announcer.named(self.host_name)
 
     def note_due(self):
-        """An announcer has something to do, and allocates."""
+        """An announcer has something to do, which will allocate."""
         self._noted = True
         self._garbage.spend(MUCH)
         self._stir()
 
     def set_host_name(self, name):
-        """networkSetHostName: the name (bytes) we are to be known by."""
+        """networkSetHostName: the module's name, as bytes."""
         if name != self.host_name:
             self.host_name = name
             self.announcer.named(name)
@@ -95,7 +96,7 @@ class Discovery:
     # --- telling
 
     def poll(self, now):
-        """Tell what has changed, and what else is due."""
+        """A task: announce what has changed, and poll the announcers when they are due."""
         if self._has_changed():
             self._garbage.spend(MUCH)
         elif not self._noted and not (self._timed and ticks_diff(now, self._due) >= 0):
@@ -103,7 +104,7 @@ class Discovery:
         self._noted = self._timed = False
         try:
             ms = self._tell(now)
-        except MemoryError:  # some of it was said: all of it again, later
+        except MemoryError:  # some of it was announced: do all of it again later
             self._renamed = True
             self._port_changes = -1
             self._wait(now, RETRY_MS)
@@ -150,7 +151,7 @@ class Discovery:
             self.captive.start(self.host_name, status.ip, status.netmask)
 
     def leave(self):
-        """We are going off the network: say goodbye while somebody hears it."""
+        """The module is about to leave the network: say goodbye while it is still connected."""
         if self._state != states.WIFI_IDLE:
             self._state = states.WIFI_IDLE
             if self.captive:
@@ -158,7 +159,7 @@ class Discovery:
             self.announcer.stop()
 
     def _offer(self):
-        """The announcer learns which port each kind is on, as far as it does not know."""
+        """Tell the announcer each service whose port has changed."""
         for protocol in range(len(self._ports)):
             port = self._port_of(protocol)
             if port != self._ports[protocol]:
@@ -166,7 +167,7 @@ class Discovery:
                 self._ports[protocol] = port
 
     def _port_of(self, protocol):
-        """The first port without TLS that is listened on for it, 0 for none."""
+        """The first listener's port for this protocol without TLS, 0 for none."""
         for entry in self._listeners.entries:
             if entry and entry.protocol == protocol and not entry.tls:
                 return entry.port

@@ -1,9 +1,9 @@
-"""DNS messages, read and written (RFC 1035, RFC 6762): for mDNS and for the captive DNS.
+"""Parses and builds DNS messages (RFC 1035, RFC 6762), for mDNS and for the captive DNS.
 
-A name is bytes as on the wire, uncompressed, with its closing zero, and spelled as it came: an
-answer repeats its question's name byte for byte. Names are compared by their `key`, in lower case.
-What comes from the network is bounded: names by their length, compression by pointing strictly
-backwards, a message by MAX_RECORDS.
+A name is bytes as on the wire, uncompressed, with its closing zero. It keeps the case that it came
+in, as an answer repeats its question's name byte for byte; names are compared by `key`, in lower
+case. Input from the network is bounded: a name in its length, a compression pointer must point
+strictly backwards, and a message has at most MAX_RECORDS.
 """
 
 import struct
@@ -19,8 +19,8 @@ ANY = const(255)
 
 IN = const(1)
 CLASS_MASK = const(0x7FFF)
-FLUSH = const(0x8000)  # of a record's class: this is all there is of it
-UNICAST = const(0x8000)  # of a question's class: answer me alone
+FLUSH = const(0x8000)  # in a record's class: the cache-flush bit, the record set is complete
+UNICAST = const(0x8000)  # in a question's class: a unicast answer is wanted
 
 RESPONSE = const(0x8000)  # flags of a message
 AUTHORITATIVE = const(0x0400)
@@ -35,11 +35,11 @@ _MAX_LABEL = const(63)
 
 
 class Malformed(ValueError):
-    """No DNS message, or more of one than we read."""
+    """Not a DNS message, or one with too many records."""
 
 
 class Question:
-    """`kind` is its type; `key` is the name in lower case."""
+    """A question. `kind` is its type; `key` is the name in lower case."""
 
     def __init__(self, name, kind, klass):
         self.name = name
@@ -49,7 +49,8 @@ class Question:
 
 
 class Record:
-    """`data` is uncompressed; `key` (name, kind, data) is what makes two records the same."""
+    """A resource record. `data` is uncompressed; records with the same `key` (name, kind, data) are
+    the same."""
 
     def __init__(self, name, kind, klass, ttl, data):
         self.name = name
@@ -73,7 +74,7 @@ def _without_case(data, kind):
 
 
 class Message:
-    """What parse() found. `additional` is left out: nothing that we do needs it."""
+    """A parsed message. The additional section is not parsed, as nothing here needs it."""
 
     def __init__(self, number, flags):
         self.number = number
@@ -84,12 +85,12 @@ class Message:
 
 
 def name(*labels):
-    """A name of these labels (bytes, at most 63 each)."""
+    """A name made of these labels (bytes, at most 63 each)."""
     return b"".join([bytes((len(label),)) + label for label in labels]) + b"\0"
 
 
 def parse(data, most=MAX_RECORDS):
-    """The message in these bytes. Raises Malformed, also beyond `most` questions and records."""
+    """Parse a message. Raises Malformed, also for more than `most` questions and records."""
     if len(data) < HEADER:
         raise Malformed("short header")
     number, flags, questions, answers, authority, _ = struct.unpack_from(">HHHHHH", data)
@@ -127,7 +128,7 @@ def _read_record(data, at, into):
 
 
 def _read_data(data, at, end, kind):
-    """A record's data, a name at its end uncompressed."""
+    """A record's data; a name at its end is uncompressed."""
     if kind not in _NAMED:
         return bytes(data[at:end])
     fixed = _PLACE if kind == SRV else 0
@@ -137,11 +138,11 @@ def _read_data(data, at, end, kind):
 
 
 def _read_name(data, at):
-    """(the name, where what follows it begins). Raises Malformed."""
+    """(the name, the offset behind it). Raises Malformed."""
     labels = []
     length = 1
-    limit = at  # a pointer must go before where this run of labels began
-    after = 0  # behind the first pointer, where the caller reads on
+    limit = at  # a pointer must point before the start of this run of labels
+    after = 0  # the offset behind the first pointer, where the caller reads on
     while True:
         if at >= len(data):
             raise Malformed("short name")
@@ -174,12 +175,13 @@ def _label_at(data, at, size, length):
 
 
 def question_bytes(question):
-    """On the wire."""
+    """The question as on the wire."""
     return question.name + struct.pack(">HH", question.kind, question.klass)
 
 
 def record_bytes(record, klass, ttl, asked=None):
-    """On the wire, with this class and time to live; `asked`: the name as the question has it."""
+    """The record as on the wire, with this class and time to live, and with the name `asked`, which
+    is the question's spelling of it."""
     fixed = struct.pack(">HHIH", record.kind, klass, ttl, len(record.data))
     return (asked or record.name) + fixed + record.data
 

@@ -1,9 +1,9 @@
-"""A multicast DNS responder: one host name, and the services that hang on it (RFC 6762, 6763).
+"""A multicast DNS responder: one host name, and the services of that host (RFC 6762, 6763).
 
-An announcer (contracts/announcer.py) for boards whose system has none. Every name that is to be
-ours alone is a claim: it is probed three times, then announced twice, then answered for. Another
-host that has the name already keeps it, and all our names get a number: spinet-2. An answer is a
-pair: the record, and its name as the question spelled it. Service thread only.
+An announcer (contracts/announcer.py) for boards whose system has none. Each unique name is a Claim:
+it is probed three times, then announced twice, then answered for. When another host has the name
+already, that host keeps it, and all the module's names get a number: spinet-2. An answer is a pair:
+the record, and its name as the question spelled it. Service thread only.
 """
 
 from random import getrandbits
@@ -24,13 +24,13 @@ PROBES = const(3)
 PROBE_MS = const(250)
 ANNOUNCEMENTS = const(2)
 ANNOUNCE_MS = const(1000)
-DEFER_MS = const(1000)  # who loses to another's probe asks again after this
-CROWDED = const(15)  # so many renamings make us patient
+DEFER_MS = const(1000)  # the loser of simultaneous probes probes again after this
+CROWDED = const(15)  # after so many renamings, each further one waits PATIENCE_MS
 PATIENCE_MS = const(5000)
 AGAIN_MS = const(1000)  # a record is not multicast more often than this
-HOST_TTL = const(120)  # seconds; of what changes with the address
+HOST_TTL = const(120)  # seconds; for records that change with the address or the host name
 OTHER_TTL = const(4500)
-LEGACY_TTL = const(10)  # for askers that only know plain DNS
+LEGACY_TTL = const(10)  # for legacy queries: plain DNS from another port than 5353
 _PACKET = const(1300)  # bytes of records in one message
 _GOODBYE = const(0)
 _PAST = const(16)
@@ -44,22 +44,22 @@ _ANSWER = dns.RESPONSE | dns.AUTHORITATIVE
 
 
 class OwnRecord(dns.Record):
-    """One of ours. `last`: ticks when it was last multicast; None: never, or long ago."""
+    """A record of the module. `last`: ticks of its last multicast; None: never."""
 
     def __init__(self, owner, kind, ttl, data, unique=True, goodbye=True):
         klass = dns.IN | dns.FLUSH if unique else dns.IN
         super().__init__(owner, kind, klass, ttl, data)
         self.unique = unique
-        self.goodbye = goodbye  # others may have the same one: it does not end with us
+        self.goodbye = goodbye  # False for a record that other hosts share
         self.last = None
 
     def is_fresh(self, now):
-        """True when it was multicast a moment ago."""
+        """True when it was multicast less than AGAIN_MS ago."""
         return self.last is not None and 0 <= ticks_diff(now, self.last) < AGAIN_MS
 
 
 class Claim:
-    """A name that is to be ours alone, with its records, and others that hang on it."""
+    """A unique name, its records, and the shared records that point to it."""
 
     def __init__(self, owner, records, due):
         self.key = owner.lower()
@@ -68,16 +68,17 @@ class Claim:
         self.denial = OwnRecord(owner, dns.NSEC, HOST_TTL, owner + _bit_map(self.own))
         self.state = _PROBING
         self.sent = 0  # probes, then announcements
-        self.due = due  # ticks of the next; meaningful until the state is established
+        self.due = due  # ticks of the next one; not used once established
 
     def restart(self, due):
-        """Ask again, from then on, whether the name is free."""
+        """Probe for the name again, from `due` on."""
         self.state = _PROBING
         self.sent = 0
         self.due = due
 
     def answers(self, question):
-        """Our records for a question; that there is no other kind when the name is ours."""
+        """The records that answer a question; for a kind that this name does not have, the NSEC
+        record, which says so."""
         if self.state == _PROBING or question.klass & dns.CLASS_MASK not in (dns.IN, dns.ANY):
             return []
         named = [record for record in self.records if record.key[0] == question.key]
@@ -85,7 +86,7 @@ class Claim:
         return found or ([self.denial] if question.key == self.key else [])
 
     def disputed_by(self, record):
-        """True when somebody else's record means that the name is not ours alone."""
+        """True when another host's record conflicts with this claim."""
         if record.key[0] != self.key or not record.ttl:
             return False
         if any(own.key == record.key for own in self.own):
@@ -93,7 +94,7 @@ class Claim:
         return self.state == _PROBING or any(own.kind == record.kind for own in self.own)
 
     def loses_to(self, theirs):
-        """Both are probing: the later record, in the order of the alphabet, wins."""
+        """The tie-break of simultaneous probes: the lexicographically later records win."""
         return sorted(map(_rank, self.own)) < sorted(map(_rank, theirs))
 
 
@@ -102,7 +103,7 @@ def _rank(record):
 
 
 def _bit_map(records):
-    """The type bit map of an NSEC; it ends with the byte of the highest type (RFC 4034, 4.1.2)."""
+    """An NSEC record's type bit map, up to the byte of the highest type (RFC 4034, 4.1.2)."""
     octets = bytearray((max(record.kind for record in records) >> 3) + 1)
     for record in records:
         octets[record.kind >> 3] |= 0x80 >> (record.kind & 7)
@@ -112,8 +113,8 @@ def _bit_map(records):
 class Responder:
     """An announcer over a UDP port. `txt`: the strings (bytes) of every service's TXT record.
 
-    `stir()` brings a poll() about. `say(text)` tells which name it came to, and why there is none.
-    `open_port(stack, take, group, own)` is a MulticastPort, or a test's.
+    `stir()` makes the loop call poll(). `say(text)` prints the name that was won, or why there is
+    none. `open_port(stack, take, group, own)` returns a MulticastPort; tests give another.
     """
 
     def __init__(self, stack, txt, say, stir, open_port=None):
@@ -122,26 +123,26 @@ class Responder:
         self._say = say
         self._open = open_port or _open_port
         self._stir = stir
-        self._port = None  # None while we are not on the network
+        self._port = None  # None while not on the network
         self._base = b""  # the name that was asked for
-        self._number = 1  # and how often it was taken already
-        self._own = b""  # our address, 4 octets, and
+        self._number = 1  # its suffix; 1: none
+        self._own = b""  # the module's address, 4 octets
         self._mask = b""
         self._host = b""
         self._services = {}  # type, as b"_http" -> port
         self._claims = {}  # type, b"" for the host -> Claim
-        self._queue = []  # answers that are due at
+        self._queue = []  # answers that are sent at _queue_due
         self._queue_due = 0
-        self._past = []  # keys of what we lately stood for: our own echo may come late
+        self._past = []  # keys of dropped records: the echo of our own multicast may come late
         self.bad = 0  # datagrams that were no DNS messages
 
     # --- an announcer
 
     def named(self, _host_name):
-        """start() says it again."""
+        """No effect: start() gives the name again."""
 
     def start(self, host_name, ip, netmask):
-        """On the network: claim this name (any bytes) for this address (u32s of the records)."""
+        """Claim this name (any bytes) for this address (u32s of the records)."""
         self._own = _octets(ip)
         self._mask = _octets(netmask)
         self._base = label(host_name)
@@ -154,7 +155,7 @@ class Responder:
         self._claim_all(self._soon(PROBE_MS))
 
     def stop(self):
-        """Off the network: say goodbye as far as it can still be heard."""
+        """Say goodbye, and close the port."""
         if self._port is None:
             return
         for claim in self._claims.values():
@@ -180,7 +181,7 @@ class Responder:
         self._stir()
 
     def name(self):
-        """Our host name without its .local, "" while there is none."""
+        """The host name without its .local, "" while there is none."""
         return self._label().decode() if self._port else ""
 
     def poll(self, now):
@@ -208,7 +209,7 @@ class Responder:
             waits.append(POLL_MS)
         return min(waits) if waits else -1
 
-    # --- what we are called
+    # --- names
 
     def _label(self):
         if self._number == 1:
@@ -268,7 +269,10 @@ class Responder:
         self._send(dns.message_bytes(0, 0, [dns.question_bytes(question)], [], proposed, []))
 
     def _taken(self, claim, now):
-        """Somebody else has this name: look again who was first, or take another one."""
+        """Another host has this name: probe once more, or if that was a probe, take another name.
+
+        All claims start anew then, as every service's name contains the host's.
+        """
         if claim.state != _PROBING:
             claim.restart(now)
             self._stir()
@@ -285,7 +289,7 @@ class Responder:
             known = [record for record in claim.records if record.goodbye]
             self._send_answers(_unasked(known), _GOODBYE)
 
-    # --- what others say
+    # --- received messages
 
     def _take(self, data, address):
         self._stir()
@@ -304,7 +308,8 @@ class Responder:
             self._on_query(message, address, ticks_ms())
 
     def _is_near(self, octets):
-        """Only neighbours are answered: others could make us flood a third."""
+        """True for an address of this network. Others get no answer: with a forged sender, the
+        answers would flood a third host."""
         for i in range(4):
             if (octets[i] ^ self._own[i]) & self._mask[i]:
                 return False
@@ -315,11 +320,11 @@ class Responder:
             for claim in self._claims.values():
                 if claim.disputed_by(record) and record.key not in self._past:
                     self._taken(claim, now)
-                    return  # the claims are others now
+                    return  # _taken() has replaced the claims
 
     def _on_query(self, message, address, now):
         self._yield_to(message.authority, now)
-        if not message.questions:  # more of an earlier question's known answers
+        if not message.questions:  # the rest of a known-answer list
             self._queue = _unknown(self._queue, message.answers)
             return
         answers = _unknown(self._answers(message.questions), message.answers)
@@ -328,7 +333,7 @@ class Responder:
         if compat.address_port(address) != PORT:
             self._answer_legacy(message, answers, address)
         elif message.authority:
-            self._multicast(answers, now)  # somebody claims a name of ours: at once
+            self._multicast(answers, now)  # a probe for a name of this module: defend it at once
         elif all(question.klass & dns.UNICAST for question in message.questions):
             self._send_answers(answers, None, address)
         else:
@@ -341,7 +346,7 @@ class Responder:
                 claim.restart(ticks_add(now, DEFER_MS))
 
     def _answers(self, questions):
-        """Each record once, with its name as the first question for it spelled it."""
+        """The answers, each record once, with its name as the first question spelled it."""
         found = []
         for question in questions:
             for claim in self._claims.values():
@@ -368,10 +373,10 @@ class Responder:
         data = dns.message_bytes(message.number, _ANSWER, questions, records, [], [])
         self._port.send(data, address)
 
-    # --- what we say
+    # --- sent messages
 
     def _soon(self, span, least=0):
-        """Ticks of some moment from `least` ms on, within `span` ms."""
+        """Ticks of a random moment, `least` to `least + span` ms from now."""
         return ticks_add(ticks_ms(), least + getrandbits(16) % span)
 
     def _flush(self, now):
@@ -385,7 +390,7 @@ class Responder:
         self._send_answers(answers, None)
 
     def _send_answers(self, answers, ttl, address=None):
-        """In as many messages as it takes; the first carries what will be asked for next."""
+        """Send answers in as many messages as needed; the first has the additional records."""
         extra = [] if ttl == _GOODBYE else _unasked(self._additional(_records(answers)))
         while answers:
             n = _fitting(_records(answers))
@@ -396,7 +401,7 @@ class Responder:
             extra = []
 
     def _additional(self, records):
-        """What whoever learns of a service wants next: its place, and where that is."""
+        """The records that a client asks for next: a service's SRV and TXT, and the address."""
         wanted = []
         for claim in self._claims.values():
             if any(one in records for one in claim.records):
@@ -422,7 +427,7 @@ def _octets(ip):
 
 
 def _unasked(records):
-    """Answers to no question: names have our own spelling."""
+    """Answers to no question: the names keep the records' own spelling."""
     return [(record, record.name) for record in records]
 
 
@@ -440,7 +445,7 @@ def _bytes_of(answer, ttl):
 
 
 def _unknown(answers, known):
-    """Less those that the asker has, and will have for half of their time."""
+    """The answers that the querier does not know, or knows for less than half of their TTL."""
     return [one for one in answers if not any(_is_known(one[0], record) for record in known)]
 
 
@@ -449,7 +454,7 @@ def _is_known(own, record):
 
 
 def _fitting(records):
-    """How many of the first records go into one message; at least one."""
+    """How many of the first records fit into one message; at least one."""
     size = 0
     for i, record in enumerate(records):
         size += len(record.name) + 10 + len(record.data)
