@@ -1,16 +1,16 @@
-"""What to look at from the REPL while the module serves.
+"""Reports for the REPL, while the service runs.
 
     >>> import spinet.report as r
     >>> r.all()          all of these but the trace
-    >>> r.slots()        every slot: state, who holds it, addresses, bytes waiting
-    >>> r.listeners()    every port
-    >>> r.sessions()     whom we call home to, and how that goes
+    >>> r.slots()        every slot: state, holders, addresses, bytes waiting
+    >>> r.listeners()    every port that is listened on
+    >>> r.sessions()     the call-home sessions: peer, state, counts of events
     >>> r.network()      WiFi: state, network, address, names, last error (never a password)
-    >>> r.counters()     what has happened so far, what should not have
-    >>> r.heap()         memory
-    >>> r.trace()        what happened lately, one line for each event
+    >>> r.counters()     transactions, time-outs, failures, faults
+    >>> r.heap()         free memory
+    >>> r.trace()        the latest events, one line each
     >>> r.trace_dump()   the same for `spinet-controller trace`, which draws it
-Everything returns nothing and prints; nothing here changes the service.
+Each prints, returns None, and changes nothing of the service.
 """
 
 from spinet import service as service_module
@@ -36,22 +36,22 @@ def listeners():
 
 
 def sessions():
-    """Print whom we call home to, what is done about it, and what has happened."""
+    """Print the call-home sessions: peer, connections, state, and counts of events."""
     _run(parts.print_sessions)
 
 
 def network():
-    """Print the WiFi state, our names and the last error."""
+    """Print the WiFi state, the module's names and the last error."""
     _run(parts.print_network)
 
 
 def counters():
-    """Print what was counted since the last boot."""
+    """Print the counters since the last boot."""
     _run(parts.print_counters)
 
 
 def heap():
-    """Print how much memory is free: Python's, and the board's as the controller is told."""
+    """Print the free memory: Python's heap, and the system's as networkGetStatus reports it."""
     _run(parts.print_heap)
 
 

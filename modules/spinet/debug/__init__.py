@@ -1,1 +1,1 @@
-"""What the reports are made of: words for numbers, and lines of the trace."""
+"""The parts of the reports, and the trace as text."""

@@ -16,7 +16,7 @@ def _dotted(octets):
 
 
 def _octets(ip):
-    """Of a record's u32: the first octet is the lowest."""
+    """The octets of a record's u32, whose lowest byte is the first octet."""
     return [ip >> shift & 0xFF for shift in (0, 8, 16, 24)]
 
 
@@ -63,7 +63,7 @@ def print_listeners(service):
 
 
 def print_sessions(service):
-    """Whom we call home to, what is done about it, and what has happened."""
+    """The call-home sessions: peer, connections, state, and counts of events."""
     for entry in service.sessions.entries:
         if entry:
             used = entry.connections
@@ -76,7 +76,7 @@ def print_sessions(service):
 
 
 def print_network(service):
-    """The WiFi state, our names and the last error."""
+    """The WiFi state, the module's names and the last error."""
     wlan = service.wlan
     print("WiFi %s, rssi %d" % (WIFI_STATES[wlan.state], wlan.rssi))
     if wlan.state in (states.WIFI_CONNECTED, states.WIFI_ACCESS_POINT):
@@ -111,7 +111,7 @@ def _print_link(wlan):
 
 
 def print_heap(service):
-    """How much memory is free: Python's, and the board's as the controller is told."""
+    """Free memory: Python's heap, and the system's as networkGetStatus reports it."""
     python, system = service.board.free_memory()
     used = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
     print("Python's heap free %d, in use %d" % (python, used))
@@ -119,7 +119,7 @@ def print_heap(service):
 
 
 def print_counters(service):
-    """What was counted since the last boot."""
+    """The counters since the last boot."""
     link = service.link
     manager = service.manager
     print(
@@ -161,8 +161,8 @@ def diagnostics(service):
 
 
 def telling(service):
-    """Everything and the trace, for the diagnostics command, which has it printed on the UART. Each
-    step prints no more than that takes in the time for which a controller waits."""
+    """Everything and the trace, for the diagnostics command. A generator: each step prints so
+    little that the UART has sent it before a waiting controller times out."""
     for part in _PARTS:
         part(service)
         yield True

@@ -1,12 +1,12 @@
 """The event trace for people, and in the form that `spinet-controller trace` draws.
 
-The latter is lines that find themselves again in whatever else a console printed:
+The latter are lines that a program can find among all other output of a console:
 
     ~trace begin 1 NUMBER-OF-EVENTS NOW-MS VERSION
     ~trace events FIRST HEX SUM       up to EVENTS_PER_LINE of them, 10 bytes each
     ~trace text NUMBER HEX SUM        a last error
     ~trace end NUMBER-OF-EVENTS
-SUM is the sum of the bytes, modulo 65536, in hexadecimal.
+SUM is the sum of the bytes before HEX encoding, modulo 65536, in hexadecimal.
 """
 
 from binascii import hexlify
@@ -40,9 +40,9 @@ _NAMES = {
 
 
 def shown(data):
-    """Bytes, as text without control characters: \\xNN stands for each of these.
+    """Bytes as text; a control character becomes \\xNN.
 
-    Where the bytes are not UTF-8, it also stands for each byte above 0x7F.
+    When the bytes are not UTF-8, each byte above 0x7F becomes \\xNN too.
     """
     try:
         text = bytes(data).decode()
@@ -60,7 +60,7 @@ def _name(names, number):
 
 
 def _values(kind, a, b, texts):
-    """What goes into the placeholders of _NAMES."""
+    """The values for the placeholders of _NAMES[kind]."""
     if kind == trace.STATE or kind == trace.TIMEOUT:
         return (_name(STATES, a),)
     if kind == trace.ERROR:
@@ -83,13 +83,14 @@ def _unpacked(event):
 
 
 def lines():
-    """One line for each event, oldest first; times are seconds before now, modulo twelve days."""
+    """One line per event, oldest first. Times are seconds before now, modulo the ticks' period of
+    twelve days."""
     taken = trace.TRACE.snapshot()
     for number in range(taken.first, taken.last):
         ticks, kind, slot, a, b = _unpacked(taken.event(number))
         where = "      " if slot == trace.NO_SLOT else "slot %d" % slot
         text = _NAMES[kind] % _values(kind, a, b, taken.texts)
-        ago = taken.now - ticks & _MASK  # all of it is past, so the whole of their period counts
+        ago = taken.now - ticks & _MASK  # never negative: all events are in the past
         yield "%10.3f  %s  %s" % (-ago / 1000, where, text)
 
 
