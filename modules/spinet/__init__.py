@@ -2,15 +2,15 @@
 
 Rooms, from the ground up; each imports from itself and from those before it:
 
-    compat      where the Pythons differ    states, fields, network_status, contracts
+    compat      differences between Pythons states, fields, network_status, contracts
     trace       the latest events           last_error, worker, garbage
     fastpath    the hot path, and the words that it shares
     tcp         slots, listeners, calling out; the contract of a stack, and two stacks
-    tls         TLS over any of them
+    tls         TLS over any of those stacks
     wifi        joining networks            naming    being found by name
-    duet        Duet's link protocol: records, commands, both roles
+    duet        Duet's link protocol: records, commands, both clock roles
     loop        a pass of the loop          service   a boot, and the thread
-    report      what to look at from the REPL; debug has its parts
+    report      reports for the REPL; debug has their parts
 """
 
 VERSION = "2.3.0-spinet"

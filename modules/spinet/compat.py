@@ -1,8 +1,8 @@
-"""Where the Pythons differ, settled once, at import.
+"""The differences between the Pythons, settled once, at import.
 
 MicroPython on a chip, MicroPython on the SIM board and CPython (host tests) get the same names:
 a millisecond clock that wraps, a poller whose results allocate nothing, threads, slabs of memory,
-and where the board has them `hostnet`, the computer's socket calls, and `tls_session`, TLS.
+and, where the image has them, `hostnet` (the computer's socket calls) and `tls_session` (TLS).
 """
 
 import errno
@@ -48,12 +48,12 @@ except ImportError:
 
 MICROPYTHON = sys.implementation.name == "micropython"
 
-# Stacks of our threads on a chip, in bytes. Its port gives a thread 4 KB unless told otherwise, a
-# frame of Python takes 270 to 315 of them, and a thread that needs more restarts the module:
-# "maximum recursion depth exceeded". host_tests/vm/cases_stack.py measures what they take.
+# Stack sizes of our threads on a chip, in bytes. The ESP32 port gives a thread 4 KB by default, and
+# a Python frame takes 270 to 315 bytes. A thread whose stack is too small fails with "maximum
+# recursion depth exceeded", and the module restarts. host_tests/vm/cases_stack.py measures the use.
 SERVICE_STACK = micropython.const(13312)  # the loop with every command
-HANDSHAKE_STACK = micropython.const(10240)  # mbedTLS, and its random numbers seeded anew
-WORKER_STACK = micropython.const(8192)  # one call of a driver's that waits, and a few frames
+HANDSHAKE_STACK = micropython.const(10240)  # mbedTLS, with a reseed of its random numbers
+WORKER_STACK = micropython.const(8192)  # one blocking call of a driver, and a few frames
 
 # Socket objects of a stock firmware may have no file descriptor; they are polled as objects.
 POLL_BY_DESCRIPTOR = hostnet is not None
@@ -79,24 +79,24 @@ else:
 
 
 def address_octets(address):
-    """The four octets of an accepted or resolved socket address, whatever its shape."""
+    """The four octets of an accepted or resolved socket address: a tuple or a sockaddr_in."""
     if isinstance(address, (bytes, bytearray)):  # unix port: struct sockaddr_in
         return address[4:8]
     return bytes(int(octet) for octet in address[0].split("."))
 
 
 def address_port(address):
-    """The port of an accepted or resolved socket address, whatever its shape."""
+    """The port of an accepted or resolved socket address: a tuple or a sockaddr_in."""
     if isinstance(address, (bytes, bytearray)):
         return address[2] << 8 | address[3]
     return address[1]
 
 
 def start_thread(function, args, stack_bytes):
-    """Run `function(*args)` in a thread of its own, on a chip with a stack of that size. Computers
-    have enough for every thread.
+    """Run `function(*args)` in a thread of its own. On a chip its stack has `stack_bytes`; a
+    computer's default is large enough.
 
-    Raises OSError when there is no memory for one, whatever this Python says.
+    Raises OSError when there is no memory for a thread; each Python raises another exception.
     """
     import _thread
 
@@ -110,37 +110,37 @@ def start_thread(function, args, stack_bytes):
 
 
 def lock():
-    """A lock between threads. Imported as it is needed: some Pythons have no threads."""
+    """A lock between threads. The import is here because some Pythons have no threads."""
     import _thread
 
     return _thread.allocate_lock()
 
 
 def error_text(e):
-    """What an OSError says, on one line: a driver's may have words, which MicroPython then gives as
-    its number as well."""
+    """An OSError as one line of text. A driver may raise one with a text instead of a number;
+    MicroPython then has the text in `errno`."""
     return "error %d" % e.errno if isinstance(e.errno, int) else str(e)
 
 
-# What slabs are for; firmware/slabs has each once.
+# The kinds of slab; firmware/slabs has one of each.
 RINGS = micropython.const(0)
 TRACE = micropython.const(1)
 
 
 def slab(kind, size):
-    """`size` bytes of zeros that last, as a bytearray. Where it can be, they are in memory of C's,
-    and a collection spends no time on them; else, and while that kind is in use, on the heap."""
+    """A bytearray of `size` zeros, for long use. It is in C's memory where there is some, so that a
+    collection need not scan it; otherwise, and while that kind is taken, it is on the heap."""
     return (slabs and slabs.take(kind, size)) or bytearray(size)
 
 
 def give_back(slab):
-    """Nobody uses it any more: the next slab() of its kind may be the same memory."""
+    """The slab is no longer used: the next slab() of its kind may be the same memory."""
     if slabs:
         slabs.give_back(slab)
 
 
 def heap_free():
-    """Bytes free on the heap that Python objects come from; 0 where nobody can tell."""
+    """Free bytes of Python's heap; 0 where that is unknown (CPython)."""
     import gc
 
     return gc.mem_free() if hasattr(gc, "mem_free") else 0

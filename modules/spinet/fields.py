@@ -11,13 +11,13 @@ def get_u16(buf, at: int) -> int:
 
 
 def get_u32(buf, at):
-    """The u32 at buf[at]; a heap object on a chip when it has more than 30 bits."""
+    """The u32 at buf[at]. On a chip a value of more than 30 bits is a heap object."""
     return get_u16(buf, at) | get_u16(buf, at + 2) << 16
 
 
 @micropython.viper
 def put_u16(buf, at: int, value: int):
-    """Write a u16 at buf[at]; of a wider value its lower half."""
+    """Write a u16 at buf[at]; higher bits of the value are ignored."""
     target = ptr8(buf)
     target[at] = value
     target[at + 1] = value >> 8
@@ -36,11 +36,11 @@ def put_bytes(buf, at, data, size):
 
 @micropython.viper
 def _put_bytes(buf, data, where: int, n: int):
-    # where: at << 16 | size, as viper takes four arguments
+    # where: at << 16 | size, as a viper function takes at most four arguments
     target = ptr8(buf)
     at = where >> 16
     last = at + (where & 0xFFFF)
-    if n:  # nothing has no address
+    if n:  # ptr8() of an empty buffer is no address
         source = ptr8(data)
         i = 0
         while i < n:
@@ -61,5 +61,5 @@ def get_text(buf, at, size):
 
 
 def dotted(ip):
-    """The u32 of a record as text, first octet lowest: 0x0100007F is 127.0.0.1."""
+    """An address of a record (u32, lowest byte first) as text: 0x0100007F is 127.0.0.1."""
     return ".".join(str(ip >> shift & 0xFF) for shift in (0, 8, 16, 24))

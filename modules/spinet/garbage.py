@@ -1,9 +1,10 @@
 """How much garbage there is on Python's heap, and when it is collected.
 
-To measure garbage takes long, as the VM walks through its heap; so it is done about once a second
-and at most once in a pass, and between two measurements everything counts for the most that it can
-allocate: HEADROOM holds however fast commands come. gc.threshold() would not do: it also counts
-what was given back at once, and collects in any pass that exceeds it. Service thread only.
+Measuring takes long, as the VM walks through its whole heap, so it is done about once a second and
+at most once in a pass. Between two measurements each request counts as the most that it can
+allocate, so the garbage stays below HEADROOM at any rate of commands. gc.threshold() would not do:
+it also counts memory that was freed at once, and it may collect in the middle of any pass. Service
+thread only.
 """
 
 import gc
@@ -14,38 +15,38 @@ from spinet import compat
 from spinet.compat import ticks_diff
 
 # The most bytes that a request allocates: LITTLE for the commands that a controller may send at any
-# rate, MUCH for the others. (With full tables, on a computer; about half as much on a chip.)
+# rate, MUCH for the others. Measured with full tables on a computer; a chip needs about half.
 LITTLE = const(1024)
 MUCH = const(20480)
 
-GARBAGE = const(16384)  # bytes allocated since the last collection that call for one at idle
+GARBAGE = const(16384)  # bytes of garbage that are collected as soon as the link is idle
 _WEIGH_MS = const(1000)
-_COLLECT_MS = const(20)  # how often is looked for an idle link
-HEADROOM = const(65536)  # the same, idle or not; garbage is never more than this and one command's
+_COLLECT_MS = const(20)  # how often the loop looks whether the link is idle
+HEADROOM = const(65536)  # bytes that are collected at once; at most one command's is added to it
 
 
 class Garbage:
-    """What was allocated since the last collection."""
+    """The bytes allocated since the last collection: measured, and estimated since then."""
 
     def __init__(self):
-        self._base = -1  # heap in use soon after the last collection; -1: unknown
-        self._measured = 0  # bytes of garbage when they were last measured
-        self._spent = 0  # the most that was allocated since then
-        self._weighed = 0  # ticks
+        self._base = -1  # bytes of heap in use soon after the last collection; -1: unknown
+        self._measured = 0  # bytes of garbage at the last measurement
+        self._spent = 0  # the most that can have been allocated since then
+        self._weighed = 0  # ticks of the last measurement
 
     def start(self, now):
-        """Collect, and know how much is in use."""
+        """Collect, and measure how much is in use."""
         self._weighed = now
         gc.collect()
         if compat.MICROPYTHON:
             self._base = gc.mem_alloc()
 
     def spend(self, n):
-        """Up to n bytes are allocated now."""
+        """Count n bytes: the caller is about to allocate at most so many."""
         self._spent += n
 
     def weigh(self):
-        """Measure."""
+        """Measure the garbage."""
         if compat.MICROPYTHON:
             used = gc.mem_alloc()
             if self._base < 0:
@@ -54,28 +55,28 @@ class Garbage:
         self._spent = 0
 
     def is_unsure(self):
-        """What was spent may be worth a collection: poll() measures."""
+        """True when the bytes counted since the last measurement may call for a collection."""
         return self._spent >= GARBAGE
 
     def poll(self, now):
-        """A task: measure; and while there is enough for a collection, the loop comes round."""
+        """A task: measure; while there is enough to collect, ask the loop to come back soon."""
         left = _WEIGH_MS - ticks_diff(now, self._weighed)
-        if left <= 0 or self._base < 0 or self.is_unsure():  # -1: there was a collection
+        if left <= 0 or self._base < 0 or self.is_unsure():  # _base < 0: after a collection
             self.weigh()
             self._weighed = now
             left = _WEIGH_MS
         return _COLLECT_MS if self.is_much() else left
 
     def is_much(self):
-        """There is enough for a collection at idle."""
+        """True when there is enough for a collection while the link is idle."""
         return self._measured >= GARBAGE
 
     def is_full(self):
-        """There may be so much that its collection cannot wait for an idle link."""
+        """True when there may be so much that the collection cannot wait for an idle link."""
         return self._measured + self._spent >= HEADROOM
 
     def collect(self):
-        """Collect. What is in use then is measured in another pass."""
+        """Collect. What remains in use is measured in a later pass, as this one was long."""
         self._measured = self._spent = 0
         gc.collect()
         self._base = -1

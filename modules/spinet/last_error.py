@@ -1,4 +1,4 @@
-"""What went wrong last, in words, until the controller has fetched it.
+"""The text of the last error, kept until the controller has fetched it.
 
 Every part that can fail gets the one LastError in its constructor. Service thread only.
 """
@@ -7,7 +7,7 @@ from spinet import trace
 
 
 class LastError:
-    """The text that networkGetLastError brings. `stir()` is called when there is another one."""
+    """The text that networkGetLastError answers with. `stir()` is called when it is set."""
 
     def __init__(self, stir):
         self.text = b""
@@ -15,14 +15,14 @@ class LastError:
         self._told = True  # False while the text is news
 
     def set(self, text):
-        """This is the last error now: text, or bytes with a network's name in it."""
+        """Replace the last error. `text` is a string, or bytes if it contains an SSID."""
         self.text = text if isinstance(text, bytes) else text.encode()
         self._told = False
         self._stir()
         trace.say(self.text)
 
     def forget(self):
-        """A new command begins: what it does wrong is the last error from now on."""
+        """Clear the text: a new command begins, and only its own errors count from now on."""
         self.text = b""
 
     def is_news(self):
@@ -30,7 +30,7 @@ class LastError:
         return bool(self.text and not self._told)
 
     def told(self, text):
-        """The controller has this: it is cleared, unless there has been another one meanwhile."""
+        """The controller has fetched `text`: clear it, unless a newer error has replaced it."""
         if self.text is text:
             self._told = True
             self.text = b""

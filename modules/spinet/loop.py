@@ -1,10 +1,10 @@
 """The loop: wait, dispatch, serve the link, reap, tasks.
 
-What has a time is a task. `poll(now)` does what is due, and returns in how many milliseconds the
-task wants to be polled again; -1: not before something stirs. All tasks are polled when the first
-of their times has come, or when something has stirred in this pass (Bell), so a task that has
-nothing to do returns at once. A connection that comes or goes stirs nothing. Only the stack's
-wait() sleeps.
+Whatever needs to be done at some time is a task. `poll(now)` does what is due, and returns in how
+many milliseconds the task wants to be polled again; -1: not before Bell.stir() is called. All
+tasks are polled when the earliest of their times has come, or when stir() was called in this pass,
+so a task that has nothing to do must return at once. Opening and closing connections do not call
+stir(). Only the stack's wait() sleeps.
 """
 
 from array import array
@@ -48,37 +48,37 @@ from spinet.fastpath import (
     soonest,
 )
 
-NEWS_MS = const(200)  # how often the controller is told again of news it has not fetched
+NEWS_MS = const(200)  # how often the module signals again while news is not fetched
 HOUSEKEEPING_MS = const(1000)
-AGAIN_MS = const(20)  # after which a task is polled again that stirred something, or lacked memory
+AGAIN_MS = const(20)  # before tasks are polled again after a stir() by one, or a MemoryError
 
 
 class Bell:
-    """What has the loop look at its tasks. `words` are the hot path's words of `loop`."""
+    """Makes the loop poll its tasks. `words` is the hot path's array `loop`."""
 
     def __init__(self, stack):
         self.words = array("I", [0] * LOOP_WORDS)
         self._stack = stack
 
     def stir(self):
-        """In the service thread: the end of this pass polls the tasks. Allocates nothing."""
+        """Poll the tasks at the end of this pass. Service thread only; allocates nothing."""
         words = self.words
         words[LOOP_STIRRED] = 1
         words[LOOP_STALE] = 1
 
     def rouse(self):
-        """From any thread: the wait ends, and that pass polls the tasks."""
+        """From any thread: end the wait, and poll the tasks in that pass."""
         self.stir()
         self._stack.wake()
 
     def stop(self):
-        """From any thread: run() returns soon."""
+        """From any thread: make run() return soon."""
         self.words[LOOP_STOP] = 1
         self._stack.wake()
 
 
 class News:
-    """Tells the controller that there is something it has not fetched, at most every NEWS_MS."""
+    """Signals that the state or the last error is new to the controller, at most every NEWS_MS."""
 
     def __init__(self, wlan, port, stir):
         self._wlan = wlan
@@ -87,14 +87,14 @@ class News:
         self._told = 0  # ticks
 
     def start(self, now):
-        """The module is up, which the controller knows."""
+        """The module is up; the controller knows that from the start-up signalling."""
         self._told = now
 
     def poll(self, now):
-        """A task: by the signal of the link, as soon as no request is under way."""
+        """A task: signal, as soon as no request is under way."""
         left = NEWS_MS - ticks_diff(now, self._told)
         if left <= 0:
-            self._told = ticks_add(now, -NEWS_MS)  # days ago would be days ahead: ticks wrap
+            self._told = ticks_add(now, -NEWS_MS)  # keep it recent, as ticks wrap
         if not self._wlan.has_news():
             return -1
         if left > 0:
@@ -108,7 +108,7 @@ class News:
 
 
 class Housekeeping:
-    """What is done about once a second."""
+    """Feeds the watchdog, checks WiFi and accepts connections again, about once a second."""
 
     def __init__(self, board, wlan, listeners):
         self._board = board
@@ -117,11 +117,11 @@ class Housekeeping:
         self._kept = 0  # ticks
 
     def start(self, now):
-        """A second begins."""
+        """Begin the first second."""
         self._kept = now
 
     def poll(self, now):
-        """A task."""
+        """A task: do it when a second is over."""
         left = HOUSEKEEPING_MS - ticks_diff(now, self._kept)
         if left > 0:
             return left
@@ -133,9 +133,9 @@ class Housekeeping:
 
 
 class Loop:
-    """Goes round in the service thread. Nothing in it allocates.
+    """Runs in the service thread. Nothing in it allocates.
 
-    `tasks` is a tuple; `out_of_memory()` is called when there is none for a part of what is done.
+    `tasks` is a tuple; `out_of_memory()` is called when a task or TLS raised MemoryError.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Loop:
         self._kit = manager.kit
 
     def start(self):
-        """The first pass is at hand; returns its time."""
+        """Prepare the first pass; returns its time."""
         now = ticks_ms()
         self.words[LOOP_NOW] = self.words[LOOP_FAR] = now
         self._manager.begin_pass(now)
@@ -177,7 +177,8 @@ class Loop:
         return now
 
     def bind(self):
-        """Look up once what the hot path calls; again after something of it was replaced."""
+        """Look up, once, the functions and arrays of the hot path. Tests that replace one of them
+        call this again."""
         kit = self._kit
         stack = self._stack
         kit[KIT_WAIT] = stack.wait
@@ -193,15 +194,14 @@ class Loop:
         self._port.bind(kit)
 
     def run_once(self):
-        """One pass, and the tasks are polled before: sleep until something happened, then deal
-        with all of it."""
+        """Poll the tasks, then make one pass: sleep until something happens, and handle it all."""
         self.words[LOOP_STIRRED] = 1
         self.run(1)
 
     def run(self, passes):
-        """So many passes, or fewer when Bell.stop() was called.
+        """Run so many passes, or fewer when Bell.stop() was called.
 
-        What is out of the ordinary is done here, between two stays in the hot path.
+        turn() runs the usual ones; it returns for what it leaves to Python, which is done here.
         """
         words = self.words
         kit = self._kit
@@ -209,8 +209,8 @@ class Loop:
         garbage = self._garbage
         turn = fastpath.turn
         resumed = 0
-        calm = True  # nothing was handed out in this pass
-        words[LOOP_STALE] = 1  # anything may have been done since the last run
+        calm = True  # no event was delivered in this pass
+        words[LOOP_STALE] = 1  # anything may have changed since the last run
         if words[LOOP_STIRRED]:
             self._poll(words[LOOP_NOW])
         self._plan(words[LOOP_NOW])
@@ -241,7 +241,7 @@ class Loop:
     # --- the link
 
     def _serve(self, why):
-        """What the hot path left of this pass's transaction, or all of it."""
+        """Do what the hot path left of this pass's transaction."""
         if why == WHY_PLAIN:
             self._port.conclude(self._link)
         elif why == WHY_FAILED:
@@ -257,7 +257,8 @@ class Loop:
         return self._manager.slots[wire.request_socket(self._link.rx)]
 
     def _serve_port(self, now):
-        """A phase of the controller-clocked link that the hot path left; most need no tidying."""
+        """Serve a phase of the controller-clocked link that the hot path left to Python. Most
+        phases change nothing that _tidy() would have to look at."""
         if self._port.serve(self._link, now):
             if self._garbage.is_full():
                 self._collect()
@@ -267,7 +268,7 @@ class Loop:
     # --- the end of a pass
 
     def _tidy(self, now):
-        """Anything but bytes has moved in this pass, or something was due."""
+        """End a pass in which a state changed or something was due: reap, accept, poll tasks."""
         manager = self._manager
         words = self.words
         words[LOOP_STALE] = 0
@@ -279,7 +280,7 @@ class Loop:
         if listeners.crowded and (freed or listeners.unfinished):
             listeners.accept_waiting()
         if freed and self._sessions.active:
-            words[LOOP_STIRRED] = 1  # a slot may be what one of them waits for
+            words[LOOP_STIRRED] = 1  # a session may wait for a slot
         stirred = words[LOOP_STIRRED] or self._garbage.is_unsure()
         if stirred or ticks_diff(now, words[LOOP_FAR]) >= 0:
             self._poll(now)
@@ -292,7 +293,7 @@ class Loop:
             self._out_of_memory()
 
     def _poll(self, now):
-        """All tasks; and what the hot path tells of WiFi until the next time."""
+        """Poll all tasks; give the hot path the WiFi state and the RSSI that it answers with."""
         words = self.words
         words[LOOP_STIRRED] = 0
         least = HOUSEKEEPING_MS
@@ -301,7 +302,7 @@ class Loop:
             if 0 <= ms < least:
                 least = ms
         if self._manager.returned:
-            least = 0  # for reap(): a slot that was promised may be what another part waits for
+            least = 0  # for reap(): another part may wait for the slot that was given back
         elif words[LOOP_STIRRED] and least > AGAIN_MS:
             least = AGAIN_MS
         words[LOOP_FAR] = ticks_add(now, least)
@@ -309,7 +310,7 @@ class Loop:
         self._link.refresh()
 
     def _poll_one(self, task, now):
-        """What there is no memory for is told to the controller, and the others go on."""
+        """A task without memory sets the last error; the other tasks go on."""
         try:
             return task.poll(now)
         except MemoryError:
@@ -317,7 +318,7 @@ class Loop:
             return AGAIN_MS
 
     def _plan(self, now):
-        """When Python has to look next."""
+        """Compute when the hot path has to return to Python next."""
         ms = self._port.due_ms(now)
         if self._listeners.unfinished or (self._tls and self._tls.noted):
             ms = 0
@@ -326,11 +327,11 @@ class Loop:
     # --- garbage
 
     def _may_collect(self):
-        """There is garbage, and no request waits."""
+        """True when there is enough garbage, and no request waits."""
         return self._garbage.is_much() and self._port.idle()
 
     def _collect(self):
-        """If possible in a pass that does nothing else; what is due has the next."""
+        """Collect, if possible in a pass that does nothing else; what is due comes in the next."""
         words = self.words
         self._garbage.collect()
         words[LOOP_FAR] = words[LOOP_DUE] = words[LOOP_NOW]

@@ -1,4 +1,4 @@
-"""What the module tells of itself and of its network, and the numbers in it.
+"""The status that networkGetStatus answers with, and the numbers in it.
 
 Source of the numbers: the link protocol (docs/link-protocol.md, Records).
 """
@@ -23,21 +23,21 @@ NO_RSSI = const(-128)
 
 
 class NetworkStatus:
-    """The board, the radio and the Wlan fill it in; networkGetStatus tells it."""
+    """Filled in by the board, the radio and the Wlan; sent by networkGetStatus."""
 
     def __init__(self):
         self.clear()
 
     def clear(self):
-        """As of a module that is on no network."""
-        self.ip = 0  # u32, first octet lowest
+        """Set the values of a module without a network."""
+        self.ip = 0  # u32, the lowest byte is the first octet
         self.netmask = 0
         self.gateway = 0
         self.free_heap = 0
         self.reset_reason = RESET_UNKNOWN
         self.flash_size = 0
         self.rssi = NO_RSSI
-        self.clients = 0  # stations on our access point
+        self.clients = 0  # stations on the module's access point
         self.sleep_mode = 1  # 1 none, 2 light, 3 modem
         self.phy_mode = 0  # 1 B, 2 G, 3 N
         self.vcc = 0

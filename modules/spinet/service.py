@@ -1,7 +1,7 @@
-"""A module from boot to boot: the parts are made and joined here, and run by the loop.
+"""The service: makes and connects all parts at each boot, and runs the loop.
 
-The loop runs in a thread of its own, so that the REPL stays free: `service.start(board)` from
-main.py, `service.current` to look at, `service.stop()` to end it.
+The loop runs in a thread of its own, so that the REPL stays free. main.py calls
+`service.start(board)`; `service.current` is the running Service; `service.stop()` ends it.
 """
 
 import sys
@@ -24,19 +24,19 @@ from spinet.tls.stack import TlsStack
 from spinet.wifi.networks import Networks
 from spinet.wifi.wlan import Wlan
 
-PASSES = const(1000)  # between two looks at whether stop() was called
+PASSES = const(1000)  # passes between two checks of _running
 
-current = None  # the Service that runs, for the REPL and for reports
+current = None  # the running Service, for the REPL and for reports
 on_boot = None  # called with each Service before it starts: for settings that outlive a reset
-_running = False  # start() to stop(); the thread ends when it is cleared
+_running = False  # True from start() to stop(); the thread ends when it is False
 _ended = None  # a lock that the thread holds while it runs
 
 
 class Telling:
-    """The diagnostics command: everything that a report has, on the board's console.
+    """The diagnostics command: prints all reports on the board's console.
 
-    All of it is long for a UART: a step for each pass of the loop, so that the controller's next
-    request is not kept waiting.
+    Printing all at once would keep the controller's next request waiting, as a UART is slow. So
+    each pass of the loop prints one step.
     """
 
     def __init__(self, service, stir, garbage):
@@ -46,20 +46,20 @@ class Telling:
         self._steps = None  # what is left to print
 
     def begin(self):
-        """Print everything, from the beginning."""
+        """Start printing, from the beginning."""
         self._steps = self._all()
         self._stir()
 
     def _all(self):
-        # Only now, as no other command needs this module; and not in the command itself, where
-        # more of the stack is taken already.
+        # Imported only now, as no other command needs this module; and not in the command itself,
+        # where less of the thread's stack is left.
         from spinet.debug.parts import telling
 
         yield True
         yield from telling(self._service)
 
     def poll(self, _now):
-        """A task: the next step."""
+        """A task: print the next step."""
         if self._steps is None:
             return -1
         self._garbage.spend(LITTLE)
@@ -74,7 +74,7 @@ class Telling:
 
 
 class Service:
-    """Everything between one boot and the next reset or loss of power."""
+    """All parts, from a boot to the next reset or loss of power."""
 
     def __init__(self, board):
         self.board = board
@@ -135,7 +135,7 @@ class Service:
             self.garbage,
             self.telling,
             self.housekeeping,
-            self.news,  # the last: the others make some
+            self.news,  # last, as the other tasks may cause news
         )
         return Loop(
             self.bell,
@@ -153,7 +153,7 @@ class Service:
         )
 
     def start(self):
-        """Signal to the controller that we are up."""
+        """Begin the link's start-up signalling, and the first pass."""
         trace.note(trace.BOOT, trace.NO_SLOT, 0, 0)
         now = self.loop.start()
         self.garbage.start(now)
@@ -161,7 +161,7 @@ class Service:
         self.news.start(now)
 
     def shut(self):
-        """The end: every connection is reset, every socket given back."""
+        """End: reset every connection, release every socket, slot and buffer."""
         self.port.stop()
         self.discovery.leave()
         self.wlan.stop()
@@ -173,7 +173,7 @@ class Service:
 
 
 def run(board):
-    """Boot again and again: until stop(), or until the board says there is nothing to boot."""
+    """Boot again after each reset or loss of power, until stop() or until power_up() is False."""
     while _running:
         try:
             if not board.power_up(running):
@@ -184,7 +184,7 @@ def run(board):
 
 
 def _live(board):
-    """From a boot to the next reset or loss of power, which raise LinkLost, or to stop()."""
+    """Serve until stop(), or until a reset or loss of power, which raises LinkLost."""
     global current
     current = Service(board)
     try:
@@ -203,7 +203,7 @@ def _thread(board):
     try:
         run(board)
     except Exception as e:
-        # A bug: nothing below may end the thread silently. The board restarts or ends.
+        # A bug. Print it, as the thread would end silently; the board restarts or ends.
         sys.print_exception(e) if compat.MICROPYTHON else sys.excepthook(type(e), e, None)
         board.crashed()
     finally:
@@ -212,7 +212,7 @@ def _thread(board):
 
 
 def start(board):
-    """Run the service in a thread; nothing happens when it runs already."""
+    """Run the service in a thread; no effect when it runs already."""
     global _running, _ended
     if _running:
         return
@@ -223,7 +223,7 @@ def start(board):
 
 
 def stop():
-    """End the service and wait until it has given everything back."""
+    """End the service, and wait until it has released everything."""
     global _running
     _running = False
     if current:

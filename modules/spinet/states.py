@@ -1,4 +1,4 @@
-"""The states of a slot and of WiFi: their numbers, as a controller sees them, and what people read.
+"""The states of a slot and of WiFi: the numbers that a controller sees, and the names for people.
 
 Source: the link protocol (docs/link-protocol.md, Records).
 """
@@ -7,7 +7,7 @@ from micropython import const
 
 SOCKETS = const(8)  # slots
 
-# A slot's
+# States of a slot
 FREE = const(0)
 CONNECTING = const(1)
 CONNECTED = const(2)
@@ -17,7 +17,7 @@ CLOSE_PENDING = const(5)
 CLOSE_READY = const(6)
 ALLOCATED = const(7)
 
-# WiFi's
+# States of WiFi
 _WIFI_DISABLED = const(0)
 WIFI_IDLE = const(1)
 WIFI_ACCESS_POINT = const(2)
