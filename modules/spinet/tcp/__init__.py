@@ -1,1 +1,1 @@
-"""Connections, listeners and what they stand on: the contract of a TCP stack, and two stacks."""
+"""Connections and listeners; the contract of a TCP stack, and two stacks."""

@@ -1,15 +1,15 @@
 """Outgoing connections that take more than a connect: to a name, and calling home.
 
-Calling home is a connection that we open and the controller serves as if it had been accepted. A
-session dials its peer, and again whenever the connection is over, with a wait that doubles from
-FIRST_MS to LONGEST_MS and begins anew after a connection that stood for STEADY_MS. It dials with a
-handle of its own: no slot shows anything of it, but one is promised. Once the peer has answered,
-the slot is in the same state, and the controller's, as after an accept, its local port that of the
-networkListen (docs/link-protocol.md, Extensions).
+Calling home: the module opens a connection, and the controller serves it as if it had been
+accepted. A session dials its peer, and dials again whenever the connection is over, after a wait
+that doubles from FIRST_MS to LONGEST_MS and starts at FIRST_MS again after a connection that lasted
+STEADY_MS. An attempt uses a handle without a slot, so the controller does not see it; a slot is
+reserved for it. When the peer has answered, the connection gets a slot as after an accept, with the
+port of the networkListen as its local port (docs/link-protocol.md, Extensions).
 
-What happens to an attempt is counted in `session.counts`, and noted in the trace; the controller
-hears, as the last error, of the first failure in a row and of the end. The service thread only.
-Nothing here waits; an attempt allocates, and nothing else does.
+The events of attempts are counted in `session.counts` and noted in the trace. The first failure in
+a row becomes the last error, and so does giving up. Service thread only. Nothing here waits; only
+an attempt allocates.
 """
 
 from micropython import const
@@ -23,7 +23,7 @@ from spinet.tcp.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 SESSIONS = const(4)
 FIRST_MS = const(1000)  # from the end of a connection or an attempt to the next attempt
 LONGEST_MS = const(60000)
-STEADY_MS = const(10000)  # a connection that stood so long was no accident
+STEADY_MS = const(10000)  # a connection that lasted so long resets the wait to FIRST_MS
 
 # Events
 RECONNECTING = const(0)  # an attempt starts, the first one too
@@ -33,69 +33,70 @@ GIVEN_UP = const(3)  # no more attempts
 
 EVENT_NAMES = ("reconnecting", "reconnect failed", "reconnected", "no more attempts")
 
-# What a session does
+# States of a session
 _OVER = const(0)
 _WAITING = const(1)  # until _due, and for a slot
 _LOOKING_UP = const(2)
 _DIALLING = const(3)
-_FULL = const(4)  # as many connections as were wanted; _due: when the last one is steady
+_FULL = const(4)  # `limit` connections are open; _due: when the last one has lasted STEADY_MS
 
-# Why the stack refused to dial; else there is no route.
+# Why the stack refused to dial; any other error means "no route".
 REASONS = {ERR_RST: "refused", ERR_MEM: "out of memory"}
 
 STATE_NAMES = ("over", "waiting", "looking up", "dialling", "connected")
 
 
 class Session:
-    """One peer. To ConnectionManager it is a listener: port, protocol, and what slots belong to."""
+    """One peer. To ConnectionManager it is a listener: it has a port and a protocol, and counts its
+    slots."""
 
     def __init__(self, table, ip, port, name, protocol, limit, attempts):
         self.ip = ip
-        self.port = port  # that is dialled, and the local port that the controller sees
+        self.port = port  # the peer's port, and the local port that the controller sees
         self.name = name  # of the peer, b"" when the controller gave its address
         self.protocol = protocol
         self.limit = limit  # connections at the same time
-        self.connections = 0  # slots that count for it
-        self.attempts = attempts  # that may fail in a row, 0: any number
+        self.connections = 0  # slots of this session
+        self.attempts = attempts  # how many may fail in a row; 0: any number
         self.state = _WAITING
         self.counts = [0, 0, 0, 0]  # of each event
         self.failures = 0  # in a row
-        self.generation = 0  # counts attempts: the look-up of an older one is not for this one
+        self.generation = 0  # counts attempts, to tell an earlier attempt's look-up from this one's
         self._table = table
         self._handle = 0  # of the attempt under way
-        self._streak = 0  # attempts since a connection was steady
-        self._due = table.manager.now  # see the states; of an attempt its time-out
-        self._timed = True  # _due means something
+        self._streak = 0  # attempts since a connection lasted STEADY_MS
+        self._due = table.manager.now  # see the states; while dialling: the time-out
+        self._timed = True  # _due is valid
 
     def handle(self):
         """The stack's handle of the attempt under way, 0 without one."""
         return self._handle
 
     def joined(self):
-        """One more slot counts for it."""
+        """A slot was added to this session."""
         self.connections += 1
 
     def left(self):
-        """One slot less."""
+        """A slot of this session is free again."""
         self.connections -= 1
 
     def title(self):
-        """Whom it calls, as host:port."""
+        """The peer, as host:port."""
         return "%s:%d" % (self.name.decode() if self.name else fields.dotted(self.ip), self.port)
 
     def is_for(self, ip, name):
-        """True when this is the peer it calls."""
+        """True when this is its peer."""
         return self.name == name and (bool(name) or self.ip == ip)
 
     def end(self):
-        """Call no more; connections that stand live on."""
+        """Stop calling; open connections go on."""
         self._drop_attempt()
         self.state = _OVER
         self._timed = False
         self._table.ended(self)
 
     def _drop_attempt(self):
-        """No more of the attempt under way: its handle, its look-up, its promised slot."""
+        """Drop the attempt under way: its handle, its look-up, its reserved slot."""
         manager = self._table.manager
         if self._handle:
             handle = self._handle
@@ -121,7 +122,7 @@ class Session:
         return max(0, ticks_diff(self._due, now)) if self._timed else -1
 
     def step(self, now):
-        """What is due."""
+        """Do what is due."""
         if not self._timed or ticks_diff(now, self._due) < 0:
             return
         self._timed = False
@@ -133,7 +134,7 @@ class Session:
             self._streak = 0
 
     def on_slots_freed(self, now):
-        """A connection of ours may be over, or the slot be there that we wait for."""
+        """A connection of this session may be over, or a slot be free for an attempt."""
         if self.state == _WAITING and not self._timed:
             self._attempt(now)
         elif self.state == _FULL and self.connections < self.limit:
@@ -145,7 +146,7 @@ class Session:
     # --- attempts
 
     def _attempt(self, now):
-        """Start one, unless there is no slot for it: then as soon as one is freed."""
+        """Start one. Without a free slot, on_slots_freed() starts it later."""
         manager = self._table.manager
         if not manager.reserve():
             return
@@ -191,21 +192,21 @@ class Session:
             self._set_due(now, CONNECT_TIMEOUT_MS)
 
     def on_events(self, events):
-        """What became of the attempt; what else the stack reports is the slot's already."""
+        """The end of the attempt; later events of the handle go to the slot."""
         manager = self._table.manager
         if events & EVENT_CONNECTED:
             self._answered(manager, events)
         elif events & EVENT_ERROR:
             refused = manager.stack.error(self._handle) == ERR_RST
             self._failed(manager.now, "refused" if refused else "no answer")
-        self._table.stir()  # it has another time
+        self._table.stir()  # _due has changed
 
     def _answered(self, manager, events):
         handle = self._handle
         self._handle = 0
         self.state = _FULL
         manager.unreserve()
-        slot = manager.adopt(handle, self)  # in the place that was promised
+        slot = manager.adopt(handle, self)  # takes the reserved slot
         status.set_local_port(slot.record, self.port)
         self.failures = 0
         self._tell(RECONNECTED)
@@ -219,7 +220,7 @@ class Session:
         self._drop_attempt()
         self.failures += 1
         self._tell(RECONNECT_FAILED)
-        self._wait(now, self._pause_ms())  # first: there may be no memory for the texts
+        self._wait(now, self._pause_ms())  # before the texts, as these may raise MemoryError
         if 0 < self.attempts <= self.failures:
             title = self.title()
             self._tell(GIVEN_UP)
@@ -234,7 +235,7 @@ class Session:
 
 
 class SessionTable:
-    """All sessions. `stir()` brings a poll() about, `fail(text)` sets the last error."""
+    """All sessions. `stir()` makes the loop call poll(), `fail(text)` sets the last error."""
 
     def __init__(self, manager, names, stir, fail):
         self.manager = manager
@@ -242,13 +243,13 @@ class SessionTable:
         self.stir = stir
         self.fail = fail
         self.entries = [None] * SESSIONS  # a Session each; None: unused
-        self.active = 0  # sessions; there is nothing to do while it is 0
-        self._freed = 0  # as the manager counts, when we last looked
+        self.active = 0  # the number of sessions
+        self._freed = 0  # manager.freed at the last poll()
 
     def call(self, ip, port, name, protocol, limit, attempts):
         """Start, or with limit 0 stop, calling a peer; True unless it failed.
 
-        There is one session for a port; the same again is a no-op.
+        There is one session for each port; the same call again has no effect.
         """
         if limit == 0:
             self.stop(port)
@@ -266,7 +267,7 @@ class SessionTable:
         return True
 
     def ended(self, entry):
-        """It calls no more; connections that stand live on."""
+        """Remove a session that has ended; open connections go on."""
         self.manager.disown(entry)
         self.entries[self.entries.index(entry)] = None
         self.active -= 1
@@ -290,7 +291,7 @@ class SessionTable:
                 entry.end()
 
     def poll(self, now):
-        """A task: time passes, and slots were freed."""
+        """A task: tell sessions that slots were freed, and do what is due."""
         if not self.active:
             return -1
         freed = self.manager.freed != self._freed
@@ -313,7 +314,7 @@ class SessionTable:
 
 
 class NamedPeers:
-    """connCreate with a name: the slot is connecting while the name is looked up."""
+    """connCreate with a name. The slot is in state connecting while the name is looked up."""
 
     def __init__(self, manager, names, fail):
         self._manager = manager
@@ -321,7 +322,7 @@ class NamedPeers:
         self._fail = fail  # called with the text of the last error
 
     def connect(self, slot, name, port):
-        """Take a slot that is allocated to the peer of that name; what goes wrong shows in it."""
+        """Connect an allocated slot to the peer of this name; a failure aborts the slot."""
         if not resolver.is_host_name(name):
             self._fail("bad host name")
             slot.give_up()

@@ -1,7 +1,7 @@
-"""Closed sockets of which the peer's FIN is yet to come.
+"""Lingering close: sockets that wait for the peer's FIN after sending their own.
 
-A socket that is closed with bytes unread answers the peer with a reset, which takes from the peer
-what it has not read yet. So its FIN is sent, and what still comes is discarded until the peer's.
+Closing a socket with unread bytes sends a reset, and on a reset the peer loses what it has not read
+yet. So the FIN is sent first, and received bytes are discarded until the peer's FIN comes.
 """
 
 from micropython import const
@@ -10,13 +10,13 @@ from spinet import compat
 from spinet.tcp.socket_calls import err_of
 from spinet.tcp.stack import is_for_now
 
-FAREWELLS = const(16)  # beyond, the oldest is dropped
+FAREWELLS = const(16)  # with one more, the oldest is dropped
 FAREWELL_MS = const(2000)
-ROUNDS = const(8)  # how much of a flood one event takes before others get a turn
+ROUNDS = const(8)  # reads for one event, so that a fast peer does not hold up the others
 
 
 class _Farewell:
-    """One such socket, or room for one."""
+    """One such socket, or an unused entry."""
 
     def __init__(self, polling, calls, scratch):
         self._polling = polling
@@ -26,7 +26,7 @@ class _Farewell:
         self.key = None
         self.ready = False  # set by the stack's wait(), cleared by step()
         self._deadline = 0
-        self._resets = False  # at the deadline, if not all is delivered by then
+        self._resets = False  # at the deadline, reset if not all is acknowledged
 
     def begin(self, sock, key, linger_s):
         self.sock = sock
@@ -45,11 +45,11 @@ class _Farewell:
         if compat.ticks_diff(compat.ticks_ms(), self._deadline) < 0:
             return True
         if self._resets and self._calls.in_flight(self.key) > 0:
-            self._calls.reset_on_close(self.key)  # what is unacknowledged the peer will not get
+            self._calls.reset_on_close(self.key)
         return False
 
     def _discard(self):
-        """Read and drop what came; False once there is nobody to read from."""
+        """Read and drop what came; False after the peer's FIN or an error."""
         for _ in range(ROUNDS):
             got = self._calls.receive(self.key, self._scratch, 0, len(self._scratch))
             if got <= 0:
@@ -63,7 +63,7 @@ class _Farewell:
 
 
 class Farewells:
-    """All of them. `active`: how many there are; step() is called after each wait while any is."""
+    """All such sockets. `active` is their number; while it is not 0, each wait ends with step()."""
 
     def __init__(self, polling, calls):
         scratch = bytearray(512)  # what is discarded goes here
@@ -72,7 +72,7 @@ class Farewells:
         self._next = 0
 
     def begin(self, sock, key, linger_s):
-        """This socket's FIN is sent. linger_s: see the stack's linger(), but not 0."""
+        """Take over a socket whose FIN was sent. linger_s: as in the stack's linger(), not 0."""
         farewell = self.entries[self._next]
         self._next = (self._next + 1) % FAREWELLS
         if farewell.sock is not None:
@@ -81,13 +81,13 @@ class Farewells:
         self.active += 1
 
     def step(self):
-        """Read what came, and give up those whose time is over."""
+        """Read what came, and close those whose deadline has passed."""
         for farewell in self.entries:
             if farewell.sock is not None and not farewell.step():
                 self._end(farewell)
 
     def end(self):
-        """Give up all."""
+        """Close all."""
         for farewell in self.entries:
             if farewell.sock is not None:
                 self._end(farewell)

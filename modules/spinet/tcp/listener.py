@@ -1,7 +1,8 @@
-"""The ports we accept on: start, accept, one-shot, stop.
+"""Listeners: start, accept, one-shot, stop.
 
-A listener takes a connection from the stack's backlog only when a slot is free and its own limit
-allows; what waits is taken as soon as a slot is freed, without polling. The service thread only.
+A listener accepts a connection from the stack's backlog only when a slot is free and its own limit
+allows. When a slot is freed, waiting connections are accepted at once, without polling. Service
+thread only.
 """
 
 from micropython import const
@@ -12,22 +13,22 @@ from spinet.tcp.stack import ERR_WOULDBLOCK, EVENT_ACCEPT, is_for_now
 
 LISTENERS = const(8)
 BACKLOG = const(8)
-_DRAIN = const(32)  # accepts in a row, failed ones included, before others get a turn
+_DRAIN = const(32)  # accepts in a row, failed ones included, before other work gets a turn
 
 
 class Listener:
-    """One port, from _start() to _stop() of the table. `one_shot`: to its first accept."""
+    """One port, from _start() to _stop() of the table. `one_shot`: it stops at its first accept."""
 
     def __init__(self, table, ip, port, protocol, limit, tls, one_shot):
         self.ip = ip
         self.port = port
         self.protocol = protocol
         self.limit = limit  # connections at the same time
-        self.connections = 0  # slots that count for it
+        self.connections = 0  # slots of this listener
         self.tls = tls
         self.one_shot = one_shot
-        self.shaking = 0  # visitors whose handshake is under way
-        self.waiting = False  # set by an accept event, cleared when the backlog was drained
+        self.shaking = 0  # accepted connections in their TLS handshake
+        self.waiting = False  # set by an accept event, cleared when the backlog is empty
         self._table = table
         self._handle = 0
 
@@ -36,48 +37,48 @@ class Listener:
         return self._handle
 
     def begin(self, handle):
-        """It listens from now on, on this handle of the stack's."""
+        """It listens from now on; `handle` is the stack's."""
         self._handle = handle
 
     def end(self):
-        """It listens no more; returns the handle that was in use."""
+        """It no longer listens; returns the stack's handle, for close()."""
         handle = self._handle
         self._handle = 0
         self.waiting = False
         return handle
 
     def joined(self):
-        """One more slot counts for it."""
+        """A slot was added to this listener."""
         self.connections += 1
 
     def left(self):
-        """One slot less."""
+        """A slot of this listener is free again."""
         self.connections -= 1
 
     def handshake_began(self):
-        """Of a visitor."""
+        """A TLS handshake of an accepted connection began."""
         self.shaking += 1
 
     def handshake_ended(self):
-        """With or without a connection."""
+        """A TLS handshake ended, with or without success."""
         self.shaking -= 1
 
     def on_events(self, events):
-        """The stack has connections for us."""
+        """The stack's backlog has connections."""
         if events & EVENT_ACCEPT:
             self.waiting = True
             self._table.accept(self)
 
     def shaken_hands(self, handle):
-        """A visitor's handshake is done."""
+        """A TLS handshake has succeeded."""
         self._table.shaken_hands(self, handle)
 
 
 class ListenerTable:
     """All listeners. Used by commands; accept_waiting() by the loop after slots were freed.
 
-    `tls` is the TlsStack of listeners with TLS; None in a firmware without it. `stir()`: there are
-    `changes` for discovery to look at.
+    `tls` is the TlsStack of listeners with TLS; None in a firmware without it. `stir()` is called
+    when `changes` has changed, which discovery looks at.
     """
 
     def __init__(self, manager, stir, tls=None):
@@ -86,10 +87,10 @@ class ListenerTable:
         self._tls = tls
         self.entries = [None] * LISTENERS  # a Listener each; None: unused
         # Set by accept(), cleared by accept_waiting():
-        self.unfinished = False  # some backlog shall be looked at again, at once
-        self.crowded = False  # somebody may wait for a slot
-        self.refused = 0  # connections that failed before they were ours
-        self.changes = 0  # of the ports that are listened on, so far
+        self.unfinished = False  # accept() reached _DRAIN: go on in the next pass
+        self.crowded = False  # connections may wait in a backlog
+        self.refused = 0  # connections that failed before they got a slot
+        self.changes = 0  # counts starts and stops of listeners
 
     def listen(self, ip, port, protocol, limit, tls=False, one_shot=False):
         """Start listening, or stop with limit 0. False when that failed, as it does on port 0."""
@@ -101,7 +102,7 @@ class ListenerTable:
         if self._covered(ip, port, tls):
             return True
         if ip == 0 or self._covered(ip, port, not tls):
-            self.stop(port)  # all interfaces replace a narrower one, and TLS none
+            self.stop(port)  # one for all interfaces, or with the other TLS setting, replaces it
         return self._start(ip, port, protocol, limit, tls, one_shot)
 
     def _covered(self, ip, port, tls):
@@ -125,7 +126,7 @@ class ListenerTable:
         return True
 
     def stop(self, port):
-        """Stop listening on this port; connections live on. True if there was one."""
+        """Stop listening on this port; connections go on. True if there was a listener."""
         stopped = False
         for entry in self.entries:
             if entry and entry.port == port:
@@ -134,7 +135,7 @@ class ListenerTable:
         return stopped
 
     def stop_all(self):
-        """Stop listening on every port; connections live on."""
+        """Stop listening on every port; connections go on."""
         for entry in self.entries:
             if entry:
                 self._stop(entry)
@@ -151,7 +152,7 @@ class ListenerTable:
         self._changed()
 
     def stop_tls(self):
-        """Stop listening wherever TLS is; connections live on."""
+        """Stop all listeners with TLS; connections go on."""
         for entry in self.entries:
             if entry and entry.tls:
                 self._stop(entry)
@@ -163,7 +164,7 @@ class ListenerTable:
     # --- accepting
 
     def accept(self, listener):
-        """Take from this listener's backlog what slots and limit allow."""
+        """Accept from this listener's backlog as many as slots and limit allow."""
         for _ in range(_DRAIN):
             if not self._may_accept(listener):
                 break
@@ -174,7 +175,7 @@ class ListenerTable:
                 listener.waiting = False
                 return
             elif is_for_now(handle):
-                break  # no memory or descriptor left: accept_waiting() tries again
+                break  # no memory, or no descriptor: accept_waiting() tries again
             else:
                 self.refused += 1
         else:
@@ -197,7 +198,7 @@ class ListenerTable:
             self.refused += 1
 
     def shaken_hands(self, listener, handle):
-        """A visitor's handshake is done; its slot was kept free."""
+        """A TLS handshake has succeeded: the connection takes its reserved slot."""
         slot = self._manager.adopt(handle, listener, self._tls)
         if slot:
             self._tls.serve(handle, slot)
@@ -205,10 +206,10 @@ class ListenerTable:
 
     def _end_if_one_shot(self, listener):
         if listener.one_shot:
-            self._stop(listener)  # its connection outlives it
+            self._stop(listener)  # the connection goes on
 
     def accept_waiting(self):
-        """Slots were freed, or a turn was too short: take what waited."""
+        """Slots were freed, or accept() was not finished: accept what waits."""
         self.unfinished = self.crowded = False
         for entry in self.entries:
             if entry and entry.waiting:

@@ -1,4 +1,4 @@
-"""One poller for sockets and for what else ends a wait, and the object that each key belongs to."""
+"""One poller for sockets and for the other sources of a wait, and the owner of each key."""
 
 from micropython import const
 
@@ -9,19 +9,19 @@ _IN = const(1)  # poll flag; the same number on every port
 
 
 class Polling:
-    """What transfers take as a socket (`key`) is registered here, with its owner.
+    """Registers each socket by its `key` (what the transfers take as a socket), with its owner.
 
-    A *source* ends waits without being a socket of a connection: a pin, the virtual bus, a UDP
-    socket. Its `key` is polled for input and its `ready` set; on_ready() is then called once for
-    each wait. One that may keep back what it has received has before_wait() as well, which says
-    whether it does: on_ready() is called then too. Service thread only, but for wake().
+    A *source* ends waits but is not a connection's socket: a pin, the virtual bus, a UDP socket.
+    Its `key` is polled for input; each wait that finds some sets its `ready`, and calls its
+    on_ready() once. A source that buffers received data also has before_wait(), which returns True
+    when there is some; on_ready() is then called too. Service thread only, except wake().
     """
 
     def __init__(self):
         self._poll = compat.poller()
         self.owners = {}  # key -> owner
         self._sources = []
-        self._keepers = []  # those of them that may keep something back
+        self._keepers = []  # the sources with before_wait()
         self._wake = new_wake()
         self.watch(self._wake)
         self._poll.ipoll(0)  # MicroPython makes its result tuple now, not under a locked heap
@@ -32,20 +32,20 @@ class Polling:
         self._poll.register(key, flags)
 
     def modify(self, key, flags):
-        """Report others."""
+        """Report these flags instead."""
         self._poll.modify(key, flags)
 
     def unregister(self, key):
-        """Report nothing of it any more."""
+        """Report this key no longer."""
         self._poll.unregister(key)
         del self.owners[key]
 
     def hand_over(self, key, owner):
-        """It belongs to another owner from now on; to register it anew would allocate."""
+        """Change the owner of a key; registering it again would allocate."""
         self.owners[key] = owner
 
     def ipoll(self, ms):
-        """(key, flags) of each that has something, after at most ms; -1: whenever it has."""
+        """(key, flags) of each key with events, after at most ms; -1: no limit."""
         return self._poll.ipoll(ms)
 
     # --- sources
@@ -58,14 +58,14 @@ class Polling:
         self.register(source.key, _IN, source)
 
     def unwatch(self, source):
-        """As before watch()."""
+        """Undo watch()."""
         self._sources.remove(source)
         if source in self._keepers:
             self._keepers.remove(source)
         self.unregister(source.key)
 
     def is_something_kept(self):
-        """True when a source has something that it received before: no wait is needed."""
+        """True when a source has buffered data: no wait is needed."""
         kept = False
         for source in self._keepers:
             if source.before_wait():
@@ -73,7 +73,7 @@ class Polling:
         return kept
 
     def attend_sources(self):
-        """Call those that are ready; True when there were any."""
+        """Call on_ready() of the sources that are ready; True when there were any."""
         attended = False
         for source in self._sources:
             if source.ready:
@@ -83,10 +83,10 @@ class Polling:
         return attended
 
     def wake(self):
-        """From any thread: end a wait."""
+        """From any thread: end the wait."""
         self._wake.ring()
 
     def close(self):
-        """The end: nothing is polled any more."""
+        """End polling."""
         self.unwatch(self._wake)
         self._wake.close()

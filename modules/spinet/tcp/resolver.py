@@ -1,13 +1,13 @@
-"""Host names to addresses, without ever keeping the loop waiting.
+"""Looks up host names, without making the loop wait.
 
-Every Python's look-up waits for the network, so a worker does it, one at a time in the whole
-process. The service thread asks and is answered:
+getaddrinfo() waits for the network in every Python, so a worker calls it, one look-up at a time in
+the whole process. The asker, in the service thread, has:
 
-    asker.is_waiting(lookup)        does the answer still matter? Asked from both threads
-    asker.found(lookup, ip)         ip as a u32 of the records, 0: there is no such host
+    asker.is_waiting(lookup)        True while the answer matters; called from both threads
+    asker.found(lookup, ip)         the answer: ip is a u32 of the records, 0: there is no such host
 
-What the network does not answer in LOOKUP_MS is a host that was not found; what it answers later,
-or for somebody who has gone meanwhile, is dropped.
+Without an answer in LOOKUP_MS the host counts as not found. A later answer is dropped, and so is
+one that its asker no longer waits for.
 """
 
 import socket
@@ -18,7 +18,7 @@ from spinet import compat
 from spinet.compat import ticks_add, ticks_diff
 from spinet.worker import Worker
 
-LOOKUP_MS = const(6000)  # less than the connect time-out, which it is a part of
+LOOKUP_MS = const(6000)  # part of the connect time-out, so less than that
 
 _UNANSWERED = const(-1)
 _NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
@@ -34,7 +34,7 @@ def _is_of_name(c):
 
 
 class Lookup:
-    """One question, and a job for the worker. `key` and `port` are the asker's: what it is for."""
+    """One look-up, as a job for the worker. `key` and `port` are for the asker's use."""
 
     def __init__(self, name, asker, key, tcp_port, deadline, names):
         self.name = name
@@ -50,12 +50,12 @@ class Lookup:
         return self._names.is_open and self.asker.is_waiting(self)
 
     def work(self):
-        """See Worker: in its thread."""
+        """Look the name up, in the worker's thread."""
         if self.is_wanted():
             self._answer(self._names.resolve(self.name))
 
     def no_memory(self):
-        """See Worker: in its thread."""
+        """work() raised MemoryError: answer that the host was not found."""
         self._answer(0)
 
     def _answer(self, ip):
@@ -63,27 +63,27 @@ class Lookup:
         self._names.answered()
 
 
-_worker = Worker(compat.WORKER_STACK)  # the one of the process
+_worker = Worker(compat.WORKER_STACK)  # one for the process
 
 
 class Names:
-    """The questions of one life of the service. `bell` brings a poll() about.
+    """All look-ups of one Service. `bell` makes the loop call poll().
 
-    `resolve(name)` gives an ip, 0 for none, and may take its time: it runs in the thread.
+    `resolve(name)` returns an ip, 0 for none; it runs in the worker's thread and may wait.
     """
 
     def __init__(self, bell, resolve=None, worker=None):
         self.bell = bell
         self.resolve = resolve or address_of
-        self.is_open = True  # until stop(); read in the thread
-        self.asked = []  # lookups without an answer; written by the service thread
+        self.is_open = True  # until stop(); read in the worker's thread
+        self.asked = []  # look-ups without an answer; written by the service thread
         self._worker = worker or _worker
-        self._lock = None  # held while the bell is rung; made for the first question
+        self._lock = None  # held while the bell is rung; made for the first look-up
 
     def ask(self, name, asker, key, tcp_port, now):
-        """Begin to look `name` (bytes) up; asker.found() is called by a poll().
+        """Begin to look up `name` (bytes); a later poll() calls asker.found().
 
-        Without memory for a thread now, the next question begins one.
+        Without memory for a thread, the look-up waits until the next one starts a thread.
         """
         self._lock = self._lock or compat.lock()
         lookup = Lookup(name, asker, key, tcp_port, ticks_add(now, LOOKUP_MS), self)
@@ -93,13 +93,13 @@ class Names:
         self._worker.add(lookup)
 
     def answered(self):
-        """In the thread: a poll() is to look at an answer, unless stop() was called."""
+        """In the worker's thread: have poll() called, unless stop() was called."""
         with self._lock:
             if self.is_open:
                 self.bell.rouse()
 
     def poll(self, now):
-        """A task: hand out answers, and no for an answer where none came in time."""
+        """A task: hand out the answers, and time out look-ups without one."""
         if self.asked:
             self._answer_all(now)
         return self._due_ms(now)
@@ -112,7 +112,7 @@ class Names:
                 lookup.asker.found(lookup, max(0, lookup.ip))
 
     def _due_ms(self, now):
-        """Until a name has taken too long."""
+        """Milliseconds until the first time-out; -1: there is no look-up."""
         soonest = -1
         for lookup in self.asked:
             due = max(0, ticks_diff(lookup.deadline, now))
@@ -120,7 +120,7 @@ class Names:
         return soonest
 
     def stop(self):
-        """The end of the service: no answer is waited for, and the bell is left alone."""
+        """The end of the service: drop all look-ups, and ring the bell no more."""
         self.asked = []
         if self._lock:
             with self._lock:

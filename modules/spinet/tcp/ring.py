@@ -1,7 +1,7 @@
-"""The TCP buffer path: rings over one slab of memory that is taken at boot.
+"""Ring buffers for TCP's data, in one slab of memory that is taken at boot.
 
-One thread puts and gets. Nothing here allocates after construction, and nothing checks
-bounds twice: `put` and `get` refuse more than fits, the viper copies below trust them.
+One thread puts and gets. Nothing here allocates after construction. `put` refuses and `get` limits
+what does not fit; fastpath.copy() checks no bounds.
 """
 
 from array import array
@@ -10,11 +10,11 @@ from spinet.fastpath import MARK_COUNT, MARK_START, MARK_WORDS, RING_SIZE, copy,
 
 
 class Ring:
-    """Bytes waiting in order, in a fixed piece of memory whose length is a power of two.
+    """A queue of bytes in a fixed piece of memory whose length is a power of two.
 
-    `memory` is the ring's own memoryview (or bytearray); a stack reads it and fills it in place
-    through `run()`/`drop()` and `room()`/`filled()`, so that a byte is copied once. `marks` says
-    where they are, in words that the hot path shares; it has words of the ring's owner as well.
+    `memory` is the ring's own memoryview (or bytearray). A stack reads and fills it in place,
+    through `run()`/`drop()` and `room()`/`filled()`, so that each byte is copied once. `marks` are
+    words that the hot path shares: where the bytes are and how many, and some of the ring's owner.
     """
 
     def __init__(self, memory):
@@ -32,19 +32,20 @@ class Ring:
 
     @property
     def start(self):
-        """Where the oldest byte is."""
+        """The index of the oldest byte."""
         return self.marks[MARK_START]
 
     def clear(self):
-        """Forget everything."""
+        """Empty the ring."""
         forget(self.marks)
 
     def free(self):
-        """Bytes that put() takes now."""
+        """Free bytes: the most that put() accepts."""
         return self.size - self.marks[MARK_COUNT]
 
     def put(self, buf, offset, n):
-        """Append buf[offset:offset + n]; all of it, or ValueError and nothing of it."""
+        """Append buf[offset:offset + n]. Raises ValueError, and appends nothing, if it does not
+        fit."""
         if n > self.free() or n < 0:
             raise ValueError("ring is full")
         at = self.head()
@@ -65,41 +66,41 @@ class Ring:
         return n
 
     def get(self, buf, offset, n):
-        """As peek(), and the bytes are gone from the ring."""
+        """As peek(), and remove the bytes from the ring."""
         n = self.peek(buf, offset, n)
         self.drop(n)
         return n
 
     def run(self):
-        """How many of the oldest bytes lie in one piece, from memory[start] on."""
+        """How many of the oldest bytes are contiguous, from memory[start] on."""
         marks = self.marks
         return min(marks[MARK_COUNT], self.size - marks[MARK_START])
 
     def drop(self, n):
-        """The n oldest bytes are done with."""
+        """Remove the n oldest bytes."""
         marks = self.marks
         marks[MARK_COUNT] -= n
-        # An empty ring starts over: the next block lies in one piece and aligned.
+        # An empty ring starts at index 0 again: the next block is contiguous and aligned.
         marks[MARK_START] = (marks[MARK_START] + n) & (self.size - 1) if marks[MARK_COUNT] else 0
 
     def head(self):
-        """Where the next byte goes in memory."""
+        """The index in memory of the next byte to fill."""
         marks = self.marks
         return (marks[MARK_START] + marks[MARK_COUNT]) & (self.size - 1)
 
     def room(self):
-        """How many bytes can be filled in one piece, from memory[head()] on."""
+        """How many free bytes are contiguous, from memory[head()] on."""
         size = self.size
         marks = self.marks
         count = marks[MARK_COUNT]
         return size - max(count, (marks[MARK_START] + count) & (size - 1))
 
     def filled(self, n):
-        """n bytes were put in place at head()."""
+        """Add n bytes that were written to memory[head()]."""
         self.marks[MARK_COUNT] += n
 
 
 def rings(count, size=RING_SIZE, slab=None):
-    """`count` rings over one slab (a bytearray; None: of their own): a list of Ring."""
+    """A list of `count` rings over one slab (a bytearray; None: allocate one)."""
     slab = memoryview(slab or bytearray(count * size))
     return [Ring(slab[i * size : (i + 1) * size]) for i in range(count)]

@@ -1,7 +1,7 @@
-"""What sockets of this Python can do: the calls under `stack_sockets`, chosen once, at import.
+"""The socket calls under `stack_sockets`: two implementations with the same methods.
 
-`HostCalls` go through `hostnet` (SIM, host tests), `SocketCalls` through the methods that every
-MicroPython socket has (stock firmware). Both answer counts and negative errno.
+`HostCalls` uses `hostnet` (SIM, host tests), `SocketCalls` the methods that every MicroPython
+socket has (stock firmware). Both return counts or a negative errno.
 """
 
 import errno
@@ -24,10 +24,10 @@ from spinet.tcp.stack import (
     ERR_WOULDBLOCK,
 )
 
-# A computer holds many more in its backlog than we ask for; with a short one the kernel falls back
-# to SYN cookies under load and resets those it cannot place.
+# A longer backlog than a listener asks for: with a short one, Linux falls back to SYN cookies under
+# load and resets the connections that do not fit.
 HOST_BACKLOG = const(128)
-SEND_BUFFER = const(32768)  # what the computer may hold for us: a promise is not a warehouse
+SEND_BUFFER = const(32768)  # small, as the bytes in it are accepted but not yet delivered
 
 _IN = const(1)  # poll flags; the same numbers on every port
 _BROKEN = const(24)  # error, hang-up
@@ -35,7 +35,7 @@ _BROKEN = const(24)  # error, hang-up
 _STREAM_POLL = const(3)  # MP_STREAM_POLL
 _SO_SNDBUF = const(7)
 _SHUT_WR = const(1)
-_SO_KEEPALIVE = const(9)  # Linux's numbers, as those below
+_SO_KEEPALIVE = const(9)  # Linux's number, as are those below
 _SO_OOBINLINE = const(10)
 _IPPROTO_TCP = const(6)
 _TCP_KEEPIDLE = const(4)
@@ -80,7 +80,7 @@ def err_of(number):
 class HostCalls:
     """Transfers through `hostnet`: counts and negative errno, no exceptions, no allocation."""
 
-    can_linger = True  # one direction can be ended, and it is known what was delivered
+    can_linger = True  # end_sending() and in_flight() work
 
     def __init__(self):
         self.receive = compat.hostnet.recv
@@ -91,7 +91,7 @@ class HostCalls:
         self.backlog = HOST_BACKLOG
 
     def key(self, sock):
-        """What the transfers take, and what the poller reports."""
+        """The key of a socket: the argument of the transfers, and what the poller reports."""
         return sock.fileno()
 
     def end_sending(self, key):
@@ -99,10 +99,10 @@ class HostCalls:
         return compat.hostnet.shutdown(key, _SHUT_WR)
 
     def setup(self, sock):
-        """Options of a fresh connection."""
+        """Set the options of a new connection."""
         compat.hostnet.nodelay(sock.fileno())
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUF, SEND_BUFFER)
-        # As in lwIP, which knows no urgent byte: else the last one that FTP's ABOR sends is lost.
+        # lwIP delivers urgent data in line. Without this, the urgent byte of FTP's ABOR is lost.
         sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
 
     def keepalive(self, sock, idle, interval, count):
@@ -116,14 +116,14 @@ class HostCalls:
         return 0
 
     def connect_error(self, key, _flags):
-        """Negative errno of a connection attempt that ended, 0 when it succeeded."""
+        """Negative errno of a connection attempt that has ended, 0 when it succeeded."""
         return compat.hostnet.error(key)
 
 
 class SocketCalls:
     """The same through the methods that every MicroPython socket has."""
 
-    backlog = 0  # as many as the listener asks for
+    backlog = 0  # use the listener's
     can_linger = False
 
     def end_sending(self, _sock):
@@ -133,13 +133,13 @@ class SocketCalls:
         return sock
 
     def setup(self, sock):
-        """Nothing that every stock firmware would know."""
+        """Sets nothing: no option exists in every stock firmware."""
 
     def keepalive(self, _sock, _idle, _interval, _count):
-        return ERR_VAL  # nor does it know this
+        return ERR_VAL  # not in every stock firmware either
 
     def receive(self, sock, buf, offset, n):
-        # Not readinto(): it tries until it has all n, and loses what it had when that fails.
+        # Not readinto(): it repeats until it has all n bytes, and loses them when that fails.
         try:
             data = sock.recv(n)
         except OSError as e:
@@ -158,13 +158,13 @@ class SocketCalls:
         return -1
 
     def addresses(self, _sock, _into):
-        return -1  # the caller has what accept() or connect() said
+        return -1  # unknown: the caller uses the address of accept() or connect()
 
     def reset_on_close(self, sock):
         try:
             sock.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_LINGER", 13), _LINGER_ZERO)
         except (OSError, TypeError, AttributeError):
-            return -1  # this firmware's sockets know no linger: the end is an orderly one
+            return -1  # this firmware's sockets have no SO_LINGER: close() will send a FIN
         return 0
 
     def connect_error(self, sock, flags):
@@ -178,7 +178,7 @@ class SocketCalls:
 
 
 class EventWake:
-    """wake() through a descriptor of the computer."""
+    """wake() through an event descriptor (hostnet)."""
 
     def __init__(self):
         self.ready = False  # set and cleared by SocketStack.wait()
@@ -196,11 +196,11 @@ class EventWake:
 
 
 class FlagWake(io.IOBase):
-    """wake() through a stream object that is readable once it was rung."""
+    """wake() through a stream object that is readable after ring()."""
 
     def __init__(self):
         self.ready = False  # set and cleared by SocketStack.wait()
-        self._rung = False  # set by any thread, cleared by the waiting one
+        self._rung = False  # set by any thread, cleared by the service thread
         self.key = self
 
     def ring(self):
@@ -208,20 +208,20 @@ class FlagWake(io.IOBase):
         self._rung = True
 
     def ioctl(self, request, flags):
-        """MicroPython's stream protocol; only polling is of use here."""
+        """MicroPython's stream protocol; only polling is needed here."""
         if request != _STREAM_POLL:
-            return -errno.EINVAL  # 0 would be an answer: the unix port asks for a descriptor
+            return -errno.EINVAL  # the unix port asks for a descriptor, and 0 would be one
         return flags & _IN if self._rung else 0
 
     def on_ready(self):
         self._rung = False
 
     def close(self):
-        """Nothing is held."""
+        """There is nothing to close."""
 
 
 def default_calls():
-    """The calls that this Python has."""
+    """The best calls that this Python has."""
     return HostCalls() if compat.hostnet else SocketCalls()
 
 
@@ -231,7 +231,8 @@ def new_wake():
 
 
 def begin_connect(sock, address):
-    """ERR_WOULDBLOCK when the attempt is under way (or over already), else why it is not."""
+    """Begin to connect. ERR_WOULDBLOCK: the attempt is under way, or over already; else the error
+    for which it did not begin."""
     try:
         sock.connect(address)
     except OSError as e:
@@ -240,8 +241,8 @@ def begin_connect(sock, address):
 
 
 def put_peer(into, ip, tcp_port):
-    """Write the peer into the 8 bytes of addresses()."""
-    into[0:2] = b"\0\0"  # our own port is known when the connection is
+    """Write the peer's address and port into the 8 bytes of addresses()."""
+    into[0:2] = b"\0\0"  # the local port is known when the connection is established
     into[2] = tcp_port & 0xFF
     into[3] = tcp_port >> 8
     for i in range(4):

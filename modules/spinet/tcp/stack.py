@@ -3,10 +3,10 @@
 A stack object has these methods. `h` is a handle: a positive small integer,
 `generation << INDEX_BITS | index`; a handle that was closed or aborted is never valid again.
 Errors are lwIP's `err_t` numbers, all negative. Nothing here raises for what a peer or a
-network does, and the methods marked * never allocate.
+network does; the methods marked * never allocate.
 
     listen(ip, port, backlog)      handle or error; ip is a u32 as in the records, 0 = any
-    accept(h)                      handle, ERR_WOULDBLOCK when drained, or what befell one
+    accept(h)                      handle, ERR_WOULDBLOCK when drained, or why one failed
     connect(ip, port)              handle or error; never waits for the peer
     addresses(h, into)             8 bytes: local port, remote port (u16), remote ip (4 octets)
     readable(h)                *   bytes that read() would give now
@@ -15,7 +15,7 @@ network does, and the methods marked * never allocate.
     write(h, buf, offset, n, more) *  bytes taken, 0..n, or an error; more=1: no PSH on the last,
                                    but it leaves as soon as the peer's window allows
     in_flight(h)               *   unsent plus unacknowledged, 0 when the PCB is gone, -1 unknown
-    shutdown_rx(h)             *   discard what is unread and whatever still arrives
+    shutdown_rx(h)             *   discard what is unread and what will still arrive
     keepalive(h, idle, interval, count)  seconds of silence before the first probe, between probes,
                                    and probes without an answer that end it with ERR_ABRT; idle 0:
                                    no probes; ERR_VAL from a stack that cannot

@@ -1,19 +1,19 @@
-"""The TCP stack over lwIP: firmware/lwip, a C module that keeps the contract by itself.
+"""The TCP stack over lwIP: firmware/lwip, a C module whose functions keep the contract.
 
-What is left to do here is to start and to end it. Its functions become attributes, so a call costs
-what it costs in C. See `stack` for the contract, docs/lwip.md for what lwIP does.
+This file starts and stops it. Its functions become attributes here, so that a call costs no more
+than in C. See `stack` for the contract, docs/lwip.md for what lwIP does.
 """
 
 import _spinet_lwip as lwip
 from micropython import const
 
 CLOSE_MS = const(4000)  # a closed connection's PCB is reset after this
-CONNECT_MS = const(10000)  # longer than the slots' own time-out, which is the one to be told
-HALF_OPEN_MS = const(3000)  # an unfinished handshake is given up after this
+CONNECT_MS = const(10000)  # longer than the slots' own time-out, which has to come first
+HALF_OPEN_MS = const(3000)  # a half-open connection is dropped after this
 
 
 class LwipStack:
-    """See `stack`. One at a time in a process: lwIP is there once."""
+    """See `stack`. One at a time in a process, as there is one lwIP."""
 
     def __init__(self):
         lwip.start(CLOSE_MS, CONNECT_MS, HALF_OPEN_MS)
@@ -40,5 +40,5 @@ class LwipStack:
         self.spare = lwip.spare
 
     def shut(self):
-        """Reset every connection, the closed ones that still live included; free every PCB."""
+        """Reset every connection, orphans included; free every PCB."""
         lwip.stop()

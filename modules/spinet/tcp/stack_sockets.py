@@ -1,9 +1,9 @@
 """The TCP stack over MicroPython sockets: SIM on the computer's own network, and stock firmware.
 
-Sockets cannot say how much waits, so received bytes come through a ring of the connection's own.
-With `hostnet` (SIM, host tests) no transfer and no TCP event allocates, and `in_flight` is known.
-Without it (stock firmware) the socket object's methods serve: a read allocates, and `in_flight`
-is -1. Opening a socket allocates in both, as there is no other way to get a socket object.
+A socket cannot tell how many bytes can be read, so received bytes go through a ring for each
+connection. With `hostnet` (SIM, host tests) no transfer and no TCP event allocates, and `in_flight`
+is known. Without it (stock firmware) a read allocates, and `in_flight` is -1. Opening a socket
+always allocates the socket object.
 See `stack` for the contract.
 """
 
@@ -51,7 +51,7 @@ _OPEN = const(3)
 
 
 class _Entry:
-    """One handle's socket. Written by the service thread only."""
+    """One handle's socket. Service thread only."""
 
     def __init__(self, index, ring):
         self.index = index
@@ -60,8 +60,8 @@ class _Entry:
         self.handle = 0  # 0 while unused
         self.generation = 0
         self.sock = None
-        self.key = None  # what transfers take and the poller reports
-        self.interest = 0  # poll flags asked for; -1 when not registered
+        self.key = None  # the argument of the transfers, and what the poller reports
+        self.interest = 0  # registered poll flags; -1 when not registered
         self.events = 0
         self.error = 0  # why the connection broke
         self.at_end = False  # the peer's FIN was read
@@ -71,7 +71,7 @@ class _Entry:
 
 
 class SocketStack:
-    """See `stack`. `any_ip` is the address, dotted, that ip 0 binds to."""
+    """See `stack`. `any_ip` is the dotted address that listen() binds to for ip 0."""
 
     def __init__(self, any_ip="0.0.0.0", buffers=None, calls=None):
         self._any_ip = any_ip
@@ -82,7 +82,7 @@ class SocketStack:
         ] + [_Entry(CONNECTIONS + i, None) for i in range(LISTENERS)]
         self.farewells = Farewells(self._poll, self._calls)
         self._pending = 0
-        self.stale = 0  # operations on handles that were already released
+        self.stale = 0  # calls with a handle that was already released
         self.watch = self._poll.watch
         self.unwatch = self._poll.unwatch
         self.wake = self._poll.wake
@@ -126,7 +126,7 @@ class SocketStack:
         sock.close()
 
     def _vacate(self, entry):
-        """The entry is free, its generation over; what becomes of the socket is the caller's."""
+        """Free the entry; the caller takes care of the socket."""
         self._forget(entry)
         entry.sock = None
         entry.use = _UNUSED
@@ -135,7 +135,7 @@ class SocketStack:
         self._pending &= ~(1 << entry.index)
 
     def _forget(self, entry):
-        """The poller shall not report this socket any more; it may be told twice."""
+        """Stop polling this socket; a second call has no effect."""
         if entry.interest >= 0:
             self._poll.unregister(entry.key)
             entry.interest = -1
@@ -205,7 +205,7 @@ class SocketStack:
         into = entry.addresses
         if self._calls.addresses(entry.key, into) >= 0:
             return
-        into[0:2] = b"\0\0"  # a stock socket does not tell its local port
+        into[0:2] = b"\0\0"  # a stock socket does not know its local port
         into[2] = compat.address_port(address) & 0xFF
         into[3] = compat.address_port(address) >> 8
         into[4:8] = compat.address_octets(address)
@@ -247,22 +247,22 @@ class SocketStack:
         if entry.use != _OPEN:
             return ERR_WOULDBLOCK if entry.use == _CONNECTING else ERR_CONN
         if entry.interest < 0 and not entry.ring.count:
-            self._fill(entry)  # broken: nobody polls it any more
+            self._fill(entry)  # broken, so no longer polled
         got = entry.ring.get(buf, offset, n)
         if got:
             if not (entry.interest >= 0 and entry.interest & _IN):
-                self._fill(entry)  # nobody reports what waits behind a full ring
+                self._fill(entry)  # not polled for input while the ring was full
             return got
         if entry.at_end:
             return entry.error or ERR_CLSD
         return ERR_WOULDBLOCK
 
     def recved(self, h, _n):
-        """The computer's own TCP opens the window as we take bytes from it."""
+        """The computer's TCP opens the window by itself as bytes are read from the socket."""
         return ERR_OK if self._entry(h) else ERR_CLSD
 
     def _fill(self, entry):
-        """Take from the socket what the ring has room for; note what that showed."""
+        """Read into the ring as much as fits; note the events that this shows."""
         ring = entry.ring
         came = False
         for _ in range(ROUNDS):
@@ -322,7 +322,7 @@ class SocketStack:
             error = err_of(-taken)
             if not is_for_now(error):
                 self._break(entry, error)
-                self._fill(entry)  # what the peer had sent before is still ours
+                self._fill(entry)  # what the peer sent before can still be read
                 return error
             taken = 0
         if taken < n and entry.interest >= 0:
@@ -344,7 +344,7 @@ class SocketStack:
     # --- ending
 
     def linger(self, h, seconds):
-        """Where the peer's FIN came before our close, the computer goes on by its own times."""
+        """If the peer's FIN came before close(), this has no effect: Linux's own times hold."""
         entry = self._entry(h)
         if entry is None:
             return ERR_CLSD
@@ -366,18 +366,18 @@ class SocketStack:
         return ERR_OK
 
     def _peer_may_send(self, entry):
-        """True when closing now could answer the peer's next bytes with a reset."""
+        """True when the peer may still send, which a closed socket would answer with a reset."""
         return entry.use == _OPEN and entry.interest >= 0 and not entry.at_end
 
     def _linger(self, entry):
-        """Send FIN and go on discarding until the peer's: unread bytes would make it a reset,
-        which takes from the peer what it has not read yet. The handle is free at once."""
+        """Send FIN, and hand the socket over to the farewells, which discard until the peer's FIN.
+        Closing with unread bytes would be a reset. The handle is free at once."""
         if self._calls.end_sending(entry.key) < 0:
             self._release(entry)
             return
         self._want(entry, _IN)
         self.farewells.begin(entry.sock, entry.key, entry.linger_s)
-        entry.interest = -1  # the registration is the farewell's from here on
+        entry.interest = -1  # the farewell owns the registration from here on
         self._vacate(entry)
 
     def abort(self, h):
@@ -395,7 +395,7 @@ class SocketStack:
 
     def _break(self, entry, error):
         entry.error = error
-        self._forget(entry)  # a dead socket is readable for ever
+        self._forget(entry)  # a broken socket is always readable: no wait would sleep again
         self._note(entry, EVENT_ERROR)
 
     # --- events
@@ -444,11 +444,11 @@ class SocketStack:
             self._want(entry, entry.interest & ~_OUT)
             self._note(entry, EVENT_ROOM)
         if flags & _BROKEN:
-            # What came before is read in _fill and by read(); nobody polls this one again.
+            # Not polled again: what came before is read by _fill() and by read().
             self._forget(entry)
             self._note(entry, EVENT_DATA)
             if entry.discard or entry.at_end:
-                self._break(entry, ERR_RST)  # nothing will be read that could say so
+                self._break(entry, ERR_RST)  # no read will follow that could report the error
         if flags & (_IN | _BROKEN):
             self._fill(entry)
 
@@ -464,7 +464,7 @@ class SocketStack:
         self._note(entry, EVENT_CONNECTED)
 
     def shut(self):
-        """Give every socket back: the stack is of no use afterwards."""
+        """Close every socket; the stack cannot be used afterwards."""
         for entry in self._entries:
             if entry.use != _UNUSED:
                 self.abort(entry.handle)

@@ -1,8 +1,9 @@
-"""A slot's ConnStatus record, kept as the controllers read it and patched as things happen.
+"""A slot's ConnStatus record, kept in the controller's format and updated at each change.
 
 state u8 @0, socketNumber u8 @1, protocol u8 @2, rssi i8 @3, localPort u16 @4, remotePort u16 @6,
 remoteIp u32 @8, bytesAvailable u16 @12, writeBufferSpace u16 @14, connectedSockets u16 @16,
-otherEndClosedSockets u16 @18. What changes all the time is written when it is asked for.
+otherEndClosedSockets u16 @18. rssi, bytesAvailable and the last two are written only into the
+response to a connGetStatus, as they change all the time.
 """
 
 import micropython
@@ -31,13 +32,13 @@ def set_addresses(record, addresses):
 
 
 def set_local_port(record, port):
-    """Set the local port, where the stack could not tell it."""
+    """Set the local port, where the stack does not know it or another one is to be shown."""
     put_u16(record, 4, port)
 
 
 @micropython.viper
 def clear(record, number: int):
-    """The record of a free slot."""
+    """Make it the record of a free slot."""
     target = ptr8(record)
     i = 0
     while i < 20:
@@ -67,14 +68,14 @@ def remote_port(record) -> int:
 
 @micropython.viper
 def space(record) -> int:
-    """Bytes that a write will surely take; settle() keeps it."""
+    """Bytes that a write is certain to accept; settle() updates it."""
     source = ptr8(record)
     return source[14] | source[15] << 8
 
 
 @micropython.viper
 def peer_pair(record, first: int) -> int:
-    """Two of the remote address's octets, from octet `first` on: the earlier one is the higher."""
+    """Octets `first` and `first` + 1 of the remote address, the first in the higher byte."""
     source = ptr8(record)
     return source[8 + first] << 8 | source[9 + first]
 

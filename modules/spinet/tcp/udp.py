@@ -1,18 +1,18 @@
 """UDP ports beside the TCP stack: for discovery and DNS, never for a controller's data.
 
-There is one implementation, over this Python's sockets. A port is made bound, from the stack whose
-waits it is to end, and raises OSError when it cannot be had. It has:
+There is one implementation, over this Python's sockets. The constructor takes the stack, whose
+waits end when a datagram comes, and binds the port; it raises OSError when that fails. A port has:
 
     take(data, address)     given by the owner: called in the service thread with each datagram
-    polled()                True where no wait ends for it (lwIP by our C module): its owner calls
-                            on_ready() every POLL_MS
+    polled()                True when no wait ends for it (lwIP through _spinet_lwip): its owner
+                            calls on_ready() every POLL_MS
     on_ready()              hand out what came, BURST datagrams at most
-    send(data, address)     True when it left; a network that is gone raises nothing
-    close()                 give the port back
+    send(data, address)     True when it was sent; raises nothing for a network that is gone
+    close()                 close the port
 
-An address is what the sockets of this Python give and take: address_of() makes one, and
-compat.address_octets() and address_port() read one. Receiving allocates, so no connection's
-transfer may wait for it.
+An address has the form that this Python's sockets use: address_of() makes one,
+compat.address_octets() and address_port() read one. Receiving allocates, so this is not for the
+hot path.
 """
 
 import socket
@@ -35,14 +35,14 @@ _LINUX_ADD_MEMBERSHIP = const(35)
 
 
 def address_of(text, udp_port):
-    """What sendto() and bind() take."""
+    """An address for sendto() and bind()."""
     return socket.getaddrinfo(text, udp_port)[0][-1]
 
 
 class DatagramPort:
     """One bound UDP socket. take(data, address) is called with each datagram.
 
-    Raises OSError when the port cannot be had.
+    Raises OSError when the port cannot be bound.
     """
 
     def __init__(self, stack, take, text, udp_port):
@@ -64,21 +64,21 @@ class DatagramPort:
         self.sock.bind(address_of(text, udp_port))
 
     def polled(self):
-        """True when poll() has to be called: no wait ends for this port."""
+        """True when on_ready() has to be called every POLL_MS: no wait ends for this port."""
         return self._stack is None
 
     def on_ready(self):
-        """Hand out what came; what is left after a burst is reported by the next wait."""
+        """Hand out what came. If more than BURST came, the next wait ends for the rest."""
         try:
             for _ in range(BURST):
                 self._take(*self.sock.recvfrom(_SIZE))
         except OSError:
             pass  # nothing more, or an earlier datagram was refused
         except MemoryError:
-            pass  # this one is lost, as networks lose some: clients repeat their questions
+            pass  # drop it: clients repeat their questions
 
     def send(self, data, address):
-        """True when it left; a network that is gone is no error of ours."""
+        """True when it was sent; raises nothing for a network that is gone."""
         try:
             self.sock.sendto(data, address)
         except OSError:
@@ -86,16 +86,16 @@ class DatagramPort:
         return True
 
     def close(self):
-        """Give the port back."""
+        """Close the port."""
         if self._stack:
             self._stack.unwatch(self)
         self.sock.close()
 
 
 class MulticastPort(DatagramPort):
-    """A port that shares its number with other programs of a Linux computer, in one group.
+    """A port in one multicast group, which other programs of a Linux computer may share.
 
-    `group` and `own`: 4 octets each; `own` says which interface.
+    `group` and `own`: 4 octets each; `own` is the address of the interface.
     """
 
     def __init__(self, stack, take, group, own, udp_port):
