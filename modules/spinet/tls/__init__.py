@@ -1,1 +1,1 @@
-"""TLS over any TCP stack: its sessions, their handshakes and the keys."""
+"""TLS over any TCP stack: sessions, handshakes, and certificate and keys."""

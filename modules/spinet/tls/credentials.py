@@ -1,26 +1,26 @@
 """Certificate, key and CA, as the controller sends them.
 
-Each is checked as it comes, and the answer says in words what is wrong. Certificate and key are
-stored in one file, which is replaced as a whole, so what is in it always belongs together: no power
-cut leaves a certificate with the key of another. The CA is in memory alone.
+Each is checked when it comes; the result says in words what is wrong with it. Certificate and key
+are stored in one file that is replaced as a whole, so that a power cut never leaves a certificate
+with another one's key. The CA is kept in memory only.
 """
 
 from spinet import compat, fields
 
 
 class TlsKeys:
-    """`tls` is the TlsStack whose identity this is; None in a firmware without TLS."""
+    """`tls` is the TlsStack that uses the keys; None in a firmware without TLS."""
 
     def __init__(self, tls, store):
         self._tls = tls
-        self._store = store  # a networks.Store; it has the next two
+        self._store = store  # a networks.Store; holds certificate and key
         self._certificate, self._key = _decoded(store.load(whole=True) if tls else b"")
-        self._ca = None  # a context of the C module's
+        self._ca = None  # a Trust of the C module
 
     def set_certificate(self, pem):
-        """Store the certificate chain; what is wrong with it, or None. Raises OSError.
+        """Store the certificate chain; returns what is wrong with it, or None. Raises OSError.
 
-        A key that does not belong to it is forgotten.
+        A stored key that does not belong to it is deleted.
         """
         if self._tls is None:
             return _MISSING
@@ -31,14 +31,14 @@ class TlsKeys:
             return None
         wrong = _identity(pem, self._key)[1] if self._key else None
         if wrong and wrong != _STRANGERS:
-            return wrong  # there was no memory to find out: the key stays
+            return wrong  # no memory for the check: keep the key
         self._keep(pem, b"" if wrong else self._key)
         return None
 
     def set_key(self, pem):
-        """Store the private key; what is wrong with it, or None. Raises OSError.
+        """Store the private key; returns what is wrong with it, or None. Raises OSError.
 
-        With a certificate there, the key must belong to it.
+        If a certificate is stored, the key must belong to it.
         """
         if self._tls is None:
             return _MISSING
@@ -58,9 +58,9 @@ class TlsKeys:
         self._key = key
 
     def set_ca(self, pem):
-        """Believe what this CA vouches for; what is wrong with it, or None.
+        """Verify servers with this CA from now on; returns what is wrong with it, or None.
 
-        A wrong one leaves none: the controller wanted to replace the one before it.
+        A bad CA removes the previous one too, as the controller wanted to replace that.
         """
         if self._tls is None:
             return _MISSING
@@ -72,7 +72,7 @@ class TlsKeys:
         return None
 
     def enable(self):
-        """Show visitors certificate and key from now on; why that cannot be, or None."""
+        """Let listeners use certificate and key from now on; returns why that fails, or None."""
         if self._tls is None:
             return _MISSING
         if not self._certificate or not self._key:
@@ -91,7 +91,8 @@ class TlsKeys:
         return self._ca is not None
 
     def trust(self, verified):
-        """What an outgoing connection believes; None when there is no memory for it."""
+        """A Trust for an outgoing connection: the CA, or one that accepts any certificate. None
+        when there is no memory for it."""
         if verified:
             return self._ca
         try:
@@ -100,7 +101,7 @@ class TlsKeys:
             return None
 
     def clear(self):
-        """Forget everything; connections that are there go on. Raises OSError."""
+        """Delete certificate, key and CA; open connections go on. Raises OSError."""
         self._certificate = self._key = b""
         self._ca = None
         if self._tls:
@@ -119,7 +120,7 @@ def _encoded(certificate, key):
 
 
 def _decoded(data):
-    """(certificate, key); each may be empty."""
+    """(certificate, key) from the stored data; each may be empty."""
     if not data:
         return b"", b""
     end = 2 + fields.get_u16(data, 0)
@@ -127,7 +128,7 @@ def _decoded(data):
 
 
 def _identity(certificate, key):
-    """(Both, each of which is sound, as a context, None), or (None, why they are none)."""
+    """(an Identity of both, None), or (None, why they do not belong together)."""
     try:
         return compat.tls_session.Identity(certificate, key), None
     except ValueError as e:

@@ -1,6 +1,6 @@
-"""One connection's TLS: decrypts what comes, encrypts what goes, and passes the events on.
+"""One connection's TLS: decrypts received bytes, encrypts sent ones, passes the events on.
 
-Service thread only, but for the steps of its handshake: see tls/stack.py.
+Service thread only, except for the steps of the handshake: see tls/stack.py.
 """
 
 from micropython import const
@@ -19,33 +19,33 @@ from spinet.tcp.stack import (
     is_for_now,
 )
 
-_ROUNDS = const(16)  # of reading and decrypting before others get a turn: more than one record
+_ROUNDS = const(16)  # reads in a row before others get a turn: more than one record
 
-NO_MEMORY = const(-0x7F00)  # MBEDTLS_ERR_SSL_ALLOC_FAILED, an answer of a step's
+NO_MEMORY = const(-0x7F00)  # MBEDTLS_ERR_SSL_ALLOC_FAILED, as an answer of step()
 
 CONNECTING = const(0)  # outgoing, SYN sent
 SHAKING = const(1)
 OPEN = const(2)
-FAILED = const(3)  # the slot was told, and has yet to let go
+FAILED = const(3)  # the slot was told, and has not released the handle yet
 OVER = const(4)
 
 
 class TlsSession:
-    """One connection's TLS. Owner of its handle's events, and called by TlsStack for its slot."""
+    """One connection's TLS. It gets the handle's events; TlsStack passes on the slot's calls."""
 
     def __init__(self, table, handle, core, boxes):
         self.state = CONNECTING  # written by TlsStack
-        self.core = core  # the C session; the worker's while `stepping`
+        self.core = core  # the C session; only the worker uses it while `stepping`
         self.boxes = boxes
-        self.slot = None  # whom the events are for; None before there is a slot
-        self.listener = None  # of a visitor whose handshake is under way
-        self.began = 0  # when that handshake did
-        self.deadline = 0  # of that handshake: of its first byte, then of its end
-        self.stepping = False  # set by submit, cleared when the answer was seen
+        self.slot = None  # gets the events; None during an accepted connection's handshake
+        self.listener = None  # of an accepted connection, during its handshake
+        self.began = 0  # ticks: when that handshake began
+        self.deadline = 0  # of that handshake: first for the peer's first byte, then for its end
+        self.stepping = False  # a step is submitted, and its answer not yet seen
         self.answer = None  # of the last step; written in the worker's thread
-        self.left = 0  # decrypted bytes that wait to be read
-        self.ended = 0  # ERR_CLSD when all was read, else why it broke; 0 while neither
-        self.noted = 0  # events for the slot that it has not been told
+        self.left = 0  # decrypted bytes that can be read
+        self.ended = 0  # ERR_CLSD after the peer's end, an error if it broke, else 0
+        self.noted = 0  # events that were not delivered to the slot yet
         self.again = False  # there may be more to decrypt
         self._table = table
         self._inner = table.inner
@@ -56,22 +56,22 @@ class TlsSession:
         """The inner stack's handle."""
         return self._handle
 
-    # --- a job of the worker's: one step of the handshake
+    # --- a job for the worker: one step of the handshake
 
     def work(self):
-        """See Worker."""
+        """Compute a step, in the worker's thread."""
         self.answer = self.core.step()
         self._table.bell.rouse()
 
     def no_memory(self):
-        """See Worker."""
+        """work() raised MemoryError: the step failed."""
         self.answer = NO_MEMORY
         self._table.bell.rouse()
 
     # --- events
 
     def on_events(self, events):
-        """What the inner stack reports."""
+        """Handle events of the inner stack."""
         if self.state == OPEN:
             self._on_open_events(events)
             self.deliver()
@@ -99,7 +99,7 @@ class TlsSession:
         self._table.noted = True
 
     def deliver(self):
-        """Tell the slot what was noted. It may let go of us in return."""
+        """Deliver the noted events to the slot. It may release this session in return."""
         if self.again:
             self.again = False
             self.pump()
@@ -111,7 +111,7 @@ class TlsSession:
     # --- from the peer
 
     def pump(self):
-        """Decrypt until something can be read, nothing more is here, or it is over."""
+        """Decrypt until something can be read, nothing more has come, or the connection ended."""
         if self.left or self._discard or self.state != OPEN:
             return
         for _ in range(_ROUNDS):
@@ -128,10 +128,10 @@ class TlsSession:
         else:
             self.again = True
             self._table.noted = True
-        self.flush(0)  # an alert that came of it
+        self.flush(0)  # decrypting may have produced an alert
 
     def feed(self):
-        """Fill the inbox; True when anything came."""
+        """Read ciphertext into the inbox; True when any came."""
         core = self.core
         room = core.in_room()
         if not room or self.ended:
@@ -152,7 +152,7 @@ class TlsSession:
         self._note(EVENT_CLOSED if reason == ERR_CLSD else EVENT_ERROR)
 
     def broken(self):
-        """True once nothing can be sent any more."""
+        """True when nothing can be sent any more."""
         return self.ended != 0 and self.ended != ERR_CLSD
 
     def read(self, buf, offset, n):
@@ -169,7 +169,7 @@ class TlsSession:
         return got
 
     def discard(self):
-        """What is unread and what still comes is thrown away."""
+        """Discard what is unread and what will still arrive."""
         self._discard = True
         self.left = 0
         return self._inner.shutdown_rx(self._handle)
@@ -193,7 +193,7 @@ class TlsSession:
         return self.ended if self.broken() else taken
 
     def flush(self, more):
-        """Move ciphertext from the outbox to the inner stack; how many bytes."""
+        """Move ciphertext from the outbox to the inner stack; returns how many bytes."""
         core = self.core
         moved = 0
         while core.out_count() and not self.broken():
@@ -201,7 +201,7 @@ class TlsSession:
             taken = self._inner.write(self._handle, self.boxes[1], core.out_at(), n, more)
             if taken < 0:
                 if not is_for_now(taken):
-                    # A FIN never fails a write: closed means more here than the peer's half.
+                    # A peer's FIN does not fail a write: here ERR_CLSD means that the PCB is gone.
                     self._end(ERR_ABRT if taken == ERR_CLSD else taken)
                 return moved
             core.sent(taken)
@@ -211,7 +211,7 @@ class TlsSession:
         return moved
 
     def in_flight(self):
-        """As the stack's in_flight(): what is in the outbox has not been sent either."""
+        """As the stack's in_flight(); the outbox counts as unsent."""
         if self.broken():
             return 0
         waiting = self.core.out_count()

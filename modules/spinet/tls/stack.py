@@ -1,13 +1,15 @@
-"""TLS over any stack: the stack's contract for those of its handles whose bytes are encrypted.
+"""TLS over any stack: the contract of a stack, for connections that are encrypted.
 
-A handle is the inner stack's own. Its events come here first (TlsSession is their owner) and reach
-the slot as those of a plain connection would: connected when the handshake is done, data when some
-was decrypted, closed at the peer's close_notify or FIN. After the handshake reading and writing
-allocate nothing; a session takes its memory as it begins and gives it back as it ends.
+The handles are those of the inner stack. A handle's events go to its TlsSession first, and reach
+the slot like those of a plain connection: connected when the handshake is done, data when some was
+decrypted, closed at the peer's close_notify or FIN. After the handshake, reading and writing
+allocate nothing: a session takes its memory when it begins and returns it when it ends.
 
-Everything here runs in the service thread but the steps of handshakes. A worker computes those, as
-an RSA signature may outlast a controller's wait. Its thread runs without the GIL while mbedTLS
-computes, and nothing else may touch that session's core until the answer was looked at.
+Everything runs in the service thread, except the steps of handshakes. A worker computes these, as
+an RSA signature may take longer than a controller waits. The worker's thread releases the GIL while
+mbedTLS computes, so nothing else may use the session's core until the answer was seen.
+
+A *visitor* is an accepted connection in its handshake. It has no slot yet, but one is reserved.
 """
 
 from micropython import const
@@ -26,45 +28,45 @@ from spinet.tcp.stack import (
 from spinet.tls.session import FAILED, OPEN, OVER, SHAKING, TlsSession
 from spinet.worker import Worker
 
-HANDSHAKES = const(3)  # of visitors, at a time: each costs memory before anybody knows who it is
+HANDSHAKES = const(3)  # of visitors at a time: each takes memory before the peer has done anything
 HANDSHAKE_MS = const(8000)
-SILENT_MS = const(2000)  # a visitor who has said nothing for so long keeps others waiting
-MEMORY = const(24576)  # of the system's heap, for a session; as much again while it shakes hands
-INBOX = const(2048)  # ciphertext on its way to be decrypted
-OUTBOX = const(2304)  # a connWrite in one record, whatever the cipher adds
-_SPARES = const(8)  # boxes that are kept for sessions to come
+SILENT_MS = const(2000)  # for a visitor's first byte: a silent one keeps others waiting
+MEMORY = const(24576)  # of the system's heap, for a session; twice as much during its handshake
+INBOX = const(2048)  # received ciphertext, not yet decrypted
+OUTBOX = const(2304)  # a connWrite in one record, with any cipher's overhead
+_SPARES = const(8)  # pairs of boxes that are kept for later sessions
 
 
 class TlsStack:
-    """The contract (see `stack`) for the handles of TLS, and the handshakes that lead there.
+    """The contract (see `stack`) for TLS connections, and their handshakes.
 
-    `bell`: poll() has something to look at, as the worker's thread has an answer.
+    `bell` makes the loop call poll(), when the worker has an answer.
     """
 
     def __init__(self, manager, bell, error, garbage):
         self.inner = manager.stack
         self._error = error
         self._garbage = garbage
-        self.identity = None  # what visitors are shown
-        self.noted = False  # some session has something to deliver
-        self.failures = 0  # handshakes of visitors that came to nothing
-        self.timeouts = 0  # that took too long
+        self.identity = None  # certificate and key, as an Identity of the C module
+        self.noted = False  # some session has events to deliver
+        self.failures = 0  # handshakes of visitors that failed
+        self.timeouts = 0  # handshakes of visitors that took too long
         self._manager = manager
         self._sessions = [None] * (INDEX_MASK + 1)  # by the handle's index
-        self._shaking = []  # handshakes under way, those given up while a step runs included
-        self._spare = [None] * _SPARES  # boxes of sessions that are over: the first _spares
+        self._shaking = []  # handshakes under way, also those given up while a step runs
+        self._spare = [None] * _SPARES  # pairs of boxes for later sessions: the first _spares
         self._spares = 0
-        self._spare_memory = getattr(self.inner, "spare", None)  # sockets cannot tell
-        self._visitors = 0  # whose handshakes are under way; each has a slot reserved
+        self._spare_memory = getattr(self.inner, "spare", None)  # SocketStack has none
+        self._visitors = 0  # each has a slot reserved
         self.bell = bell
         self._worker = Worker(compat.HANDSHAKE_STACK)
 
     def sessions(self):
-        """How many there are, for reports and tests."""
+        """The number of sessions, for reports and tests."""
         return sum(1 for session in self._sessions if session)
 
     def visitors(self):
-        """How many handshakes of visitors are under way."""
+        """The number of visitors."""
         return self._visitors
 
     # --- the contract
@@ -91,7 +93,7 @@ class TlsStack:
         return session.read(buf, offset, n) if session else ERR_CLSD
 
     def recved(self, h, _n):
-        """The window opened as the ciphertext was read; it is decrypted only when there is need."""
+        """The window was opened when the ciphertext was read, which is only when it is needed."""
         return 0 if self._session(h) else ERR_CLSD
 
     def write(self, h, buf, offset, n, more):
@@ -126,7 +128,7 @@ class TlsStack:
         session = self._session(h)
         if session is None:
             return ERR_CLSD
-        # A reset would overtake the alert that says what was wrong.
+        # A reset would discard the alert that tells the peer what was wrong.
         failed = session.state == FAILED
         self._release(session)
         return self.inner.close(h) if failed else self.inner.abort(h)
@@ -139,7 +141,7 @@ class TlsStack:
             self._recover(session)
 
     def _recover(self, session):
-        """Take the session's memory back; nobody touches it any more."""
+        """Take the session's memory back; no step of it runs any more."""
         session.core.end()
         if self._spares < _SPARES:
             self._spare[self._spares] = session.boxes
@@ -148,15 +150,15 @@ class TlsStack:
             self._shaking.remove(session)
 
     def show(self, identity):
-        """To visitors, from now on; None: to none."""
+        """Use this Identity for visitors from now on; None: there is none."""
         self.identity = identity
 
     # --- beginning
 
     def connect(self, ip, tcp_port, trust, name):
-        """A handle or an error; the handshake follows the TCP connection by itself.
+        """A handle or an error; the handshake follows when TCP has connected.
 
-        `name` is what the server's certificate must be made out to, unless trust has no CA.
+        `name` is the name that the server's certificate must have, unless trust has no CA.
         """
         handle = self.inner.connect(ip, tcp_port) if self._has_memory() else ERR_MEM
         if handle < 0:
@@ -167,7 +169,7 @@ class TlsStack:
         return handle
 
     def serve(self, handle, slot):
-        """Events of this handle are for that slot from now on."""
+        """Deliver this handle's events to that slot from now on."""
         session = self._session(handle)
         session.slot = slot
         self._manager.attach(handle, session)
@@ -178,11 +180,11 @@ class TlsStack:
         return self._visitors < HANDSHAKES and self._has_memory()
 
     def _has_memory(self):
-        """False when the connections that are open may need what another session would take."""
+        """False when another session would take memory that open connections may need."""
         return self._spare_memory is None or self._spare_memory() >= MEMORY
 
     def begin(self, listener, handle):
-        """A visitor was accepted: shake hands. False (and a reset) when there is no memory."""
+        """Begin an accepted connection's handshake. False (and a reset) without memory."""
         session = self._new(handle, self.identity, None)
         if session is None:
             self.inner.abort(handle)
@@ -195,7 +197,7 @@ class TlsStack:
         self._manager.reserve()
         self._manager.attach(handle, session)
         self.shake(session)
-        self.bell.stir()  # it has a deadline
+        self.bell.stir()  # for its deadline
         return True
 
     def _take_boxes(self):
@@ -221,7 +223,7 @@ class TlsStack:
     # --- handshakes
 
     def shake(self, session):
-        """TCP is connected: the first step, unless it is the visitor's to begin."""
+        """TCP is connected. Begin the first step, for a visitor only if its first bytes came."""
         session.state = SHAKING
         self._shaking.append(session)
         if session.feed() or not session.listener:
@@ -240,13 +242,13 @@ class TlsStack:
         except MemoryError:
             return False
         if not begun:
-            self._worker.finish()  # it waits for no other: the session is over
+            self._worker.finish()  # take it out of the queue: this session fails
         return begun
 
     def advance(self, session):
-        """Something came or there is room: go on, if it helps.
+        """The peer sent something, or there is room to send: begin the next step if it can do more.
 
-        What the last step left in the inbox was left for want of room in the outbox.
+        When the last step left bytes in the inbox, it lacked room in the outbox.
         """
         if session.stepping:
             return
@@ -257,14 +259,14 @@ class TlsStack:
             self._failed(session, "the peer left")
 
     def deliver(self):
-        """Tell the slots what was noted while they were busy."""
+        """Deliver all noted events to their slots."""
         self.noted = False
         for session in self._sessions:
             if session is not None:
                 session.deliver()
 
     def poll(self, now):
-        """A task: answers of the worker, and time-outs."""
+        """A task: handle the worker's answers, and time-outs."""
         if not self._shaking:
             return -1
         for session in list(self._shaking):
@@ -305,7 +307,7 @@ class TlsStack:
         session.deliver()
 
     def _failed(self, session, reason):
-        session.flush(0)  # the alert
+        session.flush(0)  # send the alert
         if session.listener:
             self.failures += 1
             self._forget_visitor(session, self.inner.close)
@@ -313,7 +315,7 @@ class TlsStack:
         session.state = FAILED
         session.ended = ERR_ABRT
         session.slot.on_events(EVENT_ERROR)
-        self._error.set("TLS: " + reason)  # last: there may be no memory for the text
+        self._error.set("TLS: " + reason)  # last, as it may raise MemoryError
 
     def _release_place(self, session):
         session.listener.handshake_ended()
@@ -322,14 +324,14 @@ class TlsStack:
         self._manager.unreserve()
 
     def _forget_visitor(self, session, end):
-        """It never got a slot: nobody is told."""
+        """End a visitor; it never had a slot, so the controller does not see it."""
         self._release_place(session)
         self._manager.detach(session.handle())
         self._release(session)
         end(session.handle())
 
     def give_up(self, listener):
-        """This listener stops: its handshakes are over."""
+        """This listener stops: end its handshakes."""
         for session in list(self._shaking):
             if session.listener is listener:
                 self._forget_visitor(session, self.inner.abort)
@@ -343,7 +345,7 @@ class TlsStack:
         return soonest
 
     def shut(self):
-        """The end: no step runs any more, and all memory is given back."""
+        """End: wait for the step under way, reset all sessions, return all memory."""
         self._worker.finish()
         for session in list(self._shaking):
             session.stepping = False
