@@ -1,1 +1,1 @@
-"""WiFi: the station, our own access point and the networks that are remembered."""
+"""WiFi: the station, the module's own access point, and the remembered networks."""

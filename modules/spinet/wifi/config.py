@@ -41,12 +41,12 @@ def ssid(record):
 
 
 def deletes(record):
-    """True for the record that deletes our own access point: its ssid begins with 0xFF."""
+    """True for the record that deletes the own access point: its ssid begins with 0xFF."""
     return record[16] == 0xFF
 
 
 def password(record):
-    """password, as bytes: never to be shown."""
+    """password, as bytes: never put it into a report or a log."""
     return get_text(record, 48, _PASSWORD_LENGTH)
 
 
@@ -58,7 +58,7 @@ def credential_size(record, index):
 def eap(record):
     """EAP protocol: 0 none (personal), 1 TLS, 2 PEAP-MSCHAPv2, 3 TTLS-MSCHAPv2.
 
-    In a record with a PSK the byte is its last digit, which is none of these.
+    In a record with a PSK this byte is the PSK's last digit, an ASCII character above 3.
     """
     return record[111] if record[111] <= 3 else 0
 
@@ -74,7 +74,7 @@ def is_ssid(text):
 
 
 def is_own_ssid(text):
-    """Valid SSID of our own access point: the same, without ASCII's control characters."""
+    """Valid SSID of the own access point: 1..32 bytes without ASCII control characters."""
     return is_ssid(text) and all(c >= 32 and c != 127 for c in text)
 
 

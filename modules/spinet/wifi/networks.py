@@ -1,9 +1,8 @@
-"""Remembered networks: what we know, stored so that a restart, or a power loss, harms nothing.
+"""Remembered networks, stored so that no restart or power loss damages them.
 
-The store is one file of entries; it is written anew beside the old one and renamed over it, so
-that at any moment either the old or the new is whole. Each entry has its own check sum: a damaged
-one costs itself, not the others, and never the boot. Passwords and credentials are in here and
-nowhere else.
+The store is one file of entries. A new file is written beside the old one and renamed over it, so
+that at any moment one of the two is complete. Each entry has its own check sum: a damaged entry is
+dropped, and the others are kept. Passwords and credentials are stored nowhere else.
 """
 
 import binascii
@@ -17,31 +16,31 @@ from spinet.wifi import config
 _ENTRY_HEADER = 4  # index u8, zero u8, length of the credentials u16; record, credentials follow
 _SMALLEST_BODY = _ENTRY_HEADER + config.SIZE  # without credentials
 _CHECK = 4  # crc32 of all that
-_MARK = b"\xffEND"  # no entry begins with it
+_MARK = b"\xffEND"  # an entry cannot begin with this
 _SEAL = 8  # the mark and a crc32
 
-REMEMBERED_NETWORKS = const(20)  # entry 0, our own access point, is not one of them
+REMEMBERED_NETWORKS = const(20)  # besides entry 0, the own access point
 
 ENOENT = const(2)
 ENOSPC = const(28)
 LARGEST_CREDENTIALS = const(12288)  # of one network: certificates and keys, as PEM
-LARGEST_STORE = const(32768)  # all of it is on the heap while it is read or written
+LARGEST_STORE = const(32768)  # bytes: the whole file is on the heap while it is read or written
 
 
 class Store:
-    """A file that is replaced whole or not at all. Raises OSError when the disk does.
+    """A file that is replaced as a whole or not at all. Raises OSError as the file system does.
 
-    What is written ends in a *seal*, a mark and the check sum of everything before it: a file with
-    a seal that fits was written to its end. docs/wifi.md has what a power cut leaves where.
+    A file ends with a *seal*: a mark, and the check sum of everything before the mark. A file with
+    a valid seal was written completely. docs/wifi.md says which files a power cut leaves.
     """
 
     def __init__(self, path):
         self.path = path
-        self._fresh = path + ".new"  # being written; counts only when there is nothing else
+        self._fresh = path + ".new"  # being written; used only if `path` is missing or damaged
 
     def load(self, whole=False):
-        """The contents, empty when nothing was ever saved. Of a damaged file, what is left of
-        it, or nothing when the caller can use it only `whole`."""
+        """The contents, empty when nothing was saved. For a damaged file, all that can be read, or
+        nothing if `whole` is true."""
         data = _read(self.path)
         if _is_sealed(data):
             _remove(self._fresh)
@@ -54,11 +53,11 @@ class Store:
         return b"" if whole else data
 
     def _take_fresh(self):
-        """The power was lost between the removal of the old file and the new one's renaming."""
+        """Rename the new file: power was lost after the old one's removal, before the renaming."""
         try:
             os.rename(self._fresh, self.path)
         except OSError:
-            pass  # it is read from where it is, and the next boot tries again
+            pass  # the next boot reads it from there, and tries again
 
     def save(self, data):
         """Replace the contents."""
@@ -68,11 +67,11 @@ class Store:
                 file.write(_seal(data))
             os.rename(self._fresh, self.path)
         except OSError:
-            _remove(self._fresh)  # on a full disk it would be in the way
+            _remove(self._fresh)  # it would take space on a full disk
             raise
 
     def erase(self):
-        """Forget the contents. The fresh file goes first: nothing may come back from it."""
+        """Delete the contents; the new file first, as load() would take it for the old one."""
         for path in (self._fresh, self.path):
             try:
                 os.remove(path)
@@ -82,11 +81,11 @@ class Store:
 
 
 def _read(path):
-    """What is in a file, no more than we ever write; empty when it cannot be read."""
+    """A file's contents, at most LARGEST_STORE bytes; empty when it cannot be read."""
     try:
         size = min(
             os.stat(path)[6], LARGEST_STORE
-        )  # read() takes all that it is given from the heap
+        )  # read() allocates as many bytes as it is asked for
         with open(path, "rb") as file:
             return file.read(size)
     except OSError:
@@ -97,7 +96,7 @@ def _remove(path):
     try:
         os.remove(path)
     except OSError:
-        pass  # it is not there, or it will be tried again
+        pass  # it is not there, or a later call tries again
 
 
 def _seal(data):
@@ -116,7 +115,8 @@ def _is_sealed(data):
 
 
 class Network:
-    """One entry: the WirelessConfig record as the controller sent it, and what enterprise adds."""
+    """One entry: the WirelessConfig record as the controller sent it, and for an enterprise network
+    its credentials, one behind the other."""
 
     def __init__(self, record, credentials=b""):
         self.record = bytes(record)
@@ -124,7 +124,7 @@ class Network:
         self.ssid = config.ssid(self.record)
 
     def credential(self, index):
-        """Enterprise credential `index`, 0..4; empty where there is none."""
+        """Enterprise credential `index`, 0..4; empty if it was not given."""
         at = 0
         for i in range(index):
             at += config.credential_size(self.record, i)
@@ -132,20 +132,20 @@ class Network:
 
 
 def is_access_point(network):
-    """True for an entry that we can be the access point of: its name, password, ip, channel."""
+    """True when name, password, ip and channel are valid for the module's own access point."""
     record = network.record
     password = config.password(record)
     return (
         config.is_own_ssid(network.ssid)
         and config.is_password(password)
-        and not config.is_psk(password)  # MicroPython would cut it to 63 digits
+        and not config.is_psk(password)  # MicroPython would truncate it to 63 digits
         and config.ip(record) not in (0, 0xFFFFFFFF)
         and config.channel(record) <= 13
     )
 
 
 class Networks:
-    """Entry 0 is our own access point, 1..20 are networks to join; a list with gaps (None)."""
+    """All entries: 0 is the own access point, 1..20 are networks to join; None if unused."""
 
     def __init__(self, store):
         self._store = store
@@ -156,16 +156,16 @@ class Networks:
     # --- looking things up
 
     def access_point(self):
-        """Our own access point's entry, or None."""
+        """The own access point's entry, or None."""
         return self.entries[0]
 
     def find(self, ssid):
-        """The entry that remembers this name (bytes), or None."""
+        """The entry with this SSID (bytes), or None."""
         index = self._index(ssid)
         return self.entries[index] if index else None
 
     def remembered(self):
-        """The entries to join, in their order."""
+        """The networks to join, in the order of their entries."""
         return [entry for entry in self.entries[1:] if entry]
 
     def _index(self, ssid):
@@ -175,13 +175,13 @@ class Networks:
         return 0
 
     def has_room(self, ssid):
-        """True when remember() would find a place."""
+        """True when remember() would succeed."""
         return bool(self._index(ssid)) or None in self.entries[1:]
 
     # --- changing them; each is stored before it returns
 
     def remember(self, network):
-        """Add a network, or replace the one of the same name; False when the table is full."""
+        """Add a network, or replace the one with the same SSID; False when the table is full."""
         index = self._index(network.ssid)
         if not index:
             if None not in self.entries[1:]:
@@ -195,7 +195,7 @@ class Networks:
         return bool(index) and self._put(index, None)
 
     def set_access_point(self, network):
-        """Replace our own access point's entry; None: forget it."""
+        """Replace the own access point's entry; None: delete it."""
         return self._put(0, network)
 
     def _put(self, index, network):
@@ -215,7 +215,7 @@ class Networks:
         self._store.save(data)
 
     def erase(self):
-        """Factory reset: forget everything."""
+        """Factory reset: delete all entries."""
         for i in range(len(self.entries)):
             self.entries[i] = None
         self._store.erase()
@@ -247,19 +247,19 @@ class Networks:
 
 
 def _next_intact(data, at):
-    """Where the next entry with a right check sum begins, or the end."""
+    """The offset of the next entry with a valid check sum, or the end."""
     while at < len(data) and not _is_intact(data, at):
         at += 1
     return at
 
 
 def _body_end(data, at):
-    """Where the check sum of the entry at `at` would be, by the length that it claims."""
+    """The offset of the check sum of the entry at `at`, computed from the entry's length field."""
     return at + _SMALLEST_BODY + fields.get_u16(data, at + 2)
 
 
 def _is_intact(data, at):
-    """True when a whole entry with a right check sum begins at `at`."""
+    """True when a complete entry with a valid check sum begins at `at`."""
     if not _is_likely(data, at):
         return False
     end = _body_end(data, at)
@@ -267,7 +267,8 @@ def _is_intact(data, at):
 
 
 def _is_likely(data, at):
-    """Whether a check sum is worth its time: noise must not make the boot last minutes."""
+    """True when this can be an entry, so that its check sum is computed. In a damaged file, a check
+    sum at every offset would make the boot take minutes."""
     if at + _SMALLEST_BODY + _CHECK > len(data) or data[at] > REMEMBERED_NETWORKS:
         return False
     record = data[at + _ENTRY_HEADER : at + _SMALLEST_BODY]
@@ -286,7 +287,7 @@ def _encode(index, network):
 
 
 def announced(record):
-    """Bytes of credentials that are to come."""
+    """The total size of the credentials, as the record gives it."""
     total = 0
     for i in range(config.CREDENTIALS):
         total += config.credential_size(record, i)

@@ -1,19 +1,18 @@
-"""The station: from networkStartClient to networkStop, through lost links and back.
+"""The station: from networkStartClient to networkStop, with reconnections after lost links.
 
-What is under way is one *phase*, and every phase has one function that looks after it:
-    off         no connection was asked for, or it could not be made
+It is always in one *phase*, and each phase has one function that looks after it:
+    off         no connection was asked for, or the attempt has failed
     scanning    to choose the access point
     joining     the radio tries to connect
-    up          connected; watch() notices when it is not any more
+    up          connected; watch() notices when the link is lost
     rejoining   the link was lost: the radio tries the same access point again
     pausing     after a failed attempt to reconnect, until the next scan
-    failed      networkStartClient failed sooner than a scan takes: not told yet
+    failed      networkStartClient failed within SOONEST_MS; the controller is told after that
 
-The scan chooses an access point, and the first attempt is *pinned* to it; when that fails the next
-one lets the radio choose. A controller can neither stop us nor give us another password while we
-try, so every phase but up has a time limit, and a refused password ends it at once. What the
-controller sees of all this is in Wlan: its state, and the last error. All of it runs in the
-service thread.
+The scan chooses an access point, and the first attempt is *pinned* to it; when that fails, the next
+attempt lets the radio choose. A controller can neither stop attempts nor send another password
+while they go on, so every phase except up has a time limit, and a refused password ends it at once.
+The controller sees the state of Wlan and the last error. Service thread only.
 """
 
 from micropython import const
@@ -23,10 +22,10 @@ from spinet.compat import ticks_add, ticks_diff
 from spinet.wifi import config
 
 CONNECT_TIMEOUT_MS = const(40000)  # to connect, or to reconnect, with all scans and attempts
-SCAN_TIMEOUT_MS = const(15000)  # a scan takes three; one that lasts longer never ends
+SCAN_TIMEOUT_MS = const(15000)  # a scan takes 3 s; one that takes 15 s will never end
 REJOIN_TIMEOUT_MS = const(15000)  # for the same access point to come back
 PAUSE_MS = const(2000)  # between attempts to reconnect
-SOONEST_MS = const(2000)  # before a failure is told: controllers then ask again at once
+SOONEST_MS = const(2000)  # before a failure is told, as controllers try again at once
 
 _OFF = const(0)
 _SCANNING = const(1)
@@ -44,14 +43,14 @@ NO_ADDRESS = "no address by DHCP"
 LOST = "connection lost, auto-reconnecting"
 RECONNECTED = "reconnected"
 
-# Outcomes of a radio: the access point refuses our credentials, so it is not asked again.
+# Outcomes of a radio: the access point refuses the credentials, so no further attempt is made.
 WRONG_PASSWORD = "wrong password"
 LOGIN_REFUSED = "enterprise login refused"
 REFUSALS = (WRONG_PASSWORD, LOGIN_REFUSED)
 
 
 def strongest_first(found):
-    """What a radio found, in the order that controllers get it."""
+    """The networks that a radio found, in the order for the controller."""
     return sorted(found, key=_rssi, reverse=True)
 
 
@@ -67,21 +66,21 @@ class Station:
         self._error = error  # the LastError
         self._radio = radio
         self._networks = networks
-        self.network = None  # that we join or are on; set by _join()
+        self.network = None  # the network being joined, or connected to; set by _join()
         self.using_dhcp = False  # set by _join()
         self.reconnects = 0  # attempts after lost links, since networkStop
-        self._wanted = b""  # the name that start() was given, b"": the strongest known
-        self._phase = _OFF  # written by what begins a phase
+        self._wanted = b""  # the SSID that start() was given, b"": the strongest known
+        self._phase = _OFF
         self._deadline = 0  # of connecting, rejoining or reconnecting
-        self._soonest = 0  # when a failure of networkStartClient is told
-        self._due = 0  # when the scan, or the pause, is over
-        self._pinned = False  # the attempt is for the access point of the scan only
-        self._reason = ""  # why the last attempt failed, since start() or since we were up
+        self._soonest = 0  # not before this is a failure of networkStartClient told
+        self._due = 0  # when the scan times out, or the pause is over
+        self._pinned = False  # the attempt is only for the access point that the scan found
+        self._reason = ""  # why the last attempt failed, since start() or since phase up
 
     # --- commands
 
     def start(self, ssid, now):
-        """Join the network of this name (bytes), or with b"" the strongest one remembered."""
+        """Join the network with this SSID (bytes), or with b"" the strongest remembered one."""
         self._wanted = ssid
         self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
         self._soonest = ticks_add(now, SOONEST_MS)
@@ -90,7 +89,7 @@ class Station:
         self._seek(now)
 
     def stop(self):
-        """Forget what is under way; the radio is the caller's business."""
+        """Go to phase off; the caller stops the radio."""
         self._phase = _OFF
         self.network = None
         self.using_dhcp = False
@@ -103,7 +102,7 @@ class Station:
         return self._phase != _OFF and self._phase != _UP
 
     def step(self, now):
-        """Look after the phase, and after its time limit."""
+        """Do the phase's work, and check its time limit."""
         phase = self._phase
         if phase == _SCANNING:
             self._step_scanning(now)
@@ -119,7 +118,7 @@ class Station:
             self._run_out(now)
 
     def watch(self, now):
-        """About once a second while connected: is the link still there?"""
+        """Check the link; called about once a second."""
         if self._phase == _UP and self._radio.outcome() != "":
             self._lose(now)
 
@@ -153,7 +152,7 @@ class Station:
             if entry[0] == self._wanted:
                 self._join(network, entry, now)
                 return
-        self._join(network, None, now)  # it may be hidden: the radio will know
+        self._join(network, None, now)  # it may be hidden: let the radio try
 
     def _choose_strongest(self, found, now):
         for entry in found:
@@ -166,7 +165,7 @@ class Station:
     # --- joining
 
     def _join(self, network, entry, now):
-        """Begin an attempt; entry: the access point of the scan, None: let the radio choose."""
+        """Begin an attempt. entry: the access point that a scan found; None: the radio chooses."""
         self.network = network
         self.using_dhcp = config.ip(network.record) == 0
         self._pinned = entry is not None
@@ -192,10 +191,10 @@ class Station:
         if again:
             self._error.set(self._named(RECONNECTED))
 
-    # --- when it does not work
+    # --- failures
 
     def _fail(self, reason, now):
-        """The attempt has failed. Another one follows while we reconnect and are not refused."""
+        """An attempt has failed. While reconnecting another one follows, unless it was refused."""
         if self._wlan.state == states.WIFI_CONNECTING or reason in REFUSALS:
             self._end(reason, now)
             return
@@ -209,7 +208,7 @@ class Station:
             self._reconnect(now)
 
     def _run_out(self, now):
-        """The time of the phase is over."""
+        """The phase's time limit is reached."""
         reason = self._reason or TIMED_OUT
         if self.using_dhcp and self._radio.associated():
             reason = NO_ADDRESS
@@ -219,7 +218,7 @@ class Station:
             self._end(reason, now)
 
     def _end(self, reason, now):
-        """No more attempts."""
+        """Make no more attempts."""
         self._radio.leave()
         self._reason = self._named(reason)
         self.network = None
@@ -228,7 +227,7 @@ class Station:
         self._step_failed(now)
 
     def _step_failed(self, now):
-        """Go idle and tell why; after networkStartClient not before the time of a scan."""
+        """Go idle and set the last error; after networkStartClient not before _soonest."""
         connecting = self._wlan.state == states.WIFI_CONNECTING
         if not connecting or ticks_diff(now, self._soonest) >= 0:
             self._phase = _OFF
@@ -236,7 +235,7 @@ class Station:
             self._error.set(self._reason)
 
     def _named(self, reason):
-        """With the network that it is about; some reasons are about none."""
+        """The reason, with the network's SSID before it if it concerns one network."""
         if self.network is None or reason in (UNKNOWN_NAME, NOTHING_KNOWN):
             return reason
         return self.network.ssid + b": " + reason.encode()
@@ -261,7 +260,7 @@ class Station:
             self._rejoin_failed(outcome, now)
 
     def _rejoin_failed(self, reason, now):
-        """Scan before each further attempt: the network may have changed its channel."""
+        """Go on with a scan before each attempt, as the network may have changed its channel."""
         self._radio.pause()
         self._wlan.set_state(states.WIFI_RECONNECTING)
         self._error.set(self._named("auto-reconnect failed, reconnecting: " + reason))

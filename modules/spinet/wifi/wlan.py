@@ -1,7 +1,7 @@
-"""WiFi as the controller sees it, in one state: station, access point and scan.
+"""WiFi as the controller sees it: one state for station and access point, and the scan.
 
-The station's part is station.py; the radio is a board's (contracts/radio.py). All of this runs in
-the service thread.
+station.py has the station's part; the radio is the board's (contracts/radio.py). Service thread
+only.
 """
 
 from micropython import const
@@ -12,12 +12,12 @@ from spinet.wifi.networks import is_access_point
 from spinet.wifi.station import SCAN_FAILED, SCAN_TIMEOUT_MS, Station, strongest_first
 
 _IDLE = states.WIFI_IDLE
-WATCH_MS = const(20)  # how often is looked at what is under way
+WATCH_MS = const(20)  # how often an attempt or a scan is checked
 
 # For each state, the set of states that may follow, as a bit map.
 LEGAL = bytes(
     (
-        0,  # disabled: we are never
+        0,  # disabled: never used
         1 << states.WIFI_CONNECTING | 1 << states.WIFI_ACCESS_POINT,  # idle
         1 << _IDLE,  # access point
         1 << states.WIFI_CONNECTED | 1 << _IDLE,  # connecting
@@ -30,26 +30,26 @@ LEGAL = bytes(
 
 
 class Wlan:
-    """The WiFi state that controllers see. `stir()`: there may be something to watch, or news."""
+    """The WiFi state that controllers see. `stir()` is called when it changes or a scan begins."""
 
     def __init__(self, radio, networks, error, stir, debug=False):
         self.radio = radio
         self.networks = networks
         self.state = _IDLE  # written by set_state only
-        self.rssi = network_status.NO_RSSI  # of the connected station; refreshed by refresh()
-        self.changes = 0  # of the state, so far
-        self.faults = 0  # illegal moves, in builds that do not raise
+        self.rssi = network_status.NO_RSSI  # of the connected access point; set by refresh()
+        self.changes = 0  # counts changes of the state
+        self.faults = 0  # illegal state changes, in builds that do not raise
         self.station = Station(self, radio, networks, error)
         self._error = error  # the LastError
         self._stir = stir
         self._debug = debug
-        self._told_state = _IDLE  # as the controller last got it when it asked
-        self._scanning = False  # for the controller; the station's own scans are its business
-        self._scan_due = 0  # when that scan is given up
-        self._found = None  # what networkGetScanResult will get; None: no scan was started
+        self._told_state = _IDLE  # the state that networkGetLastError last showed the controller
+        self._scanning = False  # a scan for the controller is under way, not one of the station's
+        self._scan_due = 0  # when that scan times out
+        self._found = None  # the result for networkGetScanResult; None: there is none
 
     def set_state(self, state):
-        """The one place where the state changes; called by the station and by the commands here."""
+        """Change the state; the only place that does. Called by the station and the commands."""
         before = self.state
         if state == before:
             return
@@ -67,14 +67,14 @@ class Wlan:
         if self._debug:
             raise ValueError("WiFi state %d after %d" % (state, before))
 
-    # --- what the controller is told
+    # --- news for the controller
 
     def has_news(self):
-        """True while state or last error changed and the controller has not asked."""
+        """True while the controller has not fetched the latest state or last error."""
         return self.state != self._told_state or self._error.is_news()
 
     def told(self, state, error):
-        """networkGetLastError has brought the controller this state and this last error."""
+        """networkGetLastError has sent this state and this last error to the controller."""
         self._told_state = state
         self._error.told(error)
 
@@ -89,11 +89,11 @@ class Wlan:
         return self.state in (_IDLE, states.WIFI_CONNECTED)
 
     def start_client(self, ssid, now):
-        """Join the network of this name (bytes), or with b"" the strongest one remembered."""
+        """Join the network with this SSID (bytes), or with b"" the strongest remembered one."""
         self.station.start(ssid, now)
 
     def start_access_point(self):
-        """Be the access point of entry 0."""
+        """Start the access point that entry 0 describes."""
         network = self.networks.access_point()
         if network is None:
             self._error.set("no data found for access point")
@@ -111,7 +111,7 @@ class Wlan:
             self.set_state(states.WIFI_ACCESS_POINT)
 
     def stop(self):
-        """Off the air, whatever was going on."""
+        """End everything and switch the radio off."""
         self.radio.leave()
         self.station.stop()
         self._scanning = False
@@ -130,28 +130,28 @@ class Wlan:
         return self._scanning
 
     def scan_result(self):
-        """What the last scan found, strongest first; None when none was made."""
+        """The networks of the last scan, strongest first; None when there is no result."""
         return self._found
 
     def drop_scan_result(self):
-        """The controller has it."""
+        """The controller has fetched the result."""
         self._found = None
 
     # --- time passes
 
     def poll(self, now):
-        """A task: watch what is under way."""
+        """A task: check the attempt or scan under way."""
         if not self.active():
             return -1
         self.step(now)
         return WATCH_MS if self.active() else -1
 
     def active(self):
-        """True while step() has something to watch."""
+        """True while an attempt or a scan is under way."""
         return self._scanning or self.station.active()
 
     def step(self, now):
-        """Look after whatever is under way."""
+        """Check the scan and the station."""
         if self._scanning:
             self._step_scan(now)
         self.station.step(now)
@@ -173,9 +173,10 @@ class Wlan:
             self._found = strongest_first(found)
 
     def refresh(self, now):
-        """About once a second: the signal, and whether the link is still there.
+        """Update the RSSI, and check the link; called about once a second.
 
-        Not during a scan: the radio is off our channel then, and cannot begin anything anyway.
+        The link is not checked during a scan: the radio is on other channels then, and could not
+        begin to reconnect anyway.
         """
         if self.state == states.WIFI_CONNECTED:
             self.rssi = self.radio.rssi()
@@ -183,7 +184,7 @@ class Wlan:
                 self.station.watch(now)
 
     def fill(self, status):
-        """The WiFi part of a NetworkStatus."""
+        """Fill in the WiFi part of a NetworkStatus."""
         status.reconnects = self.station.reconnects
         status.dhcp = 1 if self.station.using_dhcp else 0
         status.rssi = self.rssi
