@@ -1,4 +1,4 @@
-"""The event trace: what happened lately, in a ring of fixed size. Writing it never allocates.
+"""The event trace: the latest events, in a ring of fixed size. Writing never allocates.
 
 An event is five 16-bit numbers: ticks_ms (two of them), kind and slot, and two values:
 
@@ -7,7 +7,7 @@ An event is five 16-bit numbers: ticks_ms (two of them), kind and slot, and two 
     STATE       slot   the new state        its generation
     PORTS       slot   local port           remote port
     PEER        slot   remote octets 1, 2   octets 3, 4
-    ERROR       slot   -(lwIP's error)      the state it came in
+    ERROR       slot   -(lwIP's error)      the slot's state
     TIMEOUT     slot   the state            -
     LISTEN      -      port                 protocol
     UNLISTEN    -      port                 protocol
@@ -15,11 +15,11 @@ An event is five 16-bit numbers: ticks_ms (two of them), kind and slot, and two 
     CUT         socket the command          -            a transaction was abandoned
     BAD_HEADER  socket the command          -(response)
     MESSAGE     -      its number           -            a last error, see say()
-    FAULT       -      -                    -            a bug of ours
-    SESSION     -      what happened        port         calling home, see sessions
+    FAULT       -      -                    -            a bug of the firmware
+    SESSION     -      callhome's event     port         calling home
 
-Only the service thread writes. Anyone may take a snapshot() meanwhile, from any thread. The ring
-outlives the service, so that it tells what came before a reset of the link.
+Only the service thread writes; any thread may take a snapshot() meanwhile. The ring outlives the
+service, so that it has the events before a reset of the link too.
 """
 
 import micropython
@@ -44,11 +44,11 @@ FAULT = const(13)
 SESSION = const(14)
 
 NO_SLOT = const(255)
-EVENTS = const(512)  # 5 KB: the lives of about eighty connections
-TEXTS = const(8)  # last errors that are kept
+EVENTS = const(512)  # 5 KB: about eighty connections
+TEXTS = const(8)  # how many last errors are kept
 EVENT_SIZE = const(10)  # bytes
 
-# In front of the events are two words: how many were ever written, and for how many there is room.
+# Before the events are two words: how many were ever written, and how many the ring holds.
 HEADER = const(8)  # bytes
 _COUNT = const(0)
 _SIZE = const(1)
@@ -56,7 +56,7 @@ _SIZE = const(1)
 
 @micropython.viper
 def note(kind: int, slot: int, a: int, b: int):
-    """Write an event; a and b are cut to 16 bits. Service thread only; allocates nothing."""
+    """Write an event; only 16 bits of a and b are kept. Service thread only; allocates nothing."""
     slab = TRACE.slab
     words = ptr32(slab)
     count = words[_COUNT]
@@ -68,11 +68,11 @@ def note(kind: int, slot: int, a: int, b: int):
     event[at + 2] = kind << 8 | slot & 0xFF
     event[at + 3] = a & 0xFFFF
     event[at + 4] = b & 0xFFFF
-    words[_COUNT] = count + 1  # after the event itself
+    words[_COUNT] = count + 1  # last, as snapshot() relies on it
 
 
 def say(text):
-    """Write that this (bytes, kept as they are) became the last error."""
+    """Write a MESSAGE event: `text` (bytes, kept without a copy) became the last error."""
     note(MESSAGE, NO_SLOT, TRACE.keep(text), 0)
 
 
@@ -84,7 +84,7 @@ def _begin(slab, size: int):
 
 
 class Trace:
-    """A ring of events. `slab` is for them and HEADER bytes more; None: memory of its own."""
+    """A ring of events. `slab` has room for them and for the header; None: allocate it."""
 
     def __init__(self, size=EVENTS, slab=None):
         self.size = size
@@ -94,30 +94,30 @@ class Trace:
         self._said = 0  # how many texts were ever kept
 
     def keep(self, text):
-        """Remember a last error; its number."""
+        """Keep a last error; returns its number."""
         number = self._said
         self._texts[number % TEXTS] = text
         self._said = number + 1
         return number
 
     def count(self):
-        """How many were ever written."""
+        """How many events were ever written."""
         return int.from_bytes(self.slab[:4], "little")
 
     def snapshot(self):
-        """What is in the ring now, while the service goes on writing."""
+        """A copy of the ring, taken while the service may write."""
         last = self.count()
-        copy = bytes(self.slab)  # one step of C: nobody writes in the middle of it
+        copy = bytes(self.slab)  # one C call: no other thread runs during it
         texts = list(self._texts)
         said = self._said
-        # What was written since `last` may have overwritten the oldest, the event that is being
-        # written now included.
+        # Events written since `last`, and the one being written now, may have overwritten the
+        # oldest: leave these out.
         first = max(0, self.count() + 1 - self.size)
         return Snapshot(self.size, first, last, copy, _numbered(texts, said))
 
 
 def _numbered(texts, said):
-    """The kept texts by number, as they are in MESSAGE events."""
+    """The kept texts by number, as MESSAGE events have it."""
     return {number & 0xFFFF: texts[number % TEXTS] for number in range(max(0, said - TEXTS), said)}
 
 

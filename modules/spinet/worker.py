@@ -1,29 +1,29 @@
 """One background thread with a queue, for calls that wait: look-ups, handshakes, announcements.
 
-The thread begins with the first job and is over with the last: on a chip its stack is dear.
+The thread starts with the first job and ends after the last one, to free its stack on a chip.
 """
 
 from spinet import compat
 
 
 class Worker:
-    """Does jobs one at a time, in the order in which they came; used from one thread.
+    """Does jobs one at a time, in the order in which they were added, by one thread only.
 
     A job has work(), which the worker's thread calls, and no_memory(), which it calls when work()
-    raised MemoryError. `stack_bytes` are the thread's, on a chip.
+    raised MemoryError. `stack_bytes` is the size of the thread's stack on a chip.
     """
 
     def __init__(self, stack_bytes):
         self._stack_bytes = stack_bytes
         self._jobs = []
         self._running = False
-        self._lock = None  # of these two; made for the first job, as some Pythons have no threads
+        self._lock = None  # for _jobs and _running; made in add(), as some Pythons have no threads
         self._over = None  # held while the thread runs
 
     def add(self, job):
-        """Have it done. False when there is no memory for a thread: then it waits for the next one.
+        """Queue a job. False without memory for a thread: then the job waits for the next add().
 
-        Raises MemoryError when there is none for the queue.
+        Raises MemoryError without memory for the queue.
         """
         if self._over is None:
             self._lock = compat.lock()
@@ -49,13 +49,13 @@ class Worker:
         self._over.release()
 
     def retain(self, is_wanted):
-        """Of the jobs that wait, forget those for which is_wanted(job) is false."""
+        """Drop the queued jobs for which is_wanted(job) is false."""
         if self._over is not None:
             with self._lock:
                 self._jobs = [job for job in self._jobs if is_wanted(job)]
 
     def finish(self):
-        """Forget the jobs that wait, and return when the one under way is over."""
+        """Drop the queued jobs, and wait until the one under way is done."""
         if self._over is not None:
             with self._lock:
                 self._jobs.clear()
@@ -69,7 +69,7 @@ class Worker:
         while job is not None:
             try:
                 job.work()
-            except MemoryError:  # a thread that ended here would leave _running set for ever
+            except MemoryError:  # uncaught, it would end the thread with _running still set
                 job.no_memory()
             job = self._next()
 
