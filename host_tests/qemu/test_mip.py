@@ -33,13 +33,8 @@ sys.path.insert(0, '/flash/lib')
 """
 
 
-# As many as the core's heap has room for beside what is frozen.
-SOME = (
-    "spinet/__init__.mpy",
-    "spinet/tcp/__init__.mpy",
-    "spinet/tcp/ring.mpy",
-    "spinet/compat.mpy",
-)
+# As many as the core's heap has room for beside what is frozen; fields has machine code.
+SOME = ("spinet/__init__.mpy", "spinet/fields.mpy")
 
 
 @pytest.fixture
@@ -58,13 +53,13 @@ def package(tmp_path):
 def test_mip_installs_modules_that_run(emulator, package):
     emulator.mpremote("exec", FILES)
     out = emulator.mpremote("resume", "mip", "install", "--target=/flash/lib", str(package))
-    assert "Installing: /flash/lib/spinet/tcp/ring.mpy" in out
+    assert "Installing: /flash/lib/spinet/fields.mpy" in out
     out = emulator.mpremote(
         "resume",
         "exec",
-        "from spinet.tcp import ring as of_flash\n"
-        "ring = of_flash.rings(1, 64)[0]\n"
-        "ring.put(b'from flash', 0, 10)\n"
-        "print(of_flash.__file__, ring.count, ring.free())",
+        "from spinet import fields\n"
+        "record = bytearray(b'from flash')\n"
+        "fields.put_u32(record, 4, 0x01020304)\n"
+        "print(fields.__file__, record, fields.get_u16(record, 4))",
     )
-    assert out == "/flash/lib/spinet/tcp/ring.mpy 10 54\n"
+    assert out == "/flash/lib/spinet/fields.mpy bytearray(b'from\\x04\\x03\\x02\\x01sh') 772\n"
