@@ -160,7 +160,6 @@ def test_what_the_printer_lacks_is_not_served(monkeypatch):
         (["networks", "remove", "\ud800"], "an SSID is no text"),
         (["bench", "--size", "nan"], "'nan' is not a number"),
         (["status", "--timeout", "nan"], "'nan' is not a number"),
-        (["trace", "--log", "-", "--gap", "nan"], "'nan' is not a number"),
         (["serve", "--ssid", "s" * 33], "an SSID is longer than 32 bytes"),
         (["serve", "--ssid", "\ud800"], "an SSID is no text"),
         (["serve", "--password", "p" * 65], "a password is longer than 64 bytes"),

@@ -18,7 +18,7 @@ SCENARIOS = 17
 
 def run_script(name, *arguments, **where):
     """What a script printed under the VM; fails with its trace when it ended badly."""
-    process = SimProcess([str(VM / name), str(VM.parent), *arguments], **where)
+    process = SimProcess([str(VM / name), str(ROOT / "host_tests/support"), *arguments], **where)
     try:
         out = process.process.stdout.read()
         code = process.wait()

@@ -284,6 +284,7 @@ def test_nothing_is_lost_when_the_peer_ends_right_after_sending(served, authorit
     assert served.write(0, b"goodbye") == 7
     raw = peer.detach()
     with socket.socket(fileno=raw) as left:
+        left.settimeout(PATIENCE)
         assert left.recv(100)[:1] == b"\x17"  # application data, encrypted
     served.sim.ask(2, 0)
     assert served.until_state(0, 0) == 0

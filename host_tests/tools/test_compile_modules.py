@@ -38,7 +38,7 @@ def test_every_module_is_there(compiled, release, architecture):
 
 @pytest.mark.parametrize("release", [OLDEST, NEWEST])
 @pytest.mark.parametrize("architecture", list(NATIVE))
-@pytest.mark.parametrize("module", ["tcp/ring", "duet/wire"])
+@pytest.mark.parametrize("module", ["fastpath", "duet/wire"])
 def test_viper_is_machine_code_of_the_chip(compiled, release, architecture, module):
     header = (compiled / release / architecture / "spinet" / f"{module}.mpy").read_bytes()[:4]
     assert header[0] == ord("M")

@@ -1,6 +1,6 @@
 """The scenarios of heap_scenarios.py, their peers real sockets worked by `hostnet` alone.
 
-micropython heap_memory.py FOLDER ROLE [SCENARIO ...]      FOLDER: host_tests
+micropython heap_memory.py FOLDER ROLE [SCENARIO ...]      FOLDER: host_tests/support
 """
 
 import sys

@@ -32,7 +32,7 @@ def test_on_cpython(case):
 
 @pytest.mark.parametrize("module", ON_THE_VM)
 def test_under_the_vm(module):
-    process = SimProcess([str(VM / "run.py"), str(VM.parent), module])
+    process = SimProcess([str(VM / "run.py"), str(ROOT / "host_tests/support"), module])
     try:
         out = process.process.stdout.read()
         code = process.wait()
