@@ -15,16 +15,6 @@ from spinet import fastpath
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.fastpath import (
-    KIT_COUNT,
-    KIT_EVENTS,
-    KIT_LOOP,
-    KIT_PENDING,
-    KIT_ROLE,
-    KIT_RX,
-    KIT_SIGNALS,
-    KIT_TICKS,
-    KIT_TX,
-    KIT_WAIT,
     LOOP_DUE,
     LOOP_FAR,
     LOOP_NOW,
@@ -33,9 +23,7 @@ from spinet.fastpath import (
     LOOP_STIRRED,
     LOOP_STOP,
     LOOP_TAKEN,
-    LOOP_WORDS,
     ROW_RSSI,
-    SIGNAL_WORDS,
     TAKEN_ZERO,
     WHY_BROKEN,
     WHY_DONE,
@@ -57,7 +45,7 @@ class Bell:
     """Makes the loop poll its tasks. `words` is the hot path's array `loop`."""
 
     def __init__(self, stack):
-        self.words = array("I", [0] * LOOP_WORDS)
+        self.words = array("I", [0] * fastpath.LOOP_WORDS)
         self._stack = stack
 
     def stir(self):
@@ -181,16 +169,16 @@ class Loop:
         call this again."""
         kit = self._kit
         stack = self._stack
-        kit[KIT_WAIT] = stack.wait
-        kit[KIT_TICKS] = ticks_ms
-        kit[KIT_PENDING] = stack.pending
-        kit[KIT_EVENTS] = stack.events
-        kit[KIT_LOOP] = self.words
-        kit[KIT_COUNT] = self._link.count
-        kit[KIT_TX] = self._link.tx
-        kit[KIT_RX] = self._link.rx
-        kit[KIT_SIGNALS] = array("I", [0] * SIGNAL_WORDS)
-        kit[KIT_ROLE] = 0
+        kit[fastpath.KIT_WAIT] = stack.wait
+        kit[fastpath.KIT_TICKS] = ticks_ms
+        kit[fastpath.KIT_PENDING] = stack.pending
+        kit[fastpath.KIT_EVENTS] = stack.events
+        kit[fastpath.KIT_LOOP] = self.words
+        kit[fastpath.KIT_COUNT] = self._link.count
+        kit[fastpath.KIT_TX] = self._link.tx
+        kit[fastpath.KIT_RX] = self._link.rx
+        kit[fastpath.KIT_SIGNALS] = array("I", [0] * fastpath.SIGNAL_WORDS)
+        kit[fastpath.KIT_ROLE] = 0
         self._port.bind(kit)
 
     def run_once(self):

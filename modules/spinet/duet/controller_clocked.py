@@ -8,17 +8,11 @@ transaction wherever the last one was left.
 
 from array import array
 
+from spinet import fastpath
 from spinet.compat import ticks_diff
 from spinet.duet.transaction import StartUp
 from spinet.duet.wire import FIRST_PHASE
 from spinet.fastpath import (
-    CONTROLLER_CLOCKED,
-    KIT_ARM,
-    KIT_CLOCKED,
-    KIT_CS,
-    KIT_DATA_READY,
-    KIT_ROLE,
-    KIT_SIGNALS,
     PHASE_ANSWER,
     PHASE_ENDING,
     PHASE_HEADER,
@@ -33,7 +27,6 @@ from spinet.fastpath import (
     SIGNAL_SIZE,
     SIGNAL_TO_ARM,
     SIGNAL_UNDER_WAY,
-    SIGNAL_WORDS,
 )
 
 
@@ -50,7 +43,7 @@ class SpiSlave:
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
         # Which phase, what is armed since when, and what the pins did: shared with the hot path.
-        self._signals = array("I", [0] * SIGNAL_WORDS)
+        self._signals = array("I", [0] * fastpath.SIGNAL_WORDS)
         self._start_up = StartUp(data_ready)
         self.restarts = 0  # transactions begun over because the controller did
 
@@ -59,7 +52,7 @@ class SpiSlave:
         signals = self._signals
         self._cs.irq(self._cs_handler())
         self._transfer_ready.irq(self._edge_handler())
-        for i in range(SIGNAL_WORDS):
+        for i in range(fastpath.SIGNAL_WORDS):
             signals[i] = 0
         signals[SIGNAL_SINCE] = now
         self._start_up.begin(now)
@@ -112,12 +105,12 @@ class SpiSlave:
 
     def bind(self, kit):
         """Give the hot path what it serves this link with."""
-        kit[KIT_ROLE] = CONTROLLER_CLOCKED
-        kit[KIT_SIGNALS] = self._signals
-        kit[KIT_ARM] = self._target.arm
-        kit[KIT_CLOCKED] = self._target.clocked
-        kit[KIT_CS] = self._cs.value
-        kit[KIT_DATA_READY] = self._data_ready.value
+        kit[fastpath.KIT_ROLE] = fastpath.CONTROLLER_CLOCKED
+        kit[fastpath.KIT_SIGNALS] = self._signals
+        kit[fastpath.KIT_ARM] = self._target.arm
+        kit[fastpath.KIT_CLOCKED] = self._target.clocked
+        kit[fastpath.KIT_CS] = self._cs.value
+        kit[fastpath.KIT_DATA_READY] = self._data_ready.value
 
     def due_ms(self, now):
         """How long the loop may sleep before it has to look here again; -1: no limit."""

@@ -10,21 +10,11 @@ from array import array
 
 from micropython import const
 
+from spinet import fastpath
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.duet.transaction import StartUp
 from spinet.duet.wire import RESPONSE
-from spinet.fastpath import (
-    KIT_CS,
-    KIT_EXCHANGE,
-    KIT_EXCHANGE_LAST,
-    KIT_REQUESTED,
-    KIT_ROLE,
-    KIT_SIGNALS,
-    MODULE_CLOCKED,
-    SIGNAL_EDGE,
-    SIGNAL_LOOKED,
-    SIGNAL_WORDS,
-)
+from spinet.fastpath import SIGNAL_EDGE, SIGNAL_LOOKED
 
 LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
 
@@ -47,7 +37,7 @@ class SpiMaster:
         self._start_up = StartUp(data_ready)
         self._started = False  # set by _go_on_starting(), cleared by start()
         # The edge, and when the level was last looked at: shared with the hot path.
-        self._signals = array("I", [0] * SIGNAL_WORDS)
+        self._signals = array("I", [0] * fastpath.SIGNAL_WORDS)
         self._on_edge = self._edge_handler()
         self.recovered = 0  # transactions begun for an edge that was missed
         self.withdrawn = 0  # edges whose request was gone when we came to it
@@ -87,12 +77,12 @@ class SpiMaster:
 
     def bind(self, kit):
         """Give the hot path what it serves this link with."""
-        kit[KIT_ROLE] = MODULE_CLOCKED
-        kit[KIT_SIGNALS] = self._signals
-        kit[KIT_EXCHANGE] = self._spi.exchange
-        kit[KIT_EXCHANGE_LAST] = getattr(self._spi, "exchange_last", self._spi.exchange)
-        kit[KIT_CS] = self._cs.value
-        kit[KIT_REQUESTED] = self._transfer_ready.value
+        kit[fastpath.KIT_ROLE] = fastpath.MODULE_CLOCKED
+        kit[fastpath.KIT_SIGNALS] = self._signals
+        kit[fastpath.KIT_EXCHANGE] = self._spi.exchange
+        kit[fastpath.KIT_EXCHANGE_LAST] = getattr(self._spi, "exchange_last", self._spi.exchange)
+        kit[fastpath.KIT_CS] = self._cs.value
+        kit[fastpath.KIT_REQUESTED] = self._transfer_ready.value
 
     def due_ms(self, now):
         """How long the loop may sleep before it has to look here again."""
