@@ -719,7 +719,7 @@ GROUPS = ("ROW", "MARK", "SIGNAL", "LOOP", "WHY", "PHASE", "KIT")
 @pytest.mark.parametrize("group", GROUPS)
 def test_no_two_words_are_in_one_place(group):
     """No word may lie within the block of another; `_WORDS` and `_PLACES` end the list."""
-    size = {"ROW_HANDLE": 8, "ROW_MAY": 8, "ROW_OWED": 8, "ROW_FACTS": 8}
+    size = {"ROW_HANDLE": 8, "ROW_MAY": 8, "ROW_OWED": 8, "ROW_FACTS": 8, "ROW_SPACE": 8}
     size.update(dict.fromkeys(("ROW_OWNED", "ROW_INTEREST", "ROW_SEEN"), stack.INDEX_MASK + 1))
     taken = []
     end = None

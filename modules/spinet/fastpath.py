@@ -38,16 +38,18 @@ ROW_RSSI = const(27)  # as a byte; the service writes it
 ROW_DELIVER = const(28)  # stack indexes whose events in SEEN are not yet delivered
 ROW_TIMED = const(29)  # slots that have a deadline; settle() keeps it
 ROW_SOONEST = const(30)  # the first of these deadlines, or earlier; valid while TIMED is not 0
+ROW_NOW = const(31)  # ticks at the start of this pass
 # Of each index of the stack:
 ROW_OWNED = const(32)  # + index: the handle as it was attached, 0 when it has no owner
 ROW_INTEREST = const(64)  # + index: events that its owner wants to hear of
 ROW_SEEN = const(96)  # + index: events taken from the stack and not yet delivered
-# Of all slots, as bit maps; turn() does not need these:
+# Of all slots, as bit maps, which turn() does not need:
 ROW_OCCUPIED = const(128)  # not free
 ROW_OVER = const(129)  # in closeReady
 # Of slot i:
 ROW_FACTS = const(130)  # + i: what settle() was last told
-ROW_WORDS = const(138)
+ROW_SPACE = const(138)  # + i: bytes that a connWrite may bring, as its ConnStatus has them
+ROW_WORDS = const(146)
 
 MAY_READ = const(1)  # connected, and the peer has not ended it
 MAY_WRITE = const(2)  # the peer listens, and the ring is empty
@@ -134,7 +136,10 @@ KIT_EXCHANGE_LAST = const(21)  # as EXCHANGE, and CS may rise at its end, before
 KIT_ARM = const(22)
 KIT_CLOCKED = const(23)
 KIT_DATA_READY = const(24)
-KIT_PLACES = const(25)
+KIT_STORE = const(25)  # the functions below, which would be looked up by name at each call
+KIT_DRAIN = const(26)
+KIT_SETTLE = const(27)
+KIT_PLACES = const(28)
 
 MODULE_CLOCKED = const(1)
 CONTROLLER_CLOCKED = const(2)
@@ -227,6 +232,9 @@ def turn(kit, passes: int, resumed: int) -> int:
     arm = kit[KIT_ARM]
     clocked = kit[KIT_CLOCKED]
     data_ready = kit[KIT_DATA_READY]
+    its_store = kit[KIT_STORE]
+    its_drain = kit[KIT_DRAIN]
+    its_settle = kit[KIT_SETTLE]
     now = loop[LOOP_NOW]
     while True:
         # `armed`: so many bytes of a phase are to be armed.
@@ -248,6 +256,7 @@ def turn(kit, passes: int, resumed: int) -> int:
             wait(ms)
             now = int(ticks())
             loop[LOOP_NOW] = now
+            rows[ROW_NOW] = now
             todo = int(pending())
             if todo:
                 index = 0
@@ -357,8 +366,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                                 size = 0  # and if it was an error, its Connection shall know
                     elif command == _WRITE and length and not flags & _CLOSE_AFTER_WRITE:
                         may = rows[ROW_MAY + socket]
-                        record = ptr8(records[socket])
-                        if may & MAY_GATHER and length <= record[14] | record[15] << 8:
+                        if may & MAY_GATHER and length <= rows[ROW_SPACE + socket]:
                             size = length
             if size < 0:
                 return WHY_PLAIN if role == MODULE_CLOCKED else WHY_PORT
@@ -421,13 +429,11 @@ def turn(kit, passes: int, resumed: int) -> int:
                     taken = 0
                 its_marks = all_marks[socket]
                 memory = memories[socket]
-                mark = ptr32(its_marks)
-                if mark[MARK_COUNT] <= mark[MARK_URGENT]:  # the first of what gathers now
-                    mark[MARK_FLUSH_AT] = now + FLUSH_MS & _MASK
                 index = flags & _PUSH | _DATA + taken << STORE_OFFSET | size - taken << STORE_COUNT
-                if int(store(its_marks, memory, rx, index)) and error == 0:
-                    error = int(drain(its_marks, memory, write[socket], rows[ROW_HANDLE + socket]))
-                settle(all_rows, its_marks, records[socket], rows[ROW_FACTS + socket])
+                if int(its_store(its_marks, memory, rx, index)) and error == 0:
+                    handle = rows[ROW_HANDLE + socket]
+                    error = int(its_drain(its_marks, memory, write[socket], handle))
+                its_settle(all_rows, its_marks, records[socket], rows[ROW_FACTS + socket])
                 if error < 0 and error != _WOULDBLOCK:
                     loop[LOOP_TAKEN] = error + TAKEN_ZERO
                     return WHY_BROKEN
@@ -438,19 +444,17 @@ def turn(kit, passes: int, resumed: int) -> int:
             loop[LOOP_TAKEN] = amount + TAKEN_ZERO
             return WHY_FAILED
 
-        if may & MAY_LOOK or role == 0 or loop[LOOP_STALE]:
-            return WHY_TIDY
-        if (now - loop[LOOP_DUE] & _MASK) < _HALF:
+        late = now - loop[LOOP_DUE] & _MASK
+        if may & MAY_LOOK or role == 0 or loop[LOOP_STALE] or late < _HALF:
             return WHY_TIDY
 
 
 @micropython.viper
-def store(its_marks, memory, data, where: int) -> int:
+def store(marks: ptr32, memory, data, where: int) -> int:
     """Put bytes of a connWrite into a ring, which has room; 1 when some may leave it.
 
-    `where`: what STORE_PUSH and those behind it say. The caller sets MARK_FLUSH_AT before.
+    `where`: what STORE_PUSH and those behind it say.
     """
-    marks = ptr32(its_marks)
     at = where >> STORE_OFFSET & 0xFFF
     n = where >> STORE_COUNT
     held = marks[MARK_COUNT]
@@ -459,9 +463,10 @@ def store(its_marks, memory, data, where: int) -> int:
         run = RING_SIZE - into
         if run > n:
             run = n
-        copy(memory, data, into << 16 | at, run)
+        move = copy  # looked up once
+        move(memory, data, into << 16 | at, run)
         if run < n:
-            copy(memory, data, at + run, n - run)
+            move(memory, data, at + run, n - run)
         held += n
         marks[MARK_COUNT] = held
     if where & STORE_PUSH:
@@ -471,13 +476,12 @@ def store(its_marks, memory, data, where: int) -> int:
 
 
 @micropython.viper
-def drain(its_marks, memory, write, handle: int) -> int:
+def drain(marks: ptr32, memory, write, handle: int) -> int:
     """Move what may leave from a ring to the stack, as far as that has room.
 
     `write` is the stack's. Returns its error, or no negative number. The stack reports when there
     is room again.
     """
-    marks = ptr32(its_marks)
     held = marks[MARK_COUNT]
     start = marks[MARK_START]
     pushed = marks[MARK_PUSHED]
@@ -511,14 +515,12 @@ def drain(its_marks, memory, write, handle: int) -> int:
 
 
 @micropython.viper
-def settle(all_rows, its_marks, its_record, facts: int):
+def settle(rows: ptr32, marks: ptr32, its_record, facts: int):
     """Keep what the hot path goes by, and the bit maps, as one slot moves on.
 
     `facts`: the slot's number and what FACT_STATE and those behind it say. Runs for nearly
     everything that is not just bytes, and so is one function for what would be ten.
     """
-    rows = ptr32(all_rows)
-    marks = ptr32(its_marks)
     record = ptr8(its_record)
     number = facts & 7
     rows[ROW_FACTS + number] = facts
@@ -533,10 +535,12 @@ def settle(all_rows, its_marks, its_record, facts: int):
     rows[ROW_CLOSED] = rows[ROW_CLOSED] & others | (bit if _SEEN_AS_CLOSED & is_state else 0)
     count = marks[MARK_COUNT]
     if count > marks[MARK_URGENT]:
-        due = marks[MARK_FLUSH_AT]
-        if rows[ROW_TIMED] == 0 or (due - rows[ROW_SOONEST] & _MASK) >= _HALF:
-            rows[ROW_SOONEST] = due
-        rows[ROW_TIMED] = rows[ROW_TIMED] | bit
+        if not rows[ROW_TIMED] & bit:  # the first of what gathers now
+            due = rows[ROW_NOW] + FLUSH_MS & _MASK
+            marks[MARK_FLUSH_AT] = due
+            if rows[ROW_TIMED] == 0 or (due - rows[ROW_SOONEST] & _MASK) >= _HALF:
+                rows[ROW_SOONEST] = due
+            rows[ROW_TIMED] = rows[ROW_TIMED] | bit
     elif _WITH_DEADLINE & is_state:
         rows[ROW_TIMED] = rows[ROW_TIMED] | bit
     else:
@@ -551,6 +555,7 @@ def settle(all_rows, its_marks, its_record, facts: int):
         space = RING_SIZE - count
         if space > _MAX_DATA:
             space = _MAX_DATA
+    rows[ROW_SPACE + number] = space
     record[14] = space
     record[15] = space >> 8
     if facts & FACT_FOREIGN:

@@ -8,7 +8,6 @@ from micropython import const
 from spinet import trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.fastpath import (
-    FLUSH_MS,
     KIT_WRITE,
     MARK_COUNT,
     MARK_FLUSH_AT,
@@ -209,11 +208,8 @@ class Connection(Slot):
             return False
         self._rows[ROW_OWED + self.number] += n
         self._rows[ROW_WRITING] |= 1 << self.number
-        marks = self._marks
-        if marks[MARK_COUNT] <= marks[MARK_URGENT]:  # the first of what gathers now
-            marks[MARK_FLUSH_AT] = ticks_add(self._manager.now, FLUSH_MS)
         where = offset << STORE_OFFSET | n << STORE_COUNT
-        if store(marks, self._ring.memory, buf, where | STORE_PUSH if push else where):
+        if store(self._marks, self._ring.memory, buf, where | STORE_PUSH if push else where):
             self._drain()
         self._publish()
         return self._may_send()

@@ -12,18 +12,22 @@ from spinet import compat, trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.fastpath import (
     ALL_SLOTS,
+    KIT_DRAIN,
     KIT_MARKS,
     KIT_MEMORY,
     KIT_PLACES,
     KIT_READABLE,
     KIT_RECORDS,
     KIT_ROWS,
+    KIT_SETTLE,
+    KIT_STORE,
     KIT_WRITE,
     RING_SIZE,
     ROW_CLOSED,
     ROW_CONNECTED,
     ROW_DELIVER,
     ROW_INTEREST,
+    ROW_NOW,
     ROW_OCCUPIED,
     ROW_OVER,
     ROW_OWNED,
@@ -32,6 +36,9 @@ from spinet.fastpath import (
     ROW_TIMED,
     ROW_WORDS,
     ROW_WRITING,
+    drain,
+    settle,
+    store,
 )
 from spinet.states import FREE, SOCKETS
 from spinet.tcp.connection import Connection
@@ -104,6 +111,9 @@ class ConnectionManager:
         self.kit = [None] * KIT_PLACES  # what the hot path calls and works on; see Service.bind()
         self.slots = [Connection(i, self, buffers[i]) for i in range(SOCKETS)]
         self.kit[KIT_ROWS] = self.rows
+        self.kit[KIT_STORE] = store
+        self.kit[KIT_DRAIN] = drain
+        self.kit[KIT_SETTLE] = settle
         self.kit[KIT_RECORDS] = [slot.record for slot in self.slots]
         self.kit[KIT_READABLE : KIT_WRITE + 1] = self.calls
         self.kit[KIT_MARKS] = [ring.marks for ring in buffers]
@@ -111,7 +121,7 @@ class ConnectionManager:
 
     def begin_pass(self, now):
         """The loop has waited until now."""
-        self.now = now
+        self.now = self.rows[ROW_NOW] = now
 
     def fault(self, text):
         """A bug of ours: loud in a debug build, counted in a release build."""
