@@ -1,19 +1,18 @@
 """`_thread` for MicroPython's qemu port, which has none.
 
-A thread runs from its beginning to its end when run() is called, and in no more stack than a chip
-would have given it.
+A thread runs, from beginning to end, when run() is called. It has no more stack than on a chip.
 """
 
 import memchip
 
 _DEFAULT = 4096  # as on the chips
 _bytes = 0
-_begun = []  # (function, arguments, bytes of stack)
-taken = {}  # bytes of stack -> the most that a thread with so many took
+_begun = []  # threads to run: (function, arguments, bytes of stack)
+taken = {}  # bytes of stack -> the most that a thread with that stack size used
 
 
 class Lock:
-    """One that is held can only be had by letting the threads run that were begun."""
+    """A lock. To acquire one that is held, the begun threads are run first."""
 
     def __init__(self):
         self._held = False
@@ -39,7 +38,7 @@ allocate_lock = Lock
 
 
 def stack_size(size=0):
-    """Of the threads that are begun from now on."""
+    """Set the stack size of threads that are begun from now on."""
     global _bytes
     _bytes = size
 
@@ -49,12 +48,12 @@ def start_new_thread(function, arguments):
 
 
 def drop():
-    """Forget the threads that were begun."""
+    """Drop the threads that were begun."""
     _begun.clear()
 
 
 def run(left=0):
-    """Run the threads that were begun, each with all of its stack but `left` bytes.
+    """Run the threads that were begun, each with `left` bytes less than its stack.
 
     Raises RuntimeError when one needs more.
     """

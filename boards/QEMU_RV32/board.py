@@ -1,6 +1,6 @@
 """The emulated RISC-V core as a board: its link and its network are in memory.
 
-There are no threads here, so the service runs when it is told to: begin(), then turn(n).
+There are no threads here, so the service runs when it is called: begin(), then turn(n).
 """
 
 from cases_heap import MemoryBench
@@ -21,5 +21,5 @@ def begin(role="module-clocked"):
 
 
 def turn(passes=1):
-    """So many passes of the loop."""
+    """Run so many passes of the loop."""
     BENCH.passes(passes)

@@ -1,8 +1,8 @@
-"""What is on Python's heap once an image for the ESP32-C3 has booted: see tools/budget.py.
+"""Measures what is on Python's heap after an ESP32-C3 image has booted: see tools/budget.py.
 
-Such an image's own files are frozen here beside the emulated core's (manifest.py) and run as on the
-chip: _boot.py, then main.py with the C3's board.py. What is C there is a stand-in, made before
-anything is measured. Left out are the locks (some 90 bytes each) and the flash's file system.
+The image's own files are frozen here beside the emulated core's (manifest.py) and run as on the
+chip: _boot.py, then main.py with the C3's board.py. Stand-ins replace its C modules; they are made
+before the measurement. Not included are the locks (some 90 bytes each) and the flash file system.
 """
 
 import builtins
@@ -12,15 +12,15 @@ import sys
 import _spinet_slabs as slabs
 import memchip
 
-FILES_HERE = ("select", "socket", "time")  # and C on a chip
+FILES_HERE = ("select", "socket", "time")  # Python here, C on a chip
 IMAGE = (".frozen/SPINET_ESP32C3", ".frozen/chip")
 MAIN_STACK = 16384  # bytes, of the main task and the REPL in MicroPython's ESP32 port
-STACK = 40000  # bytes: each import within another measures the heap
+STACK = 40000  # bytes: more than on a chip, as each nested import measures the heap
 PASSES = 20  # of the loop, with its link up
 
 
 class StandIn:
-    """A C module, or an object of one. What it was not given is a function that does nothing."""
+    """A C module, or an object of one. An attribute that it was not given does nothing."""
 
     def __init__(self, **given):
         for name in given:
@@ -35,28 +35,28 @@ def _nothing(*_args, **_keywords):
 
 
 class Kept(StandIn):
-    """A type of C's whose objects are there for good, by their number, and not on the heap."""
+    """A C type whose objects are static: numbered, and not on the heap."""
 
     def __call__(self, number=0, *_args, **_keywords):
         return self.kept[number]
 
 
 class Flash(StandIn):
-    """The flash with its file system, which is empty."""
+    """The flash, with an empty file system."""
 
     def stat(self, _path):
         raise OSError(2)
 
 
 class Lwip(StandIn):
-    """The TCP stack: memchip has functions of the same names, as far as bytes move."""
+    """The TCP stack: memchip has those of its functions that transfer bytes."""
 
     def __getattr__(self, name):
         return getattr(memchip, name, _nothing)
 
 
 def stand_ins():
-    """{name: module}; numbers are those of the chip where they matter."""
+    """{name: module}; numbers are the chip's where they matter."""
     memchip.init()
     pins = [memchip.Pin(0) for _ in range(22)]
     flash = [Flash()]
@@ -99,16 +99,17 @@ def stand_ins():
 
 
 def used():
-    """Bytes on the heap that something refers to."""
+    """Bytes in use on the heap, after a collection."""
     gc.collect()
     return gc.mem_alloc()
 
 
-_within = 0  # bytes of what was measured within the measurement under way
+_within = 0  # bytes of nested measurements in the one under way
 
 
 def measured(kind, name, function):
-    """The function (or class): tells at each call what that took, and what it called did not."""
+    """Wrap a function (or class): each call prints the bytes that it took, without those of nested
+    measured calls."""
 
     def call(*args, **keywords):
         global _within
@@ -126,7 +127,7 @@ def measured(kind, name, function):
 
 
 def imported(*args):
-    """As __import__, and tells what each module took."""
+    """As __import__, and print what each module took."""
     return measured("module", args[0], _import)(*args)
 
 
@@ -134,7 +135,7 @@ _import = builtins.__import__
 
 
 def measure_classes():
-    """Whatever our classes make from now on is measured."""
+    """Measure all objects that classes of the firmware make from now on."""
     for module in list(sys.modules.values()):
         for name in dir(module) if hasattr(module, "__file__") else ():
             found = getattr(module, name)
@@ -143,7 +144,7 @@ def measure_classes():
 
 
 def boot():
-    """As main.py does, but here and not in a thread."""
+    """Boot as main.py does, but without a thread."""
     builtins.__import__ = imported
     begin = used()
     imported("_boot")
@@ -163,7 +164,7 @@ def boot():
 
 
 def prepare():
-    """What is C on a chip is there, and what an image has frozen comes before what is here."""
+    """Install the stand-ins, and put the image's frozen files first in sys.path."""
     for name in FILES_HERE:
         _import(name)
     sys.modules.update(stand_ins())
@@ -177,7 +178,7 @@ def tell():
 
 
 def stack(left):
-    """Bytes that the imports of a boot take of the main task's stack. `left` are not for them.
+    """Bytes of the main task's stack that the imports of a boot use, with `left` bytes less stack.
 
     Raises RuntimeError when they need more.
     """

@@ -1,8 +1,8 @@
 """The transactions that `make bench` counts, on the emulated core: see bench/core.py.
 
-A service with its link and its TCP stack in memchip, in C as on a chip, and a controller that asks
-one thing for each pass of the loop, or clocks one phase. Each figure is what one pass costs, from
-the wait that a request or an event ends to the next one, in instructions.
+The service's link and TCP stack are in memchip, in C as on a chip. The controller sends one request
+for each pass of the loop, or clocks one phase. Each figure is the cost of one pass in instructions,
+from the end of one wait to the end of the next.
 """
 
 import gc
@@ -52,7 +52,7 @@ class Stack:
             setattr(self, name, getattr(memchip, name))
 
     def shut(self):
-        """Nothing to give back."""
+        """There is nothing to close."""
 
 
 class Spi:
@@ -62,11 +62,11 @@ class Spi:
         self.exchange = memchip.exchange
 
     def set_clock(self, _frequency):
-        """No clock here."""
+        """There is no clock."""
 
 
 class Target:
-    """memchip as the SPI that the controller clocks."""
+    """memchip as the SPI target."""
 
     def __init__(self):
         self.arm = memchip.arm
@@ -75,14 +75,14 @@ class Target:
 
 
 class Store:
-    """Nothing was ever remembered."""
+    """An empty store."""
 
     def load(self, whole=False):
         return b""
 
 
 class Board:
-    """What the service asks of a board; the other ends are memchip's."""
+    """The board; memchip is the controller and the network."""
 
     DEBUG = False
     ip = netmask = gateway = 0
@@ -114,24 +114,24 @@ class Board:
         return Silent(), Silent
 
     def feed(self):
-        """No watchdog."""
+        """There is no watchdog."""
 
     def fill(self, status):
-        """Nothing of this hardware's."""
+        """This hardware adds nothing."""
 
     def free_memory(self):
-        """Python has all there is."""
+        """All memory is Python's."""
         return gc.mem_free(), 0
 
     def say(self, text):
         print(text)
 
     def crashed(self):
-        """Whoever runs the service sees the exception."""
+        """Does nothing: the exception reaches the caller of run()."""
 
 
 class Controller:
-    """Plays steps to a service with so many connections, in slots 0 to n - 1."""
+    """Plays steps to a service that has `sockets` connections, in slots 0 to sockets - 1."""
 
     def __init__(self, sockets, is_target=False):
         self.board = Board(is_target)
@@ -145,22 +145,22 @@ class Controller:
             self.service.run(2)
 
     def play(self, steps, times):
-        """So often. A pass is accounted for as the next one begins."""
+        """Play the steps so many times. memchip counts a pass when the next one begins."""
         self.prepare(steps)
         self.service.run(times * len(steps))
 
     def prepare(self, steps):
-        """What the passes to come will be."""
+        """Set the steps of the next passes."""
         memchip.play(self.board.transfer_ready, self.board.cs, b"".join(steps))
 
     def response(self):
-        """What the module last answered."""
+        """The module's last response."""
         shifted = memchip.shifted()
         return shifted[8] | shifted[9] << 8
 
 
 def step(command=-1, socket=0, flags=0, length=0, happens=" ", to=0, asks=1):
-    """One step of memchip's: a request (-1: none), and what happens in the network before it."""
+    """One step for memchip: a request (-1: none), and an event in the network before it."""
     asks = 0 if command < 0 else asks
     header = pack("<BBBBHH", 0x3E, command & 0xFF, socket, flags, length, 2048)
     return header + bytes((asks, ord(happens), to, 0))
@@ -171,7 +171,7 @@ def expect(got, wanted):
         raise ValueError("response %d instead of %d" % (got, wanted))
 
 
-# What is counted: name, connections, steps, which of them is counted, its response.
+# Commands and flags
 STATUS = 6
 READ = 4
 WRITE = 5
@@ -180,30 +180,30 @@ PUSH = 2
 
 
 def pairs(sockets):
-    """For each socket: data arrives in the pass of its connGetStatus, and is read."""
+    """For each socket: data arrives in the pass of a connGetStatus, then a connRead."""
     for socket in range(sockets):
         yield step(STATUS, socket, happens="a", to=socket)
         yield step(READ, socket)
 
 
 def writes(sockets, flags, length):
-    """For each socket: a connWrite, in whose pass the one before is acknowledged."""
+    """For each socket: a connWrite; in its pass the socket's last one is acknowledged."""
     for socket in range(sockets):
         yield step(WRITE, socket, flags, length, "r", socket)
 
 
 def opening():
-    """Somebody connects, ends and is let go of: accept, FIN, connClose, and the next such."""
+    """The life of an accepted connection: accept, FIN, connClose."""
     return [step(happens="d"), step(STATUS, 0, happens="f", to=0), step(CLOSE), step()]
 
 
 CLOCKS = 2  # asks: what memchip's controller does
 LETS_GO = 3
-BY_PHASES = "controller-clocked: "  # how names begin of what a controller clocks
+BY_PHASES = "controller-clocked: "  # names of controller-clocked cases begin with this
 
 
 def phases(count, *request, **happens):
-    """A transaction of so many phases, and CS that rises: each is a pass."""
+    """A transaction of so many phases, then CS rises; each is a pass."""
     yield step(*request, asks=CLOCKS, **happens)
     for _ in range(count - 1):
         yield step(0, asks=CLOCKS)
@@ -211,11 +211,12 @@ def phases(count, *request, **happens):
 
 
 def phased_pair():
-    """As pairs(1)."""
+    """As pairs(1), in phases."""
     yield from phases(3, STATUS, happens="a")
     yield from phases(3, READ)
 
 
+# What is counted: (name, connections, steps, the response of the last request)
 COUNTED = (
     ("null", 1, [step(0)], 0),
     ("connGetStatus", 1, [step(STATUS)], 20),
@@ -236,13 +237,13 @@ COUNTED = (
 )
 TIMES = 200
 GARBAGE = 200  # bytes for each ten rounds of the mixture
-PER_MS = 123000  # a C3 executes so many in a millisecond: 160 MHz, 1.3 cycles each
+PER_MS = 123000  # instructions that a C3 executes in a millisecond: 160 MHz, 1.3 cycles each
 MIXED = 100000
 
 
 def count(name, sockets, steps, response):
-    """One line for each step: passes, instructions, of them copying, the most; and what was
-    allocated in all of them."""
+    """Print one line for each step: passes, instructions, those for copying, the most in a pass;
+    then one line with the bytes allocated in all passes."""
     gc.collect()
     controller = Controller(sockets, name.startswith(BY_PHASES))
     controller.play(steps, TIMES)
@@ -258,7 +259,7 @@ def count(name, sockets, steps, response):
 
 
 def mixed():
-    """The steps of a busy module: eight sockets read and write, one is closed and opened again."""
+    """The steps of a busy module: eight sockets read and write; one is closed and accepted anew."""
     steps = []
     for socket in range(8):
         steps.append(step(STATUS, socket, happens="a", to=socket))
@@ -275,7 +276,7 @@ def mixed():
 
 
 def longest():
-    """The most of any pass of the mixture, and what a collection costs then."""
+    """Print the most instructions of any pass of the mixture, and those of a collection."""
     gc.collect()
     controller = Controller(8)
     steps = mixed()
@@ -283,7 +284,7 @@ def longest():
     controller.prepare(steps)
     for _ in range(MIXED // len(steps) // 10):
         controller.service.run(10 * len(steps))
-        bytearray(GARBAGE)  # as somebody at the REPL would
+        bytearray(GARBAGE)  # garbage, as use of the REPL makes
     most = max(memchip.spent(i)[3] for i in range(len(steps)))
     passes = sum(memchip.spent(i)[0] for i in range(len(steps)))
     start = memchip.instructions()
@@ -293,10 +294,10 @@ def longest():
 
 
 def trace(number, times):
-    """For an emulator that records after a line of input: play one of COUNTED so often."""
+    """For an emulator that records after a line of input: play one of COUNTED so many times."""
     name, sockets, steps, _ = COUNTED[number]
     controller = Controller(sockets, name.startswith(BY_PHASES))
-    controller.play(steps, times)  # what happens once has happened
+    controller.play(steps, times)  # before the recording, for what only the first time does
     print("traced ready")
     sys.stdin.readline()
     controller.play(steps, times)
@@ -304,7 +305,7 @@ def trace(number, times):
 
 
 def main():
-    """Lines for whoever started this core."""
+    """Print all lines for bench/core.py."""
     memchip.pace(PER_MS)
     for one in COUNTED:
         count(*one)

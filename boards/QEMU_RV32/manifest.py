@@ -1,5 +1,5 @@
-# The emulated RISC-V core freezes what a chip does; what its port lacks and the firmware imports;
-# a board with the link and the network in memory; and the cases that run on it.
+# The emulated RISC-V core freezes: what a chip freezes; modules that the firmware imports and the
+# qemu port lacks; a board with the link and the network in memory; and the cases that run on it.
 include("../../manifest.py")
 freeze(
     ".",

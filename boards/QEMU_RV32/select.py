@@ -2,5 +2,5 @@
 
 
 def poll():
-    """Raises OSError: nothing here has a descriptor."""
+    """Raises OSError."""
     raise OSError("this machine has nothing to poll")
