@@ -1,12 +1,13 @@
-"""A scripted radio for SIM: access points come and go, refuse, and lose their stations.
+"""A scripted radio for SIM: access points appear and vanish, refuse stations, and drop them.
 
-A script has one event a line, in seconds since SIM began; docs/wifi.md has the whole language:
+A script has one event per line, at a time in seconds since SIM's start. docs/wifi.md has the whole
+language:
 
     0   appears  Workshop password=correct-horse channel=6 rssi=-48
     60  vanishes Workshop
     90  appears  Workshop password=another-horse channel=11
 
-The clock is an argument, so that tests can play hours in no time.
+The clock is an argument, so that tests can play hours at once.
 """
 
 from radio import MAC, SimRadio
@@ -23,8 +24,8 @@ SIGNAL_LOST = "signal lost"
 # How long things take, in ms; `takes` in a script changes them.
 TAKES = {
     "scan": 2000,
-    "search": 2500,  # until an access point that is not there is given up
-    "join": 300,  # until an access point takes a station, or refuses it
+    "search": 2500,  # until the search for an absent access point ends
+    "join": 300,  # until an access point accepts a station, or refuses it
     "handshake": 1200,  # until a wrong password is noticed
     "address": 700,  # until DHCP has answered
 }
@@ -32,11 +33,11 @@ SWITCHES = {"yes": True, "no": False}
 
 
 class ScriptError(Exception):
-    """What a script says cannot be meant; the text says where and why."""
+    """A script has an error; the text says where and what."""
 
 
 class AccessPoint:
-    """One that others run. `drops` counts how often it threw its stations out."""
+    """A simulated access point. `drops` counts how often it dropped its stations."""
 
     def __init__(self, ssid, number):
         self.ssid = ssid
@@ -62,12 +63,13 @@ class AccessPoint:
             raise ValueError("'%s' is no setting of an access point" % name)
 
     def entry(self):
-        """As a radio's found() has it."""
+        """Its tuple, as in a radio's found()."""
         auth = network_status.AUTH_WPA2 if self.password else network_status.AUTH_OPEN
         return (self.ssid, self.mac, self.channel, self.rssi, auth, 3)
 
     def takes_password_of(self, network):
-        """True when this remembered network has the password, or is an enterprise login with it."""
+        """True when this remembered network has the password, as such or as its enterprise login's
+        password."""
         record = network.record
         login = config.eap(record)
         password = network.credential(3) if login else config.password(record)
@@ -75,21 +77,21 @@ class AccessPoint:
 
 
 class Air:
-    """What a script makes of the air as time goes by. Raises ScriptError."""
+    """Plays a script: the access points that are present at each time. Raises ScriptError."""
 
     def __init__(self, script, clock=ticks_ms):
         self._clock = clock
         self._last = clock()
-        self.elapsed = 0  # ms since the beginning; no clock of 30 bits ends it
+        self.elapsed = 0  # ms since the start; it does not wrap as the clock does
         self.takes = dict(TAKES)
-        self._known = {}  # all that ever appeared: name -> AccessPoint
+        self._known = {}  # name -> AccessPoint, for all that ever appeared
         self._present = []
         self._events = _events_of(script)
         self._rehearse()
         self.look()
 
     def _rehearse(self):
-        """Play it once through, so that mistakes are found before anything starts."""
+        """Play the whole script once, to find its errors before SIM starts."""
         for event in self._events:
             self._play(event)
         self.takes = dict(TAKES)
@@ -97,7 +99,7 @@ class Air:
         self._present = []
 
     def look(self):
-        """Let the time pass; returns who is there."""
+        """Play the events until now; returns the access points that are present."""
         now = self._clock()
         self.elapsed += ticks_diff(now, self._last)
         self._last = now
@@ -129,7 +131,7 @@ class Air:
         self._there(event).drops += 1
 
     def _changes(self, event):
-        """Stations stay, as with a real one, until it drops them."""
+        """Change settings. Stations stay connected, as with a real one, until `drops`."""
         self._set(self._there(event), event)
 
     def _takes(self, event):
@@ -201,7 +203,7 @@ def _setting(line, word):
 
 
 def _words(line):
-    """Split at blanks; what is between two " is one word."""
+    """Split at blanks; text between two " is one word."""
     words = []
     for i, part in enumerate(line.split('"')):
         if i % 2:
@@ -219,7 +221,7 @@ def _ssid(name):
 
 
 def _octets(text):
-    """The bytes of a name or a password; \\xNN in it stands for one byte."""
+    """The bytes of a name or a password, in which \\xNN stands for one byte."""
     plain, *rest = text.split("\\x")
     parts = [bytes((int(part[:2], 16),)) + part[2:].encode() for part in rest]
     return plain.encode() + b"".join(parts)
@@ -232,16 +234,16 @@ def _switch(value):
 
 
 class AirRadio(SimRadio):
-    """SIM's radio in that air."""
+    """SIM's radio, with the access points of an Air."""
 
     def __init__(self, addresses, air, mac=MAC):
         super().__init__(addresses, mac)
         self._air = air
-        self._only = None  # the mac that the attempt is pinned to
-        self._began = 0  # the attempt or the scan, in the air's time
-        self._on = None  # the access point that took us
-        self._drops = 0  # its count then: another one now means that we were thrown out
-        self._up = False  # and we have an address
+        self._only = None  # the MAC that the attempt is pinned to
+        self._began = 0  # when the attempt or the scan began, as Air.elapsed
+        self._on = None  # the access point that we are associated with
+        self._drops = 0  # its `drops` at that time: if it has changed, we were dropped
+        self._up = False  # associated, and with an address
         self._sought = b""
 
     # --- station
@@ -320,7 +322,7 @@ class AirRadio(SimRadio):
             there.entry() for there in present if not there.hidden or there.ssid == self._sought
         ]
 
-    # --- what SimRadio asks
+    # --- for SimRadio
 
     def _access_point(self):
         return self._on.entry() if self._on else super()._access_point()

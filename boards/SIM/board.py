@@ -1,4 +1,4 @@
-"""SIM, a board like the others: its pins and its SPI are the virtual bus, its radio simulated.
+"""SIM's board: its pins and its SPI are the virtual bus, and its radio is simulated.
 
 See spinet/contracts/board.py.
 """
@@ -15,9 +15,9 @@ from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import SpiMaster
 from spinet.wifi.networks import Store
 
-FLASH_SIZE = 4 * 1024 * 1024  # of the module that SIM stands for
+FLASH_SIZE = 4 * 1024 * 1024  # of the simulated module
 
-# Files of the state folder, with passwords and a key; those with .new are being written.
+# Files of the state folder that have passwords or a key; .new: files that are being written.
 SECRETS = ("networks", "networks.new", "tls", "tls.new")
 REGULAR_FILE = 0x8000  # of os.ilistdir()
 
@@ -25,10 +25,10 @@ BOARD = None  # the one board of this process; set by sim.py before main is impo
 
 
 class Board:
-    """One simulated module. `network` is one of sim_stacks, `air` a scripted one or None."""
+    """One simulated module. `network` is one of sim_stacks; `air` is an Air, or None."""
 
     DEBUG = True  # a bug raises; the chips count it
-    buffers = None  # of the messages: any memory will do
+    buffers = None  # the link allocates its message buffers
 
     def __init__(self, bus, state_folder, network, air=None):
         self.bus = bus
@@ -39,7 +39,7 @@ class Board:
         self.failed = False  # set by crashed(); read by sim.py
 
     def power_up(self, wanted):
-        """Wait for the controller, or for the end of a reset; False once wanted() says no."""
+        """Wait for the controller, or for the end of a reset; False once wanted() is false."""
         if not self.bus.connected():
             if not self.bus.connect(wanted):
                 return False
@@ -54,59 +54,61 @@ class Board:
         return True
 
     def stack(self):
-        """A TCP stack whose wait() ends for the bus too."""
+        """A TCP stack; its wait() ends for the bus too."""
         stack = self._network.stack()
         stack.watch(self.bus)
         return stack
 
     def link_port(self):
-        """The link in the role of this bus."""
+        """The link driver for the bus's role."""
         bus = self.bus
         port_class = SpiSlave if bus.role == CONTROLLER_CLOCKED else SpiMaster
         return port_class(bus, bus.cs, bus.data_ready, bus.transfer_ready)
 
     def radio(self):
-        """That network, as a radio whose MAC is its own: each state folder has another one."""
+        """A radio over the network. Its MAC is made from the state folder's inode, so modules with
+        different folders have different MACs."""
         mac = MAC[:3] + (os.stat(self._state_folder)[1] & 0xFFFFFF).to_bytes(3, "big")
         return (
             AirRadio(self._network, self._air, mac) if self._air else SimRadio(self._network, mac)
         )
 
     def store(self, name):
-        """A file that is kept across restarts: `name` is "networks" or "tls"."""
+        """A file in the state folder: `name` is "networks" or "tls"."""
         return Store(self._state_folder + "/" + name)
 
     def announcers(self, stack, stir):
-        """Who tells the network of us, and who does so for an access point's clients besides."""
+        """The network's announcers."""
         return self._network.announcers(stack, say, stir)
 
     def fill(self, status):
-        """What a networkGetStatus has from the hardware."""
+        """Fill in the hardware's part of a NetworkStatus."""
         status.reset_reason = self._reset_reason
         status.free_heap = self._network.memory_free()
         status.flash_size = FLASH_SIZE
         status.version = VERSION.encode()
 
     def free_memory(self):
-        """(Python's heap, the system's heap): free bytes, each in one of them."""
+        """(Free bytes of Python's heap, of the system's heap)."""
         return compat.heap_free(), self._network.memory_free()
 
     def feed(self):
-        """No watchdog bites here."""
+        """There is no watchdog."""
 
     def say(self, text):
-        """One line for whoever started this module."""
+        """Print one line to stderr."""
         say(text)
 
     def crashed(self):
-        """The service thread ended by a bug; it has printed the trace."""
+        """The service thread has ended by a bug, and has printed the exception."""
         self.failed = True
 
 
 def make_folder(path):
-    """Make the state folder, with its files readable by their owner alone. Raises OSError.
+    """Make the state folder, readable by its owner only. Raises OSError.
 
-    From now on everything that this process makes is its owner's alone, folders above this one too.
+    It sets the umask, so all later files of this process, and new parent folders, are its owner's
+    only too.
     """
     hostfiles.umask(0o077)
     _make_folder(path)
@@ -114,9 +116,9 @@ def make_folder(path):
 
 
 def _tighten(path):
-    """Close files to others that an earlier SIM, or its user, left readable.
+    """Remove other users' access to secret files that an earlier SIM, or its user, left readable.
 
-    A folder with other files in it is the user's own and keeps its mode.
+    A folder that has other files too keeps its mode, as the user may use it for other things.
     """
     found = list(os.ilistdir(path))
     for entry in found:
@@ -133,7 +135,7 @@ def _make_folder(path):
             made += part
             try:
                 os.mkdir(made)
-            except OSError:  # it may be there already, or another module may just have made it
+            except OSError:  # it may exist already, or another process may just have made it
                 if not _is_folder(made):
                     raise
             made += "/"

@@ -1,7 +1,6 @@
-"""SIM's radio: a station that is connected at once, to whatever network its TCP stack has.
+"""SIM's radio: a station that connects at once, to the network that its TCP stack has.
 
-It is in reach of every network that is remembered, whatever its name, and of three more that a
-scan shows. See spinet/contracts/radio.py.
+Every remembered network is in reach, and a scan shows three more. See spinet/contracts/radio.py.
 """
 
 from spinet import network_status
@@ -9,7 +8,7 @@ from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.wifi import config
 
-SCAN_MS = 150  # a scan takes a while, so that "scan in progress" is to be seen
+SCAN_MS = 150  # not 0, so that controllers see "scan in progress"
 
 # ssid, mac, channel, rssi, auth, phy mode
 ON_AIR = (
@@ -17,18 +16,19 @@ ON_AIR = (
     (b"Workshop", b"\x02\x53\x50\x00\x00\x01", 1, -48, network_status.AUTH_WPA2, 3),
     (b"Guest", b"\x02\x53\x50\x00\x00\x03", 11, -80, network_status.AUTH_OPEN, 2),
 )
-# Any other that is remembered. rssi() is asked once a second: a tuple made then is garbage.
+# Any other remembered network. A constant, as rssi() is called once a second: a new tuple each time
+# would be garbage.
 UNNAMED = (b"", b"\x02\x53\x50\x00\x00\xff", 1, -50, network_status.AUTH_WPA2, 3)
 MAC = b"\x02\x53\x49\x00\x00\x00"
 
 
 class SimRadio:
-    """A network of sim_stacks, as a radio with this MAC (6 bytes)."""
+    """A radio over a network of sim_stacks, with this MAC (6 bytes)."""
 
     def __init__(self, addresses, mac=MAC):
         self._addresses = addresses
         self._mac = mac
-        self._network = None  # the one we are on, or are the access point of
+        self._network = None  # the network that is joined or served
         self._serving = False
         self._scan_done = 0
         self.tx_power = wire.MAX_TX_POWER
@@ -38,17 +38,17 @@ class SimRadio:
         self._serving = False
 
     def outcome(self):
-        """Connected at once, and for ever."""
+        """Always connected."""
         return ""
 
     def associated(self):
         return True
 
     def rejoin(self):
-        """Never asked for: no link is lost here."""
+        """Never called, as no link is lost here."""
 
     def pause(self):
-        """Never asked for: no attempt fails here."""
+        """Never called, as no attempt fails here."""
 
     def serve(self, network):
         self._network = network
@@ -59,7 +59,7 @@ class SimRadio:
         self._network = None
 
     def scan(self, ssid):
-        """A scan for one network is over at once: we are in reach of it, whatever its name."""
+        """Begin a scan. One for a single network is over at once, so that joining is quick."""
         self._scan_done = ticks_add(ticks_ms(), 0 if ssid else SCAN_MS)
 
     def found(self):
@@ -72,7 +72,7 @@ class SimRadio:
         return self._access_point()[3]
 
     def clients(self):
-        """Nobody joins a simulated access point."""
+        """No station joins a simulated access point."""
         return 0
 
     def power(self, quarter_db):
@@ -85,7 +85,7 @@ class SimRadio:
         return UNNAMED
 
     def link(self, status):
-        """Address, network and channel that the controller is told."""
+        """Fill in the network's part of a NetworkStatus."""
         _, mac, channel, _, auth, phy_mode = self._access_point()
         record = self._network.record
         status.ssid = self._network.ssid

@@ -55,18 +55,18 @@ ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOC
 
 
 class BadOption(Exception):
-    """What the user wrote cannot be meant; the text says why."""
+    """A command line option is wrong; the text says why."""
 
 
 def number(text, low, high):
-    """A whole number of that range."""
+    """A whole number from `low` to `high`. Raises BadOption."""
     if not text.isdigit() or not low <= int(text) <= high:
         raise BadOption("'%s' is not a number from %d to %d" % (text, low, high))
     return int(text)
 
 
 def dotted_address(text):
-    """An IPv4 address, as text."""
+    """An IPv4 address, as text. Raises BadOption."""
     parts = text.split(".")
     if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):
         raise BadOption("'%s' is not an IPv4 address" % text)
@@ -74,7 +74,7 @@ def dotted_address(text):
 
 
 def role_of(text):
-    """0 or 1, as HELLO has it."""
+    """0 or 1, as in HELLO. Raises BadOption."""
     if text not in ROLES:
         raise BadOption("'%s' is no role: module-clocked or controller-clocked" % text)
     return ROLES[text]
@@ -110,7 +110,7 @@ def network_of(options):
 
 
 def chances_of(options):
-    """What --faults says: per mille for each kind of fault."""
+    """--faults as a dict: kind of fault -> per mille. Raises BadOption."""
     chances = {"drop": 0, "duplicate": 0, "reorder": 0, "corrupt": 0}
     text = options["--faults"] or os.getenv("SPINET_FAULTS") or ""
     for part in text.split(",") if text else ():
@@ -161,7 +161,7 @@ def make_board(options):
 
 
 def air_of(options):
-    """What --radio says, or None. Raises BadOption."""
+    """The Air that --radio gives, or None. Raises BadOption."""
     path = options["--radio"] or os.getenv("SPINET_RADIO")
     if not path:
         return None
@@ -177,7 +177,7 @@ def air_of(options):
 
 
 def announce(options):
-    """Say what this module is waiting for."""
+    """Print which controller this module waits for."""
     say(
         "module %s (%s, %s), waiting for a controller on %s:%s"
         % (VERSION, options["--role"], options["--stack"], options["--host"], options["--port"])
@@ -185,7 +185,7 @@ def announce(options):
 
 
 def stay(service):
-    """Without a REPL: as long as the service runs. Returns the exit code."""
+    """Without a REPL: wait until the service ends. Returns the exit code."""
     while service.running():
         time.sleep_ms(200)
     return 1 if board.BOARD.failed else 0

@@ -1,8 +1,8 @@
 """SIM's TCP stacks: the computer's sockets, and lwIP in a binary that was built with it.
 
-One of them is the board's `network`: ip, netmask and gateway as u32 of the records, stack(), which
-makes the TCP stack, announcers(stack, say), who tell its neighbours of us, and memory_free(): bytes
-of the system's heap, 0 where there is none.
+The board's `network` is one of them. It has ip, netmask and gateway (u32 as in the records);
+stack(), which makes the TCP stack; announcers(stack, say, stir), as a board's announcers() returns
+them; and memory_free(), the free bytes of the system's heap, 0 where there is none.
 """
 
 from spinet import VERSION
@@ -20,18 +20,18 @@ except ImportError:
     simlwip = None
     LwipStack = object
 
-# What a service's TXT record says (link protocol, networkListen, has the services).
+# The strings of a service's TXT record (docs/link-protocol.md, networkListen).
 TXT = (b"product=Spinet", b"version=" + VERSION.encode())
 
-LOOPBACK = 0x0100007F  # 127.0.0.1, first octet lowest
+LOOPBACK = 0x0100007F  # 127.0.0.1: the lowest byte is the first octet
 LOOPBACK_MASK = 0x000000FF
 
 HAS_LWIP = simlwip is not None
-REORDER_MS = 4  # how long a frame is held back so that others overtake it
+REORDER_MS = 4  # how long a frame is delayed, so that others overtake it
 
 
 class SocketNetwork:
-    """The computer's own network; TCP ports are bound to this address, dotted."""
+    """The computer's own network. TCP ports are bound to `address` (dotted)."""
 
     def __init__(self, address, dns_port=DNS_PORT):
         on_loopback = address in ("127.0.0.1", "0.0.0.0")
@@ -45,7 +45,7 @@ class SocketNetwork:
         return SocketStack(self._address)
 
     def announcers(self, stack, say, stir):
-        """Our own responder, on the interface of that address alone."""
+        """The firmware's mDNS responder, on the interface of that address only."""
 
         def captive():
             return CaptiveDns(stack, say, stir, self._address, self._dns_port)
@@ -53,14 +53,14 @@ class SocketNetwork:
         return Responder(stack, TXT, say, stir), captive
 
     def memory_free(self):
-        """Nothing here has a chip's limit."""
+        """0: no limit like a chip's."""
         return 0
 
 
 class LwipNetwork:
     """lwIP, with this address (u32) on a TAP device; without a device its loopback only.
 
-    Raises OSError when there is no such device, or it is not for us. Once in a process.
+    Raises OSError when the device does not exist or may not be opened. Once in a process.
     """
 
     def __init__(self, tap, ip, prefix):
@@ -75,15 +75,15 @@ class LwipNetwork:
         return WatchingStack()
 
     def announcers(self, _stack, _say, _stir):
-        """Nobody: the sockets at hand are the computer's, not lwIP's."""
+        """None: UDP sockets here are the computer's, not lwIP's."""
         return Silent(), Silent
 
     def memory_free(self):
-        """Of the chip's heap, as far as TCP takes it."""
+        """The free bytes of a chip's heap, of which only TCP's use is simulated."""
         return simlwip.memory_free()
 
     def spoil(self, chances, seed):
-        """A bad wire: per mille of dropped, duplicated, reordered and corrupted frames."""
+        """Simulate a bad network: per mille of dropped, duplicated, reordered, corrupted frames."""
         simlwip.faults(
             chances["drop"],
             chances["duplicate"],
@@ -94,12 +94,12 @@ class LwipNetwork:
         )
 
     def warp(self, factor):
-        """One second is so many for lwIP: its retransmissions take less of ours."""
+        """Run lwIP's clock `factor` times faster, so that tests of its timers take less time."""
         simlwip.warp(factor)
 
 
 class WatchingStack(LwipStack):
-    """lwIP, its waits ended by descriptors as well: what pin interrupts do on a chip."""
+    """lwIP; its waits end for descriptors too, as they do for pin interrupts on a chip."""
 
     def __init__(self):
         super().__init__()
@@ -108,15 +108,15 @@ class WatchingStack(LwipStack):
         self._sources = []
 
     def watch(self, source):
-        """As SocketStack.watch(), but before_wait() has to be there, and on_ready() is called after
-        every wait."""
+        """As SocketStack.watch(), but the source must have before_wait(), and its on_ready() is
+        called after every wait."""
         error = simlwip.watch(source.key)
         if error:
             raise OSError(-error)
         self._sources.append(source)
 
     def unwatch(self, source):
-        """As before watch()."""
+        """Undo watch()."""
         self._sources.remove(source)
         simlwip.unwatch(source.key)
 
@@ -136,7 +136,7 @@ class WatchingStack(LwipStack):
 
 
 def mask_of(prefix):
-    """A prefix length as a u32, first octet lowest."""
+    """The netmask of a prefix length, as a u32 of the records."""
     mask = 0
     for bit in range(prefix):
         mask |= 0x80 >> (bit & 7) << (bit & 0x18)
@@ -144,6 +144,6 @@ def mask_of(prefix):
 
 
 def u32(dotted):
-    """An address as the records have it."""
+    """A dotted address, as a u32 of the records."""
     a, b, c, d = (int(octet) for octet in dotted.split("."))
     return a | b << 8 | c << 16 | d << 24

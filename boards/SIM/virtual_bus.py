@@ -1,7 +1,7 @@
-"""The virtual SPI bus, module side: whose power is when. Pins and transfers are C's (simbus).
+"""The virtual SPI bus, module side: connecting, power and reset. C (simbus) has pins and transfers.
 
-The controller listens; we connect and retry until it is there. A connection that ends is the
-module losing its power. See docs/virtual-bus.md.
+The controller listens; the module retries until it can connect. When the connection ends, the
+module has lost its power. See docs/virtual-bus.md.
 """
 
 import socket
@@ -18,12 +18,12 @@ MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)
 
 _RETRY_MS = const(100)
-_LOOK_MS = const(1000)  # while nothing comes, how often an unfinished frame is looked at
+_LOOK_MS = const(1000)  # how often an unfinished frame is checked while nothing comes
 _IN = const(1)  # poll flag
 _NEVER = const(-1)
 
-# The connection ends when the controller, for so long, does not answer a CLOCK, does not finish a
-# frame or takes nothing. A controller that was stopped for less goes on where it stopped.
+# The connection ends when for so long the controller does not answer a CLOCK, does not finish a
+# frame or reads nothing. A controller that is stopped for less can go on afterwards.
 PATIENCE_MS = 30000
 
 # Why a connection ended.
@@ -44,11 +44,12 @@ _REASONS = {
 
 
 class VirtualBus:
-    """The bus in one of its two roles. Raises LinkLost when the controller goes or breaks a rule.
+    """The bus in one of its two roles. Raises LinkLost when the controller disconnects, resets the
+    module or breaks a rule of the bus.
 
     Pins: transfer_ready, data_ready, cs, reset. As a source of the stack's wait(): key, ready,
     before_wait(), on_ready(). As SPI master: exchange(), exchange_last(), set_clock(). As SPI
-    target: arm(), clocked(), disarm(). See simbus/modsimbus.c for those that are not here.
+    target: arm(), clocked(), disarm(). simbus/modsimbus.c has those that are not defined here.
     """
 
     def __init__(self, host, tcp_port, role, version, sck_hz=0):
@@ -56,10 +57,10 @@ class VirtualBus:
         self._version = version
         self.role = role
         self.ready = False  # set and cleared by the stack's wait()
-        self.key = _NEVER  # descriptor of the connection, or of the one before
+        self.key = _NEVER  # descriptor of the connection, or of the last one
         self._sock = None
         self._poll = compat.poller()
-        # sck_hz is the target's: how fast a SHIFT would cross; 0: at once
+        # sck_hz is for the SPI target: the rate at which a SHIFT crosses; 0: at once
         self._bus = bus = simbus.Bus(role, sck_hz, self._lost)
         self.transfer_ready, self.data_ready, self.cs, self.reset = bus.pins()
         self.reset.irq(self._on_reset)
@@ -73,9 +74,9 @@ class VirtualBus:
         self.disarm = bus.disarm
 
     def connect(self, wanted):
-        """Wait for the controller as long as wanted() says so; then say HELLO: power is on."""
+        """Wait for the controller while wanted() is true; then send HELLO: power is on."""
         if self.key != _NEVER:
-            time.sleep_ms(_RETRY_MS)  # where another module has the bus, we are closed each time
+            time.sleep_ms(_RETRY_MS)  # while another module has the bus, each connection is closed
         while not self._try():
             if not wanted():
                 return False
@@ -100,7 +101,7 @@ class VirtualBus:
         return True
 
     def drop(self):
-        """Close the connection: the module has lost its power."""
+        """Close the connection, as when the module loses its power."""
         if self._sock is not None:
             self._poll.unregister(self.key)
             self._bus.disconnected()
@@ -116,17 +117,17 @@ class VirtualBus:
             raise LinkLost("held in reset by the controller")
 
     def wait_for_reset_end(self):
-        """Held in reset: sleep until the controller lets go. Raises LinkLost with the power."""
-        self._bus.settle()  # the end of it may have come along with its beginning
+        """Held in reset: sleep until RESET rises. Raises LinkLost when power is lost."""
+        self._bus.settle()  # the rise of RESET may have come together with its fall
         while not self.reset.value():
             for _ in self._poll.ipoll(_LOOK_MS):
                 self.on_ready()
             self._bus.settle()
 
     def set_clock(self, _frequency):
-        """The virtual bus is as fast as it is; the controller may model a rate."""
+        """No effect: the virtual bus has no clock rate; the controller may model one."""
 
 
 def say(text):
-    """One line for whoever started this module."""
+    """Print one line to stderr."""
     print("spinet-sim:", text, file=sys.stderr)
