@@ -1,7 +1,7 @@
-"""A Spinet module on an ESP32-C3: the one place that says which pins it uses, and its role.
+"""A Spinet module on an ESP32-C3: this file alone defines its pins and its role.
 
-To change them, edit this file and build, or copy the edited file to the running board, where it
-comes before the one in the image: mpremote cp board.py : (see docs/hardware.md).
+To change them, edit this file and build; or copy the edited file to the running board, where it is
+used instead of the one in the image: mpremote cp board.py : (see docs/hardware.md).
 """
 
 from chip import MODULE_CLOCKED, ChipBoard, Wiring

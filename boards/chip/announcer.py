@@ -1,9 +1,8 @@
-"""A chip tells the network of itself: see spinet/contracts/announcer.py.
+"""The announcer of a chip: see spinet/contracts/announcer.py.
 
-Names and services are the business of ESP-IDF's mDNS component, through our C module
-`_spinet_mdns`. Its calls wait for a task of the component's, so a worker makes them.
-Without the C module (stock firmware) MicroPython announces the host name alone, the one that was
-set before the station joined.
+ESP-IDF's mDNS component announces name and services, through the C module `_spinet_mdns`. Its calls
+wait for a task of the component, so a worker makes them. Without the C module (stock firmware),
+MicroPython announces only the host name that was set before the station joined.
 """
 
 import network
@@ -23,7 +22,7 @@ HOST_NAME_LIMIT = 32  # of network.hostname()
 
 
 class ChipAnnouncer:
-    """The announcer of a chip. `say(text)` tells what the component refuses."""
+    """The announcer of a chip. `say(text)` prints what the component refuses."""
 
     def __init__(self, say):
         self._say = say
@@ -33,12 +32,12 @@ class ChipAnnouncer:
         self._worker = Worker(WORKER_STACK)
 
     def named(self, host_name):
-        """For DHCP, and for MicroPython's own mDNS: as long as nobody has joined yet."""
+        """Set the name for DHCP and MicroPython's own mDNS, which take it when WiFi connects."""
         self._label = label(host_name).decode()
         network.hostname(self._label[:HOST_NAME_LIMIT].rstrip("-"))
 
     def start(self, _host_name, _ip, _netmask):
-        """The component learns addresses by itself."""
+        """Announce name and services; the component knows the addresses."""
         self._up = True
         if mdns:
             self._do(mdns.name, (self._label,))
@@ -60,14 +59,14 @@ class ChipAnnouncer:
             self._do(mdns.withdraw, (kind,))
 
     def stop(self):
-        """Withdraw the services. The name stays with the component, and goes with the address."""
+        """Withdraw the services. The component withdraws the name when the address is gone."""
         self._up = False
         if mdns:
             for kind in self._services:
                 self._do(mdns.withdraw, (kind,))
 
     def name(self):
-        """As we asked for it: the component tells nobody when it had to take another one."""
+        """The name that was asked for: the component does not report when it took another one."""
         return self._label if self._up else ""
 
     def poll(self, _now):
@@ -83,7 +82,7 @@ class ChipAnnouncer:
 
 
 class Call:
-    """A call of the component's, as a job of the worker's."""
+    """A call of the component, as a job for the worker."""
 
     def __init__(self, function, arguments, say):
         self._function = function

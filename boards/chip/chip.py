@@ -1,6 +1,6 @@
-"""What the chips have in common as boards: see spinet/contracts/board.py.
+"""The board of a chip, common to all of them: see spinet/contracts/board.py.
 
-A board file (boards/SPINET_*/board.py) says which pins and which role; nobody else does.
+Only a board file (boards/SPINET_*/board.py) defines pins and role.
 """
 
 import time
@@ -17,33 +17,33 @@ from spinet import VERSION, compat, network_status
 from spinet.duet import wire
 from spinet.wifi.networks import Store
 
-# What another image or the other role needs is not imported: modules take RAM.
+# Only what this image and role need is imported, as modules take RAM.
 
 try:
     from spinet.tcp.stack_lwip import LwipStack as Stack
-except ImportError:  # this firmware has not our C modules: MicroPython's sockets serve
+except ImportError:  # without the project's C modules: use MicroPython's sockets
     from spinet.tcp.stack_sockets import SocketStack as Stack
 
 try:
     import _spinet_spi_exchange as spi_exchange
 except ImportError:
-    spi_exchange = None  # machine.SPI serves
+    spi_exchange = None  # use machine.SPI
 
 try:
     import _spinet_spi_target as spi_target
 except ImportError:
-    spi_target = None  # the controller-clocked role cannot be had
+    spi_target = None  # the controller-clocked role is not available
 
 MODULE_CLOCKED = "module-clocked"
 CONTROLLER_CLOCKED = "controller-clocked"
 
-FOLDER = "/"  # of what store() keeps
+FOLDER = "/"  # of the files of store()
 _START_FREQUENCY = const(26666667)  # of SCK, until the controller sets another
 _WATCHDOG_MS = const(30000)
 _RELAXED_MS = const(3600000)
 
-# machine.reset_cause() to the protocol's numbers. A restart by machine.reset() and a panic are
-# one and the same there; so are power-up, the controller's reset line and brownout.
+# machine.reset_cause() -> the protocol's numbers. It does not distinguish machine.reset() from a
+# panic, nor power-up from the controller's reset line and from a brownout.
 RESET_REASONS = {
     machine.PWRON_RESET: network_status.RESET_POWER_UP,
     machine.HARD_RESET: network_status.RESET_SOFTWARE,
@@ -54,10 +54,8 @@ RESET_REASONS = {
 
 
 class Wiring:
-    """GPIO numbers. `spi`: which SPI of the chip the three pins belong to, 1 or 2, as MicroPython
-    counts them; `led`: or None.
-
-    `led_on` is the level that lights the LED.
+    """GPIO numbers. `spi` is the number of the SPI, 1 or 2 as MicroPython counts them; `led` may be
+    None; `led_on` is the level that lights the LED.
     """
 
     def __init__(self, spi, sck, mosi, miso, cs, data_ready, transfer_ready, led=None, led_on=1):
@@ -73,7 +71,7 @@ class Wiring:
 
 
 class WakingPin:
-    """An input whose edges end the loop's wait as well: value(), irq(handler)."""
+    """An input pin with value() and irq(handler); its edges also end the loop's wait."""
 
     def __init__(self, pin, wake):
         self.value = pin.value
@@ -82,22 +80,22 @@ class WakingPin:
         self._handler = None
 
     def irq(self, handler):
-        """Call handler(pin) at every edge; None: at none."""
+        """Call handler(pin) at every edge; None: call nothing."""
         self._handler = handler
         self._pin.irq(self._on_edge if handler else None)
 
     def _on_edge(self, pin):
-        # Scheduled by the interrupt: it may still come after irq(None).
+        # The interrupt schedules this call, so it may still come after irq(None).
         if self._handler is not None:
             self._handler(pin)
             self._wake()
 
 
 class ChipBoard:
-    """One chip with this wiring. Made once, by the board file; REPL: `from board import BOARD`.
+    """A chip with this wiring. The board file makes the only one; REPL: `from board import BOARD`.
 
-    `cs_per_phase` is for the controller-clocked role, with a controller that raises CS after each
-    phase and shares SCK and MISO with other targets; see docs/hardware.md.
+    `cs_per_phase` is for the controller-clocked role, when the controller raises CS after each
+    phase and other targets share SCK and MISO; see docs/hardware.md.
     """
 
     DEBUG = False  # a bug is counted, not raised
@@ -107,18 +105,18 @@ class ChipBoard:
         self.wiring = wiring
         self._role = role
         self._cs_per_phase = cs_per_phase
-        self.buffers = None  # the messages' memory where our C transfers no other; by link_port()
+        self.buffers = None  # the C driver's message buffers; set by link_port()
         self._reset_reason = RESET_REASONS.get(machine.reset_cause(), network_status.RESET_UNKNOWN)
         self._boots = 0
-        self._watchdog = None  # from the first boot on
-        self._stack = None  # of the service that runs; made by stack()
-        self._radio = ChipRadio()  # brings lwIP up, which the stack needs
+        self._watchdog = None  # made at the first boot
+        self._stack = None  # of the running service; made by stack()
+        self._radio = ChipRadio()  # it starts lwIP, which the stack needs
         self._led = None if wiring.led is None else Pin(wiring.led, Pin.OUT)
         self._lit = False
         self._light(False)
 
     def power_up(self, wanted):
-        """Ready at once; False once wanted() says no."""
+        """Power is always on: True, or False if wanted() is false."""
         if not wanted():
             return False
         if self._boots:
@@ -128,12 +126,12 @@ class ChipBoard:
         return True
 
     def stack(self):
-        """lwIP by our C module where the firmware has it, else by MicroPython's sockets."""
+        """LwipStack if the firmware has the C module, else SocketStack."""
         self._stack = Stack()
         return self._stack
 
     def link_port(self):
-        """The link in this board's role."""
+        """The link driver of this board's role."""
         return self._target_port() if self._role == CONTROLLER_CLOCKED else self._master_port()
 
     def _master_port(self):
@@ -174,7 +172,7 @@ class ChipBoard:
         from spinet.duet.controller_clocked import SpiSlave
 
         w = self.wiring
-        # Pins first: the SPI's driver then takes CS as it needs it, and its edges still come.
+        # Pins first: the SPI driver then sets CS up for itself, and its interrupt stays.
         cs = WakingPin(Pin(w.cs, Pin.IN, Pin.PULL_UP), self._stack.wake)
         data_ready = Pin(w.data_ready, Pin.OUT, value=0)
         transfer_ready = self._transfer_ready()
@@ -188,62 +186,62 @@ class ChipBoard:
         return WakingPin(pin, self._stack.wake)
 
     def radio(self):
-        """The chip's own."""
+        """The chip's radio."""
         return self._radio
 
     def store(self, name):
-        """A file of the flash file system."""
+        """A file in the flash file system."""
         return Store(FOLDER + name)
 
     def announcers(self, stack, stir):
-        """ESP-IDF's mDNS; our DNS for an access point's clients."""
+        """ESP-IDF's mDNS; in access point mode also the captive DNS."""
         return ChipAnnouncer(self.say), lambda: self._captive(stack, stir)
 
     def _captive(self, stack, stir):
-        from spinet.naming import dns  # noqa: F401  an import within an import goes deeper
+        from spinet.naming import dns  # noqa: F401  first, as a nested import needs more stack
         from spinet.naming.captive_dns import CaptiveDns
-        from spinet.tcp import udp  # noqa: F401  an import within an import goes deeper
+        from spinet.tcp import udp  # noqa: F401  first, as a nested import needs more stack
 
         return CaptiveDns(stack, self.say, stir)
 
     def fill(self, status):
-        """What a networkGetStatus has from the hardware."""
+        """Fill in the hardware's part of a NetworkStatus."""
         status.reset_reason = self._reset_reason
         status.free_heap = self.free_memory()[1]
         status.flash_size = esp.flash_size()
         status.version = VERSION.encode()
 
     def free_memory(self):
-        """(Python's heap, the system's heap): free bytes, each in one of them."""
+        """(Free bytes of Python's heap, of the system's heap)."""
         regions = esp32.idf_heap_info(esp32.HEAP_DATA)
         python = compat.heap_free()
-        if compat.slabs is None:  # MicroPython's own image counts by how much its heap may grow
+        if compat.slabs is None:  # a stock image also counts by how much Python's heap can grow
             python -= max(region[2] for region in regions)
         return python, sum(region[1] for region in regions)
 
     def feed(self):
-        """About once a second, from the loop: the watchdog, and the LED."""
+        """Feed the watchdog, and update the LED; called about once a second."""
         self._watchdog.feed()
         self._light(True if self._radio.is_up() else not self._lit)
 
     def _light(self, on):
-        """Steady: on the air. Blinking: serving the link, but without WiFi. Else: not serving."""
+        """The LED. Steady: WiFi is up. Blinking: the link is served, without WiFi. Off: stopped."""
         self._lit = on
         if self._led is not None:
             self._led.value(self.wiring.led_on if on else 1 - self.wiring.led_on)
 
     def say(self, text):
-        """One line on the console."""
+        """Print one line on the console."""
         print("spinet:", text)
 
     def crashed(self):
-        """The service thread ended by a bug and has printed the trace: begin again."""
+        """The service thread has ended by a bug, and has printed the exception: restart."""
         self.say("restarting")
-        time.sleep_ms(200)  # the console has yet to send it
+        time.sleep_ms(200)  # until the console has sent it
         machine.reset()
 
     def relax(self):
-        """For the REPL after service.stop(): nobody feeds the watchdog, so give it an hour."""
+        """For the REPL after service.stop(): the watchdog is not fed, so set it to an hour."""
         self._watchdog = WDT(timeout=_RELAXED_MS)
         self._light(False)
 

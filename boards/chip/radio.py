@@ -1,8 +1,9 @@
 """The chip's WiFi as a radio: see spinet/contracts/radio.py.
 
-`network.WLAN` does not tell on which access point it is, nor a PHY mode, and cannot be given a
-channel to connect on. Its scan() takes seconds, so that it runs in a thread of its own. Enterprise
-networks and the country code need our C module `_spinet_wifi`; an image without it says so.
+`network.WLAN` reports neither the access point it is connected to nor the PHY mode, and cannot
+connect on a given channel. Its scan() takes seconds, so a thread calls it. Enterprise networks and
+the country code need the C module `_spinet_wifi`; without it, joining an enterprise network fails
+with a last error that says so.
 """
 
 import network
@@ -18,19 +19,19 @@ try:
 except ImportError:
     wifi = None
 
-# WLAN.status() goes on giving the last attempt's reason until the new attempt has one: that value
-# is believed only after this time.
+# WLAN.status() returns the last attempt's reason until the new attempt has one. So a reason that is
+# the same as the last one counts only after this time.
 _STALE_MS = const(4000)
 
-# ESP-IDF's reasons of a disconnection. Up to 67 they are those of 802.11, told by the access point;
-# from 200 on they are the driver's own. MicroPython makes 202 of 205.
+# ESP-IDF's reasons of a disconnection. Up to 67 they are those of 802.11, sent by the access point;
+# from 200 on they are the driver's own. MicroPython reports 205 as 202.
 FAILURES = {
-    15: WRONG_PASSWORD,  # it shows as a handshake that the access point lets time out
+    15: WRONG_PASSWORD,  # 4-way handshake time-out: the access point does not answer a wrong key
     23: LOGIN_REFUSED,
     200: "signal lost",
     network.STAT_NO_AP_FOUND: "network not found",
     network.STAT_WRONG_PASSWORD: WRONG_PASSWORD,
-    204: WRONG_PASSWORD,  # the same, noticed by the driver
+    204: WRONG_PASSWORD,  # handshake time-out, noticed by the driver
     210: "network has another kind of security",
     211: "network has another kind of security",
     212: "network not found",
@@ -41,35 +42,35 @@ _KNOWN_AUTH = const(8)  # the numbers of ESP-IDF and of the protocol are the sam
 
 _WPA2 = const(3)
 _OPEN = const(0)
-_LEAST_POWER = const(8)  # in 0.25 dB: the driver refuses less, controllers may ask for it
-_CLIENTS = const(4)  # of our own access point, as controllers expect
-NO_COUNTRY = "XX"  # what network.country() gives until it was told
+_LEAST_POWER = const(8)  # in 0.25 dB: the driver refuses less, but controllers may send less
+_CLIENTS = const(4)  # of the own access point, as controllers expect
+NO_COUNTRY = "XX"  # the value of network.country() until it is set
 
-# What eap_use() answers, less one: which of the credentials the driver did not take.
+# The index is eap_use()'s answer less one: the credential that the driver refused.
 CREDENTIALS = ("anonymous identity", "CA certificate", "user", "password or key", "key password")
 
 
 class ChipRadio:
-    """Station and access point of one chip; one of them at a time."""
+    """Station and access point of a chip, never both at once."""
 
     def __init__(self):
         self._station = network.WLAN(network.STA_IF)
         self._access_point = network.WLAN(network.AP_IF)
-        self._network = None  # the one we joined or serve
+        self._network = None  # the network that is joined or served
         self._serving = False
-        self._pinned_to = bytes(6)  # the access point's MAC, when join() was told it
-        self._refusal = ""  # why the attempt could not even begin
+        self._pinned_to = bytes(6)  # the access point's MAC, if join() was given it
+        self._refusal = ""  # why the attempt could not begin
         self._stale = None  # the status that an earlier attempt left
         self._stale_until = 0
-        self._static = False  # the station's address was set by hand
-        self._tx_power = None  # in dBm, once the controller has said
-        self._scans = 0  # counts them: a scan that was overtaken is not wanted any more
-        self._result = (0, None, "")  # of the last scan that ended: (which, what it found, problem)
+        self._static = False  # the station has a static address
+        self._tx_power = None  # in dBm, once the controller has set it
+        self._scans = 0  # counts scans, to tell the latest from superseded ones
+        self._result = (0, None, "")  # of the last scan that ended: (its number, found, problem)
 
     # --- station
 
     def join(self, remembered, access_point=None):
-        """The channel of the access point is for the driver to find: it takes none."""
+        """Begin to connect. The driver takes no channel, so that of access_point is not used."""
         self._leave_access_point()
         self._network = remembered
         try:
@@ -92,7 +93,7 @@ class ChipRadio:
         if wifi is None:
             return "this firmware cannot join enterprise networks" if protocol else ""
         if not protocol:
-            wifi.eap_clear()  # else a network of the same name would be tried with them
+            wifi.eap_clear()  # or the driver would use the last network's credentials
             return ""
         credentials = [remembered.credential(i) for i in range(config.CREDENTIALS)]
         refused = wifi.eap_use(protocol, credentials)
@@ -100,7 +101,7 @@ class ChipRadio:
 
     def _connect(self, remembered, access_point):
         self._set_addresses(remembered.record)
-        # The port would try for ever and keep most reasons to itself. We try again ourselves.
+        # Station makes further attempts: the port would retry for ever, and hide most reasons.
         self._station.config(reconnects=0)
         self._begin()
         password = b"" if config.eap(remembered.record) else _password(remembered)
@@ -109,7 +110,7 @@ class ChipRadio:
         self._station.connect(remembered.ssid, password or None, bssid=bssid)
 
     def _begin(self):
-        """An attempt begins: the reason that status() tells is the last one's for now."""
+        """An attempt begins: until _stale_until, status() may be the last one's."""
         self._refusal = ""
         self._stale = self._station.status()
         self._stale_until = ticks_add(ticks_ms(), _STALE_MS)
@@ -117,7 +118,7 @@ class ChipRadio:
     def rejoin(self):
         self._begin()
         try:
-            self._station.connect()  # without a name: as before
+            self._station.connect()  # without arguments: the same network again
         except (OSError, RuntimeError, MemoryError) as e:
             self._refusal = "cannot connect: %s" % e
 
@@ -125,7 +126,7 @@ class ChipRadio:
         try:
             self._station.disconnect()
         except (OSError, RuntimeError):
-            pass  # it is not even on, or has nothing to give up
+            pass  # it is off, or not connected
 
     def associated(self):
         return self.rssi() != network_status.NO_RSSI
@@ -156,7 +157,7 @@ class ChipRadio:
         try:
             return self._station.status("rssi")
         except (OSError, RuntimeError):
-            return network_status.NO_RSSI  # the access point has just gone
+            return network_status.NO_RSSI  # not associated any more
 
     # --- access point
 
@@ -210,7 +211,7 @@ class ChipRadio:
             self._access_point.active(False)
 
     def is_up(self):
-        """True while others can reach us."""
+        """True while the module is connected, or serves as access point."""
         return self._serving or self._station.isconnected()
 
     def power(self, quarter_db):
@@ -224,7 +225,7 @@ class ChipRadio:
             interface.config(txpower=self._tx_power)
 
     def link(self, status):
-        """Address, network and channel that the controller is told."""
+        """Fill in the network's part of a NetworkStatus."""
         interface = self._access_point if self._serving else self._station
         ip, netmask, gateway, _ = interface.ifconfig()
         status.ip = _u32(ip)
@@ -242,12 +243,12 @@ class ChipRadio:
     # --- scan
 
     def scan(self, ssid):
-        """All names, always: the port asks for none in particular."""
+        """Begin a scan, always for all networks: MicroPython's scan() takes no name."""
         self._scans += 1
         if not self._station.isconnected():
             self.pause()  # the driver does not scan while it tries to connect
         try:
-            self._activate(self._station)  # here, as its thread may run when we have left the air
+            self._activate(self._station)  # not in the thread, which may run after leave()
             start_thread(self._scan, (self._scans,), WORKER_STACK)
         except (OSError, RuntimeError, MemoryError) as e:
             self._result = self._scans, [], "cannot scan: %s" % e
@@ -260,7 +261,7 @@ class ChipRadio:
         return self._result[2]
 
     def _scan(self, number):
-        """In the thread. What was overtaken keeps out of the way of an attempt to connect."""
+        """In the thread. A superseded scan does nothing, as it could disturb a later attempt."""
         found = []
         problem = ""
         try:
@@ -279,7 +280,7 @@ def _other_failure(reason):
 
 
 def _refused_login(code):
-    """code: of eap_use(), 1..5 the credential, beyond that it is none's fault."""
+    """code: of eap_use(); 1..5 is a refused credential, above that another error."""
     if code <= len(CREDENTIALS):
         return "enterprise login is unusable: bad " + CREDENTIALS[code - 1]
     return "enterprise login is unusable (error %d)" % code
@@ -302,7 +303,7 @@ def _found(entry):
 
 
 def _addresses(record):
-    """What ifconfig() takes: address, netmask, gateway, name server."""
+    """The argument of ifconfig(): address, netmask, gateway, name server."""
     gateway = fields.dotted(config.gateway(record))
     return (
         fields.dotted(config.ip(record)),

@@ -1,7 +1,7 @@
-"""A board whose link is the virtual bus over a UART, in place of SPI and its signals.
+"""A board with the virtual bus over a UART as its link, in place of SPI and its signals.
 
-For an emulated chip, which has no controller at its SPI, and for a board of which nothing but a
-serial port is wired. The module drives the clock. See docs/virtual-bus.md, "Over a serial line".
+For an emulated chip, which has no controller at its SPI, and for a board with only a serial port
+wired. The module drives the clock. See docs/virtual-bus.md, "Over a serial line".
 """
 
 import time
@@ -14,7 +14,7 @@ from spinet.compat import ticks_diff, ticks_ms
 from spinet.contracts.link_driver import LinkLost
 from spinet.duet.module_clocked import SpiMaster
 
-_PIN = const(1)  # frames, and pins
+_PIN = const(1)  # frames, then pins
 _CLOCK = const(2)
 _SHIFT = const(3)
 _HELLO = const(4)
@@ -28,22 +28,23 @@ _MODULE_CLOCKED = const(0)
 
 _RESET_ENDS = bytes((_PIN, _RESET, 1, 0, 1))
 
-# A frame is written in one piece; a controller that stands still is waited for until the watchdog
-# is near.
+# _WHOLE_MS: for the rest of a frame, which the controller writes at once. _ANSWER_MS: for the next
+# frame; a stopped controller has this long, which is less than the watchdog's time.
 _WHOLE_MS = const(2000)
 _ANSWER_MS = const(20000)
 _LOOK_MS = const(10)
 
 
 class _High:
-    """What an edge handler is shown: the pin itself is for the service's thread alone."""
+    """The pin for an edge handler: always high. The real one may be read by the service thread
+    only."""
 
     def value(self):
         return 1
 
 
 class _Output:
-    """A pin of the module's: value() and value(level), which sends a frame when it changes."""
+    """An output pin: value(), and value(level), which sends a frame when the level changes."""
 
     def __init__(self, write, number):
         self._write = write
@@ -51,7 +52,7 @@ class _Output:
         self._level = -1
 
     def undrive(self):
-        """As after power-up: whatever is driven next is told."""
+        """As after power-up: the next level is sent in any case."""
         self._level = -1
 
     def value(self, level=None):
@@ -64,12 +65,12 @@ class _Output:
 
 
 class UartBus:
-    """The virtual bus's module side, as `SpiMaster` wants its SPI, and its pins: transfer_ready,
-    data_ready, cs. LinkLost when the controller pulls RESET, breaks a rule, or falls silent where
-    something of it is owed.
+    """The module side of the virtual bus: the SPI for `SpiMaster`, and the pins transfer_ready,
+    data_ready, cs. Raises LinkLost when the controller pulls RESET low, breaks a rule of the bus,
+    or does not send in time what it has to.
 
-    `uart` is shaped as `machine.UART`, with a receive buffer for a whole SHIFT, and returns at once
-    with what is there. `wake()` is called when bytes have come.
+    `uart` has the methods of `machine.UART`, a receive buffer for a whole SHIFT, and no time-out:
+    it returns at once with what is there. `wake()` is called when bytes have come.
     """
 
     def __init__(self, uart):
@@ -77,22 +78,22 @@ class UartBus:
         self._header = bytearray(_HEADER)
         self._byte = bytearray(1)
         self._clock = bytearray((_CLOCK, 0, 0, 0))
-        self._requested = 0  # TRANSFER_READY
+        self._requested = 0  # the level of TRANSFER_READY
         self._handler = None
         self._exchanging = False
         self._high = _High()
-        self.released = False  # RESET is high, and HELLO was said
-        self.wake = None  # set by the board; a stack's
+        self.released = False  # RESET is high, and HELLO was sent
+        self.wake = None  # the stack's; set by the board
         self.transfer_ready = self
         self.data_ready = _Output(uart.write, _DATA_READY)
         self.cs = _Output(uart.write, _CS)
         uart.irq(self._on_bytes, uart.IRQ_RX)
 
     def hello(self, wanted, waiting):
-        """Sleep until RESET rises, then say HELLO; False once wanted() says no.
+        """Sleep until RESET rises, then send HELLO; False once wanted() is false.
 
-        Whatever comes before that is skipped: it was for another boot. `waiting()` is called
-        meanwhile, many times a second.
+        Bytes before that are skipped, as they belong to an earlier boot. `waiting()` is called many
+        times a second meanwhile.
         """
         seen = bytearray(_PIN_FRAME)
         while seen != _RESET_ENDS:
@@ -111,7 +112,7 @@ class UartBus:
         return True
 
     def power_cycle(self):
-        """Nothing is driven, nothing is asked for."""
+        """As after power-up: no output is driven, no request waits."""
         self._requested = 0
         self._exchanging = False
         self.data_ready.undrive()
@@ -120,18 +121,18 @@ class UartBus:
     # -- TRANSFER_READY ---------------------------------------------------------------
 
     def value(self):
-        """The level, once the frames that have come are looked at."""
+        """Read the frames that have come; returns TRANSFER_READY's level."""
         while self._uart.any() >= _PIN_FRAME:
             if self._frame() != _PIN:
                 self._lose("virtual bus: a SHIFT that nobody asked for")
         return self._requested
 
     def irq(self, handler):
-        """Call handler(pin) when there may be an edge; None: at none."""
+        """Call handler(pin) when there may be an edge; None: call nothing."""
         self._handler = handler
 
     def _on_bytes(self, _uart):
-        # In any thread, and maybe late: the frames are left to value().
+        # This may run in any thread, and late, so it reads no frames; value() does.
         if self._handler and not self._exchanging and self._uart.any():
             self._handler(self._high)
             self.wake()
@@ -139,7 +140,7 @@ class UartBus:
     # -- SPI --------------------------------------------------------------------------
 
     def exchange(self, tx, rx, offset, n):
-        """Clock n bytes out of tx and into rx, both from offset on."""
+        """Transfer n bytes, from tx[offset:] and into rx[offset:]."""
         self._exchanging = True
         self._clock[2] = n & 0xFF
         self._clock[3] = n >> 8
@@ -154,12 +155,12 @@ class UartBus:
         self._exchanging = False
 
     def set_clock(self, _frequency):
-        """The UART is as fast as it is."""
+        """No effect: the UART's baud rate is fixed."""
 
     # -- frames -----------------------------------------------------------------------
 
     def _frame(self):
-        """Wait for the next frame and act on it; its kind. Of a SHIFT the bytes are left."""
+        """Wait for the next frame and handle it; returns its kind. A SHIFT's bytes are not read."""
         self._await(_HEADER, _ANSWER_MS)
         self._read(self._header)
         kind = self._header[0]
@@ -183,7 +184,7 @@ class UartBus:
         return self._header[2] | self._header[3] << 8
 
     def _await(self, n, ms):
-        """Sleep until n bytes are there."""
+        """Sleep until n bytes have come, at most `ms`."""
         since = ticks_ms()
         while self._uart.any() < n:
             if ticks_diff(ticks_ms(), since) > ms:
@@ -199,7 +200,7 @@ class UartBus:
 
 
 class UartBoard(ChipBoard):
-    """A chip with this UART (see UartBus) in place of SPI, and an LED at that GPIO, or none."""
+    """A chip with this UART (see UartBus) in place of SPI. `led` is the LED's GPIO, or None."""
 
     def __init__(self, uart, led=None):
         unwired = (None,) * 7
@@ -207,7 +208,7 @@ class UartBoard(ChipBoard):
         self._bus = UartBus(uart)
 
     def power_up(self, wanted):
-        """Wait for a controller, or for the end of a reset; False once wanted() says no."""
+        """Wait for a controller, or for the end of a reset; False once wanted() is false."""
         bus = self._bus
         by_controller = self._boots and not bus.released
         if not bus.released:
@@ -222,7 +223,7 @@ class UartBoard(ChipBoard):
         return True
 
     def link_port(self):
-        """The link, module-clocked."""
+        """The link driver, module-clocked."""
         bus = self._bus
         bus.wake = self._stack.wake
         return SpiMaster(bus, bus.cs, bus.data_ready, bus.transfer_ready)

@@ -1,6 +1,7 @@
-"""An ESP32-C3 whose link is the virtual bus over UART1, TX at GPIO 0 and RX at GPIO 1.
+"""An ESP32-C3 with the virtual bus over UART1 as its link: TX at GPIO 0, RX at GPIO 1.
 
-In a chip's file system it comes before the image's own: `make emulate BUS=uart` puts it there.
+In a chip's file system it is used instead of the image's board.py: `make emulate BUS=uart` puts it
+there.
 """
 
 from machine import UART
