@@ -1,9 +1,9 @@
-"""Port, controller-clocked: the controller drives SCK and CS; the module is the SPI target.
+"""The link driver of the controller-clocked role: the controller drives SCK and CS.
 
-The phases are those of the module-clocked role, each one a transfer that the controller clocks:
-we arm it, raise DATA_READY, and DATA_READY falls as the phase ends. CS may stay low for the
-whole transaction or toggle for each phase. A rising edge of TRANSFER_READY begins a new
-transaction wherever the last one was left.
+The module is the SPI target. Each phase of a transaction is a transfer that the controller clocks:
+the module arms the transfer and raises DATA_READY; when the phase has crossed, DATA_READY falls. CS
+may stay low for the whole transaction, or rise after each phase. A rising edge of TRANSFER_READY
+begins a new transaction, even if the last one is not complete.
 """
 
 from array import array
@@ -31,10 +31,10 @@ from spinet.fastpath import (
 
 
 class SpiSlave:
-    """The SPI target, CS, DATA_READY, TRANSFER_READY as arguments.
+    """The controller-clocked link driver. The pins have the methods of `machine.Pin`.
 
-    `target.arm(tx, rx, offset, n)` gets a transfer ready, `target.clocked()` is how many bytes of
-    it have passed, `target.disarm()` takes it back. None of them waits or allocates.
+    `target.arm(tx, rx, offset, n)` prepares a transfer, `target.clocked()` is the number of its
+    bytes that have crossed, `target.disarm()` cancels it. None of them waits or allocates.
     """
 
     def __init__(self, target, cs, data_ready, transfer_ready):
@@ -42,13 +42,13 @@ class SpiSlave:
         self._cs = cs
         self._data_ready = data_ready
         self._transfer_ready = transfer_ready
-        # Which phase, what is armed since when, and what the pins did: shared with the hot path.
+        # The phase, the armed transfer, and the edges of the pins: shared with the hot path.
         self._signals = array("I", [0] * fastpath.SIGNAL_WORDS)
         self._start_up = StartUp(data_ready)
-        self.restarts = 0  # transactions begun over because the controller did
+        self.restarts = 0  # transactions that were given up, so that a new one could begin
 
     def start(self, now):
-        """Start-up signalling; serve() continues it, then arms the first header."""
+        """Begin the start-up signalling; serve() continues it, then arms the first header."""
         signals = self._signals
         self._cs.irq(self._cs_handler())
         self._transfer_ready.irq(self._edge_handler())
@@ -58,21 +58,23 @@ class SpiSlave:
         self._start_up.begin(now)
 
     def stop(self):
-        """Nothing is asked of us any more."""
+        """Serve no request any more."""
         self._cs.irq(None)
         self._transfer_ready.irq(None)
         self._target.disarm()
         self._signals[SIGNAL_ARMED] = self._signals[SIGNAL_TO_ARM] = 0
 
-    # Both interrupt handlers say whether the loop has to look: who calls them may not care. They
-    # run twice in each transaction, and have what they need without looking it up.
+    # Both interrupt handlers return True when the wait has to end (SIM's bus uses this, machine.Pin
+    # ignores it). They run at every edge of each transaction, so they are closures: a local
+    # variable is found faster than an attribute.
 
     def _cs_handler(self):
         signals = self._signals
         clocked = self._target.clocked
 
         def on_cs(pin):
-            # Where CS toggles, it may rise when the next phase is armed already: that ends nothing.
+            # When CS rises after each phase, the next phase may be armed already. No byte of that
+            # has crossed, so this edge does not end it.
             if not pin.value():
                 return False
             passed = clocked()
@@ -89,9 +91,9 @@ class SpiSlave:
         clocked = self._target.clocked
 
         def on_transfer_ready(pin):
-            # The first one since the header was armed is its request's own, even if this is called
-            # so late that the answer is armed already: on a chip, interrupts wait for their turn,
-            # but they keep their order, and that of CS would have come behind it.
+            # The first edge after the header was armed belongs to that header's request, even if
+            # this handler runs so late that the answer is armed already. On a chip handlers may run
+            # late, but they run in the order of the interrupts, and CS rises after this edge.
             if not pin.value():
                 return False
             own = not signals[SIGNAL_UNDER_WAY]
@@ -104,7 +106,7 @@ class SpiSlave:
         return on_transfer_ready
 
     def bind(self, kit):
-        """Give the hot path what it serves this link with."""
+        """Give the hot path the functions and words with which it serves this link."""
         kit[fastpath.KIT_ROLE] = fastpath.CONTROLLER_CLOCKED
         kit[fastpath.KIT_SIGNALS] = self._signals
         kit[fastpath.KIT_ARM] = self._target.arm
@@ -113,7 +115,7 @@ class SpiSlave:
         kit[fastpath.KIT_DATA_READY] = self._data_ready.value
 
     def due_ms(self, now):
-        """How long the loop may sleep before it has to look here again; -1: no limit."""
+        """How many ms the loop may wait before it has to call look(); -1: no limit."""
         if self._signals[SIGNAL_PHASE] == PHASE_HEADER:
             return -1 if self._signals[SIGNAL_ARMED] else self._start_up.due_ms(now)
         return PHASE_TIMEOUT_MS
@@ -126,14 +128,14 @@ class SpiSlave:
         return bool(signals[SIGNAL_ARMED] and self._cs.value()) and self._target.clocked() == 0
 
     def look(self, link, now):
-        """See to what is late. Of everything else the hot path takes care, or calls serve()."""
+        """Check for a phase that is late. All else is done by the hot path, or by serve()."""
         if self._late(now):
             self.serve(link, now)
 
     def serve(self, link, now):
-        """Decide what follows the phase that has passed, or was cut; turn() arms it.
+        """Decide what follows the phase that has crossed or was cut; turn() arms it.
 
-        True when the loop has to tidy up: a command was carried out or cut, or the link is not up.
+        True when the loop has to tidy up: a command was done or cut, or the link is not up yet.
         """
         signals = self._signals
         if signals[SIGNAL_SERVED_HOT]:
@@ -152,7 +154,7 @@ class SpiSlave:
         return False
 
     def _take_over(self, link):
-        """The hot path has begun this transaction, and we shall end it."""
+        """Take over a transaction that the hot path has begun."""
         signals = self._signals
         signals[SIGNAL_SERVED_HOT] = 0
         link.recall(signals[SIGNAL_SIZE], signals[SIGNAL_PHASE] != PHASE_ANSWER)
@@ -162,7 +164,7 @@ class SpiSlave:
         return self._signals[SIGNAL_RELEASED] != 0 and self._target.clocked() > 0
 
     def _late(self, now):
-        """A header may be waited for as long as it takes, nothing else."""
+        """True when a phase has lasted PHASE_TIMEOUT_MS; a header may take any time."""
         signals = self._signals
         waited = ticks_diff(now, signals[SIGNAL_SINCE])
         return signals[SIGNAL_PHASE] != PHASE_HEADER and waited >= PHASE_TIMEOUT_MS
@@ -178,7 +180,7 @@ class SpiSlave:
         self.restarts += 1
         self._target.disarm()
         if self._signals[SIGNAL_PHASE] == PHASE_ENDING:
-            link.finish()  # the controller has its answer; it only never raised CS
+            link.finish()  # the controller has the whole answer, but did not raise CS
         elif self._signals[SIGNAL_PHASE] != PHASE_HEADER:
             link.cut()
         self._next_header(link)
@@ -190,7 +192,7 @@ class SpiSlave:
         return self._next(PHASE_HEADER, FIRST_PHASE)
 
     def _next(self, phase, n):
-        """That phase of n bytes is next. False: there is nothing to tidy up."""
+        """Have turn() arm this phase of n bytes. Returns False: there is nothing to tidy up."""
         signals = self._signals
         signals[SIGNAL_PHASE] = phase
         signals[SIGNAL_TO_ARM] = n
@@ -207,7 +209,7 @@ class SpiSlave:
             self._data_ready.value(0)
             link.responded()
             return self._next(PHASE_PAYLOAD, link.data_length)
-        link.complete()  # before DATA_READY falls: what was asked for is done by then
+        link.complete()  # before DATA_READY falls, so that the command is done by then
         self._data_ready.value(0)
         signals[SIGNAL_PHASE] = PHASE_ENDING
         signals[SIGNAL_SINCE] = now
@@ -220,4 +222,4 @@ class SpiSlave:
             self._data_ready.value(1)
 
     def set_clock(self, _frequency):
-        """The clock is the controller's."""
+        """No effect: the controller drives the clock."""

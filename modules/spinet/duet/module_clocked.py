@@ -1,9 +1,9 @@
-"""Port, module-clocked: the module drives SCK and CS, as on Duet boards.
+"""The link driver of the module-clocked role: the module drives SCK and CS, as on Duet boards.
 
-The controller raises TRANSFER_READY when its buffers are ready; a transaction is two transfers
-under one CS: 8 header bytes, then the dword with response and param32 together with the data. The
-controller's buffer is contiguous, so it cannot tell; and each transfer costs as much as half a
-kilobyte takes on the wire.
+The controller raises TRANSFER_READY when its buffers are ready. A transaction is two transfers
+under one CS: 8 header bytes; then the dword with response and param32, together with the data. The
+protocol has three phases, but the last two can be one transfer, as the controller's buffer is
+contiguous. This saves time: starting a transfer takes as long as half a kilobyte on the wire.
 """
 
 from array import array
@@ -16,16 +16,16 @@ from spinet.duet.transaction import StartUp
 from spinet.duet.wire import RESPONSE
 from spinet.fastpath import SIGNAL_EDGE, SIGNAL_LOOKED
 
-LEVEL_AFTER_MS = const(10)  # without an edge, TRANSFER_READY's level is looked at this often
+LEVEL_AFTER_MS = const(10)  # how often TRANSFER_READY's level is read when no edge came
 
 
 class SpiMaster:
-    """SPI, CS, DATA_READY, TRANSFER_READY as arguments, shaped as `machine.Pin`'s.
+    """The module-clocked link driver. The pins have the methods of `machine.Pin`.
 
-    `spi.exchange(tx, rx, offset, n)` clocks n bytes (a multiple of 4) of both buffers, from
-    `offset` on, without allocating; it returns when they have passed. Where there is also
-    `spi.exchange_last`, with the same arguments, CS rises by itself as they have: for transactions
-    that owe the controller nothing but bytes. `ticks()` is the clock in ms.
+    `spi.exchange(tx, rx, offset, n)` transfers n bytes (a multiple of 4) of both buffers, from
+    `offset` on, without allocating; it returns when they have crossed. If there is also
+    `spi.exchange_last`, with the same arguments, it raises CS at the end: for transactions in which
+    nothing is left to do before CS rises. `ticks()` is the clock in ms.
     """
 
     def __init__(self, spi, cs, data_ready, transfer_ready, ticks=ticks_ms):
@@ -36,16 +36,16 @@ class SpiMaster:
         self._ticks = ticks
         self._start_up = StartUp(data_ready)
         self._started = False  # set by _go_on_starting(), cleared by start()
-        # The edge, and when the level was last looked at: shared with the hot path.
+        # The edge, and when the level was last read: shared with the hot path.
         self._signals = array("I", [0] * fastpath.SIGNAL_WORDS)
         self._on_edge = self._edge_handler()
-        self.recovered = 0  # transactions begun for an edge that was missed
-        self.withdrawn = 0  # edges whose request was gone when we came to it
+        self.recovered = 0  # transactions begun for a high level, as an edge was missed
+        self.withdrawn = 0  # edges after which TRANSFER_READY was low again
 
     def start(self, now):
-        """Start-up signalling: the controller waits for two rising edges of DATA_READY.
+        """Begin the start-up signalling: the controller waits for two rising edges of DATA_READY.
 
-        look() continues it. A request that comes before the second edge is found by its level.
+        look() continues it. A request before the second edge is found by its level.
         """
         self._started = False
         self._cs.value(1)
@@ -59,24 +59,24 @@ class SpiMaster:
             self._data_ready.value(1)
 
     def stop(self):
-        """Nothing is asked of us any more."""
+        """Serve no request any more."""
         self._transfer_ready.irq(None)
         self._signals[SIGNAL_EDGE] = 0
 
     def _edge_handler(self):
         signals = self._signals
-        edge = SIGNAL_EDGE  # a variable of the handler's own is found sooner than an imported name
+        edge = SIGNAL_EDGE  # a local variable, as looking up an imported name takes longer
 
         def on_transfer_ready(pin):
             if not pin.value():
                 return False
-            signals[edge] = 1  # in interrupt context: a flag and nothing else
-            return True  # the loop has to look; who calls this may not care
+            signals[edge] = 1  # in interrupt context: only set a flag
+            return True  # the wait has to end (SIM's bus uses this, machine.Pin ignores it)
 
         return on_transfer_ready
 
     def bind(self, kit):
-        """Give the hot path what it serves this link with."""
+        """Give the hot path the functions and words with which it serves this link."""
         kit[fastpath.KIT_ROLE] = fastpath.MODULE_CLOCKED
         kit[fastpath.KIT_SIGNALS] = self._signals
         kit[fastpath.KIT_EXCHANGE] = self._spi.exchange
@@ -85,7 +85,7 @@ class SpiMaster:
         kit[fastpath.KIT_REQUESTED] = self._transfer_ready.value
 
     def due_ms(self, now):
-        """How long the loop may sleep before it has to look here again."""
+        """How many ms the loop may wait before it has to call look()."""
         if not self._started:
             return self._start_up.due_ms(now)
         return max(0, LEVEL_AFTER_MS - ticks_diff(now, self._signals[SIGNAL_LOOKED]))
@@ -95,7 +95,7 @@ class SpiMaster:
         return self._started and not self._signals[SIGNAL_EDGE]
 
     def look(self, _link, now):
-        """See whether an edge was missed; what asks for a transaction is left to the hot path."""
+        """Check for a missed edge. It is set here, and the hot path serves it."""
         signals = self._signals
         if not self._started:
             self._go_on_starting(now)
@@ -103,10 +103,11 @@ class SpiMaster:
             signals[SIGNAL_EDGE] = 1
 
     def _level_asks(self, now):
-        """A controller that gave up leaves TRANSFER_READY high, and its next request makes no edge.
+        """True when TRANSFER_READY is high without an edge, checked every LEVEL_AFTER_MS.
 
-        So a high level always counts, even where a board never drops the signal and answers each
-        look with a bad header.
+        A controller that gave up a request leaves TRANSFER_READY high, so its next request makes no
+        edge. Therefore a high level always counts, even when a controller never lowers the signal,
+        and each transaction then finds a bad header.
         """
         signals = self._signals
         if ticks_diff(now, signals[SIGNAL_LOOKED]) < LEVEL_AFTER_MS:
@@ -118,11 +119,11 @@ class SpiMaster:
         return True
 
     def withdraw(self):
-        """The request behind an edge was gone when we came to it."""
+        """There was an edge, but TRANSFER_READY was low again before it was served."""
         self.withdrawn += 1
 
     def conclude(self, link):
-        """The first 8 bytes have passed: the rest of this transaction."""
+        """The first 8 bytes have crossed: do the rest of this transaction."""
         link.showed()
         link.answer()
         self._spi.exchange(link.tx, link.rx, RESPONSE, 4 + link.data_length)
@@ -142,11 +143,10 @@ class SpiMaster:
 
 
 class MachineSpi:
-    """`machine.SPI` as SpiMaster wants it: for firmware without our C.
+    """`machine.SPI` with exchange(), for firmware without the project's C modules.
 
-    `machine.SPI` takes no length, so the slices are made ahead: three for the phases that always
-    come, the others as they are first needed and kept (a connWrite of a new length allocates
-    once).
+    `machine.SPI` takes no offset and length, so it needs slices of the buffers. Each slice is made
+    when it is first needed, and kept: only a transfer of a new length allocates.
     """
 
     def __init__(self, spi):
@@ -161,7 +161,7 @@ class MachineSpi:
         return self._views[key]
 
     def exchange(self, tx, rx, offset, n):
-        """Clock n bytes out of tx and into rx, both from offset on."""
+        """Transfer n bytes, from tx[offset:] and into rx[offset:]."""
         out, into = self._slices(tx, rx, offset, n)
         self._spi.write_readinto(out, into)
 
