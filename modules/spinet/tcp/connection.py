@@ -1,6 +1,6 @@
-"""A connection: what a slot's stack, its controller and the time that passes do to it.
+"""A connection: a slot with reading, writing, closing and time-outs.
 
-Nothing in read, write, status or an event allocates.
+Reading, writing, status and events never allocate.
 """
 
 from micropython import const
@@ -44,38 +44,38 @@ from spinet.tcp.stack import (
 )
 
 CONNECT_TIMEOUT_MS = const(8000)  # of an outgoing attempt
-ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for an acknowledgement
-CLOSE_LIMIT_MS = const(30000)  # and this long in all, however slowly they trickle in
-CLOSE_POLL_MS = const(10)  # how often in_flight is asked: no stack reports an acknowledgement
+ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for each acknowledgement
+CLOSE_LIMIT_MS = const(30000)  # and this long in all
+CLOSE_POLL_MS = const(10)  # how often a close asks in_flight(): stacks report no acknowledgements
 
 
 class Connection(Slot):
-    """What happens to one slot from its first event to its end."""
+    """A slot's connection, from connCreate or accept to its end."""
 
     def __init__(self, number, manager, ring):
         super().__init__(number, manager, ring)
         self._deadline = 0  # of connecting, or of the next acknowledgement while closing
-        self._close_limit = 0
-        self._patience_ms = 0  # of a close, for the next acknowledgement
-        self._unacknowledged = 0  # in flight when last asked, while closing
-        self._watched = False  # step_write() has begun to watch; it ends that itself
+        self._close_limit = 0  # ticks: when a close ends in any case
+        self._patience_ms = 0  # how long a close waits for the next acknowledgement
+        self._unacknowledged = 0  # while closing: in flight at the last check; -1: not checked yet
+        self._watched = False  # step_write() found unacknowledged bytes the last time
 
     # --- calling out
 
     def await_address(self):
-        """allocated -> connecting: connect() or give_up() follow when the name was looked up."""
+        """allocated -> connecting; after the look-up, connect() or give_up() follows."""
         self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
         self._manager.hasten(self._deadline)
         self._set_state(CONNECTING)
 
     def awaits_address(self):
-        """True from await_address() until it is known where to connect to, or too late."""
+        """True from await_address() to connect(), give_up() or the connect time-out."""
         return self.state == CONNECTING and not self._handle
 
     def connect(self, ip, port):
-        """-> connecting, or aborted when the stack refuses at once; 0, or its error.
+        """-> connecting, or aborted when the stack refuses at once; returns 0 or its error.
 
-        A look-up before it has had its part of the connect time-out.
+        After a look-up the connect time-out goes on; it is not started again.
         """
         handle = self._dial(ip, port)
         if handle < 0:
@@ -97,18 +97,18 @@ class Connection(Slot):
         return self._stack.connect(ip, port)
 
     def secure(self, tls, trust, name):
-        """connect() is to be over this TlsStack: connected when the handshake is done."""
+        """Let connect() use this TlsStack: connected when the handshake is done."""
         self._serve_by(tls)
         self._secured = (trust, name)
 
     def give_up(self):
-        """allocated or connecting -> aborted: there is no way to the peer."""
+        """allocated or connecting -> aborted: the connection cannot be made."""
         self._gone(ABORTED)
 
-    # --- what the stack reports
+    # --- events of the stack
 
     def on_events(self, events):
-        """Whatever happened to this connection since the last time."""
+        """Handle the events of this connection since the last call."""
         if events & EVENT_CONNECTED and self.state == CONNECTING:
             self._update_addresses()
             self._set_state(CONNECTED)
@@ -120,7 +120,7 @@ class Connection(Slot):
             self._on_room()
 
     def _on_room(self):
-        """Something was acknowledged."""
+        """The stack has room again, as something was acknowledged."""
         if self.state == CLOSE_PENDING:
             self.step_close(self._manager.now)
         elif self._marks[MARK_COUNT]:
@@ -132,17 +132,17 @@ class Connection(Slot):
             return
         trace.note(trace.ERROR, self.number, -error, self.state)
         if self.state == CLOSE_PENDING:
-            self._gone(CLOSE_READY)  # nothing is in flight any more
+            self._gone(CLOSE_READY)  # nothing more can be delivered
         elif self.state == CONNECTING or not peer_is_gone(error):
             self._gone(ABORTED)
         else:
             self._on_peer_gone(error)
 
     def _on_peer_gone(self, reason):
-        """FIN or reset: the controller sees it when the last byte was read, not before."""
+        """FIN or reset: the controller sees it only when it has read the last byte."""
         if self.state == CONNECTED:
             if self._ending == 0 or self._ending == ERR_CLSD:
-                self._end_with(reason)  # a FIN that is noticed after a reset brings nothing back
+                self._end_with(reason)  # a reset replaces a FIN, never the other way round
                 self._publish()
             self._end_if_read()
         elif self.state == OTHER_END_CLOSED and reason != ERR_CLSD and self._handle:
@@ -153,7 +153,7 @@ class Connection(Slot):
             return
         if self._ending != ERR_CLSD:
             self._stack.abort(self._detach())
-        # After a FIN the peer may still be reading: the stack keeps its half.
+        # After a FIN the peer may still read: keep the handle, to send.
         self._set_state(OTHER_END_CLOSED)
 
     # --- reading
@@ -163,7 +163,7 @@ class Connection(Slot):
         return self._stack.readable(self._handle) if self._handle else 0
 
     def read(self, buf, offset, n):
-        """Up to n received bytes into buf[offset:]; returns how many, 0 when there are none."""
+        """Read up to n bytes into buf[offset:]; returns how many, 0 when there are none."""
         if self.state != CONNECTED:
             return 0
         stack = self._stack
@@ -176,30 +176,30 @@ class Connection(Slot):
         return 0
 
     def read_failed(self, error):
-        """The stack had no bytes, but this error; one that is for now means nothing, nor does 0."""
+        """The stack's read() returned this; 0 and temporary errors have no effect."""
         if error < 0 and not is_for_now(error):
             self._on_error(error)
 
     # --- writing
 
     def _may_send(self):
-        """True while the peer can still get something: a FIN of its own does not end that."""
+        """True while bytes can be sent to the peer, also after the peer's FIN."""
         if not self._handle or not (self._ending == 0 or self._ending == ERR_CLSD):
             return False
         return self.state == CONNECTED or self.state == OTHER_END_CLOSED
 
     def cut_off(self):
-        """True when everything was read and the stack has let go: nobody to write to."""
+        """True when everything was read and there is no handle: nothing can be written."""
         return self.state == OTHER_END_CLOSED and not self._handle
 
     def space(self):
-        """Bytes that a write will surely take."""
+        """Bytes that a write is certain to accept."""
         return status.space(self.record)
 
     def write(self, buf, offset, n, push):
-        """Take all of buf[offset:offset + n], which space() promised. push: nothing may wait.
+        """Accept all of buf[offset:offset + n]; n is at most space(). push: send all at once.
 
-        False when the connection broke meanwhile: the controller will see it in the state.
+        False when the connection is broken; the controller sees that in the state.
         """
         if not self._may_send():
             return False
@@ -215,12 +215,12 @@ class Connection(Slot):
         return self._may_send()
 
     def write_failed(self, error):
-        """The stack took none of the ring's bytes, or not all, for this error."""
+        """The stack's write() returned this error; temporary ones have no effect."""
         if not is_for_now(error):
             self._on_write_error(error)
 
     def _gathers(self):
-        """True while bytes wait that nobody asked to push."""
+        """True while bytes wait for a full segment or FLUSH_MS, as they were not pushed."""
         return self._marks[MARK_COUNT] > self._marks[MARK_URGENT]
 
     def _on_write_error(self, error):
@@ -228,20 +228,20 @@ class Connection(Slot):
         if self.state == CLOSE_PENDING:
             self._gone(CLOSE_READY)
         elif peer_is_gone(error):
-            # A FIN never fails a write: closed means more here than the peer's half.
+            # A peer's FIN does not fail a write: here ERR_CLSD means that the PCB is gone.
             self._on_peer_gone(ERR_CONN if error == ERR_CLSD else error)
         else:
             self._gone(ABORTED)
 
     def _drain(self):
-        """Move what may leave from the ring to the stack, as far as it has room."""
+        """Move the bytes that may leave from the ring to the stack, as far as it has room."""
         write = self._kit[KIT_WRITE][self.number]
         taken = drain(self._marks, self._ring.memory, write, self._handle)
         if taken < 0:
             self.write_failed(taken)
 
     def step_flush(self, now):
-        """What has gathered for FLUSH_MS leaves, full segment or not."""
+        """Send bytes that have waited for FLUSH_MS, even if they do not fill a segment."""
         marks = self._marks
         if self._handle and self._gathers() and ticks_diff(now, marks[MARK_FLUSH_AT]) >= 0:
             marks[MARK_URGENT] = marks[MARK_COUNT]
@@ -251,7 +251,7 @@ class Connection(Slot):
     # --- ending
 
     def close(self):
-        """connClose: the controller lets go; what is in flight is still delivered."""
+        """connClose: the controller releases the slot; what is in flight is still delivered."""
         state = self.state
         if self._handle and (state == CONNECTED or state == OTHER_END_CLOSED):
             self._begin_close()
@@ -271,7 +271,7 @@ class Connection(Slot):
         self._end_with(0)
         marks = self._marks
         marks[MARK_PUSHED] = marks[MARK_URGENT] = marks[MARK_COUNT]
-        self._unacknowledged = -1  # the first look sets the deadline
+        self._unacknowledged = -1  # the first check sets the deadline
         now = manager.now
         self._close_limit = ticks_add(now, limit)
         self._set_state(CLOSE_PENDING)
@@ -280,24 +280,24 @@ class Connection(Slot):
             manager.hasten(ticks_add(now, CLOSE_POLL_MS))
 
     def abort(self):
-        """connAbort: both let go at once, the peer gets a reset."""
+        """connAbort: release the slot at once, and reset the connection."""
         if self.held_by_controller() or self.state == CLOSE_PENDING:
             self._gone(CLOSE_READY)
 
     def break_off(self):
-        """Received bytes were lost on their way to the controller: make that visible."""
+        """Bytes from or to the controller were lost: abort, so that the controller sees it."""
         if self.state == CONNECTED or self.state == OTHER_END_CLOSED:
             self._gone(ABORTED)
 
     def step_close(self, now):
-        """closePending: over when nothing is in flight, or when nobody acknowledges."""
+        """closePending: end when nothing is in flight, or when acknowledgements time out."""
         if self.state != CLOSE_PENDING:
             return
         if self._marks[MARK_COUNT]:
             self._drain()
             if self.state != CLOSE_PENDING:
-                return  # the drain found it broken
-        # -1: this stack cannot know, and finishes the delivery of what it took by itself.
+                return  # _drain() found that the connection is broken
+        # in_flight() -1: unknown to this stack, which delivers the rest by itself after close().
         left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self._handle))
         if not left:
             self._stack.close(self._detach())
@@ -323,7 +323,7 @@ class Connection(Slot):
             self._gone(ABORTED)
 
     def step_write(self, now):
-        """connected and written to: give up when the peer acknowledges nothing for the time-out."""
+        """Abort when the peer has acknowledged nothing for the write time-out."""
         manager = self._manager
         rows = self._rows
         owed = ROW_OWED + self.number
@@ -343,7 +343,7 @@ class Connection(Slot):
             rows[ROW_WRITING] &= ~(1 << self.number)
 
     def due_ms(self, now):
-        """How long until one of the steps has something to do; -1: no time is set."""
+        """Milliseconds until one of the steps has something to do; -1: none has."""
         if self.state == CLOSE_PENDING:
             return CLOSE_POLL_MS
         if self.state == CONNECTING:

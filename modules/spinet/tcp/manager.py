@@ -1,6 +1,6 @@
-"""The eight slots together: who gets one, whose events are whose, and the one place that frees.
+"""The eight slots: allocates and frees them, and delivers the stack's events to their owners.
 
-Everything here runs in the service thread. Nothing in an event or a step allocates.
+Service thread only. No event and no step allocates.
 """
 
 from array import array
@@ -45,16 +45,16 @@ from spinet.tcp.connection import Connection
 from spinet.tcp.ring import rings
 from spinet.tcp.stack import EVENTS_ALL, INDEX_MASK
 
-WRITE_TIMEOUT_MS = const(60000)  # nothing is acknowledged for this long: nobody is there
-WATCH_MS = const(1000)  # how often that is looked at
-KEEP_IDLE_S = const(60)  # silence of a connection before the stack asks whether the peer lives
+WRITE_TIMEOUT_MS = const(60000)  # a connection is aborted if nothing is acknowledged for so long
+WATCH_MS = const(1000)  # how often that is checked
+KEEP_IDLE_S = const(60)  # silence before the first keep-alive probe
 KEEP_INTERVAL_S = const(10)
-KEEP_COUNT = const(3)  # questions without an answer
-LINGER_DEFAULT = const(-1)  # a close takes the times above
+KEEP_COUNT = const(3)  # unanswered probes that break the connection
+LINGER_DEFAULT = const(-1)  # a close uses connection.py's time limits
 
 
 class IllegalMove(Exception):
-    """A state change or a reference that only a bug of ours can cause (debug builds)."""
+    """An illegal state change or a stale reference: a bug of the firmware (debug builds)."""
 
 
 @micropython.viper
@@ -68,7 +68,7 @@ def _lowest_clear(map: int) -> int:
 
 @micropython.viper
 def _clear_bits(map: int) -> int:
-    """How many slots have no bit there."""
+    """How many of the 8 slots' bits are 0."""
     count = 0
     number = 0
     while number < 8:
@@ -82,33 +82,33 @@ class ConnectionManager:
 
     def __init__(self, stack, debug=False, buffers=None):
         self.stack = stack
-        self.rows = array("I", [0] * ROW_WORDS)  # what the hot path goes by
+        self.rows = array("I", [0] * ROW_WORDS)  # words shared with the hot path
         self.now = 0  # ticks at the start of this pass of the loop
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
         self.faults = 0  # bugs noticed in a release build
-        self.stale = 0  # references to a life of a slot that is over
+        self.stale = 0  # references to a slot that was freed since
         self.connect_timeouts = 0
         self.unacknowledged_closes = 0
         self.write_timeouts = 0
-        # How a silent peer is found out; anyone may set these, for connections to come.
+        # Time-outs for a silent peer. They may be set from outside, for later connections.
         self.write_timeout_ms = WRITE_TIMEOUT_MS
         self.keep_idle_s = KEEP_IDLE_S
         self.keep_interval_s = KEEP_INTERVAL_S
         self.keep_count = KEEP_COUNT
-        # What a close does, from the next one on: 0 resets at once, n tries for n seconds in all.
+        # For later closes: 0 resets at once, n > 0 tries for n seconds in all.
         self.linger_s = LINGER_DEFAULT
-        self.reserved = 0  # free slots that are promised; written by reserve() and unreserve()
-        self.freed = 0  # slots and promises given back so far; written by reap()
-        self.returned = 0  # promises given back since the last reap()
-        self._watched_at = 0  # ticks when writes were last looked at
+        self.reserved = 0  # free slots that are reserved; written by reserve() and unreserve()
+        self.freed = 0  # counts freed slots and cancelled reservations; written by reap()
+        self.returned = 0  # reservations cancelled since the last reap()
+        self._watched_at = 0  # ticks when writes were last checked
         self._debug = debug
         self.owners = [None] * (INDEX_MASK + 1)  # stack index -> Connection or Listener
         self._plain = (stack.readable, stack.read, stack.recved, stack.write)
-        # Of each slot's stack, for the hot path; see use().
+        # These functions of each slot's stack, for the hot path; see use().
         self.calls = [[call] * SOCKETS for call in self._plain]
         self._slab = None if buffers else compat.slab(compat.RINGS, SOCKETS * RING_SIZE)
         buffers = buffers or rings(SOCKETS, RING_SIZE, self._slab)
-        self.kit = [None] * KIT_PLACES  # what the hot path calls and works on; see Service.bind()
+        self.kit = [None] * KIT_PLACES  # the hot path's functions and arrays; see Loop.bind()
         self.slots = [Connection(i, self, buffers[i]) for i in range(SOCKETS)]
         self.kit[KIT_ROWS] = self.rows
         self.kit[KIT_STORE] = store
@@ -120,11 +120,11 @@ class ConnectionManager:
         self.kit[KIT_MEMORY] = [ring.memory for ring in buffers]
 
     def begin_pass(self, now):
-        """The loop has waited until now."""
+        """A pass begins: the loop has waited until `now`."""
         self.now = self.rows[ROW_NOW] = now
 
     def fault(self, text):
-        """A bug of ours: loud in a debug build, counted in a release build."""
+        """A bug of the firmware: raised in a debug build, counted in a release build."""
         self.faults += 1
         trace.note(trace.FAULT, trace.NO_SLOT, 0, 0)
         if self._debug:
@@ -132,32 +132,32 @@ class ConnectionManager:
 
     @property
     def connected(self):
-        """Bit map of the slots that are connected, as ConnStatus wants it."""
+        """Bit map of the connected slots, as in ConnStatus."""
         return self.rows[ROW_CONNECTED]
 
     @property
     def closed(self):
-        """Bit map of those in otherEndClosed or aborted."""
+        """Bit map of the slots in otherEndClosed or aborted, as in ConnStatus."""
         return self.rows[ROW_CLOSED]
 
     @property
     def occupied(self):
-        """Bit map of those that are not free."""
+        """Bit map of the slots that are not free."""
         return self.rows[ROW_OCCUPIED]
 
     @property
     def over(self):
-        """Bit map of those that reap() will free."""
+        """Bit map of the slots that reap() will free."""
         return self.rows[ROW_OVER]
 
     def hasten(self, when):
-        """Somebody has a deadline then; step() is called in time for it."""
+        """A slot has a deadline at `when`: have step() called in time for it."""
         rows = self.rows
         if not rows[ROW_TIMED] or ticks_diff(when, rows[ROW_SOONEST]) < 0:
             rows[ROW_SOONEST] = when
 
     def use(self, number, stack):
-        """The hot path calls this stack for that slot."""
+        """Let the hot path call this stack for that slot."""
         if stack is self.stack:
             calls = self._plain
         else:
@@ -168,7 +168,7 @@ class ConnectionManager:
     # --- slots
 
     def allocate(self, protocol):
-        """A slot that was free, now allocated; None when all are taken or promised."""
+        """Allocate a free slot; None when all are in use or reserved."""
         if not self.has_free_slot():
             return None
         slot = self.slots[_lowest_clear(self.rows[ROW_OCCUPIED])]
@@ -183,24 +183,24 @@ class ConnectionManager:
         return _clear_bits(occupied) > self.reserved
 
     def reserve(self):
-        """Promise a free slot to a connection that is yet to stand; False when there is none."""
+        """Reserve a free slot for a connection under way; False when there is none."""
         if not self.has_free_slot():
             return False
         self.reserved += 1
         return True
 
     def unreserve(self):
-        """As before reserve(); whoever waits for a slot is served after the next reap()."""
+        """Cancel one reservation; after the next reap() others can have the slot."""
         self.reserved -= 1
         self.returned += 1
 
     def living(self, token):
-        """The slot of a token() while that life of it lasts, else None: nobody's fault."""
+        """The slot of a token(), or None when it was freed since; that is no fault here."""
         slot = self.slots[token & 7]
         return slot if slot.generation == token >> 3 and slot.state != FREE else None
 
     def resolve(self, token):
-        """The slot of a token(), or None when that life of it is over."""
+        """The slot of a token(), or None when it was freed since, which is a fault."""
         slot = self.slots[token & 7]
         if slot.generation == token >> 3 and slot.state != FREE:
             return slot
@@ -209,7 +209,7 @@ class ConnectionManager:
         return None
 
     def adopt(self, handle, listener, tls=None):
-        """A freshly accepted handle becomes a connection; None (and a reset) without a slot."""
+        """Give an accepted connection a slot; None, and a reset, when none is free."""
         stack = tls or self.stack
         slot = self.allocate(listener.protocol)
         if slot is None:
@@ -219,26 +219,26 @@ class ConnectionManager:
         return slot
 
     def disown(self, listener):
-        """This listener is gone; its connections live on without it."""
+        """This listener is gone; its connections go on without it."""
         for slot in self.slots:
             if slot.listener is listener:
                 slot.disowned()
 
     def shut(self):
-        """The end: nobody uses the slots any more, nor what the rings are in."""
+        """End: return the memory of the rings; the slots are not used any more."""
         if self._slab:
             compat.give_back(self._slab)
             self._slab = None
 
     def terminate_all(self):
-        """networkStop: every connection is reset; the loop frees the slots."""
+        """networkStop: reset every connection; reap() frees the slots."""
         for slot in self.slots:
             slot.abort()
 
     # --- events
 
     def attach(self, handle, owner):
-        """Events of this handle go to owner.on_events()."""
+        """Deliver this handle's events to owner.on_events() from now on."""
         index = handle & INDEX_MASK
         self.owners[index] = owner
         self.rows[ROW_OWNED + index] = handle
@@ -246,19 +246,19 @@ class ConnectionManager:
         self.rows[ROW_SEEN + index] = 0
 
     def detach(self, handle):
-        """Events of this handle go nowhere."""
+        """Deliver this handle's events no more."""
         index = handle & INDEX_MASK
         self.owners[index] = None
         self.rows[ROW_OWNED + index] = 0
         self.rows[ROW_SEEN + index] = 0
 
     def dispatch(self):
-        """Hand out what the stack has recorded. Handlers may close, open and stop anything."""
+        """Deliver all pending events. Handlers may open, close and stop anything."""
         self.rows[ROW_DELIVER] = self.stack.pending()
         self.deliver()
 
     def deliver(self):
-        """Hand out the events of the indexes in DELIVER: what was seen, and what came since."""
+        """Deliver the events of the indexes in DELIVER: those in SEEN, and those since then."""
         rows = self.rows
         left = rows[ROW_DELIVER]
         rows[ROW_DELIVER] = 0
@@ -272,7 +272,7 @@ class ConnectionManager:
     def _deliver(self, rows, index):
         handle = rows[ROW_OWNED + index]
         if not handle:
-            self.stack.overlook(1 << index)  # somebody else's: no wait shall end for it again
+            self.stack.overlook(1 << index)  # no owner: or each wait would end for it
             return
         events = rows[ROW_SEEN + index] | self.stack.events(handle) & rows[ROW_INTEREST + index]
         rows[ROW_SEEN + index] = 0
@@ -280,7 +280,7 @@ class ConnectionManager:
             self.owners[index].on_events(events)
 
     def step(self, now):
-        """Time passes: flush, give up, finish closing."""
+        """Do what is due: flushes, time-outs, closes."""
         if self.rows[ROW_TIMED]:
             self._step_timed(now)
         if ticks_diff(now, self._watched_at) >= WATCH_MS:
@@ -298,17 +298,17 @@ class ConnectionManager:
         self.rows[ROW_SOONEST] = ticks_add(now, max(0, self.due_ms(now)))
 
     def step_if_due(self, now):
-        """step(), when there is something for it to do."""
+        """Call step(), if something is due."""
         rows = self.rows
         if (rows[ROW_TIMED] and ticks_diff(now, rows[ROW_SOONEST]) >= 0) or (
-            ticks_diff(now, self._watched_at) >= WATCH_MS  # always: ticks wrap while nobody writes
+            ticks_diff(now, self._watched_at) >= WATCH_MS  # also without writes, as ticks wrap
         ):
             self.step(now)
 
     def reap(self):
-        """Free what nobody holds: the only place where a slot becomes free.
+        """Free the slots in closeReady. A slot becomes free only here.
 
-        Returns how many are free now that were not: slots, and promises given back.
+        Returns how many slots became free or unreserved.
         """
         count = self.returned
         over = self.rows[ROW_OVER]
@@ -326,7 +326,7 @@ class ConnectionManager:
         return count
 
     def due_ms(self, now):
-        """How long the loop may sleep; -1: as long as it likes."""
+        """Milliseconds until a slot's first deadline; -1: there is none."""
         soonest = -1
         timed = self.rows[ROW_TIMED]
         if timed:

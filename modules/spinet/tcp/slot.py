@@ -1,19 +1,19 @@
-"""A slot: whose it is, and in which state.
+"""A slot: its owners and its state.
 
-A slot is held by the stack (it has a handle), by the controller, or by both, and is free when
-neither holds it. Which of them holds it can be read from the state:
+A slot is held by the stack (it has a handle), by the controller, or by both; it is free when
+neither holds it. The state tells which of them hold it:
 
     state            stack   controller
     free             no      no           waiting for a peer or for connCreate
     allocated        no      yes          taken, nothing opened yet
-    connecting       maybe   yes          SYN sent; or not yet: the peer's name is looked up
-    connected        yes     yes          also while unread data of a peer that left is here
-    otherEndClosed   maybe   yes          the peer is gone and everything was read
-    aborted          no      yes          broken; the controller has yet to notice
+    connecting       maybe   yes          SYN sent; or the peer's name is still being looked up
+    connected        yes     yes          also after the peer's end, while data is unread
+    otherEndClosed   maybe   yes          the peer has ended, and everything was read
+    aborted          no      yes          broken; the controller has not closed it yet
     closePending     yes     no           the controller closed; data is still in flight
-    closeReady       no      no           over; reap() frees it at its one place in the loop
+    closeReady       no      no           over; reap() will free it
 
-Everything here runs in the service thread.
+Service thread only.
 """
 
 from spinet import trace
@@ -39,7 +39,7 @@ from spinet.states import (
 from spinet.tcp import status
 from spinet.tcp.stack import ERR_CLSD
 
-# The legal moves: for each state, the set of states that may follow, as a bit map.
+# For each state, the set of states that may follow, as a bit map.
 _LEGAL = bytes(
     (
         1 << ALLOCATED,  # free
@@ -59,31 +59,32 @@ _HELD_BY_CONTROLLER = (
 
 
 class Slot:
-    """One slot. `token` changes whenever the slot is freed: a stale one is noticed."""
+    """One slot. token() changes each time the slot is freed, so that a stale one is noticed."""
 
     def __init__(self, number, manager, ring):
         self.number = number
         self.state = FREE  # written by _set_state only
-        self.generation = 0  # counts the lives of this slot; written by free() only
-        self.listener = None  # whose accept made it; until that listener stops
+        self.generation = 0  # counts how often the slot was freed; written by free() only
+        self.listener = None  # the Listener or Session that it belongs to, until that stops
         self.record = bytearray(status.SIZE)
         self._manager = manager
         self._rows = manager.rows
         self._kit = manager.kit
-        self._stack = manager.stack  # whose handle it is; there is one other, TLS
-        self._facts = number  # what settle() is told besides the state
-        self._secured = None  # what connect() over TLS believes, and whom; by secure() and free()
-        self._ring = ring  # accepted from the controller, not yet taken by the stack
+        self._stack = manager.stack  # the stack of the handle: this one, or the TlsStack
+        self._facts = number  # the argument of settle(), without the state
+        self._secured = None  # (trust, name) for connect() over TLS; set by secure() and free()
+        self._ring = ring  # bytes accepted from the controller, not yet taken by the stack
         self._handle = 0
-        self._ending = 0  # why the peer is gone, while there is still data to read; else 0
-        self._marks = ring.marks  # of the ring, and how its bytes are to leave
-        self._moved_at = 0  # when the last acknowledgement was noticed
+        self._ending = 0  # the error of the peer's end, while data is unread; else 0
+        self._marks = ring.marks  # the ring's positions, and when its bytes have to leave
+        self._moved_at = 0  # ticks of the last acknowledgement
         status.clear(self.record, number)
 
     # --- states and owners
 
     def _set_state(self, state):
-        """The only writer of `state`: knows the legal moves and keeps the manager's bit maps."""
+        """Change the state, if the move is legal, and update the bit maps. Only this function
+        writes `state`."""
         if not _LEGAL[self.state] & 1 << state:
             self._manager.fault("slot %d: %d -> %d" % (self.number, self.state, state))
             return False
@@ -95,7 +96,7 @@ class Slot:
         return True
 
     def _end_with(self, reason):
-        """The only writer of `_ending`."""
+        """Set `_ending`. Only this function writes it."""
         if reason == self._ending:
             return
         self._ending = reason
@@ -104,43 +105,43 @@ class Slot:
             self._facts |= FACT_ENDING if reason == ERR_CLSD else FACT_ENDING | FACT_BROKEN
 
     def _serve_by(self, stack):
-        """The only writer of `_stack`: what the slot is asked for goes to that one."""
+        """Use this stack from now on. Only this function writes `_stack`."""
         if stack is not self._stack:
             self._stack = stack
             self._facts ^= FACT_FOREIGN
             self._manager.use(self.number, stack)
 
     def _publish(self):
-        """Tell what the hot path goes by; called wherever one of these has changed."""
+        """Update the words of the hot path; called when something has changed that they show."""
         settle(self._rows, self._marks, self.record, self._facts | self.state << FACT_STATE)
 
     def held_by_controller(self):
-        """True while the controller has to let go before the slot can be free."""
+        """True while the controller holds the slot."""
         return _HELD_BY_CONTROLLER >> self.state & 1 == 1
 
     def held_by_stack(self):
-        """True while the stack has a connection for this slot."""
+        """True while the stack holds the slot."""
         return self._handle != 0
 
     def handle(self):
-        """The stack's handle, 0 when it has let go."""
+        """The stack's handle, 0 without one."""
         return self._handle
 
     def token(self):
-        """A reference to this life of the slot, for ConnectionManager.resolve()."""
+        """A reference to the slot, valid until it is freed; for ConnectionManager.resolve()."""
         return self.generation << 3 | self.number
 
     def allocate(self, protocol):
-        """free -> allocated: the controller's from here on, before any event can reach it."""
+        """free -> allocated: the controller holds it, before it has a handle and gets events."""
         if self._set_state(ALLOCATED):
             status.set_owner(self.record, self.number, protocol)
 
     def set_protocol(self, protocol):
-        """The application protocol, once connCreate's data says which."""
+        """Set the application protocol, when connCreate's data has come."""
         status.set_owner(self.record, self.number, protocol)
 
     def opened(self, handle, listener, stack):
-        """allocated -> connected: accept() gave us this handle of that stack."""
+        """allocated -> connected: `handle` is that of an accepted connection of `stack`."""
         self._serve_by(stack)
         self._attach(handle)
         self.listener = listener
@@ -167,7 +168,7 @@ class Slot:
         status.set_addresses(self.record, addresses)
 
     def _detach(self):
-        """Later events find nobody here. Returns the handle, for the stack's close or abort."""
+        """Release the handle: no more events. Returns it, for the stack's close() or abort()."""
         handle = self._handle
         self._handle = 0
         self._rows[ROW_HANDLE + self.number] = 0
@@ -178,7 +179,7 @@ class Slot:
         return handle
 
     def _gone(self, state):
-        """The stack lets go rudely, the slot moves on to `state`."""
+        """Reset the connection, if there is one, and change to `state`."""
         if self._handle:
             self._stack.abort(self._detach())
         self._set_state(state)
@@ -193,14 +194,14 @@ class Slot:
             status.clear(self.record, self.number)
 
     def disowned(self):
-        """It counts for no listener any more."""
+        """Leave the listener, if there is one."""
         if self.listener:
             self.listener.left()
             self.listener = None
 
 
 def _trace_peer(number, record):
-    # Each value by itself: so the frame is small enough not to come from the heap.
+    # One value at a time: a larger frame would be allocated on the heap.
     a = status.local_port(record)
     b = status.remote_port(record)
     trace.note(trace.PORTS, number, a, b)
