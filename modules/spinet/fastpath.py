@@ -1,24 +1,24 @@
-"""The hot path: the words that it shares with everything else, and each viper function on them.
+"""The hot path: the words that it shares with the rest, and the viper functions on them.
 
-A controller sends a connGetStatus for each connRead and asks for little else while bytes move. A
-call of a Python method costs as much as all the machine code below needs for such a transaction,
-so turn() is one long function where the rest of the firmware has many small ones. It waits, takes
-the stack's events, and serves null, connGetStatus, connRead and connWrite as long as they go the
-usual way. The rest it returns to Service.run(): Link, Commands and Connection serve it.
+While bytes move, a controller sends little else than a connGetStatus and a connRead in turn. One
+call of a Python method takes as long as all the machine code that such a transaction needs, so
+turn() is one long function, unlike the rest of the firmware. It waits, takes the stack's events,
+and serves null, connGetStatus, connRead and connWrite in the usual cases. For all else it returns
+to Loop.run(), and Link, Commands and Connection serve it.
 
-Viper reads and writes arrays of small numbers (words) without a call, so what turn() and Python
-both need is kept in such arrays. Here are the names of their words:
+Viper reads and writes arrays of small numbers (words) without a call, so everything that turn() and
+Python both need is in such arrays. These are the prefixes of their words' names:
 
     ROW_      `rows` of the ConnectionManager: the slots and the indexes of the stack
     MARK_     `marks` of each slot's ring
-    SIGNAL_   `signals` of the link's role: what the pins did, which phase is armed
-    LOOP_     `loop` of the Service
+    SIGNAL_   `signals` of the link driver: edges of the pins, and the armed phase
+    LOOP_     `words` of the Bell and the Loop
 
-No word is negative. The service thread writes all of them, but for SIGNAL_EDGE, SIGNAL_RELEASED and
-SIGNAL_UNDER_WAY (pin interrupts), LOOP_STOP and LOOP_STALE (any thread).
+No word is negative. The service thread writes all of them, except SIGNAL_EDGE, SIGNAL_RELEASED and
+SIGNAL_UNDER_WAY (pin interrupts), LOOP_STOP, LOOP_STALE and LOOP_STIRRED (any thread).
 
-Viper folds constants of its own module only. Those of wire.py and of tcp/stack.py that it needs
-are repeated at the end of the list, and a test compares them.
+The compiler folds only constants of the same module. So those of wire.py and tcp/stack.py that
+viper needs are repeated at the end of the list, and a test compares them.
 """
 
 import micropython
@@ -26,90 +26,90 @@ from micropython import const
 
 # Words of `rows`. Of slot i:
 ROW_HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
-ROW_MAY = const(8)  # + i: what turn() may do by itself: MAY_READ and those that follow it
-ROW_OWED = const(16)  # + i: bytes accepted and, when last asked, not acknowledged
+ROW_MAY = const(8)  # + i: what turn() may do by itself, as MAY_ flags
+ROW_OWED = const(16)  # + i: bytes accepted, and not acknowledged at the last check
 # Of all slots, as bit maps or bytes:
 ROW_WRITING = const(
     24
-)  # slots that were written to since their acknowledgements were last looked at
+)  # slots that were written to, and have unacknowledged bytes as far as is known
 ROW_CONNECTED = const(25)
 ROW_CLOSED = const(26)  # otherEndClosed and aborted
-ROW_RSSI = const(27)  # as a byte; the service writes it
-ROW_DELIVER = const(28)  # stack indexes whose events in SEEN are not yet delivered
-ROW_TIMED = const(29)  # slots that have a deadline; settle() keeps it
-ROW_SOONEST = const(30)  # the first of these deadlines, or earlier; valid while TIMED is not 0
+ROW_RSSI = const(27)  # as a byte; the loop writes it
+ROW_DELIVER = const(28)  # stack indexes with events that are not delivered yet
+ROW_TIMED = const(29)  # slots that have a deadline; settle() updates it
+ROW_SOONEST = const(30)  # ticks, not after the first of these deadlines; valid while TIMED is not 0
 ROW_NOW = const(31)  # ticks at the start of this pass
 # Of each index of the stack:
 ROW_OWNED = const(32)  # + index: the handle as it was attached, 0 when it has no owner
-ROW_INTEREST = const(64)  # + index: events that its owner wants to hear of
+ROW_INTEREST = const(64)  # + index: events that its owner wants
 ROW_SEEN = const(96)  # + index: events taken from the stack and not yet delivered
 # Of all slots, as bit maps, which turn() does not need:
 ROW_OCCUPIED = const(128)  # not free
 ROW_OVER = const(129)  # in closeReady
 # Of slot i:
-ROW_FACTS = const(130)  # + i: what settle() was last told
+ROW_FACTS = const(130)  # + i: the last `facts` of settle()
 ROW_SPACE = const(138)  # + i: bytes that a connWrite may bring, as its ConnStatus has them
 ROW_WORDS = const(146)
 
-MAY_READ = const(1)  # connected, and the peer has not ended it
-MAY_WRITE = const(2)  # the peer listens, and the ring is empty
-MAY_GATHER = const(4)  # the peer listens
-MAY_LOOK = const(8)  # with one of these; Python looks after it: TLS may have something to tell
+MAY_READ = const(1)  # connected, and the peer has not ended the connection
+MAY_WRITE = const(2)  # bytes can be sent, and the ring is empty: write to the stack directly
+MAY_GATHER = const(4)  # bytes can be sent
+MAY_LOOK = const(8)  # beside one of these: return to Python afterwards, as TLS may have events
 
 # Words of `marks`: a ring holds what was accepted and not yet taken by the stack
 MARK_COUNT = const(0)  # bytes held
-MARK_START = const(1)  # where the oldest is
-MARK_PUSHED = const(2)  # so many of these bytes leave with PSH: the controller asked for it
-MARK_URGENT = const(3)  # so many leave at once, full segments or not
-MARK_FLUSH_AT = const(4)  # when the others become urgent; valid while there are others
+MARK_START = const(1)  # index of the oldest byte
+MARK_PUSHED = const(2)  # how many of them, from the oldest on, the controller has pushed (PSH)
+MARK_URGENT = const(3)  # how many of them leave at once, even if they do not fill a segment
+MARK_FLUSH_AT = const(4)  # ticks when the others become urgent; valid while there are others
 MARK_WORDS = const(5)
 
 # Words of `signals`
 SIGNAL_EDGE = const(0)  # TRANSFER_READY rose (controller-clocked: in mid-transaction)
 # module-clocked:
-SIGNAL_LOOKED = const(1)  # when the last transaction ended or the level was last looked at
+SIGNAL_LOOKED = const(1)  # ticks when the last transaction ended or the level was last read
 # controller-clocked:
-SIGNAL_PHASE = const(2)  # PHASE_HEADER and those that follow it
-SIGNAL_ARMED = const(3)  # bytes of the phase that is armed; 0: none is
-SIGNAL_SINCE = const(4)  # when it was armed, or when the last phase ended
-SIGNAL_RELEASED = const(5)  # CS rose within the phase
-SIGNAL_SERVED_HOT = const(6)  # turn() has answered this request, and the Link knows nothing of it
+SIGNAL_PHASE = const(2)  # the present phase, PHASE_...
+SIGNAL_ARMED = const(3)  # bytes of the armed phase; 0: none is armed
+SIGNAL_SINCE = const(4)  # ticks when it was armed, or when the last phase ended
+SIGNAL_RELEASED = const(5)  # CS rose during the phase
+SIGNAL_SERVED_HOT = const(6)  # turn() has answered this request; the Link was not called
 SIGNAL_SIZE = const(7)  # bytes of the data phase of such a request
-SIGNAL_UNDER_WAY = const(8)  # one more edge of TRANSFER_READY begins a new transaction
-SIGNAL_TO_ARM = const(9)  # bytes of PHASE, for turn() to arm; 0: none
+SIGNAL_UNDER_WAY = const(8)  # the request's edge has come: another one begins a new transaction
+SIGNAL_TO_ARM = const(9)  # bytes of PHASE that turn() has to arm; 0: nothing to arm
 SIGNAL_WORDS = const(10)
 
 PHASE_HEADER = const(0)  # armed, waiting for a request
 PHASE_ANSWER = const(1)
 PHASE_PAYLOAD = const(2)
-PHASE_ENDING = const(3)  # all phases have passed, CS is still low
+PHASE_ENDING = const(3)  # all phases have crossed, CS is still low
 
 # Words of `loop`
 LOOP_NOW = const(0)  # ticks at the start of this pass
-LOOP_DUE = const(1)  # when Python has to look, whatever happens
+LOOP_DUE = const(1)  # ticks when turn() has to return to Python
 LOOP_STOP = const(2)  # service.stop() was called: return at the end of this pass
 LOOP_STALE = const(3)  # Python has to tidy up at the end of this pass: events were delivered, or a
-# thread has an answer; cleared before what it stands for is looked at
+# thread has an answer; cleared before these are handled
 LOOP_PASSES = const(4)  # how many are left
-LOOP_TAKEN = const(5)  # the error of the stack's that WHY_BROKEN or WHY_FAILED means, + TAKEN_ZERO
-LOOP_FAR = const(6)  # when the first task is due
-LOOP_STIRRED = const(7)  # or the tasks are polled at the end of this pass; cleared before they are
+LOOP_TAKEN = const(5)  # for WHY_BROKEN and WHY_FAILED: the stack's error, + TAKEN_ZERO
+LOOP_FAR = const(6)  # ticks when the first task is due
+LOOP_STIRRED = const(7)  # poll the tasks at the end of this pass; cleared before they are polled
 LOOP_WORDS = const(8)
 
-TAKEN_ZERO = const(32)  # an error of the stack's plus this is not negative
+TAKEN_ZERO = const(32)  # an error of the stack plus this is not negative
 
-# Why turn() returned: what it leaves to Python
+# Why turn() returned, so what Python has to do
 WHY_DONE = const(0)  # the passes are over, or STOP
 WHY_TIDY = const(1)  # something is due, or was delivered
-WHY_EVENTS = const(2)  # deliver, then go on with this pass
-WHY_PLAIN = const(3)  # the header is in rx, CS is low: conclude this transaction the plain way
-WHY_WITHDRAWN = const(4)  # there was an edge, and TRANSFER_READY is low again
+WHY_EVENTS = const(2)  # deliver events, then go on with this pass
+WHY_PLAIN = const(3)  # module-clocked: the header is in rx, CS is low; Python does the rest
+WHY_WITHDRAWN = const(4)  # there was an edge, but TRANSFER_READY is low again
 WHY_BROKEN = const(5)  # a connWrite was queued; flushing the queue failed with the error TAKEN
-WHY_FAILED = const(6)  # a connRead, answered with nothing, found the error that TAKEN has
-WHY_PORT = const(7)  # the controller-clocked role has to look
+WHY_FAILED = const(6)  # a connRead failed with the error TAKEN, and was answered with no data
+WHY_PORT = const(7)  # the controller-clocked link driver has to serve
 
-# Places in `kit`, which ConnectionManager and Service.bind() fill: what turn() calls and works on
-KIT_WAIT = const(0)  # of the stack, as are the next three
+# Indexes of `kit`, the functions and arrays of turn(); ConnectionManager and Loop.bind() fill it
+KIT_WAIT = const(0)  # the stack's, as are PENDING and EVENTS
 KIT_TICKS = const(1)
 KIT_PENDING = const(2)
 KIT_EVENTS = const(3)
@@ -119,24 +119,24 @@ KIT_COUNT = const(6)
 KIT_SIGNALS = const(7)
 KIT_TX = const(8)
 KIT_RX = const(9)
-KIT_RECORDS = const(10)  # of each slot, as are the next four: its stack may be another's
+KIT_RECORDS = const(10)  # for each slot, as are the next four, as slots have different stacks
 KIT_READABLE = const(11)
 KIT_READ = const(12)
 KIT_RECVED = const(13)
 KIT_WRITE = const(14)
 KIT_ROLE = const(
     15
-)  # who is served by turn(): MODULE_CLOCKED, CONTROLLER_CLOCKED; 0: nobody, the port serves all
+)  # MODULE_CLOCKED, CONTROLLER_CLOCKED; 0: turn() serves nothing, the link driver does all
 KIT_EXCHANGE = const(16)
-KIT_CS = const(17)  # a SpiMaster's to drive, a SpiSlave's to look at
+KIT_CS = const(17)  # value() of the pin: an output for SpiMaster, an input for SpiSlave
 KIT_REQUESTED = const(18)  # TRANSFER_READY's level
-KIT_MARKS = const(19)  # of each slot
-KIT_MEMORY = const(20)  # of each slot: its ring's
-KIT_EXCHANGE_LAST = const(21)  # as EXCHANGE, and CS may rise at its end, before it is told to
+KIT_MARKS = const(19)  # for each slot
+KIT_MEMORY = const(20)  # for each slot: its ring's memory
+KIT_EXCHANGE_LAST = const(21)  # as EXCHANGE, but it may raise CS at its end
 KIT_ARM = const(22)
 KIT_CLOCKED = const(23)
 KIT_DATA_READY = const(24)
-KIT_STORE = const(25)  # the functions below, which would be looked up by name at each call
+KIT_STORE = const(25)  # store(), drain() and settle(): here they need no look-up by name at each call
 KIT_DRAIN = const(26)
 KIT_SETTLE = const(27)
 KIT_PLACES = const(28)
@@ -145,21 +145,21 @@ MODULE_CLOCKED = const(1)
 CONTROLLER_CLOCKED = const(2)
 
 SEGMENT = const(1440)  # payload of a full segment: TCP_MSS of lwIP as ESP-IDF sets it
-FLUSH_MS = const(20)  # no byte gathers longer than this without push
+FLUSH_MS = const(20)  # without push, a byte waits no longer than this for a full segment
 RING_SIZE = const(4096)  # of a slot: a power of two, at least twice the largest data phase
-PHASE_TIMEOUT_MS = const(500)  # a controller that stops clocking for so long has died
+PHASE_TIMEOUT_MS = const(500)  # a phase that is not clocked for so long ends the transaction
 ALL_SLOTS = const(0xFF)
 
-# What Connection tells settle(), and ROW_FACTS keeps: the slot's number, its state, and
-FACT_STATE = const(3)  # how far its state is shifted
-FACT_ENDING = const(64)  # the peer is gone; maybe its last bytes are still here
-FACT_BROKEN = const(128)  # and nothing can be sent to it
+# `facts` of settle(), and ROW_FACTS: the slot's number in bits 0 to 2, and
+FACT_STATE = const(3)  # the shift of the slot's state
+FACT_ENDING = const(64)  # the peer has ended the connection; there may be unread bytes
+FACT_BROKEN = const(128)  # nothing can be sent to it any more
 FACT_FOREIGN = const(256)  # its stack is not the manager's
 
-# What store() is told
-STORE_PUSH = const(2)  # nothing of it may wait; the flag of a connWrite
-STORE_OFFSET = const(4)  # how far the offset in the data is shifted
-STORE_COUNT = const(16)  # how far the number of bytes is shifted
+# `where` of store()
+STORE_PUSH = const(2)  # send all at once; the same bit as the flag of a connWrite
+STORE_OFFSET = const(4)  # the shift of the offset in the data
+STORE_COUNT = const(16)  # the shift of the number of bytes
 
 _MASK = const(0x3FFFFFFF)  # of ticks and counts
 _HALF = const(0x20000000)
@@ -199,9 +199,9 @@ _SEEN_AS_CLOSED = const(1 << _OTHER_END_CLOSED | 1 << _ABORTED)
 
 @micropython.viper
 def turn(kit, passes: int, resumed: int) -> int:
-    """Up to `passes` passes of the loop; returns why it ended, see DONE and what follows it.
+    """Run up to `passes` passes of the loop; returns why it ended, one of WHY_.
 
-    `resumed`: the wait and the events of this pass are done already.
+    `resumed`: 1 to go on with a pass whose wait and events are done already.
     """
     wait = kit[KIT_WAIT]
     ticks = kit[KIT_TICKS]
@@ -237,7 +237,7 @@ def turn(kit, passes: int, resumed: int) -> int:
     its_settle = kit[KIT_SETTLE]
     now = loop[LOOP_NOW]
     while True:
-        # `armed`: so many bytes of a phase are to be armed.
+        # `armed`: how many bytes of a phase have to be armed.
         armed = signals[SIGNAL_TO_ARM]
         if armed:
             signals[SIGNAL_TO_ARM] = 0
@@ -252,7 +252,7 @@ def turn(kit, passes: int, resumed: int) -> int:
             if ms >= _HALF or signals[SIGNAL_EDGE]:
                 ms = 0
             elif role == CONTROLLER_CLOCKED and signals[SIGNAL_PHASE] == PHASE_ENDING and int(cs()):
-                ms = 0  # CS rose within the last wait, and so ends no other
+                ms = 0  # CS rose during the last wait, so no further edge would end this one
             wait(ms)
             now = int(ticks())
             loop[LOOP_NOW] = now
@@ -277,7 +277,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                     rows[ROW_DELIVER] = found
                     return WHY_EVENTS
 
-        # Where is the transaction? `asked`: a header is in rx. `over`: all its bytes have passed.
+        # How far is the transaction? `asked`: a header is in rx. `over`: all bytes have crossed.
         asked = 0
         over = 0
         size = 0
@@ -328,13 +328,13 @@ def turn(kit, passes: int, resumed: int) -> int:
         may = 0
         if asked:
             length = header[4] | header[5] << 8
-            size = -1  # bytes of the data phase; -1: this one goes the plain way
+            size = -1  # bytes of the data phase; -1: leave this transaction to Python
             if header[0] == _VERSION and length <= _MAX_DATA:
                 if command == _NULL:
                     size = 0
                 elif socket < _SLOTS:
                     if command == _STATUS:
-                        # Its Connection keeps the record ready, but for what changes all the time.
+                        # settle() keeps the record up to date, except for what changes often.
                         record = ptr8(records[socket])
                         index = 0
                         while index < 16:
@@ -363,7 +363,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                                 recved[socket](handle, amount)
                                 size = amount
                             else:
-                                size = 0  # and if it was an error, its Connection shall know
+                                size = 0  # an error is returned to Python below
                     elif command == _WRITE and length and not flags & _CLOSE_AFTER_WRITE:
                         may = rows[ROW_MAY + socket]
                         if may & MAY_GATHER and length <= rows[ROW_SPACE + socket]:
@@ -402,10 +402,10 @@ def turn(kit, passes: int, resumed: int) -> int:
             if command == _WRITE:
                 may = rows[ROW_MAY + socket]
                 if role == CONTROLLER_CLOCKED and not may & MAY_GATHER:
-                    return WHY_PORT  # it ended while the data was on its way
+                    return WHY_PORT  # the connection ended while the data crossed
                 rows[ROW_OWED + socket] = rows[ROW_OWED + socket] + size
                 rows[ROW_WRITING] = rows[ROW_WRITING] | 1 << socket
-                # Straight into the stack: full segments, or what is to be pushed.
+                # Write directly to the stack: full segments, or all if it is pushed.
                 taken = 0
                 if may & MAY_WRITE:
                     more = 0 if flags & _PUSH else 1
@@ -415,14 +415,14 @@ def turn(kit, passes: int, resumed: int) -> int:
                         taken = int(write[socket](handle, rx, _DATA, index, more))
             if role == MODULE_CLOCKED:
                 cs(1)
-                signals[SIGNAL_LOOKED] = int(ticks())  # its end; `now` is when it began
+                signals[SIGNAL_LOOKED] = int(ticks())  # when it ended; `now` is when it began
             else:
                 data_ready(0)
                 signals[SIGNAL_PHASE] = PHASE_ENDING
                 signals[SIGNAL_SINCE] = now
             count[0] = count[0] + 1 & _MASK
             if taken < size:
-                # The rest into the ring, and from there what may leave.
+                # Put the rest into the ring, and send from there what may leave.
                 error = 0
                 if taken < 0:
                     error = taken
@@ -451,9 +451,9 @@ def turn(kit, passes: int, resumed: int) -> int:
 
 @micropython.viper
 def store(marks: ptr32, memory, data, where: int) -> int:
-    """Put bytes of a connWrite into a ring, which has room; 1 when some may leave it.
+    """Put bytes of a connWrite into a ring; returns 1 when bytes of the ring may leave.
 
-    `where`: what STORE_PUSH and those behind it say.
+    `where`: see STORE_PUSH, STORE_OFFSET and STORE_COUNT. The caller has checked the room.
     """
     at = where >> STORE_OFFSET & 0xFFF
     n = where >> STORE_COUNT
@@ -463,7 +463,7 @@ def store(marks: ptr32, memory, data, where: int) -> int:
         run = RING_SIZE - into
         if run > n:
             run = n
-        move = copy  # looked up once
+        move = copy  # one look-up for both calls
         move(memory, data, into << 16 | at, run)
         if run < n:
             move(memory, data, at + run, n - run)
@@ -477,10 +477,10 @@ def store(marks: ptr32, memory, data, where: int) -> int:
 
 @micropython.viper
 def drain(marks: ptr32, memory, write, handle: int) -> int:
-    """Move what may leave from a ring to the stack, as far as that has room.
+    """Move the bytes that may leave from a ring to the stack, as far as the stack has room.
 
-    `write` is the stack's. Returns its error, or no negative number. The stack reports when there
-    is room again.
+    `write` is the stack's. Returns its error if it failed, else 0 or more. The stack reports when
+    there is room again.
     """
     held = marks[MARK_COUNT]
     start = marks[MARK_START]
@@ -497,11 +497,11 @@ def drain(marks: ptr32, memory, write, handle: int) -> int:
             break
         if run > RING_SIZE - start:
             run = RING_SIZE - start
-        # PSH on the last byte that was pushed, on none before it and on none that was not.
+        # PSH only on the last pushed byte: not on an earlier one, and not on an unpushed one.
         taken = int(write(handle, memory, start, run, 0 if run == pushed else 1))
         if taken > 0:
             held -= taken
-            # An empty ring starts over: the next block lies in one piece and aligned.
+            # An empty ring starts at index 0 again: the next block is contiguous and aligned.
             start = start + taken & RING_SIZE - 1 if held else 0
             pushed = pushed - taken if pushed > taken else 0
             urgent = urgent - taken if urgent > taken else 0
@@ -516,10 +516,10 @@ def drain(marks: ptr32, memory, write, handle: int) -> int:
 
 @micropython.viper
 def settle(rows: ptr32, marks: ptr32, its_record, facts: int):
-    """Keep what the hot path goes by, and the bit maps, as one slot moves on.
+    """Update the bit maps and the hot path's words of one slot, after it has changed.
 
-    `facts`: the slot's number and what FACT_STATE and those behind it say. Runs for nearly
-    everything that is not just bytes, and so is one function for what would be ten.
+    `facts`: see FACT_STATE and the constants after it. This runs at nearly every event and command
+    that does more than transfer bytes, so it is one fast function instead of ten small ones.
     """
     record = ptr8(its_record)
     number = facts & 7
@@ -535,7 +535,7 @@ def settle(rows: ptr32, marks: ptr32, its_record, facts: int):
     rows[ROW_CLOSED] = rows[ROW_CLOSED] & others | (bit if _SEEN_AS_CLOSED & is_state else 0)
     count = marks[MARK_COUNT]
     if count > marks[MARK_URGENT]:
-        if not rows[ROW_TIMED] & bit:  # the first of what gathers now
+        if not rows[ROW_TIMED] & bit:  # these are the first unpushed bytes
             due = rows[ROW_NOW] + FLUSH_MS & _MASK
             marks[MARK_FLUSH_AT] = due
             if rows[ROW_TIMED] == 0 or (due - rows[ROW_SOONEST] & _MASK) >= _HALF:
@@ -562,7 +562,7 @@ def settle(rows: ptr32, marks: ptr32, its_record, facts: int):
         may |= MAY_LOOK
     elif handle:
         wanted = _ALWAYS
-        # What gathers waits for more bytes or its time, not for room.
+        # Unpushed bytes wait for a full segment or for FLUSH_MS, not for room.
         if marks[MARK_URGENT] or count >= SEGMENT or state == _CLOSE_PENDING:
             wanted = _ALWAYS | _ROOM
         rows[ROW_INTEREST + (handle & _INDEX_MASK)] = wanted
@@ -571,7 +571,8 @@ def settle(rows: ptr32, marks: ptr32, its_record, facts: int):
 
 @micropython.viper
 def soonest(its_loop, slots_rows, now: int, ms: int):
-    """DUE is when the slots or FAR are, but in `ms` at the latest; -1: whenever these are."""
+    """Set LOOP_DUE: the first of the slots' deadlines, LOOP_FAR, and `ms` from now (-1: without
+    that)."""
     loop = ptr32(its_loop)
     rows = ptr32(slots_rows)
     least = loop[LOOP_FAR] - now & _MASK
@@ -590,10 +591,11 @@ def soonest(its_loop, slots_rows, now: int, ms: int):
 
 @micropython.viper
 def copy(into: ptr32, data: ptr32, at: int, n: int):
-    """data[at & 0xFFFF : + n] -> into[at >> 16 : + n], word by word where both are aligned.
+    """Copy n bytes from data[at & 0xFFFF:] to into[at >> 16:], by words if both are aligned.
 
-    Viper takes four arguments, hence `at`, and has the first two in registers. A fixed index is
-    part of the load and of the store, so the pointers move. Bounds are the caller's.
+    `at` has two offsets, as a viper function takes at most four arguments. The loop moves the
+    pointers and uses constant indexes, as these are part of the load and store instructions, and
+    viper keeps the first two arguments in registers. No bounds are checked.
     """
     i = at >> 16
     j = at & 0xFFFF
@@ -638,7 +640,7 @@ def copy(into: ptr32, data: ptr32, at: int, n: int):
 
 @micropython.viper
 def forget(marks):
-    """A ring is empty."""
+    """Empty a ring: clear its marks."""
     words = ptr32(marks)
     i = 0
     while i < MARK_WORDS:
