@@ -1,6 +1,6 @@
 """The loop: wait, dispatch, serve the link, reap, tasks.
 
-Whatever needs to be done at some time is a task. `poll(now)` does what is due, and returns in how
+All that is done at a certain time is a task. `poll(now)` does what is due, and returns in how
 many milliseconds the task wants to be polled again; -1: not before Bell.stir() is called. All
 tasks are polled when the earliest of their times has come, or when stir() was called in this pass,
 so a task that has nothing to do must return at once. Opening and closing connections do not call
