@@ -58,15 +58,15 @@ def version() -> str:
 def make(kind: str, build: Path, into: Path) -> Path:
     """Compile or copy, and list; the package.json. Raises CompileError."""
     folder = into / kind
+    compiler = None if kind == SOURCE else cross_compiler(releases()[-1], build)
     shutil.rmtree(folder, ignore_errors=True)
     names = []
     for name, source in modules().items():
         target = name if kind == SOURCE else name.with_suffix(".mpy")
         (folder / target).parent.mkdir(parents=True, exist_ok=True)
-        if kind == SOURCE:
+        if compiler is None:
             shutil.copy(source, folder / target)
         else:
-            compiler = cross_compiler(releases()[-1], build)
             compile_one(compiler, kind, source, folder / target, name)
         names.append(target.as_posix())
     listing = folder / "package.json"

@@ -117,7 +117,7 @@ class Commands:
     ):
         keys = TlsKeys(tls, board.store("tls"))
         enterprise = Enterprise(networks, error)
-        self._sockets = Sockets(manager, listeners, sessions, named_peers, tls, keys, wlan, error)
+        self._sockets = Sockets(manager, listeners, sessions, named_peers, tls, keys, error)
         self._parts = (
             self._sockets,
             Module(board, wlan, keys, listeners, error, discovery, set_clock, report),

@@ -11,14 +11,13 @@ from spinet.tcp import resolver
 class Sockets:
     """Serves these commands over the slots, the listeners and the call-home sessions."""
 
-    def __init__(self, manager, listeners, sessions, named_peers, tls, keys, wlan, error):
+    def __init__(self, manager, listeners, sessions, named_peers, tls, keys, error):
         self._manager = manager
         self._listeners = listeners
         self._sessions = sessions
         self._named_peers = named_peers
         self._tls = tls  # the TlsStack; None in a firmware without TLS
         self._keys = keys
-        self._wlan = wlan
         self._error = error
         self._token = 0  # of the slot that the connCreate under way has allocated
 
