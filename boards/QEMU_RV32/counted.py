@@ -85,6 +85,7 @@ class Board:
     """The board; memchip is the controller and the network."""
 
     DEBUG = False
+    PROTOCOL = "duet"
     ip = netmask = gateway = 0
 
     def __init__(self, is_target):

@@ -28,6 +28,7 @@ class Board:
     """One simulated module. `network` is one of sim_stacks; `air` is an Air, or None."""
 
     DEBUG = True  # a bug raises; the chips count it
+    PROTOCOL = "duet"
     buffers = None  # the link allocates its message buffers
 
     def __init__(self, bus, state_folder, network, air=None):

@@ -99,6 +99,7 @@ class ChipBoard:
     """
 
     DEBUG = False  # a bug is counted, not raised
+    PROTOCOL = "duet"
 
     def __init__(self, wiring, role=MODULE_CLOCKED, cs_per_phase=False):
         _check_role(role)

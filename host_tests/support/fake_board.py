@@ -137,6 +137,7 @@ class FakeBoard:
     """What `spinet.service` asks of a board, less the link."""
 
     DEBUG = True
+    PROTOCOL = "duet"
     buffers = None
 
     def __init__(self):

@@ -16,7 +16,8 @@ from raw_controller import request  # noqa: E402
 from sim_air import Addresses, Air, AirRadio, Clock  # noqa: E402
 
 from spinet import states  # noqa: E402
-from spinet.loop import HOUSEKEEPING_MS, NEWS_MS  # noqa: E402
+from spinet.duet.personality import NEWS_MS  # noqa: E402
+from spinet.loop import HOUSEKEEPING_MS  # noqa: E402
 
 TICK_MS = 100
 BEGIN, END = "<!-- stories -->", "<!-- end of the stories -->"

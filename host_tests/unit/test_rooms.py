@@ -15,7 +15,7 @@ ROWS = (
     ("tcp",),
     ("tls",),
     ("wifi", "naming"),
-    ("duet",),
+    ("duet", "nina"),
     ("loop",),
     ("service",),
     ("debug", "report"),
@@ -59,8 +59,9 @@ def test_imports_point_one_way(path):
     assert not wrong
 
 
-def test_wifi_and_naming_are_apart():
-    for room, other in (("wifi", "naming"), ("naming", "wifi")):
+@pytest.mark.parametrize("rooms", [("wifi", "naming"), ("duet", "nina")], ids="-".join)
+def test_rooms_of_a_row_are_apart(rooms):
+    for room, other in (rooms, rooms[::-1]):
         assert not [p for p in FILES if room_of(p) == room and other in set(imported(p))]
 
 

@@ -14,7 +14,8 @@ from spinet import service as service_module
 from spinet.compat import ticks_add, ticks_diff
 from spinet.contracts.link_driver import LinkLost
 from spinet.duet.module_clocked import LEVEL_AFTER_MS
-from spinet.loop import AGAIN_MS, HOUSEKEEPING_MS, NEWS_MS
+from spinet.duet.personality import NEWS_MS
+from spinet.loop import AGAIN_MS, HOUSEKEEPING_MS
 from spinet.service import Service
 from spinet.tcp import callhome, resolver
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
@@ -119,7 +120,7 @@ def test_news_within_the_start_is_no_edge_of_it(clock, rig_class):
     service, _ = unbooted(rig_class, clock)
     service.start()
     service.error.set("news")
-    service.news._told = ticks_add(clock.now, -NEWS_MS)
+    service.personality.news._told = ticks_add(clock.now, -NEWS_MS)
     service.run_once()
     assert rises(service) == 0
 

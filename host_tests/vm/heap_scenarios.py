@@ -102,6 +102,7 @@ class QuietBoard:
     """The board of this bench; also the controller."""
 
     DEBUG = True
+    PROTOCOL = "duet"
     buffers = None
 
     def __init__(self, role, network):
@@ -441,7 +442,7 @@ def refused(bench):
 
 def news(bench):
     bench.service.wlan._told_state = -1
-    bench.service.news._told -= 1000
+    bench.service.personality.news._told -= 1000
     bench.passes(2)
 
 

@@ -13,7 +13,6 @@ from micropython import const
 
 from spinet import fastpath
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.duet import wire
 from spinet.fastpath import (
     LOOP_DUE,
     LOOP_FAR,
@@ -36,7 +35,6 @@ from spinet.fastpath import (
     soonest,
 )
 
-NEWS_MS = const(200)  # how often the module signals again while news is not fetched
 HOUSEKEEPING_MS = const(1000)
 AGAIN_MS = const(20)  # before tasks are polled again after a stir() by one, or a MemoryError
 
@@ -63,36 +61,6 @@ class Bell:
         """From any thread: make run() return soon."""
         self.words[LOOP_STOP] = 1
         self._stack.wake()
-
-
-class News:
-    """Signals that the state or the last error is new to the controller, at most every NEWS_MS."""
-
-    def __init__(self, wlan, port, stir):
-        self._wlan = wlan
-        self._port = port
-        self._stir = stir
-        self._told = 0  # ticks
-
-    def start(self, now):
-        """The module is up; the controller knows that from the start-up signalling."""
-        self._told = now
-
-    def poll(self, now):
-        """A task: signal, as soon as no request is under way."""
-        left = NEWS_MS - ticks_diff(now, self._told)
-        if left <= 0:
-            self._told = ticks_add(now, -NEWS_MS)  # keep it recent, as ticks wrap
-        if not self._wlan.has_news():
-            return -1
-        if left > 0:
-            return left
-        if not self._port.idle():
-            self._stir()
-            return -1
-        self._told = now
-        self._port.signal()
-        return NEWS_MS
 
 
 class Housekeeping:
@@ -123,7 +91,7 @@ class Housekeeping:
 class Loop:
     """Runs in the service thread. Nothing in it allocates.
 
-    `tasks` is a tuple; `out_of_memory()` is called when a task or TLS raised MemoryError.
+    `link` is the personality's; `tasks` is a tuple; `out_of_memory()` is called when a task or TLS raised MemoryError.
     """
 
     def __init__(
@@ -148,7 +116,7 @@ class Loop:
         self._link = link
         self._manager = manager
         self._listeners = listeners
-        self._sessions = sessions
+        self._sessions = sessions  # None: this personality does not call home
         self._tls = tls  # None in a firmware without TLS
         self._wlan = wlan
         self._garbage = garbage
@@ -242,7 +210,7 @@ class Loop:
             self._port.look(self._link, self.words[LOOP_NOW])
 
     def _asked_slot(self):
-        return self._manager.slots[wire.request_socket(self._link.rx)]
+        return self._manager.slots[self._link.asked_socket()]
 
     def _serve_port(self, now):
         """Serve a phase of the controller-clocked link that the hot path left to Python. Most
@@ -267,7 +235,7 @@ class Loop:
         listeners = self._listeners
         if listeners.crowded and (freed or listeners.unfinished):
             listeners.accept_waiting()
-        if freed and self._sessions.active:
+        if freed and self._sessions and self._sessions.active:
             words[LOOP_STIRRED] = 1  # a session may wait for a slot
         stirred = words[LOOP_STIRRED] or self._garbage.is_unsure()
         if stirred or ticks_diff(now, words[LOOP_FAR]) >= 0:

@@ -2,6 +2,14 @@
 
 The loop runs in a thread of its own, so that the REPL stays free. main.py calls
 `service.start(board)`; `service.current` is the running Service; `service.stop()` ends it.
+
+What depends on the protocol that the controller speaks is the *personality*, a Personality of
+spinet.duet or spinet.nina. Only that of the board is imported. It is made from the Service, and has
+
+    commands, link      for the loop; see there
+    sessions            the call-home sessions, None without them
+    tasks               for the loop, after the Service's own
+    start(now)          the link begins
 """
 
 import sys
@@ -10,13 +18,10 @@ from micropython import const
 
 from spinet import compat, trace
 from spinet.contracts.link_driver import LinkLost
-from spinet.duet.commands import Commands
-from spinet.duet.transaction import Link
 from spinet.garbage import LITTLE, Garbage
 from spinet.last_error import LastError
-from spinet.loop import Bell, Housekeeping, Loop, News
+from spinet.loop import Bell, Housekeeping, Loop
 from spinet.naming.discovery import Discovery
-from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.manager import ConnectionManager
 from spinet.tcp.resolver import Names
@@ -73,6 +78,15 @@ class Telling:
         return 0 if goes_on else -1
 
 
+def _personality(board):
+    """The package of the board's protocol."""
+    if board.PROTOCOL == "nina":
+        from spinet.nina import personality
+    else:
+        from spinet.duet import personality
+    return personality
+
+
 class Service:
     """All parts, from a boot to the next reset or loss of power."""
 
@@ -91,14 +105,14 @@ class Service:
             self.tls = TlsStack(self.manager, bell, self.error, self.garbage)
         self.listeners = ListenerTable(self.manager, bell.stir, self.tls)
         self.names = Names(bell)
-        self.sessions = SessionTable(self.manager, self.names, bell.stir, self.error.set)
         self.discovery = Discovery(
             self._announcers, self.listeners, self.wlan, bell.stir, self.garbage
         )
         self.telling = Telling(self, bell.stir, self.garbage)
-        self.commands = self._commands()
-        self.link = Link(self.commands, board.buffers)
-        self.news = News(self.wlan, self.port, bell.stir)
+        self.personality = speaking = _personality(board).Personality(self)
+        self.commands = speaking.commands
+        self.link = speaking.link
+        self.sessions = speaking.sessions
         self.housekeeping = Housekeeping(board, self.wlan, self.listeners)
         self.loop = loop = self._loop()
         self.run = loop.run
@@ -109,34 +123,15 @@ class Service:
     def _announcers(self, stir):
         return self.board.announcers(self.stack, stir)
 
-    def _commands(self):
-        return Commands(
-            self.board,
-            self.manager,
-            self.listeners,
-            self.sessions,
-            NamedPeers(self.manager, self.names, self.error.set),
-            self.wlan,
-            self.networks,
-            self.error,
-            self.tls,
-            self.discovery,
-            self.port.set_clock,
-            self.telling.begin,
-            self.garbage,
-        )
-
     def _loop(self):
         tasks = (
             self.names,
-            self.sessions,
             self.wlan,
             self.discovery,
             self.garbage,
             self.telling,
             self.housekeeping,
-            self.news,  # last, as the other tasks may cause news
-        )
+        ) + self.personality.tasks  # last, as the others may cause news
         return Loop(
             self.bell,
             self.stack,
@@ -158,7 +153,7 @@ class Service:
         now = self.loop.start()
         self.garbage.start(now)
         self.housekeeping.start(now)
-        self.news.start(now)
+        self.personality.start(now)
 
     def shut(self):
         """End: reset every connection, release every socket, slot and buffer."""

@@ -14,7 +14,7 @@ from raw_controller import listen_or_connect, request
 
 from spinet import fastpath, loop, states
 from spinet.duet import wire
-from spinet.loop import NEWS_MS
+from spinet.duet.personality import NEWS_MS
 from spinet.service import Service
 
 pytestmark = pytest.mark.behaviour("L2", "L4")
@@ -335,11 +335,11 @@ def test_news_is_told_as_soon_as_the_transaction_under_way_is_over(board):
         board.service.error.set("news")
         board.service.bell.stir()
         yield 0
-        assert board.service.news._told < board.now  # it has to wait
+        assert board.service.personality.news._told < board.now  # it has to wait
         board.rig.target.clock(bytes(4))
         yield 0
         yield from board.let_go()
-        assert board.service.news._told == board.now
+        assert board.service.personality.news._told == board.now
 
     board.run(script())
     assert board.service.link.transactions == 1

@@ -5,13 +5,15 @@ asks in this order: power_up, stack, link_port, store, radio, announcers. Everyt
 the service thread unless it says otherwise.
 
     DEBUG               True: a bug raises; False: it is counted, and the module goes on
-    buffers             (tx, rx), the link's two message buffers of wire.MESSAGE_SIZE bytes, for SPI
-                        hardware that reaches no other memory; None: the link allocates them. Read
-                        after link_port()
+    PROTOCOL            "duet" or "nina": the protocol that the controller speaks
+    buffers             (tx, rx), the link's two message buffers, for SPI hardware that reaches no
+                        other memory: wire.MESSAGE_SIZE bytes for Duet's protocol, frames.SIZE for
+                        NINA's; None: the link allocates them. Read after link_port()
     power_up(wanted)    wait until the module has power and is not held in reset, for as long as
                         wanted() is true; False once it is not. May raise LinkLost
     stack()             a new TCP stack (tcp/stack.py); that of the last boot has been shut
-    link_port()         a link driver (contracts/link_driver.py) whose edges end the stack's waits
+    link_port()         a link driver (contracts/link_driver.py) for PROTOCOL, whose edges end the
+                        stack's waits
     radio()             a radio (contracts/radio.py)
     store(name)         a wifi.networks.Store, or another object with its load(), save() and
                         erase(); `name` is "networks" or "tls"

@@ -97,6 +97,10 @@ class Link:
         """The number of transactions, modulo 2**30."""
         return self.count[0]
 
+    def asked_socket(self):
+        """The socket of the request in `rx`."""
+        return wire.request_socket(self.rx)
+
     def begin(self):
         """A new header may come."""
         self.answered = False
