@@ -40,6 +40,10 @@ class Kind(IntEnum):
     MESSAGE = 12  # number of a text
     FAULT = 13
     SESSION = 14  # what happened, port
+    COMMAND = 15  # of NINA's protocol, as are the next three: command, parameters
+    BAD_FRAME = 16  # its first two bytes, its length
+    RESYNC = 17  # the command whose reply was dropped, the command for which it was
+    LATE = 18  # command, ms
 
 
 @dataclass(frozen=True)

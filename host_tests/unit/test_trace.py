@@ -228,11 +228,11 @@ def test_printed_for_people(bench, ring, capsys):
 
 
 def test_every_kind_has_its_words(ring, capsys):
-    for kind in range(trace.BOOT, trace.SESSION + 1):
+    for kind in range(trace.BOOT, trace.LATE + 1):
         trace.note(kind, 1, 1, 2)
         trace.note(kind, 1, 0xFFFF, 0xFFFF)
     report.trace()
-    assert len(capsys.readouterr().out.splitlines()) == 2 * trace.SESSION
+    assert len(capsys.readouterr().out.splitlines()) == 2 * trace.LATE
     assert len(STATES) == 8
     assert len(WIFI_STATES) == 7
 

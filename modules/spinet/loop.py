@@ -91,7 +91,8 @@ class Housekeeping:
 class Loop:
     """Runs in the service thread. Nothing in it allocates.
 
-    `link` is the personality's; `tasks` is a tuple; `out_of_memory()` is called when a task or TLS raised MemoryError.
+    `link` is the personality's; `tasks` is a tuple; `out_of_memory()` is called when a task or TLS
+    raised MemoryError.
     """
 
     def __init__(

@@ -17,6 +17,10 @@ An event is five 16-bit numbers: ticks_ms (two of them), kind and slot, and two 
     MESSAGE     -      its number           -            a last error, see say()
     FAULT       -      -                    -            a bug of the firmware
     SESSION     -      callhome's event     port         calling home
+    COMMAND     -      NINA's command       parameters   another one than the last
+    BAD_FRAME   -      its first two bytes  its length   of NINA's protocol: no command
+    RESYNC      -      the command          another      its reply was given up for that one
+    LATE        -      the command          ms           its reply took so long
 
 Only the service thread writes; any thread may take a snapshot() meanwhile. The ring outlives the
 service, so that it has the events before a reset of the link too.
@@ -42,6 +46,10 @@ BAD_HEADER = const(11)
 MESSAGE = const(12)
 FAULT = const(13)
 SESSION = const(14)
+COMMAND = const(15)
+BAD_FRAME = const(16)
+RESYNC = const(17)
+LATE = const(18)
 
 NO_SLOT = const(255)
 EVENTS = const(512)  # 5 KB: about eighty connections

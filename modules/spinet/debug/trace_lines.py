@@ -36,6 +36,10 @@ _NAMES = {
     trace.MESSAGE: "last error: %s",
     trace.FAULT: "a fault of the firmware",
     trace.SESSION: "calling home to port %d: %s",
+    trace.COMMAND: "command %02x, %d parameters",
+    trace.BAD_FRAME: "refused frame, %04x..., %d bytes",
+    trace.RESYNC: "the reply to command %02x is dropped for command %02x",
+    trace.LATE: "the reply to command %02x took %d ms",
 }
 
 
@@ -73,7 +77,7 @@ def _values(kind, a, b, texts):
         return (shown(texts.get(a, b"(no longer kept)")),)
     if kind == trace.SESSION:
         return (b, _name(EVENT_NAMES, a))
-    return (a, b)[: _NAMES[kind].count("%d")]
+    return (a, b)[: _NAMES[kind].count("%")]
 
 
 def _unpacked(event):

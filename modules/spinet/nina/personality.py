@@ -1,0 +1,39 @@
+"""NINA's protocol as the service's personality.
+
+See spinet.service for what a personality has.
+"""
+
+from spinet.nina.bsd import Bsd
+from spinet.nina.client import Client
+from spinet.nina.commands import Commands
+from spinet.nina.exchange import Exchange
+from spinet.nina.module import Module
+from spinet.nina.numbers import Numbers
+from spinet.nina.server import Server
+from spinet.nina.wifi import Wifi
+from spinet.tcp.callhome import NamedPeers
+
+NAME = "nina"
+
+
+class Personality:
+    """The parts of one Service that speak this protocol."""
+
+    def __init__(self, service):
+        manager = service.manager
+        numbers = Numbers(manager, service.listeners)
+        peers = NamedPeers(manager, service.names, service.error.set)
+        parts = (
+            Wifi(service.wlan, service.discovery),
+            Module(service.board),
+            Client(manager, numbers, peers, service.names, service.wlan),
+            Server(manager, numbers, service.listeners),
+            Bsd(manager, numbers, service.listeners),
+        )
+        self.sessions = None
+        self.commands = Commands(parts, numbers, service.garbage, service.error)
+        self.link = Exchange(self.commands, service.board.buffers)
+        self.tasks = ()
+
+    def start(self, _now):
+        """The link begins."""
