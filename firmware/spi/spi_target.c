@@ -39,16 +39,17 @@ static int IRAM_ATTR bytes_of(const spi_slave_transaction_t *trans) {
     return bytes < whole ? bytes : whole - 1;
 }
 
-/* The driver has connected CS and armed the peripheral. With a counter the chip-select is low from now on. */
+/* The driver has armed the peripheral, whose chip-select is a constant so far. With a counter it is low from
+ * now on. */
 static void IRAM_ATTR on_ready(spi_slave_transaction_t *trans) {
     (void)trans;
-    if (config.counts) {
-        select_by(GPIO_MATRIX_CONST_ZERO_INPUT);
-    }
+    select_by(config.counts ? GPIO_MATRIX_CONST_ZERO_INPUT : (uint32_t)config.cs);
 }
 
-/* The chip-select rose. When no bit has passed, the same phase is armed again. */
+/* The chip-select rose. It stays high: peripheral and DMA are armed until the next phase, and a controller that
+ * clocks before would write on into rx. When no bit has passed, the same phase is armed again. */
 static void IRAM_ATTR on_done(spi_slave_transaction_t *trans) {
+    select_by(GPIO_MATRIX_CONST_ONE_INPUT);
     if (trans->trans_len == 0) {
         spi_slave_queue_trans_isr((spi_host_device_t)config.host, trans);
         return;

@@ -40,11 +40,12 @@ def libraries():
 
 @pytest.fixture
 def make_chip(libraries, tmp_path):
-    """make_chip(has_counter) -> a chip. At the end none has broken a rule of the drivers."""
+    """make_chip(name) -> a chip. At the end none has broken a rule of the drivers."""
     chips = []
 
-    def make(has_counter=True):
-        chips.append(CoreChip(libraries[has_counter], tmp_path))
+    def make(name):
+        chips.append(CoreChip(libraries[name != "ESP32-C3"], tmp_path))
+        chips[-1].c.fake_esp32(name == "ESP32")
         return chips[-1]
 
     yield make
@@ -54,4 +55,4 @@ def make_chip(libraries, tmp_path):
 @pytest.fixture
 def chip(make_chip):
     """A chip with a counter."""
-    return make_chip()
+    return make_chip("ESP32-S3")

@@ -2,9 +2,10 @@
  * ESP-IDF's SPI slave driver with DMA, its peripheral, and the controller on the other side.
  *
  * As in the driver: one transaction is mounted at a time, when its interrupt takes it from the
- * queue; the interrupt also runs to mount the first. CS is disconnected while nothing is mounted. A
- * transaction is over when CS, as the peripheral sees it, rises. Resetting the queue leaves
- * peripheral and DMA as they are.
+ * queue; the interrupt also runs to mount the first. A transaction is over when CS, as the peripheral
+ * sees it, rises. Peripheral and DMA stay as they are until the next is mounted, also when the queue is
+ * reset: what a controller clocks meanwhile goes on where the last transaction ended. On an ESP32 the driver
+ * disconnects CS while nothing is mounted, and connects it again; on the others it never touches it.
  */
 #include <string.h>
 
@@ -42,7 +43,7 @@ static uint32_t select_source = GPIO_MATRIX_CONST_ONE_INPUT;
 static int cs_pin_level = 1;
 static int seen_level = 1;
 
-static bool caps_trans_len; /* as the ESP32 does; the others tell how much was really clocked */
+static bool is_esp32; /* its driver routes CS, and tells no more than the length of a transaction */
 
 /* ---- the peripheral ---- */
 
@@ -60,9 +61,16 @@ static void see_select(void) {
     bool rises = level > seen_level;
     seen_level = level;
     if (rises && active) {
-        active = false;
         spoil_last_dword();
         done_pending = true;
+    }
+}
+
+/* Connects the chip-select where the driver does so. */
+static void route_cs(uint32_t source) {
+    if (is_esp32) {
+        select_source = source;
+        see_select();
     }
 }
 
@@ -118,17 +126,16 @@ void fake_controller_clock(const uint8_t *out, uint8_t *in, int count) {
     fake_run_interrupts();
 }
 
-void fake_cap_trans_len(bool caps) {
-    caps_trans_len = caps;
+void fake_esp32(bool is) {
+    is_esp32 = is;
 }
 
 /* ---- the driver's interrupt ---- */
 
 static void report(void) {
     size_t told = bits + (bits + 1 == length); /* the driver takes one less for all of it */
-    select_source = GPIO_MATRIX_CONST_ONE_INPUT;
-    see_select();
-    current->trans_len = caps_trans_len && told > length ? length : told;
+    route_cs(GPIO_MATRIX_CONST_ONE_INPUT);
+    current->trans_len = is_esp32 && told > length ? length : told;
     if (cfg.post_trans_cb) {
         cfg.post_trans_cb(current);
     }
@@ -141,10 +148,9 @@ static void mount(queued_t next) {
     bits = 0;
     memcpy(shifts_out, next->tx_buffer, length / 8);
     takes_in = next->rx_buffer;
-    select_source = (uint32_t)cfg.spics_io_num;
-    see_select();
-    done_pending = false;
     active = true;
+    route_cs((uint32_t)cfg.spics_io_num);
+    done_pending = false;
     if (cfg.post_setup_cb) {
         cfg.post_setup_cb(current);
     }
@@ -217,7 +223,8 @@ esp_err_t spi_slave_initialize(spi_host_device_t host, const spi_bus_config_t *b
     the_host = host;
     cfg = *slave_config;
     max_transfer = dma_chan == SPI_DMA_DISABLED ? 64 : bus_config->max_transfer_sz;
-    select_source = GPIO_MATRIX_CONST_ONE_INPUT;
+    select_source = (uint32_t)cfg.spics_io_num;
+    route_cs(GPIO_MATRIX_CONST_ONE_INPUT);
     see_select();
     queue_length = 0;
     current = NULL;
@@ -253,7 +260,7 @@ static esp_err_t enqueue(spi_host_device_t host, queued_t trans, esp_err_t when_
     if (!is_ours((int)host) || !is_good(trans)) {
         return ESP_ERR_INVALID_ARG;
     }
-    if (trans == current && active) {
+    if (trans == current && !done_pending) {
         fake_violation("a transaction that is mounted was queued again");
     }
     if (queue_length == cfg.queue_size || queue_length == QUEUE_MAX) {

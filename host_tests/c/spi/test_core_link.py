@@ -14,9 +14,11 @@ def wiring(request):
     return WIRINGS[request.param]
 
 
-@pytest.fixture
-def chip(make_chip, wiring):
-    return make_chip(wiring.counts)
+@pytest.fixture(params=["ESP32", "another"])
+def chip(request, make_chip, wiring):
+    if request.param == "ESP32":
+        return make_chip("ESP32")
+    return make_chip("ESP32-S3" if wiring.counts else "ESP32-C3")
 
 
 @pytest.fixture
