@@ -56,6 +56,8 @@ LWIP_READY := $(BUILD)/lwip-2.2.1/.ready
 MBEDTLS_READY := $(BUILD)/mbedtls/.ready
 CORE := $(BUILD)/qemu/firmware.elf
 MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
+NINA_BOARD := $(BUILD)/nina-board/micropython
+NINA_DRIVER := $(BUILD)/nina-driver/driver.so
 STEP := tools/run_step.sh
 
 # Tools leave nothing between the sources.
@@ -149,7 +151,7 @@ deploy: $(BUILD)/venv/ready ## copy modules/spinet to a running board, in front 
 monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
 	@exec $(BIN)/python -m serial.tools.miniterm --raw $(PORT) 115200
 
-test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) test-packages ## check the style, then run every test (as root)
+test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(NINA_BOARD) $(NINA_DRIVER) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
@@ -183,7 +185,7 @@ tsan: $(BUILD)/venv/ready rig-packages ## run the tests of firmware/lwip with Th
 	    TSAN_OPTIONS="suppressions=$(CURDIR)/host_tests/c/lwip/tsan.supp" \
 	    setarch -R $(BIN)/python -m pytest host_tests/c/lwip --numprocesses $(WORKERS) --no-loadscope-reorder
 
-behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
+behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(NINA_BOARD) $(NINA_DRIVER) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"
 	@$(BIN)/python -m pytest host_tests controller/tests --behaviours
 
@@ -318,3 +320,15 @@ $(BUILD)/qemu.sources: FORCE
 $(CORE): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES) $(MBEDTLS_READY) | riscv-packages
 	@$(STEP) "Building the firmware for an emulated RISC-V core" $(BUILD)/logs/qemu.log \
 	    tools/build_micropython.sh qemu $(BUILD)
+
+# MicroPython's nina driver, which the tests join to SIM: under a board's modules, and alone.
+NINA_SOURCES := $(sort $(shell find host_tests/support/nina_board -type f))
+
+$(NINA_BOARD): $(BUILD)/micropython.source $(OWN_SOURCES) $(NINA_SOURCES) tools/build_micropython.sh
+	@$(STEP) "Building MicroPython as a board with a NINA" $(BUILD)/logs/nina-board.log \
+	    tools/build_micropython.sh nina-board $(BUILD)
+
+$(NINA_DRIVER): $(BUILD)/micropython.source $(OWN_SOURCES) $(NINA_SOURCES)
+	@mkdir -p $(@D)
+	@$(STEP) "Building MicroPython's nina driver alone" $(BUILD)/logs/nina-driver.log \
+	    $(MAKE) -s -C host_tests/support/nina_board/alone SOURCE=$$(cat $<) INTO=$(@D)

@@ -1,8 +1,9 @@
 #!/bin/sh
-# build_micropython.sh mpy-cross|sim|sim-lwip|qemu BUILD
+# build_micropython.sh mpy-cross|sim|sim-lwip|qemu|nina-board BUILD
 # Build one part of MicroPython out of tree: into BUILD/mpy-cross, BUILD/sim, with lwIP and the
-# _spinet_lwip in it BUILD/sim-lwip, or for an emulated RISC-V core BUILD/qemu. The source is the
-# folder that BUILD/micropython.source names, and nothing is ever written there.
+# _spinet_lwip in it BUILD/sim-lwip, for an emulated RISC-V core BUILD/qemu, or as a board whose
+# network is a NINA BUILD/nina-board. The source is the folder that BUILD/micropython.source names,
+# and nothing is ever written there.
 set -eu
 target=$1 build=$2
 source=$(cat "$build/micropython.source")
@@ -16,7 +17,8 @@ if [ "$(cat "$into/built.from" 2>/dev/null)" != "$source" ] || [ -e "$into/unfin
 fi
 # The port's makefile does not notice either that other objects are to be linked, or other flags,
 # or that mbedTLS is another one, whose files may be older than the objects.
-makefiles=$(find "$project/boards/SIM" "$project/boards/QEMU_RV32" "$project/firmware" -name '*.mk')
+nina_board=$project/host_tests/support/nina_board
+makefiles=$(find "$project/boards/SIM" "$project/boards/QEMU_RV32" "$project/firmware" "$nina_board" -name '*.mk')
 # shellcheck disable=SC2086  # a list of files without spaces
 if [ -n "$(find $makefiles "$build/mbedtls/.ready" -newer "$into/built.from" 2>/dev/null)" ]; then
     rm -rf "$into"
@@ -72,6 +74,12 @@ qemu)
         USER_C_MODULES="$project/boards/QEMU_RV32" MBEDTLS_SOURCE="$build/mbedtls" \
         FROZEN_MANIFEST="$project/boards/QEMU_RV32/manifest.py" \
         MICROPY_MPYCROSS="$build/mpy-cross/mpy-cross" MICROPY_MPYCROSS_DEPENDENCY= \
+        MPY_LIB_DIR="$build/no-micropython-lib" || status=$?
+    ;;
+nina-board)
+    program=micropython
+    make -C "$source/ports/unix" -j"$jobs" BUILD="$into" \
+        VARIANT_DIR="$nina_board" USER_C_MODULES= CFLAGS_EXTRA="$quiet" \
         MPY_LIB_DIR="$build/no-micropython-lib" || status=$?
     ;;
 *)
