@@ -8,11 +8,9 @@ import os
 import hostfiles
 from air import AirRadio
 from radio import MAC, SimRadio
-from virtual_bus import CONTROLLER_CLOCKED, say
+from virtual_bus import CONTROLLER_CLOCKED, NINA, say
 
 from spinet import VERSION, compat, network_status
-from spinet.duet.controller_clocked import SpiSlave
-from spinet.duet.module_clocked import SpiMaster
 from spinet.wifi.networks import Store
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the simulated module
@@ -28,11 +26,11 @@ class Board:
     """One simulated module. `network` is one of sim_stacks; `air` is an Air, or None."""
 
     DEBUG = True  # a bug raises; the chips count it
-    PROTOCOL = "duet"
     buffers = None  # the link allocates its message buffers
 
     def __init__(self, bus, state_folder, network, air=None):
         self.bus = bus
+        self.PROTOCOL = "nina" if bus.role == NINA else "duet"
         self._state_folder = state_folder
         self._network = network
         self._air = air
@@ -45,7 +43,7 @@ class Board:
             if not self.bus.connect(wanted):
                 return False
             self._reset_reason = network_status.RESET_POWER_UP
-        elif self.bus.reset.value():
+        elif self.bus.reset():
             self._reset_reason = network_status.RESET_SOFTWARE  # stopped and started at the REPL
         else:
             self.bus.wait_for_reset_end()
@@ -61,10 +59,17 @@ class Board:
         return stack
 
     def link_port(self):
-        """The link driver for the bus's role."""
+        """The link driver for the bus's role; only its module is imported."""
         bus = self.bus
-        port_class = SpiSlave if bus.role == CONTROLLER_CLOCKED else SpiMaster
-        return port_class(bus, bus.cs, bus.data_ready, bus.transfer_ready)
+        if bus.role == NINA:
+            from spinet.nina.spi_target import SelectedTarget
+
+            return SelectedTarget(bus)
+        if bus.role == CONTROLLER_CLOCKED:
+            from spinet.duet.controller_clocked import SpiSlave as Driver
+        else:
+            from spinet.duet.module_clocked import SpiMaster as Driver
+        return Driver(bus, bus.cs, bus.data_ready, bus.transfer_ready)
 
     def radio(self):
         """A radio over the network. Its MAC is made from the state folder's inode, so modules with

@@ -7,7 +7,7 @@ import time
 import board
 from air import Air, ScriptError
 from sim_stacks import HAS_LWIP, LwipNetwork, SocketNetwork, u32
-from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, VirtualBus, say
+from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, DuetBus, NinaBus, say
 
 from spinet import VERSION
 
@@ -18,7 +18,8 @@ usage: micropython -m sim [options]
 
   --port N        the controller listens on 127.0.0.1:N (default 8765)
   --host ADDRESS  where the controller is (default 127.0.0.1)
-  --role ROLE     module-clocked (default) or controller-clocked
+  --protocol NAME whose wire protocol: duet (default) or nina
+  --role ROLE     of duet: module-clocked (default) or controller-clocked
   --stack STACK   whose TCP: sockets (this computer's) or lwip (default: lwip where it is built in)
   --address A     the module's own address (default 127.0.0.1, with --tap $SPINET_ADDRESS)
   --tap DEVICE    the TAP device that lwIP is on, --address A/BITS there (default $SPINET_TAP;
@@ -31,7 +32,7 @@ usage: micropython -m sim [options]
   --state DIR     where networks, certificate and key are kept (default build/sim-state)
   --radio FILE    play this script of access points that come and go (default $SPINET_RADIO;
                   without one every remembered network is in reach, see docs/wifi.md)
-  --sck-hz N      model this SPI clock rate (controller-clocked)
+  --sck-hz N      model this SPI clock rate (controller-clocked and nina)
   --repl          leave the terminal to the REPL (with -i)
   --help          this text"""
 
@@ -39,7 +40,8 @@ DEFAULTS = {
     "--repl": "",
     "--port": "8765",
     "--host": "127.0.0.1",
-    "--role": "module-clocked",
+    "--protocol": "duet",
+    "--role": "",
     "--stack": "lwip" if HAS_LWIP else "sockets",
     "--address": "",
     "--tap": "",
@@ -51,6 +53,7 @@ DEFAULTS = {
     "--radio": "",
     "--sck-hz": "0",
 }
+USUAL_ROLE = "module-clocked"
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
 
 
@@ -71,6 +74,21 @@ def dotted_address(text):
     if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):
         raise BadOption("'%s' is not an IPv4 address" % text)
     return text
+
+
+def bus_of(options):
+    """The virtual bus that these options describe. Raises BadOption."""
+    host = dotted_address(options["--host"])
+    port = number(options["--port"], 1, 65535)
+    sck_hz = number(options["--sck-hz"], 0, 1000000000)
+    protocol, role = options["--protocol"], options["--role"]
+    if protocol == "nina":
+        if role:
+            raise BadOption("--role is for the protocol duet: nina has one role only")
+        return NinaBus(host, port, VERSION, sck_hz)
+    if protocol != "duet":
+        raise BadOption("'%s' is no protocol: duet or nina" % protocol)
+    return DuetBus(host, port, role_of(role or USUAL_ROLE), VERSION, sck_hz)
 
 
 def role_of(text):
@@ -145,13 +163,7 @@ def options_of(arguments):
 
 def make_board(options):
     """The board that these options describe. Raises BadOption."""
-    bus = VirtualBus(
-        dotted_address(options["--host"]),
-        number(options["--port"], 1, 65535),
-        role_of(options["--role"]),
-        VERSION,
-        number(options["--sck-hz"], 0, 1000000000),
-    )
+    bus = bus_of(options)
     state = options["--state"]
     try:
         board.make_folder(state)
@@ -178,9 +190,10 @@ def air_of(options):
 
 def announce(options):
     """Print which controller this module waits for."""
+    link = "nina" if options["--protocol"] == "nina" else options["--role"] or USUAL_ROLE
     say(
         "module %s (%s, %s), waiting for a controller on %s:%s"
-        % (VERSION, options["--role"], options["--stack"], options["--host"], options["--port"])
+        % (VERSION, link, options["--stack"], options["--host"], options["--port"])
     )
 
 

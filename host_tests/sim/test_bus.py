@@ -68,7 +68,7 @@ class Clock:
     slept = []
     sleep_ms = slept.append
 virtual_bus.time = Clock
-bus = virtual_bus.VirtualBus("127.0.0.1", %d, 0, "x")
+bus = virtual_bus.DuetBus("127.0.0.1", %d, 0, "x")
 for _ in range(3):
     bus.connect(lambda: True)
     bus.drop()

@@ -11,6 +11,16 @@
 
 enum { PIN = 1, CLOCK, SHIFT, HELLO };
 
+#define BIT(n) (1 << (n))
+
+/* By role. */
+static const uint8_t controllers_pins[] = {
+    BIT(TRANSFER_READY) | BIT(RESET),
+    BIT(TRANSFER_READY) | BIT(RESET) | BIT(CS),
+    BIT(RESET) | BIT(CS) | BIT(GPIO0),
+};
+static const int8_t held_pin[] = { CS, DATA_READY, -1 }; /* whose fall is not sent alone */
+
 static int patience_ms;
 
 static int64_t now_ms(void) {
@@ -78,7 +88,7 @@ int frames_drive(frames_t *frames, int pin, int level) {
     }
     frames->levels[pin] = (int8_t)level;
     put_pin(frames, pin, level);
-    bool held = level == 0 && pin == (frames->role == MODULE_CLOCKED ? CS : DATA_READY);
+    bool held = level == 0 && pin == held_pin[frames->role];
     return held ? 0 : frames_send(frames);
 }
 
@@ -113,7 +123,7 @@ void frames_connected(frames_t *frames, int fd, int patience) {
 }
 
 void frames_power_cycle(frames_t *frames) {
-    frames->levels[DATA_READY] = UNDRIVEN;
+    frames->levels[DATA_READY] = frames->levels[GPIO0] = UNDRIVEN;
     if (frames->role == MODULE_CLOCKED) {
         frames->levels[CS] = UNDRIVEN;
     }
@@ -188,11 +198,11 @@ static int on_pin(frames_t *frames, int pin, const uint8_t *payload, size_t leng
     if (length != 1 || payload[0] > 1) {
         return BAD_PIN;
     }
-    bool controllers_cs = pin == CS && frames->role == CONTROLLER_CLOCKED;
-    if (pin != TRANSFER_READY && pin != RESET && !controllers_cs) {
+    if (pin >= PINS || !(controllers_pins[frames->role] & BIT(pin))) {
         return FOREIGN_PIN;
     }
-    if (frames->levels[pin] == payload[0]) {
+    /* The controller drives GPIO0 around a reset only, as a boot strap; its level here is what this side drives. */
+    if (pin == GPIO0 || frames->levels[pin] == payload[0]) {
         return HANDLED;
     }
     frames->levels[pin] = (int8_t)payload[0];
@@ -212,24 +222,37 @@ static int on_shift(frames_t *frames, const uint8_t *payload, size_t length) {
     return HANDLED;
 }
 
+/* How many of the next `length` bytes lie before `end`, when so many have passed. */
+static size_t of_these(size_t length, size_t end, size_t passed) {
+    size_t left = end > passed ? end - passed : 0;
+    return left < length ? left : length;
+}
+
 static int on_clock(frames_t *frames, const uint8_t *payload, size_t length) {
-    if (frames->role != CONTROLLER_CLOCKED || length == 0) {
+    if (frames->role == MODULE_CLOCKED || length == 0) {
         return BAD_CLOCK;
     }
     transfer_t *transfer = &frames->transfer;
-    size_t n = transfer->length - transfer->passed;
-    if (n > length) {
-        n = length;
-    }
+    size_t shown = of_these(length, transfer->length, transfer->passed);
+    size_t taken = of_these(length, transfer->room, transfer->passed);
     uint8_t *out = put_header(frames, SHIFT, 0, length);
-    frames->shifting = length;
-    memset(out + n, 0, length - n); /* clocks beyond get zeros */
-    if (n) {
-        memcpy(transfer->rx + transfer->passed, payload, n);
-        memcpy(out, transfer->tx + transfer->passed, n);
-        transfer->passed += n;
+    memset(out + shown, 0, length - shown); /* clocks beyond get zeros */
+    if (shown) {
+        memcpy(out, transfer->tx + transfer->passed, shown);
+    }
+    if (taken) {
+        memcpy(transfer->rx + transfer->passed, payload, taken);
+        transfer->passed += taken;
     }
     return CLOCKED;
+}
+
+int64_t frames_crossing_ns(const frames_t *frames, int64_t sck_hz) {
+    const uint8_t *frame = frames->in + frames->in_start;
+    if (sck_hz == 0 || frames->role == MODULE_CLOCKED || !frames_waiting(frames) || frame[0] != CLOCK) {
+        return 0;
+    }
+    return (int64_t)payload_length(frame) * 8000000000LL / sck_hz;
 }
 
 int frames_next(frames_t *frames) {

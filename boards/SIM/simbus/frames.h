@@ -3,8 +3,8 @@
  * and judged, what goes out is gathered into as few system calls as possible. See
  * docs/virtual-bus.md.
  *
- * All of it runs in the service thread and allocates nothing. Nothing blocks but frames_await()
- * and a frames_send() whose peer takes nothing.
+ * All of it runs in the service thread, or in the thread of selected.c, and allocates nothing. Nothing
+ * blocks but frames_await() and a frames_send() whose peer takes nothing.
  */
 
 #ifndef SIMBUS_FRAMES_H
@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MODULE_CLOCKED, CONTROLLER_CLOCKED };
-enum { TRANSFER_READY, DATA_READY, CS, RESET, PINS };
+enum { MODULE_CLOCKED, CONTROLLER_CLOCKED, NINA };
+enum { TRANSFER_READY, DATA_READY, CS, RESET, GPIO0, PINS };
 
 /* The level of a pin that was never driven: neither 0 nor 1. */
 #define UNDRIVEN (-1)
@@ -32,7 +32,8 @@ enum {
     EDGE,
 };
 
-/* What ends the connection, negative: the power is off, or one side broke a rule. */
+/* What ends the connection, negative: the power is off, or one side broke a rule. HELD_IN_RESET alone is
+ * not of the connection: RESET fell. */
 enum {
     POWER_OFF = -1,
     NOT_TAKEN = -2, /* the controller takes nothing any more */
@@ -46,14 +47,17 @@ enum {
     FOREIGN_HELLO = -10,
     UNKNOWN_KIND = -11,
     UNFINISHED = -12, /* a frame began and was not whole in time */
+    HELD_IN_RESET = -13,
 };
 
-/* A transfer: `length` bytes out of tx and into rx, of which so many have `passed`. */
+/* A transfer. Clocked by this side, `length` bytes cross both ways. Clocked by the controller, they are what
+ * it gets, and rx takes as many as it has `room` for, which is at least `length`. */
 typedef struct {
     const uint8_t *tx;
     uint8_t *rx;
     size_t length;
-    size_t passed;
+    size_t room;
+    size_t passed; /* of room: bytes that the controller has clocked */
 } transfer_t;
 
 typedef struct {
@@ -61,7 +65,6 @@ typedef struct {
     int role;
     int8_t levels[PINS]; /* the controller's pins as received, this side's as driven */
     transfer_t transfer; /* clocked by this side: expected; by the controller: armed */
-    size_t shifting; /* bytes of the SHIFT that answers a CLOCK */
     size_t out_length; /* of out: held until something goes out */
     size_t in_start, in_end; /* of in: received and not handled */
     bool begun; /* a frame has begun, at begun_ms, and is not whole */
@@ -79,9 +82,9 @@ void frames_power_cycle(frames_t *frames);
 /* The first frame to send. The text is cut at LONGEST_SHIFT bytes. */
 int frames_hello(frames_t *frames, const uint8_t *text, size_t length);
 
-/* Drive a pin, which is a frame when its level changes. A fall of CS is held and goes out with
- * the CLOCK that follows, one of DATA_READY where the controller clocks with the rise, unless
- * frames_send() comes first. */
+/* Drive a pin, which is a frame when its level changes. Module-clocked, a fall of CS is held and goes out
+ * with the CLOCK that follows; controller-clocked, one of DATA_READY with the rise; unless frames_send()
+ * comes first. */
 int frames_drive(frames_t *frames, int pin, int level);
 
 /* Clock a transfer of 1 to LONGEST_SHIFT bytes. With `last`, CS rises as they have passed: it goes out in the
@@ -107,6 +110,10 @@ int frames_overdue(frames_t *frames);
 
 /* True while a whole frame is here that was not handled. */
 bool frames_waiting(const frames_t *frames);
+
+/* How long the CLOCK that frames_next() is about to answer takes at this rate, in ns. 0 when another frame
+ * or none is next, and without a rate. */
+int64_t frames_crossing_ns(const frames_t *frames, int64_t sck_hz);
 
 /* Handle the next whole frame. */
 int frames_next(frames_t *frames);

@@ -1,10 +1,10 @@
 /*
  * The `simbus` module: the virtual bus as pins, as an SPI master and as an SPI target, as
- * spinet.duet.module_clocked and spinet.duet.controller_clocked use them. virtual_bus.py decides when the
- * module has power.
+ * spinet.duet.module_clocked and spinet.duet.controller_clocked use them; selected_binding.c has the SPI
+ * target of spinet.nina.spi_target. virtual_bus.py decides when the module has power.
  *
  * Everything runs in the service thread and allocates nothing once the bus is made. What ends the
- * connection is told to on_lost(code), which has to raise.
+ * connection, and a fall of RESET, is told to on_lost(code), which has to raise.
  */
 
 #include "buffer_span.h"
@@ -13,11 +13,13 @@
 #include "py/mpthread.h"
 #include "py/obj.h"
 #include "py/runtime.h"
+#include "selected_binding.h"
 
 #include <errno.h>
 #include <time.h>
 
 #define NO_CONNECTION (-1)
+#define DUET_PINS (GPIO0) /* TRANSFER_READY, DATA_READY, CS, RESET */
 
 typedef struct _bus_obj_t bus_obj_t;
 
@@ -33,33 +35,35 @@ struct _bus_obj_t {
     mp_obj_t on_lost;
     mp_obj_t armed[2]; /* keeps the target's buffers alive */
     mp_int_t sck_hz; /* of the target: how fast a SHIFT would cross; 0: at once */
-    pin_obj_t pins[PINS];
+    pin_obj_t pins[DUET_PINS];
     frames_t frames;
 };
 
 /* ---- what ends the connection ---- */
 
-static void check(bus_obj_t *self, int code) {
-    if (code >= 0) {
-        return;
-    }
-    mp_call_function_1(self->on_lost, MP_OBJ_NEW_SMALL_INT(code));
+void simbus_lost(mp_obj_t on_lost, int code) {
+    mp_call_function_1(on_lost, MP_OBJ_NEW_SMALL_INT(code));
     mp_raise_msg(&mp_type_RuntimeError, MP_ERROR_TEXT("on_lost has to raise"));
+}
+
+static void check(bus_obj_t *self, int code) {
+    if (code < 0) {
+        simbus_lost(self->on_lost, code);
+    }
 }
 
 /* ---- frames that came ---- */
 
 /* The side that clocks has to wait for as long as the bytes take. */
-static void shift(bus_obj_t *self) {
-    if (self->sck_hz) {
-        uint64_t ns = self->frames.shifting * 8000000000ULL / (uint64_t)self->sck_hz;
+static void wait_for_crossing(bus_obj_t *self) {
+    int64_t ns = frames_crossing_ns(&self->frames, self->sck_hz);
+    if (ns) {
         struct timespec left = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
         MP_THREAD_GIL_EXIT();
         while (nanosleep(&left, &left) && errno == EINTR) {
         }
         MP_THREAD_GIL_ENTER();
     }
-    check(self, frames_send(&self->frames));
 }
 
 /* True when a handler was called for an edge, and says that the loop has to look. */
@@ -70,13 +74,17 @@ static bool tell(pin_obj_t *pin) {
 
 /* Handle the next whole frame: NO_FRAME, HANDLED, or EDGE when the loop has to look at one. */
 static int handle(bus_obj_t *self) {
+    wait_for_crossing(self);
     int what = frames_next(&self->frames);
     check(self, what);
     if (what == CLOCKED) {
-        shift(self);
+        check(self, frames_send(&self->frames));
     }
     if (what < EDGE) {
         return what;
+    }
+    if (what == EDGE + RESET && !self->frames.levels[RESET]) {
+        check(self, HELD_IN_RESET);
     }
     return tell(&self->pins[what - EDGE]) ? EDGE : HANDLED;
 }
@@ -138,7 +146,7 @@ static mp_obj_t bus_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_
     self->sck_hz = mp_obj_get_int(args[1]);
     self->armed[0] = self->armed[1] = mp_const_none;
     self->frames = (frames_t) { .fd = NO_CONNECTION, .role = mp_obj_get_int(args[0]) };
-    for (int i = 0; i < PINS; i++) {
+    for (int i = 0; i < DUET_PINS; i++) {
         self->pins[i] = (pin_obj_t) {
             .base = { &pin_type }, .bus = self, .number = i, .handler = mp_const_none,
         };
@@ -150,17 +158,18 @@ static mp_obj_t bus_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_
 /* pins(): (TRANSFER_READY, DATA_READY, CS, RESET) */
 static mp_obj_t bus_pins(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
-    mp_obj_t pins[PINS];
-    for (int i = 0; i < PINS; i++) {
+    mp_obj_t pins[DUET_PINS];
+    for (int i = 0; i < DUET_PINS; i++) {
         pins[i] = MP_OBJ_FROM_PTR(&self->pins[i]);
     }
-    return mp_obj_new_tuple(PINS, pins);
+    return mp_obj_new_tuple(DUET_PINS, pins);
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(bus_pins_obj, bus_pins);
 
 /* ---- Bus: power ---- */
 
-/* connected(fd, patience_ms, version): the controller is there; say HELLO */
+/* connected(fd, patience_ms, version): the controller is there; say HELLO. The descriptor that a wait
+ * watches. */
 static mp_obj_t bus_connected(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
     bus_obj_t *self = MP_OBJ_TO_PTR(args[0]);
@@ -169,7 +178,7 @@ static mp_obj_t bus_connected(size_t n_args, const mp_obj_t *args) {
     frames_connected(&self->frames, mp_obj_get_int(args[1]), mp_obj_get_int(args[2]));
     frames_power_cycle(&self->frames);
     check(self, frames_hello(&self->frames, text.buf, text.len));
-    return mp_const_none;
+    return args[1];
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(bus_connected_obj, 4, 4, bus_connected);
 
@@ -185,7 +194,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(bus_disconnected_obj, bus_disconnected);
 static mp_obj_t bus_power_cycle(mp_obj_t self_in) {
     bus_obj_t *self = MP_OBJ_TO_PTR(self_in);
     frames_power_cycle(&self->frames);
-    for (int i = 0; i < RESET; i++) {
+    for (int i = 0; i < DUET_PINS; i++) {
         self->pins[i].handler = mp_const_none;
     }
     return mp_const_none;
@@ -237,6 +246,7 @@ static transfer_t transfer_of(const mp_obj_t *args) {
         .tx = buffer_span(args[1], MP_BUFFER_READ, offset, n),
         .rx = buffer_span(args[2], MP_BUFFER_WRITE, offset, n),
         .length = (size_t)n,
+        .room = (size_t)n,
     };
 }
 
@@ -323,6 +333,7 @@ static MP_DEFINE_CONST_OBJ_TYPE(
 static const mp_rom_map_elem_t simbus_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_simbus) },
     { MP_ROM_QSTR(MP_QSTR_Bus), MP_ROM_PTR(&bus_type) },
+    { MP_ROM_QSTR(MP_QSTR_Selected), MP_ROM_PTR(&selected_type) },
     { MP_ROM_QSTR(MP_QSTR_POWER_OFF), MP_ROM_INT(POWER_OFF) },
     { MP_ROM_QSTR(MP_QSTR_NOT_TAKEN), MP_ROM_INT(NOT_TAKEN) },
     { MP_ROM_QSTR(MP_QSTR_NOT_CLOCKED), MP_ROM_INT(NOT_CLOCKED) },
@@ -335,6 +346,7 @@ static const mp_rom_map_elem_t simbus_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_FOREIGN_HELLO), MP_ROM_INT(FOREIGN_HELLO) },
     { MP_ROM_QSTR(MP_QSTR_UNKNOWN_KIND), MP_ROM_INT(UNKNOWN_KIND) },
     { MP_ROM_QSTR(MP_QSTR_UNFINISHED), MP_ROM_INT(UNFINISHED) },
+    { MP_ROM_QSTR(MP_QSTR_HELD_IN_RESET), MP_ROM_INT(HELD_IN_RESET) },
 };
 static MP_DEFINE_CONST_DICT(simbus_globals, simbus_globals_table);
 

@@ -4,7 +4,7 @@
  *
  *     player ROLE LENGTH PATIENCE_MS <pieces
  * Each piece is a length, u16, and its bytes; one without any is a pause for longer than PATIENCE_MS.
- * LENGTH bytes are clocked or armed, all 0x5a. Out go a line for each frame that was handled, and at
+ * LENGTH bytes are clocked or armed, all 0x5a; in NINA's role 4096 may come in. Out go a line for each frame that was handled, and at
  * the end what was clocked in and what we sent.
  */
 
@@ -40,7 +40,7 @@ static void print_sent(void) {
 }
 
 static void finish(size_t length) {
-    print_bytes("rx", rx, length);
+    print_bytes("rx", rx, frames.role == NINA ? sizeof(rx) : length);
     print_sent();
     exit(0);
 }
@@ -78,8 +78,11 @@ int main(int argc, char **argv) {
     frames.role = atoi(argv[1]);
     frames_connected(&frames, ends[0], patience_ms);
     frames_power_cycle(&frames);
-    transfer_t transfer = { .tx = tx, .rx = rx, .length = length };
-    if (frames.role == CONTROLLER_CLOCKED) {
+    transfer_t transfer = { .tx = tx, .rx = rx, .length = length, .room = length };
+    if (frames.role == NINA) {
+        transfer.room = sizeof(rx);
+    }
+    if (frames.role != MODULE_CLOCKED) {
         frames_arm(&frames, transfer);
     } else if (length) {
         frames_clock(&frames, transfer, true);

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from project import ROOT
-from raw_controller import CLOCK, CS, HELLO, PIN, RESET, SHIFT, TRANSFER_READY, frame
+from raw_controller import CLOCK, CS, GPIO0, HELLO, NINA, PIN, RESET, SHIFT, TRANSFER_READY, frame
 
 CORE = ROOT / "boards" / "SIM" / "simbus"
 PLAYER = ROOT / "host_tests/c/simbus" / "player.c"
@@ -60,11 +60,13 @@ class Model:
     def __init__(self, role, length):
         self.role = role
         self.length = length
-        self.levels = {TRANSFER_READY: 0, RESET: 1}
-        if role == CONTROLLER:
+        self.levels = {RESET: 1}
+        self.levels |= {GPIO0: None} if role == NINA else {TRANSFER_READY: 0}
+        if role != MODULE:
             self.levels[CS] = 1
         self.expected = length if role == MODULE else 0
-        self.armed = length if role == CONTROLLER else 0
+        self.armed = 0 if role == MODULE else length
+        self.room = LONGEST if role == NINA else length
         self.rx = b""
         self.sent = b""
         if self.expected:
@@ -85,7 +87,7 @@ class Model:
             return BAD_PIN
         if pin not in self.levels:
             return FOREIGN_PIN
-        if self.levels[pin] == payload[0]:
+        if self.levels[pin] in (payload[0], None):
             return HANDLED
         self.levels[pin] = payload[0]
         return EDGE + pin
@@ -103,7 +105,7 @@ class Model:
             return BAD_CLOCK
         n = min(len(payload), self.armed)
         self.armed -= n
-        self.rx += payload[:n]
+        self.rx = (self.rx + payload)[: self.room]
         self.sent += frame(SHIFT, 0, (FILL * n).ljust(len(payload), b"\0"))
         return CLOCKED
 
@@ -119,7 +121,7 @@ class Model:
             else:
                 codes.append(self.handle(kind, arg, stream[at + 4 : at + 4 + n]))
             at += 4 + n
-        return codes, self.rx.ljust(self.length, b"\0"), self.sent
+        return codes, self.rx.ljust(self.room, b"\0"), self.sent
 
 
 # A frame is (kind, arg, payload); a number stands for a payload of so many bytes.
@@ -127,7 +129,7 @@ LEVELS = st.sampled_from([b"\0", b"\1", b"\2"])
 PAYLOADS = st.one_of(LEVELS, st.binary(max_size=12), st.integers(0, LONGEST + 1))
 FRAMES = st.one_of(
     st.tuples(st.just(PIN), st.sampled_from([TRANSFER_READY, CS]), LEVELS),
-    st.tuples(st.just(PIN), st.integers(0, 4), LEVELS),
+    st.tuples(st.just(PIN), st.integers(0, 5), LEVELS),
     st.tuples(st.sampled_from([CLOCK, SHIFT]), st.just(0), PAYLOADS),
     st.tuples(st.integers(0, 5), st.integers(0, 5), PAYLOADS),
 )
@@ -145,7 +147,7 @@ def cut(stream, places):
 
 
 @given(
-    role=st.sampled_from([MODULE, CONTROLLER]),
+    role=st.sampled_from([MODULE, CONTROLLER, NINA]),
     length=st.one_of(st.integers(0, 12), st.integers(0, LONGEST)),
     frames=st.lists(FRAMES, max_size=12),
     places=st.lists(st.integers(0, 1 << 16), max_size=8),
@@ -155,6 +157,9 @@ def cut(stream, places):
 @example(CONTROLLER, LONGEST, [(CLOCK, 0, LONGEST)] * 5, [3, 4101, 16397], 0)
 @example(CONTROLLER, LONGEST, [(CLOCK, 0, 4089)] * 4 + [(CLOCK, 0, LONGEST)], [16385], 0)
 @example(CONTROLLER, 8, [(CLOCK, 0, 5)] * 3, [], 0)
+@example(NINA, 8, [(CLOCK, 0, 5)] * 3, [], 0)
+@example(NINA, LONGEST, [(CLOCK, 0, 4095), (CLOCK, 0, 2), (CLOCK, 0, 2)], [], 0)
+@example(NINA, 0, [(PIN, GPIO0, b"\1"), (PIN, TRANSFER_READY, b"\1")], [], 0)
 @example(CONTROLLER, 0, [(CLOCK, 0, LONGEST + 1)], [], LONGEST + 1)
 @example(MODULE, 0, [(PIN, TRANSFER_READY, b"\2")], [], 0)
 def test_whatever_comes_in_whatever_pieces(player, role, length, frames, places, missing):
@@ -166,15 +171,15 @@ def test_whatever_comes_in_whatever_pieces(player, role, length, frames, places,
     assert (rx.hex(), sent.hex()) == (expected[1].hex(), expected[2].hex())
 
 
-@pytest.mark.parametrize("role", [MODULE, CONTROLLER])
+@pytest.mark.parametrize("role", [MODULE, CONTROLLER, NINA])
 @pytest.mark.parametrize("n", [1, 3, 4, 4 + LONGEST - 1])
 def test_a_frame_that_is_never_finished(player, role, n):
     """It is given up wherever it breaks off; how long nothing came before it does not count."""
-    pin = frame(PIN, TRANSFER_READY, b"\1")
+    pin = frame(PIN, RESET, b"\0")
     begun = frame(CLOCK, 0, bytes(LONGEST))[:n]
-    assert play(player, role, 0, [pin, b"", begun], 1)[0] == [EDGE]
-    assert play(player, role, 0, [pin, begun, b""], 1)[0] == [EDGE, UNFINISHED]
-    assert play(player, role, 0, [pin + begun, b"", begun], 1)[0] == [EDGE, UNFINISHED]
+    assert play(player, role, 0, [pin, b"", begun], 1)[0] == [EDGE + RESET]
+    assert play(player, role, 0, [pin, begun, b""], 1)[0] == [EDGE + RESET, UNFINISHED]
+    assert play(player, role, 0, [pin + begun, b"", begun], 1)[0] == [EDGE + RESET, UNFINISHED]
 
 
 def test_a_frame_that_comes_byte_by_byte_is_given_up_as_well(player):
