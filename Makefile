@@ -9,6 +9,7 @@ MICROPY_DIR ?=##                a MicroPython checkout to build from, instead of
 SOURCES ?=##                    a Debian mirror, or a folder with source packages, where apt names no mirror
 STACK ?= sockets##              SIM's TCP: sockets (this computer's own) or lwip (the chips', as root)
 ROLE ?= module-clocked##        who drives SCK: module-clocked or controller-clocked
+PROTOCOL ?= duet##              the link protocol of `make sim`: duet or nina
 HTTP_PORT ?= 8080##             where `make run` shows the printer's page
 HTTPS_PORT ?= 8443##            where it does so over TLS; none: nowhere
 FTP_PORT ?= 2121##              where `make run` serves FTP; none: nowhere
@@ -32,8 +33,8 @@ BUS ?=##                        uart: the emulated chip has the virtual bus at a
 IDF_PATH ?=##                   ESP-IDF's folder
 EXTRA_COMPONENTS ?=##           a folder of components that ESP-IDF does not bring (mdns), for `make check-idf`
 
-VALUES := PYTHON MICROPY_DIR SOURCES STACK ROLE HTTP_PORT HTTPS_PORT FTP_PORT TELNET_PORT CYCLES \
-    PARALLEL SEED MIB TRANSACTIONS PAUSES CONTROLLER BENCH_MIB WORKERS TEST PORT BOARD QEMU BUS \
+VALUES := PYTHON MICROPY_DIR SOURCES STACK ROLE PROTOCOL HTTP_PORT HTTPS_PORT FTP_PORT TELNET_PORT \
+    CYCLES PARALLEL SEED MIB TRANSACTIONS PAUSES CONTROLLER BENCH_MIB WORKERS TEST PORT BOARD QEMU BUS \
     IDF_PATH EXTRA_COMPONENTS
 
 # A value's comment must not leave its blanks in the value.
@@ -103,10 +104,12 @@ run: $(SIM) $(BUILD)/venv/ready stack-packages ## start the virtual printer, wit
 	    --role $(ROLE) --port $(HTTP_PORT) --https-port $(HTTPS_PORT) --ftp-port $(FTP_PORT) \
 	    --telnet-port $(TELNET_PORT) --bus-port 0 $(if $(SSID),--ssid "$$SSID")
 
-sim: $(SIM) stack-packages ## start SIM alone, in a terminal with its REPL (STACK, ROLE, PORT)
-	@echo "Starting SIM, $(ROLE), on the virtual bus at port $(PORT)"
+SPOKEN = $(if $(filter nina,$(PROTOCOL)),--protocol nina,--role $(ROLE))
+
+sim: $(SIM) stack-packages ## start SIM alone, in a terminal with its REPL (STACK, PROTOCOL, ROLE, PORT)
+	@echo "Starting SIM, $(if $(filter nina,$(PROTOCOL)),nina,$(ROLE)), on the virtual bus at port $(PORT)"
 	@if [ -t 0 ]; then before=-i after=--repl; fi; \
-	    exec $(WITH_TAP) $(if $(WITH_TAP),--or-loopback) $(SIM) $$before -m sim --port $(PORT) --role $(ROLE) $$after
+	    exec $(WITH_TAP) $(if $(WITH_TAP),--or-loopback) $(SIM) $$before -m sim --port $(PORT) $(SPOKEN) $$after
 
 qemu: $(CORE) ## build the firmware for an emulated RISC-V core
 	@echo "The emulated core's image is ready: $(CORE:$(CURDIR)/%=%)"

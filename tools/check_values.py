@@ -41,6 +41,7 @@ ROLES = of("module-clocked", "controller-clocked")
 KINDS = (
     ("build run sim soak", "STACK", "sockets or lwip", of("sockets", "lwip")),
     ("run sim soak pauses", "ROLE", "module-clocked or controller-clocked", ROLES),
+    ("sim", "PROTOCOL", "duet or nina", of("duet", "nina")),
     ("run", "HTTP_PORT", PORT, is_port),
     ("run", "HTTPS_PORT FTP_PORT TELNET_PORT", PORT, or_else(is_port, "none", "0")),
     ("sim", "PORT", PORT, is_port),
@@ -59,6 +60,8 @@ def complaints(goals: list[str], values: dict[str, str]) -> Iterator[str]:
         for name in names.split():
             if wanted & set(needing.split()) and not fits(values[name]):
                 yield f"{name} is {kind}, not '{values[name]}'"
+    if "sim" in wanted and values["PROTOCOL"] == "nina" and values["ROLE"] != "module-clocked":
+        yield f"ROLE={values['ROLE']} is for PROTOCOL=duet: nina has one role only"
     if "capture" in wanted:
         yield from about_test(values["TEST"])
     needing_root = AS_ROOT | ({"soak"} if values["STACK"] == "lwip" else set())

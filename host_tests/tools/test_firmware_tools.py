@@ -276,6 +276,8 @@ def test_board_that_is_none():
         (["sim", "PORT=0"], "PORT is a port from 1 to 65535, not '0'"),
         (["build", "STACK=lwip sockets"], "STACK is sockets or lwip, not 'lwip sockets'"),
         (["sim", "ROLE=it's"], "ROLE is module-clocked or controller-clocked, not 'it's'"),
+        (["sim", "PROTOCOL=wifinina"], "PROTOCOL is duet or nina, not 'wifinina'"),
+        (["sim", "PROTOCOL=nina", "ROLE=controller-clocked"], "nina has one role only"),
         (["test", "WORKERS=-1"], "WORKERS is a number, not '-1'"),
         (["soak", "PAUSES=many"], "PAUSES is a number, not 'many'"),
         (["pauses", "CONTROLLER=both"], "CONTROLLER is strict or rrf, not 'both'"),
@@ -309,6 +311,18 @@ def test_make_run_chooses_ports_and_a_network():
     told = " ".join(done.stdout.replace("\\\n", " ").split())
     assert options in told
     assert '--ssid "$SSID"' in told
+
+
+@pytest.mark.parametrize(
+    ("chosen", "option"),
+    [
+        (["ROLE=controller-clocked"], "--role controller-clocked"),
+        (["PROTOCOL=nina"], "--protocol nina"),
+    ],
+)
+def test_make_sim_chooses_a_link(chosen, option):
+    done = run(["make", "--dry-run", "--no-print-directory", "sim", "PORT=8001", *chosen])
+    assert f"-m sim --port 8001 {option} $after" in done.stdout
 
 
 def test_flash_without_an_image():
