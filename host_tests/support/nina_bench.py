@@ -19,7 +19,8 @@ def frame(command, *params, wide=False, padding=None):
 
 def parameters(reply, wide=False):
     """The parameters of a reply as the drivers find them."""
-    assert reply[0] == 0xE0 and reply[1] & 0x80
+    assert reply[0] == 0xE0
+    assert reply[1] & 0x80
     at, found = 3, []
     for _ in range(reply[2]):
         size = int.from_bytes(reply[at : at + 1 + wide], "big")
@@ -42,7 +43,8 @@ class FakeTarget:
         self._wake = wake
 
     def arm(self, tx, rx, n):
-        assert len(tx) == len(rx) == SIZE and n % 4 == 0
+        assert len(tx) == len(rx) == SIZE
+        assert n % 4 == 0
         self.armed = (tx, rx, n)
         self.came = -1
         self.ready = 0

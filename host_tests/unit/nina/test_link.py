@@ -12,7 +12,8 @@ def bench():
 def test_a_command_is_two_transfers(bench):
     bench.send(frame(0x37))
     assert bench.reply() == bytes.fromhex("e0 b7 01 06 31 2e 38 2e 30 00 ee 00")
-    assert bench.target.ready == 0 and bench.target.armed[2] == 0  # for the next command
+    assert bench.target.ready == 0
+    assert bench.target.armed[2] == 0  # for the next command
     assert bench.ask(0x37) == [b"1.8.0\0"]
 
 

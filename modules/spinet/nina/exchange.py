@@ -110,8 +110,8 @@ class Exchange:
         return self._places[2 * i + 1]
 
     def u(self, i):
-        """A parameter as a number, its first byte the lowest; an address too. Ports of most commands
-        are the other way round: see u16_be()."""
+        """A parameter as a number, its first byte the lowest; an address too. Most ports are the
+        other way round: see u16_be()."""
         return frames.value(self.rx, self._places[2 * i + 1] << 16 | self._places[2 * i], 0)
 
     def u16_be(self, i):
