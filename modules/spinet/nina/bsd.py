@@ -1,6 +1,242 @@
-"""Stub."""
+"""MicroPython's socket calls: BSD's, with Linux's error numbers. They share Numbers with the rest.
+
+An error is the reply that the driver takes for one, and errno, which it fetches then. The driver
+does the waiting: nothing here waits.
+"""
+
+from array import array
+
+from micropython import const
+
+from spinet import fields, states
+from spinet.nina import frames
+from spinet.nina.numbers import COUNT, FREE, NONE, SERVER, SOCKET
+from spinet.tcp import status
+from spinet.tcp.stack import ERR_RST, ERR_RTE
+
+_STREAM = const(1)
+_READ = const(1)  # flags of poll
+_WRITE = const(2)
+_ERROR = const(4)
+_FAILED = const(0x80)
+_FIONBIO = const(0x8004667E)
+_ACCEPTCONN = const(2)
+
+EBADF = const(9)
+EAGAIN = const(11)
+EINVAL = const(22)
+EMFILE = const(24)
+EPROTONOSUPPORT = const(93)
+EADDRINUSE = const(98)
+ECONNRESET = const(104)
+ENOBUFS = const(105)
+EISCONN = const(106)
+ENOTCONN = const(107)
+ETIMEDOUT = const(110)
+ECONNREFUSED = const(111)
+EHOSTUNREACH = const(113)
+EALREADY = const(114)
+EINPROGRESS = const(115)
 
 
 class Bsd:
-    def __init__(self, manager, numbers, listeners):
+    """Serves these commands over the slots and the listeners."""
+
+    def __init__(self, manager, numbers):
+        self._manager = manager
         self._numbers = numbers
+        self._errno = 0  # of the last of these commands
+        self._ports = array("H", [0] * COUNT)  # of bind()
+
+    def _done(self, request, errno=0):
+        """The reply of calls that only succeed or fail."""
+        self._errno = errno
+        request.answer_u8(0 if errno else 1)
+
+    def errno(self, request):
+        request.answer_u8(self._errno)
+
+    def socket(self, request):
+        number = NONE
+        self._errno = EPROTONOSUPPORT
+        if request.u(0) == _STREAM:
+            number = self._numbers.new(SOCKET)
+            self._errno = EMFILE if number == NONE else 0
+        request.answer_u8(number)
+
+    def close(self, request):
+        number = request.u(0)
+        errno = EBADF if self._numbers.kind(number) == FREE else 0
+        self._numbers.drop(number)
+        self._done(request, errno)
+
+    # --- servers
+
+    def bind(self, request):
+        number = request.u(0)
+        if self._numbers.kind(number) == FREE:
+            self._done(request, EBADF)
+            return
+        self._ports[number] = request.u16_be(1)
+        self._done(request)
+
+    def listen(self, request):
+        number = request.u(0)
+        if self._numbers.kind(number) not in (SOCKET, SERVER) or not self._ports[number]:
+            self._done(request, EINVAL)
+        elif self._numbers.listen(number, self._ports[number]):
+            self._done(request)
+        else:
+            self._done(request, EADDRINUSE)
+
+    def accept(self, request):
+        number = request.u(0)
+        found = NONE
+        self._errno = EINVAL
+        if self._numbers.kind(number) == SERVER:
+            found = self._numbers.visitor(number, True)
+            self._errno = EAGAIN if found == NONE else 0
+        if found == NONE:
+            request.answer_u8(NONE)
+            return
+        request.begin_reply(3)
+        request.put(found, 1)
+        self._put_peer(request, self._numbers.slot(found))
+
+    def _put_peer(self, request, slot):
+        request.put(fields.get_u32(slot.record, 8), 4)
+        request.put(status.remote_port(slot.record), 2)
+
+    def peer(self, request):
+        slot = self._numbers.slot(request.u(0))
+        if slot is None:
+            self._done(request, ENOTCONN)
+            return
+        self._errno = 0
+        request.begin_reply(3)
+        request.put(1, 1)
+        self._put_peer(request, slot)
+
+    # --- connections
+
+    def connect(self, request):
+        number = request.u(0)
+        kind = self._numbers.kind(number)
+        if kind == FREE or kind == SERVER:
+            self._done(request, EINVAL if kind else EBADF)
+        elif self._numbers.connected(number):
+            self._done(request, EISCONN)
+        elif self._is_connecting(number):
+            self._done(request, EALREADY)
+        else:
+            self._dial(request, number)
+
+    def _is_connecting(self, number):
+        slot = self._numbers.slot(number)
+        return slot is not None and slot.state == states.CONNECTING
+
+    def _dial(self, request, number):
+        slot = self._manager.allocate(0)
+        if slot is None:
+            self._done(request, ENOBUFS)
+            return
+        self._numbers.drop(number)  # an earlier attempt
+        self._numbers.use(number, slot)
+        slot.connect(request.u(1), request.u16_be(2))
+        self._done(request, EINPROGRESS)
+
+    def poll(self, request):
+        number = request.u(0)
+        self._errno = 0
+        flags = _FAILED
+        if self._numbers.kind(number) == SERVER:
+            flags = _READ if self._numbers.waits(number) else 0
+        else:
+            slot = self._numbers.slot(number)
+            if slot:
+                flags = self._flags(slot)
+            elif self._numbers.kind(number) == FREE:
+                self._errno = EBADF
+            else:
+                self._errno = ENOTCONN
+        request.answer_u8(flags)
+
+    def _flags(self, slot):
+        state = slot.state
+        if state == states.CONNECTING:
+            return 0
+        if state == states.ABORTED:
+            if not slot.refusal:
+                return _READ | _WRITE | _ERROR  # the next call has the error
+            self._errno = _why(slot)
+            return _FAILED
+        readable = state != states.CONNECTED or slot.readable()
+        return (_READ if readable else 0) | (_WRITE if slot.space() or slot.cut_off() else 0)
+
+    def send(self, request):
+        slot = self._numbers.slot(request.u(0))
+        n = 0
+        self._errno = 0 if slot else ENOTCONN
+        if slot:
+            n = self._write(slot, request)
+        request.begin_reply(1)
+        request.put(n, -2)
+
+    def _write(self, slot, request):
+        if not slot.may_send():
+            self._errno = _why(slot) if slot.state != states.CONNECTING else EAGAIN
+            return 0
+        n = min(request.size(1), slot.space())
+        if not n:
+            self._errno = EAGAIN if request.size(1) else 0
+        elif not slot.write(request.rx, request.at(1), n, True):
+            self._errno = _why(slot)
+            return 0
+        return n
+
+    def receive(self, request):
+        slot = self._numbers.slot(request.u(0))
+        got = 0
+        self._errno = 0 if slot else ENOTCONN
+        if slot:
+            got = slot.read(request.tx, frames.DATA_AT, min(request.u(1), frames.MOST_DATA))
+            if not got:
+                self._errno = _why_nothing(slot)
+        request.answer_data(got)
+
+    # --- options
+
+    def ioctl(self, request):
+        self._errno = 0 if request.u(1) == _FIONBIO else EINVAL
+        if self._errno:
+            request.answer_none()
+        else:
+            request.begin_reply(1)
+            request.put(request.u(2), 4)
+
+    def set_option(self, request):
+        self._done(request)  # the module sets its sockets up as they need it
+
+    def get_option(self, request):
+        self._errno = 0
+        listens = request.u(1) == _ACCEPTCONN and self._numbers.kind(request.u(0)) == SERVER
+        request.begin_reply(1)
+        request.put(1 if listens else 0, 4)
+
+
+def _why_nothing(slot):
+    """The error number of a read that has no bytes; 0 at the peer's end."""
+    state = slot.state
+    if state == states.CONNECTED or state == states.CONNECTING:
+        return EAGAIN
+    return _why(slot) if state == states.ABORTED or slot.cut_off() else 0
+
+
+def _why(slot):
+    """The error number of a connection that is broken, or was never made."""
+    refusal = slot.refusal
+    if not refusal:
+        return ECONNRESET
+    if refusal == ERR_RST:
+        return ECONNREFUSED
+    return EHOSTUNREACH if refusal == ERR_RTE else ETIMEDOUT

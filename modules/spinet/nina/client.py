@@ -1,6 +1,200 @@
-"""Stub."""
+"""Commands of connections: numbers, connecting, reading, writing, ending; and names.
+
+2D tells all: its answer comes when the connection is there, or cannot be. 44 waits for room, as a
+driver takes a short count for an error. Drivers give up after 10 s, so no answer takes longer than
+9 s; the loop goes on meanwhile.
+"""
+
+from micropython import const
+
+from spinet import fields, states
+from spinet.nina import frames
+from spinet.nina.numbers import GIVEN, NONE, SERVER
+from spinet.tcp import resolver, status
+
+_TCP = const(0)  # the type of a socket
+_ESTABLISHED = const(4)  # the state of one
+_CLOSED = const(0)
+_MOST_MS = const(8900)
+_SEND_MS = const(5000)  # how long 44 waits for room
+_PIECE = const(64)  # what CircuitPython cuts its writes into; a last, shorter piece follows
+_NO_HOST = b"\xff\xff\xff\xff"
 
 
 class Client:
-    def __init__(self, manager, numbers, peers, names, wlan):
+    """Serves these commands over the slots."""
+
+    def __init__(self, manager, numbers, peers, names):
+        self._manager = manager
         self._numbers = numbers
+        self._peers = peers
+        self._names = names
+        # Of the 2D, 34 or 44 that waits. The methods are bound once, as that allocates.
+        self._connecting = self._step_connect
+        self._looking_up = self._step_look_up
+        self._sending = self._step_send
+        self._number = NONE
+        self._token = -1  # of the slot of a 2D; -1: it has none yet
+        self._was_up = False
+        self._done = 0  # bytes of 44 that were taken
+        self._lookups = 0  # tells this look-up from those before
+        self._ip = 0  # what the last one found; -1: it goes on
+
+    # --- numbers
+
+    def new_socket(self, request):
+        request.answer_u8(self._numbers.new())
+
+    def stop(self, request):
+        self._numbers.drop(request.u(0))
+        request.answer_u8(1)
+
+    def state(self, request):
+        number = request.u(0)
+        if self._numbers.connected(number):
+            request.answer_u8(_ESTABLISHED)
+            return
+        if self._numbers.kind(number) not in (GIVEN, SERVER):
+            self._numbers.drop(number)  # drivers give up a number of state 0 without telling
+        request.answer_u8(_CLOSED)
+
+    def peer(self, request):
+        slot = self._numbers.slot(request.u(0))
+        request.begin_reply(2)
+        request.put(fields.get_u32(slot.record, 8) if slot else 0, 4)
+        request.put(status.remote_port(slot.record) if slot else 0, -2)
+
+    # --- connecting
+
+    def connect(self, request):
+        first = request.params - 4 if request.params < 6 else 1  # 5 or 6: a name comes first
+        number = request.u(first + 2)
+        if request.u(first + 3) != _TCP or not self._numbers.reserve(number):
+            request.answer_u8(0)
+            return
+        self._number = number
+        self._token = -1
+        self._was_up = self._numbers.is_up()
+        ms = request.u16_be(5) if request.params == 6 else 0
+        request.wait(self._connecting, min(ms or _MOST_MS, _MOST_MS))
+        self._step_connect(request)
+
+    def _step_connect(self, request):
+        slot = self._manager.living(self._token) if self._token >= 0 else self._dial(request)
+        state = slot.state if slot else states.FREE
+        if state == states.CONNECTED or state == states.OTHER_END_CLOSED:
+            self._numbers.use(self._number, slot)
+            request.answer_u8(1)
+        elif self._is_lost(state) or request.expired:
+            if slot:
+                slot.abort()
+            self._numbers.drop(self._number)  # drivers do not give it back
+            request.answer_u8(0)
+
+    def _is_lost(self, state):
+        if self._was_up and not self._numbers.is_up():
+            return True
+        return state == states.ABORTED or (state == states.FREE and self._token >= 0)
+
+    def _dial(self, request):
+        slot = self._manager.allocate(0)
+        if slot is None:
+            return None  # those that are closing come back soon
+        self._token = slot.token()
+        first = request.params - 4 if request.params < 6 else 1
+        port = request.u16_be(first + 1)
+        if first and request.size(0):
+            self._peers.connect(slot, request.octets(0), port)
+        else:
+            slot.connect(request.u(first), port)
+        return slot
+
+    # --- reading
+
+    def available(self, request):
+        number = request.u(0)
+        if self._numbers.kind(number) == SERVER:
+            once = request.params == 1 or request.u(1) != 0
+            request.answer_u16(self._numbers.visitor(number, once))
+            return
+        slot = self._numbers.slot(number)
+        request.answer_u16(min(slot.readable(), 0xFFFF) if slot else 0)
+
+    def read(self, request):
+        slot = self._numbers.slot(request.u(0))
+        n = min(request.u(1), frames.MOST_DATA)
+        request.answer_data(slot.read(request.tx, frames.DATA_AT, n) if slot else 0)
+
+    # --- writing
+
+    def data_sent(self, request):
+        request.answer_u8(1)  # 44 has waited
+
+    def send(self, request):
+        self._number = request.u(0)
+        if self._numbers.kind(self._number) == SERVER:
+            self._numbers.clients(self._number, _write_to, request)
+            request.answer_u16(request.size(1))
+            return
+        self._done = 0
+        request.wait(self._sending, _SEND_MS)
+        self._step_send(request)
+
+    def _step_send(self, request):
+        slot = self._numbers.slot(self._number)
+        if slot and slot.may_send():
+            self._done += _write(slot, request, self._done)
+            if self._done < request.size(1) and not request.expired and slot.may_send():
+                return  # until there is room
+        request.answer_u16(self._done)
+
+    # --- names
+
+    def look_up(self, request):
+        name = request.octets(0)
+        self._ip = 0
+        if not resolver.is_host_name(name):
+            request.answer_u8(0)
+            return
+        self._ip = -1
+        self._lookups += 1
+        self._names.ask(name, self, self._lookups, 0, self._manager.now)
+        request.wait(self._looking_up)
+
+    def is_waiting(self, lookup):
+        """See spinet.tcp.resolver; also from its thread."""
+        return lookup.key == self._lookups and self._ip == -1
+
+    def found(self, _lookup, ip):
+        """See spinet.tcp.resolver."""
+        self._ip = ip
+
+    def _step_look_up(self, request):
+        if self._ip == -1 and request.expired:
+            self._ip = 0
+        if self._ip != -1:
+            request.answer_u8(1 if self._ip else 0)
+
+    def looked_up(self, request):
+        if self._ip > 0:
+            request.begin_reply(1)
+            request.put(self._ip, 4)
+        else:
+            request.answer_octets(_NO_HOST)
+
+
+def _write(slot, request, done):
+    """Write the data of 44, but for its first `done` bytes, as far as there is room; how much."""
+    at = request.at(1) + done
+    size = request.size(1)
+    left = size - done
+    n = min(left, slot.space())
+    # Pieces of a longer write gather in the ring until it ends.
+    push = n == left and size != _PIECE
+    return n if (n or push) and slot.write(request.rx, at, n, push) else 0
+
+
+def _write_to(slot, request):
+    """Write to one of a server's clients; what it has no room for is lost to it."""
+    if slot.may_send():
+        _write(slot, request, 0)

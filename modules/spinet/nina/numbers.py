@@ -1,9 +1,229 @@
-"""The numbers of NINA's sockets (stub)."""
+"""The numbers of NINA's sockets, and what each stands for.
+
+Drivers take a number long before they use it, forget to give it back, and go on asking about one
+that they gave back. So a number that was given out is not given again, one that comes back is the
+last to be given again, and the module takes back what a driver has lost (docs/nina.md). Connections
+are slots of the ConnectionManager; a number is free again while its slot is still closing. Service
+thread only.
+"""
+
+from micropython import const
+
+from spinet.states import CONNECTED, SOCKETS, WIFI_ACCESS_POINT, WIFI_CONNECTED
+
+COUNT = const(10)  # as WiFiNINA has them
+NONE = const(255)  # no such number, as the protocol says it
+
+# What a number stands for
+FREE = const(0)
+GIVEN = const(1)  # given out, and not used yet
+CLIENT = const(2)  # a connection
+SERVER = const(3)  # a listener
+SOCKET = const(4)  # MicroPython's, before it is connected or listens
 
 
 class Numbers:
-    def __init__(self, manager, listeners):
+    """All numbers. `listeners` is the ListenerTable."""
+
+    def __init__(self, manager, listeners, wlan):
         self._manager = manager
+        self._listeners = listeners
+        self._wlan = wlan
+        self._was_up = False
+        self._kinds = bytearray(COUNT)
+        self._tokens = [0] * COUNT  # of a CLIENT's slot
+        self._servers = [None] * COUNT  # the Listener of a SERVER
+        self._turns = list(range(COUNT))  # when each was freed or given out: the least is the first
+        self._turn = COUNT
+
+    def kind(self, number):
+        """What the number stands for; FREE too when there is no such number."""
+        return self._kinds[number] if number < COUNT else FREE
+
+    def _set(self, number, kind):
+        self._kinds[number] = kind
+        self._turn = self._turn + 1 & 0x3FFFFFFF
+        self._turns[number] = self._turn
+
+    # --- given out, and back
+
+    def new(self, kind=GIVEN):
+        """Give out a number; NONE when all are in use."""
+        number = self._first(FREE)
+        if number == NONE:
+            number = self._first(GIVEN)  # the driver has forgotten it
+        if number == NONE:
+            number = self._lost()
+        if number != NONE:
+            self.drop(number)
+            self._set(number, kind)
+        return number
+
+    def _first(self, kind):
+        """The number of this kind that has been so for the longest time."""
+        first = NONE
+        for number in range(COUNT):
+            if self._kinds[number] == kind and (
+                first == NONE or self._turns[number] < self._turns[first]
+            ):
+                first = number
+        return first
+
+    def _lost(self):
+        """A connection that is over, and that the driver has not given back."""
+        for number in range(COUNT):
+            if self._kinds[number] == CLIENT and not self.connected(number):
+                return number
+        return NONE
+
+    def reserve(self, number):
+        """A driver uses a number: end what it was. False when there is no such number."""
+        if number >= COUNT:
+            return False
+        self.drop(number)
+        self._set(number, GIVEN)
+        return True
+
+    def drop(self, number):
+        """The number comes back: its connection is closed, its listener ends."""
+        kind = self.kind(number)
+        if kind == FREE:
+            return
+        if kind == CLIENT:
+            slot = self.slot(number)
+            if slot:
+                slot.close()
+        elif kind == SERVER:
+            self._stop(number)
+        self._set(number, FREE)
+
+    # --- connections
+
+    def use(self, number, slot):
+        """The number stands for this slot's connection."""
+        self._tokens[number] = slot.token()
+        self._set(number, CLIENT)
+
+    def slot(self, number):
+        """The slot of a CLIENT, None when it is gone, or the number is another's."""
+        if self.kind(number) != CLIENT:
+            return None
+        return self._manager.living(self._tokens[number])
+
+    def connected(self, number):
+        """True while its connection lasts, or has unread bytes."""
+        slot = self.slot(number)
+        return slot is not None and slot.state == CONNECTED
+
+    def _of(self, slot):
+        """The number of a slot, NONE while it has none."""
+        token = slot.token()
+        for number in range(COUNT):
+            if self._kinds[number] == CLIENT and self._tokens[number] == token:
+                return number
+        return NONE
+
+    # --- listeners
+
+    def listen(self, number, port):
+        """The number stands for a listener on this port; False when that failed. Once more the same
+        is no failure."""
+        server = self.server(number)
+        if server and server.port == port:
+            return True
+        if number >= COUNT or self._listeners.on_port(port):
+            return False
+        if server or self.kind(number) == CLIENT:
+            self.drop(number)
+        if not self._listeners.listen(0, port, 0, SOCKETS):
+            return False
+        self._servers[number] = self._listeners.on_port(port)
+        self._set(number, SERVER)
+        return True
+
+    def server(self, number):
+        """The Listener of a SERVER, else None."""
+        return self._servers[number] if self.kind(number) == SERVER else None
+
+    def _stop(self, number):
+        server = self._servers[number]
+        self._servers[number] = None
+        for slot in self._manager.slots:
+            if slot.listener is server and self._of(slot) == NONE:
+                slot.abort()  # the driver was never told of it
+        self._listeners.stop(server.port)
+
+    def visitor(self, number, once):
+        """A client of this server, or NONE. `once`: each client once, when it is new; else one that
+        has unread bytes."""
+        server = self._servers[number]
+        if not server.connections:
+            return NONE
+        for slot in self._manager.slots:
+            if slot.listener is server:
+                found = self._look_at(slot, once)
+                if found != NONE:
+                    return found
+        return NONE
+
+    def waits(self, number):
+        """True when visitor() has a new client of this server."""
+        server = self._servers[number]
+        if server.connections:
+            for slot in self._manager.slots:
+                if slot.listener is server and self._of(slot) == NONE:
+                    return True
+        return False
+
+    def _look_at(self, slot, once):
+        """The number of a server's client, if it is one that visitor() is to tell of."""
+        number = self._of(slot)
+        if number == NONE:
+            if slot.state != CONNECTED:
+                slot.close()  # it was gone before the driver was told of it
+                return NONE
+            number = self.new(CLIENT)
+            if number == NONE:
+                return NONE
+            self.use(number, slot)
+            if once:
+                return number
+        elif once:
+            return NONE
+        return number if slot.readable() else NONE
+
+    def clients(self, number, act, argument):
+        """Call act(slot, argument) for each connection of this server."""
+        server = self._servers[number]
+        for slot in self._manager.slots:
+            if slot.listener is server:
+                act(slot, argument)
+
+    # --- input
 
     def has_input(self):
+        """True while there is a byte to read, or a client to accept."""
+        left = self._manager.connected
+        number = 0
+        while left:
+            if left & 1:
+                slot = self._manager.slots[number]
+                if slot.readable() or (slot.listener and self._of(slot) == NONE):
+                    return True
+            left >>= 1
+            number += 1
         return False
+
+    # --- WiFi
+
+    def is_up(self):
+        """True while there is a network to speak to."""
+        return self._wlan.state in (WIFI_CONNECTED, WIFI_ACCESS_POINT)
+
+    def poll(self, _now):
+        """A task: when WiFi is lost, every connection is; listeners stay."""
+        up = self.is_up()
+        if self._was_up and not up:
+            self._manager.terminate_all()
+        self._was_up = up
+        return -1

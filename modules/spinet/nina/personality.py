@@ -21,19 +21,19 @@ class Personality:
 
     def __init__(self, service):
         manager = service.manager
-        numbers = Numbers(manager, service.listeners)
+        numbers = Numbers(manager, service.listeners, service.wlan)
         peers = NamedPeers(manager, service.names, service.error.set)
         parts = (
             Wifi(service.wlan, service.discovery),
             Module(service.board),
-            Client(manager, numbers, peers, service.names, service.wlan),
-            Server(manager, numbers, service.listeners),
-            Bsd(manager, numbers, service.listeners),
+            Client(manager, numbers, peers, service.names),
+            Server(numbers),
+            Bsd(manager, numbers),
         )
         self.sessions = None
         self.commands = Commands(parts, numbers, service.garbage, service.error)
         self.link = Exchange(self.commands, service.board.buffers)
-        self.tasks = ()
+        self.tasks = (numbers,)
 
     def start(self, _now):
         """The link begins."""

@@ -17,6 +17,7 @@ _OFF = const(0)
 _COMMAND = const(1)  # armed for a command
 _WORKING = const(2)  # a command waits for its answer; nothing is armed
 _REPLY = const(3)  # armed with a reply
+_LOOK_MS = const(10)  # how often an answer is looked for; a stack's events are looked at at once
 _AWAY = (0x00, 0xFF)  # what drivers send while they read
 
 
@@ -45,7 +46,7 @@ class SelectedTarget:
     def due_ms(self, now):
         """How many ms the loop may wait before it has to call look(); -1: no limit."""
         if self._state == _WORKING:
-            return max(0, ticks_diff(self._deadline, now))
+            return min(_LOOK_MS, max(0, ticks_diff(self._deadline, now)))
         return 0 if self._state == _OFF else -1
 
     def idle(self):

@@ -35,6 +35,8 @@ from spinet.tcp.slot import Slot
 from spinet.tcp.stack import (
     ERR_CLSD,
     ERR_CONN,
+    ERR_RTE,
+    ERR_TIMEOUT,
     EVENT_CLOSED,
     EVENT_CONNECTED,
     EVENT_ERROR,
@@ -79,6 +81,7 @@ class Connection(Slot):
         """
         handle = self._dial(ip, port)
         if handle < 0:
+            self.refusal = handle
             self._set_state(ABORTED)
             return handle
         self._attach(handle)
@@ -103,6 +106,7 @@ class Connection(Slot):
 
     def give_up(self):
         """allocated or connecting -> aborted: the connection cannot be made."""
+        self.refusal = ERR_RTE
         self._gone(ABORTED)
 
     # --- events of the stack
@@ -133,7 +137,10 @@ class Connection(Slot):
         trace.note(trace.ERROR, self.number, -error, self.state)
         if self.state == CLOSE_PENDING:
             self._gone(CLOSE_READY)  # nothing more can be delivered
-        elif self.state == CONNECTING or not peer_is_gone(error):
+        elif self.state == CONNECTING:
+            self.refusal = error
+            self._gone(ABORTED)
+        elif not peer_is_gone(error):
             self._gone(ABORTED)
         else:
             self._on_peer_gone(error)
@@ -182,7 +189,7 @@ class Connection(Slot):
 
     # --- writing
 
-    def _may_send(self):
+    def may_send(self):
         """True while bytes can be sent to the peer, also after the peer's FIN."""
         if not self._handle or not (self._ending == 0 or self._ending == ERR_CLSD):
             return False
@@ -201,7 +208,7 @@ class Connection(Slot):
 
         False when the connection is broken; the controller sees that in the state.
         """
-        if not self._may_send():
+        if not self.may_send():
             return False
         if n > self._ring.free():
             self._manager.fault("slot %d: write beyond its space" % self.number)
@@ -212,7 +219,7 @@ class Connection(Slot):
         if store(self._marks, self._ring.memory, buf, where | STORE_PUSH if push else where):
             self._drain()
         self._publish()
-        return self._may_send()
+        return self.may_send()
 
     def write_failed(self, error):
         """The stack's write() returned this error; temporary ones have no effect."""
@@ -320,6 +327,7 @@ class Connection(Slot):
         if self.state == CONNECTING and ticks_diff(now, self._deadline) >= 0:
             self._manager.connect_timeouts += 1
             trace.note(trace.TIMEOUT, self.number, self.state, 0)
+            self.refusal = ERR_TIMEOUT
             self._gone(ABORTED)
 
     def step_write(self, now):
@@ -328,7 +336,7 @@ class Connection(Slot):
         rows = self._rows
         owed = ROW_OWED + self.number
         left = 0
-        if self._may_send():
+        if self.may_send():
             left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self._handle))
         if not self._watched or left < rows[owed]:
             self._moved_at = now

@@ -111,6 +111,13 @@ class ListenerTable:
                 return True
         return False
 
+    def on_port(self, port):
+        """A listener on this port, or None."""
+        for entry in self.entries:
+            if entry and entry.port == port:
+                return entry
+        return None
+
     def _start(self, ip, port, protocol, limit, tls, one_shot):
         if None not in self.entries:
             return False

@@ -66,6 +66,7 @@ class Slot:
         self.state = FREE  # written by _set_state only
         self.generation = 0  # counts how often the slot was freed; written by free() only
         self.listener = None  # the Listener or Session that it belongs to, until that stops
+        self.refusal = 0  # the error for which connecting failed; 0: it did not
         self.record = bytearray(status.SIZE)
         self._manager = manager
         self._rows = manager.rows
@@ -191,6 +192,7 @@ class Slot:
             self.disowned()
             self._serve_by(self._manager.stack)
             self._secured = None
+            self.refusal = 0
             status.clear(self.record, self.number)
 
     def disowned(self):
