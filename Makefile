@@ -182,11 +182,12 @@ format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 	@$(BIN)/ruff format --quiet
 
 # With setarch -R: ThreadSanitizer fails under the address space randomization of many kernels.
-tsan: $(BUILD)/venv/ready rig-packages ## run the tests of firmware/lwip with ThreadSanitizer (as root)
-	@echo "Running the tests of firmware/lwip with ThreadSanitizer"
-	@NETCONN_SANITIZE=thread NETCONN_CHURN=400 \
+tsan: $(BUILD)/venv/ready rig-packages ## run the tests of the C with threads, firmware/lwip and simbus, with ThreadSanitizer (as root)
+	@echo "Running the tests of firmware/lwip and simbus with ThreadSanitizer"
+	@NETCONN_SANITIZE=thread NETCONN_CHURN=400 SIMBUS_SANITIZE=thread \
 	    TSAN_OPTIONS="suppressions=$(CURDIR)/host_tests/c/lwip/tsan.supp" \
-	    setarch -R $(BIN)/python -m pytest host_tests/c/lwip --numprocesses $(WORKERS) --no-loadscope-reorder
+	    setarch -R $(BIN)/python -m pytest host_tests/c/lwip host_tests/c/simbus/test_selected.py \
+	    --numprocesses $(WORKERS) --no-loadscope-reorder
 
 behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(NINA_BOARD) $(NINA_DRIVER) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"

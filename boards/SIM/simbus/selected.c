@@ -186,11 +186,11 @@ void selected_stop(selected_t *self) {
     if (!self->running) {
         return;
     }
+    shutdown(self->frames.fd, SHUT_RDWR); /* first, as a thread that waits for room has the lock */
     pthread_mutex_lock(&self->lock);
     self->stopping = true;
     pthread_cond_signal(&self->stopped);
     pthread_mutex_unlock(&self->lock);
-    shutdown(self->frames.fd, SHUT_RDWR); /* the thread's receive and send end at once */
     pthread_join(self->thread, NULL);
     close(self->bell);
     self->running = false;
