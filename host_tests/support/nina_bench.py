@@ -2,6 +2,8 @@
 
 from fake_board import FakeBoard
 
+from spinet import loop
+from spinet.nina import exchange
 from spinet.nina.frames import SIZE
 from spinet.nina.spi_target import SelectedTarget
 from spinet.service import Service
@@ -94,12 +96,17 @@ class NinaBoard(FakeBoard):
 
 
 class NinaBench:
-    """The service, with a clock of its own unless the test needs real time."""
+    """The service, on a clock that only later() moves; its waits do not sleep."""
 
-    def __init__(self, board=None):
+    def __init__(self, monkeypatch, board=None):
+        self.now = 5000
+        for module in (loop, exchange):
+            monkeypatch.setattr(module, "ticks_ms", lambda: self.now)
         self.board = board or NinaBoard()
         self.target = self.board.target
         self.stack = self.board.the_stack
+        wait = self.stack.wait
+        self.stack.wait = lambda _ms: wait(0)
         self.service = Service(self.board)
         self.service.start()
         self.passes()
@@ -108,6 +115,11 @@ class NinaBench:
         """So many passes of the loop."""
         for _ in range(n):
             self.service.run_once()
+
+    def later(self, ms):
+        """So much time passes."""
+        self.now += ms
+        self.passes(2)
 
     def send(self, data):
         """The command's transfer; READY has to be low."""

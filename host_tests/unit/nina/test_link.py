@@ -5,8 +5,8 @@ from nina_bench import NinaBench, frame
 
 
 @pytest.fixture
-def bench():
-    return NinaBench()
+def bench(monkeypatch):
+    return NinaBench(monkeypatch)
 
 
 def test_a_command_is_two_transfers(bench):
