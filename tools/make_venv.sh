@@ -1,14 +1,14 @@
 #!/bin/sh
 # make_venv.sh PYTHON BUILD
-# Make BUILD/venv: the tools that tools/requirements.txt pins, and the controller package, which
-# is used where it lies and finds what its extra `test` asks for among them. BUILD/venv/ready is
-# written last and names what the environment was made from; a stamp that is missing or says
-# something else means starting afresh.
+# Make BUILD/venv: the tools that tools/requirements.txt pins, the controller package, which is used
+# where it lies and finds what its extra `test` asks for among them, and the libraries of
+# tools/circuitpython.txt. BUILD/venv/ready is written last and names what the environment was made
+# from; a stamp that is missing or says something else means starting afresh.
 set -eu
 python=$1 build=$2
 here=$(dirname "$0")
 project=$(cd "$here/.." && pwd)
-requirements=$here/requirements.txt
+requirements=$here/requirements.txt circuitpython=$here/circuitpython.txt
 venv=$build/venv
 
 version=$("$python" -c 'import sys; print(sys.version.split()[0])' 2>/dev/null) || {
@@ -21,7 +21,8 @@ version=$("$python" -c 'import sys; print(sys.version.split()[0])' 2>/dev/null) 
 }
 
 # The folder is in the stamp because the environment's programs do not work in any other.
-stamp=$(echo "$version $venv" && cat "$requirements" "$project/controller/pyproject.toml" | sha256sum)
+stamp=$(echo "$version $venv" && cat "$requirements" "$circuitpython" "$project/controller/pyproject.toml" |
+    sha256sum)
 [ "$(cat "$venv/ready" 2>/dev/null)" != "$stamp" ] || exit 0
 
 logs=$build/logs
@@ -40,4 +41,6 @@ ensurepip=$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib") +
     cat "$logs/pip-check.log" >&2
     exit 1
 }
+"$here/run_step.sh" "Installing CircuitPython's libraries" "$logs/circuitpython.log" \
+    "$venv/bin/pip" install --no-input --disable-pip-version-check --no-deps -r "$circuitpython"
 echo "$stamp" >"$venv/ready"

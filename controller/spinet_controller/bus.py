@@ -23,7 +23,7 @@ from spinet_controller.frames import (
 )
 from spinet_controller.pacing import Pacer
 from spinet_controller.roles import ControllerClocked, Machine, ModuleClocked
-from spinet_controller.spi_bus import Pin, Role, SpiBus
+from spinet_controller.spi_bus import LINK_ROLES, Pin, Role, SpiBus
 
 log = logging.getLogger(__name__)
 
@@ -187,8 +187,8 @@ class _Wire:
 class VirtualBus(SpiBus):
     """Listens for a module and is its bus; use it as an async context manager, or open/close.
 
-    `role` None takes whichever role the module says; another value refuses a module that
-    says something else. `keep_transfer_ready` holds TRANSFER_READY up until CS rises, as
+    `role` None takes whichever role of the link the module says; another value refuses a module
+    that says something else. `keep_transfer_ready` holds TRANSFER_READY up until CS rises, as
     boards do that do not drop it by hardware. `cs_per_phase` toggles CS for every phase
     where the controller clocks. `bytes_clocked` counts what crossed the wire, a byte each way
     at once.
@@ -336,7 +336,7 @@ class VirtualBus(SpiBus):
     def _hello(self, kind: int, role: int, payload: bytearray) -> None:
         if kind != HELLO:
             raise BusViolation(f"a frame of kind {kind} before HELLO")
-        if role not in (Role.MODULE_CLOCKED, Role.CONTROLLER_CLOCKED):
+        if role not in list(Role):
             raise BusViolation(f"a HELLO with unknown role {role}")
         if not payload.isascii():
             raise BusViolation("a HELLO whose version text is not ASCII")
@@ -350,10 +350,10 @@ class VirtualBus(SpiBus):
             self.listener.module_came()
 
     def _check_role(self, role: Role) -> None:
-        if self._wanted_role is not None and role != self._wanted_role:
-            raise BusViolation(
-                f"the module is {role.label}, and {self._wanted_role.label} was asked for"
-            )
+        wanted = LINK_ROLES if self._wanted_role is None else (self._wanted_role,)
+        if role not in wanted:
+            asked = " or ".join(each.label for each in wanted)
+            raise BusViolation(f"the module is {role.label}, and {asked} was asked for")
 
     def _new_machine(self, wire: _Wire) -> Machine:
         if self.role is Role.MODULE_CLOCKED:

@@ -1,14 +1,15 @@
-"""The two electrical roles, as state machines of one transaction.
+"""The electrical roles: two as state machines of one transaction, and NINA's.
 
 A bus calls them with what the module did, in the order in which it did it, and gives each a
 `wire` to answer through.
 """
 
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from spinet_controller.errors import BusViolation
+from spinet_controller.errors import BusError, BusViolation
 from spinet_controller.records import MODULE_HEADER, padded
 from spinet_controller.spi_bus import HEADER, LONGEST, PHASE_1, Pin, SpiBus
 
@@ -49,6 +50,30 @@ class ClockingWire(Protocol):
 
     def clock(self, data: bytes) -> None:
         """Clock `data` out."""
+
+
+class Machine(Protocol):
+    """What a bus asks of each role."""
+
+    def transact(
+        self, request: bytes, data_length: Callable[[int], int], ended: Callable[[bytes], None]
+    ) -> None:
+        """See SpiBus."""
+
+    def withdraw(self) -> None:
+        """See SpiBus."""
+
+    def data_ready(self, level: bool) -> None:
+        """The module changed DATA_READY."""
+
+    def cs(self, level: bool) -> None:
+        """The module changed CS."""
+
+    def clock(self, data: bytes | bytearray) -> None:
+        """The module clocked `data` out."""
+
+    def shift(self, data: bytes | bytearray) -> None:
+        """The module shifted `data` out for a CLOCK of ours."""
 
 
 class ModuleClocked:
@@ -139,7 +164,26 @@ class ModuleClocked:
         raise BusViolation("a SHIFT from the module, which drives the clock in this role")
 
 
-class ControllerClocked:
+class _WeClock:
+    """What the module must not do where we drive CS and SCK."""
+
+    def cs(self, _level: bool) -> None:
+        """The module never drives CS in this role."""
+        raise BusViolation("a PIN frame for CS, which is the controller's in this role")
+
+    def clock(self, _data: bytes | bytearray) -> None:
+        """The module never drives SCK in this role."""
+        raise BusViolation("a CLOCK from the module, which is clocked in this role")
+
+    def _check_shift(self, length: int, clocked: int) -> None:
+        """Refuse a SHIFT of `length` bytes when `clocked` bytes were clocked (0: none)."""
+        if not clocked:
+            raise BusViolation("a SHIFT that nobody asked for")
+        if length != clocked:
+            raise BusViolation(f"a SHIFT of {length} bytes for a CLOCK of {clocked}")
+
+
+class ControllerClocked(_WeClock):
     """We drive SCK and CS; the module raises DATA_READY for each phase it has armed.
 
     DATA_READY falls as a phase ends, just before or just after we have its bytes. What
@@ -233,28 +277,14 @@ class ControllerClocked:
         self._pulsing = False
         self._go_on()
 
-    def cs(self, _level: bool) -> None:
-        """The module never drives CS in this role."""
-        raise BusViolation("a PIN frame for CS, which is the controller's in this role")
-
-    def clock(self, _data: bytes | bytearray) -> None:
-        """The module never drives SCK in this role."""
-        raise BusViolation("a CLOCK from the module, which is clocked in this role")
-
     def shift(self, data: bytes | bytearray) -> None:
         """The phase on the wire is done; see whether another one follows."""
-        if len(data) != self._clocking:
-            raise BusViolation(self._wrong_shift(len(data)))
+        self._check_shift(len(data), self._clocking)
         self._clocking = 0
         self._pulsing = False
         self._fall_owed = self._bus.data_ready
         if self._state is _SELECTED:
             self._phase_done(data)
-
-    def _wrong_shift(self, length: int) -> str:
-        if not self._clocking:
-            return "a SHIFT that nobody asked for"
-        return f"a SHIFT of {length} bytes for a CLOCK of {self._clocking}"
 
     def _phase_done(self, data: bytes | bytearray) -> None:
         if not self._reply and not self._keep:
@@ -279,4 +309,42 @@ class ControllerClocked:
         return min(padded(self._data_length(response)), LONGEST - HEADER)
 
 
-Machine = ModuleClocked | ControllerClocked
+class ByProgram(_WeClock):
+    """NINA's role: a program drives CS and clocks what it likes, DATA_READY is its READY.
+
+    `changed()` is called when READY has changed.
+    """
+
+    def __init__(self, wire: ClockingWire, changed: Callable[[], None]) -> None:
+        self._wire = wire
+        self._changed = changed
+        self._clocked: deque[tuple[int, Callable[[bytes | bytearray], None]]] = deque()
+
+    def transact(
+        self, _request: bytes, _data_length: Callable[[int], int], _ended: Callable[[bytes], None]
+    ) -> None:
+        """This module has no transactions of the link."""
+        raise BusError("the module speaks NINA, and not the protocol of this link")
+
+    def withdraw(self) -> None:
+        """There is no transaction."""
+
+    def exchange(self, data: bytes, shifted: Callable[[bytes | bytearray], None]) -> None:
+        """Clock `data` out; `shifted(bytes)` is called once, with as many."""
+        self._clocked.append((len(data), shifted))
+        self._wire.clock(data)
+
+    def shift(self, data: bytes | bytearray) -> None:
+        """The oldest transfer is done."""
+        self._check_shift(len(data), self._clocked[0][0] if self._clocked else 0)
+        self._clocked.popleft()[1](data)
+
+    def data_ready(self, _level: bool) -> None:
+        """READY changed."""
+        self._changed()
+
+    def lost(self) -> None:
+        """No SHIFT will come any more: what was clocked gave zeros."""
+        while self._clocked:
+            length, shifted = self._clocked.popleft()
+            shifted(bytes(length))

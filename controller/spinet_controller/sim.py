@@ -37,9 +37,10 @@ class SimProcess:
         state: Path | str,
         hear: Callable[[str], None] | None = None,
     ) -> None:
+        kind = "--protocol" if role is Role.NINA else "--role"
         self._command = [
             *(str(program), "-m", "sim", "--port", str(port)),
-            *("--role", role.label, "--state", str(state)),
+            *(kind, role.label, "--state", str(state)),
         ]
         self._hear = hear
         self._process: asyncio.subprocess.Process  # both from __aenter__ on

@@ -20,10 +20,15 @@ LONGEST = HEADER + MAX_DATA
 
 
 class Role(IntEnum):
-    """Who drives SCK and CS, numbered as in the virtual bus's HELLO."""
+    """Who drives SCK and CS, numbered as in the virtual bus's HELLO.
+
+    In the role `NINA` the controller does, and the module speaks another protocol: that of
+    `spinet_controller.circuitpython`.
+    """
 
     MODULE_CLOCKED = 0
     CONTROLLER_CLOCKED = 1
+    NINA = 2
 
     @property
     def label(self) -> str:
@@ -31,13 +36,21 @@ class Role(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+LINK_ROLES = (Role.MODULE_CLOCKED, Role.CONTROLLER_CLOCKED)
+"""The roles of the link that Module speaks."""
+
+
 class Pin(IntEnum):
-    """The signals beside SPI's own, numbered as in the virtual bus's PIN frames."""
+    """The signals beside SPI's own, numbered as in the virtual bus's PIN frames.
+
+    GPIO0 is the module's, and in NINA's role only; the link has the others.
+    """
 
     TRANSFER_READY = 0
     DATA_READY = 1
     CS = 2
     RESET = 3
+    GPIO0 = 4
 
 
 class BusListener(ABC):

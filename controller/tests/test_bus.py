@@ -224,7 +224,11 @@ async def test_a_broken_rule_ends_the_connection_and_is_named(bus, caplog, rule)
     ("frame", "rule"),
     [
         ((PIN, DATA_READY, b"\1"), "before HELLO"),
-        ((HELLO, 2, b"1.0"), "unknown role 2"),
+        ((HELLO, 3, b"1.0"), "unknown role 3"),
+        (
+            (HELLO, 2, b"1.0"),
+            "the module is nina, and module-clocked or controller-clocked was asked for",
+        ),
         ((HELLO, 0, b"\xff"), "not ASCII"),
     ],
 )

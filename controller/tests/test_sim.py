@@ -12,7 +12,7 @@ from rig import PATIENCE, eventually
 from spinet_controller import Module, VirtualBus, sim
 from spinet_controller.errors import SimEnded
 from spinet_controller.sim import SimProcess
-from spinet_controller.spi_bus import Role
+from spinet_controller.spi_bus import LINK_ROLES, Role
 
 FAKE_SIM = Path(__file__).with_name("fake_sim.py")
 
@@ -40,7 +40,7 @@ def process(tmp_path, lines):
     return made
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", LINK_ROLES)
 async def test_a_program_joins_the_bus_and_is_ended(process, lines, role):
     async with VirtualBus(0) as bus, Module(bus) as module:
         async with process(bus, role=role) as running:

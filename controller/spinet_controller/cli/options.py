@@ -12,9 +12,9 @@ import click
 from spinet_controller.bus import DEFAULT_PORT
 from spinet_controller.raspberry_pi import GPIO_CHIP, LINES, Lines
 from spinet_controller.records import ListenOrConnect
-from spinet_controller.spi_bus import Pin, Role
+from spinet_controller.spi_bus import LINK_ROLES, Pin, Role
 
-_ROLES = {role.label: role for role in Role}
+_ROLES = {role.label: role for role in LINK_ROLES}
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class _Lines(click.ParamType[Lines]):
         return _PINS[name], int(line) if line.isdecimal() else line
 
 
-_PINS = {pin.name.lower().replace("_", "-"): pin for pin in Pin}
+_PINS = {pin.name.lower().replace("_", "-"): pin for pin in LINES}
 _WIRING = ", ".join(f"{name}={LINES[pin]}" for name, pin in _PINS.items())
 
 
