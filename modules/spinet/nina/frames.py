@@ -52,7 +52,7 @@ def parse(rx: ptr8, n: int, params: ptr16) -> int:
         return BAD
     data = command == _SEND_DATA or command == _UDP_DATA or command == _SEND or command == _SEND_TO
     wide = data or command == _GET_DATA or command == _ANCHOR
-    wide |= command == _ENABLE or (command == _ENTERPRISE and count == _ENTERPRISE_PARAMS)
+    wide = wide or command == _ENABLE or (command == _ENTERPRISE and count == _ENTERPRISE_PARAMS)
     at = 3
     i = 0
     while i < count:
@@ -82,7 +82,7 @@ def value(rx: ptr8, where: int, big: int) -> uint:
     size = where >> 16
     if size > 4:
         size = 4
-    number = 0
+    number = uint(0)
     i = 0
     while i < size:
         number |= rx[at + i] << 8 * (size - 1 - i if big else i)
