@@ -10,6 +10,7 @@ Imports point downwards only:
     tls                     TLS above such a transport
     commands                the command table as typed calls
     link                    one transaction at a time, its time-outs and errors
+    circuitpython           CircuitPython programs, with a module of another protocol: above the bus
     bus, raspberry_pi       the electrical side: the virtual bus, a Raspberry Pi's SPI (spidev_bus)
     spi_bus                 what link and bus know of each other
     extras                  what is imported only where it is needed: cli, printer, pi

@@ -18,6 +18,8 @@ MADE = ("build/",)  # not in the tree
 # What is not the project's own.
 ELSEWHERE = {
     "boot.py": "a file of the board's owner",
+    "code.py": "a program's name in CircuitPython",
+    "gc.mem_free()": "CircuitPython's",
     "_boot.py": "MicroPython's",
     "lib/mbedtls": "in MicroPython's checkout",
     "lib/lwip": "the same",
