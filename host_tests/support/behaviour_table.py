@@ -14,6 +14,22 @@ the tests that say so and prints the table. The stack of a test is, in this orde
 import pytest
 
 TITLES = {
+    "A1": "a write waits for room instead of answering 0",
+    "A2": "a number comes back although the driver forgets it",
+    "A3": "a number is not given twice, and a freed one is given last",
+    "A4": "a server's number ends its listener; its port is free at once",
+    "A5": "connecting is answered within 9 s, at once when WiFi is lost",
+    "A6": "a name within 8 s, a ping within 5 s; nothing takes 10 s",
+    "A7": "the last bytes are readable before the state says closed",
+    "A8": "WiFi lost: connections end, listeners serve again",
+    "A9": "names after a reconnect, and after setting DNS servers",
+    "A13": "a late reply, a cut or gapped transfer costs that command only",
+    "A14": "any frame of any length leaves the module serving",
+    "A16": "GPIO0 is right before READY falls",
+    "A17": "MAC and BSSID are reversed",
+    "A19": "the address before a join has its three parameters",
+    "A20": "MISO is released while CS is high",
+    "A21": "a scan does not drop the connection",
     "D1": "push flushes, and only push: PSH where the controller asked",
     "D2": "a write without progress returns at once, the others keep their speed",
     "D3": "reset, closed, aborted, not connected on write: the peer is gone",

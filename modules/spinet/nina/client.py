@@ -16,6 +16,7 @@ _TCP = const(0)  # the type of a socket
 _ESTABLISHED = const(4)  # the state of one
 _CLOSED = const(0)
 _MOST_MS = const(8900)
+_NAME_MS = const(7900)  # the most for 34
 _SEND_MS = const(5000)  # how long 44 waits for room
 _PIECE = const(64)  # what CircuitPython cuts its writes into; a last, shorter piece follows
 _NO_HOST = b"\xff\xff\xff\xff"
@@ -159,7 +160,7 @@ class Client:
         self._ip = -1
         self._lookups += 1
         self._names.ask(name, self, self._lookups, 0, self._manager.now)
-        request.wait(self._looking_up)
+        request.wait(self._looking_up, _NAME_MS)
 
     def is_waiting(self, lookup):
         """See spinet.tcp.resolver; also from its thread."""

@@ -91,8 +91,9 @@ def value(rx: ptr8, where: int, big: int) -> uint:
 
 
 @micropython.viper
-def begin(tx: ptr8, command: int, count: int) -> int:
+def begin(buffer, command: int, count: int) -> int:
     """Begin a reply with so many parameters; returns the offset of the first."""
+    tx = ptr8(buffer)
     tx[0] = START
     tx[1] = command | _REPLY
     tx[2] = count
@@ -100,9 +101,10 @@ def begin(tx: ptr8, command: int, count: int) -> int:
 
 
 @micropython.viper
-def put(tx: ptr8, at: int, number: int, size: int) -> int:
+def put(buffer, at: int, number: int, size: int) -> int:
     """Put a parameter: a number of 1 to 4 bytes, lowest first, or with `size` negative highest
     first. Returns the offset behind it."""
+    tx = ptr8(buffer)
     big = size < 0
     if big:
         size = -size
@@ -116,8 +118,9 @@ def put(tx: ptr8, at: int, number: int, size: int) -> int:
 
 
 @micropython.viper
-def put_octets(tx: ptr8, at: int, octets: ptr8, n: int) -> int:
+def put_octets(buffer, at: int, octets: ptr8, n: int) -> int:
     """Put a parameter of n bytes. Returns the offset behind it."""
+    tx = ptr8(buffer)
     tx[at] = n
     at += 1
     i = 0
@@ -128,8 +131,9 @@ def put_octets(tx: ptr8, at: int, octets: ptr8, n: int) -> int:
 
 
 @micropython.viper
-def end(tx: ptr8, at: int) -> int:
+def end(buffer, at: int) -> int:
     """End a reply whose last parameter ends before `at`; returns its length, padded to dwords."""
+    tx = ptr8(buffer)
     tx[at] = _END
     at += 1
     while at & 3:
@@ -139,8 +143,9 @@ def end(tx: ptr8, at: int) -> int:
 
 
 @micropython.viper
-def data(tx: ptr8, command: int, n: int) -> int:
+def data(buffer, command: int, n: int) -> int:
     """A reply that carries n bytes of data, which are at DATA_AT already; returns its length."""
+    tx = ptr8(buffer)
     tx[0] = START
     tx[1] = command | _REPLY
     tx[2] = 1
@@ -156,8 +161,9 @@ def data(tx: ptr8, command: int, n: int) -> int:
 
 
 @micropython.viper
-def small(tx: ptr8, command: int, number: int) -> int:
+def small(buffer, command: int, number: int) -> int:
     """A reply of one parameter of one byte, as most are; returns its length."""
+    tx = ptr8(buffer)
     tx[0] = START
     tx[1] = command | _REPLY
     tx[2] = 1
@@ -170,8 +176,9 @@ def small(tx: ptr8, command: int, number: int) -> int:
 
 
 @micropython.viper
-def error(tx: ptr8) -> int:
+def error(buffer) -> int:
     """The reply to what is no command, and to one that does not exist; returns its length."""
+    tx = ptr8(buffer)
     tx[0] = _ERROR
     tx[1] = 0
     tx[2] = _END
