@@ -6,6 +6,7 @@ from fake_board import Bench
 from spinet import report
 from spinet import service as service_module
 from spinet.debug import parts
+from spinet.duet.personality import Personality
 from spinet.tcp import callhome
 from spinet.wifi.networks import Network
 
@@ -19,6 +20,8 @@ def shown(monkeypatch, capsys):
     bench = Bench("module-clocked")
     bench.connected(port=8080)
     bench.link = bench.rig.link
+    bench.personality = Personality.__new__(Personality)
+    bench.personality.link, bench.personality.commands = bench.link, bench.commands
     monkeypatch.setattr(service_module, "current", bench)
 
     def run(function):

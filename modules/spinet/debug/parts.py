@@ -25,10 +25,10 @@ def _address(record):
     return "%d <- %s:%d" % (local, _dotted(status.peer_octets(record)), remote)
 
 
-def _print_slot(slot):
+def _print_slot(slot, known_as):
     holders = [name for name, held in _holders(slot) if held]
     print(
-        "%d %-14s %-17s %-28s in %5d  room %5d"
+        "%d %-14s %-17s %-28s in %5d  room %5d%s"
         % (
             slot.number,
             STATES[slot.state],
@@ -36,6 +36,7 @@ def _print_slot(slot):
             _address(slot.record) if holders else "",
             slot.readable(),
             slot.space(),
+            known_as,
         )
     )
 
@@ -47,7 +48,7 @@ def _holders(slot):
 def print_slots(service):
     """The eight slots."""
     for slot in service.manager.slots:
-        _print_slot(slot)
+        _print_slot(slot, service.personality.of_slot(slot))
 
 
 def print_listeners(service):
@@ -64,7 +65,7 @@ def print_listeners(service):
 
 def print_sessions(service):
     """The call-home sessions: peer, connections, state, and counts of events."""
-    for entry in service.sessions.entries:
+    for entry in service.sessions.entries if service.sessions else ():
         if entry:
             used = entry.connections
             state = STATE_NAMES[entry.state]
@@ -120,12 +121,10 @@ def print_heap(service):
 
 def print_counters(service):
     """The counters since the last boot."""
-    link = service.link
     manager = service.manager
-    print(
-        "transactions %d, bad headers %d, cut %d" % (link.transactions, link.bad_headers, link.cuts)
-    )
-    print("unknown commands %d" % service.commands.unknown)
+    print("protocol %s" % service.board.PROTOCOL)
+    for line in service.personality.counters():
+        print(line)
     print("connect time-outs %d" % manager.connect_timeouts)
     print("closes that nobody acknowledged %d" % manager.unacknowledged_closes)
     print("connections lost before accept %d" % service.listeners.refused)

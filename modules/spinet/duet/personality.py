@@ -75,3 +75,13 @@ class Personality:
     def start(self, now):
         """The link begins."""
         self.news.start(now)
+
+    def counters(self):
+        """Lines for a report."""
+        link = self.link
+        values = link.transactions, link.bad_headers, link.cuts, self.commands.unknown
+        return ("transactions %d, bad headers %d, cut %d, unknown commands %d" % values,)
+
+    def of_slot(self, _slot):
+        """The end of a slot's line in a report: what the controller knows it by."""
+        return ""

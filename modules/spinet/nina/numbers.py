@@ -199,6 +199,14 @@ class Numbers:
             if slot.listener is server:
                 act(slot, argument)
 
+    def text(self, slot):
+        """The numbers of a slot and of its server, for a report."""
+        number = self._of(slot)
+        text = "" if number == NONE else "  socket %d" % number
+        if slot.listener:
+            text += " of server %d" % self._servers.index(slot.listener)
+        return text
+
     # --- input
 
     def has_input(self):

@@ -21,7 +21,7 @@ class Personality:
 
     def __init__(self, service):
         manager = service.manager
-        numbers = Numbers(manager, service.listeners, service.wlan)
+        self.numbers = numbers = Numbers(manager, service.listeners, service.wlan)
         peers = NamedPeers(manager, service.names, service.error.set)
         parts = (
             Wifi(service.wlan, service.discovery),
@@ -37,3 +37,16 @@ class Personality:
 
     def start(self, _now):
         """The link begins."""
+
+    def counters(self):
+        """Lines for a report."""
+        link = self.link
+        values = link.count[0], self.commands.unknown, link.bad_frames, link.resyncs, link.late
+        return (
+            "commands %d, unknown %d, bad frames %d, replies dropped for the next command %d, late %d"
+            % values,
+        )
+
+    def of_slot(self, slot):
+        """The end of a slot's line in a report: the socket's number, and its server's."""
+        return self.numbers.text(slot)
