@@ -43,7 +43,7 @@ class Personality:
         link = self.link
         values = link.count[0], self.commands.unknown, link.bad_frames, link.resyncs, link.late
         return (
-            "commands %d, unknown %d, bad frames %d, replies dropped for the next command %d, late %d"
+            "commands %d, unknown %d, bad frames %d, replies dropped for a command %d, late %d"
             % values,
         )
 
