@@ -2,11 +2,13 @@
 
 #include "esp_err.h"
 #include "message_buffers.h"
+#include "netconn.h"
+#include "platform.h"
 
 #include "py/mperrno.h"
 #include "py/runtime.h"
 
-mp_obj_t message_buffers_as_tuple(void) {
+static mp_obj_t message_buffers(void) {
     if (message_tx() == NULL) {
         mp_raise_OSError(MP_ENODEV);
     }
@@ -16,6 +18,7 @@ mp_obj_t message_buffers_as_tuple(void) {
     };
     return mp_obj_new_tuple(2, pair);
 }
+MP_DEFINE_CONST_FUN_OBJ_0(message_buffers_obj, message_buffers);
 
 static void check_buffer(mp_obj_t buffer, const uint8_t *expected) {
     mp_buffer_info_t info;
@@ -28,6 +31,19 @@ static void check_buffer(mp_obj_t buffer, const uint8_t *expected) {
 void message_check_pair(mp_obj_t tx, mp_obj_t rx) {
     check_buffer(tx, message_tx());
     check_buffer(rx, message_rx());
+}
+
+slave_wiring_t message_wiring(const mp_obj_t *args, mp_obj_t size) {
+    platform_start();
+    return (slave_wiring_t){
+        .host = mp_obj_get_int(args[0]),
+        .sck = mp_obj_get_int(args[1]),
+        .mosi = mp_obj_get_int(args[2]),
+        .miso = mp_obj_get_int(args[3]),
+        .cs = mp_obj_get_int(args[4]),
+        .size = (size_t)mp_obj_get_int(size),
+        .wake = nc_wake_from_isr,
+    };
 }
 
 /* The errno of an OSError, which Python's code looks at. */

@@ -39,11 +39,6 @@ static mp_obj_t mod_stop(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mod_stop_obj, mod_stop);
 
-static mp_obj_t mod_buffers(void) {
-    return message_buffers_as_tuple();
-}
-static MP_DEFINE_CONST_FUN_OBJ_0(mod_buffers_obj, mod_buffers);
-
 /* ---- module: transfers ---- */
 
 static int run_without_gil(int offset, int n) {
@@ -76,7 +71,7 @@ static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_spi_exchange) },
     { MP_ROM_QSTR(MP_QSTR_start), MP_ROM_PTR(&mod_start_obj) },
     { MP_ROM_QSTR(MP_QSTR_stop), MP_ROM_PTR(&mod_stop_obj) },
-    { MP_ROM_QSTR(MP_QSTR_buffers), MP_ROM_PTR(&mod_buffers_obj) },
+    { MP_ROM_QSTR(MP_QSTR_buffers), MP_ROM_PTR(&message_buffers_obj) },
     { MP_ROM_QSTR(MP_QSTR_exchange), MP_ROM_PTR(&mod_exchange_obj) },
     { MP_ROM_QSTR(MP_QSTR_set_clock), MP_ROM_PTR(&mod_set_clock_obj) },
 };

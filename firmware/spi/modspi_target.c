@@ -5,8 +5,6 @@
  * The end of a phase ends the TCP stack's wait. Errors are raised as message_binding.h says.
  */
 #include "message_binding.h"
-#include "netconn.h"
-#include "platform.h"
 #include "sck_counter.h"
 #include "soft_reset.h"
 #include "spi_target.h"
@@ -18,23 +16,12 @@
 static stop_t soft_reset_stop = { .function = target_stop };
 
 /* start(spi, sck, mosi, miso, cs, counts, size): spi is 1 or 2 as in MicroPython, which ESP-IDF calls
- * SPI2_HOST and SPI3_HOST; counts: end a phase by counting SCK; size is that of each message buffer. The
- * wake-up is made here too, because a phase may end before the TCP stack starts. */
+ * SPI2_HOST and SPI3_HOST; counts: end a phase by counting SCK; size is that of each message buffer. */
 static mp_obj_t mod_start(size_t n_args, const mp_obj_t *args) {
     (void)n_args;
-    target_config_t config = {
-        .host = mp_obj_get_int(args[0]),
-        .sck = mp_obj_get_int(args[1]),
-        .mosi = mp_obj_get_int(args[2]),
-        .miso = mp_obj_get_int(args[3]),
-        .cs = mp_obj_get_int(args[4]),
-        .counts = mp_obj_is_true(args[5]),
-        .size = (size_t)mp_obj_get_int(args[6]),
-        .wake = nc_wake_from_isr,
-    };
-    platform_start();
+    slave_wiring_t wiring = message_wiring(args, args[6]);
     at_soft_reset(&soft_reset_stop);
-    message_raise(target_start(&config));
+    message_raise(target_start(&wiring, mp_obj_is_true(args[5])));
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(mod_start_obj, 7, 7, mod_start);
@@ -44,11 +31,6 @@ static mp_obj_t mod_stop(void) {
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mod_stop_obj, mod_stop);
-
-static mp_obj_t mod_buffers(void) {
-    return message_buffers_as_tuple();
-}
-static MP_DEFINE_CONST_FUN_OBJ_0(mod_buffers_obj, mod_buffers);
 
 /* ---- module: phases ---- */
 
@@ -79,7 +61,7 @@ static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_spi_target) },
     { MP_ROM_QSTR(MP_QSTR_start), MP_ROM_PTR(&mod_start_obj) },
     { MP_ROM_QSTR(MP_QSTR_stop), MP_ROM_PTR(&mod_stop_obj) },
-    { MP_ROM_QSTR(MP_QSTR_buffers), MP_ROM_PTR(&mod_buffers_obj) },
+    { MP_ROM_QSTR(MP_QSTR_buffers), MP_ROM_PTR(&message_buffers_obj) },
     { MP_ROM_QSTR(MP_QSTR_arm), MP_ROM_PTR(&mod_arm_obj) },
     { MP_ROM_QSTR(MP_QSTR_clocked), MP_ROM_PTR(&mod_clocked_obj) },
     { MP_ROM_QSTR(MP_QSTR_disarm), MP_ROM_PTR(&mod_disarm_obj) },

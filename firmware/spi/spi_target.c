@@ -1,31 +1,13 @@
 #include "spi_target.h"
 
-#include <stdatomic.h>
-
-#include "driver/spi_slave.h"
 #include "esp_attr.h"
 #include "esp_err.h"
-#include "esp_private/spi_slave_internal.h"
-#include "esp_rom_gpio.h"
 #include "message_buffers.h"
 #include "sck_counter.h"
 #include "soc/gpio_pins.h"
-#include "soc/spi_periph.h"
 
-#define UNDER_WAY (-1)
-
-static target_config_t config;        /* set by target_start() */
-static bool running;                  /* the driver is initialised */
-static spi_slave_transaction_t phase; /* the armed one; the driver writes trans_len */
-
-/* Bytes of the last phase, set by the interrupt at its end; UNDER_WAY from target_arm() until then; 0 after
- * target_disarm(). */
-static atomic_int passed;
-
-/* Connects the peripheral's chip-select to this constant level instead of the pin. */
-static void IRAM_ATTR select_by(uint32_t level) {
-    esp_rom_gpio_connect_in_signal(level, spi_periph_signal[config.host].spics_in, false);
-}
+static slave_t slave;
+static bool counts; /* set by target_start() */
 
 /* ---- interrupts ---- */
 
@@ -39,66 +21,37 @@ static int IRAM_ATTR bytes_of(const spi_slave_transaction_t *trans) {
     return bytes < whole ? bytes : whole - 1;
 }
 
-/* The driver has armed the peripheral, whose chip-select is a constant so far. With a counter it is low from
- * now on. */
+/* With a counter the chip-select is low from now on. */
 static void IRAM_ATTR on_ready(spi_slave_transaction_t *trans) {
     (void)trans;
-    select_by(config.counts ? GPIO_MATRIX_CONST_ZERO_INPUT : (uint32_t)config.cs);
+    slave_select_by(&slave, counts ? GPIO_MATRIX_CONST_ZERO_INPUT : slave.wiring.cs);
 }
 
-/* The chip-select rose. It stays high: peripheral and DMA are armed until the next phase, and a controller that
- * clocks before would write on into rx. When no bit has passed, the same phase is armed again. */
+/* When no bit has passed, the same phase is armed again. */
 static void IRAM_ATTR on_done(spi_slave_transaction_t *trans) {
-    select_by(GPIO_MATRIX_CONST_ONE_INPUT);
+    slave_deselect(&slave);
     if (trans->trans_len == 0) {
-        spi_slave_queue_trans_isr((spi_host_device_t)config.host, trans);
-        return;
+        slave_rearm(&slave);
+    } else {
+        slave_end(&slave, bytes_of(trans));
     }
-    atomic_store(&passed, bytes_of(trans));
-    config.wake();
 }
 
 /* The last bit has passed: the chip-select rises, which makes the driver call on_done(). */
 static void IRAM_ATTR on_last_edge(void) {
-    select_by(GPIO_MATRIX_CONST_ONE_INPUT);
+    slave_deselect(&slave);
 }
 
 /* ---- start and stop ---- */
 
-static int start_driver(void) {
-    spi_bus_config_t bus = {
-        .mosi_io_num = config.mosi,
-        .miso_io_num = config.miso,
-        .sclk_io_num = config.sck,
-        .quadwp_io_num = -1,
-        .quadhd_io_num = -1,
-        .max_transfer_sz = (int)config.size,
-        /* The counter needs SCK to go through the GPIO matrix, and the driver takes all signals there. */
-        .flags = config.counts ? SPICOMMON_BUSFLAG_GPIO_PINS : 0,
-    };
-    spi_slave_interface_config_t slave = {
-        .spics_io_num = config.cs,
-        .flags = SPI_SLAVE_NO_RETURN_RESULT,
-        .queue_size = 1,
-        .mode = 1,
-        .post_setup_cb = on_ready,
-        .post_trans_cb = on_done,
-    };
-    int error = spi_slave_initialize((spi_host_device_t)config.host, &bus, &slave, SPI_DMA_CH_AUTO);
-    running = error == ESP_OK;
-    return error;
-}
-
-int target_start(const target_config_t *wanted) {
+/* The counter needs SCK to go through the GPIO matrix. */
+int target_start(const slave_wiring_t *wiring, bool by_counting) {
     target_stop();
-    config = *wanted;
-    atomic_store(&passed, 0);
-    int error = message_buffers_take(config.size);
-    if (!error) {
-        error = start_driver();
-    }
-    if (!error && config.counts) {
-        error = sck_counter_start(config.sck, on_last_edge);
+    counts = by_counting;
+    slave_kind_t kind = {.mode = 1, .through_matrix = counts, .on_ready = on_ready, .on_done = on_done};
+    int error = slave_start(&slave, wiring, &kind);
+    if (!error && counts) {
+        error = sck_counter_start(wiring->sck, on_last_edge);
     }
     if (error) {
         target_stop();
@@ -107,64 +60,41 @@ int target_start(const target_config_t *wanted) {
 }
 
 void target_stop(void) {
-    if (running) {
+    if (slave.running) {
         target_disarm();
         sck_counter_stop();
-        spi_slave_free((spi_host_device_t)config.host);
-        running = false;
+        slave_stop(&slave);
     }
 }
 
 /* ---- phases ---- */
 
-/* The driver has no cancel. Resetting its queue makes it forget the phase, but leaves peripheral and DMA
- * armed until the next one. So the chip-select goes high, and nothing can be clocked. It does so after the
- * reset, which masks the interrupt that a rising chip-select raises. */
 void target_disarm(void) {
-    if (!running) {
-        return;
-    }
-    spi_slave_queue_reset((spi_host_device_t)config.host);
-    select_by(GPIO_MATRIX_CONST_ONE_INPUT);
-    atomic_store(&passed, 0);
-}
-
-static int hand_to_driver(int n) {
-    int error = config.counts ? sck_counter_arm(n * 8) : ESP_OK;
-    return error ? error : spi_slave_queue_trans((spi_host_device_t)config.host, &phase, 0);
+    slave_disarm(&slave);
 }
 
 int target_arm(int offset, int n) {
-    if (!running) {
+    if (!slave.running) {
         return ESP_ERR_INVALID_STATE;
     }
     if (!message_has_phase(offset, n)) {
         return ESP_ERR_INVALID_ARG;
     }
-    if (atomic_load(&passed) == UNDER_WAY) {
+    if (atomic_load(&slave.passed) == SLAVE_UNDER_WAY) {
         target_disarm();
     }
-    phase = (spi_slave_transaction_t){
-        .length = (size_t)n * 8,
-        .tx_buffer = message_tx() + offset,
-        .rx_buffer = message_rx() + offset,
-    };
-    atomic_store(&passed, UNDER_WAY);
-    int error = hand_to_driver(n);
-    if (error) {
-        target_disarm();
-    }
-    return error;
+    int error = counts ? sck_counter_arm(n * 8) : ESP_OK;
+    return error ? error : slave_arm(&slave, offset, n);
 }
 
 /* The counter may be ahead of the interrupt, but rx is complete only after the interrupt. */
 static int counted(void) {
-    int bytes = config.counts ? (sck_counter_value() + 7) / 8 : 0;
-    int whole = (int)(phase.length / 8);
+    int bytes = counts ? (sck_counter_value() + 7) / 8 : 0;
+    int whole = (int)(slave.transaction.length / 8);
     return bytes < whole ? bytes : whole - 1;
 }
 
 int target_clocked(void) {
-    int bytes = atomic_load(&passed);
-    return bytes == UNDER_WAY ? counted() : bytes;
+    int bytes = atomic_load(&slave.passed);
+    return bytes == SLAVE_UNDER_WAY ? counted() : bytes;
 }

@@ -8,29 +8,16 @@
  * rise at any time, but no other device may share SCK and MISO. Without counting, the peripheral sees the
  * real CS, which has to rise after each phase.
  *
- * All functions belong to one thread, on the core that called target_start(): the driver's interrupts run
- * there too. No function waits. Only target_start() and target_stop() allocate and free. Errors are ESP-IDF's
- * esp_err_t.
+ * For threads, allocation and errors see slave_transfer.h.
  */
 #ifndef SPI_TARGET_H
 #define SPI_TARGET_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "slave_transfer.h"
 
-typedef struct {
-    int host; /* ESP-IDF's number of the SPI: 1 is SPI2, 2 is SPI3 */
-    int sck;
-    int mosi;
-    int miso;
-    int cs;
-    bool counts;         /* end a phase by counting SCK; needs SCK_COUNTER_THERE */
-    size_t size;         /* of each message buffer */
-    void (*wake)(void);  /* called by the interrupt when a phase is over */
-} target_config_t;
-
-/* SPI mode 1, MSB first. What runs already is stopped first. After an error nothing runs. */
-int target_start(const target_config_t *config);
+/* SPI mode 1, MSB first. `counts`: end a phase by counting SCK; needs SCK_COUNTER_THERE. What runs already is
+ * stopped first. After an error nothing runs. */
+int target_start(const slave_wiring_t *wiring, bool counts);
 
 /* Idempotent. The message buffers stay. */
 void target_stop(void);

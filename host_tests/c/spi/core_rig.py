@@ -1,10 +1,12 @@
-"""Both SPI cores over the fake drivers, loaded into this process: one chip for each object."""
+"""The SPI cores over the fake drivers, loaded into this process: one chip for each object."""
 
 import ctypes
 import itertools
 import shutil
 
 SIZE = 2060  # a header and the longest data phase
+NINA_SIZE = 4096
+MISO, CS, READY, GPIO0 = 13, 10, 7, 0
 OK, NO_MEM, INVALID_ARG, INVALID_STATE, INVALID_SIZE, NOT_SUPPORTED = (
     0,
     0x101,
@@ -21,8 +23,8 @@ WAKE = ctypes.CFUNCTYPE(None)
 _copies = itertools.count()
 
 
-class TargetConfig(ctypes.Structure):
-    """target_config_t"""
+class SlaveWiring(ctypes.Structure):
+    """slave_wiring_t"""
 
     _fields_ = (
         ("host", ctypes.c_int),
@@ -30,10 +32,15 @@ class TargetConfig(ctypes.Structure):
         ("mosi", ctypes.c_int),
         ("miso", ctypes.c_int),
         ("cs", ctypes.c_int),
-        ("counts", ctypes.c_bool),
         ("size", ctypes.c_size_t),
         ("wake", WAKE),
     )
+
+
+class NinaConfig(ctypes.Structure):
+    """nina_config_t"""
+
+    _fields_ = (("wiring", SlaveWiring), ("ready", ctypes.c_int), ("gpio0", ctypes.c_int))
 
 
 class ExchangeConfig(ctypes.Structure):
@@ -69,23 +76,23 @@ class CoreChip:
         self.c.slab_take.argtypes = (ctypes.c_int, ctypes.c_size_t)
         self.c.slab_give_back.argtypes = (ctypes.c_void_p,)
         self.c.slab_give_back.restype = ctypes.c_bool
-        self.c.slabs_taken.restype = ctypes.c_size_t
-        self.c.fake_first_violation.restype = ctypes.c_char_p
+        self.c.slabs_taken.restype = self.c.message_size.restype = ctypes.c_size_t
+        self.c.fake_first_violation.restype = self.c.fake_pin_trace.restype = ctypes.c_char_p
         self.wakes = 0
         self._wake = WAKE(self._on_wake)
 
     def _on_wake(self):
         self.wakes += 1
 
-    # --- both roles
+    # --- all of them
 
     @property
     def tx(self):
-        return memory_at(self.c.message_tx(), SIZE)
+        return memory_at(self.c.message_tx(), self.c.message_size())
 
     @property
     def rx(self):
-        return memory_at(self.c.message_rx(), SIZE)
+        return memory_at(self.c.message_rx(), self.c.message_size())
 
     def violation(self):
         """The first rule of the drivers that was broken; "" for none."""
@@ -93,10 +100,12 @@ class CoreChip:
 
     # --- the target
 
-    def start_target(self, counts=False, host=1, size=SIZE, **pins):
-        numbers = {"sck": 12, "mosi": 11, "miso": 13, "cs": 10, **pins}
-        config = TargetConfig(host=host, counts=counts, size=size, wake=self._wake, **numbers)
-        return self.c.target_start(ctypes.byref(config))
+    def _wiring(self, host=1, size=SIZE, **pins):
+        numbers = {"sck": 12, "mosi": 11, "miso": MISO, "cs": CS, **pins}
+        return SlaveWiring(host=host, size=size, wake=self._wake, **numbers)
+
+    def start_target(self, counts=False, **wiring):
+        return self.c.target_start(ctypes.byref(self._wiring(**wiring)), counts)
 
     def arm(self, tx, rx, offset, n):
         """Shaped as SpiSlave's target: the buffers are the message buffers."""
@@ -117,6 +126,20 @@ class CoreChip:
         into = ctypes.create_string_buffer(len(out))
         self.c.fake_controller_clock(bytes(out), into, len(out) * 8 if bits is None else bits)
         return into.raw
+
+    # --- NINA's target
+
+    def start_nina(self, gpio0=GPIO0, size=NINA_SIZE, **wiring):
+        config = NinaConfig(self._wiring(size=size, **wiring), READY, gpio0)
+        return self.c.nina_start(ctypes.byref(config))
+
+    @property
+    def ready(self):
+        return self.c.fake_pin_out(READY)
+
+    def ready_trace(self):
+        """Each level that READY was set to and that was another than the last, as "10101"."""
+        return self.c.fake_pin_trace(READY).decode()
 
     # --- the exchange
 

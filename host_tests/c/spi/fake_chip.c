@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver/gpio.h"
 #include "esp_heap_caps.h"
 #include "esp_rom_gpio.h"
 #include "soc/spi_periph.h"
@@ -23,6 +22,7 @@ static const char *first_violation = "";
 static int calls_until_full = -1;
 static bool claimed[FAKE_HOSTS];
 static bool interrupts_held;
+static bool pins_last; /* the interrupt of the pins comes after the others */
 
 int fake_held;
 bool fake_in_isr;
@@ -55,6 +55,10 @@ int fake_blocks(void) {
 void fake_hold_interrupts(bool held) {
     interrupts_held = held;
     fake_run_interrupts();
+}
+
+void fake_pins_interrupt_last(bool last) {
+    pins_last = last;
 }
 
 /* ---- for the fakes ---- */
@@ -91,7 +95,8 @@ void fake_run_interrupts(void) {
         return;
     }
     fake_in_isr = true;
-    while (fake_counter_interrupt() || fake_slave_interrupt()) {
+    while ((!pins_last && fake_gpio_interrupt()) || fake_counter_interrupt() || fake_slave_interrupt() ||
+           fake_gpio_interrupt()) {
     }
     fake_in_isr = false;
 }
@@ -137,10 +142,6 @@ void heap_caps_free(void *memory) {
     if (memory) {
         fake_violation("freed what is no block");
     }
-}
-
-esp_err_t gpio_pullup_dis(gpio_num_t gpio_num) {
-    return gpio_num >= 0 && gpio_num < 40 ? ESP_OK : ESP_ERR_INVALID_ARG;
 }
 
 void esp_rom_gpio_connect_in_signal(uint32_t gpio_num, uint32_t signal_idx, bool inv) {

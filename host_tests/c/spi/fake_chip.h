@@ -31,7 +31,7 @@ bool fake_dma_reaches(const void *memory, size_t n);
 esp_err_t fake_claim(int host);
 void fake_release(int host);
 
-/* What tests count: hosts, devices, counters that were not given back. */
+/* What tests count: hosts, devices, counters, handlers that were not given back. */
 extern int fake_held;
 
 /* Set while an interrupt runs. */
@@ -39,12 +39,25 @@ extern bool fake_in_isr;
 
 void fake_run_interrupts(void);
 
-/* Each of the two interrupts: false when nothing is pending. */
+/* Each of the interrupts: false when nothing is pending. */
+bool fake_gpio_interrupt(void);
 bool fake_slave_interrupt(void);
 bool fake_counter_interrupt(void);
 
 /* One falling edge of SCK at the counter's pin. */
 void fake_counter_edge(void);
+
+/* The controller drives CS. */
+void fake_controller_cs(int level);
+
+/* The other side's level at a pin. */
+void fake_pin_input(int pin, int level);
+
+/* Whether the pin is the output of a peripheral, and whether past the GPIO matrix. */
+void fake_pin_connect(int pin, bool to_peripheral, bool in_iomux);
+
+/* What a peripheral puts out at this pin may be seen on the wire. */
+bool fake_pin_reaches_wire(int pin);
 
 /* The chip-select that the SPI slave sees was routed anew. */
 void fake_select_by(uint32_t source, uint32_t signal);

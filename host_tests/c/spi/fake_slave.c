@@ -17,6 +17,7 @@
 
 #define QUEUE_MAX 4
 #define PHASE_MAX 4096
+#define CS_PIN 10     /* until the driver knows it */
 #define UNDRIVEN 0xff /* MISO while nobody drives it */
 #define BEYOND 0xee   /* what the peripheral shifts past the end of its buffer */
 #define SPOILT 0xdb   /* what DMA leaves of a dword that did not fill */
@@ -26,6 +27,7 @@ typedef const spi_slave_transaction_t *queued_t;
 static int the_host; /* 0: not initialised */
 static spi_slave_interface_config_t cfg;
 static int max_transfer;
+static int miso_pin;
 static queued_t queue[QUEUE_MAX];
 static int queue_length;
 static spi_slave_transaction_t *current; /* mounted, as the driver remembers it */
@@ -112,6 +114,7 @@ static int shift(int bit) {
 
 void fake_controller_cs(int level) {
     cs_pin_level = level;
+    fake_pin_input(the_host ? cfg.spics_io_num : CS_PIN, level);
     see_select();
     fake_run_interrupts();
 }
@@ -119,11 +122,15 @@ void fake_controller_cs(int level) {
 /* One burst of SCK. */
 void fake_controller_clock(const uint8_t *out, uint8_t *in, int count) {
     for (int i = 0; i < count; i++) {
-        int bit = shift(out[i / 8] >> (7 - i % 8) & 1);
+        int bit = shift(out[i / 8] >> (7 - i % 8) & 1) || !fake_pin_reaches_wire(miso_pin);
         in[i / 8] = (uint8_t)(in[i / 8] << 1 | bit);
         fake_counter_edge();
     }
     fake_run_interrupts();
+}
+
+int fake_spi_mode(void) {
+    return cfg.mode;
 }
 
 void fake_esp32(bool is) {
@@ -201,9 +208,6 @@ static esp_err_t check_config(int host, const spi_bus_config_t *bus, const spi_s
     if (!(slave->flags & SPI_SLAVE_NO_RETURN_RESULT)) {
         fake_violation("nobody fetches results, so the queue of them overflows");
     }
-    if (slave->mode != 1) {
-        fake_violation("the link is SPI mode 1");
-    }
     return ESP_OK;
 }
 
@@ -222,6 +226,8 @@ esp_err_t spi_slave_initialize(spi_host_device_t host, const spi_bus_config_t *b
     }
     the_host = host;
     cfg = *slave_config;
+    miso_pin = bus_config->miso_io_num;
+    fake_pin_connect(miso_pin, true, !(bus_config->flags & SPICOMMON_BUSFLAG_GPIO_PINS));
     max_transfer = dma_chan == SPI_DMA_DISABLED ? 64 : bus_config->max_transfer_sz;
     select_source = (uint32_t)cfg.spics_io_num;
     route_cs(GPIO_MATRIX_CONST_ONE_INPUT);
@@ -242,6 +248,7 @@ esp_err_t spi_slave_free(spi_host_device_t host) {
     }
     active = false;
     interrupt_enabled = false;
+    fake_pin_connect(miso_pin, false, false);
     fake_release(the_host);
     the_host = 0;
     return ESP_OK;

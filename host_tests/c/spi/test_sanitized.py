@@ -9,6 +9,7 @@ HERE = Path(__file__).resolve().parent
 CORES = (
     "test_exchange_core.py",
     "test_target_core.py",
+    "test_nina_core.py",
     "test_core_link.py",
     "test_slabs_core.py",
 )
