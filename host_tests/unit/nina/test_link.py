@@ -19,6 +19,7 @@ def test_a_command_is_two_transfers(bench):
     assert bench.ask(0x37) == [b"1.8.0\0"]
 
 
+@pytest.mark.behaviour("A13")
 @pytest.mark.parametrize("text", ["e0 47 01 01 01 ee", "e0 b7 00 ee", "37 00 ee", "e0", "e0 37"])
 def test_what_is_no_command_is_answered_with_the_error_frame(bench, text):
     bench.send(bytes.fromhex(text))
@@ -33,6 +34,7 @@ def test_a_read_without_a_reply_is_no_command(bench, octet):
     assert bench.ask(0x37) == [b"1.8.0\0"]
 
 
+@pytest.mark.behaviour("A13")
 def test_a_command_in_the_place_of_a_reply_is_served(bench):
     bench.send(frame(0x20))
     bench.send(frame(0x37))  # the driver has given up the reply to 20
@@ -42,6 +44,7 @@ def test_a_command_in_the_place_of_a_reply_is_served(bench):
 
 
 @pytest.mark.parametrize("n", [1, 3, 14, 4096])
+@pytest.mark.behaviour("A13")
 def test_a_reply_that_is_read_short_or_long_is_over(bench, n):
     bench.send(frame(0x37))
     got = bench.reply(n)
