@@ -20,6 +20,7 @@ from spinet.wifi.station import WRONG_PASSWORD
 NOT_FOUND = "network not found"
 REFUSED = "refused by the access point"
 SIGNAL_LOST = "signal lost"
+REASONS = {SIGNAL_LOST: 200, NOT_FOUND: 201, WRONG_PASSWORD: 202, REFUSED: 203}  # ESP-IDF's
 
 # How long things take, in ms; `takes` in a script changes them.
 TAKES = {
@@ -244,6 +245,7 @@ class AirRadio(SimRadio):
         self._on = None  # the access point that we are associated with
         self._drops = 0  # its `drops` at that time: if it has changed, we were dropped
         self._up = False  # associated, and with an address
+        self._reason = 0  # of the last failure
         self._sought = b""
 
     # --- station
@@ -270,7 +272,16 @@ class AirRadio(SimRadio):
     def associated(self):
         return self._on is not None
 
+    def reason(self):
+        return self._reason
+
     def outcome(self):
+        outcome = self._look()
+        if outcome:
+            self._reason = REASONS[outcome]
+        return outcome
+
+    def _look(self):
         present = self._air.look()
         passed = self._air.elapsed - self._began
         if self._on is None:

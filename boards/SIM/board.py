@@ -98,6 +98,9 @@ class Board:
         """(Free bytes of Python's heap, of the system's heap)."""
         return compat.heap_free(), self._network.memory_free()
 
+    def temperature(self):
+        """None: there is no sensor."""
+
     def feed(self):
         """There is no watchdog."""
 

@@ -32,6 +32,8 @@ class SimRadio:
         self._serving = False
         self._scan_done = 0
         self.tx_power = wire.MAX_TX_POWER
+        self.saves_power = False
+        self._dns = (0, 0)  # as set_dns() was told; SIM's look-ups are the computer's
 
     def join(self, network, access_point=None):
         self._network = network
@@ -41,11 +43,26 @@ class SimRadio:
         """Always connected."""
         return ""
 
+    def reason(self):
+        """Nothing fails."""
+        return 0
+
     def associated(self):
         return True
 
     def rejoin(self):
         """Never called, as no link is lost here."""
+
+    def readdress(self, network):
+        """SIM keeps its network's address."""
+        self._network = network
+        return ""
+
+    def set_dns(self, first, second):
+        self._dns = (first, second)
+
+    def dns(self):
+        return self._dns if any(self._dns) else (self._addresses.gateway, 0)
 
     def pause(self):
         """Never called, as no attempt fails here."""
@@ -75,8 +92,14 @@ class SimRadio:
         """No station joins a simulated access point."""
         return 0
 
+    def mac(self):
+        return self._mac
+
     def power(self, quarter_db):
         self.tx_power = quarter_db
+
+    def save_power(self, on):
+        self.saves_power = on
 
     def _access_point(self):
         for entry in ON_AIR:

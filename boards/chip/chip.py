@@ -220,6 +220,12 @@ class ChipBoard:
             python -= max(region[2] for region in regions)
         return python, sum(region[1] for region in regions)
 
+    def temperature(self):
+        """Of the chip, in degrees Celsius. The ESP32's sensor is not calibrated."""
+        if hasattr(esp32, "raw_temperature"):
+            return (esp32.raw_temperature() - 32) / 1.8  # it has degrees Fahrenheit
+        return esp32.mcu_temperature()
+
     def feed(self):
         """Feed the watchdog, and update the LED; called about once a second."""
         self._watchdog.feed()

@@ -1,11 +1,12 @@
 """The chip's WiFi as a radio: see spinet/contracts/radio.py.
 
 `network.WLAN` reports neither the access point it is connected to nor the PHY mode, and cannot
-connect on a given channel. Its scan() takes seconds, so a thread calls it. Enterprise networks and
-the country code need the C module `_spinet_wifi`; without it, joining an enterprise network fails
-with a last error that says so.
+connect on a given channel. Its scan() takes seconds, so a thread calls it. Enterprise networks, the
+country code, the access point and the name servers need the C module `_spinet_wifi`; without it,
+joining an enterprise network fails with a last error that says so.
 """
 
+import machine
 import network
 from micropython import const
 
@@ -64,6 +65,9 @@ class ChipRadio:
         self._stale_until = 0
         self._static = False  # the station has a static address
         self._tx_power = None  # in dBm, once the controller has set it
+        self._power_mode = None  # WLAN's pm, once the controller has set it
+        self._reason = 0  # the status that outcome() has seen last
+        self._dns = (0, 0)  # the controller's name servers
         self._scans = 0  # counts scans, to tell the latest from superseded ones
         self._result = (0, None, "")  # of the last scan that ended: (its number, found, problem)
 
@@ -103,6 +107,7 @@ class ChipRadio:
         self._set_addresses(remembered.record)
         # Station makes further attempts: the port would retry for ever, and hide most reasons.
         self._station.config(reconnects=0)
+        self._apply_power_mode()
         self._begin()
         password = b"" if config.eap(remembered.record) else _password(remembered)
         bssid = access_point[0] if access_point else None
@@ -139,11 +144,34 @@ class ChipRadio:
             self._station.ifconfig("dhcp")
             self._static = False
 
+    def readdress(self, remembered):
+        self._network = remembered
+        try:
+            self._set_addresses(remembered.record)
+        except (OSError, RuntimeError) as e:
+            return "cannot use the address: %s" % e
+        return ""
+
+    def set_dns(self, first, second):
+        self._dns = (first, second)
+        self._keep_dns()
+
+    def _keep_dns(self):
+        """DHCP replaces the name servers whenever it renews the address."""
+        if wifi and any(self._dns) and self.dns() != self._dns:
+            for i, ip in enumerate(self._dns):
+                wifi.set_dns(i, ip)
+
+    def dns(self):
+        return (wifi.dns(0), wifi.dns(1)) if wifi else (0, 0)
+
     def outcome(self):
         """None while it is under way, "" once connected, else why it failed."""
+        self._reason = 0
         if self._refusal:
             return self._refusal
         if self._station.isconnected():
+            self._keep_dns()
             return ""
         status = self._station.status()
         if status in UNDER_WAY:
@@ -151,7 +179,11 @@ class ChipRadio:
         if status == self._stale and ticks_diff(self._stale_until, ticks_ms()) > 0:
             return None
         self._stale = None
+        self._reason = status
         return FAILURES.get(status) or _other_failure(status)
+
+    def reason(self):
+        return self._reason
 
     def rssi(self):
         try:
@@ -224,6 +256,22 @@ class ChipRadio:
         if self._tx_power is not None:
             interface.config(txpower=self._tx_power)
 
+    def save_power(self, on):
+        self._power_mode = self._station.PM_PERFORMANCE if on else self._station.PM_NONE
+        try:
+            self._apply_power_mode()
+        except (OSError, RuntimeError):
+            pass  # it is connecting: the next attempt applies it
+
+    def _apply_power_mode(self):
+        if self._power_mode is not None and self._station.active():
+            self._station.config(pm=self._power_mode)
+
+    def mac(self):
+        """The chip's own MAC while the driver tells none."""
+        mac = self._station.config("mac")
+        return mac if any(mac) else machine.unique_id()
+
     def link(self, status):
         """Fill in the network's part of a NetworkStatus."""
         interface = self._access_point if self._serving else self._station
@@ -234,11 +282,22 @@ class ChipRadio:
         status.mac = interface.config("mac")
         status.channel = interface.config("channel")
         status.ssid = self._network.ssid
-        status.ap_mac = status.mac if self._serving else self._pinned_to
         if self._serving:
+            status.ap_mac = status.mac
             status.auth = (
                 network_status.AUTH_WPA2 if _password(self._network) else network_status.AUTH_OPEN
             )
+        else:
+            self._fill_access_point(status)
+
+    def _fill_access_point(self, status):
+        status.ap_mac = self._pinned_to
+        if wifi:
+            mac = bytearray(6)
+            auth = wifi.access_point(mac)
+            if auth >= 0:
+                status.ap_mac = bytes(mac)
+                status.auth = _known_auth(auth)
 
     # --- scan
 
@@ -297,9 +356,13 @@ def _found(entry):
         mac,
         channel,
         rssi,
-        auth if auth <= _KNOWN_AUTH else network_status.AUTH_UNKNOWN,
+        _known_auth(auth),
         0,
     )
+
+
+def _known_auth(auth):
+    return auth if auth <= _KNOWN_AUTH else network_status.AUTH_UNKNOWN
 
 
 def _addresses(record):

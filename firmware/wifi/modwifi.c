@@ -8,15 +8,25 @@
  *     eap_use(protocol, credentials)     a login for the station; credentials: five buffers, an empty one for
  *                                        none. Returns what eap_use() of eap_login.h returns
  *     eap_clear()                        no login
+ *     access_point(mac)                  writes the MAC of the access point that the station is on into a buffer of
+ *                                        6 bytes; returns its wifi_auth_mode_t, -1 while there is none
+ *     dns(i)                             name server 0 or 1, as a u32 whose lowest byte is the first octet; 0: none
+ *     set_dns(i, ip)                     replaces it, until DHCP replaces it again
  */
 #include "eap_login.h"
 
+#include <string.h>
+
 #include "esp_wifi.h"
+
+#include "lwip/dns.h"
+#include "lwip/tcpip.h"
 
 #include "py/mpthread.h"
 #include "py/runtime.h"
 
 #define LETTERS 2
+#define MAC_SIZE 6
 
 static mp_obj_t mod_set_country(mp_obj_t code_in) {
     size_t length;
@@ -59,11 +69,49 @@ static mp_obj_t mod_eap_clear(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mod_eap_clear_obj, mod_eap_clear);
 
+static mp_obj_t mod_access_point(mp_obj_t mac_in) {
+    mp_buffer_info_t mac;
+    mp_get_buffer_raise(mac_in, &mac, MP_BUFFER_WRITE);
+    if (mac.len != MAC_SIZE) {
+        mp_raise_ValueError(MP_ERROR_TEXT("a MAC has 6 bytes"));
+    }
+    wifi_ap_record_t record;
+    if (esp_wifi_sta_get_ap_info(&record) != ESP_OK) {
+        return MP_OBJ_NEW_SMALL_INT(-1);
+    }
+    memcpy(mac.buf, record.bssid, MAC_SIZE);
+    return MP_OBJ_NEW_SMALL_INT(record.authmode);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_access_point_obj, mod_access_point);
+
+/* lwIP ignores a number that it has no name server for. */
+static mp_obj_t mod_dns(mp_obj_t number) {
+    LOCK_TCPIP_CORE();
+    const ip_addr_t *server = dns_getserver(mp_obj_get_int(number));
+    uint32_t ip = IP_IS_V4(server) ? ip4_addr_get_u32(ip_2_ip4(server)) : 0;
+    UNLOCK_TCPIP_CORE();
+    return mp_obj_new_int_from_uint(ip);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_dns_obj, mod_dns);
+
+static mp_obj_t mod_set_dns(mp_obj_t number, mp_obj_t ip) {
+    ip_addr_t server = IPADDR4_INIT(mp_obj_get_int_truncated(ip));
+    int i = mp_obj_get_int(number);
+    LOCK_TCPIP_CORE();
+    dns_setserver(i, &server);
+    UNLOCK_TCPIP_CORE();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(mod_set_dns_obj, mod_set_dns);
+
 static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_wifi) },
     { MP_ROM_QSTR(MP_QSTR_set_country), MP_ROM_PTR(&mod_set_country_obj) },
     { MP_ROM_QSTR(MP_QSTR_eap_use), MP_ROM_PTR(&mod_eap_use_obj) },
     { MP_ROM_QSTR(MP_QSTR_eap_clear), MP_ROM_PTR(&mod_eap_clear_obj) },
+    { MP_ROM_QSTR(MP_QSTR_access_point), MP_ROM_PTR(&mod_access_point_obj) },
+    { MP_ROM_QSTR(MP_QSTR_dns), MP_ROM_PTR(&mod_dns_obj) },
+    { MP_ROM_QSTR(MP_QSTR_set_dns), MP_ROM_PTR(&mod_set_dns_obj) },
 };
 static MP_DEFINE_CONST_DICT(mod_globals, mod_globals_table);
 

@@ -41,6 +41,7 @@ ANY_NAMES = (
     bytes(range(1, 33)),
     b"\xff" * 32,
 )
+MAC = bytes([2, 0, 0, 0, 0, 0xAA])
 PSK = b"0123456789abcdefABCDEF" + b"9" * 42
 
 
@@ -81,6 +82,10 @@ class ScriptedRadio:
         self.strength = -55
         self.joined = None
         self.quarter_db = None
+        self.reason_is = 0  # ESP-IDF's, of the failure that outcome_is tells
+        self.readdress_says = ""
+        self.servers = (0x0101A8C0, 0)
+        self.saves_power = None
 
     def join(self, network, access_point=None):
         pin = f" on channel {access_point[1]}" if access_point else ""
@@ -90,12 +95,26 @@ class ScriptedRadio:
     def outcome(self):
         return self.outcome_is
 
+    def reason(self):
+        return self.reason_is
+
     def associated(self):
         return self.is_associated
 
     def rejoin(self):
         self.calls.append("rejoin")
         self.outcome_is = None
+
+    def readdress(self, network):
+        self.calls.append("readdress")
+        self.joined = network
+        return self.readdress_says
+
+    def set_dns(self, first, second):
+        self.servers = (first, second)
+
+    def dns(self):
+        return self.servers
 
     def pause(self):
         self.calls.append("pause")
@@ -125,12 +144,22 @@ class ScriptedRadio:
     def clients(self):
         return 2
 
+    def mac(self):
+        return MAC
+
     def power(self, quarter_db):
         self.quarter_db = quarter_db
 
+    def save_power(self, on):
+        self.saves_power = on
+
     def link(self, status):
         status.ip = 0x3201A8C0
+        status.netmask = 0x00FFFFFF
+        status.gateway = 0x0101A8C0
         status.ssid = self.joined.ssid
+        status.ap_mac = bytes([10, 11, 12, 13, 14, 15])
+        status.auth = network_status.AUTH_WPA2
 
 
 class FakeBoard:
@@ -150,6 +179,7 @@ class FakeBoard:
         self.the_port = None  # set by whoever runs a service on this board
         self.said = []
         self.feeds = 0
+        self.celsius = None  # None: without a sensor
 
     def power_up(self, wanted):
         return wanted()
@@ -176,6 +206,9 @@ class FakeBoard:
 
     def free_memory(self):
         return 20000, 60000
+
+    def temperature(self):
+        return self.celsius
 
     def feed(self):
         self.feeds += 1

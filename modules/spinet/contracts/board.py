@@ -23,6 +23,7 @@ the service thread unless it says otherwise.
     fill(status)        the hardware's part of a network_status.NetworkStatus: reset_reason (one of
                         its RESET_ numbers), free_heap and flash_size in bytes, version as bytes
     free_memory()       (free bytes of Python's heap, of the system's heap); no byte is in both
+    temperature()       of the chip, in degrees Celsius; None without a sensor
     feed()              feed the watchdog, toggle an LED; called about once a second
     say(text)           print one line for people; from any thread
     crashed()           the service thread has ended by a bug, and has printed it

@@ -14,8 +14,14 @@ network: a string says why something failed, and becomes the last error.
     outcome()           None while it is under way, "" as long as it is connected and has an
                         address, else why it failed: one of station.REFUSALS if and only if the
                         access point refuses the password or the login
+    reason()            ESP-IDF's number of the failure that outcome() has just returned; 0: unknown
     associated()        True once associated with an access point, with or without an address
     rejoin()            the link was lost: try the same access point again
+    readdress(network)  the joined Network, with other addresses: use them at once; "" or why not
+    set_dns(first, second)
+                        the name servers (u32s, 0: none), from now on and whatever DHCP says; both
+                        0: those of DHCP, from the next connection on
+    dns()               the two name servers in use (u32s, 0: none)
     pause()             give the attempt up, but stay ready for a scan and the next attempt
     serve(network)      start this access point; "" or why it failed
     leave()             end connection, attempt, scan and access point; switch the radio off
@@ -25,5 +31,7 @@ network: a string says why something failed, and becomes the last error.
     rssi()              of the connected access point, in dBm; network_status.NO_RSSI when it is
                         gone
     clients()           how many stations are on the module's access point
+    mac()               of the station (6 bytes), also while the radio is off
     power(quarter_db)   set the transmit power, 0 to 82 in 0.25 dB
+    save_power(on)      let the station sleep between beacons, or not
 """

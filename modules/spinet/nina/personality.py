@@ -24,8 +24,8 @@ class Personality:
         self.numbers = numbers = Numbers(manager, service.listeners, service.wlan)
         peers = NamedPeers(manager, service.names, service.error.set)
         parts = (
-            Wifi(service.wlan, service.discovery),
-            Module(service.board),
+            Wifi(service.wlan, service.discovery, manager),
+            Module(service.board, service.wlan.radio),
             Client(manager, numbers, peers, service.names),
             Server(numbers),
             Bsd(manager, numbers),

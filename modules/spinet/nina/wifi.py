@@ -1,12 +1,252 @@
-"""Commands of WiFi: joining, addresses, what is in the air."""
+"""Commands of WiFi: joining, addresses, what is in the air.
+
+A join is not remembered. When the link is lost, the station seeks the network again until the
+driver joins another one or disconnects; meanwhile each of the driver's own joins begins anew.
+"""
+
+from micropython import const
+
+from spinet import states
+from spinet.fields import put_u32
+from spinet.network_status import NetworkStatus
+from spinet.wifi import config
+from spinet.wifi.networks import Network
+
+# Answers of 20
+_NEVER_JOINED = const(0)
+_FAILED = const(4)
+_LOST = const(6)
+# The index is Wlan's state; that of idle is kept in Wifi.
+_STATUS = bytes((_NEVER_JOINED, _NEVER_JOINED, 7, 1, 3, _LOST, _LOST))
+
+_CONNECTION_FAIL = const(205)  # ESP-IDF's reason for a failure that it gave no reason for
+
+# The index is a network's authentication (ESP-IDF's): open, WEP, WPA, WPA2, mixed, and others
+_ENCRYPTIONS = bytes((7, 5, 2, 4, 4, 255, 255, 4, 255, 255))
+_UNKNOWN = const(255)
+_NO_MAC = bytes(6)
+
+_MOST_FOUND = const(10)  # MicroPython's driver has room for so many names,
+_LONGEST_NAME = const(31)  # and each of them for so many bytes
+
+_OK = const(1)
+_NOT_OK = const(0)
+_ADDRESS_OK = const(0)
+_ADDRESS_NOT_OK = const(1)
 
 
 class Wifi:
     """Serves these commands over the Wlan."""
 
-    def __init__(self, wlan, discovery):
+    def __init__(self, wlan, discovery, manager):
         self._wlan = wlan
+        self._radio = wlan.radio
         self._discovery = discovery
+        self._manager = manager
+        self._idle = _NEVER_JOINED  # the answer of 20 while Wlan is idle
+        self._network = None  # the Network of the last join; None after a disconnect
+        self._addresses = bytes(12)  # ip, gateway, netmask of a record: for the next join, too
+        self._status = NetworkStatus()  # reused
+        self._scan_waits = False  # a scan is to begin once the station does not need the radio
+        self._found = ()  # of the last scan, the networks that 27 told
+
+    # --- joining
+
+    def join_open(self, request):
+        self._join(request, b"")
+
+    def join(self, request):
+        self._join(request, request.octets(1))
+
+    def join_with_index(self, request):
+        self._join(request, request.octets(2))
+
+    def _join(self, request, key):
+        ssid = request.octets(0)
+        if not _is_joinable(ssid, key):
+            request.answer_u8(_NOT_OK)
+            return
+        network = _network(ssid, key, self._addresses)
+        if not self._is_joining(network):
+            self._leave()
+            self._network = network
+            self._idle = _FAILED
+            self._wlan.join(network, self._manager.now)
+        request.answer_u8(_OK)
+
+    def _is_joining(self, network):
+        """True when an attempt for just this is under way: drivers that are impatient repeat it."""
+        if self._wlan.state != states.WIFI_CONNECTING:
+            return False
+        return self._network is not None and self._network.record == network.record
+
+    def _leave(self):
+        self._manager.terminate_all()
+        self._discovery.leave()  # while the module is still on the air
+        self._wlan.stop()
+        self._network = None
+
+    def disconnect(self, request):
+        self._leave()
+        self._idle = _NEVER_JOINED
+        request.answer_u8(_OK)
 
     def status(self, request):
-        request.answer_u8(0)
+        request.answer_u8(self._told_status())
+
+    def _told_status(self):
+        state = self._wlan.state
+        return self._idle if state == states.WIFI_IDLE else _STATUS[state]
+
+    def reason(self, request):
+        failed = self._told_status() in (_FAILED, _LOST)
+        request.answer_u8((self._wlan.station.cause or _CONNECTION_FAIL) if failed else 0)
+
+    # --- names and addresses
+
+    def set_host_name(self, request):
+        self._discovery.set_host_name(request.octets(0))
+        request.answer_u8(_OK)
+
+    def set_address(self, request):
+        self._addresses = _addresses(request.u(1), request.u(2), request.u(3))
+        problem = ""
+        if self._network is not None:
+            self._network = Network(self._addresses + self._network.record[12:])
+            problem = self._wlan.station.readdress(self._network)
+        request.answer_u8(_ADDRESS_NOT_OK if problem else _ADDRESS_OK)
+
+    def set_dns(self, request):
+        self._radio.set_dns(request.u(1), request.u(2))
+        request.answer_u8(_OK)
+
+    def dns(self, request):
+        first, second = self._radio.dns()
+        request.begin_reply(2)
+        request.put(first, 4)
+        request.put(second, 4)
+
+    def address(self, request):
+        status = self._filled()
+        request.begin_reply(3)
+        request.put(status.ip, 4)
+        request.put(status.netmask, 4)
+        request.put(status.gateway, 4)
+
+    def mac(self, request):
+        request.answer_octets(_reversed(self._radio.mac()))
+
+    # --- the access point that we are on
+
+    def _filled(self):
+        status = self._status
+        status.clear()
+        self._wlan.fill(status)
+        return status
+
+    def ssid(self, request):
+        request.answer_octets(self._filled().ssid)
+
+    def bssid(self, request):
+        request.answer_octets(_reversed(self._filled().ap_mac))
+
+    def rssi(self, request):
+        connected = self._wlan.state == states.WIFI_CONNECTED
+        _answer_i32(request, self._wlan.rssi if connected else 0)
+
+    def encryption(self, request):
+        request.answer_u8(_ENCRYPTIONS[self._filled().auth])
+
+    # --- what is in the air
+
+    def start_scan(self, request):
+        self._found = ()
+        self._scan_waits = True
+        self._begin_scan()
+        request.answer_u8(_OK)
+
+    def _begin_scan(self):
+        if self._scan_waits and not self._wlan.station.needs_radio():
+            self._scan_waits = False
+            self._wlan.scan(self._manager.now)
+
+    def scan_result(self, request):
+        request.wait(self._step_scan_result)
+        self._step_scan_result(request)
+
+    def _step_scan_result(self, request):
+        self._begin_scan()
+        if (self._scan_waits or self._wlan.scanning()) and not request.expired:
+            return
+        self._take_found()
+        if not self._found:
+            request.answer_none()
+            return
+        request.begin_reply(len(self._found))
+        for entry in self._found:
+            request.put_octets(entry[0])
+
+    def _take_found(self):
+        """Names that the drivers have no room for are left out: cut, nothing could join them."""
+        found = self._wlan.scan_result()
+        if found is not None:
+            fit = [entry for entry in found if 1 <= len(entry[0]) <= _LONGEST_NAME]
+            self._found = fit[:_MOST_FOUND]
+            self._wlan.drop_scan_result()
+
+    def _entry(self, request):
+        """The network that the command names; None when there is none."""
+        i = request.u(0)
+        return self._found[i] if i < len(self._found) else None
+
+    def found_rssi(self, request):
+        entry = self._entry(request)
+        _answer_i32(request, entry[3] if entry else 0)
+
+    def found_encryption(self, request):
+        entry = self._entry(request)
+        request.answer_u8(_ENCRYPTIONS[entry[4]] if entry else _UNKNOWN)
+
+    def found_bssid(self, request):
+        entry = self._entry(request)
+        request.answer_octets(_reversed(entry[1] if entry else _NO_MAC))
+
+    def found_channel(self, request):
+        entry = self._entry(request)
+        request.answer_u8(entry[2] if entry else 0)
+
+
+def _answer_i32(request, number):
+    request.begin_reply(1)
+    request.put(number, 4)
+
+
+def _reversed(mac):
+    """The drivers turn it round again."""
+    return bytes(mac[5 - i] for i in range(6))
+
+
+def _is_joinable(ssid, key):
+    """True when a record can hold both. The radio judges the key: WEP's are short."""
+    if not config.is_ssid(ssid) or 0 in ssid or 0 in key:
+        return False
+    return len(key) < 64 or config.is_psk(key)
+
+
+def _network(ssid, key, addresses):
+    record = bytearray(config.SIZE)
+    record[0:12] = addresses
+    record[16 : 16 + len(ssid)] = ssid
+    record[48 : 48 + len(key)] = key
+    return Network(record)
+
+
+def _addresses(ip, gateway, netmask):
+    """Addresses as in a record. Without a gateway it is host 1, as Arduino's config() has it."""
+    if ip and not gateway:
+        gateway = ip & 0xFFFFFF | 1 << 24
+    octets = bytearray(12)
+    put_u32(octets, 0, ip)
+    put_u32(octets, 4, gateway)
+    put_u32(octets, 8, netmask)
+    return bytes(octets)

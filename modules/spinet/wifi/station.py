@@ -13,6 +13,9 @@ The scan chooses an access point, and the first attempt is *pinned* to it; when 
 attempt lets the radio choose. A controller can neither stop attempts nor send another password
 while they go on, so every phase except up has a time limit, and a refused password ends it at once.
 The controller sees the state of Wlan and the last error. Service thread only.
+
+A controller of NINA's protocol can do both. So a network that start() is *given*, with its
+password, is sought until it is back, and it is not remembered.
 """
 
 from micropython import const
@@ -69,7 +72,9 @@ class Station:
         self.network = None  # the network being joined, or connected to; set by _join()
         self.using_dhcp = False  # set by _join()
         self.reconnects = 0  # attempts after lost links, since networkStop
+        self.cause = 0  # ESP-IDF's reason why the last attempt failed or the link was lost; 0: none
         self._wanted = b""  # the SSID that start() was given, b"": the strongest known
+        self._given = None  # the Network that start() was given; None: a remembered one
         self._phase = _OFF
         self._deadline = 0  # of connecting, rejoining or reconnecting
         self._soonest = 0  # not before this is a failure of networkStartClient told
@@ -79,9 +84,12 @@ class Station:
 
     # --- commands
 
-    def start(self, ssid, now):
-        """Join the network with this SSID (bytes), or with b"" the strongest remembered one."""
+    def start(self, ssid, now, network=None):
+        """Join the network with this SSID (bytes), or with b"" the strongest remembered one.
+        `network`: a Network with that SSID, to be joined in place of the remembered one."""
         self._wanted = ssid
+        self._given = network
+        self.cause = 0
         self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
         self._soonest = ticks_add(now, SOONEST_MS)
         self._reason = ""
@@ -95,11 +103,23 @@ class Station:
         self.using_dhcp = False
         self.reconnects = 0
 
+    def readdress(self, network):
+        """The given network has other addresses: "" or why the radio cannot use them now."""
+        self._given = network
+        if self.network is None:
+            return ""
+        self._take(network)
+        return self._radio.readdress(network)
+
     # --- time passes
 
     def active(self):
         """True while step() has something to look after."""
         return self._phase != _OFF and self._phase != _UP
+
+    def needs_radio(self):
+        """True while a scan would disturb the attempt that is under way."""
+        return self._phase in (_SCANNING, _JOINING, _REJOINING)
 
     def step(self, now):
         """Do the phase's work, and check its time limit."""
@@ -119,8 +139,14 @@ class Station:
 
     def watch(self, now):
         """Check the link; called about once a second."""
-        if self._phase == _UP and self._radio.outcome() != "":
+        if self._phase == _UP and self._outcome() != "":
             self._lose(now)
+
+    def _outcome(self):
+        outcome = self._radio.outcome()
+        if outcome:
+            self.cause = self._radio.reason()
+        return outcome
 
     # --- scanning
 
@@ -144,7 +170,7 @@ class Station:
             self._choose_strongest(found, now)
 
     def _choose_by_name(self, found, now):
-        network = self._networks.find(self._wanted)
+        network = self._given or self._networks.find(self._wanted)
         if network is None:
             self._end(UNKNOWN_NAME, now)
             return
@@ -166,15 +192,18 @@ class Station:
 
     def _join(self, network, entry, now):
         """Begin an attempt. entry: the access point that a scan found; None: the radio chooses."""
-        self.network = network
-        self.using_dhcp = config.ip(network.record) == 0
+        self._take(network)
         self._pinned = entry is not None
         self._phase = _JOINING
         self._radio.join(network, (entry[1], entry[2]) if entry else None)
         self._step_joining(now)
 
+    def _take(self, network):
+        self.network = network
+        self.using_dhcp = config.ip(network.record) == 0
+
     def _step_joining(self, now):
-        outcome = self._radio.outcome()
+        outcome = self._outcome()
         if outcome == "":
             self._arrive(now)
         elif outcome and self._pinned and outcome not in REFUSALS:
@@ -204,7 +233,7 @@ class Station:
         self._due = ticks_add(now, PAUSE_MS)
 
     def _step_pausing(self, now):
-        if ticks_diff(now, self._due) >= 0:
+        if ticks_diff(now, self._due) >= 0 and not self._wlan.scanning():
             self._reconnect(now)
 
     def _run_out(self, now):
@@ -214,6 +243,9 @@ class Station:
             reason = NO_ADDRESS
         if self._phase == _REJOINING:
             self._rejoin_failed(reason, now)
+        elif self._given and self._wlan.state == states.WIFI_RECONNECTING:
+            self._deadline = ticks_add(now, CONNECT_TIMEOUT_MS)
+            self._fail(reason, now)
         else:
             self._end(reason, now)
 
@@ -251,7 +283,7 @@ class Station:
         self._radio.rejoin()
 
     def _step_rejoining(self, now):
-        outcome = self._radio.outcome()
+        outcome = self._outcome()
         if outcome == "":
             self._arrive(now)
         elif outcome in REFUSALS:

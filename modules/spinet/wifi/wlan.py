@@ -92,6 +92,10 @@ class Wlan:
         """Join the network with this SSID (bytes), or with b"" the strongest remembered one."""
         self.station.start(ssid, now)
 
+    def join(self, network, now):
+        """Join this Network, which is not remembered."""
+        self.station.start(network.ssid, now, network)
+
     def start_access_point(self):
         """Start the access point that entry 0 describes."""
         network = self.networks.access_point()
