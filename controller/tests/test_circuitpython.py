@@ -488,6 +488,25 @@ def test_a_program_that_restarts_the_board(tmp_path, command):
     assert command("--sim", FAKE, "code.py").ends() == (0, "first\nagain\n", "")
 
 
+OS_ERRORS = """
+import errno
+def number(*arguments):
+    return OSError(*arguments).errno
+numbers = [OSError(errno.EAGAIN).errno, OSError("words").errno, OSError(5, "words").errno]
+print(*numbers, number(6), number(7, "words"), OSError("words"), isinstance(OSError(5), OSError))
+"""
+
+
+def test_an_os_error_made_of_a_number_has_it(tmp_path, command):
+    (tmp_path / "code.py").write_text(OS_ERRORS + "import helper")
+    (tmp_path / "helper.py").write_text(OS_ERRORS)
+    words = "11 None 5 6 7 words True\n"
+    for _ in range(2):  # no compiled file is left
+        assert command("--sim", FAKE, "code.py").ends() == (0, words * 2, "")
+    done = subprocess.run([sys.executable, tmp_path / "helper.py"], capture_output=True, text=True)
+    assert done.stdout == "None None 5 None 7 words True\n"
+
+
 def test_help_names_the_options(command):
     code, output, _ = command("--help").ends()
     assert code == 0
@@ -496,6 +515,7 @@ def test_help_names_the_options(command):
 
 
 def test_programs_find_what_is_here_first(monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     for name in circuitpython.STAND_INS:
         monkeypatch.delitem(sys.modules, name, raising=False)
     circuitpython.install()

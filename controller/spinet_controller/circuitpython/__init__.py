@@ -7,6 +7,7 @@ in and such programs import is here, a module of the same name for each, above t
     busio, digitalio                    SPI and pins
     board, microcontroller              the names of pins
     supervisor, micropython             the rest
+    dialect                             where the language differs
     wiring                              the virtual bus, for a program that blocks
     settings                            os.getenv() with settings.toml
 
@@ -15,6 +16,8 @@ The libraries are those of PyPI. docs/nina.md says how they are installed.
 
 import sys
 from importlib import import_module
+
+from spinet_controller.circuitpython import dialect
 
 STAND_INS = (
     "analogio",
@@ -31,6 +34,10 @@ STAND_INS = (
 
 
 def install() -> None:
-    """Let `import board` and the like find what is here, whatever else is installed."""
+    """Let `import board` and the like find what is here, whatever else is installed.
+
+    What is imported from now on is compiled as CircuitPython's.
+    """
+    dialect.install()
     for name in STAND_INS:
         sys.modules[name] = import_module(f"{__name__}.{name}")

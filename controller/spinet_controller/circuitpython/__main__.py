@@ -10,7 +10,7 @@ from types import ModuleType
 
 from spinet_controller import circuitpython
 from spinet_controller.bus import DEFAULT_PORT
-from spinet_controller.circuitpython import board, settings
+from spinet_controller.circuitpython import board, dialect, settings
 from spinet_controller.circuitpython.microcontroller import Restart
 from spinet_controller.circuitpython.wiring import Line, Wiring
 from spinet_controller.errors import SpinetError
@@ -109,7 +109,7 @@ def _run(program: Path, arguments: list[str]) -> int:
     main = sys.modules["__main__"] = ModuleType("__main__")
     main.__file__ = str(program)
     try:
-        exec(compile(program.read_bytes(), str(program), "exec"), main.__dict__)
+        exec(dialect.compiled(program.read_bytes(), str(program)), main.__dict__)
     except Exception as error:
         _show(error, str(program))
         return 1
