@@ -1,5 +1,7 @@
 """SIM as a process, joined to a RawController: `sim` for both roles, `start_sim` for the rest.
 
+The role "nina" is the third one of the bus, whose controller is a NinaController.
+
 A process that printed a traceback fails its test, whatever else the test saw.
 """
 
@@ -11,6 +13,7 @@ import threading
 import time
 
 import pytest
+from nina_controller import NinaController
 from project import ROOT
 from raw_controller import (
     CONTROLLER_CLOCKED,
@@ -95,13 +98,14 @@ class Sim(SimProcess):
 
     def __init__(self, role, folder, *options, script=("-m", "sim"), controller=None, **popen):
         self.role = role
-        self.controller = controller or RawController()
+        nina = role == "nina"
+        self.controller = controller or (NinaController() if nina else RawController())
         self.state = folder / "state"
         super().__init__(
             [
                 *script,
                 *("--port", str(self.controller.port)),
-                *("--role", role),
+                *(("--protocol", "nina") if nina else ("--role", role)),
                 *("--state", str(self.state)),
                 *options,
             ],

@@ -161,17 +161,19 @@ def test_ready_rises_before_what_is_clocked_at_once(module):
     ]
 
 
-def test_a_transfer_has_not_ended_before_cs_rises(module):
+def test_a_transfer_ends_as_cs_rises(module):
     controller = module.controller
-    module.step("arm", 4)
+    module.step("arm", 8)
     controller.wait_ready()
     assert module.step("received") == -1
     controller.select()
-    controller.clock(bytes(6))
+    assert controller.clock(bytes(6)) == TX[:6]
     assert module.step("received") == -1
     controller.deselect()
+    assert controller.clock(b"\xe0" * 2) == bytes(2)
     module.step("wait")
     assert module.step("received") == 6
+    assert module.step("byte", 6) == 0
 
 
 def test_a_selection_without_a_clock_arms_again(module):
