@@ -2,7 +2,8 @@
 
 The image is `make qemu`'s: the frozen firmware, its pins, SPI and TCP stack in C and in memory
 (boards/QEMU_RV32/memchip), compiled as the chips' port is. QEMU counts every instruction exactly,
-so the figures are the same each time. boards/QEMU_RV32/counted.py has what is counted.
+so the figures are the same each time. boards/QEMU_RV32/counted.py and counted_nina.py have what is
+counted.
 
 Usage: core.py IMAGE [--json FILE]
 """
@@ -53,6 +54,12 @@ FIGURES = (
     ("controller-clocked: null", "controller-clocked: null", None, 3),
     ("controller-clocked: the pair", "controller-clocked: pair", None, 8),
     ("controller-clocked: connWrite 2048, push", "controller-clocked: write", None, 4),
+    ("NINA: 20, status", "NINA: status", None, 2),
+    ("NINA: 2F, 2B, 45 of 1460, data arriving", "NINA: read", None, 6),
+    ("NINA: 44 of 64, acknowledged", "NINA: write 64", None, 2),
+    ("NINA: 44 of 1460, acknowledged", "NINA: write 1460", None, 2),
+    ("NINA: 2B of a server, no client", "NINA: server", None, 2),
+    ("NINA: 7C, 78 of 1460, data arriving", "NINA: poll and read", None, 4),
 )
 ONE_BUSY = "connGetStatus + connRead 2048, data arriving"
 EIGHT_BUSY = "the same, 8 sockets busy"
@@ -62,6 +69,10 @@ GOALS = {
     ONE_BUSY: 15000,
     "connWrite 2048, push": 10000,
     "connWrite 2048, no push (it gathers)": 12000,
+    "NINA: 20, status": 25000,
+    "NINA: 2F, 2B, 45 of 1460, data arriving": 70000,
+    "NINA: 44 of 64, acknowledged": 45000,
+    "NINA: 44 of 1460, acknowledged": 50000,
 }
 MORE_BUSY = 1.1  # what a pair may cost with eight busy sockets, of what it costs with one
 LONGEST = 800000  # of a service, collection included

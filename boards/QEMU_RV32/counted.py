@@ -2,7 +2,7 @@
 
 The service's link and TCP stack are in memchip, in C as on a chip. The controller sends one request
 for each pass of the loop, or clocks one phase. Each figure is the cost of one pass in instructions,
-from the end of one wait to the end of the next.
+from the end of one wait to the end of the next. Those of NINA's protocol are in counted_nina.py.
 """
 
 import gc
@@ -88,7 +88,7 @@ class Board:
     PROTOCOL = "duet"
     ip = netmask = gateway = 0
 
-    def __init__(self, is_target):
+    def __init__(self, is_target=False):
         self._is_target = is_target
         self.buffers = memchip.buffers()  # C has them on a chip, too
         self.cs = memchip.Pin(1)
@@ -135,15 +135,19 @@ class Controller:
     """Plays steps to a service that has `sockets` connections, in slots 0 to sockets - 1."""
 
     def __init__(self, sockets, is_target=False):
-        self.board = Board(is_target)
-        self.service = Service(self.board)
-        self.service.start()
-        while not self.service.port.idle():
-            self.service.run(1)
+        self.begin(Board(is_target))
         self.service.listeners.listen(0, PORT, 0, states.SOCKETS)
         if sockets:
             self.play([step(happens="d")] * sockets, 1)
             self.service.run(2)
+
+    def begin(self, board):
+        """Boot, until the link is up."""
+        self.board = board
+        self.service = Service(self.board)
+        self.service.start()
+        while not self.service.port.idle():
+            self.service.run(1)
 
     def play(self, steps, times):
         """Play the steps so many times. memchip counts a pass when the next one begins."""
@@ -164,7 +168,12 @@ def step(command=-1, socket=0, flags=0, length=0, happens=" ", to=0, asks=1):
     """One step for memchip: a request (-1: none), and an event in the network before it."""
     asks = 0 if command < 0 else asks
     header = pack("<BBBBHH", 0x3E, command & 0xFF, socket, flags, length, 2048)
-    return header + bytes((asks, ord(happens), to, 0))
+    return bare_step(header, 0, asks, happens, to)
+
+
+def bare_step(header, length, asks, happens=" ", to=0, arrives=2048):
+    """memchip's step_t. `length`: of a transfer whose end CS tells; `arrives`: bytes of an "a"."""
+    return pack("<12sHHBBBB", header, length, arrives, asks, ord(happens), to, 0)
 
 
 def expect(got, wanted):
@@ -201,6 +210,7 @@ def opening():
 CLOCKS = 2  # asks: what memchip's controller does
 LETS_GO = 3
 BY_PHASES = "controller-clocked: "  # names of controller-clocked cases begin with this
+NINA = "NINA: "  # and names of NINA's with this
 
 
 def phases(count, *request, **happens):
@@ -242,11 +252,20 @@ PER_MS = 123000  # instructions that a C3 executes in a millisecond: 160 MHz, 1.
 MIXED = 100000
 
 
+def controller_of(name, sockets):
+    """The controller of a case, and its service with so many connections."""
+    if name.startswith(NINA):
+        from counted_nina import NinaController
+
+        return NinaController(sockets)
+    return Controller(sockets, name.startswith(BY_PHASES))
+
+
 def count(name, sockets, steps, response):
     """Print one line for each step: passes, instructions, those for copying, the most in a pass;
     then one line with the bytes allocated in all passes."""
     gc.collect()
-    controller = Controller(sockets, name.startswith(BY_PHASES))
+    controller = controller_of(name, sockets)
     controller.play(steps, TIMES)
     expect(controller.response(), response)
     controller.service.run(1)
@@ -294,10 +313,17 @@ def longest():
     print("longest", passes, most, collecting, gc.mem_alloc(), sep="\t")
 
 
+def nina():
+    """COUNTED, then NINA's. Imported last, as what only NINA needs would be on Duet's heap."""
+    from counted_nina import COUNTED_NINA
+
+    return COUNTED + COUNTED_NINA
+
+
 def trace(number, times):
-    """For an emulator that records after a line of input: play one of COUNTED so many times."""
-    name, sockets, steps, _ = COUNTED[number]
-    controller = Controller(sockets, name.startswith(BY_PHASES))
+    """For an emulator that records after a line of input: play one of nina() so many times."""
+    name, sockets, steps, _ = COUNTED[number] if number < len(COUNTED) else nina()[number]
+    controller = controller_of(name, sockets)
     controller.play(steps, times)  # before the recording, for what only the first time does
     print("traced ready")
     sys.stdin.readline()
@@ -311,4 +337,6 @@ def main():
     for one in COUNTED:
         count(*one)
     longest()
+    for one in nina()[len(COUNTED) :]:
+        count(*one)
     print("counted all")

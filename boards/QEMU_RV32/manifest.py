@@ -3,7 +3,16 @@
 include("../../manifest.py")
 freeze(
     ".",
-    ("_thread.py", "board.py", "boot_heap.py", "counted.py", "select.py", "socket.py", "time.py"),
+    (
+        "_thread.py",
+        "board.py",
+        "boot_heap.py",
+        "counted.py",
+        "counted_nina.py",
+        "select.py",
+        "socket.py",
+        "time.py",
+    ),
 )
 freeze("../SIM", "radio.py")
 freeze("$(MPY_DIR)/ports/esp32/modules", ("_boot.py", "flashbdev.py"))

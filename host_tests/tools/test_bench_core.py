@@ -13,6 +13,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 from bench import core as bench_core  # noqa: E402 -- found through the path above
 
 COUNTED = (ROOT / "boards/QEMU_RV32/counted.py").read_text()
+COUNTED_NINA = (ROOT / "boards/QEMU_RV32/counted_nina.py").read_text()
 SAID = """\
 >>> import counted; counted.main()
 counted\tnull\t0\t200\t3535\t0\t3600
@@ -62,7 +63,7 @@ def test_a_core_that_said_too_little(missing):
 
 
 def test_every_figure_is_of_a_scenario_that_is_counted():
-    scenarios = re.findall(r'^    \("([^"]+)", \d, ', COUNTED, re.MULTILINE)
+    scenarios = re.findall(r'^    \("([^"]+)", \d, ', COUNTED + COUNTED_NINA, re.MULTILINE)
     assert len(scenarios) > 10
     assert {scenario for _, scenario, _, _ in bench_core.FIGURES} <= set(scenarios)
     names = [name for name, *_ in bench_core.FIGURES]

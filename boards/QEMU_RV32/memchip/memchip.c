@@ -21,7 +21,7 @@
 
 #include <string.h>
 
-#define MESSAGE_SIZE 2060 /* header and data phase */
+#define MESSAGE_SIZE 4096 /* at least Duet's header and data phase, and a frame of NINA's */
 #define CONNECTIONS 8
 #define LISTENER CONNECTIONS /* the index of the one listener */
 #define RING 8192            /* of each direction */
@@ -288,6 +288,56 @@ static void clock_phase(void) {
     armed.passed = armed.length;
 }
 
+/* ---- the SPI, as NINA's controllers select the module ---- */
+
+static struct {
+    const uint8_t *tx;
+    uint8_t *rx;
+    mp_int_t length; /* of what is shifted out */
+    mp_int_t came;   /* bytes of the transfer, -1 before its end */
+    bool ready;      /* READY is low: a selection is answered */
+    bool gpio0;
+} frame;
+
+/* arm_frame(tx, rx, n) */
+static mp_obj_t memchip_arm_frame(mp_obj_t tx, mp_obj_t rx, mp_obj_t n) {
+    frame.length = mp_obj_get_int(n);
+    frame.tx = buffer_span(tx, MP_BUFFER_READ, 0, frame.length);
+    frame.rx = buffer_span(rx, MP_BUFFER_WRITE, 0, MESSAGE_SIZE);
+    frame.came = -1;
+    frame.ready = true;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(memchip_arm_frame_obj, memchip_arm_frame);
+
+static mp_obj_t memchip_received(void) {
+    return small(frame.came);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_received_obj, memchip_received);
+
+static mp_obj_t memchip_disarm_frame(void) {
+    frame.ready = false;
+    frame.came = -1;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_disarm_frame_obj, memchip_disarm_frame);
+
+static mp_obj_t memchip_gpio0(mp_obj_t level) {
+    frame.gpio0 = mp_obj_is_true(level);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(memchip_gpio0_obj, memchip_gpio0);
+
+/* CS falls and rises around so many bytes of the controller's; what it reads is in `shifted`. */
+static void select_for(const uint8_t *from, mp_int_t n) {
+    if (frame.ready) {
+        dma(frame.rx, from, n);
+        dma(shifted, frame.tx, MIN(n, frame.length));
+        frame.came = n;
+        frame.ready = false;
+    }
+}
+
 /* ---- the stack ---- */
 
 typedef struct {
@@ -509,10 +559,12 @@ static MP_DEFINE_CONST_FUN_OBJ_0(memchip_wake_obj, memchip_wake);
 
 /* What happens before a wait ends: something in the network, and a request of the controller's. */
 typedef struct {
-    uint8_t header[8]; /* of the request */
-    uint8_t asks;      /* what the controller does: ASKS, CLOCKS, LETS_GO; 0: nothing */
-    uint8_t happens;   /* 'a' bytes arrive, 'r' room: all is acknowledged, 'd' dial, 'f' FIN */
-    uint8_t index;     /* of which connection */
+    uint8_t header[12]; /* of the request; the data is in `message` */
+    uint16_t length;    /* bytes of the transfer, for SENDS */
+    uint16_t arrives;   /* bytes, for 'a' */
+    uint8_t asks;       /* what the controller does: ASKS and what follows it; 0: nothing */
+    uint8_t happens;    /* 'a' bytes arrive, 'r' room: all is acknowledged, 'd' dial, 'f' FIN */
+    uint8_t index;      /* of which connection */
     uint8_t spare;
 } step_t;
 
@@ -520,6 +572,8 @@ enum {
     ASKS = 1, /* it raises TRANSFER_READY, for the module to clock */
     CLOCKS,   /* it clocks the phase that is armed; a header begins with TRANSFER_READY and CS */
     LETS_GO,  /* CS rises, TRANSFER_READY falls */
+    SENDS,    /* NINA's: it selects the module, and sends a command */
+    READS,    /* it selects it once more, and reads the reply */
 };
 
 typedef struct {
@@ -530,8 +584,6 @@ typedef struct {
 } spent_t;
 
 #define STEPS 64
-#define ARRIVES 2048
-
 static step_t steps[STEPS];
 static spent_t spent[STEPS];
 static int step_count;
@@ -553,7 +605,7 @@ static void account(void) {
 static void happen(const step_t *what) {
     entry_t *entry = &entries[what->index];
     if (what->happens == 'a') {
-        entry->held = MIN(RING, entry->held + ARRIVES);
+        entry->held = MIN(RING, entry->held + what->arrives);
         note(entry, DATA);
     } else if (what->happens == 'r') {
         entry->queue = 0;
@@ -606,15 +658,22 @@ __attribute__((noinline)) static void next_step(void) {
     step = (step + 1) % step_count;
     const step_t *what = &steps[step];
     happen(what);
-    dma(message, what->header, sizeof(what->header));
+    static const uint8_t nothing[MESSAGE_SIZE];
+    dma(message, what->header, what->asks == SENDS ? MIN(what->length, 12) : 8);
     if (what->asks == CLOCKS) {
         clock_phase();
+    } else if (what->asks == SENDS) {
+        select_for(message, what->length);
+    } else if (what->asks == READS) {
+        select_for(nothing, frame.length);
     }
     copied = copying;
     left_out += now() - start;
     began = now() - left_out;
     if (what->asks == ASKS) {
         ask();
+    } else if (what->asks >= SENDS) {
+        woken = true;
     } else if (what->asks) {
         drive_clock(what->asks == CLOCKS);
     }
@@ -698,6 +757,7 @@ static const mp_rom_map_elem_t memchip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&memchip_close_obj) },
     FUNCTION(init), FUNCTION(message), FUNCTION(shifted), FUNCTION(exchange),
     FUNCTION(arm), FUNCTION(clocked), FUNCTION(disarm),
+    FUNCTION(arm_frame), FUNCTION(received), FUNCTION(disarm_frame), FUNCTION(gpio0),
     FUNCTION(buffers),
     FUNCTION(instructions), FUNCTION(pace), FUNCTION(within),
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
