@@ -1,6 +1,6 @@
 """The board of a chip, common to all of them: see spinet/contracts/board.py.
 
-Only a board file (boards/SPINET_*/board.py) defines pins and role.
+Only a board file (boards/SPINET_*/board.py) defines pins, role and protocol.
 """
 
 import time
@@ -14,7 +14,6 @@ from micropython import const
 from radio import ChipRadio
 
 from spinet import VERSION, compat, network_status
-from spinet.duet import wire
 from spinet.wifi.networks import Store
 
 # Only what this image and role need is imported, as modules take RAM.
@@ -34,6 +33,9 @@ try:
 except ImportError:
     spi_target = None  # the controller-clocked role is not available
 
+# Protocols; and the roles of Duet's.
+DUET = "duet"
+NINA = "nina"
 MODULE_CLOCKED = "module-clocked"
 CONTROLLER_CLOCKED = "controller-clocked"
 
@@ -54,8 +56,8 @@ RESET_REASONS = {
 
 
 class Wiring:
-    """GPIO numbers. `spi` is the number of the SPI, 1 or 2 as MicroPython counts them; `led` may be
-    None; `led_on` is the level that lights the LED.
+    """GPIO numbers, for Duet's protocol. `spi` is the number of the SPI, 1 or 2 as MicroPython
+    counts them; `led` may be None; `led_on` is the level that lights the LED.
     """
 
     def __init__(self, spi, sck, mosi, miso, cs, data_ready, transfer_ready, led=None, led_on=1):
@@ -94,15 +96,18 @@ class WakingPin:
 class ChipBoard:
     """A chip with this wiring. The board file makes the only one; REPL: `from board import BOARD`.
 
-    `cs_per_phase` is for the controller-clocked role, when the controller raises CS after each
-    phase and other targets share SCK and MISO; see docs/hardware.md.
+    For NINA's protocol `wiring` is a nina_link.NinaWiring, and there are no roles. `cs_per_phase`
+    is for the controller-clocked role, when the controller raises CS after each phase and other
+    targets share SCK and MISO; see docs/hardware.md.
     """
 
     DEBUG = False  # a bug is counted, not raised
-    PROTOCOL = "duet"
 
-    def __init__(self, wiring, role=MODULE_CLOCKED, cs_per_phase=False):
-        _check_role(role)
+    def __init__(self, wiring, role=MODULE_CLOCKED, cs_per_phase=False, protocol=DUET):
+        if protocol == NINA:
+            wiring.hold()
+        _check(role, protocol)
+        self.PROTOCOL = protocol
         self.wiring = wiring
         self._role = role
         self._cs_per_phase = cs_per_phase
@@ -132,7 +137,10 @@ class ChipBoard:
         return self._stack
 
     def link_port(self):
-        """The link driver of this board's role."""
+        """The link driver of this board's protocol and role."""
+        if self.PROTOCOL == NINA:
+            port, self.buffers = self.wiring.start()
+            return port
         return self._target_port() if self._role == CONTROLLER_CLOCKED else self._master_port()
 
     def _master_port(self):
@@ -147,6 +155,8 @@ class ChipBoard:
         )
 
     def _exchange(self):
+        from spinet.duet import wire
+
         w = self.wiring
         spi_exchange.start(w.spi, w.sck, w.mosi, w.miso, _START_FREQUENCY, wire.MESSAGE_SIZE)
         self.buffers = spi_exchange.buffers()
@@ -170,6 +180,7 @@ class ChipBoard:
         return MachineSpi(spi)
 
     def _target_port(self):
+        from spinet.duet import wire
         from spinet.duet.controller_clocked import SpiSlave
 
         w = self.wiring
@@ -253,7 +264,9 @@ class ChipBoard:
         self._light(False)
 
 
-def _check_role(role):
+def _check(role, protocol):
+    if protocol not in (DUET, NINA):
+        raise ValueError("protocol: duet or nina")
     if role not in (MODULE_CLOCKED, CONTROLLER_CLOCKED):
         raise ValueError("role: module-clocked or controller-clocked")
     if role == CONTROLLER_CLOCKED and spi_target is None:

@@ -9,7 +9,15 @@ import network
 import pytest
 from chip_paths import BOARDS, CHIP
 
-MODULES = ("announcer", "board", "chip", "radio", "spinet.tcp.stack_lwip", "uart_board")
+MODULES = (
+    "announcer",
+    "board",
+    "chip",
+    "nina_link",
+    "radio",
+    "spinet.tcp.stack_lwip",
+    "uart_board",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,5 @@
-"""Which SPI a chip's board takes: our C where the image has it, else machine.SPI; both roles."""
+"""Which SPI a chip's board takes: our C where the image has it, else machine.SPI; each protocol and
+role."""
 
 import importlib
 import sys
@@ -8,11 +9,15 @@ import pytest
 from chip_paths import NAMES
 from fake_board import boot
 from fake_pins import FakeTarget
+from nina_bench import FakeTarget as FakeNinaTarget
+from nina_bench import frame, parameters
 from raw_controller import request
 
 from spinet.duet import wire
 from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import MachineSpi, SpiMaster
+from spinet.nina import frames
+from spinet.nina.spi_target import SelectedTarget
 from spinet.service import Service
 
 MESSAGE = 2060
@@ -21,10 +26,10 @@ MESSAGE = 2060
 class Buffers:
     """What both modules have: start() with its arguments, and one pair of buffers."""
 
-    def __init__(self):
+    def __init__(self, size=MESSAGE):
         self.started = []
         self.pins_at_start = {}
-        self._pair = (bytearray(MESSAGE), bytearray(MESSAGE))
+        self._pair = (bytearray(size), bytearray(size))
 
     def start(self, *args):
         self.started.append(args)
@@ -73,6 +78,22 @@ class Target(Buffers):
         self._target.arm(tx, rx, offset, n)
 
 
+class NinaTarget(Buffers):
+    """The nina_target module, and the controller's side of it."""
+
+    def __init__(self):
+        super().__init__(frames.SIZE)
+        self._target = FakeNinaTarget(lambda: None)
+        self.received = self._target.received
+        self.disarm = self._target.disarm
+        self.gpio0 = self._target.gpio0
+        self.select = self._target.select
+
+    def arm(self, tx, rx, n):
+        self.check_pair(tx, rx)
+        self._target.arm(tx, rx, n)
+
+
 @pytest.fixture(params=NAMES)
 def name(request):
     return request.param
@@ -91,6 +112,14 @@ def target(monkeypatch):
     """An image with _spinet_spi_target, of a chip that can count."""
     module = Target(1)
     monkeypatch.setitem(sys.modules, "_spinet_spi_target", module)
+    return module
+
+
+@pytest.fixture
+def nina_target(monkeypatch):
+    """An image with _spinet_nina_target."""
+    module = NinaTarget()
+    monkeypatch.setitem(sys.modules, "_spinet_nina_target", module)
     return module
 
 
@@ -183,3 +212,62 @@ def test_role_that_is_none_is_said(load_board, target):
     wiring = load_board("SPINET_ESP32").wiring
     with pytest.raises(ValueError, match="module-clocked or controller-clocked"):
         importlib.import_module("chip").ChipBoard(wiring, "both")
+
+
+# --- NINA's protocol
+
+
+# Adafruit's AirLift boards.
+AIRLIFT = {"spi": 2, "sck": 18, "mosi": 14, "miso": 23, "cs": 5, "ready": 33, "gpio0": 0}
+
+
+def nina_board(**pins):
+    chip = importlib.import_module("chip")
+    wiring = importlib.import_module("nina_link").NinaWiring(**(AIRLIFT | pins))
+    return chip.ChipBoard(wiring, protocol=chip.NINA)
+
+
+def test_nina_target_serves_ninas_protocol(serve, nina_target):
+    service = serve(nina_board())
+    assert service.board.PROTOCOL == "nina"
+    assert isinstance(service.port, SelectedTarget)
+    assert nina_target.started == [(2, 18, 14, 23, 5, 33, 0, frames.SIZE)]
+    assert service.board.buffers is nina_target.buffers()
+    nina_target.select(frame(0x37))
+    service.run_once()
+    assert parameters(nina_target.select(b"", 12)) == [b"1.8.0\0"]
+
+
+def test_pins_of_ninas_protocol_are_set_up_first(serve, nina_target):
+    serve(nina_board())
+    cs, ready, gpio0 = (nina_target.pins_at_start[number] for number in (5, 33, 0))
+    pulled_up = (machine.Pin.IN, machine.Pin.PULL_UP)
+    assert (cs.mode, cs.pull) == pulled_up
+    assert (ready.mode, ready.levels) == (machine.Pin.OUT, [1])
+    assert (gpio0.mode, gpio0.pull) == pulled_up, "the controller's until the first command"
+
+
+def test_ready_is_high_before_the_board_does_anything_else(nina_target, monkeypatch):
+    chip = importlib.import_module("chip")
+    levels = []
+    monkeypatch.setattr(machine, "reset_cause", lambda: levels.extend(machine.Pin.made[33].levels))
+    monkeypatch.setattr(chip, "ChipRadio", lambda: levels.extend(machine.Pin.made[33].levels))
+    nina_board()
+    assert levels == [1, 1]
+
+
+def test_gpio0_that_is_not_wired(serve, nina_target):
+    serve(nina_board(gpio0=None))
+    assert nina_target.started[0][6] is None
+    assert 0 not in machine.Pin.made
+
+
+def test_image_that_cannot_speak_ninas_protocol():
+    with pytest.raises(ImportError, match="_spinet_nina_target"):
+        nina_board()
+
+
+def test_protocol_that_is_none_is_said(load_board):
+    wiring = load_board("SPINET_ESP32").wiring
+    with pytest.raises(ValueError, match="duet or nina"):
+        importlib.import_module("chip").ChipBoard(wiring, protocol="arduino")

@@ -11,6 +11,7 @@ CORES = (
     "test_target_core.py",
     "test_nina_core.py",
     "test_core_link.py",
+    "test_core_nina.py",
     "test_slabs_core.py",
 )
 
