@@ -219,12 +219,13 @@ capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on 
 	@$(BIN)/python -m pytest -q '$(TEST)' --pcap=$(BUILD)/captures/frames.pcap
 
 BENCH := $(BUILD)/bench
-MEASURE := env PYTHONPATH=tools $(BIN)/python
+MEASURE := env PYTHONPATH=tools:host_tests/support $(BIN)/python
 
 bench: $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(BUILD)/venv/ready rig-packages test-packages ## count and measure what a byte costs, and draw it (BENCH_MIB)
 	@mkdir -p $(BENCH)
 	@$(MEASURE) bench/core.py $(CORE) --json $(BENCH)/core.json
 	@$(MEASURE) bench/sim.py $(SIM_SOCKETS) $(BENCH_MIB) --json $(BENCH)/sim.json
+	@$(MEASURE) bench/ready.py $(SIM_SOCKETS)
 	@$(PYTHON) tools/with_tap.py $(MEASURE) bench/stacks.py $(BIN)/spinet-controller \
 	    $(SIM_SOCKETS) $(SIM_LWIP) $(BENCH_MIB)
 	@$(MEASURE) bench/plot.py $(BENCH)/core.json $(BENCH)/sim.json docs/throughput.svg

@@ -19,10 +19,11 @@ from raw_controller import PATIENCE
 from sim_process import BINARY, is_running
 
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
-WITH_TOOLS = os.environ | {"PYTHONPATH": str(ROOT / "tools")}
+WITH_TOOLS = os.environ | {"PYTHONPATH": f"{ROOT / 'tools'}:{ROOT / 'host_tests/support'}"}
 
 from bench import peers as bench_peers  # noqa: E402 -- found through the path above
 from bench import plot as bench_plot  # noqa: E402
+from bench import ready as bench_ready  # noqa: E402
 from bench import sim as bench_sim  # noqa: E402
 
 # -- figures ----------------------------------------------------------------------------
@@ -290,6 +291,28 @@ def test_a_module_that_says_nothing_is_given_up(monkeypatch, tmp_path):
         asyncio.run(bench_sim.module_echo(str(silent), 1))
 
 
+# -- READY ------------------------------------------------------------------------------
+
+
+def test_percentiles_are_values_that_were_measured():
+    found = bench_ready.percentiles([0.001 * n for n in range(20_000, 0, -1)])
+    assert list(found.values()) == [10, 19.8, 19.98, 19.998, 20]
+    assert bench_ready.line("", [1] * 7 + [5, 6]).endswith("p100 6.000 ms; 1 above 5 ms")
+
+
+def test_ready_is_measured_beside_a_busy_repl():
+    command = [sys.executable, str(ROOT / "bench/ready.py"), str(BINARY), "200"]
+    done = subprocess.run(
+        command, env=WITH_TOOLS, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    first, *lines = done.stdout.splitlines()
+    assert "200 selections" in first
+    assert [text.split("p50")[0].strip() for text in lines] == [
+        "as the controller sees it",
+        "less waiting for a processor",
+    ]
+
+
 # -- the picture ------------------------------------------------------------------------
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -344,7 +367,7 @@ def test_figures_that_are_missing_are_one_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("tool", ["core", "plot", "sim", "stacks"])
+@pytest.mark.parametrize("tool", ["core", "plot", "ready", "sim", "stacks"])
 def test_arguments_that_are_missing_are_wrong_usage(tool):
     command = [sys.executable, str(ROOT / "bench" / f"{tool}.py")]
     done = subprocess.run(command, env=WITH_TOOLS, capture_output=True, text=True, check=False)
