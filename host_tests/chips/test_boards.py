@@ -218,6 +218,12 @@ def test_each_free_byte_is_in_one_of_two_heaps(board, monkeypatch, slabs):
     assert status.free_heap == free
 
 
+def test_temperature_is_in_degrees_celsius(board, monkeypatch):
+    assert board.temperature() == esp32.mcu_temperature()
+    monkeypatch.setattr(esp32, "raw_temperature", lambda: 122, raising=False)  # the ESP32's
+    assert round(board.temperature()) == 50
+
+
 def test_watchdog_is_started_at_boot_and_fed_by_the_loop(service, monkeypatch):
     assert machine.WDT.the_one.timeout == 30000
     feeds = machine.WDT.the_one.feeds

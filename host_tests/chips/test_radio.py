@@ -1,5 +1,6 @@
 """The chips' radio: what WLAN's states and refusals become."""
 
+import machine
 import network
 import pytest
 from fake_board import ANY_NAMES
@@ -148,12 +149,28 @@ def test_enterprise_network_is_refused(radio, station):
 
 
 def test_refusal_of_the_driver_is_an_outcome(radio, station, monkeypatch):
-    def refuses(ssid, key=None, bssid=None):
-        raise OSError("Wifi Internal Error")
-
     monkeypatch.setattr(station, "connect", refuses)
     radio.join(HOME)
     assert radio.outcome() == "cannot connect: Wifi Internal Error"
+
+
+def test_mac_is_the_drivers_and_else_the_chips(radio, station, monkeypatch):
+    assert radio.mac() == station.MAC
+    monkeypatch.setattr(station, "MAC", bytes(6))
+    assert radio.mac() == machine.unique_id()
+
+
+def test_other_address_while_connected(radio, station, monkeypatch):
+    radio.join(HOME)
+    station.settle()
+    fixed = remembered(b"Home", b"correct horse", ip=0x3301A8C0)
+    assert radio.readdress(fixed) == ""
+    assert station.addresses[0] == "192.168.1.51"
+    assert radio.outcome() == ""
+    assert radio.readdress(HOME) == ""
+    assert station.addresses == "dhcp"
+    monkeypatch.setattr(station, "ifconfig", refuses)
+    assert radio.readdress(fixed) == "cannot use the address: Wifi Internal Error"
 
 
 def test_fixed_address_and_dhcp_again(radio, station):
@@ -194,7 +211,29 @@ def test_reasons_are_told_apart(radio, station, clock, reason, why):
     assert radio.outcome() is None
     station.settle()
     assert radio.outcome() == why
+    assert radio.reason() == reason
     assert (why in REFUSALS) == (reason in (15, 23, 202, 204))
+
+
+def test_reason_is_of_the_last_outcome(radio, station, clock, monkeypatch):
+    radio.join(remembered(b"Nowhere"))
+    station.settle()
+    clock.now += 5000
+    assert radio.outcome() == "network not found"
+    assert radio.reason() == 201
+    radio.leave()
+    radio.join(HOME)
+    station.settle()
+    assert radio.outcome() == ""
+    assert radio.reason() == 0
+    monkeypatch.setattr(station, "connect", refuses)
+    radio.join(HOME)
+    assert radio.outcome() != ""
+    assert radio.reason() == 0
+
+
+def refuses(*_args, **_settings):
+    raise OSError("Wifi Internal Error")
 
 
 def test_access_point_of_the_scan_is_the_only_one_that_is_wanted(radio, station):
@@ -256,6 +295,16 @@ class FakeWifi:
         self.calls = []  # about logins
         self.countries = []
         self.set_country = self.countries.append
+        self.servers = [0, 0]
+        self.set_dns = self.servers.__setitem__
+        self.dns = self.servers.__getitem__
+        self.on = None  # (mac, auth) of the access point that the station is on
+
+    def access_point(self, mac):
+        if self.on is None:
+            return -1
+        mac[:], auth = self.on
+        return auth
 
     def eap_use(self, protocol, credentials):
         self.calls.append((protocol, credentials))
@@ -310,6 +359,62 @@ def test_login_that_the_driver_does_not_take(radio, station, eap, answer, why):
 def test_personal_network_forgets_them(radio, eap):
     radio.join(HOME)
     assert eap.calls == ["clear"]
+
+
+# --- the access point and the name servers, by our C module
+
+
+@pytest.mark.parametrize(("auth", "told"), [(3, 3), (6, 6), (12, network_status.AUTH_UNKNOWN)])
+def test_access_point_that_the_driver_chose(radio, station, eap, auth, told):
+    radio.join(HOME)
+    station.settle()
+    status = NetworkStatus()
+    radio.link(status)
+    assert (status.ap_mac, status.auth) == (bytes(6), network_status.AUTH_UNKNOWN)
+    eap.on = (b"\2\0\0\0\0\7", auth)
+    radio.link(status)
+    assert (status.ap_mac, status.auth) == (b"\2\0\0\0\0\7", told)
+
+
+DHCPS, OURS = [0x0101A8C0, 0], [0x09090909, 0x08080808]
+
+
+@pytest.mark.behaviour("A9")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_name_servers_outlive_what_dhcp_says(radio, station, eap, when):
+    if when == "before":
+        radio.set_dns(*OURS)
+    radio.join(HOME)
+    eap.servers[:] = DHCPS
+    station.settle()
+    if when == "after":
+        assert radio.outcome() == ""
+        radio.set_dns(*OURS)
+        assert eap.servers == OURS
+    for _ in range(2):
+        assert radio.outcome() == ""
+        assert eap.servers == OURS
+        eap.servers[:] = DHCPS  # the address is renewed
+    station.lose(200)
+    radio.rejoin()
+    station.settle()
+    assert radio.outcome() == ""
+    assert radio.dns() == tuple(OURS)
+
+
+def test_name_servers_of_dhcp_once_ours_are_taken_back(radio, station, eap):
+    radio.set_dns(*OURS)
+    radio.set_dns(0, 0)
+    radio.join(HOME)
+    eap.servers[:] = DHCPS
+    station.settle()
+    assert radio.outcome() == ""
+    assert radio.dns() == tuple(DHCPS)
+
+
+def test_name_servers_of_a_stock_image_are_dhcps(radio):
+    radio.set_dns(*OURS)
+    assert radio.dns() == (0, 0)
 
 
 # --- country
@@ -410,6 +515,21 @@ def test_power_below_what_the_driver_takes(radio, station, power):
     assert radio.outcome() == ""
 
 
+def test_power_that_is_saved_or_not(radio, station, monkeypatch):
+    radio.save_power(False)
+    assert "pm" not in station.settings  # it is off
+    radio.join(HOME)
+    assert station.settings["pm"] == station.PM_NONE
+    radio.save_power(True)
+    assert station.settings["pm"] == station.PM_PERFORMANCE
+    with monkeypatch.context() as connecting:
+        connecting.setattr(station, "config", refuses)
+        radio.save_power(False)
+    radio.leave()
+    radio.join(HOME)
+    assert station.settings["pm"] == station.PM_NONE
+
+
 # --- scan
 
 
@@ -464,6 +584,7 @@ def test_scan_without_a_thread_is_a_problem(radio, monkeypatch):
     assert radio.scan_problem() == "cannot scan: can't create thread"
 
 
+@pytest.mark.behaviour("A21")
 def test_scan_gives_up_an_attempt_but_no_connection(radio, station, threads):
     radio.join(HOME)
     radio.scan(b"")

@@ -41,7 +41,6 @@ ANY_NAMES = (
     bytes(range(1, 33)),
     b"\xff" * 32,
 )
-MAC = bytes([2, 0, 0, 0, 0, 0xAA])
 PSK = b"0123456789abcdefABCDEF" + b"9" * 42
 
 
@@ -85,6 +84,8 @@ class ScriptedRadio:
         self.reason_is = 0  # ESP-IDF's, of the failure that outcome_is tells
         self.readdress_says = ""
         self.servers = (0x0101A8C0, 0)
+        self.own_mac = bytes([2, 0, 0, 0, 0, 0xAA])
+        self.ap_mac = bytes([2, 0, 0, 0, 0, 1])
         self.saves_power = None
 
     def join(self, network, access_point=None):
@@ -145,7 +146,7 @@ class ScriptedRadio:
         return 2
 
     def mac(self):
-        return MAC
+        return self.own_mac
 
     def power(self, quarter_db):
         self.quarter_db = quarter_db
@@ -158,7 +159,7 @@ class ScriptedRadio:
         status.netmask = 0x00FFFFFF
         status.gateway = 0x0101A8C0
         status.ssid = self.joined.ssid
-        status.ap_mac = bytes([10, 11, 12, 13, 14, 15])
+        status.ap_mac = self.ap_mac
         status.auth = network_status.AUTH_WPA2
 
 

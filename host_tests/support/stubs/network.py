@@ -92,6 +92,7 @@ class Station(_Interface):
     """WLAN(STA_IF)."""
 
     CAN_SET = frozenset({"txpower", "channel", "reconnects", "pm"})
+    PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
 
     def __init__(self):
         super().__init__()

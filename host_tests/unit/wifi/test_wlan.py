@@ -665,6 +665,22 @@ def test_scan(wlan, radio):
     assert wlan.scan_result() is None
 
 
+def test_scan_between_two_attempts_keeps_the_next_one_waiting(reconnecting, radio):
+    """NINA's drivers may scan then. A second scan would take the place of theirs."""
+    assert reconnecting.station.needs_radio()
+    radio.outcome_is = "network not found"
+    reconnecting.step(3100)
+    assert not reconnecting.station.needs_radio()
+    reconnecting.scan(3200)
+    radio.calls.clear()
+    reconnecting.step(3100 + PAUSE_MS)
+    assert radio.calls == []
+    radio.finds = ON_AIR
+    reconnecting.step(3200 + PAUSE_MS)
+    assert len(reconnecting.scan_result()) == len(ON_AIR)
+    assert radio.calls[0] == "scan Guest"
+
+
 def test_new_scan_drops_the_old_result(wlan, radio):
     wlan.scan(0)
     radio.finds = list(ON_AIR)
