@@ -58,8 +58,8 @@ def reason(bench):
 
 
 def statuses(bench, ms=WIFININA_WAITS_MS, ends=(CONNECTED, FAILED)):
-    """The answers of 20, each once as long as it lasts, as a driver sees them that asks ten times in
-    a second, until one of `ends` or for so long."""
+    """The answers of 20, each once as long as it lasts, to a driver that asks ten times in
+    a second, until one of `ends` comes or for so long."""
     seen = [status(bench)]
     for _ in range(ms // 100):
         if seen[-1] in ends:
