@@ -4,6 +4,7 @@ import time
 
 import pytest
 from fake_board import ANY_NAMES
+from nina_bench import frame, parameters
 from raw_controller import PATIENCE, request
 from sim_process import run_sim, start_sim
 
@@ -164,3 +165,85 @@ def test_bad_script_is_one_line(run_sim, tmp_path, script, says):
     assert out == ""
     assert err.count("\n") == 1
     assert says in err
+
+
+# --- NINA's commands
+
+
+@pytest.fixture
+def nina_in(start_sim, tmp_path):
+    """nina_in(air) -> a module that has booted in NINA's role and in that air."""
+
+    def start(air, takes=QUICK, **popen):
+        (tmp_path / "air").write_text(takes + air)
+        sim = start_sim("nina", "--radio", "air", **popen)
+        sim.power_on()
+        return sim
+
+    return start
+
+
+def asked(sim, command, *params):
+    """The parameters of the reply."""
+    return parameters(sim.controller.command(frame(command, *params)))
+
+
+def status_until(sim, wanted):
+    """The answers of 20, each once as long as it lasts, until the one that is wanted."""
+    limit = time.monotonic() + PATIENCE
+    seen = asked(sim, 0x20)
+    while seen[-1] != bytes([wanted]) and time.monotonic() < limit:
+        answer = asked(sim, 0x20)[0]
+        if answer != seen[-1]:
+            seen.append(answer)
+    return list(b"".join(seen))
+
+
+def test_nina_is_told_why_a_join_failed(nina_in):
+    sim = nina_in("0 appears Workshop password=battery-staple")
+    assert asked(sim, 0x20) == [b"\0"]
+    assert asked(sim, 0x12, b"Workshop", 0, b"correct-horse") == [b"\1"]
+    assert status_until(sim, 4) == [1, 4]
+    assert asked(sim, 0x1F) == [bytes([202])]
+    assert asked(sim, 0x11, b"Workshop", b"battery-staple") == [b"\1"]
+    assert status_until(sim, 3)[-2:] == [1, 3]
+
+
+def test_nina_loses_its_network_and_finds_it_again(nina_in, tmp_path):
+    sim = nina_in(
+        "0 appears Workshop\n1 vanishes Workshop\n3 appears Workshop",
+        takes=AT_ONCE,
+        script=("-c", HELD),
+    )
+    assert asked(sim, 0x10, b"Workshop") == [b"\1"]
+    status_until(sim, 3)
+    (tmp_path / "go").touch()
+    assert status_until(sim, 6) == [3, 6]
+    assert asked(sim, 0x21, 255) == [bytes(4)] * 3
+    assert status_until(sim, 3) == [6, 3]
+
+
+def test_nina_is_told_everything_about_the_air(nina_in):
+    sim = nina_in("0 appears One rssi=-80\n0 appears Two rssi=-30 channel=3 password=abcdefgh")
+    assert asked(sim, 0x36) == [b"\1"]
+    assert asked(sim, 0x27) == [b"Two", b"One"]
+    assert asked(sim, 0x32, 0) == [(-30 & 0xFFFFFFFF).to_bytes(4, "little")]
+    assert [asked(sim, 0x33, i) for i in (0, 1)] == [[b"\4"], [b"\7"]]
+    assert asked(sim, 0x3D, 0) == [b"\3"]
+    (bssid,) = asked(sim, 0x3C, 0)
+    assert asked(sim, 0x16, b"weather") == [b"\1"]
+    assert asked(sim, 0x15, 1, bytes([9, 9, 9, 9]), bytes(4)) == [b"\1"]
+    assert asked(sim, 0x14, 3, *[bytes(4)] * 3) == [b"\0"]
+    assert asked(sim, 0x11, b"Two", b"abcdefgh") == [b"\1"]
+    status_until(sim, 3)
+    assert asked(sim, 0x1E, 255) == [bytes([9, 9, 9, 9]), bytes(4)]
+    assert asked(sim, 0x21, 255)[0] == bytes([127, 0, 0, 1])
+    assert asked(sim, 0x23, 255) == [b"Two"]
+    assert asked(sim, 0x24, 255) == [bssid]
+    assert asked(sim, 0x26, 255) == [b"\4"]
+    (mac,) = asked(sim, 0x22, 255)
+    assert mac[::-1][:3] == b"\2SI"
+    assert asked(sim, 0x30, 255) == [b"\1"]
+    assert asked(sim, 0x25, 255) == [bytes(4)]
+    assert asked(sim, 0x17, 1) == [b"\1"]
+    assert sim.controller.command(frame(0x1B)) == bytes.fromhex("ef 00 ee")

@@ -578,14 +578,19 @@ def test_scan_does_not_drop_the_connection(bench_in):
     assert connection[0].ended is None
 
 
-def test_scan_during_a_join_waits_for_its_end(bench_in):
-    bench = bench_in(HOME_IS_THERE)
+def test_scan_during_a_join_waits_for_its_end(bench, radio):
+    """A radio gives up the attempt for a scan."""
     bench.ask(0x12, *HOME)
     assert bench.ask(0x36) == OK
     bench.send(frame(0x27))
-    for _ in range(80):
-        bench.later(100)
-    assert bench.reply()[2] == 1
+    bench.later(1000)
+    assert "scan" not in radio.calls
+    radio.outcome_is = ""
+    bench.later(20)
+    assert radio.calls[-1] == "scan"
+    radio.finds = ON_AIR
+    bench.later(20)
+    assert bench.reply()[2] == 3
     assert status(bench) == CONNECTED
 
 
