@@ -1,4 +1,4 @@
-"""Who defines a symbol that our objects need: ESP-IDF, MicroPython, the ROM or the compiler."""
+"""Who defines a symbol that our objects need: ESP-IDF, MicroPython, the chip or the compiler."""
 
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class Providers:
         found = {}
         passes = (
             self._rom,
+            self._registers,
             self._sources,
             self._archives,
             self._toolchain,
@@ -62,9 +63,16 @@ class Providers:
 
     def _rom(self, needed: set[str]) -> dict[str, str]:
         # One file has the addresses, another the names that ESP-IDF gives them.
-        scripts = (self._idf / "components/esp_rom" / self._target / "ld").glob("*.ld")
+        return self._in_scripts(needed, "esp_rom", "the ROM")
+
+    def _registers(self, needed: set[str]) -> dict[str, str]:
+        """Of peripherals, as structures at an address."""
+        return self._in_scripts(needed, "soc", "registers")
+
+    def _in_scripts(self, needed: set[str], component: str, who: str) -> dict[str, str]:
+        scripts = (self._idf / "components" / component / self._target / "ld").glob("*.ld")
         defined = symbols.defined_in_linker_script("".join(path.read_text() for path in scripts))
-        return dict.fromkeys(needed & defined, "the ROM")
+        return dict.fromkeys(needed & defined, who)
 
     def _archives(self, needed: set[str]) -> dict[str, str]:
         """Libraries that ESP-IDF brings without their sources, where their submodule is there."""

@@ -125,7 +125,7 @@ def defined_in_assembler(text: str) -> set[str]:
 
 
 def defined_in_linker_script(text: str) -> set[str]:
-    """The functions of the ROM: names of addresses, and other names for those."""
+    """The functions of the ROM, or registers: names of addresses, and other names for those."""
     given = dict(ROM.findall(text))
     return {name for name in given if is_address(name, given)}
 
