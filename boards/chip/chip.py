@@ -33,9 +33,7 @@ try:
 except ImportError:
     spi_target = None  # the controller-clocked role is not available
 
-# Protocols; and the roles of Duet's.
-DUET = "duet"
-NINA = "nina"
+# The roles of Duet's protocol.
 MODULE_CLOCKED = "module-clocked"
 CONTROLLER_CLOCKED = "controller-clocked"
 
@@ -96,15 +94,15 @@ class WakingPin:
 class ChipBoard:
     """A chip with this wiring. The board file makes the only one; REPL: `from board import BOARD`.
 
-    For NINA's protocol `wiring` is a nina_link.NinaWiring, and there are no roles. `cs_per_phase`
-    is for the controller-clocked role, when the controller raises CS after each phase and other
-    targets share SCK and MISO; see docs/hardware.md.
+    `protocol` is "duet" or "nina". NINA's has no roles, and its wiring is a NinaWiring.
+    `cs_per_phase` is for the controller-clocked role, when the controller raises CS after each
+    phase and other targets share SCK and MISO; see docs/hardware.md.
     """
 
     DEBUG = False  # a bug is counted, not raised
 
-    def __init__(self, wiring, role=MODULE_CLOCKED, cs_per_phase=False, protocol=DUET):
-        if protocol == NINA:
+    def __init__(self, wiring, role=MODULE_CLOCKED, cs_per_phase=False, protocol="duet"):
+        if protocol == "nina":
             wiring.hold()
         _check(role, protocol)
         self.PROTOCOL = protocol
@@ -138,7 +136,7 @@ class ChipBoard:
 
     def link_port(self):
         """The link driver of this board's protocol and role."""
-        if self.PROTOCOL == NINA:
+        if self.PROTOCOL == "nina":
             port, self.buffers = self.wiring.start()
             return port
         return self._target_port() if self._role == CONTROLLER_CLOCKED else self._master_port()
@@ -265,7 +263,7 @@ class ChipBoard:
 
 
 def _check(role, protocol):
-    if protocol not in (DUET, NINA):
+    if protocol not in ("duet", "nina"):
         raise ValueError("protocol: duet or nina")
     if role not in (MODULE_CLOCKED, CONTROLLER_CLOCKED):
         raise ValueError("role: module-clocked or controller-clocked")
