@@ -223,7 +223,8 @@ class Driver:
 
     def receive(self, fd, n):
         buffer = ctypes.create_string_buffer(n)
-        return buffer.raw[: self._socket_call("recv", fd, buffer, n)]
+        n = self._socket_call("recv", fd, buffer, n)
+        return buffer.raw[:n]
 
     def send_to(self, fd, data, port, address="127.0.0.1"):
         return self._socket_call("sendto", fd, data, len(data), socket.inet_aton(address), port)
@@ -278,9 +279,18 @@ class Board:
             text=True,
         )
 
+    def line(self):
+        """The next line that the program prints, or "" at its end."""
+        return self.process.stdout.readline().rstrip("\n")
+
+    def says(self, text):
+        """Wait until the program prints this line, its next."""
+        said = self.line()
+        assert said == text, (said, self.process.stderr.read() if not said else "")
+
     def printed(self):
         """What a program that has ended printed, as lines."""
-        out, err = self.process.communicate(timeout=10 * PATIENCE)
+        out, err = self.process.communicate(timeout=PATIENCE)
         assert self.process.returncode == 0, err
         return out.splitlines()
 
