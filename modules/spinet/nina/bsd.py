@@ -53,6 +53,10 @@ class Bsd:
         self._errno = errno
         request.answer_u8(0 if errno else 1)
 
+    def _unless_free(self, number, errno):
+        """The error number of a call that this number cannot have; EBADF when nothing has it."""
+        return EBADF if self._numbers.kind(number) == FREE else errno
+
     def errno(self, request):
         request.answer_u8(self._errno)
 
@@ -61,12 +65,15 @@ class Bsd:
         self._errno = EPROTONOSUPPORT
         if request.u(0) == _STREAM:
             number = self._numbers.new(SOCKET)
-            self._errno = EMFILE if number == NONE else 0
+            self._errno = EMFILE
+        if number != NONE:
+            self._errno = 0
+            self._ports[number] = 0
         request.answer_u8(number)
 
     def close(self, request):
         number = request.u(0)
-        errno = EBADF if self._numbers.kind(number) == FREE else 0
+        errno = self._unless_free(number, 0)
         self._numbers.drop(number)
         self._done(request, errno)
 
@@ -74,16 +81,15 @@ class Bsd:
 
     def bind(self, request):
         number = request.u(0)
-        if self._numbers.kind(number) == FREE:
-            self._done(request, EBADF)
-            return
-        self._ports[number] = request.u16_be(1)
-        self._done(request)
+        errno = self._unless_free(number, 0)
+        if not errno:
+            self._ports[number] = request.u16_be(1)
+        self._done(request, errno)
 
     def listen(self, request):
         number = request.u(0)
         if self._numbers.kind(number) not in (SOCKET, SERVER) or not self._ports[number]:
-            self._done(request, EINVAL)
+            self._done(request, self._unless_free(number, EINVAL))
         elif self._numbers.listen(number, self._ports[number]):
             self._done(request)
         else:
@@ -92,7 +98,7 @@ class Bsd:
     def accept(self, request):
         number = request.u(0)
         found = NONE
-        self._errno = EINVAL
+        self._errno = self._unless_free(number, EINVAL)
         if self._numbers.kind(number) == SERVER:
             found = self._numbers.visitor(number, True)
             self._errno = EAGAIN if found == NONE else 0
@@ -110,7 +116,7 @@ class Bsd:
     def peer(self, request):
         slot = self._numbers.slot(request.u(0))
         if slot is None:
-            self._done(request, ENOTCONN)
+            self._done(request, self._unless_free(request.u(0), ENOTCONN))
             return
         self._errno = 0
         request.begin_reply(3)
@@ -123,7 +129,7 @@ class Bsd:
         number = request.u(0)
         kind = self._numbers.kind(number)
         if kind == FREE or kind == SERVER:
-            self._done(request, EINVAL if kind else EBADF)
+            self._done(request, self._unless_free(number, EINVAL))
         elif self._numbers.connected(number):
             self._done(request, EISCONN)
         elif self._is_connecting(number):
@@ -155,10 +161,8 @@ class Bsd:
             slot = self._numbers.slot(number)
             if slot:
                 flags = self._flags(slot)
-            elif self._numbers.kind(number) == FREE:
-                self._errno = EBADF
             else:
-                self._errno = ENOTCONN
+                self._errno = self._unless_free(number, ENOTCONN)
         request.answer_u8(flags)
 
     def _flags(self, slot):
@@ -175,9 +179,10 @@ class Bsd:
 
     def send(self, request):
         slot = self._numbers.slot(request.u(0))
-        n = 0
-        self._errno = 0 if slot else ENOTCONN
-        if slot:
+        n = self._errno = 0
+        if not slot:
+            self._errno = self._unless_free(request.u(0), ENOTCONN)
+        else:
             n = self._write(slot, request)
         request.begin_reply(1)
         request.put(n, -2)
@@ -196,9 +201,10 @@ class Bsd:
 
     def receive(self, request):
         slot = self._numbers.slot(request.u(0))
-        got = 0
-        self._errno = 0 if slot else ENOTCONN
-        if slot:
+        got = self._errno = 0
+        if not slot:
+            self._errno = self._unless_free(request.u(0), ENOTCONN)
+        else:
             got = slot.read(request.tx, frames.DATA_AT, min(request.u(1), frames.MOST_DATA))
             if not got:
                 self._errno = _why_nothing(slot)
