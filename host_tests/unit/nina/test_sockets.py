@@ -257,6 +257,31 @@ def test_a_stalled_peer_gets_a_short_count_after_five_seconds(bench):
 
 
 @pytest.mark.behaviour("A1")
+def test_a_stalled_peer_is_waited_for_once(bench):
+    """A driver sends all pieces of a long write: each of them waiting would take hours."""
+    number, peer = opened(bench)
+
+    def pieces():
+        """(it waited, how much was taken) for each piece of a write that nothing reads."""
+        for _ in range(10):
+            bench.send(wide(0x44, bytes([number]), bytes(3000)))
+            waited = bench.target.ready == 1
+            bench.later(5001 if waited else 0)
+            yield waited, int.from_bytes(bench.reply()[4:6], "little")
+
+    for _ in range(2):  # and once it has taken bytes, again
+        peer.freeze()
+        waits = [count for waited, count in pieces() if waited]
+        assert waits[-1] == 0
+        assert len(waits) <= 2
+        assert list(pieces()) == [(False, 0)] * 10
+        peer.thaw()
+        for _ in range(50):
+            bench.later(100)
+            peer.received()
+
+
+@pytest.mark.behaviour("A1")
 def test_no_data_is_answered_at_once(bench):
     number, _ = opened(bench)
     assert write(bench, number, b"") == 0

@@ -38,6 +38,7 @@ class Client:
         self._token = -1  # of the slot of a 2D; -1: it has none yet
         self._was_up = False
         self._done = 0  # bytes of 44 that were taken
+        self._stalled = -1  # token of a slot whose peer took nothing for all the time of a 44
         self._lookups = 0  # tells this look-up from those before
         self._ip = 0  # what the last one found; -1: it goes on
 
@@ -145,9 +146,19 @@ class Client:
         slot = self._numbers.slot(self._number)
         if slot and slot.may_send():
             self._done += _write(slot, request, self._done)
-            if self._done < request.size(1) and not request.expired and slot.may_send():
+            if self._done < request.size(1) and self._may_wait(slot, request):
                 return  # until there is room
         request.answer_u16(self._done)
+
+    def _may_wait(self, slot, request):
+        """True while the time of 44 lasts. A peer that has stalled for one is waited for again when
+        it takes bytes: CircuitPython's driver sends each piece of a write, though the one before
+        was not taken."""
+        if self._done:
+            self._stalled = -1
+        elif request.expired:
+            self._stalled = slot.token()
+        return slot.may_send() and not request.expired and self._stalled != slot.token()
 
     # --- names
 
