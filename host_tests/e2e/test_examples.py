@@ -31,6 +31,13 @@ Module.__init__.__kwdefaults__["time_scale"] = 100  # others may have the proces
 sys.path[0], sys.argv = "", sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+# The same for programs in CircuitPython, whose driver reads this clock.
+CIRCUITPYTHON = """
+import runpy, time
+monotonic = time.monotonic
+time.monotonic = lambda: monotonic() / 20
+runpy.run_module("spinet_controller.circuitpython", run_name="__main__")
+"""
 
 
 @contextlib.asynccontextmanager
@@ -89,8 +96,8 @@ def trusting(folder):
     return ssl.create_default_context(cafile=folder / "cert.pem")
 
 
-def fetched(url, headers=None, **options):
-    request = urllib.request.Request(url, headers=headers or {})
+def fetched(url, headers=None, data=None, **options):
+    request = urllib.request.Request(url, data, headers or {})
     with urllib.request.urlopen(request, timeout=PATIENCE, **options) as answer:
         return answer.status, answer.read()
 
@@ -102,8 +109,12 @@ async def site():
     async def hello(_request):
         return web.Response(text="hello from a peer")
 
+    async def degrees(request):
+        return web.Response(text=f"{(await request.json())['temperature']} degrees")
+
     application = web.Application()
     application.router.add_get("/", hello)
+    application.router.add_post("/", degrees)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port := own_port()).start()
@@ -226,22 +237,26 @@ async def test_aioftp_client(tmp_path):
     assert (shared / "part.gcode").read_bytes() == bytes(50_000)
 
 
-async def test_mqtt_client(tmp_path):
+@pytest.fixture
+async def broker(tmp_path):
+    """mosquitto; its port."""
     port = own_port()
     config = tmp_path / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n")
-    broker = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *("mosquitto", "-c", str(config)), stderr=subprocess.PIPE
     )
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while b" running" not in await broker.stderr.readline():
-                pass
-        output = await result(tmp_path, "mqtt_client.py", "127.0.0.1", port)
-        assert output == "workshop/door open\n"
-    finally:
-        broker.kill()
-        await broker.communicate()
+    async with asyncio.timeout(PATIENCE):
+        while b" running" not in await process.stderr.readline():
+            pass
+    yield port
+    process.kill()
+    await process.communicate()
+
+
+async def test_mqtt_client(tmp_path, broker):
+    output = await result(tmp_path, "mqtt_client.py", "127.0.0.1", broker)
+    assert output == "workshop/door open\n"
 
 
 # -- CoAP
@@ -322,7 +337,53 @@ async def test_tls(identity, who):
             writer.close()
 
 
+# -- in CircuitPython
+
+
+@contextlib.asynccontextmanager
+async def in_circuitpython(name, **settings):
+    """An example's process; its module is a SIM that it starts."""
+    command = ("--sim", SIMS["sockets"], str(EXAMPLES / "circuitpython" / name))
+    example = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", CIRCUITPYTHON, *command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **settings, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield example
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            example.terminate()
+        await example.wait()
+
+
+async def test_circuitpython_http_client():
+    async with site() as url, in_circuitpython("http_client.py", URL=url) as example:
+        output, _ = await example.communicate()
+    assert output.decode() == "200 hello from a peer\n200 21.5 degrees\n"
+
+
+async def test_circuitpython_http_server():
+    async with in_circuitpython("http_server.py", PORT=str(port := own_port())) as example:
+        url = f"http://127.0.0.1:{port}/"
+        assert await example.stdout.readline() == f"serving {url}\n".encode()
+        assert await asyncio.to_thread(fetched, url) == (200, b"hello 127.0.0.1\n")
+        for state, answer in ((b"on", b'{"on": true}'), (b"off", b'{"on": false}')):
+            assert await asyncio.to_thread(fetched, url + "led", data=state) == (200, answer)
+        assert (await asyncio.to_thread(fetched, url + "led"))[1] == b'{"on": false}'
+
+
+async def test_circuitpython_mqtt_client(broker):
+    async with in_circuitpython("mqtt_client.py", BROKER_PORT=str(broker)) as example:
+        output, _ = await example.communicate()
+    assert output.decode() == "workshop/door open\n"
+
+
 def test_each_example_is_run():
     tests = (ROOT / "host_tests" / "e2e" / "test_examples.py").read_text()
+    for example in (EXAMPLES / "circuitpython").glob("*.py"):
+        assert f'in_circuitpython("{example.name}"' in tests, example.name
     for example in EXAMPLES.glob("*.py"):
         assert example.name in tests or example.name.startswith("tls_by_"), example.name
