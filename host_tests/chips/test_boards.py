@@ -17,7 +17,7 @@ from tls_rig import Authority
 from spinet import compat, loop
 from spinet.duet import wire
 from spinet.duet.module_clocked import SpiMaster
-from spinet.loop import HOUSEKEEPING_MS
+from spinet.loop import _HOUSEKEEPING_MS
 from spinet.network_status import NetworkStatus
 from spinet.service import Service
 from spinet.tcp.stack_sockets import SocketStack
@@ -102,7 +102,7 @@ def ask(service, spi, name, message):
     pin(name, 5).drive(1)
     service.run_once()
     pin(name, 5).drive(0)
-    assert spi.shifted[0] == wire.FORMAT_VERSION
+    assert spi.shifted[0] == wire._FORMAT_VERSION
     return int.from_bytes(spi.shifted[8:12], "little", signed=True), spi.shifted[12:]
 
 
@@ -228,7 +228,7 @@ def test_watchdog_is_started_at_boot_and_fed_by_the_loop(service, monkeypatch):
     assert machine.WDT.the_one.timeout == 30000
     feeds = machine.WDT.the_one.feeds
     now = service.manager.now
-    monkeypatch.setattr(loop, "ticks_ms", lambda: now + HOUSEKEEPING_MS)
+    monkeypatch.setattr(loop, "ticks_ms", lambda: now + _HOUSEKEEPING_MS)
     service.bind()
     monkeypatch.setattr(service.loop, "_plan", lambda now: None)
     service.run_once()

@@ -163,7 +163,7 @@ def test_our_exchange_serves_where_it_is(load_board, serve, name, exchange, monk
     exchange.message = request(23, param=0x1001)
     machine.Pin.made[w.transfer_ready].drive(1)
     service.run_once()
-    assert exchange.shifted[0] == wire.FORMAT_VERSION
+    assert exchange.shifted[0] == wire._FORMAT_VERSION
     assert exchange.shifted[8:12] == bytes(4)
     assert exchange.frequency == 40000000
 
@@ -184,7 +184,7 @@ def test_target_serves_the_controller_clocked_role(load_board, serve, name, targ
     shifted = target.clock(message[:8])
     service.run_once()
     shifted += target.clock(message[8:12])
-    assert shifted[0] == wire.FORMAT_VERSION
+    assert shifted[0] == wire._FORMAT_VERSION
     assert shifted[8:12] == (168).to_bytes(4, "little")
 
 

@@ -2,7 +2,7 @@
 
 from array import array
 
-from spinet.duet import wire
+from spinet_controller.codes import Command
 
 READY_S = 0.1
 FAST_S = 0.1
@@ -12,38 +12,38 @@ SHOWN = 10  # so many missed limits are told one by one
 
 # Controllers give these the longer time (link protocol, Transaction).
 STORING = {
-    wire.NETWORK_ADD_SSID,
-    wire.NETWORK_DELETE_SSID,
-    wire.NETWORK_CONFIGURE_ACCESS_POINT,
-    wire.NETWORK_RETRIEVE_SSID_DATA,
-    wire.NETWORK_ADD_ENTERPRISE_SSID,
+    Command.NETWORK_ADD_SSID,
+    Command.NETWORK_DELETE_SSID,
+    Command.NETWORK_CONFIGURE_ACCESS_POINT,
+    Command.NETWORK_RETRIEVE_SSID_DATA,
+    Command.NETWORK_ADD_ENTERPRISE_SSID,
 }
 
 
 def limit_s(command):
     """Seconds from TRANSFER_READY to CS rising, after which a controller gives up."""
-    if command == wire.NETWORK_FACTORY_RESET:
+    if command == Command.NETWORK_FACTORY_RESET:
         return RESET_S
     return STORAGE_S if command in STORING else FAST_S
 
 
 NAMES = {
-    wire.NULL: "null",
-    wire.CONN_ABORT: "connAbort",
-    wire.CONN_CLOSE: "connClose",
-    wire.CONN_READ: "connRead",
-    wire.CONN_WRITE: "connWrite",
-    wire.CONN_GET_STATUS: "connGetStatus",
-    wire.NETWORK_LISTEN: "networkListen",
-    wire.NETWORK_GET_STATUS: "networkGetStatus",
-    wire.NETWORK_ADD_SSID: "networkAddSsid",
-    wire.NETWORK_LIST_SSIDS: "networkListSsids",
-    wire.NETWORK_CONFIGURE_ACCESS_POINT: "networkConfigureAccessPoint",
-    wire.NETWORK_START_CLIENT: "networkStartClient",
-    wire.NETWORK_GET_LAST_ERROR: "networkGetLastError",
-    wire.NETWORK_RETRIEVE_SSID_DATA: "networkRetrieveSsidData",
-    wire.NETWORK_START_SCAN: "networkStartScan",
-    wire.NETWORK_GET_SCAN_RESULT: "networkGetScanResult",
+    Command.NULL: "null",
+    Command.CONN_ABORT: "connAbort",
+    Command.CONN_CLOSE: "connClose",
+    Command.CONN_READ: "connRead",
+    Command.CONN_WRITE: "connWrite",
+    Command.CONN_GET_STATUS: "connGetStatus",
+    Command.NETWORK_LISTEN: "networkListen",
+    Command.NETWORK_GET_STATUS: "networkGetStatus",
+    Command.NETWORK_ADD_SSID: "networkAddSsid",
+    Command.NETWORK_LIST_SSIDS: "networkListSsids",
+    Command.NETWORK_CONFIGURE_ACCESS_POINT: "networkConfigureAccessPoint",
+    Command.NETWORK_START_CLIENT: "networkStartClient",
+    Command.NETWORK_GET_LAST_ERROR: "networkGetLastError",
+    Command.NETWORK_RETRIEVE_SSID_DATA: "networkRetrieveSsidData",
+    Command.NETWORK_START_SCAN: "networkStartScan",
+    Command.NETWORK_GET_SCAN_RESULT: "networkGetScanResult",
 }
 
 

@@ -21,7 +21,7 @@ from slots import free_port, pattern
 
 from endurance.peers import Broken, receive
 from endurance.soak import config
-from spinet.duet import wire
+from spinet_controller.codes import Command
 
 SSID = b"Workshop"
 PEERS = 4
@@ -108,7 +108,7 @@ class Run:
 
     def run(self):
         """From joining a network to free slots."""
-        self.network.ask(wire.NETWORK_ADD_SSID, data=config(SSID))
+        self.network.ask(Command.NETWORK_ADD_SSID, data=config(SSID))
         self._until(lambda: self.network.listening, "the module to listen")
         for thread in (*self.peers, self.pauses):
             thread.start()

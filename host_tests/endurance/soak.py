@@ -27,7 +27,7 @@ from endurance.limits import Stopwatch
 from endurance.peers import Broken
 from endurance.processor import Threads
 from spinet import states
-from spinet.duet import wire
+from spinet_controller.codes import Command
 
 PEERS = 10  # two more than there are slots: somebody always waits to be accepted
 SLOTS = 8
@@ -147,14 +147,14 @@ class Soak:
         self._wind_up()
 
     def _join(self):
-        self.ask(wire.NETWORK_ADD_SSID, data=config(NETWORK))
-        self.ask(wire.NETWORK_START_CLIENT, data=NETWORK)
-        self._until(lambda: self.ask(wire.NETWORK_GET_STATUS)[1][0], "WiFi to connect")
+        self.ask(Command.NETWORK_ADD_SSID, data=config(NETWORK))
+        self.ask(Command.NETWORK_START_CLIENT, data=NETWORK)
+        self._until(lambda: self.ask(Command.NETWORK_GET_STATUS)[1][0], "WiFi to connect")
 
     def _listen(self):
-        address = socket.inet_ntoa(self.ask(wire.NETWORK_GET_STATUS)[1][:4])
+        address = socket.inet_ntoa(self.ask(Command.NETWORK_GET_STATUS)[1][:4])
         self._module = (address, free_port())
-        self.ask(wire.NETWORK_LISTEN, data=listen_or_connect(self._module[1]))
+        self.ask(Command.NETWORK_LISTEN, data=listen_or_connect(self._module[1]))
         if self._fetch_error():
             raise Broken(f"the module does not listen: {self.errors}")
 
@@ -207,7 +207,7 @@ class Soak:
 
     def _traffic(self):
         slot = self._draw.randrange(SLOTS)
-        _, data = self.ask(wire.CONN_GET_STATUS, slot)
+        _, data = self.ask(Command.CONN_GET_STATUS, slot)
         state, port = data[0], int.from_bytes(data[6:8], "little")
         available, space = (int.from_bytes(data[at : at + 2], "little") for at in (12, 14))
         if state in (states.CONNECTED, states.OTHER_END_CLOSED, states.ABORTED):
@@ -240,18 +240,18 @@ class Soak:
             return
         if state == states.ABORTED:
             talk.check_aborted()
-            self._release(slot, talk, wire.CONN_ABORT)
+            self._release(slot, talk, Command.CONN_ABORT)
         elif talk.wants_abort():
-            self._release(slot, talk, wire.CONN_ABORT)
+            self._release(slot, talk, Command.CONN_ABORT)
         elif available and self._draw.random() < 0.7:
             self._read(slot, talk, available)
         elif talk.unwritten() and space and state == states.CONNECTED:
             self._write(slot, talk, space)
         elif state == states.OTHER_END_CLOSED and not available:
             talk.check_finished()
-            self._release(slot, talk, wire.CONN_CLOSE)
+            self._release(slot, talk, Command.CONN_CLOSE)
         elif talk.wants_close():
-            self._release(slot, talk, wire.CONN_CLOSE)
+            self._release(slot, talk, Command.CONN_CLOSE)
 
     def _release(self, slot, talk, command):
         talk.released = True
@@ -259,14 +259,14 @@ class Soak:
 
     def _read(self, slot, talk, available):
         most = min(MAX_DATA, self._draw.randint(1, 2 * available))
-        count, data = self._sim.ask(wire.CONN_READ, slot, available=most)
+        count, data = self._sim.ask(Command.CONN_READ, slot, available=most)
         if count < 0:
             return  # its peer reset it meanwhile; the next status tells
         talk.heard(data)
 
     def _write(self, slot, talk, space):
         data, flags = talk.next_piece(self._draw.randint(1, min(space, MAX_DATA)))
-        count, _ = self._sim.ask(wire.CONN_WRITE, slot, flags=flags, data=data)
+        count, _ = self._sim.ask(Command.CONN_WRITE, slot, flags=flags, data=data)
         if count >= 0:
             talk.wrote(count, flags)
         elif not talk.may_break():
@@ -275,20 +275,20 @@ class Soak:
     # --- a controller's other work
 
     def _null(self):
-        self.ask(wire.NULL)
+        self.ask(Command.NULL)
 
     def _network_status(self):
-        _, data = self.ask(wire.NETWORK_GET_STATUS)
+        _, data = self.ask(Command.NETWORK_GET_STATUS)
         self.free_heap.append(int.from_bytes(data[4:8], "little"))
 
     def _names(self):
-        self.ask(wire.NETWORK_LIST_SSIDS)
+        self.ask(Command.NETWORK_LIST_SSIDS)
 
     def _last_error(self):
         self._fetch_error()
 
     def _fetch_error(self):
-        response, data = self.ask(wire.NETWORK_GET_LAST_ERROR)
+        response, data = self.ask(Command.NETWORK_GET_LAST_ERROR)
         text = data[: max(0, response - 1)].decode()
         if text:
             self.errors.add(text)
@@ -296,10 +296,10 @@ class Soak:
 
     def _scan(self):
         if not self._scanning:
-            self.ask(wire.NETWORK_START_SCAN)
+            self.ask(Command.NETWORK_START_SCAN)
             self._scanning = True
             return
-        count, _ = self._sim.ask(wire.NETWORK_GET_SCAN_RESULT)
+        count, _ = self._sim.ask(Command.NETWORK_GET_SCAN_RESULT)
         if count == SCAN_IN_PROGRESS:
             return
         if count <= EMPTY or count % SCAN_RECORD:
@@ -311,15 +311,15 @@ class Soak:
         """Commands that store something, for which the controller waits longer."""
         kind = self._draw.randrange(4)
         if kind == 0:
-            self.ask(wire.NETWORK_ADD_SSID, data=config(SPARE))
+            self.ask(Command.NETWORK_ADD_SSID, data=config(SPARE))
         elif kind == 1:
-            self.ask(wire.NETWORK_ADD_SSID, data=config(SPARE, b"another-one"))
+            self.ask(Command.NETWORK_ADD_SSID, data=config(SPARE, b"another-one"))
         elif kind == 2:
             self.ask(
-                wire.NETWORK_CONFIGURE_ACCESS_POINT, data=config(b"Own", ip=bytes([10, 0, 0, 1]))
+                Command.NETWORK_CONFIGURE_ACCESS_POINT, data=config(b"Own", ip=bytes([10, 0, 0, 1]))
             )
         else:
-            self.ask(wire.NETWORK_RETRIEVE_SSID_DATA)
+            self.ask(Command.NETWORK_RETRIEVE_SSID_DATA)
 
 
 def config(ssid, password=b"long enough", ip=bytes(4)):

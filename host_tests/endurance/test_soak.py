@@ -15,7 +15,7 @@ from sim_process import ROLES
 from endurance import soak
 from endurance.limits import Stopwatch
 from endurance.soak import TimedController
-from spinet.duet import wire
+from spinet_controller.codes import Command
 
 TRANSACTIONS = 3000
 FEW = 300
@@ -107,29 +107,29 @@ def test_an_interrupted_run_leaves_no_process():
 
 def test_a_limit_is_missed_when_it_is_reached():
     stopwatch = Stopwatch(1)
-    stopwatch.note(wire.CONN_READ, 0.0999, 0.0999)
-    stopwatch.note(wire.NETWORK_ADD_SSID, 0.0999, 0.4999)
+    stopwatch.note(Command.CONN_READ, 0.0999, 0.0999)
+    stopwatch.note(Command.NETWORK_ADD_SSID, 0.0999, 0.4999)
     assert stopwatch.failures() == []
-    stopwatch.note(wire.CONN_READ, 0.1, 0)
-    stopwatch.note(wire.CONN_READ, 0, 0.1)
-    stopwatch.note(wire.NETWORK_ADD_SSID, 0.1, 0.5)
+    stopwatch.note(Command.CONN_READ, 0.1, 0)
+    stopwatch.note(Command.CONN_READ, 0, 0.1)
+    stopwatch.note(Command.NETWORK_ADD_SSID, 0.1, 0.5)
     assert stopwatch.missed == 4
     assert stopwatch.failures()[-1] == "4 of the controller's time-outs were missed"
 
 
 def test_patience_multiplies_the_limits():
     stopwatch = Stopwatch(20)
-    stopwatch.note(wire.CONN_READ, 1.9, 1.9)
+    stopwatch.note(Command.CONN_READ, 1.9, 1.9)
     assert stopwatch.missed == 0
-    stopwatch.note(wire.CONN_READ, 2, 0)
+    stopwatch.note(Command.CONN_READ, 2, 0)
     assert stopwatch.missed == 1
 
 
 def test_a_miss_is_explained_when_the_wait_for_a_processor_was_longer_than_what_it_was_over():
     stopwatch = Stopwatch(1)
-    stopwatch.note(wire.CONN_READ, 0, 0.15)
+    stopwatch.note(Command.CONN_READ, 0, 0.15)
     stopwatch.explain(0.051, "busy")
     assert (stopwatch.missed, stopwatch.unexplained) == (1, 0)
-    stopwatch.note(wire.CONN_READ, 0, 0.15)
+    stopwatch.note(Command.CONN_READ, 0, 0.15)
     stopwatch.explain(0.049, "slow")
     assert (stopwatch.missed, stopwatch.unexplained) == (2, 1)

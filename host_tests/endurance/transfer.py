@@ -7,7 +7,7 @@ from slots import MAX_DATA, pattern
 
 from endurance.churn import Churn
 from endurance.serving import ServingModule, failures_of
-from spinet import states
+from spinet import fastpath, states
 
 SPEED = 20
 MIB = 1 << 20
@@ -92,7 +92,7 @@ def _run(module, mib, chances, seed, advance):
     peers = Churn(module.net.wire, module.port)
     sock = peers.dial()
     slots = module.slots
-    slots.until(lambda: slots.manager.connected)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CONNECTED])
     slot = slots.slots[0]
     module.core.call("faults", *chances, 0, 0, REORDER_MS, seed)
     peer = Peer(sock, mib * MIB, seed)

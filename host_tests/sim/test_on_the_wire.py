@@ -9,7 +9,7 @@ from slots import MAX_DATA, Slots, pattern
 
 from spinet import states
 from spinet.fastpath import FLUSH_MS
-from spinet.tcp.connection import ACKNOWLEDGE_TIMEOUT_MS, CLOSE_LIMIT_MS
+from spinet.tcp.connection import _ACKNOWLEDGE_TIMEOUT_MS, _CLOSE_LIMIT_MS
 
 MSS = 1440
 WINDOW = 2 * MSS
@@ -203,7 +203,7 @@ def test_closing_to_a_vanished_peer_gives_all_back_in_time(slots, frames, data):
     if data:
         slots.write(slot, data)
     slot.close()
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
+    slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS - 1)
     assert active(slots) == 1
     assert (slot.state == states.CLOSE_PENDING) == bool(data)
     slots.pass_time(1)
@@ -224,7 +224,7 @@ def test_a_closed_window_holds_a_closing_slot_no_longer_than_the_time_out(slots,
     slot, _ = slots.dialled()
     slots.fill(slot)
     slot.close()
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
+    slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS - 1)
     assert slot.state == states.CLOSE_PENDING
     slots.pass_time(1)
     assert slot.state == states.FREE
@@ -247,7 +247,7 @@ def test_a_pcb_that_lwip_freed_ends_the_wait_at_once(slots, frames):
 
 def in_flight(slots, slot):
     """What the stack has of this slot; nothing when it has let go."""
-    return slots.stack.in_flight(slot.handle()) if slot.held_by_stack() else 0
+    return slots.stack.in_flight(slot.handle) if slot.handle else 0
 
 
 def read_some(peer):
@@ -262,13 +262,13 @@ def test_a_peer_that_acknowledges_a_byte_now_and_then_is_given_up_at_the_limit(s
     slots.fill(slot)
     slot.close()
     peer.thaw()
-    for _ in range(CLOSE_LIMIT_MS // (ACKNOWLEDGE_TIMEOUT_MS - 1)):
+    for _ in range(_CLOSE_LIMIT_MS // (_ACKNOWLEDGE_TIMEOUT_MS - 1)):
         left = in_flight(slots, slot)
         slots.until(
             lambda left=left: (read_some(peer), in_flight(slots, slot) < left)[1] or not left
         )
-        slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
+        slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS - 1)
+    slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS - 1)
     assert slot.state == states.FREE
 
 
@@ -362,10 +362,10 @@ def lose_and_reconnect(slots, server, lose):
     lose(slots, peer)
     slots.write(slot, pattern(MAX_DATA))
     slot.close()
-    limit = slots.now + CLOSE_LIMIT_MS + ACKNOWLEDGE_TIMEOUT_MS
+    limit = slots.now + _CLOSE_LIMIT_MS + _ACKNOWLEDGE_TIMEOUT_MS
     while slot.state != states.FREE:  # as long as acknowledgements come that were on their way
         assert slots.now < limit
-        slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
+        slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS)
     peer.bury()
     slots.stack.core.call("link", 1)
 

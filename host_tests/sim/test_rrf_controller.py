@@ -20,6 +20,7 @@ from sim_process import ROLES, start_sim
 from slots import free_port
 
 from spinet.duet import wire
+from spinet_controller.codes import Command
 
 __all__ = ["start_sim"]
 
@@ -54,7 +55,7 @@ def tasks(sim):
 def give_up(sim):
     """A request while the module stands still, as long as a controller waits."""
     sim.controller.patience = 1
-    assert sim.ask(wire.NETWORK_GET_STATUS)[0] == wire.TIMEOUT
+    assert sim.ask(Command.NETWORK_GET_STATUS)[0] == wire._TIMEOUT
     sim.controller.patience = UNHURRIED
 
 
@@ -66,7 +67,7 @@ def test_a_link_that_was_late_heals_by_itself(sim):
     sim.signal(signal.SIGCONT)
     clocked = controller.unarmed
     controller.until(lambda: controller.unarmed >= clocked + 10 and controller.idle())
-    assert sim.ask(wire.NETWORK_GET_STATUS)[0] == 168
+    assert sim.ask(Command.NETWORK_GET_STATUS)[0] == 168
     assert controller.early == 0
 
 
@@ -78,12 +79,12 @@ def test_requests_that_were_given_up_leave_nothing_behind(sim):
         give_up(sim)
     sim.signal(signal.SIGCONT)
     for _ in range(10):
-        assert sim.ask(wire.NETWORK_GET_STATUS)[0] == 168
+        assert sim.ask(Command.NETWORK_GET_STATUS)[0] == 168
     assert controller.early == 0
 
 
 @pytest.mark.behaviour("L5")
-@pytest.mark.parametrize("command", [wire.NULL, wire.NETWORK_GET_STATUS])
+@pytest.mark.parametrize("command", [Command.NULL, Command.NETWORK_GET_STATUS])
 def test_a_long_transaction_is_not_followed_by_another_one(sim, command):
     """Transactions of 12 ms, with TRANSFER_READY falling 5 ms later, at any point of the loop."""
     controller = sim.controller
@@ -100,7 +101,7 @@ def test_a_controller_that_polls_sees_every_start(sim):
     for _ in range(BOOTS):
         sim.controller.power_off()
         sim.power_on()
-        assert sim.ask(wire.NETWORK_GET_STATUS)[0] == 168
+        assert sim.ask(Command.NETWORK_GET_STATUS)[0] == 168
 
 
 @pytest.mark.parametrize(("role", "controller"), EITHER)
@@ -108,7 +109,7 @@ def test_peers_are_served_by_either_controller(start_sim, role, controller):
     sim = start_sim(role, controller=controller)
     sim.power_on()
     network, over = RrfNetwork(sim.controller, b"Workshop", free_port()), threading.Event()
-    network.ask(wire.NETWORK_ADD_SSID, data=config(b"Workshop"))
+    network.ask(Command.NETWORK_ADD_SSID, data=config(b"Workshop"))
     turn_until(network, lambda: network.listening)
     peers = [Peer(network.port, random.Random(number), over) for number in range(4)]
     for peer in peers:

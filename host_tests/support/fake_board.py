@@ -1,12 +1,13 @@
 """A board without hardware: a scripted radio, a store in memory, the firmware on top of them."""
 
 import itertools
+from types import SimpleNamespace
 
 from fake_pins import make_rig
 from raw_controller import request
 from stub_stack import StubStack
 
-from spinet import network_status
+from spinet import fastpath, network_status
 from spinet.compat import WORKER_STACK
 from spinet.duet.commands import Commands
 from spinet.fastpath import ROW_RSSI
@@ -266,21 +267,10 @@ class Bench:
         )
         self.on_clock = self.on_report = None  # what a test has networkSetClockControl and
         # diagnostics do
-        self.commands = Commands(
-            self.board,
-            self.manager,
-            self.listeners,
-            self.sessions,
-            NamedPeers(self.manager, self.names, self.error.set),
-            self.wlan,
-            self.networks,
-            self.error,
-            self.tls,
-            self.discovery,
-            lambda hz: self.on_clock and self.on_clock(hz),
-            lambda: self.on_report and self.on_report(),
-            self.garbage,
-        )
+        self.port = SimpleNamespace(set_clock=lambda hz: self.on_clock and self.on_clock(hz))
+        self.telling = SimpleNamespace(begin=lambda: self.on_report and self.on_report())
+        named_peers = NamedPeers(self.manager, self.names, self.error.set)
+        self.commands = Commands(self, self.sessions, named_peers)
         self.rig = make_rig(role, self.commands, self.manager)
         self.manager.now = self.rig.now
 
@@ -303,7 +293,8 @@ class Bench:
     def turn(self):
         """What the loop does between two transactions."""
         self.stack.wait(0)
-        self.manager.dispatch()
+        self.manager.rows[fastpath.ROW_DELIVER] = self.stack.pending()
+        self.manager.deliver()
         self.manager.step(self.manager.now)
         self.manager.reap()
         self.listeners.accept_waiting()

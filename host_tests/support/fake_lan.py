@@ -2,7 +2,7 @@
 
 from spinet.naming import dns, mdns
 
-GROUP = ("224.0.0.251", mdns.PORT)
+GROUP = ("224.0.0.251", mdns._PORT)
 NETMASK = 0x00FFFFFF
 
 
@@ -47,7 +47,7 @@ class Lan:
 class LanPort:
     """What datagrams.MulticastPort is to a responder."""
 
-    def __init__(self, lan, take, own, udp_port=mdns.PORT):
+    def __init__(self, lan, take, own, udp_port=mdns._PORT):
         self.lan = lan
         self.take = take
         self.text = ".".join(str(octet) for octet in own)

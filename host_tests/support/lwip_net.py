@@ -36,7 +36,6 @@ from slots import (
 )
 
 from spinet.tcp.stack import (
-    ERR_ARG,
     ERR_CLSD,
     ERR_MEM,
     ERR_OK,
@@ -53,6 +52,7 @@ STATS = (
     *("entries", "orphans", "half_open"),
 )
 MEMORY = ("pcbs", "time_wait", "netconns", "segments", "blocks", "held")
+ERR_ARG = -16  # of lwIP
 RECEIVE_BUFFER = 16384  # of a peer, so that its window closes soon when it does not read
 
 STUCK_S = 3 * PATIENCE  # no call waits longer: a callback has taken a lock that the caller holds

@@ -27,6 +27,7 @@ from raw_controller import (
 
 from spinet import states
 from spinet.duet import wire
+from spinet_controller.codes import Command
 
 POLL_S = 0.001  # between two looks at DATA_READY
 OVERSLEPT_S = 0.01  # after so long without a look, levels of 20 ms may have been missed
@@ -196,12 +197,12 @@ class RrfController(RawController):
                 self._offer(1)
             if not self._wait(lambda: self._message is None, limit_s(message[1]) * self.patience):
                 self._message = None  # DMA is off, the pin stays as it is
-                return self.state, wire.TIMEOUT, b""
+                return self.state, wire._TIMEOUT, b""
             return self._decoded(self._heard)
 
     def _decoded(self, shifted):
-        if len(shifted) < wire.HEADER_SIZE or shifted[0] != wire.FORMAT_VERSION:
-            return self.state, wire.BAD_REPLY_FORMAT_VERSION, b""
+        if len(shifted) < wire.HEADER_SIZE or shifted[0] != wire._FORMAT_VERSION:
+            return self.state, wire._BAD_REPLY_FORMAT_VERSION, b""
         decoded = super()._decoded(shifted)
         self.state = decoded[0]
         return decoded
@@ -249,14 +250,14 @@ class RrfNetwork:
         """One transaction: (response, data)."""
         message = request(command, *args, **fields)
         self._state, response, data = self._controller.transact(message)
-        if response in (wire.TIMEOUT, wire.BUSY, wire.BAD_REPLY_FORMAT_VERSION):
+        if response in (wire._TIMEOUT, wire.BUSY, wire._BAD_REPLY_FORMAT_VERSION):
             self.failed[response] = self.failed.get(response, 0) + 1
         return response, data
 
     def all_free(self):
         """Whether connGetStatus works for each of the sockets and says that it is free."""
         return all(
-            self.ask(wire.CONN_GET_STATUS, number)[1][:1] == bytes([states.FREE])
+            self.ask(Command.CONN_GET_STATUS, number)[1][:1] == bytes([states.FREE])
             for number in range(states.SOCKETS)
         )
 
@@ -264,13 +265,13 @@ class RrfNetwork:
         """One turn; True unless its last transaction failed."""
         before = sum(self.failed.values())
         if self._has_news():
-            self.ask(wire.NETWORK_GET_LAST_ERROR)
+            self.ask(Command.NETWORK_GET_LAST_ERROR)
         elif self._state == states.WIFI_CONNECTED:
             self._maintain()
         elif self._state not in BETWEEN:
             self._change_mode()
         else:
-            self.ask(wire.NULL)
+            self.ask(Command.NULL)
         return sum(self.failed.values()) == before
 
     def _has_news(self):
@@ -281,14 +282,14 @@ class RrfNetwork:
     def _change_mode(self):
         self.listening = False
         if self._state != states.WIFI_IDLE:
-            self.ask(wire.NETWORK_STOP)
+            self.ask(Command.NETWORK_STOP)
         else:
-            self.ask(wire.NETWORK_START_CLIENT, data=self._ssid)
+            self.ask(Command.NETWORK_START_CLIENT, data=self._ssid)
 
     def _maintain(self):
         if not self.listening:
             self.listening = (
-                self.ask(wire.NETWORK_LISTEN, data=listen_or_connect(self.port))[0] == 0
+                self.ask(Command.NETWORK_LISTEN, data=listen_or_connect(self.port))[0] == 0
             )
         else:
             self._poll(self._next_socket())
@@ -302,7 +303,7 @@ class RrfNetwork:
         return chosen
 
     def _poll(self, number):
-        response, status = self.ask(wire.CONN_GET_STATUS, number)
+        response, status = self.ask(Command.CONN_GET_STATUS, number)
         if response < 0:
             return
         state = status[0]
@@ -320,30 +321,30 @@ class RrfNetwork:
     def _finish(self, number):
         self._responders[number] = None
         self.served += 1
-        self.ask(wire.NETWORK_LISTEN, data=listen_or_connect(0, limit=0))
+        self.ask(Command.NETWORK_LISTEN, data=listen_or_connect(0, limit=0))
 
     def _serve(self, number, responder, state, available, space):
         if state == states.ABORTED or responder.broken:
             responder.broken = True
-            self._release(number, responder, wire.CONN_ABORT)
+            self._release(number, responder, Command.CONN_ABORT)
         elif available:
             self._read(number, responder)
         elif responder.out and space:
             self._write(number, responder, space)
         elif state == states.OTHER_END_CLOSED and not responder.out:
-            self._release(number, responder, wire.CONN_CLOSE)
+            self._release(number, responder, Command.CONN_CLOSE)
 
     def _release(self, number, responder, command):
         if not responder.released:
             responder.released = self.ask(command, number)[0] == 0
 
     def _read(self, number, responder):
-        response, data = self.ask(wire.CONN_READ, number)
+        response, data = self.ask(Command.CONN_READ, number)
         responder.out += data
         responder.broken = response < 0
 
     def _write(self, number, responder, space):
         data = responder.out[: min(space, wire.MAX_DATA)]
-        response, _ = self.ask(wire.CONN_WRITE, number, flags=wire.FLAG_PUSH, data=data)
+        response, _ = self.ask(Command.CONN_WRITE, number, flags=wire.FLAG_PUSH, data=data)
         responder.broken = response < 0
         responder.out = responder.out[max(0, response) :]

@@ -21,7 +21,7 @@ from collections import deque
 from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
 
 from spinet import compat as spinet_port
-from spinet import states
+from spinet import fastpath, states
 from spinet.compat import WORKER_STACK
 from spinet.duet import wire
 from spinet.loop import Bell
@@ -550,7 +550,8 @@ class Slots:
         self.net.begin_turn()
         self.stack.wait(ms)
         self.manager.now = self.now
-        self.manager.dispatch()
+        self.manager.rows[fastpath.ROW_DELIVER] = self.stack.pending()
+        self.manager.deliver()
         self.manager.step(self.now)
         if self.manager.reap():
             self.listeners.accept_waiting()
@@ -590,9 +591,11 @@ class Slots:
     def dialled(self, port=None):
         """A connection that was accepted: (slot, peer)."""
         peer = self.net.dial(port or self.listen())
-        before = self.manager.connected
-        self.until(lambda: self.manager.connected & ~before)
-        return self.slots[(self.manager.connected & ~before).bit_length() - 1], peer
+        before = self.manager.rows[fastpath.ROW_CONNECTED]
+        self.until(lambda: self.manager.rows[fastpath.ROW_CONNECTED] & ~before)
+        return self.slots[
+            (self.manager.rows[fastpath.ROW_CONNECTED] & ~before).bit_length() - 1
+        ], peer
 
     def connect(self, port, protocol=0):
         """connCreate; returns the slot, whatever became of it."""
@@ -644,7 +647,7 @@ class Slots:
             return slot.space() > 0
 
         while not slot.space():
-            if self.net.is_shut(slot.handle(), takes, time.monotonic() - began):
+            if self.net.is_shut(slot.handle, takes, time.monotonic() - began):
                 return False
             self.turn(5)
         return True
@@ -670,7 +673,7 @@ class Slots:
 
     def is_closed(self, slot):
         """The summary bit that makes the controller look at this slot."""
-        return bool(self.manager.closed >> slot.number & 1)
+        return bool(self.manager.rows[fastpath.ROW_CLOSED] >> slot.number & 1)
 
 
 _PATTERN = bytes(i * 7 + (i >> 8) & 0xFF for i in range(65536))

@@ -17,7 +17,7 @@ from sim_air import Addresses, Air, AirRadio, Clock  # noqa: E402
 
 from spinet import states  # noqa: E402
 from spinet.duet.personality import NEWS_MS  # noqa: E402
-from spinet.loop import HOUSEKEEPING_MS  # noqa: E402
+from spinet.loop import _HOUSEKEEPING_MS  # noqa: E402
 
 TICK_MS = 100
 BEGIN, END = "<!-- stories -->", "<!-- end of the stories -->"
@@ -177,7 +177,7 @@ class Player:
             _, command, data = self.asks.pop(0)
             assert bench.response(command, data=data) == 0
         bench.wlan.step(self.clock())
-        if self._passed % HOUSEKEEPING_MS == 0:
+        if self._passed % _HOUSEKEEPING_MS == 0:
             bench.wlan.refresh(self.clock())
         if self._passed % NEWS_MS == 0 and bench.wlan.has_news():
             self._fetch_news()

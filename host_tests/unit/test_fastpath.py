@@ -16,6 +16,7 @@ from spinet.service import Service
 from spinet.tcp import connection, stack, status
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_ABRT, ERR_CLSD, ERR_MEM, ERR_RST, EVENT_CLOSED, EVENT_ERROR
+from spinet_controller.codes import Command
 
 SOCKETS = 3
 PORT = 80
@@ -46,7 +47,7 @@ class Firmware:
         self.rig.link = self.service.link
         self.rig.serve = lambda _after_ms=0: self.service.run_once()
         boot(self.service, loop.ticks_ms if isinstance(loop.ticks_ms, Clock) else None)
-        self.rig.ask(request(wire.NETWORK_LISTEN, data=listen_or_connect(PORT)))
+        self.rig.ask(request(Command.NETWORK_LISTEN, data=listen_or_connect(PORT)))
         self.peers = []
         for _ in range(SOCKETS):
             self.peers.append(self.service.stack.dial(PORT))
@@ -55,7 +56,7 @@ class Firmware:
     def slot_of(self, peer):
         """The slot that serves this peer, None when it has let go."""
         for slot in self.slots:
-            if slot.handle() and status.remote_port(slot.record) == peer._pcb.remote_port:
+            if slot.handle and status.remote_port(slot.record) == peer._pcb.remote_port:
                 return slot
         return None
 
@@ -214,7 +215,7 @@ class Conversation:
         command, number = message[1], message[2]
         slot = self.firmware.slots[number] if number < 8 else None
         before = self.firmware.service.link.transactions
-        port = status.remote_port(slot.record) if slot and slot.handle() else None
+        port = status.remote_port(slot.record) if slot and slot.handle else None
         wanted = self.wanted(message, slot)
         readable = slot.readable() if slot else 0
         network = self.firmware.service.stack
@@ -224,43 +225,43 @@ class Conversation:
         data = data[: max(0, response)]
         assert version == 0x3E
         assert self.firmware.service.link.transactions == before + 1
-        if command == wire.CONN_WRITE and wanted >= 0 and not surprise:
+        if command == Command.CONN_WRITE and wanted >= 0 and not surprise:
             # More, if there was room for what waited before.
             assert wanted <= response <= message[4] | message[5] << 8
-        elif wanted < 0 or not (surprise and command in (wire.CONN_READ, wire.CONN_WRITE)):
+        elif wanted < 0 or not (surprise and command in (Command.CONN_READ, Command.CONN_WRITE)):
             assert response == wanted
-        if command == wire.CONN_READ and response > 0:
+        if command == Command.CONN_READ and response > 0:
             assert data == self.sent[port][:response]
             self.sent[port] = self.sent[port][response:]
-        elif command == wire.CONN_WRITE and response >= 0:
+        elif command == Command.CONN_WRITE and response >= 0:
             self.note_accepted(message, port, response)
-        elif command == wire.CONN_GET_STATUS and response > 0:
+        elif command == Command.CONN_GET_STATUS and response > 0:
             self.check_status(data, slot, readable)
-        elif command == wire.CONN_CLOSE and port:
+        elif command == Command.CONN_CLOSE and port:
             self.pushed[port].add(len(self.accepted[port]))
 
     def wanted(self, message, slot):
         """The response, by the protocol."""
         command, length = message[1], message[4] | message[5] << 8
-        if message[0] != wire.FORMAT_VERSION:
-            return wire.BAD_REQUEST_FORMAT_VERSION
+        if message[0] != wire._FORMAT_VERSION:
+            return wire._BAD_REQUEST_FORMAT_VERSION
         if length > wire.MAX_DATA:
             return wire.BAD_DATA_LENGTH
         if command in (1, 2, 4, 5, 6) and slot is None:
             return wire.BAD_PARAMETER
-        if command == wire.CONN_READ:
+        if command == Command.CONN_READ:
             if slot.state != states.CONNECTED:
                 return 0
             return min(message[6] | message[7] << 8, wire.MAX_DATA, slot.readable())
-        if command == wire.CONN_WRITE:
-            over = slot.state == states.OTHER_END_CLOSED and not slot.handle()
+        if command == Command.CONN_WRITE:
+            over = slot.state == states.OTHER_END_CLOSED and not slot.handle
             return wire.WRONG_STATE if over else min(length, self.space(slot))
         return {0: 0, 1: 0, 2: 0, 6: 20, 9: 168, 40: wire.UNKNOWN_COMMAND}[command]
 
     def listens(self, slot):
         """The slot's peer may still get something."""
         open_states = (states.CONNECTED, states.OTHER_END_CLOSED)
-        return slot.handle() != 0 and slot.state in open_states and slot._ending in (0, ERR_CLSD)
+        return slot.handle != 0 and slot.state in open_states and slot._ending in (0, ERR_CLSD)
 
     def space(self, slot):
         room = fastpath.RING_SIZE - slot._ring.count
@@ -281,7 +282,9 @@ class Conversation:
         assert data[4:12] == bytes(slot.record[4:12])
         assert int.from_bytes(data[12:14], "little") == readable
         assert int.from_bytes(data[14:16], "little") == self.space(slot)
-        assert data[16:] == bytes((manager.connected, 0, manager.closed, 0))
+        assert data[16:] == bytes(
+            (manager.rows[fastpath.ROW_CONNECTED], 0, manager.rows[fastpath.ROW_CLOSED], 0)
+        )
 
     # --- after each step
 
@@ -307,8 +310,8 @@ class Conversation:
     def check_writes(self):
         """PSH is where the controller pushed, and nowhere else."""
         for slot in self.firmware.slots:
-            if slot.handle():
-                self.ports[slot.handle()] = status.remote_port(slot.record)
+            if slot.handle:
+                self.ports[slot.handle] = status.remote_port(slot.record)
         for handle, taken, with_psh in self.writes:
             self.left[handle] = self.left.get(handle, 0) + taken
             if with_psh and handle in self.ports:
@@ -324,10 +327,10 @@ class Conversation:
         may = 0
         if self.listens(slot):
             may = fastpath.MAY_GATHER | (0 if count else fastpath.MAY_WRITE)
-        if slot.handle() and slot.state == states.CONNECTED and not slot._ending:
+        if slot.handle and slot.state == states.CONNECTED and not slot._ending:
             may |= fastpath.MAY_READ
         assert rows[fastpath.ROW_MAY + number] == may
-        assert rows[fastpath.ROW_HANDLE + number] == slot.handle()
+        assert rows[fastpath.ROW_HANDLE + number] == slot.handle
         assert slot.record[0] == slot.state
         assert int.from_bytes(slot.record[14:16], "little") == self.space(slot)
         closing = slot.state in (states.CONNECTING, states.CLOSE_PENDING)
@@ -339,11 +342,11 @@ class Conversation:
             fastpath.ROW_OVER: slot.state == states.CLOSE_READY,
         }
         assert {row: bool(rows[row] >> number & 1) for row in bits} == bits
-        if slot.handle():
+        if slot.handle:
             waits = urgent or count >= fastpath.SEGMENT or slot.state == states.CLOSE_PENDING
             room = stack.EVENT_ROOM if waits else 0
             always = stack.EVENT_CONNECTED | stack.EVENT_CLOSED | stack.EVENT_ERROR
-            at = fastpath.ROW_INTEREST + (slot.handle() & stack.INDEX_MASK)
+            at = fastpath.ROW_INTEREST + (slot.handle & stack.INDEX_MASK)
             assert rows[at] == always | room
         if count > urgent:
             late = marks[fastpath.MARK_FLUSH_AT] - rows[fastpath.ROW_SOONEST]
@@ -352,7 +355,7 @@ class Conversation:
     def check_nothing_gathers_too_long(self):
         for slot in self.firmware.slots:
             marks = slot._ring.marks
-            if slot.handle() and marks[fastpath.MARK_COUNT] > marks[fastpath.MARK_URGENT]:
+            if slot.handle and marks[fastpath.MARK_COUNT] > marks[fastpath.MARK_URGENT]:
                 assert 0 < marks[fastpath.MARK_FLUSH_AT] - self.clock.now <= fastpath.FLUSH_MS
 
     def end(self):
@@ -491,13 +494,13 @@ def test_a_slot_of_tls_is_served_by_the_hot_path_and_looked_after(monkeypatch, r
     firmware.peers[0].send(b"question")
     firmware.peers[1].send(b"question")
     for number, looks in ((0, True), (1, False)):
-        firmware.rig.ask(request(wire.NULL))
-        firmware.rig.ask(request(wire.NULL))
+        firmware.rig.ask(request(Command.NULL))
+        firmware.rig.ask(request(Command.NULL))
         reasons.clear()
-        assert firmware.rig.ask(request(wire.CONN_READ, number)) == (8, b"question")
+        assert firmware.rig.ask(request(Command.CONN_READ, number)) == (8, b"question")
         assert (fastpath.WHY_TIDY in reasons) == looks
         reasons.clear()
-        assert firmware.rig.ask(request(wire.CONN_WRITE, number, 2, b"answer"))[0] == 6
+        assert firmware.rig.ask(request(Command.CONN_WRITE, number, 2, b"answer"))[0] == 6
         assert (fastpath.WHY_TIDY in reasons) == looks
         assert firmware.peers[number].received() == b"answer"
 
@@ -536,7 +539,7 @@ def test_read_that_fails(monkeypatch, role, hidden):
     firmware.service.stack.inject("read", ERR_ABRT)
     assert firmware.rig.ask(request(4, 0)) == (0, b"")
     assert firmware.rig.ask(request(6, 0))[1][0] == states.OTHER_END_CLOSED
-    assert firmware.slots[0].handle() == 0
+    assert firmware.slots[0].handle == 0
 
 
 @pytest.mark.behaviour("L2", "D1")
@@ -558,7 +561,7 @@ def test_transfer_that_is_cut_short_breaks_its_connection(monkeypatch, command, 
 
 
 @pytest.mark.behaviour("L5")
-@pytest.mark.parametrize("command", [wire.CONN_GET_STATUS, wire.NETWORK_GET_STATUS, 0xFF])
+@pytest.mark.parametrize("command", [Command.CONN_GET_STATUS, Command.NETWORK_GET_STATUS, 0xFF])
 def test_a_long_transaction_is_not_followed_by_one_that_was_not_asked_for(monkeypatch, command):
     """It takes 12 ms, and TRANSFER_READY falls 5 ms after its end, or not at all."""
     clock = Clock()
@@ -678,12 +681,12 @@ def test_a_read_for_which_the_controller_has_no_room_ends_nothing():
 # --- what is written down twice
 
 COPIES = {
-    "_VERSION": wire.FORMAT_VERSION,
-    "_INVALID_VERSION": wire.INVALID_VERSION,
-    "_NULL": wire.NULL,
-    "_READ": wire.CONN_READ,
-    "_WRITE": wire.CONN_WRITE,
-    "_STATUS": wire.CONN_GET_STATUS,
+    "_VERSION": wire._FORMAT_VERSION,
+    "_INVALID_VERSION": wire._INVALID_VERSION,
+    "_NULL": Command.NULL,
+    "_READ": Command.CONN_READ,
+    "_WRITE": Command.CONN_WRITE,
+    "_STATUS": Command.CONN_GET_STATUS,
     "_CLOSE_AFTER_WRITE": wire.FLAG_CLOSE_AFTER_WRITE,
     "_PUSH": wire.FLAG_PUSH,
     "_SLOTS": states.SOCKETS,

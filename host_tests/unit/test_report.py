@@ -67,7 +67,7 @@ def test_sessions(shown):
 
 def test_every_state_and_event_of_a_session_has_its_name():
     assert len(callhome.STATE_NAMES) == callhome._FULL + 1
-    assert len(callhome.EVENT_NAMES) == callhome.GIVEN_UP + 1
+    assert len(callhome.EVENT_NAMES) == callhome._GIVEN_UP + 1
 
 
 def test_network(shown):

@@ -13,13 +13,13 @@ from spinet import garbage as garbage_module
 from spinet import service as service_module
 from spinet.compat import ticks_add, ticks_diff
 from spinet.contracts.link_driver import LinkLost
-from spinet.duet.module_clocked import LEVEL_AFTER_MS
+from spinet.duet.module_clocked import _LEVEL_AFTER_MS
 from spinet.duet.personality import NEWS_MS
-from spinet.loop import AGAIN_MS, HOUSEKEEPING_MS
+from spinet.loop import _AGAIN_MS, _HOUSEKEEPING_MS
 from spinet.service import Service
 from spinet.tcp import callhome, resolver
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
-from spinet.tcp.manager import LINGER_DEFAULT, WRITE_TIMEOUT_MS
+from spinet.tcp.manager import _LINGER_DEFAULT, _WRITE_TIMEOUT_MS
 from spinet.tcp.stack import EVENT_DATA
 
 
@@ -110,7 +110,7 @@ def test_a_request_within_the_start_waits_for_its_end(clock):
         assert rig.spi.phases == []
         clock.now += 1
         service.run_once()
-    clock.now += LEVEL_AFTER_MS
+    clock.now += _LEVEL_AFTER_MS
     service.run(2)
     assert rig.decode(rig.spi.shifted)[2] == 168
 
@@ -154,23 +154,23 @@ def test_freed_slot_is_given_to_who_waits(service):
     service.run_once()
     service.stack.dial(80)
     service.run_once()
-    assert service.manager.connected == 1
+    assert service.manager.rows[fastpath.ROW_CONNECTED] == 1
     ask(service, 1, 0)
     service.run_once()
     service.run_once()
-    assert service.manager.connected != 0
+    assert service.manager.rows[fastpath.ROW_CONNECTED] != 0
 
 
 def test_sleep_is_bounded_by_what_comes_next(service, clock):
     service.run_once()
     idle = clock.sleeps[-1]
-    assert 0 < idle <= HOUSEKEEPING_MS
+    assert 0 < idle <= _HOUSEKEEPING_MS
     service.error.set("news")
     service.run_once()
     assert clock.sleeps[-1] <= NEWS_MS
     service.wlan.scan(0)
     service.run_once()
-    assert clock.sleeps[-1] <= AGAIN_MS
+    assert clock.sleeps[-1] <= _AGAIN_MS
 
 
 class Heap:
@@ -201,12 +201,12 @@ def heap(service, clock, monkeypatch):
 
 
 def second(service, clock):
-    clock.now += HOUSEKEEPING_MS
+    clock.now += _HOUSEKEEPING_MS
     service.run_once()
 
 
 def test_garbage_is_collected_in_a_pass_of_its_own(service, clock, heap):
-    heap.used += garbage_module.GARBAGE - 1
+    heap.used += garbage_module._GARBAGE - 1
     second(service, clock)
     service.run_once()
     assert heap.collected == 0
@@ -224,7 +224,7 @@ def test_garbage_is_collected_in_a_pass_of_its_own(service, clock, heap):
 
 
 def test_counting_begins_anew_at_once(service, clock, heap):
-    heap.used += garbage_module.GARBAGE
+    heap.used += garbage_module._GARBAGE
     second(service, clock)
     service.port.idle = lambda: True
     clock.now += 5  # the time of something else
@@ -236,15 +236,15 @@ def test_counting_begins_anew_at_once(service, clock, heap):
 
 def test_a_request_or_an_event_comes_before_a_collection(service, clock, heap):
     ask(service, 7, data=listen_or_connect(80))
-    heap.used += garbage_module.GARBAGE
+    heap.used += garbage_module._GARBAGE
     second(service, clock)
     service.stack.dial(80)
     service.run_once()
-    assert service.manager.connected == 1
+    assert service.manager.rows[fastpath.ROW_CONNECTED] == 1
     assert heap.collected == 0
 
 
-@pytest.mark.parametrize("garbage", [garbage_module.GARBAGE, garbage_module.HEADROOM])
+@pytest.mark.parametrize("garbage", [garbage_module._GARBAGE, garbage_module.HEADROOM])
 def test_a_link_that_is_never_idle_puts_a_collection_off_until_headroom_is_used_up(
     service, clock, heap, garbage
 ):
@@ -283,10 +283,10 @@ def test_headroom_is_kept_however_fast_garbage_comes(service, clock, heap, sourc
 
 def test_garbage_is_collected_soon_after_the_link_is_idle(service, clock, heap):
     service.port.idle = lambda: False
-    heap.used += garbage_module.GARBAGE
+    heap.used += garbage_module._GARBAGE
     second(service, clock)
     service.run_once()
-    assert clock.sleeps[-1] <= AGAIN_MS
+    assert clock.sleeps[-1] <= _AGAIN_MS
 
 
 def test_sleep_ends_when_a_handshake_has_taken_too_long(service, clock):
@@ -393,8 +393,8 @@ def test_a_silent_peer_is_given_up_after_a_week_in_which_nobody_wrote(service, c
     a_week_passes(service, clock)
     peer.freeze()
     assert ask(service, 5, 0, flags=2, data=b"are you there?")[0] == 14
-    for _ in range(WRITE_TIMEOUT_MS // HOUSEKEEPING_MS + 2):
-        clock.now = ticks_add(clock.now, HOUSEKEEPING_MS)
+    for _ in range(_WRITE_TIMEOUT_MS // _HOUSEKEEPING_MS + 2):
+        clock.now = ticks_add(clock.now, _HOUSEKEEPING_MS)
         service.run_once()
     assert service.manager.write_timeouts == 1
 
@@ -453,9 +453,9 @@ def test_connections_bring_nothing_else_forward(service, clock):
     service.error.set("told already")
     ask(service, 19)
     run_with(service, watch, nothing, nothing)
-    assert bin(service.manager.connected).count("1") == 3
+    assert bin(service.manager.rows[fastpath.ROW_CONNECTED]).count("1") == 3
     assert looked == []
-    assert 0 < far_ms(service, clock) <= HOUSEKEEPING_MS
+    assert 0 < far_ms(service, clock) <= _HOUSEKEEPING_MS
 
 
 @pytest.mark.parametrize(
@@ -463,8 +463,8 @@ def test_connections_bring_nothing_else_forward(service, clock):
     [
         (lambda service: service.error.set("news"), NEWS_MS),
         (lambda service: service.wlan.set_state(states.WIFI_CONNECTING), NEWS_MS),
-        (lambda service: service.wlan.scan(0), AGAIN_MS),
-        (lambda service: service.wlan.start_client(b"", 0), AGAIN_MS),
+        (lambda service: service.wlan.scan(0), _AGAIN_MS),
+        (lambda service: service.wlan.start_client(b"", 0), _AGAIN_MS),
     ],
     ids=["error", "state", "scan", "client"],
 )
@@ -570,7 +570,7 @@ def test_a_part_that_has_no_memory_is_told_and_tries_again(service, clock, monke
     assert service.error.text == b"out of memory"
     assert service.commands.shortages >= 1
     monkeypatch.setattr(type(part), "poll", lambda _part, now: done.append(now) or -1)
-    clock.now += AGAIN_MS
+    clock.now += _AGAIN_MS
     service.run_once()
     assert done
 
@@ -599,7 +599,7 @@ def test_news_wait_for_the_end_of_a_transaction(service, clock):
 
 def test_housekeeping_feeds_and_refreshes(service, clock):
     feeds = service.board.feeds
-    clock.now += HOUSEKEEPING_MS
+    clock.now += _HOUSEKEEPING_MS
     service.run_once()
     service.run_once()
     assert service.board.feeds == feeds + 1
@@ -622,12 +622,12 @@ def test_calling_home_wakes_the_loop_for_its_next_attempt(service, clock):
     assert ask(service, 7, flags=8, data=listen_or_connect(80, 0x0100007F, limit=1)) == (0, b"")
     service.run_once()
     service.run_once()
-    assert service.sessions.entries[0].counts[callhome.RECONNECT_FAILED] == 1
+    assert service.sessions.entries[0].counts[callhome._RECONNECT_FAILED] == 1
     clock.now += 600
     service.run_once()
-    assert sleep_ms(service, clock) <= callhome.FIRST_MS - 600
+    assert sleep_ms(service, clock) <= callhome._FIRST_MS - 600
     service.stack.servers[80] = []
-    clock.now += callhome.FIRST_MS - 600
+    clock.now += callhome._FIRST_MS - 600
     service.run_once()
     service.run_once()
     assert ask(service, 6, 0)[1][0] == states.CONNECTED
@@ -643,12 +643,12 @@ def test_a_promise_that_is_given_back_is_somebody_elses_at_once(service, clock):
     service.run_once()
     service.stack.dial(80)
     service.run_once()
-    assert bin(service.manager.connected).count("1") == 7
+    assert bin(service.manager.rows[fastpath.ROW_CONNECTED]).count("1") == 7
     clock.now += CONNECT_TIMEOUT_MS
     service.run_once()
     assert sleep_ms(service, clock) == 0
     service.run_once()
-    assert bin(service.manager.connected).count("1") == 8
+    assert bin(service.manager.rows[fastpath.ROW_CONNECTED]).count("1") == 8
 
 
 def test_a_name_is_looked_up_beside_the_loop(service, clock):
@@ -662,8 +662,8 @@ def test_the_loop_wakes_for_a_name_that_takes_too_long(service, clock):
     answered = threading.Event()
     service.names.resolve = lambda _name: answered.wait(PATIENCE) and 0
     ask(service, 3, data=listen_or_connect(80) + b"slow.example")
-    assert 0 < service.names._due_ms(clock.now) <= resolver.LOOKUP_MS
-    clock.now += resolver.LOOKUP_MS - 10
+    assert 0 < service.names._due_ms(clock.now) <= resolver._LOOKUP_MS
+    clock.now += resolver._LOOKUP_MS - 10
     assert sleep_ms(service, clock) <= 10
     clock.now += 10
     service.run_once()
@@ -738,7 +738,7 @@ def test_settings_are_made_again_at_every_boot(monkeypatch):
 
     monkeypatch.setattr(service_module, "on_boot", settings)
     run_to_its_end(Boots(2, LinkLost("power is off")))
-    assert lingers == [LINGER_DEFAULT, LINGER_DEFAULT]
+    assert lingers == [_LINGER_DEFAULT, _LINGER_DEFAULT]
 
 
 def test_a_bug_is_shown_and_the_board_decides(capsys):

@@ -137,7 +137,7 @@ def test_a_bad_header_and_a_cut(bench, ring):
     bench.response(6, 3, version=1)
     bench.rig.link.cut()
     assert kinds(ring) == [trace.BAD_HEADER, trace.CUT]
-    assert events(ring)[0] == (trace.BAD_HEADER, 3, 6, -wire.BAD_REQUEST_FORMAT_VERSION)
+    assert events(ring)[0] == (trace.BAD_HEADER, 3, 6, -wire._BAD_REQUEST_FORMAT_VERSION)
 
 
 def test_of_bad_headers_in_a_row_the_first_is_told(bench, ring):
@@ -169,7 +169,7 @@ def test_a_fault(bench, ring):
 
 
 def test_last_errors_with_their_text(bench, ring):
-    for number in range(trace.TEXTS + 1):
+    for number in range(trace._TEXTS + 1):
         bench.error.set(f"error {number}")
     lines = list(trace_lines.lines())
     assert lines[0].endswith("last error: (no longer kept)")
@@ -195,8 +195,8 @@ def test_a_snapshot_has_nothing_that_is_overwritten_meanwhile(small, monkeypatch
 
     def write_on(slab):
         copy = bytearray(slab)
-        half = 2 * trace.EVENT_SIZE
-        copy[trace.HEADER + half :] = copy[trace.HEADER : -half]  # some of it is new already
+        half = 2 * trace._EVENT_SIZE
+        copy[trace._HEADER + half :] = copy[trace._HEADER : -half]  # some of it is new already
         trace.note(trace.STATE, 0, 100, 0)
         trace.note(trace.STATE, 0, 101, 0)
         return bytes(copy)

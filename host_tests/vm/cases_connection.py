@@ -2,7 +2,7 @@
 
 import socket
 
-from spinet import compat, states
+from spinet import compat, fastpath, states
 from spinet.tcp import socket_calls, status
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.manager import ConnectionManager
@@ -26,7 +26,8 @@ class Net:
     def turn(self, ms=5):
         self.stack.wait(ms)
         self.manager.now = compat.ticks_add(self.manager.now, ms)
-        self.manager.dispatch()
+        self.manager.rows[fastpath.ROW_DELIVER] = self.stack.pending()
+        self.manager.deliver()
         self.manager.step(self.manager.now)
         if self.manager.reap():
             self.listeners.accept_waiting()
@@ -40,7 +41,7 @@ class Net:
     def peer(self):
         sock = socket.socket()
         sock.connect(socket.getaddrinfo(LOOPBACK, self.port)[0][-1])
-        self.until(lambda: self.manager.connected == 1)
+        self.until(lambda: self.manager.rows[fastpath.ROW_CONNECTED] == 1)
         return sock, self.manager.slots[0]
 
     def close(self):
@@ -157,7 +158,7 @@ def case_outgoing_connection_tells_its_peer():
         slot.connect(0x0100007F, net.port)
         net.until(lambda slot=slot: slot.state == states.CONNECTED)
         assert status.ports(slot.record)[1] == net.port
-        assert status.peer_octets(slot.record) == bytes([127, 0, 0, 1])
+        assert status.peer_ip(slot.record) == 0x0100007F
         net.close()
 
 

@@ -2,7 +2,7 @@
 
 from memory_stack import MemoryStack
 
-from spinet import states
+from spinet import fastpath, states
 from spinet.fastpath import FLUSH_MS
 from spinet.tcp import status
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
@@ -32,17 +32,18 @@ class Net:
     def turn(self, ms=5):
         manager = self.manager
         manager.now += ms
-        manager.dispatch()
+        manager.rows[fastpath.ROW_DELIVER] = self.stack.pending()
+        manager.deliver()
         manager.step(manager.now)
         manager.reap()
         self.listeners.accept_waiting()
 
     def peer(self):
         """A peer that is accepted, and its slot."""
-        taken = self.manager.connected
+        taken = self.manager.rows[fastpath.ROW_CONNECTED]
         peer = self.stack.dial(PORT)
         self.turn()
-        new = self.manager.connected & ~taken
+        new = self.manager.rows[fastpath.ROW_CONNECTED] & ~taken
         return peer, next(slot for slot in self.manager.slots if new >> slot.number & 1)
 
 
@@ -150,7 +151,7 @@ def case_outgoing_connection_tells_its_peer():
     net.turn()
     assert slot.state == states.CONNECTED
     assert status.ports(slot.record)[1] == 8080
-    assert status.peer_octets(slot.record) == bytes([127, 0, 0, 1])
+    assert status.peer_ip(slot.record) == 0x0100007F
 
 
 def case_those_beyond_the_slots_wait():
@@ -163,4 +164,4 @@ def case_those_beyond_the_slots_wait():
     net.turn()
     assert peers[3].ended == "reset"
     assert late.entry is not None
-    assert net.manager.connected == 0xFF
+    assert net.manager.rows[fastpath.ROW_CONNECTED] == 0xFF

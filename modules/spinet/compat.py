@@ -46,6 +46,11 @@ except ImportError:
         return (end - start + _WRAP // 2 & (_WRAP - 1)) - _WRAP // 2
 
 
+def sooner(a, b):
+    """The shorter of two waits in ms, where -1 is none, as in a task's poll()."""
+    return min(a, b) if a >= 0 and b >= 0 else max(a, b)
+
+
 MICROPYTHON = sys.implementation.name == "micropython"
 
 # Stack sizes of our threads on a chip, in bytes. The ESP32 port gives a thread 4 KB by default, and
@@ -144,6 +149,3 @@ def heap_free():
     import gc
 
     return gc.mem_free() if hasattr(gc, "mem_free") else 0
-
-
-const = micropython.const

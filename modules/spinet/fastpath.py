@@ -29,9 +29,7 @@ ROW_HANDLE = const(0)  # + i: the stack's handle, 0 when it has none
 ROW_MAY = const(8)  # + i: what turn() may do by itself, as MAY_ flags
 ROW_OWED = const(16)  # + i: bytes accepted, and not acknowledged at the last check
 # Of all slots, as bit maps or bytes:
-ROW_WRITING = const(
-    24
-)  # slots that were written to, and have unacknowledged bytes as far as is known
+ROW_WRITING = const(24)  # slots with bytes that are unacknowledged, as far as is known
 ROW_CONNECTED = const(25)
 ROW_CLOSED = const(26)  # otherEndClosed and aborted
 ROW_RSSI = const(27)  # as a byte; the loop writes it
@@ -124,9 +122,7 @@ KIT_READABLE = const(11)
 KIT_READ = const(12)
 KIT_RECVED = const(13)
 KIT_WRITE = const(14)
-KIT_ROLE = const(
-    15
-)  # MODULE_CLOCKED, CONTROLLER_CLOCKED; 0: turn() serves nothing, the link driver does all
+KIT_ROLE = const(15)  # MODULE_CLOCKED, CONTROLLER_CLOCKED; 0: the link driver serves all
 KIT_EXCHANGE = const(16)
 KIT_CS = const(17)  # value() of the pin: an output for SpiMaster, an input for SpiSlave
 KIT_REQUESTED = const(18)  # TRANSFER_READY's level

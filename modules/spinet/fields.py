@@ -60,6 +60,11 @@ def get_text(buf, at, size):
     return bytes(buf[at:end])
 
 
+def octets(ip):
+    """The four octets of an address of a record (u32, lowest byte first)."""
+    return bytes([ip >> shift & 0xFF for shift in (0, 8, 16, 24)])
+
+
 def dotted(ip):
-    """An address of a record (u32, lowest byte first) as text: 0x0100007F is 127.0.0.1."""
-    return ".".join(str(ip >> shift & 0xFF) for shift in (0, 8, 16, 24))
+    """Such an address as text: 0x0100007F is 127.0.0.1."""
+    return ".".join([str(octet) for octet in octets(ip)])

@@ -19,7 +19,7 @@ from spinet.compat import ticks_diff
 LITTLE = const(1024)
 MUCH = const(20480)
 
-GARBAGE = const(16384)  # bytes of garbage that are collected as soon as the link is idle
+_GARBAGE = const(16384)  # bytes of garbage that are collected as soon as the link is idle
 _WEIGH_MS = const(1000)
 _COLLECT_MS = const(20)  # how often the loop looks whether the link is idle
 HEADROOM = const(65536)  # bytes that are collected at once; at most one command's is added to it
@@ -56,7 +56,7 @@ class Garbage:
 
     def is_unsure(self):
         """True when the bytes counted since the last measurement may call for a collection."""
-        return self._spent >= GARBAGE
+        return self._spent >= _GARBAGE
 
     def poll(self, now):
         """A task: measure; while there is enough to collect, ask the loop to come back soon."""
@@ -69,7 +69,7 @@ class Garbage:
 
     def is_much(self):
         """True when there is enough for a collection while the link is idle."""
-        return self._measured >= GARBAGE
+        return self._measured >= _GARBAGE
 
     def is_full(self):
         """True when there may be so much that the collection cannot wait for an idle link."""

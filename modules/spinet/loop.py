@@ -13,30 +13,10 @@ from micropython import const
 
 from spinet import fastpath
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.fastpath import (
-    LOOP_DUE,
-    LOOP_FAR,
-    LOOP_NOW,
-    LOOP_PASSES,
-    LOOP_STALE,
-    LOOP_STIRRED,
-    LOOP_STOP,
-    LOOP_TAKEN,
-    ROW_RSSI,
-    TAKEN_ZERO,
-    WHY_BROKEN,
-    WHY_DONE,
-    WHY_EVENTS,
-    WHY_FAILED,
-    WHY_PLAIN,
-    WHY_PORT,
-    WHY_TIDY,
-    WHY_WITHDRAWN,
-    soonest,
-)
+from spinet.fastpath import LOOP_FAR, LOOP_NOW, LOOP_STALE, LOOP_STIRRED
 
-HOUSEKEEPING_MS = const(1000)
-AGAIN_MS = const(20)  # before tasks are polled again after a stir() by one, or a MemoryError
+_HOUSEKEEPING_MS = const(1000)
+_AGAIN_MS = const(20)  # before tasks are polled again after a stir() by one, or a MemoryError
 
 
 class Bell:
@@ -59,7 +39,7 @@ class Bell:
 
     def stop(self):
         """From any thread: make run() return soon."""
-        self.words[LOOP_STOP] = 1
+        self.words[fastpath.LOOP_STOP] = 1
         self._stack.wake()
 
 
@@ -78,51 +58,37 @@ class Housekeeping:
 
     def poll(self, now):
         """A task: do it when a second is over."""
-        left = HOUSEKEEPING_MS - ticks_diff(now, self._kept)
+        left = _HOUSEKEEPING_MS - ticks_diff(now, self._kept)
         if left > 0:
             return left
         self._kept = now
         self._board.feed()
         self._wlan.refresh(now)
         self._listeners.accept_waiting()
-        return HOUSEKEEPING_MS
+        return _HOUSEKEEPING_MS
 
 
 class Loop:
     """Runs in the service thread. Nothing in it allocates.
 
-    `link` is the personality's; `tasks` is a tuple; `out_of_memory()` is called when a task or TLS
-    raised MemoryError.
+    `service` gives its parts; `tasks` is a tuple. Commands.out_of_memory() is called when a task or
+    TLS raised MemoryError.
     """
 
-    def __init__(
-        self,
-        bell,
-        stack,
-        port,
-        link,
-        manager,
-        listeners,
-        sessions,
-        tls,
-        wlan,
-        garbage,
-        out_of_memory,
-        tasks,
-    ):
-        self.words = bell.words
+    def __init__(self, service, tasks):
+        self.words = service.bell.words
         self.tasks = tasks
-        self._stack = stack
-        self._port = port
-        self._link = link
-        self._manager = manager
-        self._listeners = listeners
-        self._sessions = sessions  # None: this personality does not call home
-        self._tls = tls  # None in a firmware without TLS
-        self._wlan = wlan
-        self._garbage = garbage
-        self._out_of_memory = out_of_memory
-        self._kit = manager.kit
+        self._stack = service.stack
+        self._port = service.port
+        self._link = service.link
+        self._manager = service.manager
+        self._listeners = service.listeners
+        self._sessions = service.sessions  # None: this personality does not call home
+        self._tls = service.tls  # None in a firmware without TLS
+        self._wlan = service.wlan
+        self._garbage = service.garbage
+        self._out_of_memory = service.commands.out_of_memory
+        self._kit = service.manager.kit
 
     def start(self):
         """Prepare the first pass; returns its time."""
@@ -173,23 +139,23 @@ class Loop:
         self._plan(words[LOOP_NOW])
         while True:
             why = turn(kit, passes, resumed)
-            if why == WHY_DONE:
+            if why == fastpath.WHY_DONE:
                 return
             manager.begin_pass(words[LOOP_NOW])
-            passes = words[LOOP_PASSES]
-            if why == WHY_EVENTS:
+            passes = words[fastpath.LOOP_PASSES]
+            if why == fastpath.WHY_EVENTS:
                 words[LOOP_STALE] = 1
                 manager.deliver()
                 resumed = 1
                 calm = False
-            elif why == WHY_PORT:
+            elif why == fastpath.WHY_PORT:
                 resumed = 0
                 self._serve_port(words[LOOP_NOW])
                 calm = True
             else:
                 resumed = 0
                 self._serve(why)
-                if garbage.is_full() or (why == WHY_TIDY and calm and self._may_collect()):
+                if garbage.is_full() or (why == fastpath.WHY_TIDY and calm and self._may_collect()):
                     self._collect()
                 else:
                     self._tidy(words[LOOP_NOW])
@@ -199,13 +165,13 @@ class Loop:
 
     def _serve(self, why):
         """Do what the hot path left of this pass's transaction."""
-        if why == WHY_PLAIN:
+        if why == fastpath.WHY_PLAIN:
             self._port.conclude(self._link)
-        elif why == WHY_FAILED:
-            self._asked_slot().read_failed(self.words[LOOP_TAKEN] - TAKEN_ZERO)
-        elif why == WHY_BROKEN:
-            self._asked_slot().write_failed(self.words[LOOP_TAKEN] - TAKEN_ZERO)
-        elif why == WHY_WITHDRAWN:
+        elif why == fastpath.WHY_FAILED:
+            self._asked_slot().read_failed(self.words[fastpath.LOOP_TAKEN] - fastpath.TAKEN_ZERO)
+        elif why == fastpath.WHY_BROKEN:
+            self._asked_slot().write_failed(self.words[fastpath.LOOP_TAKEN] - fastpath.TAKEN_ZERO)
+        elif why == fastpath.WHY_WITHDRAWN:
             self._port.withdraw()
         else:
             self._port.look(self._link, self.words[LOOP_NOW])
@@ -253,17 +219,17 @@ class Loop:
         """Poll all tasks; give the hot path the WiFi state and the RSSI that it answers with."""
         words = self.words
         words[LOOP_STIRRED] = 0
-        least = HOUSEKEEPING_MS
+        least = _HOUSEKEEPING_MS
         for task in self.tasks:
             ms = self._poll_one(task, now)
             if 0 <= ms < least:
                 least = ms
         if self._manager.returned:
             least = 0  # for reap(): another part may wait for the slot that was given back
-        elif words[LOOP_STIRRED] and least > AGAIN_MS:
-            least = AGAIN_MS
+        elif words[LOOP_STIRRED] and least > _AGAIN_MS:
+            least = _AGAIN_MS
         words[LOOP_FAR] = ticks_add(now, least)
-        self._manager.rows[ROW_RSSI] = self._wlan.rssi & 0xFF
+        self._manager.rows[fastpath.ROW_RSSI] = self._wlan.rssi & 0xFF
         self._link.refresh()
 
     def _poll_one(self, task, now):
@@ -272,14 +238,14 @@ class Loop:
             return task.poll(now)
         except MemoryError:
             self._out_of_memory()
-            return AGAIN_MS
+            return _AGAIN_MS
 
     def _plan(self, now):
         """Compute when the hot path has to return to Python next."""
         ms = self._port.due_ms(now)
         if self._listeners.unfinished or (self._tls and self._tls.noted):
             ms = 0
-        soonest(self.words, self._manager.rows, now, ms)
+        fastpath.soonest(self.words, self._manager.rows, now, ms)
 
     # --- garbage
 
@@ -291,4 +257,4 @@ class Loop:
         """Collect, if possible in a pass that does nothing else; what is due comes in the next."""
         words = self.words
         self._garbage.collect()
-        words[LOOP_FAR] = words[LOOP_DUE] = words[LOOP_NOW]
+        words[LOOP_FAR] = words[fastpath.LOOP_DUE] = words[LOOP_NOW]

@@ -17,42 +17,24 @@ from spinet import service as service_module
 from spinet.debug import parts, trace_lines
 
 
-def _run(function):
-    current = service_module.current
-    if current is None:
-        print("the service does not run")
-    else:
-        function(current)
+def _report(part):
+    def report():
+        current = service_module.current
+        if current is None:
+            print("the service does not run")
+        else:
+            part(current)
+
+    return report
 
 
-def slots():
-    """Print the eight slots."""
-    _run(parts.print_slots)
-
-
-def listeners():
-    """Print the ports that are listened on."""
-    _run(parts.print_listeners)
-
-
-def sessions():
-    """Print the call-home sessions: peer, connections, state, and counts of events."""
-    _run(parts.print_sessions)
-
-
-def network():
-    """Print the WiFi state, the module's names and the last error."""
-    _run(parts.print_network)
-
-
-def counters():
-    """Print the counters since the last boot."""
-    _run(parts.print_counters)
-
-
-def heap():
-    """Print the free memory: Python's heap, and the system's as networkGetStatus reports it."""
-    _run(parts.print_heap)
+all = _report(parts.diagnostics)
+slots = _report(parts.print_slots)
+listeners = _report(parts.print_listeners)
+sessions = _report(parts.print_sessions)
+network = _report(parts.print_network)
+counters = _report(parts.print_counters)
+heap = _report(parts.print_heap)
 
 
 def trace():
@@ -65,8 +47,3 @@ def trace_dump():
     """Print the event trace for a program."""
     for line in trace_lines.dump_lines():
         print(line)
-
-
-def all():
-    """Print everything but the trace."""
-    _run(parts.diagnostics)

@@ -114,16 +114,6 @@ class Service:
         self.link = speaking.link
         self.sessions = speaking.sessions
         self.housekeeping = Housekeeping(board, self.wlan, self.listeners)
-        self.loop = loop = self._loop()
-        self.run = loop.run
-        self.run_once = loop.run_once
-        self.bind = loop.bind
-        self.stop = bell.stop
-
-    def _announcers(self, stir):
-        return self.board.announcers(self.stack, stir)
-
-    def _loop(self):
         tasks = (
             self.names,
             self.wlan,
@@ -131,21 +121,15 @@ class Service:
             self.garbage,
             self.telling,
             self.housekeeping,
-        ) + self.personality.tasks  # last, as the others may cause news
-        return Loop(
-            self.bell,
-            self.stack,
-            self.port,
-            self.link,
-            self.manager,
-            self.listeners,
-            self.sessions,
-            self.tls,
-            self.wlan,
-            self.garbage,
-            self.commands.out_of_memory,
-            (self.tls,) + tasks if self.tls else tasks,
-        )
+        ) + speaking.tasks  # last, as the others may cause news
+        self.loop = loop = Loop(self, (self.tls,) + tasks if self.tls else tasks)
+        self.run = loop.run
+        self.run_once = loop.run_once
+        self.bind = loop.bind
+        self.stop = bell.stop
+
+    def _announcers(self, stir):
+        return self.board.announcers(self.stack, stir)
 
     def start(self):
         """Begin the link's start-up signalling, and the first pass."""

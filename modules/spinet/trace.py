@@ -29,7 +29,7 @@ service, so that it has the events before a reset of the link too.
 import micropython
 from micropython import const
 
-from spinet import compat
+from spinet import compat, fields
 from spinet.compat import ticks_ms
 
 BOOT = const(1)
@@ -52,12 +52,12 @@ RESYNC = const(17)
 LATE = const(18)
 
 NO_SLOT = const(255)
-EVENTS = const(512)  # 5 KB: about eighty connections
-TEXTS = const(8)  # how many last errors are kept
-EVENT_SIZE = const(10)  # bytes
+_EVENTS = const(512)  # 5 KB: about eighty connections
+_TEXTS = const(8)  # how many last errors are kept
+_EVENT_SIZE = const(10)  # bytes
 
 # Before the events are two words: how many were ever written, and how many the ring holds.
-HEADER = const(8)  # bytes
+_HEADER = const(8)  # bytes
 _COUNT = const(0)
 _SIZE = const(1)
 
@@ -84,27 +84,20 @@ def say(text):
     note(MESSAGE, NO_SLOT, TRACE.keep(text), 0)
 
 
-@micropython.viper
-def _begin(slab, size: int):
-    words = ptr32(slab)
-    words[_COUNT] = 0
-    words[_SIZE] = size
-
-
 class Trace:
     """A ring of events. `slab` has room for them and for the header; None: allocate it."""
 
-    def __init__(self, size=EVENTS, slab=None):
+    def __init__(self, size=_EVENTS, slab=None):
         self.size = size
-        self.slab = slab or bytearray(HEADER + EVENT_SIZE * size)
-        _begin(self.slab, size)
-        self._texts = [b""] * TEXTS
+        self.slab = slab or bytearray(_HEADER + _EVENT_SIZE * size)
+        fields.put_u32(self.slab, 4, size)
+        self._texts = [b""] * _TEXTS
         self._said = 0  # how many texts were ever kept
 
     def keep(self, text):
         """Keep a last error; returns its number."""
         number = self._said
-        self._texts[number % TEXTS] = text
+        self._texts[number % _TEXTS] = text
         self._said = number + 1
         return number
 
@@ -126,7 +119,8 @@ class Trace:
 
 def _numbered(texts, said):
     """The kept texts by number, as MESSAGE events have it."""
-    return {number & 0xFFFF: texts[number % TEXTS] for number in range(max(0, said - TEXTS), said)}
+    kept = range(max(0, said - _TEXTS), said)
+    return {number & 0xFFFF: texts[number % _TEXTS] for number in kept}
 
 
 class Snapshot:
@@ -142,8 +136,8 @@ class Snapshot:
 
     def event(self, number):
         """One event's 10 bytes, as they were in the ring."""
-        at = HEADER + number % self._size * EVENT_SIZE
-        return self._slab[at : at + EVENT_SIZE]
+        at = _HEADER + number % self._size * _EVENT_SIZE
+        return self._slab[at : at + _EVENT_SIZE]
 
 
-TRACE = Trace(EVENTS, compat.slab(compat.TRACE, HEADER + EVENT_SIZE * EVENTS))
+TRACE = Trace(_EVENTS, compat.slab(compat.TRACE, _HEADER + _EVENT_SIZE * _EVENTS))

@@ -4,6 +4,8 @@ import pytest
 from fake_board import Bench
 from raw_controller import request
 
+from spinet import fastpath
+
 pytestmark = pytest.mark.behaviour("L2", "L4")
 
 
@@ -43,9 +45,9 @@ def test_cs_that_never_rises_costs_a_time_out_and_no_deferred_work():
     bench = Bench("controller-clocked")
     bench.connected()
     bench.rig.die_after(request(16), 12)
-    assert bench.manager.connected == 1
+    assert bench.manager.rows[fastpath.ROW_CONNECTED] == 1
     bench.rig.serve(500)
-    assert bench.manager.connected == 0
+    assert bench.manager.rows[fastpath.ROW_CONNECTED] == 0
     assert bench.rig.link.cuts == 0
 
 
@@ -54,9 +56,9 @@ def test_cs_that_never_rises_before_the_next_request_costs_no_deferred_work():
     bench = Bench("controller-clocked")
     bench.connected()
     bench.rig.die_after(request(16), 12)
-    assert bench.manager.connected == 1
+    assert bench.manager.rows[fastpath.ROW_CONNECTED] == 1
     bench.rig.begin_anew()
-    assert bench.manager.connected == 0
+    assert bench.manager.rows[fastpath.ROW_CONNECTED] == 0
     assert bench.rig.link.cuts == 0
     bench.rig.let_go()
     assert bench.ask(9)[0] == 168

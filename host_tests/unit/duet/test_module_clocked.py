@@ -5,7 +5,7 @@ from fake_board import Bench
 from fake_pins import FakePin
 from raw_controller import request
 
-from spinet.duet.module_clocked import LEVEL_AFTER_MS, MachineSpi
+from spinet.duet.module_clocked import _LEVEL_AFTER_MS, MachineSpi
 
 pytestmark = pytest.mark.behaviour("L2", "L4")
 
@@ -47,20 +47,20 @@ def test_one_edge_is_one_transaction(rig):
 
 def test_missed_edge_is_recovered_by_the_level_after_10_ms(rig):
     rig.expect(request(0))
-    rig.serve(LEVEL_AFTER_MS)
+    rig.serve(_LEVEL_AFTER_MS)
     rig.transfer_ready.drive(1, edge_seen=False)
-    rig.serve(LEVEL_AFTER_MS - 1)
+    rig.serve(_LEVEL_AFTER_MS - 1)
     assert rig.link.transactions == 0
     rig.serve(1)
     assert rig.link.transactions == 1
     assert rig.port.recovered == 1
-    assert LEVEL_AFTER_MS == 10
+    assert _LEVEL_AFTER_MS == 10
 
 
 def test_request_is_left_to_the_hot_path(rig):
     """To look at what is due serves nothing: the plain way would cost the controller its time."""
     rig.transfer_ready.drive(1)
-    rig.port.look(rig.link, rig.now + LEVEL_AFTER_MS)
+    rig.port.look(rig.link, rig.now + _LEVEL_AFTER_MS)
     assert rig.spi.phases == []
     assert not rig.port.idle()
     assert rig.port.recovered == 0
@@ -68,9 +68,9 @@ def test_request_is_left_to_the_hot_path(rig):
 
 def test_level_is_told_to_the_hot_path(rig):
     rig.transfer_ready.drive(1, edge_seen=False)
-    rig.port.look(rig.link, rig.now + LEVEL_AFTER_MS - 1)
+    rig.port.look(rig.link, rig.now + _LEVEL_AFTER_MS - 1)
     assert rig.port.idle()
-    rig.port.look(rig.link, rig.now + LEVEL_AFTER_MS)
+    rig.port.look(rig.link, rig.now + _LEVEL_AFTER_MS)
     assert not rig.port.idle()
     assert rig.port.recovered == 1
     assert rig.spi.phases == []
@@ -135,10 +135,10 @@ def leave_it_high(rig):
 def test_link_that_was_late_heals_though_the_level_stays(rig, looks):
     leave_it_high(rig)
     for _ in range(looks):
-        rig.serve(LEVEL_AFTER_MS)
+        rig.serve(_LEVEL_AFTER_MS)
     assert rig.link.bad_headers == 1 + looks
     rig.expect(request(9))
-    rig.serve(LEVEL_AFTER_MS - 1)
+    rig.serve(_LEVEL_AFTER_MS - 1)
     assert rig.spi.phases == []
     rig.serve(1)
     assert rig.decode(rig.spi.shifted)[2] == 168
@@ -168,8 +168,8 @@ def test_level_is_looked_at_10_ms_after_the_end_of_a_transaction(rig, header):
     rig.spi.on_exchange = passes(rig, 6)
     rig.transfer_ready.drive(1)
     rig.serve()
-    assert rig.port.due_ms(rig.now) == LEVEL_AFTER_MS
-    rig.serve(LEVEL_AFTER_MS - 1)
+    assert rig.port.due_ms(rig.now) == _LEVEL_AFTER_MS
+    rig.serve(_LEVEL_AFTER_MS - 1)
     assert rig.link.transactions == 1
     assert rig.port.due_ms(rig.now) == 1
     rig.serve(1)
@@ -183,8 +183,8 @@ def test_what_is_deferred_is_done_within_those_10_ms(rig):
     rig.transfer_ready.drive(1)
     rig.serve()
     rig.transfer_ready.drive(1, edge_seen=False)
-    assert rig.port.due_ms(rig.now) == LEVEL_AFTER_MS - 4
-    rig.serve(LEVEL_AFTER_MS - 5)
+    assert rig.port.due_ms(rig.now) == _LEVEL_AFTER_MS - 4
+    rig.serve(_LEVEL_AFTER_MS - 5)
     assert rig.link.transactions == 1
     rig.serve(1)
     assert rig.link.transactions == 2

@@ -1,6 +1,7 @@
 """networkStop in every state of WiFi and of a slot leaves nothing behind (D18)."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 from fake_board import ON_AIR, FakeBoard, MemoryStore, ScriptedRadio, nothing
@@ -8,7 +9,7 @@ from fake_pins import make_rig
 from raw_controller import request
 from slots import Slots, StubNet, pattern
 
-from spinet import states
+from spinet import fastpath, states
 from spinet.compat import WORKER_STACK
 from spinet.duet.commands import Commands
 from spinet.garbage import Garbage
@@ -38,28 +39,24 @@ class Module:
         networks.set_access_point(
             Network(b"\1" + bytes(15) + b"Spinet".ljust(32, b"\0") + bytes(64))
         )
-        error = LastError(nothing)
+        self.board = FakeBoard()
+        self.manager = slots.manager
+        self.listeners = slots.listeners
+        self.networks = networks
+        self.error = error = LastError(nothing)
         self.wlan = Wlan(self.radio, networks, error, nothing, debug=True)
         names = Names(Bell(slots.stack), worker=Worker(WORKER_STACK))
         self.sessions = SessionTable(slots.manager, names, nothing, error.set)
-        garbage = Garbage()
+        self.garbage = garbage = Garbage()
         silent = Silent(), Silent
-        discovery = Discovery(lambda _stir: silent, slots.listeners, self.wlan, nothing, garbage)
-        commands = Commands(
-            FakeBoard(),
-            slots.manager,
-            slots.listeners,
-            self.sessions,
-            NamedPeers(slots.manager, names, error.set),
-            self.wlan,
-            networks,
-            error,
-            None,
-            discovery,
-            None,
-            nothing,
-            garbage,
+        self.discovery = Discovery(
+            lambda _stir: silent, slots.listeners, self.wlan, nothing, garbage
         )
+        self.tls = None
+        self.port = SimpleNamespace(set_clock=None)
+        self.telling = SimpleNamespace(begin=nothing)
+        named_peers = NamedPeers(slots.manager, names, error.set)
+        commands = Commands(self, self.sessions, named_peers)
         self.rig = make_rig("module-clocked", commands, slots.manager)
 
     def stop(self):
@@ -69,8 +66,12 @@ class Module:
     def check_nothing_is_left(self, ports):
         slots = self.slots
         assert slots.busy() == []
-        assert slots.manager.closed == slots.manager.connected == 0
-        assert not any(slot.held_by_stack() for slot in slots.slots)
+        assert (
+            slots.manager.rows[fastpath.ROW_CLOSED]
+            == slots.manager.rows[fastpath.ROW_CONNECTED]
+            == 0
+        )
+        assert not any(slot.handle for slot in slots.slots)
         assert slots.manager.owners == [None] * len(slots.manager.owners)
         assert slots.listeners.entries == [None] * 8
         assert all(slots.net.is_refused(port) for port in ports)

@@ -13,9 +13,9 @@ from fake_pins import RIGS
 from raw_controller import listen_or_connect, request
 
 from spinet import fastpath, loop, states
-from spinet.duet import wire
 from spinet.duet.personality import NEWS_MS
 from spinet.service import Service
+from spinet_controller.codes import Command
 
 pytestmark = pytest.mark.behaviour("L2", "L4")
 
@@ -100,7 +100,7 @@ class Board:
 
     def connect(self):
         """A peer in slot 0."""
-        yield from self.ask(request(wire.NETWORK_LISTEN, data=listen_or_connect(PORT)))
+        yield from self.ask(request(Command.NETWORK_LISTEN, data=listen_or_connect(PORT)))
         peer = self.service.stack.dial(PORT)
         yield 0
         yield 0
@@ -253,7 +253,7 @@ def test_what_is_deferred_until_cs_rises_is_seen_to_at_once(board):
         peer = yield from board.connect()
         peer.reset()
         yield 0
-        yield from board.ask(request(wire.CONN_ABORT))
+        yield from board.ask(request(Command.CONN_ABORT))
         yield 0
         assert board.slots[0].state == states.FREE
 
@@ -267,7 +267,7 @@ def test_what_is_done_before_cs_rises_is_seen_to_at_once(board):
         peer = yield from board.connect()
         peer.reset()
         yield 0
-        yield from board.begin(request(wire.CONN_CLOSE), 12)
+        yield from board.begin(request(Command.CONN_CLOSE), 12)
         yield 0
         assert board.slots[0].state == states.FREE
 
@@ -279,7 +279,7 @@ def test_what_a_cut_undoes_is_seen_to_at_once(board):
 
     def script():
         record = listen_or_connect(99, 0x0100007F)
-        yield from board.begin(request(wire.CONN_CREATE, data=record), 10)
+        yield from board.begin(request(Command.CONN_CREATE, data=record), 10)
         assert board.slots[0].state != states.FREE
         board.rig.transfer_ready.drive(0)
         board.rig.transfer_ready.drive(1)
@@ -349,7 +349,7 @@ def test_news_is_told_as_soon_as_the_transaction_under_way_is_over(board):
 def test_what_gathers_leaves_in_time_though_nothing_else_is_due(board):
     def script():
         peer = yield from board.connect()
-        yield from board.ask(request(wire.CONN_WRITE, 0, 0, b"gathers"), 0)
+        yield from board.ask(request(Command.CONN_WRITE, 0, 0, b"gathers"), 0)
         asked = board.now
         while not peer.received():
             yield LONG

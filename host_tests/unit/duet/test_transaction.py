@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_controller import listen_or_connect, request
 
-from spinet import states
+from spinet import fastpath, states
 from spinet.duet import wire
 from spinet.duet.transaction import Link
 
@@ -273,7 +273,7 @@ def test_read_that_is_cut_breaks_the_connection_visibly(role):
     bench.connected().send(bytes(100))
     cut_in_data(bench, request(4) + bytes(100))
     assert bench.ask(6, 0)[1][0] == states.ABORTED
-    assert bench.manager.closed == 1
+    assert bench.manager.rows[fastpath.ROW_CLOSED] == 1
 
 
 @pytest.mark.parametrize("role", CLOCKED_BY_CONTROLLER)
@@ -337,7 +337,7 @@ def test_command_that_is_cut_does_nothing(role, command, n):
     bench.connected()
     cut_in_data(bench, request(command, data=b"a" * {18: 64, 16: 0}.get(command, 112)), n)
     assert bench.networks.remembered() == []
-    assert bench.manager.connected == 1
+    assert bench.manager.rows[fastpath.ROW_CONNECTED] == 1
     assert bench.discovery.host_name == b"spinet"
     told = n > 12  # the controller had its response, and takes the command for done
     assert ("cut short" in bench.last_error()) == told

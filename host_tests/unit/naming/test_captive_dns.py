@@ -10,7 +10,7 @@ from slots import PATIENCE, next_port, wait_until
 
 from spinet.naming import dns
 from spinet.naming.captive_dns import CaptiveDns
-from spinet.tcp.udp import BURST, POLL_MS
+from spinet.tcp.udp import _BURST, POLL_MS
 
 OWN = 0x0104A8C0
 NAME = dns.name(b"www", b"example", b"org")
@@ -81,7 +81,7 @@ def test_the_name_comes_back_as_it_was_asked_for(server, asker, kind, klass):
     ask(server, asker, dns.message_bytes(7, 0, [asked], [], [], []))
     server.poll(0)
     data = asker.recv(1500)
-    assert data[dns.HEADER :].startswith(asked)
+    assert data[dns._HEADER :].startswith(asked)
     for record in dns.parse(data).answers:
         assert record.name == asked[:-4]
 
@@ -106,10 +106,10 @@ def test_it_is_looked_at_while_we_are_an_access_point(server):
 
 
 def test_one_turn_takes_a_bounded_number(server, asker):
-    for number in range(BURST + 1):
+    for number in range(_BURST + 1):
         ask(server, asker, question(number=number))
     server.poll(0)
-    for number in range(BURST):
+    for number in range(_BURST):
         assert dns.parse(asker.recv(1500)).number == number
     asker.setblocking(False)
     with pytest.raises(BlockingIOError):

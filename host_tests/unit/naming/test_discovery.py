@@ -6,8 +6,8 @@ from fake_pins import MasterRig
 from raw_controller import listen_or_connect, request
 
 from spinet import loop, states
-from spinet.loop import HOUSEKEEPING_MS
-from spinet.naming.discovery import RETRY_MS, Silent, label
+from spinet.loop import _HOUSEKEEPING_MS
+from spinet.naming.discovery import _RETRY_MS, Silent, label
 from spinet.service import Service
 from spinet.wifi.networks import Network
 
@@ -129,7 +129,7 @@ def test_what_there_was_no_memory_for_is_said_later(service, board, monkeypatch,
         ask(service, 14, data=b"Workshop")
         service.run_once()
     told(board.the_announcer)
-    now += RETRY_MS
+    now += _RETRY_MS
     service.run_once()
     said = told(board.the_announcer)
     assert ("start", b"spinet", ADDRESS) in said
@@ -153,7 +153,7 @@ def test_an_access_points_dns_that_there_was_no_memory_for_starts_later(
         ask(service, 15)
         service.run_once()
     assert told(board.the_captive) == []
-    now += RETRY_MS
+    now += _RETRY_MS
     service.run_once()
     assert told(board.the_captive) == [("start", b"spinet", ADDRESS)]
 
@@ -226,7 +226,7 @@ def test_sleep_ends_when_an_announcer_is_due(service, board, monkeypatch):
     service.bind()  # the clock is another
     service.port.due_ms = lambda now: -1
     service.run_once()
-    assert service.sleeps[-1] == HOUSEKEEPING_MS
+    assert service.sleeps[-1] == _HOUSEKEEPING_MS
     board.the_announcer.due = 70
     board.the_captive.due = 30
     service.discovery.captive = board.the_captive  # as of an access point

@@ -75,7 +75,7 @@ def test_names_have_no_case_in_keys_and_numbers_have_no_case_at_all():
         header(0, 1) + HOST + struct.pack(">HHI", 1, 1, 0),
         # A record whose data ends before its name begins; there are bytes behind it.
         header(0, 2) + HOST + struct.pack(">HHIH", dns.SRV, 1, 0, 6) + bytes(6) + RECORD,
-        header(dns.MAX_RECORDS + 1) + question(b"\0") * (dns.MAX_RECORDS + 1),
+        header(dns._MAX_RECORDS + 1) + question(b"\0") * (dns._MAX_RECORDS + 1),
     ],
 )
 def test_malformed(data):
@@ -84,8 +84,8 @@ def test_malformed(data):
 
 
 def test_as_many_records_as_are_read():
-    data = header(dns.MAX_RECORDS) + question(b"\0") * dns.MAX_RECORDS
-    assert len(dns.parse(data).questions) == dns.MAX_RECORDS
+    data = header(dns._MAX_RECORDS) + question(b"\0") * dns._MAX_RECORDS
+    assert len(dns.parse(data).questions) == dns._MAX_RECORDS
 
 
 # Messages that are almost right, with pointers wherever they hurt.

@@ -58,7 +58,7 @@ def web(lan, start):
 class Asker:
     """Somebody else on the network, on port 5353 or on one of its own."""
 
-    def __init__(self, lan, last=99, port=mdns.PORT):
+    def __init__(self, lan, last=99, port=mdns._PORT):
         self.got = []
         self.port = LanPort(lan, lambda data, _: self.got.append(dns.parse(data)), [10, 0, 0, last])
         self.port.source = (self.port.text, port)
@@ -193,12 +193,12 @@ def test_a_goodbye_is_no_claim(lan, web):
 def test_whoever_takes_every_name_slows_us_down(lan, start):
     one = start()
     other = Asker(lan)
-    for _ in range(mdns.CROWDED):
+    for _ in range(mdns._CROWDED):
         label = one.name().encode()
         other.say(dns.RESPONSE, answers=[address_record(host(label), [1, 2, 3, 4])])
         lan.run(0, one)
-    assert one.name() == f"spinet-{mdns.CROWDED + 1}"
-    assert one.poll(lan.now) == mdns.PATIENCE_MS
+    assert one.name() == f"spinet-{mdns._CROWDED + 1}"
+    assert one.poll(lan.now) == mdns._PATIENCE_MS
 
 
 def test_our_own_late_echo_is_no_rival(lan, web):
@@ -247,10 +247,10 @@ ASKED = [
 
 @pytest.mark.parametrize(("owner", "kind", "kinds"), ASKED)
 @pytest.mark.parametrize(
-    ("port", "klass"), [(mdns.PORT, dns.IN), (mdns.PORT, dns.IN | dns.UNICAST), (40000, dns.IN)]
+    ("port", "klass"), [(mdns._PORT, dns.IN), (mdns._PORT, dns.IN | dns.UNICAST), (40000, dns.IN)]
 )
 def test_an_answer_has_its_name_as_it_was_asked_for(lan, web, owner, kind, kinds, port, klass):
-    lan.now += mdns.AGAIN_MS
+    lan.now += mdns._AGAIN_MS
     asker = Asker(lan, port=port)
     asked = in_other_case(owner)
     asker.say(questions=[ask(asked, kind, klass)])
@@ -259,7 +259,7 @@ def test_an_answer_has_its_name_as_it_was_asked_for(lan, web, owner, kind, kinds
     assert said(lan) == [(asked, kind) for kind in kinds]
     for message, _, to in lan.heard:
         assert [question.name for question in message.questions] == [asked] * (port == 40000)
-        assert (to == GROUP) == (port == mdns.PORT and klass == dns.IN)
+        assert (to == GROUP) == (port == mdns._PORT and klass == dns.IN)
 
 
 def test_what_the_answer_says_is_in_our_own_case(lan, start):
@@ -272,7 +272,7 @@ def test_what_the_answer_says_is_in_our_own_case(lan, start):
 
 
 def test_many_spellings_are_one_answer_of_many(lan, web):
-    lan.now += mdns.AGAIN_MS
+    lan.now += mdns._AGAIN_MS
     asker = Asker(lan)
     for i in range(1, 20):
         asked = bytearray(HTTP)
@@ -294,9 +294,9 @@ def test_a_rival_is_one_in_any_case_and_on_any_port(lan, web):
 
 
 def test_known_answers_are_known_in_any_case(lan, web):
-    lan.now += mdns.AGAIN_MS
+    lan.now += mdns._AGAIN_MS
     data = in_other_case(instance(b"spinet"))
-    known = dns.Record(in_other_case(HTTP), dns.PTR, dns.IN, mdns.OTHER_TTL, data)
+    known = dns.Record(in_other_case(HTTP), dns.PTR, dns.IN, mdns._OTHER_TTL, data)
     assert answers_to(lan, web, ask(HTTP, dns.PTR), answers=[known], wait=500) == []
 
 
@@ -352,7 +352,7 @@ def test_other_names_are_not_ours(lan, web):
 
 
 def test_known_answers_are_left_out(lan, web):
-    known = dns.Record(HTTP, dns.PTR, dns.IN, mdns.OTHER_TTL // 2, instance(b"spinet"))
+    known = dns.Record(HTTP, dns.PTR, dns.IN, mdns._OTHER_TTL // 2, instance(b"spinet"))
     question = ask(HTTP, dns.PTR)
     assert answers_to(lan, web, question, answers=[known], wait=500) == []
     known.ttl -= 1
@@ -364,7 +364,7 @@ def test_known_answers_that_come_later(lan, web):
     asker.say(dns.TRUNCATED, questions=[ask(HTTP, dns.PTR)])
     lan.heard.clear()
     lan.run(300, web)
-    known = dns.Record(HTTP, dns.PTR, dns.IN, mdns.OTHER_TTL, instance(b"spinet"))
+    known = dns.Record(HTTP, dns.PTR, dns.IN, mdns._OTHER_TTL, instance(b"spinet"))
     asker.say(answers=[known])
     lan.heard.clear()
     lan.run(1000, web)
@@ -374,7 +374,7 @@ def test_known_answers_that_come_later(lan, web):
 def test_a_shared_record_is_not_repeated_within_a_second(lan, web):
     assert answers_to(lan, web, ask(HTTP, dns.PTR), wait=100)
     assert answers_to(lan, web, ask(HTTP, dns.PTR), wait=100) == []
-    lan.now += mdns.AGAIN_MS
+    lan.now += mdns._AGAIN_MS
     assert answers_to(lan, web, ask(HTTP, dns.PTR), wait=100)
 
 
@@ -396,7 +396,7 @@ def test_plain_dns_gets_a_plain_answer(lan, web):
     assert message.number == 77
     assert message.questions[0].name == host(b"spinet")
     assert message.answers[0].klass == dns.IN
-    assert message.answers[0].ttl <= mdns.LEGACY_TTL
+    assert message.answers[0].ttl <= mdns._LEGACY_TTL
 
 
 def test_only_neighbours_are_answered(lan, web):
@@ -484,7 +484,7 @@ def test_names_that_are_none(lan, start, given, name):
 def test_noise_is_counted_and_told_of_as_it_takes_memory(lan, web):
     told = []
     web._stir = lambda: told.append(True)
-    lan.ports[0].take(b"\xc0" * 40, ("10.0.0.9", mdns.PORT))
+    lan.ports[0].take(b"\xc0" * 40, ("10.0.0.9", mdns._PORT))
     assert (web.bad, len(told)) == (1, 1)
 
 

@@ -3,16 +3,16 @@
 import pytest
 from slots import Slots, pattern
 
-from spinet import states, trace
+from spinet import fastpath, states, trace
 from spinet.tcp import callhome, status
 from spinet.tcp.callhome import (
-    FIRST_MS,
-    GIVEN_UP,
-    LONGEST_MS,
-    RECONNECT_FAILED,
-    RECONNECTED,
-    RECONNECTING,
-    STEADY_MS,
+    _FIRST_MS,
+    _GIVEN_UP,
+    _LONGEST_MS,
+    _RECONNECT_FAILED,
+    _RECONNECTED,
+    _RECONNECTING,
+    _STEADY_MS,
 )
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_MEM, ERR_RTE, INDEX_MASK
@@ -44,6 +44,12 @@ def call(slots, port, limit=1, attempts=0, name=b"", ip=None):
     return slots.sessions.call(ip, port, name, PROTOCOL, limit, attempts)
 
 
+def due_ms(slots):
+    """Milliseconds until a session has something to do, -1 for none."""
+    waits = [entry.due_ms(slots.now) for entry in slots.sessions.entries if entry]
+    return min([ms for ms in waits if ms >= 0], default=-1)
+
+
 def first(slots):
     return slots.sessions.entries[0]
 
@@ -58,9 +64,9 @@ def standing(slots, server=None, **options):
 
 def came(slots):
     """The slot of the connection that comes next."""
-    before = slots.manager.connected
-    slots.until(lambda: slots.manager.connected & ~before)
-    return slots.slots[(slots.manager.connected & ~before).bit_length() - 1]
+    before = slots.manager.rows[fastpath.ROW_CONNECTED]
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CONNECTED] & ~before)
+    return slots.slots[(slots.manager.rows[fastpath.ROW_CONNECTED] & ~before).bit_length() - 1]
 
 
 def refused(slots):
@@ -108,7 +114,7 @@ def test_an_accepted_connection_can_be_used_as_a_client(slots):
 def test_what_the_peer_sent_at_once_and_its_end_are_the_slots(slots):
     server = slots.net.server()
     assert call(slots, server.port)
-    slots.until(lambda: first(slots).handle())
+    slots.until(lambda: first(slots).handle)
     peer = server.accept()
     peer.send(b"early")
     peer.close()
@@ -121,9 +127,11 @@ def test_what_the_peer_sent_at_once_and_its_end_are_the_slots(slots):
 def test_no_slot_shows_an_attempt(slots):
     assert call(slots, slots.net.silent_port())
     slots.turns()
-    assert first(slots).handle()
+    assert first(slots).handle
     assert slots.busy() == []
-    assert slots.manager.closed == slots.manager.connected == 0
+    assert (
+        slots.manager.rows[fastpath.ROW_CLOSED] == slots.manager.rows[fastpath.ROW_CONNECTED] == 0
+    )
 
 
 @pytest.mark.behaviour("C10", "D14")
@@ -133,7 +141,7 @@ def test_the_promised_slot_is_nobody_elses(slots):
         slots.dialled(port)
     assert call(slots, slots.net.silent_port())
     slots.turns()
-    assert first(slots).handle()
+    assert first(slots).handle
     assert slots.manager.allocate(0) is None
     waiting = slots.net.dial(port)
     slots.turns()
@@ -149,12 +157,12 @@ def test_a_session_waits_for_a_slot_and_takes_the_first_that_is_freed(slots):
     taken = [slots.dialled()[0] for _ in range(8)]
     server = slots.net.server()
     assert call(slots, server.port)
-    slots.pass_time(LONGEST_MS)
+    slots.pass_time(_LONGEST_MS)
     assert slots.events == []
-    assert slots.sessions._due_ms(slots.now) == -1
+    assert due_ms(slots) == -1
     taken[3].abort()
     assert came(slots) is taken[3]
-    assert slots.events == [RECONNECTING, RECONNECTED]
+    assert slots.events == [_RECONNECTING, _RECONNECTED]
 
 
 # --- attempts and events
@@ -164,17 +172,17 @@ def test_a_session_waits_for_a_slot_and_takes_the_first_that_is_freed(slots):
 def test_every_attempt_says_how_it_went_until_there_are_no_more(slots):
     port = refused(slots)
     assert call(slots, port, attempts=3)
-    until_events(slots, RECONNECTING, RECONNECT_FAILED)
+    until_events(slots, _RECONNECTING, _RECONNECT_FAILED)
     title = first(slots).title()
-    slots.pass_time(FIRST_MS)
-    until_events(slots, *(RECONNECTING, RECONNECT_FAILED) * 2)
-    slots.pass_time(2 * FIRST_MS)
-    until_events(slots, *(RECONNECTING, RECONNECT_FAILED) * 3, GIVEN_UP)
+    slots.pass_time(_FIRST_MS)
+    until_events(slots, *(_RECONNECTING, _RECONNECT_FAILED) * 2)
+    slots.pass_time(2 * _FIRST_MS)
+    until_events(slots, *(_RECONNECTING, _RECONNECT_FAILED) * 3, _GIVEN_UP)
     assert slots.errors == [
         f"call home to {title} failed: refused",
         f"call home to {title} given up: refused",
     ]
-    slots.pass_time(LONGEST_MS)
+    slots.pass_time(_LONGEST_MS)
     slots.turns()
     assert len(slots.events) == 7
     assert slots.sessions.active == 0
@@ -186,14 +194,14 @@ def test_a_connection_that_ends_is_dialled_again(slots):
     slot, peer, server = standing(slots)
     peer.close()
     slots.until_state(slot, states.OTHER_END_CLOSED)
-    slots.pass_time(LONGEST_MS)
-    assert slots.events == [RECONNECTING, RECONNECTED]  # the controller has yet to let go
+    slots.pass_time(_LONGEST_MS)
+    assert slots.events == [_RECONNECTING, _RECONNECTED]  # the controller has yet to let go
     slot.close()
     slots.turns()
-    assert slots.events == [RECONNECTING, RECONNECTED]
-    slots.pass_time(FIRST_MS)
+    assert slots.events == [_RECONNECTING, _RECONNECTED]
+    slots.pass_time(_FIRST_MS)
     again = came(slots)
-    assert slots.events == [RECONNECTING, RECONNECTED] * 2
+    assert slots.events == [_RECONNECTING, _RECONNECTED] * 2
     peer = server.accept()
     peer.send(b"me again")
     assert slots.read_all(again, 8) == b"me again"
@@ -204,17 +212,17 @@ def test_a_connection_that_ends_is_dialled_again(slots):
 def test_a_success_ends_the_row_of_failures(slots):
     port = refused(slots)
     assert call(slots, port, attempts=2)
-    until_events(slots, RECONNECTING, RECONNECT_FAILED)
+    until_events(slots, _RECONNECTING, _RECONNECT_FAILED)
     server = slots.net.server_on(port)
-    slots.pass_time(FIRST_MS)
+    slots.pass_time(_FIRST_MS)
     slot = came(slots)
     server.accept()
     slot.abort()
     slots.turns()
     assert first(slots).failures == 0
-    slots.pass_time(LONGEST_MS)
+    slots.pass_time(_LONGEST_MS)
     came(slots)
-    assert slots.events == [RECONNECTING, RECONNECT_FAILED] + [RECONNECTING, RECONNECTED] * 2
+    assert slots.events == [_RECONNECTING, _RECONNECT_FAILED] + [_RECONNECTING, _RECONNECTED] * 2
 
 
 @pytest.mark.behaviour("C9", "N1")
@@ -222,10 +230,10 @@ def test_an_attempt_at_a_silent_peer_times_out(slots):
     assert call(slots, slots.net.silent_port(), attempts=1)
     slots.turns()
     slots.pass_time(CONNECT_TIMEOUT_MS - 1)
-    assert slots.events == [RECONNECTING]
-    assert slots.sessions._due_ms(slots.now) == 1
+    assert slots.events == [_RECONNECTING]
+    assert due_ms(slots) == 1
     slots.pass_time(1)
-    assert slots.events == [RECONNECTING, RECONNECT_FAILED, GIVEN_UP]
+    assert slots.events == [_RECONNECTING, _RECONNECT_FAILED, _GIVEN_UP]
     assert slots.errors[0].endswith("given up: timed out")
     assert slots.sessions.active == 0
 
@@ -237,8 +245,8 @@ def test_an_attempt_that_the_stack_refuses_is_one_that_failed(slots, error):
     slots.net.inject("connect", error)
     assert call(slots, server.port)
     slots.turn()
-    assert slots.events == [RECONNECTING, RECONNECT_FAILED]
-    slots.pass_time(FIRST_MS)
+    assert slots.events == [_RECONNECTING, _RECONNECT_FAILED]
+    slots.pass_time(_FIRST_MS)
     came(slots)
 
 
@@ -257,9 +265,9 @@ def test_an_attempt_that_there_is_no_memory_for_is_one_that_failed(slots, monkey
         full.setattr(slots.names, "ask", no_memory)
         assert call(slots, server.port, name=name)
         slots.turn()
-    assert slots.events == [RECONNECTING, RECONNECT_FAILED]
+    assert slots.events == [_RECONNECTING, _RECONNECT_FAILED]
     assert slots.errors[0].endswith("failed: out of memory")
-    slots.pass_time(FIRST_MS)
+    slots.pass_time(_FIRST_MS)
     came(slots)
 
 
@@ -273,7 +281,7 @@ def test_a_failure_that_there_is_no_memory_to_tell_of_is_followed_by_an_attempt(
         assert call(slots, server.port)
         with pytest.raises(MemoryError):
             slots.turn()
-    slots.pass_time(FIRST_MS)
+    slots.pass_time(_FIRST_MS)
     came(slots)
 
 
@@ -281,11 +289,11 @@ def pauses(slots, count):
     """How long the session waits after each of so many attempts."""
     found = []
     for _ in range(count):
-        attempts = first(slots).counts[RECONNECTING]
+        attempts = first(slots).counts[_RECONNECTING]
         slots.until(lambda: first(slots).state == callhome._WAITING)
-        found.append(slots.sessions._due_ms(slots.now))
+        found.append(due_ms(slots))
         slots.pass_time(found[-1] - 1)
-        assert first(slots).counts[RECONNECTING] == attempts
+        assert first(slots).counts[_RECONNECTING] == attempts
         slots.pass_time(1)
     return found
 
@@ -306,35 +314,35 @@ def test_a_peer_that_ends_every_connection_at_once_is_dialled_less_and_less(slot
     for _ in range(4):
         slot.abort()
         slots.turns()
-        waits.append(slots.sessions._due_ms(slots.now))
+        waits.append(due_ms(slots))
         slots.pass_time(waits[-1])
         slots.until_state(slot, states.CONNECTED)
     assert waits == [1000, 2000, 4000, 8000]
-    slots.pass_time(STEADY_MS)
+    slots.pass_time(_STEADY_MS)
     slot.abort()
     slots.turns()
-    assert slots.sessions._due_ms(slots.now) == FIRST_MS
+    assert due_ms(slots) == _FIRST_MS
 
 
 @only_stub
 def test_a_connection_that_stands_wakes_nobody(slots):
     standing(slots)
-    slots.pass_time(STEADY_MS)
-    assert slots.sessions._due_ms(slots.now) == -1
+    slots.pass_time(_STEADY_MS)
+    assert due_ms(slots) == -1
 
 
 @pytest.mark.behaviour("C10")
 def test_as_many_connections_as_were_asked_for(slots):
     slot, _, server = standing(slots, limit=2)
-    slots.pass_time(FIRST_MS)
+    slots.pass_time(_FIRST_MS)
     second = came(slots)
     server.accept()
-    slots.pass_time(LONGEST_MS)
+    slots.pass_time(_LONGEST_MS)
     slots.turns()
     assert slots.busy() == sorted([slot.number, second.number])
     slot.abort()
     slots.turns()
-    slots.pass_time(LONGEST_MS)
+    slots.pass_time(_LONGEST_MS)
     assert came(slots) is slot
 
 
@@ -349,11 +357,11 @@ def test_the_same_again_is_a_no_op_and_another_peer_is_refused(slots):
     assert not call(slots, port, name=b"other.example")
     assert slots.sessions.active == 1
     slots.turns()
-    assert slots.events == [RECONNECTING]
+    assert slots.events == [_RECONNECTING]
 
 
 def test_there_is_an_end_of_sessions(slots):
-    for port in range(1, callhome.SESSIONS + 1):
+    for port in range(1, callhome._SESSIONS + 1):
         assert call(slots, port)
     assert not call(slots, 100)
     slots.sessions.stop(1)
@@ -377,15 +385,15 @@ def test_stopping_gives_the_attempt_and_its_slot_back(slots):
     port = slots.net.silent_port()
     assert call(slots, port)
     slots.turns()
-    handle = first(slots).handle()
+    handle = first(slots).handle
     slots.sessions.stop_all()
     slots.turns()
     assert slots.stack.events(handle) == 0
     assert slots.manager.owners[handle & INDEX_MASK] is None
     assert slots.manager.reserved == 0
     assert slots.sessions.active == 0
-    slots.pass_time(LONGEST_MS)
-    assert slots.events == [RECONNECTING]
+    slots.pass_time(_LONGEST_MS)
+    assert slots.events == [_RECONNECTING]
 
 
 @pytest.mark.behaviour("C10", "D8")
@@ -396,9 +404,9 @@ def test_a_connection_outlives_its_session(slots):
     assert slots.read_all(slot, 5) == b"go on"
     slot.close()
     assert slots.ended(peer) == "fin"
-    slots.pass_time(LONGEST_MS)
+    slots.pass_time(_LONGEST_MS)
     slots.turns()
-    assert slots.events == [RECONNECTING, RECONNECTED]
+    assert slots.events == [_RECONNECTING, _RECONNECTED]
 
 
 @pytest.mark.behaviour("C10")
@@ -409,7 +417,7 @@ def test_the_connections_of_an_ended_session_are_not_the_next_ones(slots):
     assert first(slots).port != server.port
     slot.abort()
     slots.turns()
-    slots.pass_time(FIRST_MS)
+    slots.pass_time(_FIRST_MS)
     assert came(slots) is slot
     old_peer.send(b"as ever")
     assert slots.read_all(old, 7) == b"as ever"
@@ -441,8 +449,8 @@ def test_a_name_is_looked_up_for_every_attempt(slots):
     del slots.dns[b"printers.example"]
     slot.abort()
     slots.turns()
-    slots.pass_time(FIRST_MS)
-    until_events(slots, RECONNECTING, RECONNECTED, RECONNECTING, RECONNECT_FAILED)
+    slots.pass_time(_FIRST_MS)
+    until_events(slots, _RECONNECTING, _RECONNECTED, _RECONNECTING, _RECONNECT_FAILED)
     assert slots.errors == [f"call home to printers.example:{server.port} failed: host not found"]
 
 
@@ -454,5 +462,5 @@ def test_stopping_while_the_name_is_looked_up(slots):
     slots.sessions.stop_all()
     assert slots.manager.reserved == 0
     slots.turns()
-    assert slots.events == [RECONNECTING]
+    assert slots.events == [_RECONNECTING]
     assert slots.errors == []

@@ -4,11 +4,17 @@ import pytest
 from fake_board import Bench
 from slots import MAX_DATA, PATIENCE_MS, Slots, pattern, wait_until
 
-from spinet import states
+from spinet import fastpath, states
 from spinet.duet import wire
 from spinet.fastpath import FLUSH_MS, SEGMENT
-from spinet.tcp.connection import ACKNOWLEDGE_TIMEOUT_MS, CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS
-from spinet.tcp.manager import KEEP_COUNT, KEEP_INTERVAL_S, WATCH_MS, WRITE_TIMEOUT_MS, IllegalMove
+from spinet.tcp.connection import _ACKNOWLEDGE_TIMEOUT_MS, _CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS
+from spinet.tcp.manager import (
+    _KEEP_COUNT,
+    _KEEP_INTERVAL_S,
+    _WATCH_MS,
+    _WRITE_TIMEOUT_MS,
+    IllegalMove,
+)
 from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_BUF,
@@ -358,10 +364,10 @@ def test_accepted_bytes_that_cannot_arrive_break_the_connection_visibly(slots):
 def test_a_peer_that_acknowledges_nothing_is_given_up_at_the_write_time_out(slots):
     slot, peer = slots.dialled()
     slots.fill(slot)
-    slots.pass_time(WATCH_MS)
-    slots.pass_time(WRITE_TIMEOUT_MS - WATCH_MS - 1)
+    slots.pass_time(_WATCH_MS)
+    slots.pass_time(_WRITE_TIMEOUT_MS - _WATCH_MS - 1)
     assert slot.state == states.CONNECTED
-    slots.pass_time(2 * WATCH_MS)
+    slots.pass_time(2 * _WATCH_MS)
     assert slot.state == states.ABORTED
     assert slots.is_closed(slot)
     assert slots.manager.write_timeouts == 1
@@ -374,8 +380,8 @@ def test_every_acknowledgement_begins_the_write_time_out_anew(slots):
     accepted = 0
     for _ in range(3):
         accepted += len(slots.fill(slot))  # never all is acknowledged when it is looked at
-        slots.pass_time(WATCH_MS)
-        slots.pass_time(WRITE_TIMEOUT_MS - 2 * WATCH_MS)
+        slots.pass_time(_WATCH_MS)
+        slots.pass_time(_WRITE_TIMEOUT_MS - 2 * _WATCH_MS)
         slots.delivered(peer, accepted)
     assert slot.state == states.CONNECTED
     assert slots.manager.write_timeouts == 0
@@ -386,7 +392,7 @@ def test_the_write_time_out_can_be_set(slots):
     slots.manager.write_timeout_ms = 5000
     slot, _ = slots.dialled()
     slots.fill(slot)
-    slots.pass_time(WATCH_MS)
+    slots.pass_time(_WATCH_MS)
     slots.pass_time(5000)
     assert slot.state == states.ABORTED
 
@@ -396,7 +402,7 @@ def test_the_write_time_out_can_be_set(slots):
 def test_every_connection_asks_a_silent_peer_whether_it_lives(slots):
     slots.manager.keep_idle_s = 7
     for slot, _ in (slots.dialled(), slots.connected()):
-        assert slots.stack._object(slot.handle()).keepalive == (7, KEEP_INTERVAL_S, KEEP_COUNT)
+        assert slots.stack._object(slot.handle).keepalive == (7, _KEEP_INTERVAL_S, _KEEP_COUNT)
 
 
 # --- reading
@@ -437,7 +443,7 @@ def test_a_fin_that_is_noticed_after_a_reset_brings_nothing_back(slots):
     assert not slot.write(b"late", 0, 4, True)
     assert slots.read_all(slot, 10) == b"last words"
     assert slot.state == states.OTHER_END_CLOSED
-    assert not slot.held_by_stack()
+    assert not slot.handle
 
 
 @only_stub
@@ -455,7 +461,7 @@ def test_a_read_that_finds_the_peer_gone_shows_other_end_closed(slots, error):
 @each(GONE)
 def test_a_stack_that_gave_up_shows_other_end_closed(slots, error):
     slot, _ = slots.dialled()
-    slots.stack.broken_off(slot.handle(), error)
+    slots.stack.broken_off(slot.handle, error)
     slots.turn()
     assert slot.state == states.OTHER_END_CLOSED
 
@@ -544,7 +550,7 @@ def test_a_close_waits_for_what_is_unacknowledged(slots):
     slot, peer = slots.dialled()
     slots.fill(slot)
     slot.close()
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
+    slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS - 1)
     slots.turns()
     assert slot.state == states.CLOSE_PENDING
     slots.ended(peer)
@@ -587,7 +593,7 @@ def test_a_close_whose_own_sending_finds_the_reset_releases_once(slots):
     slots.fill(slot)
     slot.close()
     peer.reset()
-    wait_until(lambda: slots.stack.error(slot.handle()), lambda: slots.stack.wait(5))
+    wait_until(lambda: slots.stack.error(slot.handle), lambda: slots.stack.wait(5))
     slots.manager.step(slots.now)
     assert slot.state == states.CLOSE_READY
     assert (slots.manager.faults, slots.stack.stale) == (0, 0)
@@ -600,7 +606,7 @@ def test_nobody_acknowledges_and_the_slot_goes_straight_to_free(slots):
     slot, peer = slots.dialled()
     slots.fill(slot)
     slot.close()
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
+    slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS)
     assert slot.state == states.FREE
     assert slots.manager.unacknowledged_closes == 1
     assert not slots.is_closed(slot)
@@ -615,12 +621,12 @@ def test_each_acknowledgement_gives_a_close_more_time_up_to_a_limit(slots):
     slots.fill(slot)
     slot.close()
     pcb = slots.stack.connections()[0]
-    for _ in range(CLOSE_LIMIT_MS // ACKNOWLEDGE_TIMEOUT_MS):
-        slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
+    for _ in range(_CLOSE_LIMIT_MS // _ACKNOWLEDGE_TIMEOUT_MS):
+        slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS - 1)
         assert slot.state == states.CLOSE_PENDING
         del pcb.sent[:1]
         slots.turn()
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS - 1)
+    slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS - 1)
     assert slot.state == states.FREE
 
 
@@ -751,8 +757,8 @@ def test_the_map_of_closed_sockets_has_the_aborted_and_the_left_ones(slots):
     peer.close()
     aborted.break_off()
     slots.until_state(left, states.OTHER_END_CLOSED)
-    assert slots.manager.closed == 1 << left.number | 1 << aborted.number
-    assert slots.manager.connected == 1 << healthy.number
+    assert slots.manager.rows[fastpath.ROW_CLOSED] == 1 << left.number | 1 << aborted.number
+    assert slots.manager.rows[fastpath.ROW_CONNECTED] == 1 << healthy.number
 
 
 @pytest.mark.behaviour("D10")
@@ -761,7 +767,9 @@ def test_the_maps_are_empty_once_the_controller_let_go(slots):
     peer.reset()
     slots.until_state(slot, states.OTHER_END_CLOSED)
     slot.abort()
-    assert slots.manager.closed == slots.manager.connected == 0
+    assert (
+        slots.manager.rows[fastpath.ROW_CLOSED] == slots.manager.rows[fastpath.ROW_CONNECTED] == 0
+    )
 
 
 # --- connecting
@@ -796,7 +804,7 @@ def test_eight_failed_attempts_leave_eight_free_slots(slots):
     failed = [slots.connect(port) for _ in range(8)]
     assert not slots.manager.has_free_slot()
     assert slots.manager.allocate(0) is None
-    slots.until(lambda: slots.manager.closed == 0xFF)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CLOSED] == 0xFF)
     for slot in failed:
         slot.close()
     slots.turn()
@@ -962,9 +970,9 @@ def test_events_of_what_has_no_owner_do_not_keep_the_loop_awake(slots):
 def test_letting_go_takes_the_connection_off_the_stack(slots):
     for let_go in ("close", "abort"):
         slot, _ = slots.dialled()
-        handle = slot.handle()
+        handle = slot.handle
         getattr(slot, let_go)()
-        assert not slot.held_by_stack()
+        assert not slot.handle
         assert slots.stack.events(handle) == 0
         assert slots.stack.abort(handle) == ERR_CLSD
         slots.turn()
@@ -1023,7 +1031,8 @@ def test_only_the_reaper_frees(slots):
     slot, _ = slots.dialled()
     slot.abort()
     assert slot.state == states.CLOSE_READY
-    slots.manager.dispatch()
+    slots.manager.rows[fastpath.ROW_DELIVER] = slots.stack.pending()
+    slots.manager.deliver()
     slots.manager.step(slots.now)
     assert slot.state == states.CLOSE_READY
     assert slots.manager.reap() == 1
@@ -1038,7 +1047,7 @@ def test_all_may_die_in_one_pass(slots):
     slots.turns()
     for _, peer in pairs:
         peer.reset()
-    slots.until(lambda: slots.manager.closed == 0xFF)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CLOSED] == 0xFF)
     for slot, _ in pairs:
         slot.abort()
     slots.turn()
@@ -1051,7 +1060,7 @@ def test_one_handler_may_end_what_another_has_events_for(slots):
     port = slots.listen()
     victim, _ = slots.dialled(port)
     killer, peer = slots.dialled(port)
-    victim_handle = victim.handle()
+    victim_handle = victim.handle
     killer._on_peer_gone = lambda _reason: (victim.abort(), slots.listeners.stop_all())
     slots.net.dial(port)
     peer.fin()
@@ -1105,7 +1114,7 @@ def peer_reset_noted(slots, slot, peer):
 def fin_then_reset(slots, slot, peer):
     peer_fin(slots, slot, peer)
     peer.reset()
-    slots.until(lambda: not slot.held_by_stack())
+    slots.until(lambda: not slot.handle)
     assert slot.state == states.OTHER_END_CLOSED
 
 
@@ -1146,7 +1155,7 @@ class Releases:
 )
 def test_a_slot_is_released_exactly_once(slots, peer_acts, let_go):
     slot, peer = slots.dialled()
-    handle = slot.handle()
+    handle = slot.handle
     releases = Releases(slots.stack)
     generation = slot.generation
     peer_acts(slots, slot, peer)
@@ -1162,13 +1171,13 @@ def test_a_slot_is_released_exactly_once(slots, peer_acts, let_go):
 @pytest.mark.parametrize("peer_acts", [peer_fin_unseen, peer_reset_unseen])
 def test_a_peer_that_leaves_while_we_close_releases_once(slots, peer_acts):
     slot, peer = slots.dialled()
-    handle = slot.handle()
+    handle = slot.handle
     releases = Releases(slots.stack)
     slots.fill(slot)
     slot.close()
     peer_acts(slots, slot, peer)
     slots.turns()
-    slots.pass_time(ACKNOWLEDGE_TIMEOUT_MS)
+    slots.pass_time(_ACKNOWLEDGE_TIMEOUT_MS)
     slots.until_state(slot, states.FREE)
     assert releases.handles == [handle]
 
@@ -1179,7 +1188,7 @@ def test_the_slot_stays_the_controllers_after_the_stack_let_go(slots):
     peer.reset()
     slots.until_state(slot, states.OTHER_END_CLOSED)
     assert slot.held_by_controller()
-    assert not slot.held_by_stack()
+    assert not slot.handle
     slots.pass_time(1_000_000)
     assert slot.state == states.OTHER_END_CLOSED
 
@@ -1189,7 +1198,7 @@ def test_the_slot_stays_the_stacks_after_the_controller_let_go(slots):
     slot, _ = slots.dialled()
     slots.fill(slot)
     slot.close()
-    assert slot.held_by_stack()
+    assert slot.handle
     assert not slot.held_by_controller()
     assert slots.manager.has_free_slot()
     assert slots.manager.allocate(0) is not slot
@@ -1199,8 +1208,8 @@ def test_the_slot_stays_the_stacks_after_the_controller_let_go(slots):
 def test_a_peer_that_resets_right_after_the_handshake_is_reported(slots):
     port = slots.listen()
     slots.net.dial(port).reset()
-    slots.until(lambda: slots.manager.closed)
-    slot = slots.slots[slots.manager.closed.bit_length() - 1]
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CLOSED])
+    slot = slots.slots[slots.manager.rows[fastpath.ROW_CLOSED].bit_length() - 1]
     assert slot.state == states.OTHER_END_CLOSED
     assert slot.held_by_controller()
     slots.pass_time(1_000_000)
@@ -1217,7 +1226,7 @@ def test_an_accepted_connection_is_the_controllers_before_its_first_event(slots)
     opened = slots.slots[0].opened
     slots.slots[0].opened = lambda *args: (seen.append(slots.slots[0].state), opened(*args))
     slots.net.dial(port).reset()
-    slots.until(lambda: slots.manager.closed)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CLOSED])
     assert seen == [states.ALLOCATED]
 
 
@@ -1227,7 +1236,7 @@ def test_what_a_peer_sent_before_it_reset_right_after_the_handshake_is_read(slot
     peer = slots.net.dial(port)
     peer.send(b"knock")
     peer.close()
-    slots.until(lambda: slots.manager.connected)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CONNECTED])
     assert slots.read_all(slots.slots[0], 5) == b"knock"
     slots.until_state(slots.slots[0], states.OTHER_END_CLOSED)
 
@@ -1279,7 +1288,7 @@ def test_terminating_all_leaves_nothing_in_whatever_state(slots):
     slots.listeners.stop_all()
     slots.turn()
     assert slots.busy() == []
-    assert not any(slot.held_by_stack() for slot in slots.slots)
+    assert not any(slot.handle for slot in slots.slots)
     assert slots.manager.owners == [None] * len(slots.manager.owners)
     assert slots.net.is_refused(port)
 

@@ -5,9 +5,10 @@ from fake_board import Bench, FakeBoard
 from raw_controller import listen_or_connect
 from slots import PATIENCE_MS
 
-from spinet import loop, service, states
+from spinet import fastpath, loop, service, states
 from spinet.duet import wire
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_USE
+from spinet_controller.codes import Command
 
 TELNET = 2
 
@@ -91,9 +92,9 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_no_entry(slots):
 def test_the_controller_reads_of_a_missing_listener_in_the_last_error():
     bench = Bench("module-clocked")
     for port in range(1, 9):
-        assert bench.response(wire.NETWORK_LISTEN, data=listen_or_connect(port)) == 0
+        assert bench.response(Command.NETWORK_LISTEN, data=listen_or_connect(port)) == 0
         assert bench.last_error() == ""
-    assert bench.response(wire.NETWORK_LISTEN, data=listen_or_connect(9)) == 0
+    assert bench.response(Command.NETWORK_LISTEN, data=listen_or_connect(9)) == 0
     assert bench.last_error() == "Listen failed"
 
 
@@ -120,11 +121,11 @@ def test_port_0_stops_none_and_starts_none(slots):
 def test_a_controller_that_stops_a_port_without_a_listener_is_told_nothing(port, flags):
     bench = Bench("module-clocked")
     for there in (80, 21, 23):
-        assert bench.response(wire.NETWORK_LISTEN, data=listen_or_connect(there)) == 0
+        assert bench.response(Command.NETWORK_LISTEN, data=listen_or_connect(there)) == 0
     call_home = listen_or_connect(1883, ip=0x0700000A)
-    assert bench.response(wire.NETWORK_LISTEN, data=call_home, flags=wire.FLAG_CALL_HOME) == 0
+    assert bench.response(Command.NETWORK_LISTEN, data=call_home, flags=wire.FLAG_CALL_HOME) == 0
     stop = listen_or_connect(port, limit=0)
-    assert bench.response(wire.NETWORK_LISTEN, data=stop, flags=flags) == 0
+    assert bench.response(Command.NETWORK_LISTEN, data=stop, flags=flags) == 0
     assert bench.last_error() == ""
     assert ports(bench) == [80, 21, 23]
     assert bench.sessions.active == 1
@@ -165,7 +166,7 @@ def test_a_listener_may_stop_itself_inside_its_own_accept(slots):
     for _ in range(2):
         slots.net.dial(port)
     slots.manager.adopt = adopt_and_stop
-    slots.until(lambda: slots.manager.connected)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CONNECTED])
     slots.turns()
     slots.manager.adopt = adopt
     assert slots.busy() == [0]
@@ -181,7 +182,7 @@ def test_a_listener_may_be_stopped_by_anothers_accept(slots):
     slots.manager.adopt = lambda *args: (slots.listeners.stop_all(), adopt(*args))
     slots.net.dial(port)
     slots.net.dial(other)
-    slots.until(lambda: slots.manager.connected)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CONNECTED])
     slots.turns()
     assert ports(slots) == []
     assert len(slots.busy()) == 1
@@ -252,7 +253,7 @@ def test_a_one_shot_listener_ends_at_its_first_accept(slots):
 def test_a_one_shot_listener_takes_one_of_many(slots):
     port = slots.listen(limit=8, one_shot=True)
     peers = [slots.net.dial(port) for _ in range(3)]
-    slots.until(lambda: slots.manager.connected)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CONNECTED])
     slots.turns()
     assert slots.busy() == [0]
     assert slots.ended(peers[2]) == "reset"
@@ -302,7 +303,7 @@ def test_an_accept_that_fails_for_good_costs_no_slot(slots):
     port = slots.listen()
     slots.net.inject("accept", ERR_ABRT)
     slots.net.dial(port)
-    slots.until(lambda: slots.manager.connected)
+    slots.until(lambda: slots.manager.rows[fastpath.ROW_CONNECTED])
     assert slots.busy() == [0]
     assert slots.listeners.refused == 1
 
@@ -325,7 +326,7 @@ def test_a_handle_without_a_slot_is_reset(slots):
         slots.manager.allocate(0)
     peer = slots.net.dial(port)
     slots.until(lambda: slots.listeners.entries[0].waiting)
-    handle = slots.stack.accept(slots.listeners.entries[0].handle())
+    handle = slots.stack.accept(slots.listeners.entries[0].handle)
     assert slots.manager.adopt(handle, slots.listeners.entries[0]) is None
     assert slots.ended(peer) == "reset"
 
@@ -466,7 +467,9 @@ def test_the_loop_wakes_listeners_only_for_a_freed_slot(serving):
     serving.stack.dial(80)
     serving.run_once()
     woken = []
-    serving.listeners.accept_waiting = lambda: woken.append(serving.manager.occupied)
+    serving.listeners.accept_waiting = lambda: woken.append(
+        serving.manager.rows[fastpath.ROW_OCCUPIED]
+    )
     serving.run_once()
     assert woken == []
     serving.manager.slots[0].abort()

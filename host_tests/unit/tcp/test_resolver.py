@@ -13,7 +13,7 @@ from spinet.compat import WORKER_STACK
 from spinet.loop import Bell
 from spinet.tcp import resolver as names_module
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
-from spinet.tcp.resolver import LOOKUP_MS, Names, address_of
+from spinet.tcp.resolver import _LOOKUP_MS, Names, address_of
 from spinet.worker import Worker
 
 LOOPBACK = 0x0100007F
@@ -108,14 +108,14 @@ def test_the_answer_ends_the_wait(slow):
     slow.turn()
     threading.Timer(0.05, slow.resolver.answer, (b"slow.example", slow.net.peer_ip)).start()
     slow.next_turn()
-    assert slot.held_by_stack()
+    assert slot.handle
 
 
 @pytest.mark.behaviour("N1", "C11")
 def test_a_look_up_that_takes_too_long_is_a_host_not_found(slow):
     slot = create(slow, b"slow.example", 80)
-    assert slow.names._due_ms(slow.now) == LOOKUP_MS < CONNECT_TIMEOUT_MS
-    slow.pass_time(LOOKUP_MS - 1)
+    assert slow.names._due_ms(slow.now) == _LOOKUP_MS < CONNECT_TIMEOUT_MS
+    slow.pass_time(_LOOKUP_MS - 1)
     assert slot.state == states.CONNECTING
     slow.pass_time(1)
     assert slot.state == states.ABORTED
@@ -128,10 +128,10 @@ def test_look_up_and_connect_have_one_time_out_together(slow):
     silent = slow.net.silent_port()
     slot = create(slow, b"slow.example", silent)
     slow.resolver.until_asked(b"slow.example")
-    slow.pass_time(LOOKUP_MS - 1)
+    slow.pass_time(_LOOKUP_MS - 1)
     slow.resolver.answer(b"slow.example", slow.net.peer_ip)
-    slow.until(slot.held_by_stack)
-    slow.pass_time(CONNECT_TIMEOUT_MS - LOOKUP_MS)
+    slow.until(lambda: slot.handle)
+    slow.pass_time(CONNECT_TIMEOUT_MS - _LOOKUP_MS)
     assert slot.state == states.CONNECTING
     slow.pass_time(1)
     assert slot.state == states.ABORTED
@@ -152,7 +152,7 @@ def test_an_answer_for_who_has_gone_does_not_touch_the_next_owner_of_the_slot(sl
     slow.resolver.until_asked(b"a", b"b")
     slow.turns()
     assert slot.state == states.CONNECTING
-    assert not slot.held_by_stack()
+    assert not slot.handle
     assert slow.errors == []
     assert slow.manager.stale == 0
 
@@ -169,9 +169,9 @@ def test_an_answer_for_an_ended_session_is_not_the_next_ones(slow):
     slow.resolver.answer(b"a", slow.net.peer_ip)
     slow.resolver.until_asked(b"a", b"b")
     slow.turns()
-    assert slow.sessions.entries[0].handle() == 0
+    assert slow.sessions.entries[0].handle == 0
     slow.resolver.answer(b"b", slow.net.peer_ip)
-    slow.until(slow.sessions.entries[0].handle)
+    slow.until(lambda: slow.sessions.entries[0].handle)
 
 
 @pytest.mark.behaviour("D18")
@@ -261,10 +261,10 @@ def test_without_memory_for_a_thread_the_next_name_tries_again(monkeypatch, what
     with monkeypatch.context() as patch:
         patch.setattr(_thread, "start_new_thread", no_thread)
         names.ask(b"a", asker, 0, 80, 0)
-    names.poll(LOOKUP_MS)
+    names.poll(_LOOKUP_MS)
     assert asker.got == [(b"a", 0)]
-    names.ask(b"b", asker, 0, 80, LOOKUP_MS)
-    answered(names, asker, 2, LOOKUP_MS)
+    names.ask(b"b", asker, 0, 80, _LOOKUP_MS)
+    answered(names, asker, 2, _LOOKUP_MS)
     assert asker.got[1] == (b"b", 7)
 
 

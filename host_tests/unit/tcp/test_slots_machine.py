@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from slots import MAX_DATA, Slots, StubNet, pattern
 
-from spinet import states
+from spinet import fastpath, states
 from spinet.fastpath import FLUSH_MS
-from spinet.tcp.connection import CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS
+from spinet.tcp.connection import _CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_ABRT, ERR_MEM, ERR_WOULDBLOCK
 
 WITHOUT_HANDLE = (states.FREE, states.ALLOCATED, states.ABORTED, states.CLOSE_READY)
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.behaviour("K1", "D5", "D14")
 NUMBERS = st.integers(0, 7)
 SOMEONE = st.integers(0, 1 << 16)
 SIZES = st.sampled_from([1, 3, 100, 1459, 1460, 1461, MAX_DATA])
-TIMES = st.sampled_from([1, FLUSH_MS, 1000, 4000, CONNECT_TIMEOUT_MS, CLOSE_LIMIT_MS])
+TIMES = st.sampled_from([1, FLUSH_MS, 1000, 4000, CONNECT_TIMEOUT_MS, _CLOSE_LIMIT_MS])
 
 
 class Life:
@@ -171,8 +171,8 @@ class SlotsMachine(RuleBasedStateMachine):
     @invariant()
     def lives_are_known(self):
         for slot in self.slots.slots:
-            if slot.handle() and slot.token() not in self.lives:
-                self.lives[slot.token()] = Life(self.stack._object(slot.handle()))
+            if slot.handle and slot.token() not in self.lives:
+                self.lives[slot.token()] = Life(self.stack._object(slot.handle))
         for peers in self.stack.servers.values():
             while peers:
                 self.meet(peers.pop())
@@ -186,24 +186,26 @@ class SlotsMachine(RuleBasedStateMachine):
     @invariant()
     def owners_agree_with_states(self):
         for slot in self.slots.slots:
-            assert not (slot.state in WITHOUT_HANDLE and slot.held_by_stack())
-            assert not (slot.state in WITH_HANDLE and not slot.held_by_stack())
-        held = sorted(slot.handle() for slot in self.slots.slots if slot.handle())
+            assert not (slot.state in WITHOUT_HANDLE and slot.handle)
+            assert not (slot.state in WITH_HANDLE and not slot.handle)
+        held = sorted(slot.handle for slot in self.slots.slots if slot.handle)
         assert held == sorted(self.stack.open_handles())
 
     @invariant()
     def events_find_their_owner(self):
         for slot in self.slots.slots:
-            if slot.handle():
-                assert self.slots.manager.owners[slot.handle() & 31] is slot
+            if slot.handle:
+                assert self.slots.manager.owners[slot.handle & 31] is slot
 
     @invariant()
     def bit_maps_agree_with_states(self):
         manager = self.slots.manager
-        assert manager.connected == self.bits(states.CONNECTED)
-        assert manager.closed == self.bits(states.OTHER_END_CLOSED, states.ABORTED)
-        assert manager.over == self.bits(states.CLOSE_READY)
-        assert manager.occupied == 0xFF & ~self.bits(states.FREE)
+        assert manager.rows[fastpath.ROW_CONNECTED] == self.bits(states.CONNECTED)
+        assert manager.rows[fastpath.ROW_CLOSED] == self.bits(
+            states.OTHER_END_CLOSED, states.ABORTED
+        )
+        assert manager.rows[fastpath.ROW_OVER] == self.bits(states.CLOSE_READY)
+        assert manager.rows[fastpath.ROW_OCCUPIED] == 0xFF & ~self.bits(states.FREE)
         for slot in self.slots.slots:
             assert slot.record[0] == slot.state
 
@@ -256,7 +258,7 @@ class SlotsMachine(RuleBasedStateMachine):
         for slot in self.slots.slots:
             slot.close()
         self.slots.listeners.stop_all()
-        for _ in range(CLOSE_LIMIT_MS // 1000 + 1):
+        for _ in range(_CLOSE_LIMIT_MS // 1000 + 1):
             self.slots.pass_time(1000)
         assert self.slots.busy() == []
         assert self.stack.open_handles() == []

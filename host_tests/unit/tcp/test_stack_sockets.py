@@ -353,7 +353,7 @@ def test_many_wakes_from_many_threads_are_never_lost(net):
 def test_a_handle_of_a_former_life_is_refused_and_counted(net):
     slots = Slots(net)
     slot, _ = slots.dialled()
-    old = slot.handle()
+    old = slot.handle
     slot.abort()
     slots.turn()
     slots.dialled()
@@ -364,10 +364,10 @@ def test_a_handle_of_a_former_life_is_refused_and_counted(net):
 @both_calls
 def test_generations_come_round_without_a_handle_of_0(net):
     for entry in net.stack._entries:
-        entry.generation = stack_sockets.GENERATIONS
+        entry.generation = stack_sockets._GENERATIONS
     slots = Slots(net)
     slot, peer = slots.dialled()
-    assert slot.handle() > 0
+    assert slot.handle > 0
     peer.send(b"round")
     assert slots.read_all(slot, 5) == b"round"
 
@@ -390,8 +390,8 @@ def test_a_poll_that_finds_nothing_after_all_ends_nothing(net):
     net.inject("read", ERR_WOULDBLOCK, ERR_MEM)
     peer.send(b"third time")
     assert slots.read_all(slot, 10) == b"third time"
-    assert net.stack.error(slot.handle()) == 0
-    assert not net.stack.events(slot.handle()) & ~EVENT_DATA
+    assert net.stack.error(slot.handle) == 0
+    assert not net.stack.events(slot.handle) & ~EVENT_DATA
 
 
 # --- after a close: FIN is sent, and what still comes is discarded until the peer's
@@ -441,7 +441,7 @@ def test_a_farewell_ends_with_the_peers_fin(net):
 def test_a_peer_that_never_ends_is_dropped_in_the_end(net, monkeypatch):
     slots = Slots(net)
     close_while_sending(slots, slots.listen())
-    late = spinet_port.ticks_ms() + farewells.FAREWELL_MS
+    late = spinet_port.ticks_ms() + farewells._FAREWELL_MS
     monkeypatch.setattr(spinet_port, "ticks_ms", lambda: late)
     slots.turn()
     assert net.stack.farewells.active == 0
@@ -453,8 +453,8 @@ def test_a_peer_that_never_ends_is_dropped_in_the_end(net, monkeypatch):
 def test_more_farewells_than_there_is_room_for_drop_the_oldest(net):
     slots = Slots(net)
     port = slots.listen()
-    peers = [close_while_sending(slots, port) for _ in range(farewells.FAREWELLS + 1)]
-    assert net.stack.farewells.active == farewells.FAREWELLS
+    peers = [close_while_sending(slots, port) for _ in range(farewells._FAREWELLS + 1)]
+    assert net.stack.farewells.active == farewells._FAREWELLS
     assert slots.busy() == []
     for peer in peers:
         peer.close()
@@ -467,7 +467,7 @@ def silent_farewell(slots, seconds, data=None):
     Without `data` it has been sent as much as this computer takes.
     """
     slot, peer = slots.dialled()
-    handle = slot.handle()
+    handle = slot.handle
     slots.stack.linger(handle, seconds)
     if data is None:
         slots.fill(slot)
@@ -518,5 +518,5 @@ def test_a_peer_that_has_everything_is_not_reset(net, monkeypatch):
 @pytest.mark.behaviour("T3")
 def test_a_long_time_to_linger_is_longer_than_a_farewell(net, monkeypatch):
     silent_farewell(Slots(net), 7, b"")
-    pass_farewell_time(monkeypatch, net, farewells.FAREWELL_MS)
+    pass_farewell_time(monkeypatch, net, farewells._FAREWELL_MS)
     assert net.stack.farewells.active == 1

@@ -15,7 +15,7 @@ from spinet.last_error import LastError
 from spinet.loop import Bell
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.stack import ERR_CLSD, ERR_MEM, ERR_RTE, ERR_WOULDBLOCK, EVENT_ROOM
-from spinet.tls.stack import HANDSHAKE_MS, HANDSHAKES, MEMORY, OUTBOX, SILENT_MS, TlsStack
+from spinet.tls.stack import _HANDSHAKE_MS, _HANDSHAKES, _MEMORY, _OUTBOX, _SILENT_MS, TlsStack
 
 
 @pytest.fixture(scope="module")
@@ -227,12 +227,12 @@ def test_early_data_is_there_as_the_slot_is(slots, authority):
 
 def test_so_many_handshakes_at_a_time_and_the_next_as_one_ends(slots, authority):
     number = slots.listen_tls()
-    peers = [slots.visitor(number, authority) for _ in range(HANDSHAKES + 2)]
+    peers = [slots.visitor(number, authority) for _ in range(_HANDSHAKES + 2)]
     slots.turns()
-    assert slots.tls.sessions() == HANDSHAKES
+    assert slots.tls.sessions() == _HANDSHAKES
     peers[0].shake()
     slots.turns()
-    assert slots.tls.sessions() == HANDSHAKES + 1
+    assert slots.tls.sessions() == _HANDSHAKES + 1
     for peer in peers[1:]:
         peer.shake()
     slots.turns()
@@ -245,8 +245,8 @@ def test_a_handshake_that_takes_too_long_is_over(slots, authority):
     peer = slots.visitor(slots.listen_tls(), authority)
     peer.peer.send(b"\x16\x03\x01\x02\x00")  # a record of 512 bytes begins
     slots.turns()
-    assert slots.tls.poll(slots.now) == HANDSHAKE_MS
-    slots.pass_time(HANDSHAKE_MS - 1)
+    assert slots.tls.poll(slots.now) == _HANDSHAKE_MS
+    slots.pass_time(_HANDSHAKE_MS - 1)
     assert peer.peer.ended is None
     slots.pass_time(1)
     assert peer.peer.ended == "reset"
@@ -257,13 +257,13 @@ def test_a_handshake_that_takes_too_long_is_over(slots, authority):
 
 def test_a_visitor_who_says_nothing_gives_way(slots, authority):
     number = slots.listen_tls()
-    silent = [slots.net.dial(number) for _ in range(HANDSHAKES)]
+    silent = [slots.net.dial(number) for _ in range(_HANDSHAKES)]
     slots.turns()
     peer = slots.visitor(number, authority)
-    slots.pass_time(SILENT_MS - 1)
-    assert slots.manager.reserved == HANDSHAKES
+    slots.pass_time(_SILENT_MS - 1)
+    assert slots.manager.reserved == _HANDSHAKES
     slots.pass_time(1)
-    assert [each.ended for each in silent] == ["reset"] * HANDSHAKES
+    assert [each.ended for each in silent] == ["reset"] * _HANDSHAKES
     slots.turns()
     peer.shake()
     assert slots.slots[0].state == states.CONNECTED
@@ -348,7 +348,7 @@ def test_nobody_touches_a_session_while_its_step_runs(slots, thread, authority):
     session.core.end = lambda: ended.append(1)
     peer.peer.reset()
     slots.turns()
-    slots.pass_time(HANDSHAKE_MS)
+    slots.pass_time(_HANDSHAKE_MS)
     assert session.stepping
     assert slots.manager.reserved == 0
     assert ended == []
@@ -380,7 +380,7 @@ def test_a_step_that_wants_room_is_made_again_when_there_is_some(slots, thread, 
     stack = slots.net.stack
     steps = []
     session.core.step = lambda: steps.append(1) or 0
-    session.core.out_count = lambda: OUTBOX
+    session.core.out_count = lambda: _OUTBOX
     session.core.sent = lambda _n: None
     write = stack.write
     stack.write = lambda *_args: ERR_WOULDBLOCK  # and its peer takes nothing
@@ -420,7 +420,7 @@ def test_finish_returns_when_the_thread_is_gone(slots, thread, authority):
 def test_one_thread_for_all_steps_that_wait(slots, thread, authority):
     thread.by_itself = False
     number = slots.listen_tls()
-    for _ in range(HANDSHAKES):
+    for _ in range(_HANDSHAKES):
         slots.visitor(number, authority).step()
     assert len(thread.waiting) == 1
     thread.run()
@@ -471,12 +471,12 @@ def test_without_memory_for_a_session_going_out_fails(slots, authority, monkeypa
 @pytest.mark.behaviour("M3")
 def test_a_visitor_waits_until_a_session_has_memory_that_nobody_else_may_need(slots, authority):
     number = slots.listen_tls()
-    slots.tls._spare_memory = lambda: MEMORY - 1
+    slots.tls._spare_memory = lambda: _MEMORY - 1
     peer = slots.visitor(number, authority)
     slots.turns()
-    assert slots.tls.visitors() == 0
+    assert slots.tls.visitors == 0
     assert not peer.peer.ended
-    slots.tls._spare_memory = lambda: MEMORY
+    slots.tls._spare_memory = lambda: _MEMORY
     slots.listeners.accept_waiting()
     peer.shake()
     assert slots.slots[0].state == states.CONNECTED
@@ -486,7 +486,7 @@ def test_a_visitor_waits_until_a_session_has_memory_that_nobody_else_may_need(sl
 def test_a_session_going_out_takes_no_memory_that_others_may_need(slots, authority):
     server = slots.net.server()
     slot = slots.manager.allocate(4)
-    slots.tls._spare_memory = lambda: MEMORY - 1
+    slots.tls._spare_memory = lambda: _MEMORY - 1
     slot.secure(slots.tls, compat.tls_session.Trust(authority.pem), "a")
     assert slot.connect(1, server.port) == ERR_MEM
     assert slot.state == states.ABORTED
@@ -522,11 +522,11 @@ def test_a_write_takes_what_fits_and_loses_nothing(slots, authority):
 def test_in_flight_counts_what_is_in_the_outbox(slots, authority):
     slot, peer = slots.connection(authority)
     peer.peer.freeze()
-    handle = slot.handle()
+    handle = slot.handle
     accepted = len(slots.fill(slot))
     flight = slots.tls.in_flight(handle)
     assert flight > SEND_BUFFER
-    assert flight <= SEND_BUFFER + OUTBOX
+    assert flight <= SEND_BUFFER + _OUTBOX
     assert slots.tls.write(handle, bytes(10), 0, 10, 0) in range(11)
     peer.peer.thaw()
     assert len(peer.read()) >= accepted
@@ -661,7 +661,7 @@ def test_many_small_records_are_all_read(slots, authority):
 
 def test_a_flood_of_records_is_taken_in_turns(slots, authority):
     slot, _peer = slots.connection(authority)
-    session = slots.tls._session(slot.handle())
+    session = slots.tls._session(slot.handle)
     more = [64]
 
     def feed():  # records without data, one after the other
@@ -681,7 +681,7 @@ def test_what_is_unread_is_not_decrypted_further(slots, authority):
     slot, peer = slots.connection(authority)
     peer.write(b"first")
     slots.turn()
-    session = slots.tls._session(slot.handle())
+    session = slots.tls._session(slot.handle)
     session.core.look = None  # nobody asks
     peer.write(b"second")
     slots.turn()
@@ -691,7 +691,7 @@ def test_what_is_unread_is_not_decrypted_further(slots, authority):
 def test_discarding_after_close(slots, authority):
     slot, peer = slots.connection(authority)
     slots.fill(slot)
-    session = slots.tls._session(slot.handle())
+    session = slots.tls._session(slot.handle)
     session.core.look = None  # nobody decrypts what nobody will read
     slot.close()
     for _ in range(10):
@@ -785,7 +785,7 @@ def test_a_slot_goes_back_to_plain(slots, authority):
 
 def test_handles_that_are_over_are_refused(slots, authority):
     slot, _peer = slots.connection(authority)
-    handle = slot.handle()
+    handle = slot.handle
     slot.abort()
     tls, buf = slots.tls, bytearray(4)
     assert tls.read(handle, buf, 0, 4) == ERR_CLSD

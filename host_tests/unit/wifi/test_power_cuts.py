@@ -9,7 +9,7 @@ from wifi_records import network
 from spinet.tls import credentials
 from spinet.tls.credentials import TlsKeys
 from spinet.wifi import networks as module
-from spinet.wifi.networks import LARGEST_STORE, Networks, Store
+from spinet.wifi.networks import _LARGEST_STORE, Networks, Store
 
 PATH = "/networks"
 
@@ -205,7 +205,7 @@ def test_file_of_noise_does_not_hold_up_the_boot(flash, filling, monkeypatch):
     table = boot()
     assert table.remembered() == []
     assert table.damaged == 1
-    assert sum(sums) <= LARGEST_STORE
+    assert sum(sums) <= _LARGEST_STORE
 
 
 # --- certificate and key

@@ -5,24 +5,16 @@ import gc
 from spinet import states
 from spinet.debug import trace_lines
 from spinet.debug.trace_lines import shown
+from spinet.fields import dotted
 from spinet.network_status import NetworkStatus
 from spinet.states import STATES, WIFI_STATES
 from spinet.tcp import status
 from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
 
 
-def _dotted(octets):
-    return ".".join(str(octet) for octet in octets)
-
-
-def _octets(ip):
-    """The octets of a record's u32, whose lowest byte is the first octet."""
-    return [ip >> shift & 0xFF for shift in (0, 8, 16, 24)]
-
-
 def _address(record):
     local, remote = status.ports(record)
-    return "%d <- %s:%d" % (local, _dotted(status.peer_octets(record)), remote)
+    return "%d <- %s:%d" % (local, dotted(status.peer_ip(record)), remote)
 
 
 def _print_slot(slot, known_as):
@@ -42,7 +34,7 @@ def _print_slot(slot, known_as):
 
 
 def _holders(slot):
-    return (("stack", slot.held_by_stack()), ("controller", slot.held_by_controller()))
+    return (("stack", slot.handle != 0), ("controller", slot.held_by_controller()))
 
 
 def print_slots(service):
@@ -102,9 +94,9 @@ def _print_link(wlan):
         % (
             shown(status.ssid),
             status.channel,
-            _dotted(_octets(status.ip)),
-            _dotted(_octets(status.netmask)),
-            _dotted(_octets(status.gateway)),
+            dotted(status.ip),
+            dotted(status.netmask),
+            dotted(status.gateway),
         )
     )
     if wlan.state == states.WIFI_ACCESS_POINT:
@@ -133,7 +125,7 @@ def print_counters(service):
             "TLS sessions %d, handshakes under way %d, failed %d, timed out %d"
             % (
                 service.tls.sessions(),
-                service.tls.visitors(),
+                service.tls.visitors,
                 service.tls.failures,
                 service.tls.timeouts,
             )

@@ -3,7 +3,7 @@
 The latter are lines that a program can find among all other output of a console:
 
     ~trace begin 1 NUMBER-OF-EVENTS NOW-MS VERSION
-    ~trace events FIRST HEX SUM       up to EVENTS_PER_LINE of them, 10 bytes each
+    ~trace events FIRST HEX SUM       up to _EVENTS_PER_LINE of them, 10 bytes each
     ~trace text NUMBER HEX SUM        a last error
     ~trace end NUMBER-OF-EVENTS
 SUM is the sum of the bytes before HEX encoding, modulo 65536, in hexadecimal.
@@ -17,8 +17,8 @@ from spinet import VERSION, trace
 from spinet.states import STATES, WIFI_STATES
 from spinet.tcp.callhome import EVENT_NAMES
 
-EVENTS_PER_LINE = const(8)
-FORMAT = const(1)
+_EVENTS_PER_LINE = const(8)
+_FORMAT = const(1)
 _MASK = const(0x3FFFFFFF)  # of ticks
 
 _NAMES = {
@@ -106,9 +106,9 @@ def dump_lines():
     """The trace as lines for a program."""
     taken = trace.TRACE.snapshot()
     total = taken.last - taken.first
-    yield "~trace begin %d %d %d %s" % (FORMAT, total, taken.now, VERSION)
-    for first in range(taken.first, taken.last, EVENTS_PER_LINE):
-        last = min(first + EVENTS_PER_LINE, taken.last)
+    yield "~trace begin %d %d %d %s" % (_FORMAT, total, taken.now, VERSION)
+    for first in range(taken.first, taken.last, _EVENTS_PER_LINE):
+        last = min(first + _EVENTS_PER_LINE, taken.last)
         data = b"".join([taken.event(number) for number in range(first, last)])
         yield "~trace events %d %s" % (first - taken.first, _sealed(data))
     for number in sorted(taken.texts):

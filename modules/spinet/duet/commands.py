@@ -94,29 +94,23 @@ _DEFERRED = const(6)
 class Commands:
     """Serves requests, each by the part that its row names.
 
-    `board`: see contracts/board.py. `tls`: the TlsStack; None in a firmware without TLS.
-    `discovery` learns the host name, and that the module leaves its network. `set_clock(hz)` is the
-    link driver's, None when the controller drives the clock; `report()` prints the diagnostics.
+    `service` gives its parts; without a `tls` the firmware has no TLS. `service.port.set_clock(hz)`
+    is the link driver's, `service.telling.begin()` prints the diagnostics.
     """
 
-    def __init__(
-        self,
-        board,
-        manager,
-        listeners,
-        sessions,
-        named_peers,
-        wlan,
-        networks,
-        error,
-        tls,
-        discovery,
-        set_clock,
-        report,
-        garbage,
-    ):
+    def __init__(self, service, sessions, named_peers):
+        manager = service.manager
+        listeners = service.listeners
+        networks = service.networks
+        discovery = service.discovery
+        wlan = service.wlan
+        error = service.error
+        tls = service.tls
+        board = service.board
         keys = TlsKeys(tls, board.store("tls"))
         enterprise = Enterprise(networks, error)
+        set_clock = service.port.set_clock
+        report = service.telling.begin
         self._sockets = Sockets(manager, listeners, sessions, named_peers, tls, keys, error)
         self._parts = (
             self._sockets,
@@ -127,7 +121,7 @@ class Commands:
         )
         self._wlan = wlan
         self._error = error
-        self._garbage = garbage
+        self._garbage = service.garbage
         self.unknown = 0  # requests with an unknown command
         self.shortages = 0  # requests that failed for lack of memory
 

@@ -12,22 +12,7 @@ from spinet import fastpath
 from spinet.compat import ticks_diff
 from spinet.duet.transaction import StartUp
 from spinet.duet.wire import FIRST_PHASE
-from spinet.fastpath import (
-    PHASE_ANSWER,
-    PHASE_ENDING,
-    PHASE_HEADER,
-    PHASE_PAYLOAD,
-    PHASE_TIMEOUT_MS,
-    SIGNAL_ARMED,
-    SIGNAL_EDGE,
-    SIGNAL_PHASE,
-    SIGNAL_RELEASED,
-    SIGNAL_SERVED_HOT,
-    SIGNAL_SINCE,
-    SIGNAL_SIZE,
-    SIGNAL_TO_ARM,
-    SIGNAL_UNDER_WAY,
-)
+from spinet.fastpath import PHASE_HEADER, SIGNAL_ARMED, SIGNAL_PHASE, SIGNAL_UNDER_WAY
 
 
 class SpiSlave:
@@ -54,7 +39,7 @@ class SpiSlave:
         self._transfer_ready.irq(self._edge_handler())
         for i in range(fastpath.SIGNAL_WORDS):
             signals[i] = 0
-        signals[SIGNAL_SINCE] = now
+        signals[fastpath.SIGNAL_SINCE] = now
         self._start_up.begin(now)
 
     def stop(self):
@@ -62,7 +47,7 @@ class SpiSlave:
         self._cs.irq(None)
         self._transfer_ready.irq(None)
         self._target.disarm()
-        self._signals[SIGNAL_ARMED] = self._signals[SIGNAL_TO_ARM] = 0
+        self._signals[SIGNAL_ARMED] = self._signals[fastpath.SIGNAL_TO_ARM] = 0
 
     # Both interrupt handlers return True when the wait has to end (SIM's bus uses this, machine.Pin
     # ignores it). They run at every edge of each transaction, so they are closures: a local
@@ -81,7 +66,7 @@ class SpiSlave:
             if passed or signals[SIGNAL_PHASE] != PHASE_HEADER:
                 signals[SIGNAL_UNDER_WAY] = 1
             if passed:
-                signals[SIGNAL_RELEASED] = 1
+                signals[fastpath.SIGNAL_RELEASED] = 1
             return passed != 0
 
         return on_cs
@@ -100,7 +85,7 @@ class SpiSlave:
             signals[SIGNAL_UNDER_WAY] = 1
             if own or (signals[SIGNAL_PHASE] == PHASE_HEADER and not clocked()):
                 return False
-            signals[SIGNAL_EDGE] = 1
+            signals[fastpath.SIGNAL_EDGE] = 1
             return True
 
         return on_transfer_ready
@@ -118,12 +103,12 @@ class SpiSlave:
         """How many ms the loop may wait before it has to call look(); -1: no limit."""
         if self._signals[SIGNAL_PHASE] == PHASE_HEADER:
             return -1 if self._signals[SIGNAL_ARMED] else self._start_up.due_ms(now)
-        return PHASE_TIMEOUT_MS
+        return fastpath.PHASE_TIMEOUT_MS
 
     def idle(self):
         """True between transactions."""
         signals = self._signals
-        if signals[SIGNAL_PHASE] != PHASE_HEADER or signals[SIGNAL_TO_ARM]:
+        if signals[SIGNAL_PHASE] != PHASE_HEADER or signals[fastpath.SIGNAL_TO_ARM]:
             return False
         return bool(signals[SIGNAL_ARMED] and self._cs.value()) and self._target.clocked() == 0
 
@@ -138,14 +123,14 @@ class SpiSlave:
         True when the loop has to tidy up: a command was done or cut, or the link is not up yet.
         """
         signals = self._signals
-        if signals[SIGNAL_SERVED_HOT]:
+        if signals[fastpath.SIGNAL_SERVED_HOT]:
             self._take_over(link)
         if not signals[SIGNAL_ARMED]:
             return not self._start_up.is_over(now) or self._next_header(link)
-        if signals[SIGNAL_EDGE]:
-            signals[SIGNAL_EDGE] = 0
+        if signals[fastpath.SIGNAL_EDGE]:
+            signals[fastpath.SIGNAL_EDGE] = 0
             return self._restart(link)
-        if signals[SIGNAL_PHASE] == PHASE_ENDING:
+        if signals[SIGNAL_PHASE] == fastpath.PHASE_ENDING:
             return self._end_if_released(link, now)
         if self._target.clocked() >= signals[SIGNAL_ARMED]:
             return self._phase_ended(link, now)
@@ -156,18 +141,18 @@ class SpiSlave:
     def _take_over(self, link):
         """Take over a transaction that the hot path has begun."""
         signals = self._signals
-        signals[SIGNAL_SERVED_HOT] = 0
-        link.recall(signals[SIGNAL_SIZE], signals[SIGNAL_PHASE] != PHASE_ANSWER)
+        signals[fastpath.SIGNAL_SERVED_HOT] = 0
+        link.recall(signals[fastpath.SIGNAL_SIZE], signals[SIGNAL_PHASE] != fastpath.PHASE_ANSWER)
 
     def _released_too_soon(self):
         """CS rose in the middle of a phase."""
-        return self._signals[SIGNAL_RELEASED] != 0 and self._target.clocked() > 0
+        return self._signals[fastpath.SIGNAL_RELEASED] != 0 and self._target.clocked() > 0
 
     def _late(self, now):
         """True when a phase has lasted PHASE_TIMEOUT_MS; a header may take any time."""
         signals = self._signals
-        waited = ticks_diff(now, signals[SIGNAL_SINCE])
-        return signals[SIGNAL_PHASE] != PHASE_HEADER and waited >= PHASE_TIMEOUT_MS
+        waited = ticks_diff(now, signals[fastpath.SIGNAL_SINCE])
+        return signals[SIGNAL_PHASE] != PHASE_HEADER and waited >= fastpath.PHASE_TIMEOUT_MS
 
     def _end_if_released(self, link, now):
         if not (self._cs.value() or self._late(now)):
@@ -179,7 +164,7 @@ class SpiSlave:
     def _restart(self, link):
         self.restarts += 1
         self._target.disarm()
-        if self._signals[SIGNAL_PHASE] == PHASE_ENDING:
+        if self._signals[SIGNAL_PHASE] == fastpath.PHASE_ENDING:
             link.finish()  # the controller has the whole answer, but did not raise CS
         elif self._signals[SIGNAL_PHASE] != PHASE_HEADER:
             link.cut()
@@ -195,7 +180,7 @@ class SpiSlave:
         """Have turn() arm this phase of n bytes. Returns False: there is nothing to tidy up."""
         signals = self._signals
         signals[SIGNAL_PHASE] = phase
-        signals[SIGNAL_TO_ARM] = n
+        signals[fastpath.SIGNAL_TO_ARM] = n
         return False
 
     def _phase_ended(self, link, now):
@@ -204,15 +189,15 @@ class SpiSlave:
         if phase == PHASE_HEADER:
             self._data_ready.value(0)
             link.answer()
-            return self._next(PHASE_ANSWER, 4)
-        if phase == PHASE_ANSWER and link.data_length:
+            return self._next(fastpath.PHASE_ANSWER, 4)
+        if phase == fastpath.PHASE_ANSWER and link.data_length:
             self._data_ready.value(0)
             link.responded()
-            return self._next(PHASE_PAYLOAD, link.data_length)
+            return self._next(fastpath.PHASE_PAYLOAD, link.data_length)
         link.complete()  # before DATA_READY falls, so that the command is done by then
         self._data_ready.value(0)
-        signals[SIGNAL_PHASE] = PHASE_ENDING
-        signals[SIGNAL_SINCE] = now
+        signals[SIGNAL_PHASE] = fastpath.PHASE_ENDING
+        signals[fastpath.SIGNAL_SINCE] = now
         return True
 
     def signal(self):

@@ -16,7 +16,7 @@ from spinet.duet.transaction import StartUp
 from spinet.duet.wire import RESPONSE
 from spinet.fastpath import SIGNAL_EDGE, SIGNAL_LOOKED
 
-LEVEL_AFTER_MS = const(10)  # how often TRANSFER_READY's level is read when no edge came
+_LEVEL_AFTER_MS = const(10)  # how often TRANSFER_READY's level is read when no edge came
 
 
 class SpiMaster:
@@ -88,7 +88,7 @@ class SpiMaster:
         """How many ms the loop may wait before it has to call look()."""
         if not self._started:
             return self._start_up.due_ms(now)
-        return max(0, LEVEL_AFTER_MS - ticks_diff(now, self._signals[SIGNAL_LOOKED]))
+        return max(0, _LEVEL_AFTER_MS - ticks_diff(now, self._signals[SIGNAL_LOOKED]))
 
     def idle(self):
         """True when the link is up and no request is known to wait."""
@@ -103,14 +103,14 @@ class SpiMaster:
             signals[SIGNAL_EDGE] = 1
 
     def _level_asks(self, now):
-        """True when TRANSFER_READY is high without an edge, checked every LEVEL_AFTER_MS.
+        """True when TRANSFER_READY is high without an edge, checked every _LEVEL_AFTER_MS.
 
         A controller that gave up a request leaves TRANSFER_READY high, so its next request makes no
         edge. Therefore a high level always counts, even when a controller never lowers the signal,
         and each transaction then finds a bad header.
         """
         signals = self._signals
-        if ticks_diff(now, signals[SIGNAL_LOOKED]) < LEVEL_AFTER_MS:
+        if ticks_diff(now, signals[SIGNAL_LOOKED]) < _LEVEL_AFTER_MS:
             return False
         signals[SIGNAL_LOOKED] = now
         if not self._transfer_ready.value():

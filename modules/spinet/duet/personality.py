@@ -48,26 +48,12 @@ class Personality:
     """The parts of one Service that speak this protocol."""
 
     def __init__(self, service):
-        bell = service.bell
-        stir = bell.stir
         manager = service.manager
         fail = service.error.set
+        stir = service.bell.stir
         self.sessions = SessionTable(manager, service.names, stir, fail)
-        self.commands = Commands(
-            service.board,
-            manager,
-            service.listeners,
-            self.sessions,
-            NamedPeers(manager, service.names, fail),
-            service.wlan,
-            service.networks,
-            service.error,
-            service.tls,
-            service.discovery,
-            service.port.set_clock,
-            service.telling.begin,
-            service.garbage,
-        )
+        named_peers = NamedPeers(manager, service.names, fail)
+        self.commands = Commands(service, self.sessions, named_peers)
         self.link = Link(self.commands, service.board.buffers)
         self.news = News(service.wlan, service.port, stir)
         self.tasks = (self.sessions, self.news)

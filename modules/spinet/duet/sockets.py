@@ -3,7 +3,7 @@
 See duet/commands.py for when each method is called.
 """
 
-from spinet import states
+from spinet import fields, states
 from spinet.duet import wire
 from spinet.tcp import resolver
 
@@ -75,7 +75,7 @@ class Sockets:
         if trust is None:
             self._error.set("TLS: out of memory")
             return False
-        slot.secure(self._tls, trust, (name or wire.peer_dotted(request.rx)).decode())
+        slot.secure(self._tls, trust, name.decode() or fields.dotted(wire.peer_ip(request.rx)))
         return True
 
     def undo_create(self):

@@ -12,8 +12,8 @@ from micropython import const
 from spinet.fields import get_text, get_u16, get_u32, put_bytes, put_u16, put_u32
 from spinet.wifi.config import SIZE, SSID_LENGTH
 
-FORMAT_VERSION = const(0x3E)
-INVALID_VERSION = const(0xC9)  # no version of the protocol has this number
+_FORMAT_VERSION = const(0x3E)
+_INVALID_VERSION = const(0xC9)  # no version of the protocol has this number
 
 MAX_DATA = const(2048)
 HOST_NAME_LENGTH = const(64)
@@ -24,37 +24,11 @@ FIRST_PHASE = const(8)  # header bytes that both sides exchange before the respo
 RESPONSE = const(8)
 DATA = const(12)
 
-# Commands
-NULL = const(0)
-CONN_ABORT = const(1)
-CONN_CLOSE = const(2)
+# Commands that transaction.py and commands.py treat specially; commands.COMMANDS has all
 CONN_CREATE = const(3)
 CONN_READ = const(4)
 CONN_WRITE = const(5)
-CONN_GET_STATUS = const(6)
-NETWORK_LISTEN = const(7)
-NETWORK_GET_STATUS = const(9)
-NETWORK_ADD_SSID = const(10)
-NETWORK_DELETE_SSID = const(11)
-NETWORK_LIST_SSIDS = const(12)
-NETWORK_CONFIGURE_ACCESS_POINT = const(13)
-NETWORK_START_CLIENT = const(14)
-_NETWORK_START_ACCESS_POINT = const(15)
-NETWORK_STOP = const(16)
-NETWORK_FACTORY_RESET = const(17)
-_NETWORK_SET_HOST_NAME = const(18)
-NETWORK_GET_LAST_ERROR = const(19)
 DIAGNOSTICS = const(20)
-NETWORK_RETRIEVE_SSID_DATA = const(21)
-_NETWORK_SET_TX_POWER = const(22)
-_NETWORK_SET_CLOCK_CONTROL = const(23)
-NETWORK_START_SCAN = const(24)
-NETWORK_GET_SCAN_RESULT = const(25)
-NETWORK_ADD_ENTERPRISE_SSID = const(26)
-_NETWORK_ENABLE_TLS = const(27)
-_NETWORK_SET_TLS_CERT = const(28)
-_NETWORK_SET_TLS_KEY = const(29)
-_NETWORK_CLEAR_TLS = const(30)
 
 # Flags of a request
 FLAG_CLOSE_AFTER_WRITE = const(0x01)
@@ -73,29 +47,22 @@ ENTERPRISE_CANCEL = const(3)
 MAX_TX_POWER = const(82)  # in 0.25 dB
 
 # Response codes
-_EMPTY = const(0)
 UNKNOWN_COMMAND = const(-1)
-BAD_REQUEST_FORMAT_VERSION = const(-2)
+_BAD_REQUEST_FORMAT_VERSION = const(-2)
 TOO_MANY_SSIDS = const(-3)
 WRONG_STATE = const(-4)
 BAD_DATA_LENGTH = const(-5)
-_NETWORK_DISABLED = const(-6)  # only the controller's own code uses it
-TIMEOUT = const(-7)
+_TIMEOUT = const(-7)
 BUSY = const(-8)
 BUFFER_TOO_SMALL = const(-9)
-BAD_REPLY_FORMAT_VERSION = const(-10)
+_BAD_REPLY_FORMAT_VERSION = const(-10)
 BAD_PARAMETER = const(-11)
 NO_SCAN_STARTED = const(-12)
 SCAN_IN_PROGRESS = const(-13)
 UNKNOWN_ERROR = const(-14)
 NO_TLS_CERT = const(-15)
 
-# Application protocols that the module treats specially; others are for the controller only
-_PROTOCOL_HTTP = const(0)
-_PROTOCOL_FTP = const(1)
-_PROTOCOL_TELNET = const(2)
-PROTOCOL_FTP_DATA = const(3)
-
+PROTOCOL_FTP_DATA = const(3)  # an application protocol; discovery.KINDS has more of them
 
 LISTEN_OR_CONNECT_SIZE = const(12)
 _NETWORK_STATUS_SIZE = const(168)
@@ -137,11 +104,6 @@ def request_socket(message):
     return message[2]
 
 
-def request_flags(message):
-    """flags."""
-    return message[3]
-
-
 def request_param(message):
     """param32; it arrives with the response phase, not with the first 8 bytes."""
     return get_u32(message, 8)
@@ -149,7 +111,7 @@ def request_param(message):
 
 def forget_request(message):
     """Invalidate the header in the buffer, so that it is not served a second time."""
-    message[0] = INVALID_VERSION
+    message[0] = _INVALID_VERSION
 
 
 # --- the module header: formatVersion u8 @0, state u8 @1, zero u16 @2, dummy u32 @4,
@@ -205,11 +167,6 @@ def peer_port(message):
 def peer_limit(message):
     """maxConnections."""
     return get_u16(message, DATA + 8)
-
-
-def peer_dotted(message):
-    """remoteIp as text, in bytes."""
-    return ".".join(str(octet) for octet in message[DATA : DATA + 4]).encode()
 
 
 def peer_attempts(message):

@@ -6,18 +6,20 @@ kinds of record do not exist. One datagram in, at most one out; no state. Servic
 
 from micropython import const
 
-from spinet import compat
+from spinet import compat, fields
 from spinet.naming import dns
+from spinet.naming.discovery import Silent
 from spinet.tcp.udp import POLL_MS, DatagramPort
 
 PORT = const(53)
-TTL = const(60)  # seconds: a client that joins another network soon asks again
-REFUSED = const(5)
-NOT_IMPLEMENTED = const(4)
+_TTL = const(60)  # seconds: a client that joins another network soon asks again
+_REFUSED = const(5)
+_NOT_IMPLEMENTED = const(4)
 
 
-class CaptiveDns:
-    """An announcer (contracts/announcer.py) that is started in access point mode only.
+class CaptiveDns(Silent):
+    """An announcer (contracts/announcer.py) that is started in access point mode only. It announces
+    no name.
 
     `text`: the dotted address to bind to. `say(text)` prints why the port could not be opened;
     `stir()` makes the loop call poll().
@@ -33,12 +35,9 @@ class CaptiveDns:
         self._own = b""
         self.bad = 0  # datagrams that were no questions
 
-    def named(self, _host_name):
-        """No effect: every name leads here."""
-
     def start(self, _host_name, ip, _netmask):
         """Answer with this address (a u32 of the records) from now on."""
-        self._own = bytes([ip >> shift & 0xFF for shift in (0, 8, 16, 24)])
+        self._own = fields.octets(ip)
         try:
             self._port = DatagramPort(self._stack, self._take, self._text, self._udp_port)
         except OSError as e:
@@ -49,13 +48,6 @@ class CaptiveDns:
         if self._port is not None:
             self._port.close()
             self._port = None
-
-    def service(self, _kind, _tcp_port):
-        """No effect: names have no services here."""
-
-    def name(self):
-        """It announces no name."""
-        return ""
 
     def poll(self, _now):
         """Read the port, on stacks whose wait() does not end for UDP."""
@@ -81,11 +73,11 @@ class CaptiveDns:
         flags = dns.RESPONSE | dns.AUTHORITATIVE | message.flags & dns.RECURSION_DESIRED
         answers = []
         if message.flags & dns.OPCODE_MASK:
-            flags |= NOT_IMPLEMENTED | message.flags & dns.OPCODE_MASK
+            flags |= _NOT_IMPLEMENTED | message.flags & dns.OPCODE_MASK
         elif question.klass not in (dns.IN, dns.ANY):
-            flags |= REFUSED
+            flags |= _REFUSED
         elif question.kind in (dns.A, dns.ANY):
-            record = dns.Record(question.name, dns.A, dns.IN, TTL, self._own)
-            answers = [dns.record_bytes(record, dns.IN, TTL)]
+            record = dns.Record(question.name, dns.A, dns.IN, _TTL, self._own)
+            answers = [dns.record_bytes(record, dns.IN, _TTL)]
         questions = [dns.question_bytes(question)]
         return dns.message_bytes(message.number, flags, questions, answers, [], [])

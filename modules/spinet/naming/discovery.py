@@ -7,12 +7,12 @@ nothing is due and nothing has changed that must be announced.
 from micropython import const
 
 from spinet import states
-from spinet.compat import ticks_add, ticks_diff
+from spinet.compat import sooner, ticks_add, ticks_diff
 from spinet.garbage import MUCH
 from spinet.network_status import NetworkStatus
 
 HOST_NAME = b"spinet"  # until the controller sets another
-RETRY_MS = const(2000)  # after a MemoryError
+_RETRY_MS = const(2000)  # after a MemoryError
 _MAX_LABEL = const(63)
 
 # The index is the application protocol of a listener (docs/link-protocol.md, Records).
@@ -107,7 +107,7 @@ class Discovery:
         except MemoryError:  # some of it was announced: do all of it again later
             self._renamed = True
             self._port_changes = -1
-            self._wait(now, RETRY_MS)
+            self._wait(now, _RETRY_MS)
             raise
         self._wait(now, ms)
         return ms
@@ -134,7 +134,7 @@ class Discovery:
             self._offer()
         first = self.announcer.poll(now)
         second = self.captive.poll(now) if self.captive else -1
-        return min(first, second) if first >= 0 and second >= 0 else max(first, second)
+        return sooner(first, second)
 
     def _move(self):
         self.leave()

@@ -3,7 +3,7 @@
 A name is bytes as on the wire, uncompressed, with its closing zero. It keeps the case that it came
 in, as an answer repeats its question's name byte for byte; names are compared by `key`, in lower
 case. Input from the network is bounded: a name in its length, a compression pointer must point
-strictly backwards, and a message has at most MAX_RECORDS.
+strictly backwards, and a message has at most _MAX_RECORDS.
 """
 
 import struct
@@ -28,8 +28,8 @@ TRUNCATED = const(0x0200)
 OPCODE_MASK = const(0x7800)
 RECURSION_DESIRED = const(0x0100)
 
-MAX_RECORDS = const(64)  # questions and records in one message
-HEADER = const(12)
+_MAX_RECORDS = const(64)  # questions and records in one message
+_HEADER = const(12)
 _MAX_NAME = const(255)
 _MAX_LABEL = const(63)
 
@@ -89,15 +89,15 @@ def name(*labels):
     return b"".join([bytes((len(label),)) + label for label in labels]) + b"\0"
 
 
-def parse(data, most=MAX_RECORDS):
+def parse(data, most=_MAX_RECORDS):
     """Parse a message. Raises Malformed, also for more than `most` questions and records."""
-    if len(data) < HEADER:
+    if len(data) < _HEADER:
         raise Malformed("short header")
     number, flags, questions, answers, authority, _ = struct.unpack_from(">HHHHHH", data)
     if questions + answers + authority > most:
         raise Malformed("too many records")
     message = Message(number, flags)
-    at = HEADER
+    at = _HEADER
     for _ in range(questions):
         at = _read_question(data, at, message.questions)
     for _ in range(answers):

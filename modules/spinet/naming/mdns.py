@@ -10,7 +10,7 @@ from random import getrandbits
 
 from micropython import const
 
-from spinet import compat
+from spinet import compat, fields
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.naming import dns
 from spinet.naming.discovery import label
@@ -18,19 +18,19 @@ from spinet.tcp.udp import POLL_MS, MulticastPort, address_of
 
 GROUP = bytes((224, 0, 0, 251))
 GROUP_TEXT = "224.0.0.251"
-PORT = const(5353)
+_PORT = const(5353)
 
-PROBES = const(3)
-PROBE_MS = const(250)
-ANNOUNCEMENTS = const(2)
-ANNOUNCE_MS = const(1000)
-DEFER_MS = const(1000)  # the loser of simultaneous probes probes again after this
-CROWDED = const(15)  # after so many renamings, each further one waits PATIENCE_MS
-PATIENCE_MS = const(5000)
-AGAIN_MS = const(1000)  # a record is not multicast more often than this
-HOST_TTL = const(120)  # seconds; for records that change with the address or the host name
-OTHER_TTL = const(4500)
-LEGACY_TTL = const(10)  # for legacy queries: plain DNS from another port than 5353
+_PROBES = const(3)
+_PROBE_MS = const(250)
+_ANNOUNCEMENTS = const(2)
+_ANNOUNCE_MS = const(1000)
+_DEFER_MS = const(1000)  # the loser of simultaneous probes probes again after this
+_CROWDED = const(15)  # after so many renamings, each further one waits _PATIENCE_MS
+_PATIENCE_MS = const(5000)
+_AGAIN_MS = const(1000)  # a record is not multicast more often than this
+_HOST_TTL = const(120)  # seconds; for records that change with the address or the host name
+_OTHER_TTL = const(4500)
+_LEGACY_TTL = const(10)  # for legacy queries: plain DNS from another port than 5353
 _PACKET = const(1300)  # bytes of records in one message
 _GOODBYE = const(0)
 _PAST = const(16)
@@ -54,8 +54,8 @@ class OwnRecord(dns.Record):
         self.last = None
 
     def is_fresh(self, now):
-        """True when it was multicast less than AGAIN_MS ago."""
-        return self.last is not None and 0 <= ticks_diff(now, self.last) < AGAIN_MS
+        """True when it was multicast less than _AGAIN_MS ago."""
+        return self.last is not None and 0 <= ticks_diff(now, self.last) < _AGAIN_MS
 
 
 class Claim:
@@ -65,7 +65,7 @@ class Claim:
         self.key = owner.lower()
         self.records = records
         self.own = [record for record in records if record.key[0] == self.key]
-        self.denial = OwnRecord(owner, dns.NSEC, HOST_TTL, owner + _bit_map(self.own))
+        self.denial = OwnRecord(owner, dns.NSEC, _HOST_TTL, owner + _bit_map(self.own))
         self.state = _PROBING
         self.sent = 0  # probes, then announcements
         self.due = due  # ticks of the next one; not used once established
@@ -143,8 +143,8 @@ class Responder:
 
     def start(self, host_name, ip, netmask):
         """Claim this name (any bytes) for this address (u32s of the records)."""
-        self._own = _octets(ip)
-        self._mask = _octets(netmask)
+        self._own = fields.octets(ip)
+        self._mask = fields.octets(netmask)
         self._base = label(host_name)
         self._number = 1
         try:
@@ -152,7 +152,7 @@ class Responder:
         except OSError as e:
             self._say("no mDNS: " + compat.error_text(e))
             return
-        self._claim_all(self._soon(PROBE_MS))
+        self._claim_all(self._soon(_PROBE_MS))
 
     def stop(self):
         """Say goodbye, and close the port."""
@@ -198,7 +198,9 @@ class Responder:
             if claim.state != _ESTABLISHED and ticks_diff(now, claim.due) >= 0:
                 self._advance(claim, now)
         if self._queue and ticks_diff(now, self._queue_due) >= 0:
-            self._flush(now)
+            answers = self._queue
+            self._queue = []
+            self._multicast(answers, now)
 
     def _due_ms(self, now):
         dues = [claim.due for claim in self._claims.values() if claim.state != _ESTABLISHED]
@@ -223,8 +225,8 @@ class Responder:
         reverse = [str(octet).encode() for octet in reversed(self._own)]
         reverse = dns.name(*(reverse + [b"in-addr", b"arpa"]))
         records = [
-            OwnRecord(self._host, dns.A, HOST_TTL, self._own),
-            OwnRecord(reverse, dns.PTR, HOST_TTL, self._host),
+            OwnRecord(self._host, dns.A, _HOST_TTL, self._own),
+            OwnRecord(reverse, dns.PTR, _HOST_TTL, self._host),
         ]
         self._claims[b""] = Claim(self._host, records, due)
         for kind in self._services:
@@ -237,24 +239,24 @@ class Responder:
         place = bytes(4) + self._services[kind].to_bytes(2, "big") + self._host
         all_kinds = dns.name(b"_services", b"_dns-sd", b"_udp", _LOCAL)
         records = [
-            OwnRecord(offered, dns.PTR, OTHER_TTL, instance, unique=False),
-            OwnRecord(instance, dns.SRV, HOST_TTL, place),
-            OwnRecord(instance, dns.TXT, OTHER_TTL, self._txt),
-            OwnRecord(all_kinds, dns.PTR, OTHER_TTL, offered, unique=False, goodbye=False),
+            OwnRecord(offered, dns.PTR, _OTHER_TTL, instance, unique=False),
+            OwnRecord(instance, dns.SRV, _HOST_TTL, place),
+            OwnRecord(instance, dns.TXT, _OTHER_TTL, self._txt),
+            OwnRecord(all_kinds, dns.PTR, _OTHER_TTL, offered, unique=False, goodbye=False),
         ]
         self._claims[kind] = Claim(instance, records, due)
 
     def _advance(self, claim, now):
-        if claim.state == _PROBING and claim.sent < PROBES:
+        if claim.state == _PROBING and claim.sent < _PROBES:
             self._probe(claim)
-            claim.due = ticks_add(now, PROBE_MS)
+            claim.due = ticks_add(now, _PROBE_MS)
         else:
             if claim.state == _PROBING:
                 self._settled(claim)
             self._multicast(_unasked(claim.records), now)
-            claim.due = ticks_add(now, ANNOUNCE_MS)
+            claim.due = ticks_add(now, _ANNOUNCE_MS)
         claim.sent += 1
-        if claim.state == _ANNOUNCING and claim.sent == ANNOUNCEMENTS:
+        if claim.state == _ANNOUNCING and claim.sent == _ANNOUNCEMENTS:
             claim.state = _ESTABLISHED
 
     def _settled(self, claim):
@@ -281,7 +283,7 @@ class Responder:
             if other is not claim:
                 self._take_leave(other)
         self._number += 1
-        self._claim_all(ticks_add(now, PATIENCE_MS if self._number > CROWDED else 0))
+        self._claim_all(ticks_add(now, _PATIENCE_MS if self._number > _CROWDED else 0))
 
     def _take_leave(self, claim):
         self._past = (self._past + [own.key for own in claim.own])[-_PAST:]
@@ -330,7 +332,7 @@ class Responder:
         answers = _unknown(self._answers(message.questions), message.answers)
         if not answers:
             return
-        if compat.address_port(address) != PORT:
+        if compat.address_port(address) != _PORT:
             self._answer_legacy(message, answers, address)
         elif message.authority:
             self._multicast(answers, now)  # a probe for a name of this module: defend it at once
@@ -343,7 +345,7 @@ class Responder:
         for claim in self._claims.values():
             rivals = [record for record in theirs if record.key[0] == claim.key]
             if rivals and claim.state == _PROBING and claim.loses_to(rivals):
-                claim.restart(ticks_add(now, DEFER_MS))
+                claim.restart(ticks_add(now, _DEFER_MS))
 
     def _answers(self, questions):
         """The answers, each record once, with its name as the first question spelled it."""
@@ -366,7 +368,7 @@ class Responder:
 
     def _answer_legacy(self, message, answers, address):
         questions = [dns.question_bytes(question) for question in message.questions]
-        ttl = LEGACY_TTL
+        ttl = _LEGACY_TTL
         records = [
             dns.record_bytes(one, dns.IN, min(one.ttl, ttl), asked) for one, asked in answers
         ]
@@ -378,11 +380,6 @@ class Responder:
     def _soon(self, span, least=0):
         """Ticks of a random moment, `least` to `least + span` ms from now."""
         return ticks_add(ticks_ms(), least + getrandbits(16) % span)
-
-    def _flush(self, now):
-        answers = self._queue
-        self._queue = []
-        self._multicast(answers, now)
 
     def _multicast(self, answers, now):
         for record, _ in answers:
@@ -415,15 +412,11 @@ class Responder:
         return extra if _fitting(records + extra) == len(records + extra) else []
 
     def _send(self, data, address=None):
-        self._port.send(data, address or address_of(GROUP_TEXT, PORT))
+        self._port.send(data, address or address_of(GROUP_TEXT, _PORT))
 
 
 def _open_port(stack, take, group, own):
-    return MulticastPort(stack, take, group, own, PORT)
-
-
-def _octets(ip):
-    return bytes([ip >> shift & 0xFF for shift in (0, 8, 16, 24)])
+    return MulticastPort(stack, take, group, own, _PORT)
 
 
 def _unasked(records):

@@ -2,10 +2,10 @@
 
 Calling home: the module opens a connection, and the controller serves it as if it had been
 accepted. A session dials its peer, and dials again whenever the connection is over, after a wait
-that doubles from FIRST_MS to LONGEST_MS and starts at FIRST_MS again after a connection that lasted
-STEADY_MS. An attempt uses a handle without a slot, so the controller does not see it; a slot is
-reserved for it. When the peer has answered, the connection gets a slot as after an accept, with the
-port of the networkListen as its local port (docs/link-protocol.md, Extensions).
+that doubles from _FIRST_MS to _LONGEST_MS; a connection that lasted _STEADY_MS resets it. An
+attempt uses a handle without a slot, so the controller does not see it; a slot is reserved for it.
+When the peer has answered, the connection gets a slot as after an accept, with the port of the
+networkListen as its local port (docs/link-protocol.md, Extensions).
 
 The events of attempts are counted in `session.counts` and noted in the trace. The first failure in
 a row becomes the last error, and so does giving up. Service thread only. Nothing here waits; only
@@ -15,21 +15,21 @@ an attempt allocates.
 from micropython import const
 
 from spinet import fields, states, trace
-from spinet.compat import ticks_add, ticks_diff
+from spinet.compat import sooner, ticks_add, ticks_diff
 from spinet.tcp import resolver, status
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 
-SESSIONS = const(4)
-FIRST_MS = const(1000)  # from the end of a connection or an attempt to the next attempt
-LONGEST_MS = const(60000)
-STEADY_MS = const(10000)  # a connection that lasted so long resets the wait to FIRST_MS
+_SESSIONS = const(4)
+_FIRST_MS = const(1000)  # from the end of a connection or an attempt to the next attempt
+_LONGEST_MS = const(60000)
+_STEADY_MS = const(10000)  # a connection that lasted so long resets the wait to _FIRST_MS
 
 # Events
-RECONNECTING = const(0)  # an attempt starts, the first one too
-RECONNECT_FAILED = const(1)
-RECONNECTED = const(2)
-GIVEN_UP = const(3)  # no more attempts
+_RECONNECTING = const(0)  # an attempt starts, the first one too
+_RECONNECT_FAILED = const(1)
+_RECONNECTED = const(2)
+_GIVEN_UP = const(3)  # no more attempts
 
 EVENT_NAMES = ("reconnecting", "reconnect failed", "reconnected", "no more attempts")
 
@@ -38,7 +38,7 @@ _OVER = const(0)
 _WAITING = const(1)  # until _due, and for a slot
 _LOOKING_UP = const(2)
 _DIALLING = const(3)
-_FULL = const(4)  # `limit` connections are open; _due: when the last one has lasted STEADY_MS
+_FULL = const(4)  # `limit` connections are open; _due: when the last one has lasted _STEADY_MS
 
 # Why the stack refused to dial; any other error means "no route".
 REASONS = {ERR_RST: "refused", ERR_MEM: "out of memory"}
@@ -63,14 +63,10 @@ class Session:
         self.failures = 0  # in a row
         self.generation = 0  # counts attempts, to tell an earlier attempt's look-up from this one's
         self._table = table
-        self._handle = 0  # of the attempt under way
-        self._streak = 0  # attempts since a connection lasted STEADY_MS
+        self.handle = 0  # the stack's, of the attempt under way
+        self._streak = 0  # attempts since a connection lasted _STEADY_MS
         self._due = table.manager.now  # see the states; while dialling: the time-out
         self._timed = True  # _due is valid
-
-    def handle(self):
-        """The stack's handle of the attempt under way, 0 without one."""
-        return self._handle
 
     def joined(self):
         """A slot was added to this session."""
@@ -84,10 +80,6 @@ class Session:
         """The peer, as host:port."""
         return "%s:%d" % (self.name.decode() if self.name else fields.dotted(self.ip), self.port)
 
-    def is_for(self, ip, name):
-        """True when this is its peer."""
-        return self.name == name and (bool(name) or self.ip == ip)
-
     def end(self):
         """Stop calling; open connections go on."""
         self._drop_attempt()
@@ -98,9 +90,9 @@ class Session:
     def _drop_attempt(self):
         """Drop the attempt under way: its handle, its look-up, its reserved slot."""
         manager = self._table.manager
-        if self._handle:
-            handle = self._handle
-            self._handle = 0
+        if self.handle:
+            handle = self.handle
+            self.handle = 0
             manager.detach(handle)
             manager.stack.abort(handle)
         if self.state in (_LOOKING_UP, _DIALLING):
@@ -141,7 +133,7 @@ class Session:
             self._wait(now, self._pause_ms())
 
     def _pause_ms(self):
-        return min(FIRST_MS << min(max(0, self._streak - 1), 6), LONGEST_MS)
+        return min(_FIRST_MS << min(max(0, self._streak - 1), 6), _LONGEST_MS)
 
     # --- attempts
 
@@ -152,7 +144,7 @@ class Session:
             return
         self._streak += 1
         self.generation += 1
-        self._tell(RECONNECTING)
+        self._tell(_RECONNECTING)
         self.state = _LOOKING_UP
         if self.name:
             self._look_up(now)
@@ -182,7 +174,7 @@ class Session:
         try:
             handle = self._table.manager.stack.connect(ip, self.port)
             if handle > 0:
-                self._handle = handle
+                self.handle = handle
                 self._table.manager.attach(handle, self)
         except MemoryError:
             handle = ERR_MEM
@@ -197,33 +189,33 @@ class Session:
         if events & EVENT_CONNECTED:
             self._answered(manager, events)
         elif events & EVENT_ERROR:
-            refused = manager.stack.error(self._handle) == ERR_RST
+            refused = manager.stack.error(self.handle) == ERR_RST
             self._failed(manager.now, "refused" if refused else "no answer")
         self._table.stir()  # _due has changed
 
     def _answered(self, manager, events):
-        handle = self._handle
-        self._handle = 0
+        handle = self.handle
+        self.handle = 0
         self.state = _FULL
         manager.unreserve()
         slot = manager.adopt(handle, self)  # takes the reserved slot
         status.set_local_port(slot.record, self.port)
         self.failures = 0
-        self._tell(RECONNECTED)
+        self._tell(_RECONNECTED)
         if self.connections < self.limit:
             self._wait(manager.now, self._pause_ms())
         else:
-            self._set_due(manager.now, STEADY_MS)
+            self._set_due(manager.now, _STEADY_MS)
         slot.on_events(events & ~EVENT_CONNECTED)
 
     def _failed(self, now, reason):
         self._drop_attempt()
         self.failures += 1
-        self._tell(RECONNECT_FAILED)
+        self._tell(_RECONNECT_FAILED)
         self._wait(now, self._pause_ms())  # before the texts, as these may raise MemoryError
         if 0 < self.attempts <= self.failures:
             title = self.title()
-            self._tell(GIVEN_UP)
+            self._tell(_GIVEN_UP)
             self.end()
             self._table.fail("call home to %s given up: %s" % (title, reason))
         elif self.failures == 1:
@@ -242,7 +234,7 @@ class SessionTable:
         self.names = names
         self.stir = stir
         self.fail = fail
-        self.entries = [None] * SESSIONS  # a Session each; None: unused
+        self.entries = [None] * _SESSIONS  # a Session each; None: unused
         self.active = 0  # the number of sessions
         self._freed = 0  # manager.freed at the last poll()
 
@@ -256,7 +248,7 @@ class SessionTable:
             return True
         present = self._on_port(port)
         if present:
-            return present.is_for(ip, name)
+            return present.name == name and (bool(name) or present.ip == ip)
         if port == 0 or None not in self.entries or not (ip or name):
             return False
         limit = min(limit, states.SOCKETS)
@@ -280,9 +272,9 @@ class SessionTable:
 
     def stop(self, port):
         """Stop calling on this port, if there is a session on it."""
-        for entry in self.entries:
-            if entry and entry.port == port:
-                entry.end()
+        entry = self._on_port(port)
+        if entry:
+            entry.end()
 
     def stop_all(self):
         """Stop calling on every port."""
@@ -296,20 +288,13 @@ class SessionTable:
             return -1
         freed = self.manager.freed != self._freed
         self._freed = self.manager.freed
+        soonest = -1
         for entry in self.entries:
             if entry:
                 if freed:
                     entry.on_slots_freed(now)
                 entry.step(now)
-
-        return self._due_ms(now)
-
-    def _due_ms(self, now):
-        soonest = -1
-        for entry in self.entries:
-            due = entry.due_ms(now) if entry else -1
-            if due >= 0 and (soonest < 0 or due < soonest):
-                soonest = due
+                soonest = sooner(soonest, entry.due_ms(now))
         return soonest
 
 

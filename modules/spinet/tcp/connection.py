@@ -5,22 +5,9 @@ Reading, writing, status and events never allocate.
 
 from micropython import const
 
-from spinet import trace
+from spinet import fastpath, trace
 from spinet.compat import ticks_add, ticks_diff
-from spinet.fastpath import (
-    KIT_WRITE,
-    MARK_COUNT,
-    MARK_FLUSH_AT,
-    MARK_PUSHED,
-    MARK_URGENT,
-    ROW_OWED,
-    ROW_WRITING,
-    STORE_COUNT,
-    STORE_OFFSET,
-    STORE_PUSH,
-    drain,
-    store,
-)
+from spinet.fastpath import MARK_COUNT, MARK_URGENT
 from spinet.states import (
     ABORTED,
     ALLOCATED,
@@ -30,25 +17,15 @@ from spinet.states import (
     CONNECTING,
     OTHER_END_CLOSED,
 )
+from spinet.tcp import stack as tcp
 from spinet.tcp import status
 from spinet.tcp.slot import Slot
-from spinet.tcp.stack import (
-    ERR_CLSD,
-    ERR_CONN,
-    ERR_RTE,
-    ERR_TIMEOUT,
-    EVENT_CLOSED,
-    EVENT_CONNECTED,
-    EVENT_ERROR,
-    EVENT_ROOM,
-    is_for_now,
-    peer_is_gone,
-)
+from spinet.tcp.stack import ERR_CLSD, is_for_now, peer_is_gone
 
 CONNECT_TIMEOUT_MS = const(8000)  # of an outgoing attempt
-ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for each acknowledgement
-CLOSE_LIMIT_MS = const(30000)  # and this long in all
-CLOSE_POLL_MS = const(10)  # how often a close asks in_flight(): stacks report no acknowledgements
+_ACKNOWLEDGE_TIMEOUT_MS = const(4000)  # a close waits this long for each acknowledgement
+_CLOSE_LIMIT_MS = const(30000)  # and this long in all
+_CLOSE_POLL_MS = const(10)  # how often a close asks in_flight(): stacks report no acknowledgements
 
 
 class Connection(Slot):
@@ -72,7 +49,7 @@ class Connection(Slot):
 
     def awaits_address(self):
         """True from await_address() to connect(), give_up() or the connect time-out."""
-        return self.state == CONNECTING and not self._handle
+        return self.state == CONNECTING and not self.handle
 
     def connect(self, ip, port):
         """-> connecting, or aborted when the stack refuses at once; returns 0 or its error.
@@ -106,21 +83,21 @@ class Connection(Slot):
 
     def give_up(self):
         """allocated or connecting -> aborted: the connection cannot be made."""
-        self.refusal = ERR_RTE
+        self.refusal = tcp.ERR_RTE
         self._gone(ABORTED)
 
     # --- events of the stack
 
     def on_events(self, events):
         """Handle the events of this connection since the last call."""
-        if events & EVENT_CONNECTED and self.state == CONNECTING:
+        if events & tcp.EVENT_CONNECTED and self.state == CONNECTING:
             self._update_addresses()
             self._set_state(CONNECTED)
-        if events & EVENT_ERROR:
-            self._on_error(self._stack.error(self._handle))
-        elif events & EVENT_CLOSED:
+        if events & tcp.EVENT_ERROR:
+            self._on_error(self._stack.error(self.handle))
+        elif events & tcp.EVENT_CLOSED:
             self._on_peer_gone(ERR_CLSD)
-        if events & EVENT_ROOM:
+        if events & tcp.EVENT_ROOM:
             self._on_room()
 
     def _on_room(self):
@@ -152,11 +129,11 @@ class Connection(Slot):
                 self._end_with(reason)  # a reset replaces a FIN, never the other way round
                 self._publish()
             self._end_if_read()
-        elif self.state == OTHER_END_CLOSED and reason != ERR_CLSD and self._handle:
+        elif self.state == OTHER_END_CLOSED and reason != ERR_CLSD and self.handle:
             self._stack.abort(self._detach())  # a reset after the FIN
 
     def _end_if_read(self):
-        if not self._ending or self._stack.readable(self._handle):
+        if not self._ending or self._stack.readable(self.handle):
             return
         if self._ending != ERR_CLSD:
             self._stack.abort(self._detach())
@@ -167,16 +144,16 @@ class Connection(Slot):
 
     def readable(self):
         """Bytes that the controller can read."""
-        return self._stack.readable(self._handle) if self._handle else 0
+        return self._stack.readable(self.handle) if self.handle else 0
 
     def read(self, buf, offset, n):
         """Read up to n bytes into buf[offset:]; returns how many, 0 when there are none."""
         if self.state != CONNECTED:
             return 0
         stack = self._stack
-        got = stack.read(self._handle, buf, offset, n)
+        got = stack.read(self.handle, buf, offset, n)
         if got > 0:
-            stack.recved(self._handle, got)
+            stack.recved(self.handle, got)
             self._end_if_read()
             return got
         self.read_failed(got)
@@ -191,13 +168,13 @@ class Connection(Slot):
 
     def may_send(self):
         """True while bytes can be sent to the peer, also after the peer's FIN."""
-        if not self._handle or not (self._ending == 0 or self._ending == ERR_CLSD):
+        if not self.handle or not (self._ending == 0 or self._ending == ERR_CLSD):
             return False
         return self.state == CONNECTED or self.state == OTHER_END_CLOSED
 
     def cut_off(self):
         """True when everything was read and there is no handle: nothing can be written."""
-        return self.state == OTHER_END_CLOSED and not self._handle
+        return self.state == OTHER_END_CLOSED and not self.handle
 
     def space(self):
         """Bytes that a write is certain to accept."""
@@ -213,10 +190,12 @@ class Connection(Slot):
         if n > self._ring.free():
             self._manager.fault("slot %d: write beyond its space" % self.number)
             return False
-        self._rows[ROW_OWED + self.number] += n
-        self._rows[ROW_WRITING] |= 1 << self.number
-        where = offset << STORE_OFFSET | n << STORE_COUNT
-        if store(self._marks, self._ring.memory, buf, where | STORE_PUSH if push else where):
+        self._rows[fastpath.ROW_OWED + self.number] += n
+        self._rows[fastpath.ROW_WRITING] |= 1 << self.number
+        where = offset << fastpath.STORE_OFFSET | n << fastpath.STORE_COUNT
+        if push:
+            where |= fastpath.STORE_PUSH
+        if fastpath.store(self._marks, self._ring.memory, buf, where):
             self._drain()
         self._publish()
         return self.may_send()
@@ -236,21 +215,21 @@ class Connection(Slot):
             self._gone(CLOSE_READY)
         elif peer_is_gone(error):
             # A peer's FIN does not fail a write: here ERR_CLSD means that the PCB is gone.
-            self._on_peer_gone(ERR_CONN if error == ERR_CLSD else error)
+            self._on_peer_gone(tcp.ERR_CONN if error == ERR_CLSD else error)
         else:
             self._gone(ABORTED)
 
     def _drain(self):
         """Move the bytes that may leave from the ring to the stack, as far as it has room."""
-        write = self._kit[KIT_WRITE][self.number]
-        taken = drain(self._marks, self._ring.memory, write, self._handle)
+        write = self._kit[fastpath.KIT_WRITE][self.number]
+        taken = fastpath.drain(self._marks, self._ring.memory, write, self.handle)
         if taken < 0:
             self.write_failed(taken)
 
     def step_flush(self, now):
         """Send bytes that have waited for FLUSH_MS, even if they do not fill a segment."""
         marks = self._marks
-        if self._handle and self._gathers() and ticks_diff(now, marks[MARK_FLUSH_AT]) >= 0:
+        if self.handle and self._gathers() and ticks_diff(now, marks[fastpath.MARK_FLUSH_AT]) >= 0:
             marks[MARK_URGENT] = marks[MARK_COUNT]
             self._drain()
             self._publish()
@@ -260,7 +239,7 @@ class Connection(Slot):
     def close(self):
         """connClose: the controller releases the slot; what is in flight is still delivered."""
         state = self.state
-        if self._handle and (state == CONNECTED or state == OTHER_END_CLOSED):
+        if self.handle and (state == CONNECTED or state == OTHER_END_CLOSED):
             self._begin_close()
         elif self.held_by_controller():
             self._gone(CLOSE_READY)
@@ -271,20 +250,20 @@ class Connection(Slot):
         if linger_s == 0:
             self._gone(CLOSE_READY)
             return
-        self._patience_ms = ACKNOWLEDGE_TIMEOUT_MS if linger_s < 0 else linger_s * 1000
-        limit = CLOSE_LIMIT_MS if linger_s < 0 else self._patience_ms
-        self._stack.linger(self._handle, linger_s)
-        self._stack.shutdown_rx(self._handle)
+        self._patience_ms = _ACKNOWLEDGE_TIMEOUT_MS if linger_s < 0 else linger_s * 1000
+        limit = _CLOSE_LIMIT_MS if linger_s < 0 else self._patience_ms
+        self._stack.linger(self.handle, linger_s)
+        self._stack.shutdown_rx(self.handle)
         self._end_with(0)
         marks = self._marks
-        marks[MARK_PUSHED] = marks[MARK_URGENT] = marks[MARK_COUNT]
+        marks[fastpath.MARK_PUSHED] = marks[MARK_URGENT] = marks[MARK_COUNT]
         self._unacknowledged = -1  # the first check sets the deadline
         now = manager.now
         self._close_limit = ticks_add(now, limit)
         self._set_state(CLOSE_PENDING)
         self.step_close(now)
         if self.state == CLOSE_PENDING:
-            manager.hasten(ticks_add(now, CLOSE_POLL_MS))
+            manager.hasten(ticks_add(now, _CLOSE_POLL_MS))
 
     def abort(self):
         """connAbort: release the slot at once, and reset the connection."""
@@ -305,7 +284,7 @@ class Connection(Slot):
             if self.state != CLOSE_PENDING:
                 return  # _drain() found that the connection is broken
         # in_flight() -1: unknown to this stack, which delivers the rest by itself after close().
-        left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self._handle))
+        left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self.handle))
         if not left:
             self._stack.close(self._detach())
             self._set_state(CLOSE_READY)
@@ -327,17 +306,17 @@ class Connection(Slot):
         if self.state == CONNECTING and ticks_diff(now, self._deadline) >= 0:
             self._manager.connect_timeouts += 1
             trace.note(trace.TIMEOUT, self.number, self.state, 0)
-            self.refusal = ERR_TIMEOUT
+            self.refusal = tcp.ERR_TIMEOUT
             self._gone(ABORTED)
 
     def step_write(self, now):
         """Abort when the peer has acknowledged nothing for the write time-out."""
         manager = self._manager
         rows = self._rows
-        owed = ROW_OWED + self.number
+        owed = fastpath.ROW_OWED + self.number
         left = 0
         if self.may_send():
-            left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self._handle))
+            left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self.handle))
         if not self._watched or left < rows[owed]:
             self._moved_at = now
         elif left and ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
@@ -348,14 +327,14 @@ class Connection(Slot):
         rows[owed] = left
         self._watched = left != 0
         if not left:
-            rows[ROW_WRITING] &= ~(1 << self.number)
+            rows[fastpath.ROW_WRITING] &= ~(1 << self.number)
 
     def due_ms(self, now):
         """Milliseconds until one of the steps has something to do; -1: none has."""
         if self.state == CLOSE_PENDING:
-            return CLOSE_POLL_MS
+            return _CLOSE_POLL_MS
         if self.state == CONNECTING:
             return max(0, ticks_diff(self._deadline, now))
         if self._gathers():
-            return max(0, ticks_diff(self._marks[MARK_FLUSH_AT], now))
+            return max(0, ticks_diff(self._marks[fastpath.MARK_FLUSH_AT], now))
         return -1

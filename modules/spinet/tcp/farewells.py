@@ -10,8 +10,8 @@ from spinet import compat
 from spinet.tcp.socket_calls import err_of
 from spinet.tcp.stack import is_for_now
 
-FAREWELLS = const(16)  # with one more, the oldest is dropped
-FAREWELL_MS = const(2000)
+_FAREWELLS = const(16)  # with one more, the oldest is dropped
+_FAREWELL_MS = const(2000)
 ROUNDS = const(8)  # reads for one event, so that a fast peer does not hold up the others
 
 
@@ -33,7 +33,7 @@ class _Farewell:
         self.key = key
         self.ready = True
         self._resets = linger_s > 0
-        ms = linger_s * 1000 if self._resets else FAREWELL_MS
+        ms = linger_s * 1000 if self._resets else _FAREWELL_MS
         self._deadline = compat.ticks_add(compat.ticks_ms(), ms)
         self._polling.hand_over(key, self)
 
@@ -67,14 +67,14 @@ class Farewells:
 
     def __init__(self, polling, calls):
         scratch = bytearray(512)  # what is discarded goes here
-        self.entries = [_Farewell(polling, calls, scratch) for _ in range(FAREWELLS)]
+        self.entries = [_Farewell(polling, calls, scratch) for _ in range(_FAREWELLS)]
         self.active = 0
         self._next = 0
 
     def begin(self, sock, key, linger_s):
         """Take over a socket whose FIN was sent. linger_s: as in the stack's linger(), not 0."""
         farewell = self.entries[self._next]
-        self._next = (self._next + 1) % FAREWELLS
+        self._next = (self._next + 1) % _FAREWELLS
         if farewell.sock is not None:
             self._end(farewell)
         farewell.begin(sock, key, linger_s)

@@ -30,20 +30,16 @@ class Listener:
         self.shaking = 0  # accepted connections in their TLS handshake
         self.waiting = False  # set by an accept event, cleared when the backlog is empty
         self._table = table
-        self._handle = 0
-
-    def handle(self):
-        """The stack's handle, 0 when not listening."""
-        return self._handle
+        self.handle = 0  # the stack's, 0 when not listening
 
     def begin(self, handle):
         """It listens from now on; `handle` is the stack's."""
-        self._handle = handle
+        self.handle = handle
 
     def end(self):
         """It no longer listens; returns the stack's handle, for close()."""
-        handle = self._handle
-        self._handle = 0
+        handle = self.handle
+        self.handle = 0
         self.waiting = False
         return handle
 
@@ -175,7 +171,7 @@ class ListenerTable:
         for _ in range(_DRAIN):
             if not self._may_accept(listener):
                 break
-            handle = self._manager.stack.accept(listener.handle())
+            handle = self._manager.stack.accept(listener.handle)
             if handle > 0:
                 self._accepted(listener, handle)
             elif handle == ERR_WOULDBLOCK:

@@ -8,49 +8,20 @@ from array import array
 import micropython
 from micropython import const
 
-from spinet import compat, trace
-from spinet.compat import ticks_add, ticks_diff
-from spinet.fastpath import (
-    ALL_SLOTS,
-    KIT_DRAIN,
-    KIT_MARKS,
-    KIT_MEMORY,
-    KIT_PLACES,
-    KIT_READABLE,
-    KIT_RECORDS,
-    KIT_ROWS,
-    KIT_SETTLE,
-    KIT_STORE,
-    KIT_WRITE,
-    RING_SIZE,
-    ROW_CLOSED,
-    ROW_CONNECTED,
-    ROW_DELIVER,
-    ROW_INTEREST,
-    ROW_NOW,
-    ROW_OCCUPIED,
-    ROW_OVER,
-    ROW_OWNED,
-    ROW_SEEN,
-    ROW_SOONEST,
-    ROW_TIMED,
-    ROW_WORDS,
-    ROW_WRITING,
-    drain,
-    settle,
-    store,
-)
+from spinet import compat, fastpath, trace
+from spinet.compat import sooner, ticks_add, ticks_diff
+from spinet.fastpath import ROW_DELIVER, ROW_OCCUPIED, ROW_OWNED, ROW_SEEN, ROW_TIMED
 from spinet.states import FREE, SOCKETS
 from spinet.tcp.connection import Connection
 from spinet.tcp.ring import rings
 from spinet.tcp.stack import EVENTS_ALL, INDEX_MASK
 
-WRITE_TIMEOUT_MS = const(60000)  # a connection is aborted if nothing is acknowledged for so long
-WATCH_MS = const(1000)  # how often that is checked
-KEEP_IDLE_S = const(60)  # silence before the first keep-alive probe
-KEEP_INTERVAL_S = const(10)
-KEEP_COUNT = const(3)  # unanswered probes that break the connection
-LINGER_DEFAULT = const(-1)  # a close uses connection.py's time limits
+_WRITE_TIMEOUT_MS = const(60000)  # a connection is aborted if nothing is acknowledged for so long
+_WATCH_MS = const(1000)  # how often that is checked
+_KEEP_IDLE_S = const(60)  # silence before the first keep-alive probe
+_KEEP_INTERVAL_S = const(10)
+_KEEP_COUNT = const(3)  # unanswered probes that break the connection
+_LINGER_DEFAULT = const(-1)  # a close uses connection.py's time limits
 
 
 class IllegalMove(Exception):
@@ -82,7 +53,7 @@ class ConnectionManager:
 
     def __init__(self, stack, debug=False, buffers=None):
         self.stack = stack
-        self.rows = array("I", [0] * ROW_WORDS)  # words shared with the hot path
+        self.rows = array("I", [0] * fastpath.ROW_WORDS)  # words shared with the hot path
         self.now = 0  # ticks at the start of this pass of the loop
         self.addresses = bytearray(8)  # scratch of Connection._update_addresses
         self.faults = 0  # bugs noticed in a release build
@@ -91,12 +62,12 @@ class ConnectionManager:
         self.unacknowledged_closes = 0
         self.write_timeouts = 0
         # Time-outs for a silent peer. They may be set from outside, for later connections.
-        self.write_timeout_ms = WRITE_TIMEOUT_MS
-        self.keep_idle_s = KEEP_IDLE_S
-        self.keep_interval_s = KEEP_INTERVAL_S
-        self.keep_count = KEEP_COUNT
+        self.write_timeout_ms = _WRITE_TIMEOUT_MS
+        self.keep_idle_s = _KEEP_IDLE_S
+        self.keep_interval_s = _KEEP_INTERVAL_S
+        self.keep_count = _KEEP_COUNT
         # For later closes: 0 resets at once, n > 0 tries for n seconds in all.
-        self.linger_s = LINGER_DEFAULT
+        self.linger_s = _LINGER_DEFAULT
         self.reserved = 0  # free slots that are reserved; written by reserve() and unreserve()
         self.freed = 0  # counts freed slots and cancelled reservations; written by reap()
         self.returned = 0  # reservations cancelled since the last reap()
@@ -106,22 +77,22 @@ class ConnectionManager:
         self._plain = (stack.readable, stack.read, stack.recved, stack.write)
         # These functions of each slot's stack, for the hot path; see use().
         self.calls = [[call] * SOCKETS for call in self._plain]
-        self._slab = None if buffers else compat.slab(compat.RINGS, SOCKETS * RING_SIZE)
-        buffers = buffers or rings(SOCKETS, RING_SIZE, self._slab)
-        self.kit = [None] * KIT_PLACES  # the hot path's functions and arrays; see Loop.bind()
+        self._slab = None if buffers else compat.slab(compat.RINGS, SOCKETS * fastpath.RING_SIZE)
+        buffers = buffers or rings(SOCKETS, fastpath.RING_SIZE, self._slab)
+        self.kit = [None] * fastpath.KIT_PLACES  # of the hot path; see also Loop.bind()
         self.slots = [Connection(i, self, buffers[i]) for i in range(SOCKETS)]
-        self.kit[KIT_ROWS] = self.rows
-        self.kit[KIT_STORE] = store
-        self.kit[KIT_DRAIN] = drain
-        self.kit[KIT_SETTLE] = settle
-        self.kit[KIT_RECORDS] = [slot.record for slot in self.slots]
-        self.kit[KIT_READABLE : KIT_WRITE + 1] = self.calls
-        self.kit[KIT_MARKS] = [ring.marks for ring in buffers]
-        self.kit[KIT_MEMORY] = [ring.memory for ring in buffers]
+        self.kit[fastpath.KIT_ROWS] = self.rows
+        self.kit[fastpath.KIT_STORE] = fastpath.store
+        self.kit[fastpath.KIT_DRAIN] = fastpath.drain
+        self.kit[fastpath.KIT_SETTLE] = fastpath.settle
+        self.kit[fastpath.KIT_RECORDS] = [slot.record for slot in self.slots]
+        self.kit[fastpath.KIT_READABLE : fastpath.KIT_WRITE + 1] = self.calls
+        self.kit[fastpath.KIT_MARKS] = [ring.marks for ring in buffers]
+        self.kit[fastpath.KIT_MEMORY] = [ring.memory for ring in buffers]
 
     def begin_pass(self, now):
         """A pass begins: the loop has waited until `now`."""
-        self.now = self.rows[ROW_NOW] = now
+        self.now = self.rows[fastpath.ROW_NOW] = now
 
     def fault(self, text):
         """A bug of the firmware: raised in a debug build, counted in a release build."""
@@ -133,28 +104,13 @@ class ConnectionManager:
     @property
     def connected(self):
         """Bit map of the connected slots, as in ConnStatus."""
-        return self.rows[ROW_CONNECTED]
-
-    @property
-    def closed(self):
-        """Bit map of the slots in otherEndClosed or aborted, as in ConnStatus."""
-        return self.rows[ROW_CLOSED]
-
-    @property
-    def occupied(self):
-        """Bit map of the slots that are not free."""
-        return self.rows[ROW_OCCUPIED]
-
-    @property
-    def over(self):
-        """Bit map of the slots that reap() will free."""
-        return self.rows[ROW_OVER]
+        return self.rows[fastpath.ROW_CONNECTED]
 
     def hasten(self, when):
         """A slot has a deadline at `when`: have step() called in time for it."""
         rows = self.rows
-        if not rows[ROW_TIMED] or ticks_diff(when, rows[ROW_SOONEST]) < 0:
-            rows[ROW_SOONEST] = when
+        if not rows[ROW_TIMED] or ticks_diff(when, rows[fastpath.ROW_SOONEST]) < 0:
+            rows[fastpath.ROW_SOONEST] = when
 
     def use(self, number, stack):
         """Let the hot path call this stack for that slot."""
@@ -179,7 +135,7 @@ class ConnectionManager:
         """True when allocate() would succeed."""
         occupied = self.rows[ROW_OCCUPIED]
         if not self.reserved:
-            return occupied != ALL_SLOTS
+            return occupied != fastpath.ALL_SLOTS
         return _clear_bits(occupied) > self.reserved
 
     def reserve(self):
@@ -242,7 +198,7 @@ class ConnectionManager:
         index = handle & INDEX_MASK
         self.owners[index] = owner
         self.rows[ROW_OWNED + index] = handle
-        self.rows[ROW_INTEREST + index] = EVENTS_ALL
+        self.rows[fastpath.ROW_INTEREST + index] = EVENTS_ALL
         self.rows[ROW_SEEN + index] = 0
 
     def detach(self, handle):
@@ -252,13 +208,11 @@ class ConnectionManager:
         self.rows[ROW_OWNED + index] = 0
         self.rows[ROW_SEEN + index] = 0
 
-    def dispatch(self):
-        """Deliver all pending events. Handlers may open, close and stop anything."""
-        self.rows[ROW_DELIVER] = self.stack.pending()
-        self.deliver()
-
     def deliver(self):
-        """Deliver the events of the indexes in DELIVER: those in SEEN, and those since then."""
+        """Deliver the events of the indexes in DELIVER: those in SEEN, and those since then.
+
+        Handlers may open, close and stop anything.
+        """
         rows = self.rows
         left = rows[ROW_DELIVER]
         rows[ROW_DELIVER] = 0
@@ -274,7 +228,9 @@ class ConnectionManager:
         if not handle:
             self.stack.overlook(1 << index)  # no owner: or each wait would end for it
             return
-        events = rows[ROW_SEEN + index] | self.stack.events(handle) & rows[ROW_INTEREST + index]
+        events = (
+            rows[ROW_SEEN + index] | self.stack.events(handle) & rows[fastpath.ROW_INTEREST + index]
+        )
         rows[ROW_SEEN + index] = 0
         if events:
             self.owners[index].on_events(events)
@@ -283,10 +239,10 @@ class ConnectionManager:
         """Do what is due: flushes, time-outs, closes."""
         if self.rows[ROW_TIMED]:
             self._step_timed(now)
-        if ticks_diff(now, self._watched_at) >= WATCH_MS:
+        if ticks_diff(now, self._watched_at) >= _WATCH_MS:
             self._watched_at = now
             for slot in self.slots:
-                if self.rows[ROW_WRITING] >> slot.number & 1:
+                if self.rows[fastpath.ROW_WRITING] >> slot.number & 1:
                     slot.step_write(now)
 
     def _step_timed(self, now):
@@ -295,13 +251,13 @@ class ConnectionManager:
                 slot.step_connect(now)
                 slot.step_flush(now)
                 slot.step_close(now)
-        self.rows[ROW_SOONEST] = ticks_add(now, max(0, self.due_ms(now)))
+        self.rows[fastpath.ROW_SOONEST] = ticks_add(now, max(0, self.due_ms(now)))
 
     def step_if_due(self, now):
         """Call step(), if something is due."""
         rows = self.rows
-        if (rows[ROW_TIMED] and ticks_diff(now, rows[ROW_SOONEST]) >= 0) or (
-            ticks_diff(now, self._watched_at) >= WATCH_MS  # also without writes, as ticks wrap
+        if (rows[ROW_TIMED] and ticks_diff(now, rows[fastpath.ROW_SOONEST]) >= 0) or (
+            ticks_diff(now, self._watched_at) >= _WATCH_MS  # also without writes, as ticks wrap
         ):
             self.step(now)
 
@@ -311,7 +267,7 @@ class ConnectionManager:
         Returns how many slots became free or unreserved.
         """
         count = self.returned
-        over = self.rows[ROW_OVER]
+        over = self.rows[fastpath.ROW_OVER]
         if not over and not count:
             return 0
         self.returned = 0
@@ -329,9 +285,7 @@ class ConnectionManager:
         """Milliseconds until a slot's first deadline; -1: there is none."""
         soonest = -1
         timed = self.rows[ROW_TIMED]
-        if timed:
-            for slot in self.slots:
-                due = slot.due_ms(now) if timed >> slot.number & 1 else -1
-                if due >= 0 and (soonest < 0 or due < soonest):
-                    soonest = due
+        for slot in self.slots:
+            if timed >> slot.number & 1:
+                soonest = sooner(soonest, slot.due_ms(now))
         return soonest

@@ -3,7 +3,7 @@
 from micropython import const
 
 from spinet import compat
-from spinet.tcp.socket_calls import new_wake
+from spinet.tcp.socket_calls import EventWake, FlagWake
 
 _IN = const(1)  # poll flag; the same number on every port
 
@@ -19,10 +19,12 @@ class Polling:
 
     def __init__(self):
         self._poll = compat.poller()
+        self.modify = self._poll.modify  # (key, flags): report these flags instead
+        self.ipoll = self._poll.ipoll  # (ms): (key, flags) of each key with events; -1: no limit
         self.owners = {}  # key -> owner
         self._sources = []
         self._keepers = []  # the sources with before_wait()
-        self._wake = new_wake()
+        self._wake = EventWake() if compat.hostnet else FlagWake()
         self.watch(self._wake)
         self._poll.ipoll(0)  # MicroPython makes its result tuple now, not under a locked heap
 
@@ -30,10 +32,6 @@ class Polling:
         """Report these flags of this key."""
         self.owners[key] = owner
         self._poll.register(key, flags)
-
-    def modify(self, key, flags):
-        """Report these flags instead."""
-        self._poll.modify(key, flags)
 
     def unregister(self, key):
         """Report this key no longer."""
@@ -43,10 +41,6 @@ class Polling:
     def hand_over(self, key, owner):
         """Change the owner of a key; registering it again would allocate."""
         self.owners[key] = owner
-
-    def ipoll(self, ms):
-        """(key, flags) of each key with events, after at most ms; -1: no limit."""
-        return self._poll.ipoll(ms)
 
     # --- sources
 

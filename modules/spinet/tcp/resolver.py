@@ -6,7 +6,7 @@ the whole process. The asker, in the service thread, has:
     asker.is_waiting(lookup)        True while the answer matters; called from both threads
     asker.found(lookup, ip)         the answer: ip is a u32 of the records, 0: there is no such host
 
-Without an answer in LOOKUP_MS the host counts as not found. A later answer is dropped, and so is
+Without an answer in _LOOKUP_MS the host counts as not found. A later answer is dropped, and so is
 one that its asker no longer waits for.
 """
 
@@ -15,10 +15,10 @@ import socket
 from micropython import const
 
 from spinet import compat
-from spinet.compat import ticks_add, ticks_diff
+from spinet.compat import sooner, ticks_add, ticks_diff
 from spinet.worker import Worker
 
-LOOKUP_MS = const(6000)  # part of the connect time-out, so less than that
+_LOOKUP_MS = const(6000)  # part of the connect time-out, so less than that
 
 _UNANSWERED = const(-1)
 _NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
@@ -86,7 +86,7 @@ class Names:
         Without memory for a thread, the look-up waits until the next one starts a thread.
         """
         self._lock = self._lock or compat.lock()
-        lookup = Lookup(name, asker, key, tcp_port, ticks_add(now, LOOKUP_MS), self)
+        lookup = Lookup(name, asker, key, tcp_port, ticks_add(now, _LOOKUP_MS), self)
         self.asked.append(lookup)
         self.bell.stir()
         self._worker.retain(Lookup.is_wanted)
@@ -115,8 +115,7 @@ class Names:
         """Milliseconds until the first time-out; -1: there is no look-up."""
         soonest = -1
         for lookup in self.asked:
-            due = max(0, ticks_diff(lookup.deadline, now))
-            soonest = due if soonest < 0 else min(soonest, due)
+            soonest = sooner(soonest, max(0, ticks_diff(lookup.deadline, now)))
         return soonest
 
     def stop(self):

@@ -13,7 +13,7 @@ class Ring:
     """A queue of bytes in a fixed piece of memory whose length is a power of two.
 
     `memory` is the ring's own memoryview (or bytearray). A stack reads and fills it in place,
-    through `run()`/`drop()` and `room()`/`filled()`, so that each byte is copied once. `marks` are
+    through `room()`/`filled()`, so that each byte is copied once. `marks` are
     words that the hot path shares: where the bytes are and how many, and some of the ring's owner.
     """
 
@@ -29,11 +29,6 @@ class Ring:
     def count(self):
         """Bytes held."""
         return self.marks[MARK_COUNT]
-
-    @property
-    def start(self):
-        """The index of the oldest byte."""
-        return self.marks[MARK_START]
 
     def clear(self):
         """Empty the ring."""
@@ -70,11 +65,6 @@ class Ring:
         n = self.peek(buf, offset, n)
         self.drop(n)
         return n
-
-    def run(self):
-        """How many of the oldest bytes are contiguous, from memory[start] on."""
-        marks = self.marks
-        return min(marks[MARK_COUNT], self.size - marks[MARK_START])
 
     def drop(self, n):
         """Remove the n oldest bytes."""

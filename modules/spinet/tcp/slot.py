@@ -16,16 +16,8 @@ neither holds it. The state tells which of them hold it:
 Service thread only.
 """
 
-from spinet import trace
-from spinet.fastpath import (
-    FACT_BROKEN,
-    FACT_ENDING,
-    FACT_FOREIGN,
-    FACT_STATE,
-    ROW_HANDLE,
-    ROW_OWED,
-    settle,
-)
+from spinet import fastpath, trace
+from spinet.fastpath import FACT_BROKEN, FACT_ENDING, FACT_STATE, settle
 from spinet.states import (
     ABORTED,
     ALLOCATED,
@@ -75,7 +67,7 @@ class Slot:
         self._facts = number  # the argument of settle(), without the state
         self._secured = None  # (trust, name) for connect() over TLS; set by secure() and free()
         self._ring = ring  # bytes accepted from the controller, not yet taken by the stack
-        self._handle = 0
+        self.handle = 0  # the stack's, 0 without one; written by _attach() and _detach() only
         self._ending = 0  # the error of the peer's end, while data is unread; else 0
         self._marks = ring.marks  # the ring's positions, and when its bytes have to leave
         self._moved_at = 0  # ticks of the last acknowledgement
@@ -109,7 +101,7 @@ class Slot:
         """Use this stack from now on. Only this function writes `_stack`."""
         if stack is not self._stack:
             self._stack = stack
-            self._facts ^= FACT_FOREIGN
+            self._facts ^= fastpath.FACT_FOREIGN
             self._manager.use(self.number, stack)
 
     def _publish(self):
@@ -119,14 +111,6 @@ class Slot:
     def held_by_controller(self):
         """True while the controller holds the slot."""
         return _HELD_BY_CONTROLLER >> self.state & 1 == 1
-
-    def held_by_stack(self):
-        """True while the stack holds the slot."""
-        return self._handle != 0
-
-    def handle(self):
-        """The stack's handle, 0 without one."""
-        return self._handle
 
     def token(self):
         """A reference to the slot, valid until it is freed; for ConnectionManager.resolve()."""
@@ -147,15 +131,15 @@ class Slot:
         self._attach(handle)
         self.listener = listener
         listener.joined()
-        if not status.address_local_port(self._manager.addresses):
+        if not status.local_port(self.record):
             status.set_local_port(self.record, listener.port)
         self._set_state(CONNECTED)
 
     def _attach(self, handle):
         manager = self._manager
-        self._handle = handle
-        self._rows[ROW_HANDLE + self.number] = handle
-        self._rows[ROW_OWED + self.number] = 0
+        self.handle = handle
+        self._rows[fastpath.ROW_HANDLE + self.number] = handle
+        self._rows[fastpath.ROW_OWED + self.number] = 0
         self._moved_at = manager.now
         manager.attach(handle, self)
         self._stack.keepalive(
@@ -165,14 +149,14 @@ class Slot:
 
     def _update_addresses(self):
         addresses = self._manager.addresses
-        self._stack.addresses(self._handle, addresses)
+        self._stack.addresses(self.handle, addresses)
         status.set_addresses(self.record, addresses)
 
     def _detach(self):
         """Release the handle: no more events. Returns it, for the stack's close() or abort()."""
-        handle = self._handle
-        self._handle = 0
-        self._rows[ROW_HANDLE + self.number] = 0
+        handle = self.handle
+        self.handle = 0
+        self._rows[fastpath.ROW_HANDLE + self.number] = 0
         self._manager.detach(handle)
         self._ring.clear()
         self._end_with(0)
@@ -181,7 +165,7 @@ class Slot:
 
     def _gone(self, state):
         """Reset the connection, if there is one, and change to `state`."""
-        if self._handle:
+        if self.handle:
             self._stack.abort(self._detach())
         self._set_state(state)
 

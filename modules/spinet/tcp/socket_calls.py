@@ -10,24 +10,13 @@ import socket
 
 from micropython import const
 
-from spinet import compat
-from spinet.tcp.stack import (
-    ERR_ABRT,
-    ERR_CLSD,
-    ERR_CONN,
-    ERR_IF,
-    ERR_MEM,
-    ERR_RST,
-    ERR_RTE,
-    ERR_USE,
-    ERR_VAL,
-    ERR_WOULDBLOCK,
-)
+from spinet import compat, fields
+from spinet.tcp import stack as tcp
 
 # A longer backlog than a listener asks for: with a short one, Linux falls back to SYN cookies under
 # load and resets the connections that do not fit.
-HOST_BACKLOG = const(128)
-SEND_BUFFER = const(32768)  # small, as the bytes in it are accepted but not yet delivered
+_HOST_BACKLOG = const(128)
+_SEND_BUFFER = const(32768)  # small, as the bytes in it are accepted but not yet delivered
 
 _IN = const(1)  # poll flags; the same numbers on every port
 _BROKEN = const(24)  # error, hang-up
@@ -45,36 +34,36 @@ _LINGER_ZERO = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, no time
 
 # Numbers of Linux and of lwIP's sockets; MicroPython's errno module does not name all of them.
 _ERRORS = {
-    11: ERR_WOULDBLOCK,
-    errno.EAGAIN: ERR_WOULDBLOCK,
-    errno.EINPROGRESS: ERR_WOULDBLOCK,
-    errno.ECONNRESET: ERR_RST,
-    32: ERR_RST,  # EPIPE: we wrote after a reset
-    errno.ECONNREFUSED: ERR_RST,  # as lwIP reports it
-    errno.ECONNABORTED: ERR_ABRT,
-    errno.ENOTCONN: ERR_CONN,
-    128: ERR_CONN,  # ENOTCONN of lwIP's own errno.h
-    107: ERR_CONN,
-    108: ERR_CLSD,  # ESHUTDOWN
-    errno.EBADF: ERR_CLSD,
-    errno.ETIMEDOUT: ERR_ABRT,  # the stack gave up
-    110: ERR_ABRT,
-    101: ERR_RTE,  # ENETUNREACH
-    errno.EHOSTUNREACH: ERR_RTE,
-    118: ERR_RTE,  # lwIP's EHOSTUNREACH
-    99: ERR_RTE,  # EADDRNOTAVAIL
-    errno.EADDRINUSE: ERR_USE,
-    100: ERR_IF,  # ENETDOWN
-    errno.ENOMEM: ERR_MEM,
-    errno.ENOBUFS: ERR_MEM,
-    24: ERR_MEM,  # EMFILE, ENFILE: no descriptor left
-    23: ERR_MEM,
+    11: tcp.ERR_WOULDBLOCK,
+    errno.EAGAIN: tcp.ERR_WOULDBLOCK,
+    errno.EINPROGRESS: tcp.ERR_WOULDBLOCK,
+    errno.ECONNRESET: tcp.ERR_RST,
+    32: tcp.ERR_RST,  # EPIPE: we wrote after a reset
+    errno.ECONNREFUSED: tcp.ERR_RST,  # as lwIP reports it
+    errno.ECONNABORTED: tcp.ERR_ABRT,
+    errno.ENOTCONN: tcp.ERR_CONN,
+    128: tcp.ERR_CONN,  # ENOTCONN of lwIP's own errno.h
+    107: tcp.ERR_CONN,
+    108: tcp.ERR_CLSD,  # ESHUTDOWN
+    errno.EBADF: tcp.ERR_CLSD,
+    errno.ETIMEDOUT: tcp.ERR_ABRT,  # the stack gave up
+    110: tcp.ERR_ABRT,
+    101: tcp.ERR_RTE,  # ENETUNREACH
+    errno.EHOSTUNREACH: tcp.ERR_RTE,
+    118: tcp.ERR_RTE,  # lwIP's EHOSTUNREACH
+    99: tcp.ERR_RTE,  # EADDRNOTAVAIL
+    errno.EADDRINUSE: tcp.ERR_USE,
+    100: tcp.ERR_IF,  # ENETDOWN
+    errno.ENOMEM: tcp.ERR_MEM,
+    errno.ENOBUFS: tcp.ERR_MEM,
+    24: tcp.ERR_MEM,  # EMFILE, ENFILE: no descriptor left
+    23: tcp.ERR_MEM,
 }
 
 
 def err_of(number):
     """lwIP's error for a positive errno."""
-    return _ERRORS.get(number, ERR_VAL)
+    return _ERRORS.get(number, tcp.ERR_VAL)
 
 
 class HostCalls:
@@ -88,7 +77,7 @@ class HostCalls:
         self.in_flight = compat.hostnet.outq
         self.addresses = compat.hostnet.addresses
         self.reset_on_close = compat.hostnet.reset_on_close
-        self.backlog = HOST_BACKLOG
+        self.backlog = _HOST_BACKLOG
 
     def key(self, sock):
         """The key of a socket: the argument of the transfers, and what the poller reports."""
@@ -101,7 +90,7 @@ class HostCalls:
     def setup(self, sock):
         """Set the options of a new connection."""
         compat.hostnet.nodelay(sock.fileno())
-        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUF, SEND_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUF, _SEND_BUFFER)
         # lwIP delivers urgent data in line. Without this, the urgent byte of FTP's ABOR is lost.
         sock.setsockopt(socket.SOL_SOCKET, _SO_OOBINLINE, 1)
 
@@ -136,7 +125,7 @@ class SocketCalls:
         """Sets nothing: no option exists in every stock firmware."""
 
     def keepalive(self, _sock, _idle, _interval, _count):
-        return ERR_VAL  # not in every stock firmware either
+        return tcp.ERR_VAL  # not in every stock firmware either
 
     def receive(self, sock, buf, offset, n):
         # Not readinto(): it repeats until it has all n bytes, and loses them when that fails.
@@ -220,16 +209,6 @@ class FlagWake(io.IOBase):
         """There is nothing to close."""
 
 
-def default_calls():
-    """The best calls that this Python has."""
-    return HostCalls() if compat.hostnet else SocketCalls()
-
-
-def new_wake():
-    """A source of the stack's wait() whose ring() ends it, from any thread."""
-    return EventWake() if compat.hostnet else FlagWake()
-
-
 def begin_connect(sock, address):
     """Begin to connect. ERR_WOULDBLOCK: the attempt is under way, or over already; else the error
     for which it did not begin."""
@@ -237,13 +216,11 @@ def begin_connect(sock, address):
         sock.connect(address)
     except OSError as e:
         return err_of(e.errno)
-    return ERR_WOULDBLOCK
+    return tcp.ERR_WOULDBLOCK
 
 
 def put_peer(into, ip, tcp_port):
     """Write the peer's address and port into the 8 bytes of addresses()."""
-    into[0:2] = b"\0\0"  # the local port is known when the connection is established
-    into[2] = tcp_port & 0xFF
-    into[3] = tcp_port >> 8
-    for i in range(4):
-        into[4 + i] = ip >> 8 * i & 0xFF
+    fields.put_u16(into, 0, 0)  # the local port is known when the connection is established
+    fields.put_u16(into, 2, tcp_port)
+    into[4:8] = fields.octets(ip)

@@ -7,16 +7,16 @@ than in C. See `stack` for the contract, docs/lwip.md for what lwIP does.
 import _spinet_lwip as lwip
 from micropython import const
 
-CLOSE_MS = const(4000)  # a closed connection's PCB is reset after this
-CONNECT_MS = const(10000)  # longer than the slots' own time-out, which has to come first
-HALF_OPEN_MS = const(3000)  # a half-open connection is dropped after this
+_CLOSE_MS = const(4000)  # a closed connection's PCB is reset after this
+_CONNECT_MS = const(10000)  # longer than the slots' own time-out, which has to come first
+_HALF_OPEN_MS = const(3000)  # a half-open connection is dropped after this
 
 
 class LwipStack:
     """See `stack`. One at a time in a process, as there is one lwIP."""
 
     def __init__(self):
-        lwip.start(CLOSE_MS, CONNECT_MS, HALF_OPEN_MS)
+        lwip.start(_CLOSE_MS, _CONNECT_MS, _HALF_OPEN_MS)
         self.listen = lwip.listen
         self.accept = lwip.accept
         self.connect = lwip.connect

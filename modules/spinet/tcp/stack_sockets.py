@@ -13,32 +13,16 @@ from micropython import const
 
 from spinet import compat
 from spinet.fields import dotted
+from spinet.tcp import stack as tcp
 from spinet.tcp.farewells import ROUNDS, Farewells
 from spinet.tcp.polling import Polling
 from spinet.tcp.ring import rings
-from spinet.tcp.socket_calls import begin_connect, default_calls, err_of, put_peer
-from spinet.tcp.stack import (
-    ERR_CLSD,
-    ERR_CONN,
-    ERR_MEM,
-    ERR_OK,
-    ERR_RST,
-    ERR_VAL,
-    ERR_WOULDBLOCK,
-    EVENT_ACCEPT,
-    EVENT_CLOSED,
-    EVENT_CONNECTED,
-    EVENT_DATA,
-    EVENT_ERROR,
-    EVENT_ROOM,
-    INDEX_BITS,
-    INDEX_MASK,
-    is_for_now,
-)
+from spinet.tcp.socket_calls import HostCalls, SocketCalls, begin_connect, err_of, put_peer
+from spinet.tcp.stack import INDEX_BITS, INDEX_MASK, is_for_now
 
-CONNECTIONS = const(8)
-LISTENERS = const(8)
-GENERATIONS = const(0xFFFF)
+_CONNECTIONS = const(8)
+_LISTENERS = const(8)
+_GENERATIONS = const(0xFFFF)
 
 _IN = const(1)  # poll flags; the same numbers on every port
 _OUT = const(4)
@@ -75,11 +59,11 @@ class SocketStack:
 
     def __init__(self, any_ip="0.0.0.0", buffers=None, calls=None):
         self._any_ip = any_ip
-        self._calls = calls or default_calls()
+        self._calls = calls or (HostCalls() if compat.hostnet else SocketCalls())
         self._poll = Polling()
         self._entries = [
-            _Entry(i, ring) for i, ring in enumerate(buffers or rings(CONNECTIONS))
-        ] + [_Entry(CONNECTIONS + i, None) for i in range(LISTENERS)]
+            _Entry(i, ring) for i, ring in enumerate(buffers or rings(_CONNECTIONS))
+        ] + [_Entry(_CONNECTIONS + i, None) for i in range(_LISTENERS)]
         self.farewells = Farewells(self._poll, self._calls)
         self._pending = 0
         self.stale = 0  # calls with a handle that was already released
@@ -105,7 +89,7 @@ class SocketStack:
         return None
 
     def _occupy(self, entry, sock, use, interest):
-        entry.generation = entry.generation % GENERATIONS + 1
+        entry.generation = entry.generation % _GENERATIONS + 1
         entry.handle = entry.generation << INDEX_BITS | entry.index
         entry.use = use
         entry.sock = sock
@@ -165,10 +149,10 @@ class SocketStack:
             sock.close()
             return err_of(e.errno)
         last = len(self._entries)
-        entry = self._take(last - LISTENERS, last, sock, _LISTENING, _IN)
+        entry = self._take(last - _LISTENERS, last, sock, _LISTENING, _IN)
         if entry is None:
             sock.close()
-            return ERR_MEM
+            return tcp.ERR_MEM
         return entry.handle
 
     def _resolve(self, ip, tcp_port):
@@ -178,23 +162,23 @@ class SocketStack:
     def accept(self, h):
         listener = self._entry(h)
         if listener is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         try:
             sock, address = listener.sock.accept()
         except OSError as e:
             error = err_of(e.errno)
-            if error == ERR_WOULDBLOCK:
+            if error == tcp.ERR_WOULDBLOCK:
                 self._want(listener, _IN)  # drained: the next one is an event again
             return error
         entry = self._adopt(sock, _OPEN, _IN)
         if entry is None:
-            return ERR_MEM
+            return tcp.ERR_MEM
         self._remember_addresses(entry, address)
         return entry.handle
 
     def _adopt(self, sock, use, interest):
         sock.setblocking(False)
-        entry = self._take(0, len(self._entries) - LISTENERS, sock, use, interest)
+        entry = self._take(0, len(self._entries) - _LISTENERS, sock, use, interest)
         if entry is None:
             sock.close()
         else:
@@ -217,22 +201,22 @@ class SocketStack:
             return err_of(e.errno)
         sock.setblocking(False)
         error = begin_connect(sock, self._resolve(ip, tcp_port))
-        if error != ERR_WOULDBLOCK:
+        if error != tcp.ERR_WOULDBLOCK:
             sock.close()
             return error
         entry = self._adopt(sock, _CONNECTING, _OUT)
         if entry is None:
-            return ERR_MEM
+            return tcp.ERR_MEM
         put_peer(entry.addresses, ip, tcp_port)
         return entry.handle
 
     def addresses(self, h, into):
         entry = self._entry(h)
         if entry is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         for i in range(8):
             into[i] = entry.addresses[i]
-        return ERR_OK
+        return tcp.ERR_OK
 
     # --- receiving
 
@@ -243,9 +227,9 @@ class SocketStack:
     def read(self, h, buf, offset, n):
         entry = self._entry(h)
         if entry is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         if entry.use != _OPEN:
-            return ERR_WOULDBLOCK if entry.use == _CONNECTING else ERR_CONN
+            return tcp.ERR_WOULDBLOCK if entry.use == _CONNECTING else tcp.ERR_CONN
         if entry.interest < 0 and not entry.ring.count:
             self._fill(entry)  # broken, so no longer polled
         got = entry.ring.get(buf, offset, n)
@@ -254,12 +238,12 @@ class SocketStack:
                 self._fill(entry)  # not polled for input while the ring was full
             return got
         if entry.at_end:
-            return entry.error or ERR_CLSD
-        return ERR_WOULDBLOCK
+            return entry.error or tcp.ERR_CLSD
+        return tcp.ERR_WOULDBLOCK
 
     def recved(self, h, _n):
         """The computer's TCP opens the window by itself as bytes are read from the socket."""
-        return ERR_OK if self._entry(h) else ERR_CLSD
+        return tcp.ERR_OK if self._entry(h) else tcp.ERR_CLSD
 
     def _fill(self, entry):
         """Read into the ring as much as fits; note the events that this shows."""
@@ -279,16 +263,16 @@ class SocketStack:
             if got < room:
                 break
         if came:
-            self._note(entry, EVENT_DATA)
+            self._note(entry, tcp.EVENT_DATA)
         self._want_input(entry)
 
     def _ended_or_empty(self, entry, got):
-        error = err_of(-got) if got else ERR_CLSD
+        error = err_of(-got) if got else tcp.ERR_CLSD
         if is_for_now(error):
             return
         entry.at_end = True
         if got == 0 and not entry.error:
-            self._note(entry, EVENT_CLOSED)
+            self._note(entry, tcp.EVENT_CLOSED)
         else:
             self._break(entry, entry.error or error)
 
@@ -300,21 +284,21 @@ class SocketStack:
     def shutdown_rx(self, h):
         entry = self._entry(h)
         if entry is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         if entry.ring:
             entry.discard = True
             entry.ring.clear()
             self._want_input(entry)
-        return ERR_OK
+        return tcp.ERR_OK
 
     # --- sending
 
     def write(self, h, buf, offset, n, _more):
         entry = self._entry(h)
         if entry is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         if entry.use != _OPEN:
-            return ERR_WOULDBLOCK if entry.use == _CONNECTING else ERR_CONN
+            return tcp.ERR_WOULDBLOCK if entry.use == _CONNECTING else tcp.ERR_CONN
         if entry.error:
             return entry.error
         taken = self._calls.send(entry.key, buf, offset, n)
@@ -338,7 +322,7 @@ class SocketStack:
     def keepalive(self, h, idle, interval, count):
         entry = self._entry(h)
         if entry is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         return self._calls.keepalive(entry.sock, idle, interval, count)
 
     # --- ending
@@ -347,23 +331,23 @@ class SocketStack:
         """If the peer's FIN came before close(), this has no effect: Linux's own times hold."""
         entry = self._entry(h)
         if entry is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         if seconds > 0 and not self._calls.can_linger:
-            return ERR_VAL
+            return tcp.ERR_VAL
         entry.linger_s = seconds
-        return ERR_OK
+        return tcp.ERR_OK
 
     def close(self, h):
         entry = self._entry(h)
         if entry is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         if entry.linger_s == 0:
             return self.abort(h)
         if self._peer_may_send(entry):
             self._linger(entry)
         else:
             self._release(entry)
-        return ERR_OK
+        return tcp.ERR_OK
 
     def _peer_may_send(self, entry):
         """True when the peer may still send, which a closed socket would answer with a reset."""
@@ -383,20 +367,20 @@ class SocketStack:
     def abort(self, h):
         entry = self._entry(h)
         if entry is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         if entry.use == _OPEN:
             self._calls.reset_on_close(entry.key)
         self._release(entry)
-        return ERR_OK
+        return tcp.ERR_OK
 
     def error(self, h):
         entry = self._entry(h)
-        return entry.error if entry else ERR_CLSD
+        return entry.error if entry else tcp.ERR_CLSD
 
     def _break(self, entry, error):
         entry.error = error
         self._forget(entry)  # a broken socket is always readable: no wait would sleep again
-        self._note(entry, EVENT_ERROR)
+        self._note(entry, tcp.EVENT_ERROR)
 
     # --- events
 
@@ -435,20 +419,20 @@ class SocketStack:
     def _on_poll(self, entry, flags):
         if entry.use == _LISTENING:
             self._want(entry, 0)  # until accept() has drained it
-            self._note(entry, EVENT_ACCEPT)
+            self._note(entry, tcp.EVENT_ACCEPT)
             return
         if entry.use == _CONNECTING:
             self._on_connect(entry, flags)
             return
         if flags & _OUT:
             self._want(entry, entry.interest & ~_OUT)
-            self._note(entry, EVENT_ROOM)
+            self._note(entry, tcp.EVENT_ROOM)
         if flags & _BROKEN:
             # Not polled again: what came before is read by _fill() and by read().
             self._forget(entry)
-            self._note(entry, EVENT_DATA)
+            self._note(entry, tcp.EVENT_DATA)
             if entry.discard or entry.at_end:
-                self._break(entry, ERR_RST)  # no read will follow that could report the error
+                self._break(entry, tcp.ERR_RST)  # no read will follow that could report the error
         if flags & (_IN | _BROKEN):
             self._fill(entry)
 
@@ -461,7 +445,7 @@ class SocketStack:
             return
         self._calls.addresses(entry.key, entry.addresses)
         self._want(entry, _IN)
-        self._note(entry, EVENT_CONNECTED)
+        self._note(entry, tcp.EVENT_CONNECTED)
 
     def shut(self):
         """Close every socket; the stack cannot be used afterwards."""

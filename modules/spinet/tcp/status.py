@@ -6,10 +6,9 @@ otherEndClosedSockets u16 @18. rssi, bytesAvailable and the last two are written
 response to a connGetStatus, as they change all the time.
 """
 
-import micropython
 from micropython import const
 
-from spinet.fields import get_u16, put_u16
+from spinet.fields import get_u16, get_u32, put_bytes, put_u16
 
 SIZE = const(20)
 
@@ -20,15 +19,9 @@ def set_owner(record, number, protocol):
     record[2] = protocol
 
 
-@micropython.viper
 def set_addresses(record, addresses):
     """Set ports and remote address from the 8 bytes of stack.addresses()."""
-    target = ptr8(record)
-    source = ptr8(addresses)
-    i = 0
-    while i < 8:
-        target[4 + i] = source[i]
-        i += 1
+    put_bytes(record, 4, addresses, 8)
 
 
 def set_local_port(record, port):
@@ -36,57 +29,37 @@ def set_local_port(record, port):
     put_u16(record, 4, port)
 
 
-@micropython.viper
-def clear(record, number: int):
+def clear(record, number):
     """Make it the record of a free slot."""
-    target = ptr8(record)
-    i = 0
-    while i < 20:
-        target[i] = 0
-        i += 1
-    target[1] = number
+    put_bytes(record, 0, b"", SIZE)
+    record[1] = number
 
 
 def ports(record):
     """Local and remote port."""
-    return get_u16(record, 4), get_u16(record, 6)
+    return local_port(record), remote_port(record)
 
 
-@micropython.viper
-def local_port(record) -> int:
+def local_port(record):
     """The local port."""
-    source = ptr8(record)
-    return source[4] | source[5] << 8
+    return get_u16(record, 4)
 
 
-@micropython.viper
-def remote_port(record) -> int:
+def remote_port(record):
     """The remote port."""
-    source = ptr8(record)
-    return source[6] | source[7] << 8
+    return get_u16(record, 6)
 
 
-@micropython.viper
-def space(record) -> int:
+def space(record):
     """Bytes that a write is certain to accept; settle() updates it."""
-    source = ptr8(record)
-    return source[14] | source[15] << 8
+    return get_u16(record, 14)
 
 
-@micropython.viper
-def peer_pair(record, first: int) -> int:
+def peer_pair(record, first):
     """Octets `first` and `first` + 1 of the remote address, the first in the higher byte."""
-    source = ptr8(record)
-    return source[8 + first] << 8 | source[9 + first]
+    return record[8 + first] << 8 | record[9 + first]
 
 
-def peer_octets(record):
-    """The remote address's four octets."""
-    return bytes(record[8:12])
-
-
-@micropython.viper
-def address_local_port(addresses) -> int:
-    """The local port in the 8 bytes of stack.addresses()."""
-    source = ptr8(addresses)
-    return source[0] | source[1] << 8
+def peer_ip(record):
+    """The remote address, as a u32."""
+    return get_u32(record, 8)

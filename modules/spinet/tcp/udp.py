@@ -6,7 +6,7 @@ waits end when a datagram comes, and binds the port; it raises OSError when that
     take(data, address)     given by the owner: called in the service thread with each datagram
     polled()                True when no wait ends for it (lwIP through _spinet_lwip): its owner
                             calls on_ready() every POLL_MS
-    on_ready()              hand out what came, BURST datagrams at most
+    on_ready()              hand out what came, _BURST datagrams at most
     send(data, address)     True when it was sent; raises nothing for a network that is gone
     close()                 close the port
 
@@ -22,7 +22,7 @@ from micropython import const
 from spinet import compat
 
 POLL_MS = const(100)
-BURST = const(8)
+_BURST = const(8)
 _SIZE = const(1500)
 
 _SO_REUSEADDR = getattr(socket, "SO_REUSEADDR", 2)
@@ -68,9 +68,9 @@ class DatagramPort:
         return self._stack is None
 
     def on_ready(self):
-        """Hand out what came. If more than BURST came, the next wait ends for the rest."""
+        """Hand out what came. If more than _BURST came, the next wait ends for the rest."""
         try:
-            for _ in range(BURST):
+            for _ in range(_BURST):
                 self._take(*self.sock.recvfrom(_SIZE))
         except OSError:
             pass  # nothing more, or an earlier datagram was refused

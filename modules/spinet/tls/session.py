@@ -6,24 +6,14 @@ Service thread only, except for the steps of the handshake: see tls/stack.py.
 from micropython import const
 
 from spinet import compat
-from spinet.tcp.stack import (
-    ERR_ABRT,
-    ERR_CLSD,
-    ERR_VAL,
-    ERR_WOULDBLOCK,
-    EVENT_CLOSED,
-    EVENT_CONNECTED,
-    EVENT_DATA,
-    EVENT_ERROR,
-    EVENT_ROOM,
-    is_for_now,
-)
+from spinet.tcp import stack as tcp
+from spinet.tcp.stack import is_for_now
 
 _ROUNDS = const(16)  # reads in a row before others get a turn: more than one record
 
-NO_MEMORY = const(-0x7F00)  # MBEDTLS_ERR_SSL_ALLOC_FAILED, as an answer of step()
+_NO_MEMORY = const(-0x7F00)  # MBEDTLS_ERR_SSL_ALLOC_FAILED, as an answer of step()
 
-CONNECTING = const(0)  # outgoing, SYN sent
+_CONNECTING = const(0)  # outgoing, SYN sent
 SHAKING = const(1)
 OPEN = const(2)
 FAILED = const(3)  # the slot was told, and has not released the handle yet
@@ -34,7 +24,7 @@ class TlsSession:
     """One connection's TLS. It gets the handle's events; TlsStack passes on the slot's calls."""
 
     def __init__(self, table, handle, core, boxes):
-        self.state = CONNECTING  # written by TlsStack
+        self.state = _CONNECTING  # written by TlsStack
         self.core = core  # the C session; only the worker uses it while `stepping`
         self.boxes = boxes
         self.slot = None  # gets the events; None during an accepted connection's handshake
@@ -49,12 +39,8 @@ class TlsSession:
         self.again = False  # there may be more to decrypt
         self._table = table
         self._inner = table.inner
-        self._handle = handle
+        self.handle = handle  # the inner stack's
         self._discard = False
-
-    def handle(self):
-        """The inner stack's handle."""
-        return self._handle
 
     # --- a job for the worker: one step of the handshake
 
@@ -65,7 +51,7 @@ class TlsSession:
 
     def no_memory(self):
         """work() raised MemoryError: the step failed."""
-        self.answer = NO_MEMORY
+        self.answer = _NO_MEMORY
         self._table.bell.rouse()
 
     # --- events
@@ -77,21 +63,21 @@ class TlsSession:
             self.deliver()
         elif self.state == SHAKING:
             self._table.advance(self)
-        elif self.state == CONNECTING:
+        elif self.state == _CONNECTING:
             self._on_connect_events(events)
 
     def _on_connect_events(self, events):
-        if events & EVENT_CONNECTED:
+        if events & tcp.EVENT_CONNECTED:
             self._table.shake(self)
-        elif events & EVENT_ERROR:
-            self.slot.on_events(EVENT_ERROR)
+        elif events & tcp.EVENT_ERROR:
+            self.slot.on_events(tcp.EVENT_ERROR)
 
     def _on_open_events(self, events):
-        if events & EVENT_ERROR and (self._discard or self.ended):
-            self._end(self._inner.error(self._handle))
-        if events & EVENT_ROOM:
+        if events & tcp.EVENT_ERROR and (self._discard or self.ended):
+            self._end(self._inner.error(self.handle))
+        if events & tcp.EVENT_ROOM:
             self.flush(0)
-            self._note(EVENT_ROOM)
+            self._note(tcp.EVENT_ROOM)
         self.pump()
 
     def _note(self, event):
@@ -118,10 +104,10 @@ class TlsSession:
             left = self.core.look()
             if left > 0:
                 self.left = left
-                self._note(EVENT_DATA)
+                self._note(tcp.EVENT_DATA)
                 break
             if left < 0:
-                self._end(ERR_CLSD if left == compat.tls_session.PEER_ENDED else ERR_VAL)
+                self._end(tcp.ERR_CLSD if left == compat.tls_session.PEER_ENDED else tcp.ERR_VAL)
                 break
             if not self.feed():
                 break
@@ -136,10 +122,10 @@ class TlsSession:
         room = core.in_room()
         if not room or self.ended:
             return False
-        got = self._inner.read(self._handle, self.boxes[0], core.in_at(), room)
+        got = self._inner.read(self.handle, self.boxes[0], core.in_at(), room)
         if got > 0:
             core.fed(got)
-            self._inner.recved(self._handle, got)
+            self._inner.recved(self.handle, got)
             return True
         if not is_for_now(got):
             self._end(got)
@@ -149,20 +135,20 @@ class TlsSession:
         if self.ended == reason or self.broken():
             return
         self.ended = reason
-        self._note(EVENT_CLOSED if reason == ERR_CLSD else EVENT_ERROR)
+        self._note(tcp.EVENT_CLOSED if reason == tcp.ERR_CLSD else tcp.EVENT_ERROR)
 
     def broken(self):
         """True when nothing can be sent any more."""
-        return self.ended != 0 and self.ended != ERR_CLSD
+        return self.ended != 0 and self.ended != tcp.ERR_CLSD
 
     def read(self, buf, offset, n):
         """As the stack's read(), decrypted."""
         if self.state != OPEN:
-            return ERR_WOULDBLOCK
+            return tcp.ERR_WOULDBLOCK
         if not self.left:
             self.pump()
             if not self.left:
-                return self.ended or ERR_WOULDBLOCK
+                return self.ended or tcp.ERR_WOULDBLOCK
         got = self.core.open(buf, offset, n)
         self.left -= got
         self.pump()
@@ -172,19 +158,19 @@ class TlsSession:
         """Discard what is unread and what will still arrive."""
         self._discard = True
         self.left = 0
-        return self._inner.shutdown_rx(self._handle)
+        return self._inner.shutdown_rx(self.handle)
 
     # --- to the peer
 
     def write(self, buf, offset, n, more):
         """As the stack's write(), encrypted."""
         if self.state != OPEN:
-            return ERR_WOULDBLOCK
+            return tcp.ERR_WOULDBLOCK
         taken = 0
         while taken < n and not self.broken():
             sealed = self.core.seal(buf, offset + taken, n - taken)
             if sealed < 0:
-                self._end(ERR_VAL)
+                self._end(tcp.ERR_VAL)
             elif not sealed:
                 return taken  # the inner stack reports when there is room
             else:
@@ -198,11 +184,11 @@ class TlsSession:
         moved = 0
         while core.out_count() and not self.broken():
             n = core.out_count()
-            taken = self._inner.write(self._handle, self.boxes[1], core.out_at(), n, more)
+            taken = self._inner.write(self.handle, self.boxes[1], core.out_at(), n, more)
             if taken < 0:
                 if not is_for_now(taken):
                     # A peer's FIN does not fail a write: here ERR_CLSD means that the PCB is gone.
-                    self._end(ERR_ABRT if taken == ERR_CLSD else taken)
+                    self._end(tcp.ERR_ABRT if taken == tcp.ERR_CLSD else taken)
                 return moved
             core.sent(taken)
             moved += taken
@@ -215,5 +201,5 @@ class TlsSession:
         if self.broken():
             return 0
         waiting = self.core.out_count()
-        inner = self._inner.in_flight(self._handle)
+        inner = self._inner.in_flight(self.handle)
         return waiting + inner if inner >= 0 else waiting or -1

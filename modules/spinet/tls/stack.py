@@ -15,25 +15,19 @@ A *visitor* is an accepted connection in its handshake. It has no slot yet, but 
 from micropython import const
 
 from spinet import compat
-from spinet.compat import ticks_add, ticks_diff
+from spinet.compat import sooner, ticks_add, ticks_diff
 from spinet.garbage import MUCH
-from spinet.tcp.stack import (
-    ERR_ABRT,
-    ERR_CLSD,
-    ERR_MEM,
-    EVENT_CONNECTED,
-    EVENT_ERROR,
-    INDEX_MASK,
-)
+from spinet.tcp import stack as tcp
+from spinet.tcp.stack import INDEX_MASK
 from spinet.tls.session import FAILED, OPEN, OVER, SHAKING, TlsSession
 from spinet.worker import Worker
 
-HANDSHAKES = const(3)  # of visitors at a time: each takes memory before the peer has done anything
-HANDSHAKE_MS = const(8000)
-SILENT_MS = const(2000)  # for a visitor's first byte: a silent one keeps others waiting
-MEMORY = const(24576)  # of the system's heap, for a session; twice as much during its handshake
-INBOX = const(2048)  # received ciphertext, not yet decrypted
-OUTBOX = const(2304)  # a connWrite in one record, with any cipher's overhead
+_HANDSHAKES = const(3)  # of visitors at a time: each takes memory before the peer has done anything
+_HANDSHAKE_MS = const(8000)
+_SILENT_MS = const(2000)  # for a visitor's first byte: a silent one keeps others waiting
+_MEMORY = const(24576)  # of the system's heap, for a session; twice as much during its handshake
+_INBOX = const(2048)  # received ciphertext, not yet decrypted
+_OUTBOX = const(2304)  # a connWrite in one record, with any cipher's overhead
 _SPARES = const(8)  # pairs of boxes that are kept for later sessions
 
 
@@ -57,32 +51,22 @@ class TlsStack:
         self._spare = [None] * _SPARES  # pairs of boxes for later sessions: the first _spares
         self._spares = 0
         self._spare_memory = getattr(self.inner, "spare", None)  # SocketStack has none
-        self._visitors = 0  # each has a slot reserved
+        self.visitors = 0  # their number; each has a slot reserved
         self.bell = bell
         self._worker = Worker(compat.HANDSHAKE_STACK)
+        self.addresses = self.inner.addresses
+        self.keepalive = self.inner.keepalive
+        self.linger = self.inner.linger
 
     def sessions(self):
         """The number of sessions, for reports and tests."""
         return sum(1 for session in self._sessions if session)
 
-    def visitors(self):
-        """The number of visitors."""
-        return self._visitors
-
     # --- the contract
 
     def _session(self, h):
         session = self._sessions[h & INDEX_MASK] if h > 0 else None
-        return session if session is not None and session.handle() == h else None
-
-    def addresses(self, h, into):
-        return self.inner.addresses(h, into)
-
-    def keepalive(self, h, idle, interval, count):
-        return self.inner.keepalive(h, idle, interval, count)
-
-    def linger(self, h, seconds):
-        return self.inner.linger(h, seconds)
+        return session if session is not None and session.handle == h else None
 
     def readable(self, h):
         session = self._session(h)
@@ -90,15 +74,15 @@ class TlsStack:
 
     def read(self, h, buf, offset, n):
         session = self._session(h)
-        return session.read(buf, offset, n) if session else ERR_CLSD
+        return session.read(buf, offset, n) if session else tcp.ERR_CLSD
 
     def recved(self, h, _n):
         """The window was opened when the ciphertext was read, which is only when it is needed."""
-        return 0 if self._session(h) else ERR_CLSD
+        return 0 if self._session(h) else tcp.ERR_CLSD
 
     def write(self, h, buf, offset, n, more):
         session = self._session(h)
-        return session.write(buf, offset, n, more) if session else ERR_CLSD
+        return session.write(buf, offset, n, more) if session else tcp.ERR_CLSD
 
     def in_flight(self, h):
         session = self._session(h)
@@ -106,18 +90,18 @@ class TlsStack:
 
     def shutdown_rx(self, h):
         session = self._session(h)
-        return session.discard() if session else ERR_CLSD
+        return session.discard() if session else tcp.ERR_CLSD
 
     def error(self, h):
         session = self._session(h)
         if session is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         return session.ended if session.broken() else self.inner.error(h)
 
     def close(self, h):
         session = self._session(h)
         if session is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         if session.state == OPEN:
             session.core.finish()
             session.flush(0)
@@ -127,14 +111,14 @@ class TlsStack:
     def abort(self, h):
         session = self._session(h)
         if session is None:
-            return ERR_CLSD
+            return tcp.ERR_CLSD
         # A reset would discard the alert that tells the peer what was wrong.
         failed = session.state == FAILED
         self._release(session)
         return self.inner.close(h) if failed else self.inner.abort(h)
 
     def _release(self, session):
-        self._sessions[session.handle() & INDEX_MASK] = None
+        self._sessions[session.handle & INDEX_MASK] = None
         session.state = OVER
         session.slot = None
         if not session.stepping:
@@ -160,12 +144,12 @@ class TlsStack:
 
         `name` is the name that the server's certificate must have, unless trust has no CA.
         """
-        handle = self.inner.connect(ip, tcp_port) if self._has_memory() else ERR_MEM
+        handle = self.inner.connect(ip, tcp_port) if self._has_memory() else tcp.ERR_MEM
         if handle < 0:
             return handle
         if self._new(handle, trust, name) is None:
             self.inner.abort(handle)
-            return ERR_MEM
+            return tcp.ERR_MEM
         return handle
 
     def serve(self, handle, slot):
@@ -177,11 +161,11 @@ class TlsStack:
 
     def may_begin(self):
         """True while another visitor's handshake may begin."""
-        return self._visitors < HANDSHAKES and self._has_memory()
+        return self.visitors < _HANDSHAKES and self._has_memory()
 
     def _has_memory(self):
         """False when another session would take memory that open connections may need."""
-        return self._spare_memory is None or self._spare_memory() >= MEMORY
+        return self._spare_memory is None or self._spare_memory() >= _MEMORY
 
     def begin(self, listener, handle):
         """Begin an accepted connection's handshake. False (and a reset) without memory."""
@@ -191,9 +175,9 @@ class TlsStack:
             return False
         session.listener = listener
         session.began = self._manager.now
-        session.deadline = ticks_add(session.began, SILENT_MS)
+        session.deadline = ticks_add(session.began, _SILENT_MS)
         listener.handshake_began()
-        self._visitors += 1
+        self.visitors += 1
         self._manager.reserve()
         self._manager.attach(handle, session)
         self.shake(session)
@@ -202,7 +186,7 @@ class TlsStack:
 
     def _take_boxes(self):
         if not self._spares:
-            return bytearray(INBOX), bytearray(OUTBOX)
+            return bytearray(_INBOX), bytearray(_OUTBOX)
         self._spares -= 1
         return self._spare[self._spares]
 
@@ -230,7 +214,7 @@ class TlsStack:
             self._submit(session)
 
     def _submit(self, session):
-        session.deadline = ticks_add(session.began, HANDSHAKE_MS)
+        session.deadline = ticks_add(session.began, _HANDSHAKE_MS)
         session.stepping = True
         if not self._begin_step(session):
             session.stepping = False
@@ -300,9 +284,9 @@ class TlsStack:
         if session.listener:
             listener = session.listener
             self._release_place(session)
-            listener.shaken_hands(session.handle())
+            listener.shaken_hands(session.handle)
         else:
-            session.slot.on_events(EVENT_CONNECTED)
+            session.slot.on_events(tcp.EVENT_CONNECTED)
             session.pump()
         session.deliver()
 
@@ -313,22 +297,22 @@ class TlsStack:
             self._forget_visitor(session, self.inner.close)
             return
         session.state = FAILED
-        session.ended = ERR_ABRT
-        session.slot.on_events(EVENT_ERROR)
+        session.ended = tcp.ERR_ABRT
+        session.slot.on_events(tcp.EVENT_ERROR)
         self._error.set("TLS: " + reason)  # last, as it may raise MemoryError
 
     def _release_place(self, session):
         session.listener.handshake_ended()
         session.listener = None
-        self._visitors -= 1
+        self.visitors -= 1
         self._manager.unreserve()
 
     def _forget_visitor(self, session, end):
         """End a visitor; it never had a slot, so the controller does not see it."""
         self._release_place(session)
-        self._manager.detach(session.handle())
+        self._manager.detach(session.handle)
         self._release(session)
-        end(session.handle())
+        end(session.handle)
 
     def give_up(self, listener):
         """This listener stops: end its handshakes."""
@@ -340,8 +324,7 @@ class TlsStack:
         soonest = -1
         for session in self._shaking:
             if session.listener:
-                due = max(0, ticks_diff(session.deadline, now))
-                soonest = due if soonest < 0 else min(soonest, due)
+                soonest = sooner(soonest, max(0, ticks_diff(session.deadline, now)))
         return soonest
 
     def shut(self):
@@ -352,6 +335,6 @@ class TlsStack:
         for session in self._sessions:
             if session is not None:
                 self._release(session)
-                self.inner.abort(session.handle())
+                self.inner.abort(session.handle)
         for session in list(self._shaking):
             self._recover(session)

@@ -21,10 +21,10 @@ _SEAL = 8  # the mark and a crc32
 
 REMEMBERED_NETWORKS = const(20)  # besides entry 0, the own access point
 
-ENOENT = const(2)
-ENOSPC = const(28)
+_ENOENT = const(2)
+_ENOSPC = const(28)
 LARGEST_CREDENTIALS = const(12288)  # of one network: certificates and keys, as PEM
-LARGEST_STORE = const(32768)  # bytes: the whole file is on the heap while it is read or written
+_LARGEST_STORE = const(32768)  # bytes: the whole file is on the heap while it is read or written
 
 
 class Store:
@@ -76,16 +76,14 @@ class Store:
             try:
                 os.remove(path)
             except OSError as e:
-                if e.errno != ENOENT:
+                if e.errno != _ENOENT:
                     raise
 
 
 def _read(path):
-    """A file's contents, at most LARGEST_STORE bytes; empty when it cannot be read."""
+    """A file's contents, at most _LARGEST_STORE bytes; empty when it cannot be read."""
     try:
-        size = min(
-            os.stat(path)[6], LARGEST_STORE
-        )  # read() allocates as many bytes as it is asked for
+        size = min(os.stat(path)[6], _LARGEST_STORE)  # read() allocates what it is asked for
         with open(path, "rb") as file:
             return file.read(size)
     except OSError:
@@ -125,9 +123,7 @@ class Network:
 
     def credential(self, index):
         """Enterprise credential `index`, 0..4; empty if it was not given."""
-        at = 0
-        for i in range(index):
-            at += config.credential_size(self.record, i)
+        at = sum([config.credential_size(self.record, i) for i in range(index)])
         return self.credentials[at : at + config.credential_size(self.record, index)]
 
 
@@ -210,24 +206,19 @@ class Networks:
 
     def _save(self):
         data = self._encoded()
-        if len(data) + _SEAL > LARGEST_STORE:
-            raise OSError(ENOSPC)
+        if len(data) + _SEAL > _LARGEST_STORE:
+            raise OSError(_ENOSPC)
         self._store.save(data)
 
     def erase(self):
         """Factory reset: delete all entries."""
-        for i in range(len(self.entries)):
-            self.entries[i] = None
+        self.entries = [None] * len(self.entries)
         self._store.erase()
 
     # --- the file
 
     def _encoded(self):
-        parts = []
-        for index, network in enumerate(self.entries):
-            if network:
-                parts.append(_encode(index, network))
-        return b"".join(parts)
+        return b"".join([_encode(i, entry) for i, entry in enumerate(self.entries) if entry])
 
     def _read(self, data):
         at = 0
@@ -288,7 +279,4 @@ def _encode(index, network):
 
 def announced(record):
     """The total size of the credentials, as the record gives it."""
-    total = 0
-    for i in range(config.CREDENTIALS):
-        total += config.credential_size(record, i)
-    return total
+    return sum([config.credential_size(record, i) for i in range(config.CREDENTIALS)])
