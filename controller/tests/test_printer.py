@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
@@ -467,7 +468,9 @@ async def test_what_json_is_encoded_in(site, caplog, charset, known):
 
 @pytest.mark.parametrize("body", ["x\r\nhalf", "4\r\nhalf4\r\n", "4;\n\r\nhalf\r\n", "-4\r\n"])
 @pytest.mark.parametrize("path", ["PUT /files/x", "POST /api/scan", "PUT /nowhere"])
-async def test_chunks_that_are_none(site, caplog, body, path):
+async def test_chunks_that_are_none(site, caplog, monkeypatch, body, path):
+    patient = functools.partialmethod(web.RequestHandler.__init__, lingering_time=3600)
+    monkeypatch.setattr(web.RequestHandler, "__init__", patient)  # it would wait for the rest
     got = await site.raw((HEAD.format(path) + CHUNKED + body).encode(), ended=True)
     assert re.match(rb"HTTP/1\.[01] 40[04] ", got)
     assert not list(site.store.path.iterdir())

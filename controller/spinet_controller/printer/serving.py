@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 from aiohttp.log import server_logger
 
@@ -60,7 +61,7 @@ class Connection(web.RequestHandler):
     requests that came in one segment with something that is none.
     """
 
-    __slots__ = ("_ended", "_stalled")
+    __slots__ = ("_body", "_ended", "_stalled")
 
     def __init__(self, server: web.Server, stalled: float) -> None:
         super().__init__(
@@ -72,6 +73,7 @@ class Connection(web.RequestHandler):
         )
         self._stalled = stalled
         self._ended = False
+        self._body: StreamReader | None = None  # of the latest request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the limit of the peer's pauses."""
@@ -83,6 +85,20 @@ class Connection(web.RequestHandler):
         """Parse no head together with what is behind it; aiohttp calls with b"" to go on."""
         for piece in _PIECES.findall(data) or [b""]:
             super().data_received(piece)
+            self._look_at_body()
+
+    def _look_at_body(self) -> None:
+        """End a body when bytes came that cannot be part of it."""
+        if self._messages:
+            message, payload = self._messages[-1]
+            if isinstance(message, RawRequestMessage):
+                self._body = payload
+            else:
+                self._end_body("the body is malformed")
+
+    def _end_body(self, reason: str) -> None:
+        if self._body and not self._body.is_eof():
+            self._body.set_exception(web.RequestPayloadError(reason))
 
     def _is_within_a_head(self) -> bool:
         try:
@@ -99,12 +115,7 @@ class Connection(web.RequestHandler):
             super().data_received(b"\0")  # an error anywhere in a head, which is answered 400
         if not self._request_in_progress and not self._messages:
             return False
-        unanswered = [payload for _message, payload in self._messages]
-        if self._current_request:
-            unanswered.append(self._current_request.content)
-        for payload in unanswered:
-            if not payload.is_eof():
-                payload.set_exception(web.RequestPayloadError("the peer ended its direction"))
+        self._end_body("the peer ended its direction")
         self._ended = True
         if not self._messages:
             self.close()  # when the answer that is under way is sent
