@@ -96,11 +96,11 @@ class Module:
 
     def close(self):
         self.controller.close()
-        self.process.stdin.close()
-        with self.process.stdout, self.process.stderr:
-            errors = self.process.stderr.read()
-        assert errors == ""
-        assert self.process.wait(PATIENCE) == 0
+        try:
+            _, errors = self.process.communicate(timeout=PATIENCE)
+        finally:
+            self.process.kill()  # where it is stuck
+        assert (self.process.returncode, errors) == (0, "")
 
 
 @pytest.fixture
