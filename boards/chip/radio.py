@@ -261,10 +261,10 @@ class ChipRadio:
         try:
             self._apply_power_mode()
         except (OSError, RuntimeError):
-            pass  # it is connecting: the next attempt applies it
+            pass  # it is off, or connecting: the next attempt applies it
 
     def _apply_power_mode(self):
-        if self._power_mode is not None and self._station.active():
+        if self._power_mode is not None:
             self._station.config(pm=self._power_mode)
 
     def mac(self):
