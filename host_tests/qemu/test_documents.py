@@ -312,8 +312,10 @@ def test_deploy_is_a_chain_of_commands():
 
 
 def test_what_edits_board_py_names_what_there_is():
-    (edit,) = [block for block in blocks("hardware.md") if block[0].startswith("from chip ")]
-    source = (ROOT / "boards" / "chip" / "chip.py").read_text()
-    for name in edit[0].split(" import ")[1].split(", "):
-        assert re.search(rf"^(class )?{name}\b", source, re.MULTILINE), name
-    assert edit[1] == "ROLE = CONTROLLER_CLOCKED"
+    clocked, nina = [block for block in blocks("hardware.md") if block[0].startswith("from chip ")]
+    for module, names in re.findall(r"^from (\w+) import (.+)$", "\n".join(clocked + nina), re.M):
+        source = (ROOT / "boards" / "chip" / f"{module}.py").read_text()
+        for name in names.split(", "):
+            assert re.search(rf"^(class )?{name}\b", source, re.MULTILINE), name
+    assert clocked[1] == "ROLE = CONTROLLER_CLOCKED"
+    assert "NinaWiring(spi=2, sck=18, mosi=14, miso=23, cs=5, ready=33, gpio0=0)" in nina[2]
