@@ -16,6 +16,21 @@ of them raises LinkLost when the controller took the module's power or holds it 
     set_clock(frequency)
                         SCK in Hz, from the next transaction on, where the module drives SCK.
                         Raises OSError when the SPI refuses it
+
+NINA's link driver is over a target: the SPI hardware of a module that the controller selects, with
+its interrupts (on SIM a thread in C). These neither wait nor allocate:
+
+    target.arm(tx, rx, n)
+                        the next selection shifts out tx[:n], then zeros; what comes in goes to rx,
+                        4096 bytes, and what is beyond is lost. READY falls when CS is high. It
+                        rises as CS falls, whatever Python does, and stays high until the next
+                        arm(). Until the transfer has ended, tx and rx are the target's
+    target.received()   -1 until the armed transfer has ended, which is when CS rises; then how many
+                        bytes came. A selection without a clock does not end it: it is armed again
+    target.disarm()     nothing is armed and READY is high: a selection gets zeros
+    target.gpio0(level) drive GPIO0
+
+From power-on and a reset READY is high. The end of a transfer ends the stack's wait.
 """
 
 
