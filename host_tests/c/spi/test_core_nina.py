@@ -51,6 +51,7 @@ def test_commands_one_after_the_other(bench):
         assert bench.ask(0x2F, 1) == [b"\0"]
 
 
+@pytest.mark.behaviour("A14")
 @pytest.mark.parametrize("padding", [b"", b"\xff", b"\xff\xff", bytes(3)])
 def test_command_whose_end_dma_lost(bench, padding):
     (number,) = bench.ask(0x70, 1, 0)
@@ -59,6 +60,7 @@ def test_command_whose_end_dma_lost(bench, padding):
     assert bench.service.link.bad_frames == 0
 
 
+@pytest.mark.behaviour("A13")
 def test_command_in_the_place_of_a_reply(bench):
     bench.send(frame(0x20))
     bench.send(frame(0x37))
@@ -66,6 +68,7 @@ def test_command_in_the_place_of_a_reply(bench):
     assert bench.service.link.resyncs == 1
 
 
+@pytest.mark.behaviour("A14")
 @pytest.mark.parametrize("n", [1, 3, 6009, 8192])
 def test_transfer_of_any_length_leaves_it_serving(bench, n):
     bench.send(b"\xe0" * n)
@@ -73,6 +76,7 @@ def test_transfer_of_any_length_leaves_it_serving(bench, n):
     assert bench.ask(0x37) == VERSION
 
 
+@pytest.mark.behaviour("A13")
 def test_reply_that_is_clocked_short_or_long(bench):
     for n in (3, 11, 14, 4096):
         bench.send(frame(0x37))

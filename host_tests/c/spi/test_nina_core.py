@@ -176,6 +176,7 @@ def test_ready_is_low_only_while_a_selection_would_be_taken(target, seed):
 # --- lengths
 
 
+@pytest.mark.behaviour("A14")
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 10, 14, 22, 1460, 4092, 4095, 4096])
 def test_any_length_is_told_and_whole_dwords_are_kept(target, n):
     out = bytes(255 - i % 251 for i in range(n))
@@ -188,6 +189,7 @@ def test_any_length_is_told_and_whole_dwords_are_kept(target, n):
     assert target.wakes == 1
 
 
+@pytest.mark.behaviour("A14")
 @pytest.mark.parametrize("n", [4097, 4100, 6009, 8192])
 def test_what_is_beyond_the_buffer_is_lost(target, n):
     out = bytes(255 - i % 251 for i in range(n))
@@ -213,6 +215,7 @@ def test_reply_that_is_clocked_short_is_over(target, n):
     assert works(target)
 
 
+@pytest.mark.behaviour("A13")
 def test_command_in_the_place_of_a_reply_is_received(target):
     arm(target, 12)
     select(target, b"command.")
@@ -282,6 +285,7 @@ def test_selection_while_nothing_is_armed_changes_nothing(target, moment):
     assert works(target)
 
 
+@pytest.mark.behaviour("A13")
 @pytest.mark.parametrize("clocked", [b"", b"a", b"abcd" * 20])
 def test_selection_that_had_begun_when_it_was_armed_is_dropped(target, clocked):
     target.cs(0)
@@ -352,6 +356,7 @@ def test_end_of_a_transfer_that_was_taken_back_meanwhile(target):
 # --- the other pins
 
 
+@pytest.mark.behaviour("A20")
 def test_miso_is_driven_from_the_rise_of_ready_to_that_of_cs(target):
     arm(target, 4)
     assert target.c.fake_pin_drives(MISO) == -1
