@@ -6,6 +6,7 @@ what its firmware does with the network, turn by turn; it works with either cont
 """
 
 import contextlib
+import select
 import threading
 import time
 
@@ -117,9 +118,13 @@ class RrfController(RawController):
             self.receive()
 
     def _poll(self):
-        """Look at DATA_READY now and then; what came and went in between is not seen."""
+        """Look at DATA_READY now and then; what came and went in between is not seen.
+
+        While frames wait to be received, its level is an old one: a look would begin the next
+        interval with it, and the edges in those frames would pass between two looks.
+        """
         now = time.monotonic()
-        if now - self._polled_at < POLL_S:
+        if now - self._polled_at < POLL_S or self._frames_wait():
             return
         with self._changed:
             level, rises = self.pins[DATA_READY], self.rises
@@ -129,6 +134,9 @@ class RrfController(RawController):
                 self._rises_seen += 1
             self._polled = level, rises
             self._polled_at = now
+
+    def _frames_wait(self):
+        return bool(self._buffer or select.select([self.sock], [], [], 0)[0])
 
     def _seen(self, kind, arg, payload):
         with self._changed:
