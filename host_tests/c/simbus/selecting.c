@@ -12,6 +12,7 @@
  *     byte I          what came in at this place
  *     wait            once the bell rings, what selected_take() gives
  *     out             1 when it is out of reset
+ *     echo N          serve N transfers, which return what the one before brought; 0 or a code
  */
 
 #include "selected.h"
@@ -56,6 +57,21 @@ static int wait_for_bell(void) {
     return selected_take(&target);
 }
 
+static int echo(int n) {
+    int code = 0;
+    transfer_t transfer = { .tx = again, .rx = rx, .length = 0, .room = sizeof(rx) };
+    while (n-- && code == 0) {
+        code = selected_arm(&target, transfer);
+        while (code == 0 && selected_received(&target) < 0) {
+            selected_gpio0(&target, n & 1);
+            code = wait_for_bell();
+        }
+        transfer.length = code == 0 ? (size_t)selected_received(&target) : 0;
+        memcpy(again, rx, transfer.length);
+    }
+    return code;
+}
+
 static int obey(const char *word, int number) {
     if (strcmp(word, "start") == 0) {
         return start(number);
@@ -83,6 +99,8 @@ static int obey(const char *word, int number) {
         return wait_for_bell();
     } else if (strcmp(word, "out") == 0) {
         return selected_out_of_reset(&target);
+    } else if (strcmp(word, "echo") == 0) {
+        return echo(number);
     }
     exit(2);
 }

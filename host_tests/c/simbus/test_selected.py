@@ -5,6 +5,7 @@ address and undefined-behaviour sanitizers; SIMBUS_SANITIZE=thread: under Thread
 """
 
 import os
+import random
 import select
 import subprocess
 import time
@@ -267,6 +268,26 @@ def test_disarmed_in_mid_selection(module):
     module.settle()
     assert controller.pins[READY] == 1
     assert module.step("received") == -1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_service_and_its_controller_at_the_same_time(module, seed):
+    """What comes is whole, and what goes is what came before, in any pieces."""
+    draw = random.Random(seed)
+    controller = module.controller
+    module.begin("echo", 201)
+    before = b""
+    for _ in range(200):
+        out = draw.randbytes(draw.choice([1, 4, 12, 100, MOST]))
+        came = controller.selection(out, split=max(1, len(out) // draw.randint(1, 5)))
+        assert came == before[: len(out)].ljust(len(out), b"\0")
+        before = out
+        if draw.random() < 0.3:
+            assert controller.clock(bytes(3)) == bytes(3)
+        if draw.random() < 0.3:
+            controller.selection(b"")
+    controller.power_off()
+    assert module.ended() == POWER_OFF
 
 
 def test_gpio0_is_the_modules(module):
