@@ -118,10 +118,12 @@ def test_a_network_that_is_not_there(in_the_air):
     assert in_the_air.reason() == NO_AP
 
 
+@pytest.mark.behaviour("A19")
 def test_the_addresses_before_a_join(in_the_air):
     assert in_the_air.addresses() == ("0.0.0.0",) * 3
 
 
+@pytest.mark.behaviour("A17")
 def test_a_scan(in_the_air):
     found = {ssid: rest for ssid, *rest in in_the_air.scan()}
     assert set(found) == {b"Workshop", b"Guest", b"Old"}

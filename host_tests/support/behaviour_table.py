@@ -93,7 +93,7 @@ STACKS = {
 }
 COLUMNS = ("stub", "sockets", "lwIP")
 NETCONN_FIXTURE = "program"  # host_tests/c/lwip: the rig
-SIM_FIXTURES = {"start_sim", "run_sim", "printer"}
+SIM_FIXTURES = {"start_sim", "run_sim", "start_nina", "printer"}
 NOT_SHOWN = "not shown"
 
 
