@@ -1,73 +1,18 @@
-"""SIM under a board's `network` and `socket`, which are over MicroPython's nina driver."""
+"""SIM under a board's `socket`, which is over MicroPython's nina driver."""
 
 import contextlib
-import signal
+import errno
 import socket
-import struct
-import threading
+import subprocess
 
 import pytest
 from nina_driver import Board
-from nina_sim import board, start_nina
+from nina_peers import CLIENT, SERVER, dial, listener, received, reset, take
+from nina_sim import board, stack, start_nina
+from own_port import own_port
 from raw_controller import PATIENCE
 
-__all__ = ["board", "start_nina"]
-
-ENDS = "def ends(function, *arguments):\n"
-ENDS += "    try:\n        print(function(*arguments))\n"
-ENDS += "    except OSError as e:\n        print(errno.errorcode.get(e.errno, e.errno))\n"
-
-
-def free_port():
-    """A port that nobody uses at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-@pytest.fixture
-def listener():
-    """A peer that listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(PATIENCE)
-        yield listener
-
-
-def port_of(listener):
-    return listener.getsockname()[1]
-
-
-def take(listener):
-    """The next connection of a peer that listens."""
-    peer, _ = listener.accept()
-    peer.settimeout(PATIENCE)
-    return peer
-
-
-def dial(port):
-    """A connection to a board that listens, or will in a moment."""
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            return socket.create_connection(("127.0.0.1", port), PATIENCE)
-
-
-def reset(peer):
-    """End a connection with RST."""
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.close()
-
-
-def received(peer, n):
-    """n bytes from a peer."""
-    data = b""
-    while len(data) < n:
-        more = peer.recv(n - len(data))
-        assert more, f"{len(data)} of {n}"
-        data += more
-    return data
-
-
-CLIENT = ENDS + "s = socket.socket()\ns.connect(('127.0.0.1', %d))\nprint('connected')\n"
-SERVER = ENDS + "l = socket.socket()\nl.bind(('0.0.0.0', %d))\nl.listen(4)\nprint('listens')\n"
+__all__ = ["board", "listener", "stack", "start_nina"]
 
 
 def test_the_module_is_found(board):
@@ -77,9 +22,10 @@ def test_the_module_is_found(board):
 # --- a client
 
 
+@pytest.mark.behaviour("A7")
 def test_a_client(board, listener):
     board.start(
-        CLIENT % port_of(listener)
+        CLIENT % listener.getsockname()
         + "print(s.send(b'hello'))\nprint(s.recv(100), s.recv(100), s.recv(100))\ns.close()\n"
     )
     with take(listener) as peer:
@@ -88,9 +34,10 @@ def test_a_client(board, listener):
     assert board.printed() == ["connected", "5", "b'answer' b'' b''"]
 
 
+@pytest.mark.behaviour("A14")
 def test_more_than_a_frame_is_written(board, listener):
     board.start(
-        CLIENT % port_of(listener)
+        CLIENT % listener.getsockname()
         + "data = bytes(i * 7 & 255 for i in range(6000))\n"
         + "print(s.write(data))\nprint(s.read(6000) == data)\n"
     )
@@ -103,7 +50,7 @@ def test_more_than_a_frame_is_written(board, listener):
 
 def test_a_megabyte_each_way(board, listener):
     board.start(
-        CLIENT % port_of(listener)
+        CLIENT % listener.getsockname()
         + "part = bytes(range(256)) * 16\n"
         + "for _ in range(256):\n    s.write(part)\n"
         + "good = 0\nfor _ in range(256):\n    good += s.read(4096) == part\n"
@@ -118,9 +65,8 @@ def test_a_megabyte_each_way(board, listener):
 
 def test_a_client_that_does_not_block(board, listener):
     board.start(
-        ENDS
-        + "s = socket.socket()\ns.settimeout(0)\n"
-        + f"ends(s.connect, ('127.0.0.1', {port_of(listener)}))\n"
+        "s = socket.socket()\ns.settimeout(0)\n"
+        + f"ends(s.connect, {listener.getsockname()})\n"
         + "p = select.poll()\np.register(s, select.POLLOUT)\nprint(p.poll()[0][1])\n"
         + "ends(s.recv, 100)\nends(s.send, b'hello')\n"
         + "p.modify(s, select.POLLIN)\nprint(p.poll()[0][1])\n"
@@ -138,7 +84,7 @@ def test_a_client_that_does_not_block(board, listener):
 
 def test_poll_of_a_quiet_client(board, listener):
     board.start(
-        CLIENT % port_of(listener)
+        CLIENT % listener.getsockname()
         + "p = select.poll()\np.register(s, select.POLLIN)\nprint(p.poll(100))\n"
         + "p.modify(s, select.POLLIN | select.POLLOUT)\nprint(p.poll(100)[0][1])\n"
     )
@@ -147,14 +93,12 @@ def test_poll_of_a_quiet_client(board, listener):
 
 
 def test_nobody_listens(board):
-    port = free_port()
-    assert board.run(ENDS + f"ends(socket.socket().connect, ('127.0.0.1', {port}))\n") == [
-        "ECONNREFUSED"
-    ]
+    port = own_port(board.peer)
+    assert board.run(f"ends(socket.socket().connect, {board.peer, port})\n") == ["ECONNREFUSED"]
 
 
 def test_a_peer_resets_while_the_client_reads(board, listener):
-    board.start(CLIENT % port_of(listener) + "ends(s.recv, 100)\n")
+    board.start(CLIENT % listener.getsockname() + "ends(s.recv, 100)\n")
     with take(listener) as peer:
         board.says("connected")
         reset(peer)
@@ -162,7 +106,7 @@ def test_a_peer_resets_while_the_client_reads(board, listener):
 
 
 def test_a_peer_resets_while_the_client_writes(board, listener):
-    board.start(CLIENT % port_of(listener) + "while True:\n    s.send(bytes(1000))\n")
+    board.start(CLIENT % listener.getsockname() + "while True:\n    s.send(bytes(1000))\n")
     with take(listener) as peer:
         received(peer, 1000)
         reset(peer)
@@ -173,7 +117,7 @@ def test_a_peer_resets_while_the_client_writes(board, listener):
 def test_a_peer_stalls(board, listener):
     """What the client writes waits for room until its time is over; then the peer reads on."""
     board.start(
-        CLIENT % port_of(listener)
+        CLIENT % listener.getsockname()
         + "s.settimeout(1)\nsent = 0\ntry:\n"
         + "    while True:\n        sent += s.send(bytes(4000))\n"
         + "except OSError as e:\n    print(errno.errorcode[e.errno])\n"
@@ -191,11 +135,42 @@ def test_a_peer_stalls(board, listener):
     assert board.printed() == ["b'go'", "3"]
 
 
+def wire(state):
+    """The TAP device is "up", or "down": then nothing passes between SIM and its peers."""
+    subprocess.run(["ip", "link", "set", "dev", "spinet0", state], check=True)
+
+
+@pytest.mark.behaviour("T4")
+@pytest.mark.parametrize("stack", ["lwip"], indirect=True)
+@pytest.mark.parametrize("call", ["s.recv(1)", "s.send(bytes(4000))"])
+def test_a_peer_vanishes(start_nina, call):
+    """lwIP's clock runs faster. The next connection works, once there is a wire again."""
+    _, board = start_nina(Board, "--warp", "30")
+    with socket.create_server((board.peer, 0)) as listener:
+        listener.settimeout(PATIENCE)
+        name = listener.getsockname()
+        board.start(
+            CLIENT % name
+            + f"try:\n    while True:\n        {call}\nexcept OSError as e:\n    print(e.errno)\n"
+            + "input()\n"
+            + CLIENT % name
+        )
+        with take(listener):
+            board.says("connected")
+            wire("down")
+            assert int(board.line()) in (errno.ECONNRESET, errno.ETIMEDOUT)
+            wire("up")
+            board.process.stdin.write("\n")
+            board.process.stdin.flush()
+            with take(listener):
+                assert board.printed() == ["connected"]
+
+
 # --- a server
 
 
 def test_a_server(board):
-    port = free_port()
+    port = own_port()
     board.start(
         SERVER % port
         + "for _ in range(2):\n    s, address = l.accept()\n    print(address)\n"
@@ -203,7 +178,7 @@ def test_a_server(board):
     )
     names = []
     for _ in range(2):
-        with dial(port) as peer:
+        with dial(board, port) as peer:
             names.append(str(peer.getsockname()))
             peer.sendall(b"hello")
             assert received(peer, 5) == b"hello"
@@ -212,7 +187,7 @@ def test_a_server(board):
 
 
 def test_a_server_that_does_not_block(board):
-    port = free_port()
+    port = own_port()
     board.start(
         SERVER % port
         + "l.settimeout(0)\nends(l.accept)\n"
@@ -221,22 +196,22 @@ def test_a_server_that_does_not_block(board):
     )
     board.says("listens")
     board.says("EAGAIN")
-    with dial(port) as peer:
+    with dial(board, port) as peer:
         peer.sendall(b"hello")
         assert board.printed() == ["1", "EAGAIN", "b'hello'"]
 
 
+@pytest.mark.behaviour("A4")
 def test_a_listener_is_opened_again_at_once(board):
-    port = free_port()
+    port = own_port()
     board.start(
-        ENDS
-        + "for _ in range(20):\n    l = socket.socket()\n"
+        "for _ in range(20):\n    l = socket.socket()\n"
         + f"    l.bind(('0.0.0.0', {port}))\n    l.listen(1)\n    print('listens')\n"
         + "    s, _ = l.accept()\n    s.write(s.read(1))\n    s.close()\n    l.close()\n"
     )
     for _ in range(20):
         board.says("listens")
-        with dial(port) as peer:
+        with dial(board, port) as peer:
             peer.sendall(b"x")
             assert received(peer, 1) == b"x"
     assert board.printed() == []
@@ -244,7 +219,7 @@ def test_a_listener_is_opened_again_at_once(board):
 
 def test_peers_of_a_server_reset_and_vanish(board):
     """None of them keeps the next from being served."""
-    port = free_port()
+    port = own_port()
     board.start(
         SERVER % port
         + "served = 0\nwhile served < 5:\n    s, _ = l.accept()\n"
@@ -253,11 +228,11 @@ def test_peers_of_a_server_reset_and_vanish(board):
         + "print(served)\n"
     )
     for _ in range(5):
-        reset(dial(port))
-        dial(port).close()
-        with dial(port) as half:
+        reset(dial(board, port))
+        dial(board, port).close()
+        with dial(board, port) as half:
             half.sendall(b"he")
-        with dial(port) as peer:
+        with dial(board, port) as peer:
             peer.sendall(b"hello")
             assert received(peer, 5) == b"hello"
     assert board.printed() == ["listens", "5"]
@@ -286,7 +261,7 @@ before = room()
 for i in range(%d):
     s = socket.socket()
     try:
-        s.connect(('127.0.0.1', %d if i %% 5 else %d))
+        s.connect(('%s', %d if i %% 5 else %d))
         s.write(bytes((i %% 5,)))
         s.recv(1)
     except OSError:
@@ -296,9 +271,10 @@ print(before, room())
 """
 
 
+@pytest.mark.behaviour("A2")
 def test_a_thousand_connections_lose_no_number(board, listener):
     """The peer answers, closes, resets, or is not there; the board closes first, or last."""
-    board.start(ENDS + ROOM + ROUNDS % (1000, port_of(listener), free_port()), joined=True)
+    board.start(ROOM + ROUNDS % (1000, *listener.getsockname(), own_port(board.peer)))
     for _ in range(800):
         peer = take(listener)
         kind = peer.recv(1)
@@ -315,67 +291,41 @@ def test_a_thousand_connections_lose_no_number(board, listener):
     assert int(before) >= 5
 
 
-# --- the link
+# --- asyncio
 
-
-def test_ctrl_c_while_a_reply_is_late(start_nina):
-    """The program is told of it, and goes on; its next call is answered."""
-    sim, board = start_nina(Board)
-    board.start(
-        "while True:\n    try:\n        print('asks')\n"
-        + "        while True:\n            wlan.isconnected()\n"
-        + "    except KeyboardInterrupt:\n        break\n"
-        + "print(wlan.isconnected())\nprint(wlan.config('fw_version'))\n"
-    )
-    board.says("asks")
-    sim.signal(signal.SIGSTOP)
-    board.process.send_signal(signal.SIGINT)
-    threading.Timer(1, sim.signal, [signal.SIGCONT]).start()
-    assert board.printed() == ["True", "(1, 8, 0)"]
-
-
-def test_cuts_and_gaps_anywhere(board, listener):
-    """A call that is cut fails; the next one works, and so does the connection."""
-    board.start(
-        CLIENT % port_of(listener)
-        + "bad = 0\nfor n in range(60):\n    ninabus.cut(n)\n    wlan.isconnected()\n"
-        + "    wlan.isconnected()\n    ninabus.cut(-1)\n"
-        + "    ninabus.gap(n, 20)\n    bad += not wlan.isconnected()\n    ninabus.gap(-1, 0)\n"
-        + "print(bad)\nprint(s.write(b'hello'))\nprint(s.read(5))\n"
-    )
-    with take(listener) as peer:
-        peer.sendall(received(peer, 5))
-        assert board.printed() == ["connected", "0", "5", "b'hello'"]
-
-
-def test_a_module_that_was_reset_serves_again(board, listener):
-    board.start(
-        CLIENT % port_of(listener)
-        + "wlan.active(False)\nwlan.active(True)\nprint(wlan.isconnected())\n"
-        + "wlan.connect('Workshop', 'correct-horse')\nwhile not wlan.isconnected(): pass\n"
-        + f"s = socket.socket()\ns.connect(('127.0.0.1', {port_of(listener)}))\nprint('again')\n"
-    )
-    with take(listener), take(listener):
-        assert board.printed() == ["connected", "False", "again"]
-
-
-AIR = """
-0 takes scan=50 search=300 join=20 handshake=100 address=20
-0 appears Workshop password=correct-horse channel=6 rssi=-48
+ASYNCIO = """
+import asyncio
+async def echo(reader, writer):
+    try:
+        while data := await reader.read(100):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    writer.close()
+    await writer.wait_closed()
+async def main():
+    server = await asyncio.start_server(echo, '0.0.0.0', %d)
+    reader, writer = await asyncio.open_connection('%s', %d)
+    await reader.read(1)
+    server.close()
+    await server.wait_closed()
+print('starts')
+asyncio.run(main())
 """
 
 
-def test_a_scan_and_what_the_interface_tells(start_nina):
-    _, board = start_nina(Board, radio=AIR)
-    assert board.run(
-        "print(wlan.ifconfig())\nprint(wlan.scan())\n"
-        "wlan.connect('Workshop', 'correct-horse')\nwhile not wlan.isconnected(): pass\n"
-        "print(wlan.config('ssid'), wlan.status('rssi'), wlan.ifconfig()[0])\n"
-        "print(socket.getaddrinfo('localhost', 80)[0][-1])\n",
-        joined=False,
-    ) == [
-        "('0.0.0.0', '0.0.0.0', '0.0.0.0', '0.0.0.0')",
-        "[(b'Workshop', b'\\x02SP\\x01\\x00\\x01', 6, -48, 4, 1)]",
-        "Workshop -48 127.0.0.1",
-        "('127.0.0.1', 80)",
-    ]
+def test_asyncio_serves_several_peers_at_once(board, listener):
+    port = own_port()
+    board.start(ASYNCIO % (port, *listener.getsockname()))
+    board.says("starts")
+    with take(listener) as control, contextlib.ExitStack() as ending:
+        peers = [ending.enter_context(dial(board, port)) for _ in range(4)]
+        reset(dial(board, port))
+        for i in range(50):
+            for peer in peers:
+                peer.sendall(b"%d" % i)
+            for peer in peers:
+                assert received(peer, len(b"%d" % i)) == b"%d" % i
+        control.sendall(b"x")
+        assert board.printed() == []

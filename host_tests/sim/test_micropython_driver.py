@@ -9,10 +9,10 @@ import time
 
 import pytest
 from nina_driver import OPEN, READABLE, WEP, WPA, WRITABLE, Driver, DriverError
-from nina_sim import driver, start_nina
+from nina_sim import start_nina
 from raw_controller import PATIENCE
 
-__all__ = ["driver", "start_nina"]
+__all__ = ["start_nina"]
 
 IDLE, CONNECTING, CONNECTED, FAILED, LOST = 0, 1, 3, 4, 6
 NO_AP, HANDSHAKE = 201, 204
@@ -24,6 +24,19 @@ AIR = """
 0 appears Guest channel=11 rssi=-80
 0 appears Old password=12345
 """
+
+
+@pytest.fixture
+def stack():
+    """What is tested here is the same on every stack."""
+    return "sockets"
+
+
+@pytest.fixture
+def driver(start_nina):
+    """A driver whose module has booted."""
+    _, driver = start_nina(Driver)
+    return driver
 
 
 def until(condition):
@@ -163,6 +176,7 @@ def still(sim):
     threading.Timer(LATE_S, sim.signal, [signal.SIGCONT]).start()
 
 
+@pytest.mark.behaviour("A13")
 @pytest.mark.parametrize("gives_up", [False, True])
 def test_a_reply_that_is_late(start_nina, gives_up):
     """The module gets the command only when it goes on; a driver that gave up sends its next into
@@ -182,6 +196,7 @@ def test_a_reply_that_is_late(start_nina, gives_up):
         assert driver.version() == b"1.8.0"
 
 
+@pytest.mark.behaviour("A13")
 @pytest.mark.parametrize("n", range(13))
 def test_a_transfer_that_is_cut(driver, n):
     """In the middle of a command, or of its reply."""
@@ -194,6 +209,7 @@ def test_a_transfer_that_is_cut(driver, n):
         assert driver.version() == b"1.8.0"
 
 
+@pytest.mark.behaviour("A13")
 @pytest.mark.parametrize("n", range(0, 16, 3))
 def test_a_transfer_with_a_gap(driver, n):
     driver.init()
@@ -203,6 +219,7 @@ def test_a_transfer_with_a_gap(driver, n):
     assert driver.status() == IDLE
 
 
+@pytest.mark.behaviour("A13")
 def test_data_that_is_cut_is_not_sent_twice(connected):
     """What is cut is a frame without its end: what came of it counts, or nothing does."""
     driver, fd, peer = connected
@@ -235,6 +252,7 @@ def test_bytes_both_ways(connected):
     driver.close_socket(fd)
 
 
+@pytest.mark.behaviour("A14")
 def test_a_frame_longer_than_the_modules_buffer(connected):
     driver, fd, peer = connected
     data = os.urandom(6000)

@@ -11,7 +11,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from own_network import WITH_TAP, own_network
+from own_network import ADDRESSES, WITH_TAP, own_network
 from sim_process import BINARY, LWIP_BINARY, PATIENCE, SimProcess
 
 from spinet_controller import circuitpython
@@ -24,7 +24,6 @@ UNHURRIED = 20
 """How much slower the driver's clock runs: others may have the processor."""
 
 NETWORK, PASSWORD = "Workshop", "spinet-sim"
-ADDRESSES = {"sockets": ("127.0.0.1", "127.0.0.1"), "lwip": ("10.197.0.1", "10.197.0.2")}
 NUMBERS = 10
 
 

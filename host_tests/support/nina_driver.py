@@ -14,6 +14,7 @@ from raw_controller import PATIENCE
 
 LIBRARY = ROOT / "build" / "nina-driver" / "driver.so"
 BOARD = ROOT / "build" / "nina-board" / "micropython"
+SOURCE = ROOT / "build" / "micropython.source"
 OPEN, WPA, WEP = 1, 2, 3  # a network's security
 TCP, UDP = 1, 2
 READABLE, WRITABLE, FAILED = 1, 2, 4  # of poll()
@@ -257,6 +258,13 @@ import errno, network, ninabus, select, socket, sys, time
 ninabus.open(%d)
 wlan = network.WLAN(network.STA_IF)
 wlan.active(True)
+
+def ends(function, *arguments):
+    try:
+        print(function(*arguments))
+    except OSError as e:
+        print(errno.errorcode.get(e.errno, e.errno))
+
 """
 
 
@@ -274,9 +282,11 @@ class Board:
         self.process = subprocess.Popen(
             [str(BOARD), "-c", text],
             pass_fds=[self._connection.fileno()],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={"MICROPYPATH": f"{SOURCE.read_text().strip()}/extmod"},  # asyncio
         )
 
     def line(self):

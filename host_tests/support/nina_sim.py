@@ -1,11 +1,17 @@
-"""SIM as a NINA, and what its controller is: `start_nina` for both."""
+"""SIM as a NINA, and what its controller is: `start_nina` for both.
 
+On the stack lwIP all of it has a network of its own, in which SIM is at the other end of a TAP
+device.
+"""
+
+import contextlib
 import socket
 
 import pytest
-from nina_driver import Board, Driver
+from nina_driver import Board
+from own_network import ADDRESSES, WITH_TAP, own_network
 from raw_controller import PATIENCE
-from sim_process import SimProcess
+from sim_process import BINARY, LWIP_BINARY, SimProcess
 
 
 class NinaSim(SimProcess):
@@ -25,36 +31,39 @@ class NinaSim(SimProcess):
                 raise
 
 
+@pytest.fixture(params=["sockets", "lwip"])
+def stack(request):
+    """The name of SIM's TCP stack."""
+    return request.param
+
+
 @pytest.fixture
-def start_nina(tmp_path):
+def start_nina(stack, tmp_path):
     """start_nina(controller, *options) -> (SIM, its Driver or Board); all are ended and looked at.
 
-    `radio` is a script of access points.
+    `radio` is a script of access points. `peer` of the controller is the address of peers,
+    `address` the module's.
     """
-    started = []
+    with contextlib.ExitStack() as ending:
+        popen = {"binary": BINARY}
+        if stack == "lwip":
+            popen = {"binary": LWIP_BINARY, "before": WITH_TAP}
+            ending.enter_context(own_network())
 
-    def start(controller, *options, radio=None, **popen):
-        if radio is not None:
-            script = tmp_path / "radio.txt"
-            script.write_text(radio)
-            options += ("--radio", str(script))
-        sim = NinaSim(tmp_path, *options, **popen)
-        started.append((sim, controller(sim.connection)))
-        return started[-1]
+        def start(make_controller, *options, radio=None):
+            if radio is not None:
+                script = tmp_path / "radio.txt"
+                script.write_text(radio)
+                options += ("--radio", str(script))
+            sim = NinaSim(tmp_path, *options, **popen)
+            ending.callback(sim.check)
+            ending.callback(sim.end)
+            controller = make_controller(sim.connection)
+            ending.callback(controller.close)
+            controller.peer, controller.address = ADDRESSES[stack]
+            return sim, controller
 
-    yield start
-    for sim, controller in started:
-        controller.close()
-        sim.end()
-    for sim, _ in started:
-        sim.check()
-
-
-@pytest.fixture
-def driver(start_nina):
-    """MicroPython's driver alone, whose module has booted."""
-    _, driver = start_nina(Driver)
-    return driver
+        yield start
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from project import ROOT
 
 CLONE_NEWNET = 0x40000000
 WITH_TAP = (sys.executable, str(ROOT / "tools" / "with_tap.py"))
+ADDRESSES = {"sockets": ("127.0.0.1", "127.0.0.1"), "lwip": ("10.197.0.1", "10.197.0.2")}
+"""Of a peer and of SIM, on its stacks."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
