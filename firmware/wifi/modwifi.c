@@ -86,8 +86,9 @@ static MP_DEFINE_CONST_FUN_OBJ_1(mod_access_point_obj, mod_access_point);
 
 /* lwIP ignores a number that it has no name server for. */
 static mp_obj_t mod_dns(mp_obj_t number) {
+    int i = mp_obj_get_int(number);
     LOCK_TCPIP_CORE();
-    const ip_addr_t *server = dns_getserver(mp_obj_get_int(number));
+    const ip_addr_t *server = dns_getserver(i);
     uint32_t ip = IP_IS_V4(server) ? ip4_addr_get_u32(ip_2_ip4(server)) : 0;
     UNLOCK_TCPIP_CORE();
     return mp_obj_new_int_from_uint(ip);
