@@ -6,7 +6,8 @@ import pytest
 from fake_board import MemoryStore
 from wifi_records import network, record
 
-from spinet.duet.enterprise import EnterpriseEntry
+from spinet.duet.enterprise import Enterprise
+from spinet.last_error import LastError
 from spinet.wifi import config, networks
 from spinet.wifi.networks import Network, Networks, Store
 
@@ -211,14 +212,14 @@ def test_failure_at_any_step_leaves_the_old_one(path, monkeypatch, step, error):
 
 
 def test_credentials_are_kept_in_their_order(table):
-    entry = EnterpriseEntry(table)
+    entry = Enterprise(table, LastError(lambda: None))
     raw = bytearray(record(b"Campus", b""))
     raw[48:68] = bytes([2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-    assert entry.begin(raw, 3)
-    assert entry.pending()
-    assert entry.add(2, b"c")
-    assert entry.add(0, b"a")
-    assert entry.add(0, b"b")
-    assert entry.commit()
-    assert not entry.pending()
+    entry._begin(raw, 3)
+    assert entry._record
+    entry._add_chunk(2, b"c")
+    entry._add_chunk(0, b"a")
+    entry._add_chunk(0, b"b")
+    assert entry._commit()
+    assert not entry._record
     assert table.find(b"Campus").credentials == b"abc"

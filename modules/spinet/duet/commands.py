@@ -187,15 +187,12 @@ class Commands:
         if row[_DEFERRED]:
             if request.command != wire.DIAGNOSTICS:  # it prints the last error and sets none
                 self._error.forget()
-            self._do(row, request)
-
-    def _do(self, row, request):
-        try:
-            self._call(row, row[_DEFERRED], request)
-        except OSError as e:
-            self._error.set("storage failed, " + compat.error_text(e))
-        except MemoryError:
-            self.out_of_memory()
+            try:
+                self._call(row, row[_DEFERRED], request)
+            except OSError as e:
+                self._error.set("storage failed, " + compat.error_text(e))
+            except MemoryError:
+                self.out_of_memory()
 
     def cut(self, request):
         """The transaction was cut. Data may be lost that the controller takes for delivered, so a

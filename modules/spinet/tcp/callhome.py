@@ -68,13 +68,9 @@ class Session:
         self._due = table.manager.now  # see the states; while dialling: the time-out
         self._timed = True  # _due is valid
 
-    def joined(self):
-        """A slot was added to this session."""
-        self.connections += 1
-
-    def left(self):
-        """A slot of this session is free again."""
-        self.connections -= 1
+    def count(self, by):
+        """This session has so many slots more."""
+        self.connections += by
 
     def title(self):
         """The peer, as host:port."""

@@ -43,21 +43,13 @@ class Listener:
         self.waiting = False
         return handle
 
-    def joined(self):
-        """A slot was added to this listener."""
-        self.connections += 1
+    def count(self, by):
+        """This listener has so many slots more."""
+        self.connections += by
 
-    def left(self):
-        """A slot of this listener is free again."""
-        self.connections -= 1
-
-    def handshake_began(self):
-        """A TLS handshake of an accepted connection began."""
-        self.shaking += 1
-
-    def handshake_ended(self):
-        """A TLS handshake ended, with or without success."""
-        self.shaking -= 1
+    def count_handshakes(self, by):
+        """So many more of its accepted connections are in their TLS handshake."""
+        self.shaking += by
 
     def on_events(self, events):
         """The stack's backlog has connections."""

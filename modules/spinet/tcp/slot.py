@@ -130,7 +130,7 @@ class Slot:
         self._serve_by(stack)
         self._attach(handle)
         self.listener = listener
-        listener.joined()
+        listener.count(1)
         if not status.local_port(self.record):
             status.set_local_port(self.record, listener.port)
         self._set_state(CONNECTED)
@@ -182,7 +182,7 @@ class Slot:
     def disowned(self):
         """Leave the listener, if there is one."""
         if self.listener:
-            self.listener.left()
+            self.listener.count(-1)
             self.listener = None
 
 

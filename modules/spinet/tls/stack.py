@@ -176,7 +176,7 @@ class TlsStack:
         session.listener = listener
         session.began = self._manager.now
         session.deadline = ticks_add(session.began, _SILENT_MS)
-        listener.handshake_began()
+        listener.count_handshakes(1)
         self.visitors += 1
         self._manager.reserve()
         self._manager.attach(handle, session)
@@ -302,7 +302,7 @@ class TlsStack:
         self._error.set("TLS: " + reason)  # last, as it may raise MemoryError
 
     def _release_place(self, session):
-        session.listener.handshake_ended()
+        session.listener.count_handshakes(-1)
         session.listener = None
         self.visitors -= 1
         self._manager.unreserve()
