@@ -98,7 +98,7 @@ def everything(bench):
         list(bench.radio.calls),
         bench.radio.quarter_db,
         bench.discovery.host_name,
-        bench.commands._parts[-1]._entry.pending(),
+        bench.commands._parts[-1]._record is not None,
     )
 
 
