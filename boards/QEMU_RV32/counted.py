@@ -124,6 +124,9 @@ class Board:
         """All memory is Python's."""
         return gc.mem_free(), 0
 
+    def temperature(self):
+        """None: there is no sensor."""
+
     def say(self, text):
         print(text)
 
@@ -131,23 +134,25 @@ class Board:
         """Does nothing: the exception reaches the caller of run()."""
 
 
+def booted(board):
+    """A service on this board whose link is up."""
+    service = Service(board)
+    service.start()
+    while not service.port.idle():
+        service.run(1)
+    return service
+
+
 class Controller:
     """Plays steps to a service that has `sockets` connections, in slots 0 to sockets - 1."""
 
     def __init__(self, sockets, is_target=False):
-        self.begin(Board(is_target))
+        self.board = Board(is_target)
+        self.service = booted(self.board)
         self.service.listeners.listen(0, PORT, 0, states.SOCKETS)
         if sockets:
             self.play([step(happens="d")] * sockets, 1)
             self.service.run(2)
-
-    def begin(self, board):
-        """Boot, until the link is up."""
-        self.board = board
-        self.service = Service(self.board)
-        self.service.start()
-        while not self.service.port.idle():
-            self.service.run(1)
 
     def play(self, steps, times):
         """Play the steps so many times. memchip counts a pass when the next one begins."""

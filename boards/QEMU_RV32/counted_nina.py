@@ -4,7 +4,7 @@ A command is two passes: in the first its frame has come, in the second its repl
 """
 
 import memchip
-from counted import Board, Controller, bare_step
+from counted import Board, Controller, bare_step, booted
 
 from spinet.nina.spi_target import SelectedTarget
 
@@ -38,7 +38,8 @@ class NinaController(Controller):
     """A server has the number SERVER; its client, if there is one, has CLIENT."""
 
     def __init__(self, sockets):
-        self.begin(NinaBoard())
+        self.board = NinaBoard()
+        self.service = booted(self.board)
         self.play(command(0x3F), 1)
         self.play(command(0x28, PORT, SERVER, 0), 1)
         if sockets:

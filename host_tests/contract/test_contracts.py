@@ -20,9 +20,10 @@ CONTRACTS = {
     "board": ("link_port", {"Board", "ChipBoard", "UartBoard", "FakeBoard", "QuietBoard"}),
     "radio": ("scan_problem", {"SimRadio", "AirRadio", "ChipRadio", "ScriptedRadio"}),
     "announcer": ("service", {"Responder", "CaptiveDns", "Silent", "ChipAnnouncer", "Recorder"}),
-    "link_driver": ("bind", {"SpiMaster", "SpiSlave", "NoLink"}),
+    "link_driver": ("bind", {"SpiMaster", "SpiSlave", "SelectedTarget", "NoLink"}),
 }
-NOT_MEANT = {("link_driver", "Loop")}  # it binds the hot path, to a link driver among others
+# One binds the hot path, to a link driver among others; the others have a socket's bind().
+NOT_MEANT = {("link_driver", name) for name in ("Loop", "Bsd", "Driver")}
 
 ENTRY = re.compile(r"^    (\w+)(\(.*?\))?(?=  | [(\w]|$)", re.MULTILINE)
 

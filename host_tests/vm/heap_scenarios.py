@@ -142,6 +142,9 @@ class QuietBoard:
         """Python has all there is."""
         return compat.heap_free(), 0
 
+    def temperature(self):
+        """None: there is no sensor."""
+
     def say(self, text):
         """On the console."""
         print(text)
