@@ -223,7 +223,7 @@ def _answer_i32(request, number):
 
 def _reversed(mac):
     """The drivers turn it round again."""
-    return bytes(mac[5 - i] for i in range(6))
+    return bytes(reversed(mac))
 
 
 def _is_joinable(ssid, key):
