@@ -550,6 +550,7 @@ def test_scan_that_takes_too_long_is_answered_with_nothing_and_told_later(bench,
 
 
 def test_scan_that_fails_has_found_nothing(bench, radio):
+    assert len(scan(bench)) == 3
     radio.scan_problem_is = "cannot scan"
     assert scan(bench, []) == []
     bench.ask(0x36)
