@@ -50,7 +50,7 @@ static void send_out(int bus, size_t length) {
     }
 }
 
-/* A message of this bus is as long as both sides know it to be, whatever pieces TCP makes of it. */
+/* A message of this bus is as long as both sides know it to be, in any pieces that TCP makes of it. */
 static void take(int bus, size_t length) {
     for (size_t got = 0; got < length;) {
         ssize_t n = recv(bus, in + got, length - got, 0);

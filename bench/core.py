@@ -307,7 +307,7 @@ def table(found, split, allocated, longest):
 
 
 def main(arguments):
-    """Count, print, and keep the figures for whoever draws them."""
+    """Count, print, and keep the figures for a drawing."""
     parser = argparse.ArgumentParser(prog="core.py")
     parser.add_argument("image")
     parser.add_argument("--json", help="keep the figures in this file")

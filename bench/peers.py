@@ -23,7 +23,7 @@ HOST = "127.0.0.1"
 PATIENCE_S = 60
 PIECE = 16384
 LONGEST_PAUSE_S = 0.007
-"""Between two bytes of `ping`: as long as somebody types, or a request takes to be answered."""
+"""Between two bytes of `ping`: as long as a person needs for a key, or a request for its answer."""
 
 
 class Short(Exception):
@@ -51,8 +51,8 @@ def send_all(peer, count):
 
 
 def take_exactly(peer, count):
-    """So many bytes, or Short. A piece at a time: nobody is woken for less, as on this computer
-    whoever sends pays for that, and real peers are other computers."""
+    """So many bytes, or Short. A piece at a time: no thread is woken for less, as on this computer
+    the sender pays for that, and real peers are other computers."""
     room = memoryview(bytearray(PIECE))
     while count:
         wanted = min(PIECE, count)
@@ -119,7 +119,7 @@ def main(arguments):
     what, *numbers = arguments
     print("ready", flush=True)
     if not sys.stdin.readline():
-        return 1  # whoever started us is gone
+        return 1  # the program that started us is gone
     if what == "ping":
         found = ping(*map(int, numbers))
     else:

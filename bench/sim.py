@@ -63,7 +63,7 @@ async def within(seconds, awaitable, otherwise):
 
 
 def free_port():
-    """A TCP port of the loopback that nobody listens on."""
+    """A TCP port of the loopback without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -369,7 +369,7 @@ def show(found):
 
 
 def main(arguments):
-    """Measure, print, and keep the figures for whoever draws them."""
+    """Measure, print, and keep the figures for a drawing."""
     parser = argparse.ArgumentParser(prog="sim.py")
     parser.add_argument("sim")
     parser.add_argument("mib", type=float)

@@ -22,7 +22,7 @@ PATIENCE_S = 600
 
 
 def free_port():
-    """A TCP port of the loopback that nobody listens on."""
+    """A TCP port of the loopback without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

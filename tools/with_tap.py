@@ -93,7 +93,7 @@ def networks_in_use():
 
 
 def open_device(name):
-    """True when we made it; False when somebody has one of this name. Our descriptor stays open."""
+    """True when we made it; False when there is one of this name. Our descriptor stays open."""
     flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE
     try:
         fd = os.open(TUN, os.O_RDWR)

@@ -124,7 +124,7 @@ class UartBus:
         """Read the frames that have come; returns TRANSFER_READY's level."""
         while self._uart.any() >= _PIN_FRAME:
             if self._frame() != _PIN:
-                self._lose("virtual bus: a SHIFT that nobody asked for")
+                self._lose("virtual bus: a SHIFT without a CLOCK")
         return self._requested
 
     def irq(self, handler):

@@ -6,7 +6,7 @@ Imports point downwards only:
     aiohttp_connector, httpcore_backend, through
                             what other libraries need to use a module
     module                  one module as an object: boot, commands, sockets
-    server, sockets, poller module sockets as asyncio transports, and who serves them
+    server, sockets, poller module sockets as asyncio transports, and what serves them
     tls                     TLS above such a transport
     commands                the command table as typed calls
     link                    one transaction at a time, its time-outs and errors

@@ -77,7 +77,7 @@ class _Wire:
         except BusViolation as violation:
             self.end(violation)
         except Exception as error:
-            self.end(error)  # half of the frames are handled: nobody could go on from here
+            self.end(error)  # half of the frames are handled: there is no way on from here
             raise
         else:
             if self._overdue or self._reader.unfinished:
@@ -326,7 +326,7 @@ class VirtualBus(SpiBus):
         elif kind == HELLO:
             raise BusViolation("a second HELLO")
         elif self._held_in_reset:
-            # It crossed our RESET on the way: nobody waits for the other half any more.
+            # It crossed our RESET on the way: the other half is not waited for any more.
             return
         elif kind == CLOCK:
             machine.clock(payload)

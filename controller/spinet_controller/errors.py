@@ -38,7 +38,7 @@ class BusViolation(BusError):
 
 
 class ModuleLost(_SystemError, ConnectionResetError):
-    """The module lost power, was reset or broke the bus; whatever it held is gone."""
+    """The module lost power, was reset or broke the bus; all that it held is gone."""
 
     errno = ECONNRESET
 
@@ -110,7 +110,7 @@ class SimEnded(SpinetError):
 
 
 class ReplError(SpinetError):
-    """The port cannot be used, or whoever is there does not answer as a Spinet module."""
+    """The port cannot be used, or what is there does not answer as a Spinet module."""
 
 
 class TraceError(SpinetError):

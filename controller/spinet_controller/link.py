@@ -1,6 +1,6 @@
 """One transaction at a time: a queue of requests, the protocol's time-outs, typed errors.
 
-Two ways in. `await link.call(request)` is for whoever wants one answer. The poller, which
+Two ways in. `await link.call(request)` is for a caller that wants one answer. The poller, which
 makes the bulk of the traffic, is a `source`: when the queue is empty the link asks it for the
 next request and calls the request's `done` or `failed` straight from the bus, so no task and
 no future lies between two transactions.
@@ -52,15 +52,15 @@ RESET_PULSE = 0.01
 """Seconds the RESET pin is held."""
 
 SILENCE = 20
-"""So many transactions in a row that went wrong mean that nobody is there any more."""
+"""So many transactions in a row that went wrong mean that the module is no longer there."""
 
 _OWN_DELAY = 0.005
-"""When we look more than these seconds late, we were busy ourselves, and nobody knows for how
-much of the time the module had its answer ready: it gets the whole time once more."""
+"""When we look more than these seconds late, we were busy ourselves, and the
+module may have had its answer ready meanwhile: it gets the whole time once more."""
 
 
 def _unheard(*_args: object) -> None:
-    """Nobody is told."""
+    """No one is told."""
 
 
 class Fields(TypedDict, total=False):
@@ -74,7 +74,7 @@ class Fields(TypedDict, total=False):
 
 
 class Request:
-    """One transaction: what to send, how its data phase goes, who hears of the end.
+    """One transaction: what to send, how its data phase goes, what is told of the end.
 
     `done(response, data)` gets a response >= 0 and the data of the module, `failed(error)` a
     ModuleError, LinkError or ModuleLost; exactly one of them is called. A number that its
@@ -329,7 +329,7 @@ class Link(BusListener):
         self._power_ups += 1
 
     def module_lost(self, error: ModuleLost) -> None:
-        """The module is gone (BusListener): whatever is under way fails, and all that follows."""
+        """The module is gone (BusListener): all that is under way fails, and all that follows."""
         if self.closed:
             return
         self._lose(error)
@@ -442,7 +442,7 @@ class Link(BusListener):
             self._resetting = False
 
     async def _pulse_reset(self) -> None:
-        """Hold RESET for a while; whoever is cancelled in it leaves no module that is held."""
+        """Hold RESET for a while. A cancelled caller leaves no module that is held."""
         power_ups = self._power_ups
         self.bus.set_reset(True)
         self._lost = None  # of a module that fell silent, which this is the remedy for

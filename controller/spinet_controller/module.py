@@ -165,7 +165,7 @@ class Module(Commands):
     async def close(self) -> None:
         """Stop the servers, abort what is open, and let go of the link.
 
-        Whatever is asked of the module afterwards raises ModuleLost.
+        All that is asked of the module afterwards raises ModuleLost.
         """
         try:
             await self._let_go()
@@ -445,7 +445,7 @@ class Module(Commands):
     async def _trust(self, ca: bytes | str) -> None:
         """Have the module trust this CA; Refused when it does not take it."""
         ca = ca.encode() if isinstance(ca, str) else ca
-        while ca != self._trusted:  # again where somebody gave it another meanwhile
+        while ca != self._trusted:  # again where it was given another meanwhile
             changes = self._trust_changes + 1
             await self.network_set_tls_ca(ca)
             if self._trust_changes == changes:

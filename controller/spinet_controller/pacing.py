@@ -13,8 +13,8 @@ LONGEST_LATENESS = 0.001
 class Pacer:
     """A wire that is busy for as long as bytes take to cross it.
 
-    Bytes begin to cross when they come, behind those that still do, and nobody is held up by
-    that: as beside DMA, there is time to compute. Whoever wants to say that they have crossed
+    Bytes begin to cross when they come, behind those that still do, and nothing is held up by
+    that: as beside DMA, there is time to compute. A caller that wants to say that they have crossed
     waits, and blocks its thread. Times too short to sleep for are added up and slept once they
     are long enough, and by how much a sleep lasted too long the following ones are shorter, so
     the rate holds on average. Nothing else is made up for: while we compute for longer than the

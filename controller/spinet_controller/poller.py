@@ -1,4 +1,4 @@
-"""Who is served next: the eight slots of the module seen from the controller.
+"""Which socket is served next: the eight slots of the module seen from the controller.
 
 The link asks `next_request` whenever it is idle. Sockets with something to do are served in
 turn, one transaction each, so none can slow the others. A socket with nothing to do is looked
@@ -46,7 +46,7 @@ _ON_A_NETWORK = (WiFiState.CONNECTED, WiFiState.RUNNING_AS_ACCESS_POINT)
 
 
 class Served(Protocol):
-    """Who has a place in the row."""
+    """What has a place in the row."""
 
     due: float
     queued: bool
@@ -75,7 +75,7 @@ class Lookout:
         return self._request if now >= self.due else None
 
     def bitmaps_came(self, now: float, strangers: int) -> None:
-        """Look again after a wait that grows while nobody comes."""
+        """Look again after a wait that grows while no peer comes."""
         if strangers:
             self._waits.restart()
         self.due = now + self._waits.next() if self._poller.servers else _NEVER
@@ -159,7 +159,7 @@ class Poller:
                 self._next_due = min(self._next_due, served.due)
 
     def note_due(self, when: float) -> None:
-        """Somebody who is not in the row wants to be looked at by then."""
+        """A socket that is not in the row wants to be looked at by then."""
         if when < self._next_due:
             self._next_due = when
 

@@ -40,8 +40,8 @@ async def raspberry_pi_bus(
 ) -> AsyncIterator[SpidevBus]:
     """Give the opened SpidevBus; `options` are its own.
 
-    `lines` has the GPIO number, or the name that its chip has for it, of each Pin. Whoever uses the
-    bus begins with `Module.reset()`: nobody saw how the module started. BusError when SPI or GPIO
+    `lines` has the GPIO number, or the name that its chip has for it, of each Pin. A user of the
+    bus begins with `Module.reset()`: the module's start was not seen. BusError when SPI or GPIO
     cannot be had, ExtraMissing without the extra `pi`.
     """
     with closing(_spi(spidev, sck_hz)) as spi, closing(GpiodPins(lines, chip)) as pins:

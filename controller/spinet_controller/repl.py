@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BAUD = 115200
 DUMP = b"import spinet.report; spinet.report.trace_dump()\r"
-INTERRUPT = b"\r\x03"  # ends a line that somebody left unfinished
+INTERRUPT = b"\r\x03"  # ends a line that was left unfinished
 PATIENCE = 5.0  # seconds without a byte
 
 _END = re.compile(rb"~trace end \d+\r?\n")

@@ -160,7 +160,7 @@ class ModuleClocked:
         self._wire.answer(self._request[start:end], length)
 
     def shift(self, _data: bytes | bytearray) -> None:
-        """Nobody but the clocked side sends SHIFT."""
+        """Only the clocked side sends SHIFT."""
         raise BusViolation("a SHIFT from the module, which drives the clock in this role")
 
 
@@ -178,7 +178,7 @@ class _WeClock:
     def _check_shift(self, length: int, clocked: int) -> None:
         """Refuse a SHIFT of `length` bytes when `clocked` bytes were clocked (0: none)."""
         if not clocked:
-            raise BusViolation("a SHIFT that nobody asked for")
+            raise BusViolation("a SHIFT without a CLOCK")
         if length != clocked:
             raise BusViolation(f"a SHIFT of {length} bytes for a CLOCK of {clocked}")
 

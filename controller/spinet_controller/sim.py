@@ -25,7 +25,7 @@ class SimProcess:
     """One module program, joined to the bus at `port`.
 
     Every line of its output goes to `hear(line)`. Use it as an async context manager; at the
-    end the program is gone, whatever it was doing.
+    end the program is gone, at any point of its work.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class SimProcess:
         try:
             await self._told_to_end()
         except asyncio.CancelledError:
-            self._signal(signal.SIGKILL)  # who asks a second time waits no longer
+            self._signal(signal.SIGKILL)  # a second SIGTERM is not waited for
             raise
 
     async def _told_to_end(self) -> None:

@@ -52,7 +52,7 @@ LONGEST = 0.020
 LIVELY = 8
 GROWTH = 1.5
 """Seconds between two looks at an idle socket: SHORTEST for the first LIVELY, then growing.
-Who has just been heard of is likely to be heard of again: an answer, the next key, a request."""
+A peer that was just heard of is likely to be heard of again: an answer, the next key, a request."""
 
 UNSEEN = 0.018
 UNSEEN_WRITES = 16
@@ -66,7 +66,7 @@ _ABORTED = int(ConnState.ABORTED)
 _NOT_OURS = tuple(
     int(state) for state in (ConnState.FREE, ConnState.CLOSE_PENDING, ConnState.CLOSE_READY)
 )
-"""States in which the module holds a socket alone, or nobody does."""
+"""States in which the module holds a socket alone, or neither side does."""
 
 
 class Waits:

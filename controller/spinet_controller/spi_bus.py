@@ -20,7 +20,7 @@ LONGEST = HEADER + MAX_DATA
 
 
 class Role(IntEnum):
-    """Who drives SCK and CS, numbered as in the virtual bus's HELLO.
+    """The side that drives SCK and CS, numbered as in the virtual bus's HELLO.
 
     In the role `NINA` the controller does, and the module speaks another protocol: that of
     `spinet_controller.circuitpython`.
@@ -73,9 +73,9 @@ class SpiBus(ABC):
     """The controller's pins and its one transaction primitive.
 
     Public state, written by the bus alone:
-    `role`        who clocks; None until it is known
+    `role`        which side clocks; None until it is known
     `data_ready`  level of the module's pin
-    `cs`          level of CS, whoever owns it
+    `cs`          level of CS, in both roles
     `edges`       rising edges of DATA_READY since power-up or reset
     `offered_at`  loop time at which the present request was offered, None before
     `started`     True once the module takes part in the present transaction

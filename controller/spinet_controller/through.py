@@ -22,7 +22,7 @@ _TLS_OPTIONS = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
 
 @contextmanager
 def through(module: Module, *, call_home: bool = False) -> Iterator[Module]:
-    """In this block asyncio connects and listens through `module`, whoever asks it to.
+    """In this block asyncio connects and listens through `module`, for every library.
 
     A host name is looked up by the module. What has a socket already stays this computer's; what
     a module cannot do, such as connecting from a certain address, raises ValueError. With

@@ -15,7 +15,7 @@ def secured(factory: ProtocolFactory, context: SSLContext, **times: Any) -> Prot
     `times` may have `ssl_handshake_timeout` and `ssl_shutdown_timeout`, seconds.
     """
     loop: Any = asyncio.get_running_loop()
-    never: Any = None  # nobody waits for a handshake of a server
+    never: Any = None  # a server's handshake has no waiter
     return lambda: SSLProtocol(loop, factory(), context, never, server_side=True, **times)
 
 

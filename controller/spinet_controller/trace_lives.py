@@ -74,7 +74,7 @@ class _Life:
     peer: str = ""
 
     def label(self) -> str:
-        """Who is at the other end, as far as it was known."""
+        """The peer, as far as it was known."""
         if not self.peer:
             return "a connection"
         local, remote = self.ports
@@ -144,7 +144,7 @@ class _Story:
         lane.spans.append(span)
 
     def _boot(self, event: Event) -> None:
-        self._end_all(event.time)  # whatever was, is no more
+        self._end_all(event.time)  # all that was, is no more
 
     # --- slots
 

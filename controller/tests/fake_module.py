@@ -769,7 +769,7 @@ class FakeModule(asyncio.Protocol):
 
     def _shifted(self, payload):
         if self.role != MODULE_CLOCKED or not self._armed:
-            self.wrong("a SHIFT nobody asked for")
+            self.wrong("a SHIFT without a CLOCK")
             return
         if len(payload) != len(self._armed):
             self.wrong(f"a SHIFT of {len(payload)} for a CLOCK of {len(self._armed)}")

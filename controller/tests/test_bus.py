@@ -200,7 +200,7 @@ RULES = {
     "a second HELLO": (MODULE_CLOCKED, (HELLO, 0, b"1.0")),
     "a CLOCK frame of 0 bytes": (MODULE_CLOCKED, (CLOCK, 0, b"")),
     "a CLOCK from the module": (CONTROLLER_CLOCKED, (CLOCK, 0, b"x")),
-    "a SHIFT that nobody asked for": (CONTROLLER_CLOCKED, (SHIFT, 0, b"x")),
+    "a SHIFT without a CLOCK": (CONTROLLER_CLOCKED, (SHIFT, 0, b"x")),
     "a PIN frame for CS": (CONTROLLER_CLOCKED, (PIN, CS, b"\0")),
 }
 

@@ -200,7 +200,7 @@ def test_a_bus_has_one_protocol(wiring, plug):
 @pytest.mark.parametrize(
     ("frame", "rule"),
     [
-        ((SHIFT, 0, b"x"), "a SHIFT that nobody asked for"),
+        ((SHIFT, 0, b"x"), "a SHIFT without a CLOCK"),
         ((CLOCK, 0, b"x"), "a CLOCK from the module"),
         ((PIN, CS, b"\1"), "a PIN frame for CS"),
         ((PIN, RESET, b"\1"), "a PIN frame for pin 3"),

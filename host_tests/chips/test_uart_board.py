@@ -215,7 +215,7 @@ def test_pins_are_frames_when_they_change(up, line):
     [
         (RESET_FALLS, "held in reset by the controller"),
         (b"\x01\x02\x01\x00\x00", "virtual bus: this pin is not the controller's"),
-        (b"\x03\x00\x04\x00\x00", "virtual bus: a SHIFT that nobody asked for"),
+        (b"\x03\x00\x04\x00\x00", "virtual bus: a SHIFT without a CLOCK"),
         (b"\x07\x00\x00\x00\x00", "virtual bus: a frame that is not the controller's"),
         (b"\x01\x00\x02\x00\x01", "virtual bus: a frame that is not the controller's"),
     ],

@@ -209,7 +209,7 @@ def after_hello(sim, data):
         (frame(PIN, TRANSFER_READY, b"\2"), "0 or 1"),
         (frame(PIN, DATA_READY, UP), "not the controller's"),
         (frame(PIN, 4, UP), "not the controller's"),
-        (frame(SHIFT, 0, bytes(4)), "nobody asked for"),
+        (frame(SHIFT, 0, bytes(4)), "a SHIFT without a CLOCK"),
         (frame(HELLO, 0, b"me too"), "HELLO is the module's"),
         (frame(CLOCK, 0, b""), "CLOCK is for"),
     ],

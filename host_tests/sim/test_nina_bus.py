@@ -158,7 +158,7 @@ def test_boots_leave_nothing_behind(nina):
         (frame(PIN, CS, b"\2"), "0 or 1"),
         (frame(PIN, READY, UP), "not the controller's"),
         (frame(PIN, TRANSFER_READY, UP), "not the controller's"),
-        (frame(SHIFT, 0, bytes(4)), "nobody asked for"),
+        (frame(SHIFT, 0, bytes(4)), "a SHIFT without a CLOCK"),
         (frame(HELLO, 0, b"me too"), "HELLO is the module's"),
         (frame(CLOCK, 0, b""), "CLOCK is for"),
     ],

@@ -46,7 +46,7 @@ class Story:
 STORIES = (
     Story("The network is there.", WORKSHOP),
     Story(
-        "Two access points have the name; the weaker one is broken, which nobody notices.",
+        "Two access points have the name; the weaker one is broken, and is not chosen.",
         f"{WORKSHOP}\n0 appears Workshop#2 rssi=-80 refuses=yes",
     ),
     Story(

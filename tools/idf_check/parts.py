@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parent / "parts.cmake"
-# Whatever a component names, it has these besides (ESP-IDF's build system, "common requirements").
+# Every component has these besides its own (ESP-IDF's build system, "common requirements").
 COMMON = "cxx newlib freertos esp_hw_support heap log soc hal esp_rom esp_common esp_system"
 
 

@@ -1,4 +1,4 @@
-"""Who defines a symbol that our objects need: ESP-IDF, MicroPython, the chip or the compiler."""
+"""What defines a symbol that our objects need: ESP-IDF, MicroPython, the chip or the compiler."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class Providers:
         self._compiler = compiler
 
     def look_up(self, needed: set[str]) -> dict[str, str]:
-        """{symbol: who defines it}, without those that nobody does."""
+        """{symbol: what defines it}, without undefined ones."""
         found = {}
         passes = (
             self._rom,

@@ -23,7 +23,7 @@ int hostnet_recv(int fd, uint8_t *buf, size_t n);
 int hostnet_send(int fd, const uint8_t *buf, size_t n, bool more);
 
 /* Bytes taken by send that the peer has not acknowledged, sent or not; a FIN counts as one. 0 once
- * the connection is gone, reset or closed, whatever was lost with it. */
+ * the connection is gone, reset or closed, as nothing is sent any more. */
 int hostnet_outq(int fd);
 
 /* Bytes that recv can read. */

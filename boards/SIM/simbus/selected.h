@@ -1,7 +1,7 @@
 /*
  * The SPI target of a module that its controller selects by CS (NINA's role in docs/virtual-bus.md). A
  * thread of its own stands for the SPI peripheral and its interrupts: it alone receives, and it answers
- * CS and SCK whatever Python does. It never takes the GIL and calls nothing of Python.
+ * CS and SCK also while Python is busy. It never takes the GIL and calls nothing of Python.
  *
  * The functions below are for the service thread. None of them allocates or waits for the controller, but
  * for one whose connection takes nothing any more. Those that give a code give 0 or what ended the

@@ -34,7 +34,7 @@ STAND_INS = (
 
 
 def install() -> None:
-    """Let `import board` and the like find what is here, whatever else is installed.
+    """Let `import board` and the like find what is here, before all else that is installed.
 
     What is imported from now on is compiled as CircuitPython's.
     """

@@ -77,7 +77,7 @@ async def _take(reader: asyncio.StreamReader, count: int, moved: Callable[[int],
 
 
 def _nothing(_count: int) -> None:
-    """Whoever does not show progress."""
+    """What shows no progress."""
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -33,7 +33,7 @@ class Listening:
         self._enough = asyncio.Event()
 
     async def listen(self, module: Module, port: int) -> None:
-        """Serve who comes until `count` connections have ended, or for ever."""
+        """Serve all peers until `count` connections have ended, or for ever."""
         network = await joined(self._options, module)
         async with await module.start_server(self._connected, port):
             self._tell("listening", f"listening on {network.ip}:{port}", port=port)
@@ -50,7 +50,7 @@ class Listening:
             raise GivenUp(self._given_up)
 
     async def _end(self, module: Module) -> None:
-        """Wait until there is nothing more to do; BrokenPipeError when nobody reads the results."""
+        """Wait until there is nothing more to do; BrokenPipeError when its output is closed."""
         await first(self._enough.wait(), stay(module, self._tell_network))
         if self._unheard:
             raise self._unheard

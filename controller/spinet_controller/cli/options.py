@@ -157,7 +157,7 @@ _OPTIONS = (
         "--role",
         type=click.Choice(list(_ROLES)),
         callback=_role,
-        help="Who clocks the link.  [default: module-clocked with --sim, else as the module]",
+        help="The side that clocks.  [default: module-clocked with --sim, else as the module]",
     ),
     click.option(
         "--sck-hz",

@@ -130,7 +130,7 @@ async def _cancelled(tasks: Iterable[asyncio.Future[Any]]) -> None:
         task.cancel()
     await asyncio.wait(tasks)
     for task in tasks:
-        # Asked for, so that asyncio does not complain about a result nobody took.
+        # Asked for, so that asyncio does not complain about a result that was not taken.
         if not task.cancelled():
             task.exception()
 

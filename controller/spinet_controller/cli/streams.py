@@ -1,4 +1,4 @@
-"""The end of a stream, whatever became of its peer."""
+"""The end of a stream, also after its peer's."""
 
 import asyncio
 from contextlib import suppress

@@ -109,7 +109,7 @@ class Session:
         self.ready.set()
         self.quitting = False
         self.left = False  # the client has nothing more to say, and did not say QUIT
-        self.offset = 0  # of the next transfer, whatever comes between; aioftp would forget it
+        self.offset = 0  # of the next transfer, also after other commands; aioftp would forget it
         self.sized: set[str] = set()  # the names whose SIZE was told
         self.bytes = 0  # what the latest transfer has moved
         self.moved = False  # a transfer ended since the idle clock began
@@ -231,7 +231,7 @@ class FtpServer(aioftp.Server):
         return await super().quit(connection, rest)
 
     async def response_writer(self, stream: Any, response_queue: asyncio.Queue[Any]) -> None:
-        """Send answers; those that nobody reads any more are done as well.
+        """Send answers; those without a reader are done as well.
 
         aioftp waits for all of them before it ends a session.
         """

@@ -96,7 +96,7 @@ class PassivePort:
         return came
 
     def close(self) -> None:
-        """Listen no more; a connection that nobody asked for is aborted."""
+        """Listen no more; a connection that was not asked for is aborted."""
         self._server.close()
         if self._came is None:
             return

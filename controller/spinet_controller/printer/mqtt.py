@@ -334,7 +334,7 @@ class MqttLink:
                 client.send(reply, f"Error: the answer is too long: {error}", qos=1)
 
     async def _leave(self, client: ModuleClient) -> None:
-        """Say farewell where there is somebody to say it to, and close what is open."""
+        """Say farewell where there is a broker, and close what is open."""
         if client.is_connected:
             with suppress(TooLong, OverflowError):
                 client.send(self._topic("state"), "offline", qos=1, retain=True)

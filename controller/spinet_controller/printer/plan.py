@@ -13,7 +13,7 @@ STALLED = 60.0
 
 @dataclass(frozen=True)
 class Broker:
-    """Where the MQTT broker is, and who we are there.
+    """Where the MQTT broker is, and our name there.
 
     With `tls` its certificate must be for `host` and from `ca` (PEM).
     """

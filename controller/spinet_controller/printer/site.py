@@ -85,7 +85,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as error:
         return refusal(error.status, error.reason.lower(), **_kept(error.headers))
     except ConnectionError as error:
-        # A peer that goes in the middle is its own business; nobody will read this answer.
+        # A peer that goes in the middle is its own business; this answer has no reader.
         log.debug("%s left: %s", request.remote, error)
         return refusal(400, "the connection was lost")
     except OSError as error:
@@ -203,7 +203,7 @@ class Site:
 
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(_SECURITY)
-        # An idle connection would keep somebody out who waits in the module's backlog, and what
+        # An idle connection would keep a peer out that waits in the module's backlog, and what
         # may still come of a body that was not wanted is no request.
         whole = request.content.is_eof()
         protocol: Any = request.protocol  # a Connection of serving

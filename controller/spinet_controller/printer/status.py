@@ -14,7 +14,7 @@ Document = dict[str, Any]
 """What becomes JSON."""
 
 CROWDED = SOCKETS - 2
-"""So many sockets in use that nobody should hold one without need."""
+"""So many sockets in use that none should be held without need."""
 
 FRESH = 1.0
 """Seconds for which a NetworkStatus is shown again rather than asked for."""
@@ -47,7 +47,7 @@ class Rate:
 class ModuleReport:
     """Gathers the document for /api/status from one module.
 
-    `services` maps what is served, by name, to where; whoever serves it sets it.
+    `services` maps what is served, by name, to where; its server sets it.
     """
 
     def __init__(self, module: Module, clock: Callable[[], float] = time.monotonic) -> None:

@@ -23,7 +23,7 @@ its interrupts (on SIM a thread in C). These neither wait nor allocate:
     target.arm(tx, rx, n)
                         the next selection shifts out tx[:n], then zeros; what comes in goes to rx,
                         4096 bytes, and what is beyond is lost. READY falls when CS is high. It
-                        rises as CS falls, whatever Python does, and stays high until the next
+                        rises as CS falls, also while Python is busy, and stays high until the next
                         arm(). Until the transfer has ended, tx and rx are the target's
     target.received()   -1 until the armed transfer has ended, which is when CS rises; then how many
                         bytes came. A selection without a clock does not end it: it is armed again

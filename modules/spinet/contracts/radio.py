@@ -19,7 +19,7 @@ network: a string says why something failed, and becomes the last error.
     rejoin()            the link was lost: try the same access point again
     readdress(network)  the joined Network, with other addresses: use them at once; "" or why not
     set_dns(first, second)
-                        the name servers (u32s, 0: none), from now on and whatever DHCP says; both
+                        the name servers (u32s, 0: none), from now on, in place of DHCP's; both
                         0: those of DHCP, from the next connection on
     dns()               the two name servers in use (u32s, 0: none)
     pause()             give the attempt up, but stay ready for a scan and the next attempt

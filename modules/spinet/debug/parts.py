@@ -118,7 +118,7 @@ def print_counters(service):
     for line in service.personality.counters():
         print(line)
     print("connect time-outs %d" % manager.connect_timeouts)
-    print("closes that nobody acknowledged %d" % manager.unacknowledged_closes)
+    print("closes without acknowledgement %d" % manager.unacknowledged_closes)
     print("connections lost before accept %d" % service.listeners.refused)
     if service.tls:
         print(
@@ -130,7 +130,7 @@ def print_counters(service):
                 service.tls.timeouts,
             )
         )
-    print("writes that nobody acknowledged %d" % manager.write_timeouts)
+    print("writes without acknowledgement %d" % manager.write_timeouts)
     print("faults %d, stale references %d" % (manager.faults, manager.stale))
     print("out of memory %d times" % service.commands.shortages)
 

@@ -1,7 +1,7 @@
 """The link driver of NINA's protocol: the controller selects, clocks and releases.
 
 The module is the SPI target. READY is low while a transfer is armed; it rises as CS falls, and a
-transfer ends as CS rises: the target does both, whatever this thread does (contracts/link_driver.py
+transfer ends as CS rises: the target does both, at any time (contracts/link_driver.py
 has its methods). A command is two transfers, the frame and its reply, with READY high in between.
 
 A driver that has waited too long sends its next command into the reply. So each transfer receives,
