@@ -123,13 +123,13 @@ class FakeSlot:
             self.reused()
 
     def closed(self):
-        """The controller sent connClose and nothing is in flight; for those who watch."""
+        """The controller sent connClose and nothing is in flight; for watchers."""
 
     def reused(self):
         """The slot is free since this moment; a test may connect the next peer right away."""
 
     def dropped(self):
-        """The controller sent connAbort, or the network was stopped; for those who watch."""
+        """The controller sent connAbort, or the network was stopped; for watchers."""
 
     def status(self):
         return struct.pack(
@@ -435,7 +435,7 @@ class FakeFirmware:
         return Answer(0)
 
     def stopped(self):
-        """The network was stopped, and every listener with it; for those who watch."""
+        """The network was stopped, and every listener with it; for watchers."""
 
     def factory_reset(self, *_):
         self.networks = [bytes(112)]
@@ -829,7 +829,7 @@ class FakeModule(asyncio.Protocol):
             self._rearm()
 
     def selected(self):
-        """CS fell; for those who watch."""
+        """CS fell; for watchers."""
 
     def _rearm(self):
         if self.levels[DATA_READY]:

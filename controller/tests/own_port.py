@@ -6,9 +6,9 @@ _held = []  # their sockets: closed, the kernel would give the ports to others
 
 
 def own_port(address="127.0.0.1"):
-    """A port that nobody listens on, and that the kernel hands out to nobody else.
+    """A port without a listener, which the kernel does not hand out again.
 
-    It is bound and refuses connections. Whoever sets SO_REUSEADDR, as servers do, can listen on it.
+    It is bound and refuses connections. A server's socket, with SO_REUSEADDR, can listen on it.
     """
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

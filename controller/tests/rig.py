@@ -103,7 +103,7 @@ class Rig:
         await eventually(lambda: self.fake.transactions >= goal, "transactions")
 
     def check(self):
-        """Nothing the controller must not do, and no exception that nobody took."""
+        """Nothing the controller must not do, and no exception that was not taken."""
         assert not self.fake.violations, self.fake.violations
         assert len(self.reported) == self.expected_reports, self.reported
 

@@ -429,7 +429,7 @@ def test_listen_ends_when_nobody_reads_what_it_shows():
 
 
 def test_a_connection_that_fails_is_told_at_once(monkeypatch):
-    """Who waits for the last words of a program whose bus still stands waits in vain."""
+    """A wait for the last words of a program whose bus still stands would have no end."""
 
     async def wait(_session):
         raise AssertionError("waited for last words")
@@ -521,7 +521,7 @@ def test_bench():
 )
 @pytest.mark.parametrize("end", ["close", "abort"])
 async def test_a_peer_that_leaves_a_bench_half_way_is_told_of_at_its_own_end(said, end):
-    """Ctrl-C ends the peer first, and then nobody wants to hear of the module's end."""
+    """Ctrl-C ends the peer first, and then the module's end is no news."""
     reported = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: reported.append(context))
@@ -764,7 +764,7 @@ def test_serve_with_a_module_that_hangs(tmp_path):
 
 
 def module_program(port):
-    """Start the fake module as somebody would by hand."""
+    """Start the fake module as by hand."""
     options = ("--port", str(port), "--role", "module-clocked", "--state", "/nowhere")
     return subprocess.Popen([FAKE_SIM, "-m", "sim", *options], stdout=subprocess.DEVNULL)
 
@@ -803,11 +803,11 @@ def test_serve_waits_for_a_module_of_its_own_whose_program_lives(mood, tmp_path)
 
 
 def wait_for_listener(port):
-    """Return once somebody listens, without connecting to it."""
+    """Return once there is a listener, without connecting to it."""
     wanted = f"0100007F:{port:04X} 00000000:0000 0A"
     limit = time.monotonic() + PATIENCE
     while wanted not in Path("/proc/net/tcp").read_text():
-        assert time.monotonic() < limit, f"nobody listens on {port}"
+        assert time.monotonic() < limit, f"no listener on {port}"
         time.sleep(0.01)
 
 

@@ -684,7 +684,7 @@ async def test_a_time_that_is_none_is_refused(printer, stamp):
 
 @pytest.mark.parametrize("last", ["20260102030405", "99991231235959", "10000101000000"])
 async def test_what_is_said_of_a_time_is_so(printer, last):
-    """Whatever the disk here can hold."""
+    """As much as the disk here can hold."""
     (printer.store.path / "x").touch()
     async with typed(printer) as lines:
         before = await lines.ask("MDTM x")

@@ -34,7 +34,7 @@ class Broker:
     It speaks the protocol levels `speaks`; others it refuses with `unspoken`, or without a word
     (None). `largest` is its Maximum Packet Size, `receives` its Receive Maximum; while `acking` is
     clear it reads no further than to what it would acknowledge. `packets` holds (type, body) of
-    what came, `levels` those of the CONNECTs, `sessions` the writers of those who are there.
+    what came, `levels` those of the CONNECTs, `sessions` the writers of those that are there.
     """
 
     def __init__(

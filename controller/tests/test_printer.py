@@ -215,7 +215,7 @@ class Pieces:
 
 
 async def _all_of(reader):
-    """Give what came before the end, of whatever kind that was."""
+    """Give what came before the end, of any kind."""
     got = b""
     with contextlib.suppress(ConnectionError):
         while piece := await reader.read(65536):
@@ -561,7 +561,7 @@ async def test_the_status_has_what_became_of_joining(site):
     assert await told() is None
 
 
-# -- who may ask ------------------------------------------------------------------------
+# -- which requests may ask -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Listeners of the module as servers, and who finds the new connections."""
+"""Listeners of the module as servers, and how new connections are found."""
 
 import asyncio
 

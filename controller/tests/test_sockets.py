@@ -547,7 +547,7 @@ async def test_a_stopped_network_leaves_nothing_to_abort(rig):
         assert isinstance(await peer.gone(), ConnectionResetError)
         await rig.next_transactions(3)
         assert rig.commands(Command.CONN_ABORT) + rig.commands(Command.CONN_CLOSE) == 0
-        # A connRead may have been on its way: nobody can know of a network that just stopped.
+        # A connRead may have been on its way when the network stopped.
         rig.fake.violations.clear()
 
 

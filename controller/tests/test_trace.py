@@ -364,7 +364,7 @@ def repl(request):
 @pytest.mark.parametrize("repl", [dump(*LIFE)], indirect=True)
 def test_from_a_repl(repl):
     assert len(parse_dump(read_dump(repl.port)).events) == len(LIFE)
-    assert repl.heard.startswith(b"\r\x03")  # a line that somebody left is ended first
+    assert repl.heard.startswith(b"\r\x03")  # a line that was left is ended first
 
 
 @pytest.mark.parametrize("repl", ["ImportError: no module named 'spinet'\r\n>>> "], indirect=True)

@@ -22,7 +22,7 @@ from spinet_controller.records import WirelessConfig
 from spinet_controller.wifi import join, scan, switch
 
 SIM_OPTIONS = SimpleNamespace(json=False, timeout=None, sim=None, spidev=None, serial_bus=None)
-"""What the command line is told of a SIM that somebody else started."""
+"""What the command line is told of a SIM that another program started."""
 
 
 def names(rig):

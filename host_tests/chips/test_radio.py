@@ -145,7 +145,7 @@ def test_enterprise_network_is_refused(radio, station):
     radio.join(remembered(b"Work", eap=2))
     assert radio.outcome() == "this firmware cannot join enterprise networks"
     with pytest.raises(TypeError):
-        station.settle()  # nobody was asked
+        station.settle()  # the driver was not asked
 
 
 def test_refusal_of_the_driver_is_an_outcome(radio, station, monkeypatch):

@@ -160,7 +160,7 @@ def test_an_attempt_neither_reads_nor_writes(user):
 def test_the_failure_of_an_old_attempt_is_reported_for_that_attempt(user):
     port = user.net.free_port()
     old = user.stack.connect(user.net.peer_ip, port)
-    user.until(lambda: user.stack.pending() >> (old & INDEX_MASK) & 1)  # refused, nobody has looked
+    user.until(lambda: user.stack.pending() >> (old & INDEX_MASK) & 1)  # refused, not looked at
     server = user.net.server_on(port)
     new = user.stack.connect(user.net.peer_ip, port)
     assert user.until_events(old, EVENT_ERROR) & EVENT_CONNECTED == 0

@@ -23,7 +23,7 @@ SYSTEMS = (
 def printer(request, tmp_path_factory):
     """A printer on both stacks. Its output is shown when a test of it fails.
 
-    With lwIP, whatever runs meanwhile runs in a network of its own, curl and the browser too.
+    With lwIP, all that runs meanwhile runs in a network of its own, curl and the browser too.
     """
     stack, role = request.param
     assert SIMS[stack].exists(), "make build, make build STACK=lwip first"

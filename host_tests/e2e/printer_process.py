@@ -24,7 +24,7 @@ COMMAND = Path(sys.executable).parent / "spinet-controller"
 PATIENCE = 60.0
 HOST_NAME = "spinet-printer"  # what `serve` takes where it is told no other
 SERVICES = ("https", "ftp", "telnet")
-UNHURRIED = ("--timeout", "60", "--time-scale", "100")  # whoever has to wait for a processor
+UNHURRIED = ("--timeout", "60", "--time-scale", "100")  # for a busy computer
 
 
 def eventually(condition, what):

@@ -107,7 +107,7 @@ def test_clients_that_stop_reading_stop_nobody_else(printer, tmp_path):
     stalled = [printer.connect() for _ in range(3)]
     for sock in stalled:
         sock.sendall(get("/files/endless.bin"))
-        assert sock.recv(1000)  # it has begun, and now nobody reads
+        assert sock.recv(1000)  # it has begun, and is not read on
     curl("--output", str(tmp_path / "got.bin"), printer.url + "/files/wanted.bin")
     assert digest(tmp_path / "got.bin") == digest(path)
     for sock in stalled:

@@ -44,7 +44,7 @@ BAR_EVERY_S = 0.2
 
 
 class Bar:
-    """A bar, for whoever watches. It is drawn between two steps of the run, by no thread."""
+    """A bar for a person. It is drawn between two steps of the run, by no thread."""
 
     def __init__(self, total, progress):
         self._progress = progress

@@ -58,7 +58,7 @@ class Churn:
         return {"turnedAway": dict(self.turned_away)}
 
     def dial(self, peer=PEERS[0], receive_buffer=0):
-        """A connected socket of a peer. Who is turned away tries again, and is counted."""
+        """A connected socket of a peer. One that is turned away tries again, and is counted."""
         limit = time.monotonic() + CONNECT_PATIENCE_S
         while time.monotonic() < limit:
             sock = self._wire.socket()

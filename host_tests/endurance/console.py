@@ -1,4 +1,4 @@
-"""A REPL beside the serving module, at which somebody works: on a pty, never waited for."""
+"""A REPL beside the serving module, in use by a person: on a pty, never waited for."""
 
 import itertools
 import os
@@ -48,7 +48,7 @@ class Console:
         self._collected = []  # in use after each collection that was asked for
 
     def close(self):
-        """Nobody looks at the module any more."""
+        """The module is not looked at any more."""
         os.close(self._master)
         os.close(self.slave)
 

@@ -14,7 +14,7 @@ LARGEST = 40000
 PIECE = 8192
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: no FIN
 
-# Who ends it: the peer, or the controller by connClose, with its last connWrite or by connAbort;
+# What ends it: the peer, or the controller by connClose, with its last connWrite or by connAbort;
 # or the peer by a reset. How often, of a hundred.
 WAYS = {"peer": 30, "close": 25, "write": 25, "abort": 10, "reset": 10}
 
@@ -99,7 +99,7 @@ class Conversation:
         self._endings.count[self._way] += 1
 
     def close(self):
-        """Whatever it was doing: it is over."""
+        """It is over, at any point."""
         self._sock.close()
 
     # --- the controller

@@ -29,7 +29,7 @@ from endurance.processor import Threads
 from spinet import states
 from spinet_controller.codes import Command
 
-PEERS = 10  # two more than there are slots: somebody always waits to be accepted
+PEERS = 10  # two more than there are slots: one always waits to be accepted
 SLOTS = 8
 PATIENCE_S = 60
 MAX_DATA = 2048
@@ -194,7 +194,7 @@ class Soak:
         self._peers = [peer for peer in self._peers if not peer.ended]
 
     def close(self):
-        """Whatever is left of them."""
+        """All that is left of them."""
         for peer in self._peers:
             peer.close()
 

@@ -67,13 +67,13 @@ def test_ctrl_c_ends_it_in_order(run):
 
 
 def rest_of(terminal):
-    """What is printed there until all who could have ended."""
+    """What is printed there until all its writers have ended."""
     seen = b""
     try:
         while data := os.read(terminal, 4096):
             seen += data
     except OSError:
-        os.close(terminal)  # EIO: nobody has the other end any more
+        os.close(terminal)  # EIO: the other end is closed
     return seen
 
 

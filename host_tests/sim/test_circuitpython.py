@@ -310,7 +310,7 @@ CONNECTIONS = 1000
 
 @pytest.mark.behaviour("A2", "A3")
 def test_no_number_is_lost(rig, listener):
-    """Whatever a program forgets: it closes one of three of its sockets."""
+    """A program that forgets: it closes one of three of its sockets."""
     refused = own_port(rig.peer)
     esp = rig.esp
 

@@ -160,7 +160,7 @@ def test_connection_to_a_name(sim):
 
 @pytest.mark.behaviour("C11", "D14")
 def test_connection_to_a_name_that_nobody_has(sim):
-    name = b"x" * 64  # longer than a label may be: nobody is asked
+    name = b"x" * 64  # longer than a label may be: no server is asked
     assert sim.ask(3, data=listen_or_connect(80) + name)[0] == 0
     sim.ask_until(lambda _response, data: data[0] == 4, 6, 0)
     assert news(sim) == "host not found: " + name.decode()
@@ -208,7 +208,7 @@ class SilentResolver:
         self.before = ("unshare", "--mount", "sh", "-c", script)
 
     def asked(self):
-        """Wait for a query; (the query, who asked)."""
+        """Wait for a query; (the query, its sender)."""
         return self._sock.recvfrom(512)
 
     def answer(self, query, asker, address):

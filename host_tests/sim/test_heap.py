@@ -1,4 +1,4 @@
-"""The data path on the real VM with its heap locked: whoever asks for memory raises MemoryError."""
+"""The data path on the real VM with its heap locked: each allocation raises MemoryError."""
 
 import socket
 import struct

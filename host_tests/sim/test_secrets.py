@@ -33,7 +33,7 @@ REPORTS = (
 
 
 class Terminal:
-    """A pty that somebody reads all the time, so that the module can always print."""
+    """A pty that is read all the time, so that the module can always print."""
 
     def __init__(self):
         self._master, self.slave = pty.openpty()

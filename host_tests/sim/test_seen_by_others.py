@@ -17,7 +17,7 @@ __all__ = ["start_sim"]
 
 CONFIG = bytes(16) + b"Workshop".ljust(96, b"\0")
 OWN_AP = b"\x7f\0\0\1" + bytes(12) + b"Printer".ljust(96, b"\0")
-# When two claim a name at the same time the higher address has it: who comes later is the lower.
+# When two claim a name at the same time the higher address has it: the later one is the lower.
 OUTSIDE = "10.77.0.2"
 ALSO_OUTSIDE = "10.77.0.1"
 DNS_PORT = 5300
@@ -66,7 +66,7 @@ class Onlooker:
 
     def add_service(self, zeroconf, kind, name):
         info = zeroconf.get_service_info(kind, name, timeout=1000 * PATIENCE)
-        assert info, f"nobody tells where {name} is"
+        assert info, f"{name} is not announced"
         entry = (socket.inet_ntoa(info.addresses[0]), info.port, info.server, info.properties)
         with self._news:
             self.known[name] = entry
@@ -123,7 +123,7 @@ def test_zeroconf_sees_two_of_one_name(power_on, look):
     first.said("known as spinet.local")
     onlooker = look("127.0.0.1")
     second = power_on(b"spinet", "--address", OUTSIDE)
-    second.said("known as spinet.local")  # on another interface nobody else has the name
+    second.said("known as spinet.local")  # on another interface no other host has the name
     onlooker.until(lambda known: len(known) == 2)
     third = power_on(b"spinet", "--address", ALSO_OUTSIDE)
     third.said("known as spinet-2.local")
@@ -203,7 +203,7 @@ def resolved(avahi, *question):
     """What avahi-resolve prints; when its own time-out ends it, it is run again."""
     limit = time.monotonic() + PATIENCE
     while not (answer := avahi("avahi-resolve", *question)):
-        assert time.monotonic() < limit, f"nobody answers {question}"
+        assert time.monotonic() < limit, f"{question} is not answered"
     return answer
 
 

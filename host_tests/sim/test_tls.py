@@ -50,7 +50,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory):
-    """A CA that nobody was told of."""
+    """A CA that is known to no side."""
     return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
 
 
@@ -255,7 +255,7 @@ class Held(Echo):
 
 
 def connected_peer(module, authority):
-    """A peer whose handshake is done, in slot 0, with nobody serving it."""
+    """A peer whose handshake is done, in slot 0, without a server on it."""
     port = module.listen(Held)
     client = Background(lambda: dial(port, authority))
     module.serve_until(client.over)
@@ -340,7 +340,7 @@ def test_a_peer_that_reads_nothing_holds_nobody_up(served, authority):
 
 
 class Idle:
-    """Somebody whom the controller has nothing to say to."""
+    """A peer to which the controller has nothing to say."""
 
     out = b""
     done = False

@@ -62,7 +62,7 @@ def check(events, port):
 
 
 class Cable:
-    """Two pseudo-terminals joined: a program is on one, whoever opens `port` on the other.
+    """Two pseudo-terminals joined: a program is on one, and what opens `port` on the other.
 
     Programs on it are ended before it is closed.
     """
@@ -88,7 +88,7 @@ class Cable:
         for end in self._slaves:
             os.close(end)
         for carrier in self._carriers:
-            carrier.join(PATIENCE)  # else it would read from whatever gets its number next
+            carrier.join(PATIENCE)  # else it would read from the next file of its number
             assert not carrier.is_alive()
         for end in self._masters:
             os.close(end)

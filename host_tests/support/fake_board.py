@@ -178,7 +178,7 @@ class FakeBoard:
         self.the_radio = ScriptedRadio()
         self.the_announcer = Silent()
         self.the_captive = Silent()
-        self.the_port = None  # set by whoever runs a service on this board
+        self.the_port = None  # set by a test that runs a service on this board
         self.said = []
         self.feeds = 0
         self.celsius = None  # None: without a sensor

@@ -1,4 +1,4 @@
-"""A network segment in memory with a clock: UDP ports of responders, and whoever asks them."""
+"""A network segment in memory with a clock: UDP ports of responders and of their clients."""
 
 from spinet.naming import dns, mdns
 

@@ -1,7 +1,7 @@
 """Pins, an SPI and an SPI target with a controller on the other side, on CPython and under the VM.
 
 The controller is as strict as the boards in the field: it looks at DATA_READY and CS before it
-asks, has one contiguous buffer for all phases, and takes whatever the module shifts.
+asks, has one contiguous buffer for all phases, and takes all that the module shifts.
 """
 
 from array import array

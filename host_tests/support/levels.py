@@ -77,7 +77,7 @@ class Progress:
 
 
 def fail_skips(session, exitstatus):
-    """In CI a skipped test is a failure: whatever it lacks has to be installed there."""
+    """In CI a skipped test is a failure: what it lacks has to be installed there."""
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if exitstatus == 0 and os.environ.get("CI") and terminal and terminal.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -285,7 +285,7 @@ class LwipPeer(SocketPeer):
         self._hear_only(NOTHING)
 
     def bury(self):
-        """Forget a vanished one: its computer has no connection any more, nobody was told."""
+        """Forget a vanished one: its computer has no connection any more, without a word."""
         self._sock.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
         self._sock.close()
 
@@ -317,7 +317,7 @@ class LwipNet(PeersAtSockets):
         self.stack.abort(h)
 
     def close(self):
-        """The end of the test; whatever did not come back fails it."""
+        """The end of the test; what did not come back fails it."""
         for sock in self._open:
             reset_at_close(sock)
         try:
@@ -427,7 +427,7 @@ def _namespace():
 
 
 def close_wire():
-    """The end of the session; the wire is made anew for whoever asks again."""
+    """The end of the session; the wire is made anew for the next one."""
     if _namespace.cache_info().currsize:
         _namespace().close()
         _namespace.cache_clear()

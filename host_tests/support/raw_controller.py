@@ -62,7 +62,7 @@ class RawController:
         return version
 
     def close(self):
-        """Power off, and nobody listens."""
+        """Power off, and listen no more."""
         self.power_off()
         self.server.close()
 

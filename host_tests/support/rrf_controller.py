@@ -39,7 +39,7 @@ UNHURRIED = 100  # the patience of tests that are not about time-outs
 
 
 class RrfController(RawController):
-    """The SPI hardware is a thread, which answers at once whatever the controller does meanwhile.
+    """The SPI hardware is a thread, which answers at once, also while the controller is busy.
 
     transact() gives the responses Timeout, Busy and BadReplyFormatVersion where it fails, with the
     WiFi state that was last heard. `patience` multiplies the times after which it gives up. A slow

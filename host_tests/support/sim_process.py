@@ -2,7 +2,7 @@
 
 The role "nina" is the third one of the bus, whose controller is a NinaController.
 
-A process that printed a traceback fails its test, whatever else the test saw.
+A process that printed a traceback fails its test, also one that saw nothing wrong.
 """
 
 import contextlib

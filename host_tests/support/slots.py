@@ -129,7 +129,7 @@ def next_port():
 
 
 def free_port():
-    """A port of the loopback on which nobody listens, and that is handed out to nobody else."""
+    """A port of the loopback without a listener, which is not handed out again."""
     while True:
         port = next_port()
         with contextlib.suppress(OSError), socket.create_server((LOOPBACK_TEXT, port)):
@@ -236,7 +236,7 @@ class SocketServer:
 
 
 class PeersAtSockets:
-    """What nets share whose peers are sockets: they know who is at the other end."""
+    """What nets share whose peers are sockets: they know the other end."""
 
     peer_class = SocketPeer
 
@@ -260,7 +260,7 @@ class PeersAtSockets:
         return peer
 
     def fill_backlog(self, server, new_socket):
-        """Let one wait that nobody accepts: no more have a place. The server's port."""
+        """Let one wait without an accept: no more have a place. The server's port."""
         server.listen(0)
         filler = self.keep(new_socket())
         filler.connect(server.getsockname())
@@ -271,7 +271,7 @@ class PeersAtSockets:
         """Whether a dialled connection that takes nothing now takes nothing until its peer reads.
 
         So it is when no acknowledgement is under way, and takes(), which tries, still says so. The
-        peer is frozen then: the computer makes room in it even when nobody reads. What is not
+        peer is frozen then: the computer makes room in it even without a read. What is not
         acknowledged after a while was dropped.
         """
         addresses = bytearray(8)
@@ -571,7 +571,7 @@ class Slots:
         self.until(lambda: slot.state == state)
 
     def turns(self, count=3):
-        """Enough passes for whatever is under way on this computer to have arrived."""
+        """Enough passes for all that is under way on this computer to have arrived."""
         for _ in range(count):
             self.turn(5)
 
@@ -598,7 +598,7 @@ class Slots:
         ], peer
 
     def connect(self, port, protocol=0):
-        """connCreate; returns the slot, whatever became of it."""
+        """connCreate; returns the slot, also of a failure."""
         slot = self.manager.allocate(protocol)
         slot.connect(self.net.peer_ip, port)
         return slot

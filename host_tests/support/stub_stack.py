@@ -398,7 +398,7 @@ class StubStack:
         pcb = self._object(h)
         if pcb is None:
             return ERR_CLSD
-        assert 0 < n <= pcb.unreported, "the window was opened for bytes that nobody read"
+        assert 0 < n <= pcb.unreported, "the window was opened for bytes that were not read"
         pcb.unreported -= n
         pcb.window += n
         self.credited += n
@@ -411,7 +411,7 @@ class StubStack:
             return ERR_CLSD
         fault = self._fault("write")
         if fault is not None and fault < 0:
-            # Whatever the reason, "room" comes again: memory is freed, segments are acknowledged.
+            # For any reason "room" comes again: memory is freed, segments are acknowledged.
             pcb.note(EVENT_ROOM)
             return self._fail(pcb, fault)
         if not pcb.alive:

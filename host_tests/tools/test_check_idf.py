@@ -112,7 +112,7 @@ def test_facts_grow_by_a_version_and_lose_what_is_not_used():
     assert again == "# head\nMSL int 5.4.2\n"
 
 
-# --- who defines what
+# --- what defines a symbol
 
 
 @pytest.mark.parametrize(

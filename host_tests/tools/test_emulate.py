@@ -155,7 +155,7 @@ def test_the_efuses_have_a_mac_address_and_a_revision(emulation):
     efuse = emulation.noted("efuse")
     assert len(efuse) == 1024
     mac, words = efuse[0x18:0x1E][::-1], struct.unpack_from("<4I", efuse, 0x18)
-    assert mac[0] & 3 == 2  # one station's, nobody else's
+    assert mac[0] & 3 == 2  # one station's, no group's
     assert words[3] >> 18 & 7 == 3  # WAFER_VERSION_MINOR
     assert not any(efuse[:0x18] + efuse[0x28:])
 

@@ -119,7 +119,7 @@ def draw_request(dice):
 class Conversation:
     """Random steps, and after each what they must have brought about.
 
-    What a peer got is what the controller was told is accepted, whatever happened between; what
+    What a peer got is what the controller was told is accepted, after anything in between; what
     the hot path goes by is what follows from the states of the slots.
     """
 
@@ -421,7 +421,7 @@ def test_writes_that_gather_arrive(monkeypatch, role, seed):
 
 @pytest.fixture(params=["module-clocked", "controller-clocked"])
 def role(request):
-    """Who drives SCK."""
+    """The side that drives SCK."""
     return request.param
 
 

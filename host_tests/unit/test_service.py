@@ -421,7 +421,7 @@ def replace_task(service, task, other):
 
 
 def run_with(service, *hooks):
-    """One run; in each pass somebody connects, and then that happens. The clock stands still."""
+    """One run; in each pass a peer connects, and then that happens. The clock stands still."""
     left = list(hooks)
 
     def wait(ms):

@@ -1,4 +1,4 @@
-"""A worker: one thread for its jobs, whatever they do to it and whatever memory there is."""
+"""A worker: one thread for its jobs, also when they raise or memory is short."""
 
 import _thread
 import threading

@@ -4,7 +4,7 @@ import micropython
 from heap_scenarios import EVEN, SCENARIOS, Bench, run
 from memory_stack import MemoryStack
 
-micropython.alloc_emergency_exception_buf(512)  # for the trace of who asked for memory
+micropython.alloc_emergency_exception_buf(512)  # for the trace of an allocation
 
 
 class MemoryNetwork:

@@ -153,7 +153,7 @@ class QuietBoard:
         """There is no watchdog."""
 
     def crashed(self):
-        """Whoever runs the service sees the exception."""
+        """The caller of run() sees the exception."""
 
     def relax(self):
         """There is no watchdog."""
@@ -276,7 +276,7 @@ class Bench:
             raise ValueError("the peer could not send")
 
     def take_at_peer(self):
-        """Whatever is there, appended to `received`."""
+        """All that is there, appended to `received`."""
         n = self.take(RECEIVED - self.received_count)
         if n > 0:
             self.received_count += n
@@ -468,7 +468,7 @@ def calling_home(bench):
     sessions.entries[0]._streak = 6  # the next one is a minute away
     began = ticks_ms()
     while not sessions.entries[0].failures:
-        check_time(began, "nobody refused")
+        check_time(began, "no refusal came")
         bench.passes(1)
     micropython.heap_lock()
     bench.passes(10)

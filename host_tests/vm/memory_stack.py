@@ -107,7 +107,7 @@ class MemoryStack:
     # --- the network
 
     def dial(self, port):
-        """A peer whose connection waits to be accepted; None when nobody listens there."""
+        """A peer whose connection waits to be accepted; None without a listener there."""
         for entry in self._entries[self._connections :]:
             if entry.handle and entry.port == port:
                 peer = Peer(self)

@@ -106,7 +106,7 @@ def checksum(data):
 
 
 def syn(source, source_port, port, sequence=1000, flags=SYN):
-    """An IPv4 packet: a SYN from `source`, which nobody needs to own, to the module."""
+    """An IPv4 packet: a SYN from `source`, which no host needs to have, to the module."""
     addresses = socket.inet_aton(source) + socket.inet_aton(MODULE)
     tcp = struct.pack(">HHIIBBHHH", source_port, port, sequence, 0, 5 << 4, flags, 5840, 0, 0)
     tcp_sum = checksum(addresses + struct.pack(">BBH", 0, 6, len(tcp)) + tcp)

@@ -12,7 +12,7 @@ from capture import Capture
 from namespace import MODULE, NETMASK, Namespace, as_int
 from netconn_rig import Rig
 
-# What differs with the locking is who runs what and when: the handles' lives and their events. How
+# With the locking another thread runs the handles' lives and their events, at another time. How
 # bytes travel is the same code in the same thread's hands, and runs with core locking on alone.
 RUN_BOTH_WAYS = {"test_churn", "test_ending", "test_events", "test_opening"}
 LOCKING = {"unlocked": "0", "locked": "1"}

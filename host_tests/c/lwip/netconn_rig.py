@@ -144,7 +144,7 @@ class Rig:
             if handle > 0:
                 return handle
             assert handle == WOULDBLOCK, handle
-            assert time.monotonic() < end, "nobody came"
+            assert time.monotonic() < end, "no connection came"
             self.gather()
 
     def read_all(self, handle, seconds=PATIENCE):
@@ -180,6 +180,6 @@ class Rig:
         return self._process.returncode, errors
 
     def kill(self):
-        """End the process whatever it does."""
+        """End the process at any point of its work."""
         self._process.kill()
         self._process.communicate()

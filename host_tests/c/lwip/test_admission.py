@@ -1,4 +1,4 @@
-"""Who gets a PCB when there are only a few."""
+"""Which connections get a PCB when there are only a few."""
 
 import socket
 
@@ -202,7 +202,7 @@ def test_backlog_waits_and_is_served_when_accepted(stack, wire):
 def test_refused_syns_cost_nobody_a_place_in_the_accept_queue(stack, wire):
     listener = stack.listen(80)
     pairs = fill(stack, wire, listener)
-    flood(wire, 50)  # lwIP would put an error into the mailbox for each, while nobody accepts
+    flood(wire, 50)  # lwIP would put an error into the mailbox for each, without an accept
     stack.expect(lambda: stack.stats()["refused"] > BACKLOG)  # the mailbox holds no more
     stack.abort(pairs.pop()[0])
     newcomer = wire.begin_connect(80)

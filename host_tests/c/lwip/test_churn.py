@@ -51,7 +51,7 @@ class Churner(threading.Thread):
 
 
 class Server:
-    """Echoes five bytes, floods whoever asks for more, ends by close and sometimes by abort."""
+    """Echoes five bytes, floods peers that ask for more, ends by close and sometimes by abort."""
 
     def __init__(self, stack):
         self._stack = stack

@@ -70,7 +70,7 @@ def test_close_after_a_reset(stack, pair, capture):
 def test_unread_data_at_close_does_not_cost_the_peer_its_answer(stack, pair, capture):
     handle, peer = pair
     stack.start(LONG, 0, 0)
-    peer.sendall(b"a request with a body that nobody reads" * 100)
+    peer.sendall(b"a request with a body that is not read" * 100)
     stack.expect(lambda: stack.readable(handle) > 2000)
     stack.write(handle, b"404")
     stack.close(handle)

@@ -93,7 +93,7 @@ def late_wire(stack):
 def wakes_at_once(stack, provoke):
     """Whether the event that `provoke()` brings about ended a wait before that looked up by itself.
 
-    A wait that nobody ends lasts a nap at least, however often this is tried. One that is ended can
+    A wait that is not ended lasts a nap at least, at each try. One that is ended can
     last as long on a busy computer, or the event came before the wait began, which shows nothing:
     then it is tried again.
     """

@@ -294,7 +294,7 @@ def test_stop_leaves_nothing(stack, wire, peer_ip):
     stack.close(handles[1])
     stack.connect(as_int(NOBODY), 1)
     stack.stop()
-    # Nobody has accepted the fourth: lwIP itself ends it, if it was in mid-handshake.
+    # The fourth is not accepted: lwIP itself ends it, if it was in mid-handshake.
     limit = time.monotonic() + PATIENCE
     while stack.memory()["pcbs"] and time.monotonic() < limit:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-/* An mDNS component that tells nobody; `told` is what it would tell, one line for each thing. */
+/* An mDNS component that sends nothing; `told` is what it would tell, one line for each thing. */
 #include "mdns.h"
 
 #include <stdio.h>

@@ -22,7 +22,7 @@ TEXT = Text(b"Spinet", b"2.3.0")
 
 @pytest.fixture
 def core(tmp_path):
-    """A component that nobody has started, and the core over it."""
+    """A component that is not started, and the core over it."""
     library = tmp_path / "core.so"
     sources = (CORE / "mdns_services.c", HERE / "component.c")
     flags = (*STRICT, "-shared", "-fPIC", f"-I{HERE}", f"-I{CORE}")

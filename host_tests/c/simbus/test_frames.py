@@ -1,4 +1,4 @@
-"""The frames of SIM's virtual bus: whatever comes, in whatever pieces, against a model in Python.
+"""The frames of SIM's virtual bus: any bytes in any pieces, against a model in Python.
 
 The C core runs under the address and undefined-behaviour sanitizers, in a process for each example.
 """

@@ -15,7 +15,7 @@ OK, NO_MEM, INVALID_ARG, INVALID_STATE, INVALID_SIZE, NOT_SUPPORTED = (
     0x104,
     0x106,
 )
-UNDRIVEN = 0xFF  # MISO while nobody drives it
+UNDRIVEN = 0xFF  # MISO while it is not driven
 BEYOND = 0xEE  # what the peripheral shifts past the end of a phase
 SPOILT = 0xDB  # what DMA leaves of a dword that did not fill
 

@@ -5,7 +5,7 @@
  * leaves to luck is a violation: the first one is kept, and fails the test.
  *
  * Interrupts run at the end of the call or of the burst that raised them, on the one core that there
- * is; while they are held (fake_hold_interrupts) the other side goes on and nobody notices.
+ * is; while they are held (fake_hold_interrupts) the other side goes on unnoticed.
  */
 #ifndef FAKE_CHIP_H
 #define FAKE_CHIP_H

@@ -1,5 +1,5 @@
 /*
- * The pins: levels, who may drive them, and the interrupts of the service that MicroPython has installed.
+ * The pins: levels, which side may drive them, and the interrupts of the service that MicroPython has installed.
  *
  * As on a chip an output's level is 0 until it is set, and an edge is remembered whether its handler can run or
  * not.
@@ -34,7 +34,7 @@ static bool is_pin(int pin) {
     return pin >= 0 && pin < PINS;
 }
 
-/* The index of a pin whose register is written, or of one that nobody uses. */
+/* The index of a pin whose register is written, or of one that is not used. */
 static uint32_t checked(uint32_t pin) {
     if (!is_pin((int)pin)) {
         fake_violation("the register of a pin that there is not");

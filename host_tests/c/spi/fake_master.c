@@ -213,7 +213,7 @@ esp_err_t spi_device_get_trans_result(spi_device_handle_t handle, spi_transactio
         fake_violation("waits for ever");
     }
     if (!handle->result) {
-        fake_violation("waits for a result that nobody asked for");
+        fake_violation("waits for a result that was not asked for");
         return ESP_ERR_TIMEOUT;
     }
     *trans_desc = handle->result;

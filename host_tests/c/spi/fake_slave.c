@@ -18,7 +18,7 @@
 #define QUEUE_MAX 4
 #define PHASE_MAX 4096
 #define CS_PIN 10     /* until the driver knows it */
-#define UNDRIVEN 0xff /* MISO while nobody drives it */
+#define UNDRIVEN 0xff /* MISO while it is not driven */
 #define BEYOND 0xee   /* what the peripheral shifts past the end of its buffer */
 #define SPOILT 0xdb   /* what DMA leaves of a dword that did not fill */
 
@@ -206,7 +206,7 @@ static esp_err_t check_config(int host, const spi_bus_config_t *bus, const spi_s
         return ESP_ERR_INVALID_ARG;
     }
     if (!(slave->flags & SPI_SLAVE_NO_RETURN_RESULT)) {
-        fake_violation("nobody fetches results, so the queue of them overflows");
+        fake_violation("results are not fetched, so the queue of them overflows");
     }
     return ESP_OK;
 }

@@ -185,7 +185,7 @@ def test_rising_chip_select_cuts_a_phase_short(make_chip, bits, told):
     chip.arm(None, None, 0, 8)
     chip.cs(0)
     chip.clock(b"abcdefgh", bits)
-    assert chip.clocked() == 0, "nobody knows before CS rises"
+    assert chip.clocked() == 0, "not known before CS rises"
     chip.cs(1)
     assert chip.clocked() == told
     assert chip.wakes == 1

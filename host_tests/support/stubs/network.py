@@ -219,7 +219,7 @@ def hostname(name=None):
 
 
 def power_on():
-    """A chip that has just been switched on, and nobody in reach."""
+    """A chip that has just been switched on, and no network in reach."""
     AIR.clear()
     _names.clear()
     _interfaces.clear()

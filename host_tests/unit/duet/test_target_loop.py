@@ -1,4 +1,4 @@
-"""The controller-clocked link while the loop runs on, as it does on a board: nobody calls the
+"""The controller-clocked link while the loop runs on, as it does on a board: no test calls the
 service for each pass, and nothing is looked at that has no reason.
 
 A script is a generator that plays the controller. It goes on each time the loop waits, and yields

@@ -1,4 +1,4 @@
-"""The link in both roles: whatever a controller does, the next good transaction works (L2, L4)."""
+"""The link in both roles: after anything from a controller the next good transaction works."""
 
 import pytest
 from fake_board import ON_AIR, Bench

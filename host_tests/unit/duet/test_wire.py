@@ -127,7 +127,7 @@ NUMBERS = {
 
 
 def message(text=""):
-    """A link's buffer that begins with these bytes; whatever else is in it is old noise."""
+    """A link's buffer that begins with these bytes; all else in it is old noise."""
     data = bytes.fromhex(text)
     return bytearray(data + bytes([0xA5]) * (2060 - len(data)))
 

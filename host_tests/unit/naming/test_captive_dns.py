@@ -32,7 +32,7 @@ def asker():
 def server(asker):
     """A server that was started, and its address."""
     server, said = None, ["not yet"]
-    while said:  # somebody else may have the port
+    while said:  # another program may have the port
         said = []
         address = ("127.0.0.1", next_port())
         server = CaptiveDns(object(), said.append, nothing, *address)

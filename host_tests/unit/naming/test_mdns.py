@@ -56,7 +56,7 @@ def web(lan, start):
 
 
 class Asker:
-    """Somebody else on the network, on port 5353 or on one of its own."""
+    """Another host on the network, on port 5353 or on one of its own."""
 
     def __init__(self, lan, last=99, port=mdns._PORT):
         self.got = []
@@ -173,7 +173,7 @@ def test_a_later_claim_to_our_name_is_looked_into(lan, web):
     lan.run(0, web)
     assert not lan.heard[-1][0].flags & dns.RESPONSE  # a probe
     lan.run(5000, web)
-    assert web.name() == "spinet"  # nobody defended it
+    assert web.name() == "spinet"  # it was not defended
 
 
 def test_the_same_record_from_elsewhere_is_no_claim(lan, web):

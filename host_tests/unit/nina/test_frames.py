@@ -1,4 +1,4 @@
-"""NINA's frames, byte for byte, and whatever else comes in their place."""
+"""NINA's frames, byte for byte, and other bytes in their place."""
 
 from array import array
 from pathlib import Path

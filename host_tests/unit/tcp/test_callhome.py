@@ -1,4 +1,4 @@
-"""Calling home: attempts and their events, back-off, promised slots, and who serves what."""
+"""Calling home: attempts and their events, back-off, promised slots, and the service's role."""
 
 import pytest
 from slots import Slots, pattern
@@ -70,7 +70,7 @@ def came(slots):
 
 
 def refused(slots):
-    """A port where nobody listens."""
+    """A port without a listener."""
     return slots.net.free_port()
 
 

@@ -198,7 +198,7 @@ def test_neither_flag_counts_when_only_a_part_was_accepted(bench, flags):
     slot = bench.manager.slots[0]
     assert slot.state == states.CONNECTED
     bench.turn()
-    assert slot._ring.count == 100  # they gather: nobody pushed them
+    assert slot._ring.count == 100  # they gather: without a push
     assert b"".join(data for _, data, _ in bench.stack.writes) == bytes(4096 - 100)
 
 
@@ -661,7 +661,7 @@ def test_no_time_to_linger_is_a_reset_at_once(slots):
     slots.fill(slot)
     slot.close()
     assert slot.state == states.CLOSE_READY
-    assert slots.manager.unacknowledged_closes == 0  # nobody waited for any
+    assert slots.manager.unacknowledged_closes == 0  # none was waited for
     assert slots.ended(peer) == "reset"
 
 

@@ -344,7 +344,7 @@ def test_connections_beyond_the_limit_wait_and_are_accepted_as_soon_as_one_is_fr
     slots.turns()
     assert slots.busy() == [0, 1]
     first.abort()
-    slots.until_state(first, states.CONNECTED)  # nobody polls: only the freed slot starts this
+    slots.until_state(first, states.CONNECTED)  # without polling: only the freed slot starts this
     assert slots.read_all(first, 7) == b"my turn"
 
 
@@ -434,10 +434,10 @@ class NoLink:
         """Nothing for the hot path."""
 
     def look(self, link, now):
-        """Nobody asks."""
+        """Not asked for."""
 
     def signal(self):
-        """Nobody is told."""
+        """Tells nothing."""
 
     def set_clock(self, frequency):
         """No clock."""

@@ -1,4 +1,4 @@
-"""Host names: looked up in a thread, answered by the loop, and dropped when nobody waits for it."""
+"""Host names: looked up in a thread, answered by the loop, and dropped when they come too late."""
 
 import _thread
 import socket
@@ -303,7 +303,7 @@ def test_a_name_that_cannot_be_has_none():
         ([(2, 1, 0, "", bytes([2, 0, 0, 0, 192, 0, 2, 7]))], 0x070200C0),  # SIM
         ([(10, 1, 0, "", ("2001:db8::7", 0)), (2, 1, 0, "", ("192.0.2.7", 0))], 0x070200C0),
         ([(10, 1, 0, "", ("2001:db8::7", 0))], 0),
-        ([(2, 1, 0, "", ("0.0.0.0", 0))], 0),  # lwIP's way of finding nobody
+        ([(2, 1, 0, "", ("0.0.0.0", 0))], 0),  # lwIP's way of finding no host
         ([], 0),
     ],
 )

@@ -13,7 +13,7 @@ OFFSETS = st.integers(0, 5)
 
 
 class RingMachine(RuleBasedStateMachine):
-    """Whatever is done to a ring, it holds what a bytes object would."""
+    """After any calls a ring holds what a bytes object would."""
 
     @initialize(size=st.sampled_from([4, 8, 16, 64]))
     def start(self, size):

@@ -90,7 +90,7 @@ def test_a_full_ring_stops_reading_and_the_peers_bytes_wait_in_the_computer(net)
     slot, peer = slots.dialled()
     assert peer.send(pattern(10000)) == 10000
     slots.until(lambda: slot.readable() == 4096)
-    assert net.stack.wait(1) == 0  # nothing to report until somebody reads
+    assert net.stack.wait(1) == 0  # nothing to report until a read
     assert slots.read_all(slot, 10000) == pattern(10000)
 
 

@@ -682,7 +682,7 @@ def test_what_is_unread_is_not_decrypted_further(slots, authority):
     peer.write(b"first")
     slots.turn()
     session = slots.tls._session(slot.handle)
-    session.core.look = None  # nobody asks
+    session.core.look = None  # not called
     peer.write(b"second")
     slots.turn()
     assert slot.readable() == 5
@@ -692,7 +692,7 @@ def test_discarding_after_close(slots, authority):
     slot, peer = slots.connection(authority)
     slots.fill(slot)
     session = slots.tls._session(slot.handle)
-    session.core.look = None  # nobody decrypts what nobody will read
+    session.core.look = None  # what is not read is not decrypted
     slot.close()
     for _ in range(10):
         peer.write(bytes(4000))

@@ -279,7 +279,7 @@ def test_strongest_that_is_remembered_is_joined(choosing, radio):
     assert choosing.state == states.WIFI_CONNECTING
     choosing.step(1100)
     assert radio.calls == ["scan"]
-    radio.finds = list(ON_AIR)  # Workshop is stronger, and nobody knows it
+    radio.finds = list(ON_AIR)  # Workshop is stronger, and not remembered
     choosing.step(1200)
     assert radio.calls == ["scan", "join Attic on channel 6"]
     radio.outcome_is = ""

@@ -46,7 +46,7 @@ void counted_free(void *p) {
             break;
         }
     }
-    memset(p, 0xdd, *block); /* whoever follows a pointer to it sees that */
+    memset(p, 0xdd, *block); /* a read through an old pointer shows that */
     free(block);
     blocks--;
 }
