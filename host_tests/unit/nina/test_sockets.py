@@ -362,6 +362,33 @@ def test_all_numbers_are_in_use(bench):
     assert new(bench) == numbers[0]  # its connection is over
 
 
+def forgotten(bench, n):
+    """So many connections whose peers have ended them, and of which the driver asks nothing."""
+    for _ in range(n):
+        opened(bench)[1].fin()
+        bench.passes()
+
+
+@pytest.mark.behaviour("A2")
+def test_connections_that_are_over_and_forgotten_take_no_slot_from_others(bench):
+    forgotten(bench, 8)
+    number, peer = opened(bench)
+    assert write(bench, number, b"hello") == 5
+    forgotten(bench, 7)
+    server = listening(bench)
+    client = bench.stack.dial(80)
+    bench.passes()
+    assert available(bench, server) == 255
+    bench.passes()
+    told = available(bench, server)
+    client.send(b"new")
+    bench.passes()
+    assert read(bench, told, 10) == b"new"
+    peer.send(b"still there")
+    bench.passes()
+    assert read(bench, number, 20) == b"still there"
+
+
 def test_a_thousand_connections_lose_no_number(bench):
     for i in range(1000):
         number, peer = opened(bench)

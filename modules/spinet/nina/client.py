@@ -101,7 +101,8 @@ class Client:
     def _dial(self, request):
         slot = self._manager.allocate(0)
         if slot is None:
-            return None  # those that are closing come back soon
+            self._numbers.spare_slot()  # what is closing comes back soon
+            return None
         self._token = slot.token()
         first = request.params - 4 if request.params < 6 else 1
         port = request.u16_be(first + 1)
@@ -116,6 +117,7 @@ class Client:
     def available(self, request):
         number = request.u(0)
         if self._numbers.kind(number) == SERVER:
+            self._numbers.spare_slot()  # else no client of it can come
             once = request.params == 1 or request.u(1) != 0
             request.answer_u16(self._numbers.visitor(number, once))
             return

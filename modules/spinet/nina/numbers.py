@@ -76,6 +76,11 @@ class Numbers:
                 return number
         return NONE
 
+    def spare_slot(self):
+        """Where every slot is in use, a connection that is over and forgotten gives up its own."""
+        if not self._manager.has_free_slot():
+            self.drop(self._lost())
+
     def reserve(self, number):
         """A driver uses a number: end what it was. False when there is no such number."""
         if number >= COUNT:
