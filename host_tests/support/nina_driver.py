@@ -290,8 +290,12 @@ class Board:
         )
 
     def line(self):
-        """The next line that the program prints, or "" at its end."""
-        return self.process.stdout.readline().rstrip("\n")
+        """The next line that the program prints, or "" at its end; one that is silent is ended."""
+        limit = threading.Timer(PATIENCE, self.process.kill)
+        limit.start()
+        line = self.process.stdout.readline()
+        limit.cancel()
+        return line.rstrip("\n")
 
     def says(self, text):
         """Wait until the program prints this line, its next."""
