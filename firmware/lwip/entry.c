@@ -102,10 +102,18 @@ void entry_fail(entry_t *entry, err_t error) {
     atomic_compare_exchange_strong(&entry->error, &none, error);
 }
 
+static void note(int index) {
+    atomic_fetch_or(&pending_map, 1u << index);
+    platform_wake();
+}
+
 void entry_post(entry_t *entry, unsigned bits) {
     atomic_fetch_or(&entry->events, bits);
-    atomic_fetch_or(&pending_map, 1u << index_of(entry));
-    platform_wake();
+    note(index_of(entry));
+}
+
+void entry_note_datagrams(void) {
+    note(NC_DATAGRAMS);
 }
 
 static unsigned failed(entry_t *entry, const struct netconn *conn) {
@@ -197,7 +205,15 @@ void entry_event(struct netconn *conn, enum netconn_evt event, u16_t length) {
 
 /* ---- what the application asks for ---- */
 
+static int events_of_datagrams(void) {
+    unsigned bit = 1u << NC_DATAGRAMS;
+    return atomic_fetch_and(&pending_map, ~bit) & bit ? NC_DATA : 0;
+}
+
 int nc_events(int handle) {
+    if (handle == NC_DATAGRAMS) {
+        return events_of_datagrams();
+    }
     entry_t *entry = entry_find(handle);
     if (entry == NULL) {
         return ERR_ARG;

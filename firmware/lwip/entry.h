@@ -82,6 +82,9 @@ void entry_watch(struct tcp_pcb *pcb);
 /* Records events and wakes the application thread. Any thread. */
 void entry_post(entry_t *entry, unsigned bits);
 
+/* A datagram came: the event of NC_DATAGRAMS. Any thread. */
+void entry_note_datagrams(void);
+
 /* Keeps the first fatal error. Any thread. */
 void entry_fail(entry_t *entry, err_t error);
 

@@ -3,9 +3,11 @@
 add_library(usermod_lwip INTERFACE)
 
 target_sources(usermod_lwip INTERFACE
+    ${CMAKE_CURRENT_LIST_DIR}/moddatagrams.c
     ${CMAKE_CURRENT_LIST_DIR}/modlwip.c
     ${CMAKE_CURRENT_LIST_DIR}/accept_queue.c
     ${CMAKE_CURRENT_LIST_DIR}/admission.c
+    ${CMAKE_CURRENT_LIST_DIR}/datagrams.c
     ${CMAKE_CURRENT_LIST_DIR}/ending.c
     ${CMAKE_CURRENT_LIST_DIR}/entry.c
     ${CMAKE_CURRENT_LIST_DIR}/netconn.c

@@ -3,7 +3,7 @@
 
 LWIP_MODULE_DIR := $(USERMOD_DIR)
 
-SRC_USERMOD_C += $(LWIP_MODULE_DIR)/modlwip.c
+SRC_USERMOD_C += $(addprefix $(LWIP_MODULE_DIR)/, moddatagrams.c modlwip.c)
 SRC_USERMOD_LIB_C += $(addprefix $(LWIP_MODULE_DIR)/, \
-    accept_queue.c admission.c ending.c entry.c netconn.c receiving.c sending.c time_wait.c)
+    accept_queue.c admission.c datagrams.c ending.c entry.c netconn.c receiving.c sending.c time_wait.c)
 CFLAGS_USERMOD += -I$(LWIP_MODULE_DIR)

@@ -6,6 +6,7 @@
  * bytes that are not inside a buffer raise ValueError.
  */
 #include "buffer_span.h"
+#include "modlwip.h"
 #include "netconn.h"
 #include "platform.h"
 #include "soft_reset.h"
@@ -15,31 +16,10 @@
 #include "py/objstr.h"
 #include "py/runtime.h"
 
-#include "lwip/err.h"
 #include "lwip/init.h"
 
 /* A wait is cut into slices of this length, and Ctrl-C and scheduled functions run between them. */
 #define WAIT_SLICE_MS 250
-
-/* ---- arguments ---- */
-
-static mp_obj_t small(int value) {
-    return MP_OBJ_NEW_SMALL_INT(value);
-}
-
-/* The contract has no ERR_ARG. For a handle that is over a call returns ERR_CLSD, and a count 0. */
-static mp_obj_t result(int value) {
-    return small(value == ERR_ARG ? ERR_CLSD : value);
-}
-
-static mp_obj_t count(int value) {
-    return small(value < 0 ? 0 : value);
-}
-
-/* The integer that four octets are in memory; it may be negative. */
-static uint32_t get_ip(mp_obj_t address) {
-    return (uint32_t)mp_obj_get_int_truncated(address);
-}
 
 /* ---- module: start and stop ---- */
 
@@ -254,6 +234,7 @@ static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_wait), MP_ROM_PTR(&mod_wait_obj) },
     { MP_ROM_QSTR(MP_QSTR_wake), MP_ROM_PTR(&mod_wake_obj) },
     { MP_ROM_QSTR(MP_QSTR_stats), MP_ROM_PTR(&mod_stats_obj) },
+    { MP_ROM_QSTR(MP_QSTR_udp), MP_ROM_PTR(&spinet_lwip_datagrams) },
 };
 static MP_DEFINE_CONST_DICT(mod_globals, mod_globals_table);
 

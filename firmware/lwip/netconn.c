@@ -5,6 +5,7 @@
 
 #include "accept_queue.h"
 #include "admission.h"
+#include "datagrams.h"
 #include "ending.h"
 #include "entry.h"
 #include "lwip/sys.h"
@@ -33,6 +34,7 @@ void nc_stop(void) {
         }
     }
     ending_abort_orphans();
+    ud_stop();
     time_wait_stop();
 }
 

@@ -18,6 +18,10 @@
 
 #define NC_ENTRIES 24
 
+/* The handle, and the index, of all UDP ports together (datagrams.h): it is always there, and has the event
+ * NC_DATA when a datagram came. */
+#define NC_DATAGRAMS NC_ENTRIES
+
 /* Bits of nc_events(). */
 enum {
     NC_ACCEPT = 1,    /* listener: a connection may be accepted */
@@ -59,7 +63,7 @@ enum {
  * client that connects from the port of a connection in TIME-WAIT has to wait. */
 int nc_start(const nc_times_t *times);
 
-/* Aborts everything, orphans too. No callback comes afterwards. */
+/* Aborts everything, orphans too, and closes every UDP port. No callback comes afterwards. */
 void nc_stop(void);
 
 /* ---- opening ---- */

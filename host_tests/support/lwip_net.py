@@ -27,6 +27,7 @@ from slots import (
     CALLS_IN_A_TURN,
     NOTHING,
     PATIENCE,
+    DatagramPeer,
     Faults,
     PeersAtSockets,
     SocketPeer,
@@ -156,6 +157,7 @@ class LwipStack:
         self.core = core
         self._call = core.call
         self._faults = faults
+        self.udp = LwipUdp(core)
         self.transfers = 0  # since the last turn; LwipNet.begin_turn() clears it
 
     @property
@@ -264,6 +266,47 @@ class LwipStack:
     def shut(self):
         """Everything ends with a reset."""
         self._call("stop")
+
+
+class LwipUdp:
+    """spinet.udp.datagrams' contract over the core."""
+
+    def __init__(self, core):
+        self._core = core
+        self._call = core.call
+        self.pending = lambda: core.call("udp_pending")
+
+    def bind(self, ip, port, shared):
+        return self._call("udp_bind", ip, port, int(shared))
+
+    def send(self, h, peer, buf, offset, n):
+        port, ip = struct.unpack("<HI", peer)
+        data = bytes(memoryview(buf)[offset : offset + n]).hex()
+        return over(self._call("udp_send", h, ip, data or "-", port))
+
+    def length(self, h):
+        return over(self._call("udp_length", h))
+
+    def receive(self, h, buf, offset, n, sender):
+        answer = self._core.ask(f"udp_receive {h} {n}")
+        length = int(answer[0])
+        if length >= 0:
+            data = bytes.fromhex(answer[1].decode())
+            sender[0:6] = data[:6]
+            buf[offset : offset + len(data) - 6] = data[6:]
+        return over(length)
+
+    def dropped(self, h):
+        return over(self._call("udp_dropped", h))
+
+    def join(self, h, group, own):
+        return over(self._call("udp_join", h, group, own))
+
+    def leave(self, h):
+        return over(self._call("udp_leave", h))
+
+    def close(self, h):
+        return over(self._call("udp_close", h))
 
 
 def over(answer):
@@ -391,6 +434,12 @@ class LwipNet(PeersAtSockets):
     def silent_port(self):
         """A full backlog: the computer drops further SYNs without an answer."""
         return self.fill_backlog(self.keep(self._bound(0)), self.wire.socket)
+
+    def datagram_peer(self, number=0):
+        """The port of one of the hosts on the wire."""
+        sock = self.keep(self.wire.socket(socket.SOCK_DGRAM))
+        sock.bind((PEERS[number % len(PEERS)], 0))
+        return DatagramPeer(sock, MODULE)
 
 
 FEW = 2  # blocks of lwIP's own, which come and go: a timer, a frame on its way

@@ -104,6 +104,9 @@ class StubNet:
         self.stack.servers[port] = None
         return port
 
+    def datagram_peer(self, _number=0):
+        return self.stack.udp.peer(LOOPBACK, self.free_port())
+
 
 class StubServer:
     """A peer that listens."""
@@ -220,6 +223,38 @@ class SocketPeer:
         except ConnectionResetError:
             self.ended = "reset"
         return bytes(self.got)
+
+
+class DatagramPeer:
+    """Another host's UDP port; `module` is where it sends to, dotted. Sending never blocks."""
+
+    def __init__(self, sock, module):
+        sock.setblocking(False)
+        ip, port = sock.getsockname()
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(ip))
+        self._sock = sock
+        self._module = module
+        self.address = struct.pack("<H", port) + socket.inet_aton(ip)
+
+    def send(self, data, number):
+        """Send to a port of the firmware's; the peer's own buffer may be full for a moment."""
+        self._send(data, (self._module, number))
+
+    def send_to_group(self, data, group, number):
+        """Send to a group (u32)."""
+        self._send(data, (socket.inet_ntoa(struct.pack("<I", group)), number))
+
+    def _send(self, data, address):
+        select.select([], [self._sock], [], PATIENCE)
+        self._sock.sendto(data, address)
+
+    def receive(self):
+        """(datagram, the port it came from), None while there is none."""
+        try:
+            data, (_, port) = self._sock.recvfrom(65536)
+        except BlockingIOError:
+            return None
+        return data, port
 
 
 class SocketServer:
@@ -483,6 +518,11 @@ class SocketsNet(PeersAtSockets):
         """A full backlog: the computer drops further SYNs without an answer."""
         server = self.keep(socket.create_server((LOOPBACK_TEXT, 0), backlog=0))
         return self.fill_backlog(server, socket.socket)
+
+    def datagram_peer(self, _number=0):
+        sock = self.keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sock.bind((LOOPBACK_TEXT, 0))
+        return DatagramPeer(sock, LOOPBACK_TEXT)
 
 
 class PlainNet(SocketsNet):

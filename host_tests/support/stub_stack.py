@@ -10,7 +10,10 @@ import struct
 import threading
 from collections import deque
 
+from stub_udp import StubUdp
+
 from spinet.tcp.stack import (
+    DATAGRAMS,
     ERR_ABRT,
     ERR_CLSD,
     ERR_CONN,
@@ -191,7 +194,8 @@ class StubStack:
         self._objects = [None] * (CONNECTIONS + LISTENERS)
         self._handles = [0] * (CONNECTIONS + LISTENERS)
         self._generations = [0] * (CONNECTIONS + LISTENERS)
-        self._events = [0] * (CONNECTIONS + LISTENERS)
+        self._events = [0] * (DATAGRAMS + 1)
+        self.udp = StubUdp(lambda: self.note(DATAGRAMS, EVENT_DATA))
         self._overlooked = 0  # bit map: has events, but is not pending
         self._faults = {}
         self._next_port = 49152
@@ -503,7 +507,7 @@ class StubStack:
         return ERR_CLSD if pcb is None else pcb.why
 
     def events(self, h):
-        if self._object(h) is None:
+        if h != DATAGRAMS and self._object(h) is None:
             return 0
         with self._news:
             events = self._events[h & INDEX_MASK]

@@ -12,7 +12,7 @@ ROWS = (
     ("trace",),
     ("last_error", "worker", "garbage"),
     ("fastpath",),
-    ("tcp",),
+    ("tcp", "udp"),  # a stack is of both
     ("tls",),
     ("wifi", "naming"),
     ("duet", "nina"),

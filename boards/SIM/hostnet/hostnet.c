@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 
 #define NEVER_BLOCK_NOR_SIGNAL (MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -90,6 +91,34 @@ int hostnet_nodelay(int fd) {
 int hostnet_reset_on_close(int fd) {
     struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
     return set_option(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+int hostnet_sendto(int fd, const uint8_t *peer, const uint8_t *buf, size_t n) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(peer[0] | peer[1] << 8))};
+    memcpy(&to.sin_addr, peer + 2, 4);
+    return answer(sendto(fd, buf, n, NEVER_BLOCK_NOR_SIGNAL, (struct sockaddr *)&to, sizeof(to)));
+}
+
+int hostnet_recvfrom(int fd, uint8_t *buf, size_t n, uint8_t *sender) {
+    struct sockaddr_in from;
+    socklen_t size = sizeof(from);
+    int length = answer(recvfrom(fd, buf, n, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &size));
+    if (length >= 0) {
+        put_u16_le(sender, ntohs(from.sin_port));
+        memcpy(sender + 2, &from.sin_addr, 4);
+    }
+    return length;
+}
+
+int hostnet_next_length(int fd) {
+    return answer(recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC | MSG_PEEK));
+}
+
+int hostnet_dropped(int fd) {
+    uint32_t counts[SK_MEMINFO_VARS] = {0};
+    socklen_t size = sizeof(counts);
+    int failed = getsockopt(fd, SOL_SOCKET, SO_MEMINFO, counts, &size);
+    return failed < 0 ? -errno : (int)(counts[SK_MEMINFO_DROPS] & INT32_MAX >> 2);
 }
 
 int hostnet_event(void) {

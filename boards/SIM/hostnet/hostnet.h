@@ -1,5 +1,5 @@
 /*
- * What the computer's TCP sockets can do and MicroPython's socket class does not offer.
+ * What the computer's sockets can do and MicroPython's socket class does not offer.
  *
  * Every function works on a file descriptor, never blocks, never signals, allocates nothing
  * and answers a small integer: 0 or a count, or an errno value made negative.
@@ -43,6 +43,23 @@ int hostnet_nodelay(int fd);
 
 /* Closing this socket resets the connection and drops what was not sent. */
 int hostnet_reset_on_close(int fd);
+
+/* ---- UDP; a peer is port u16 LE, remote IPv4 address in network order ---- */
+
+#define HOSTNET_PEER_SIZE (6)
+
+/* Bytes sent. */
+int hostnet_sendto(int fd, const uint8_t *peer, const uint8_t *buf, size_t n);
+
+/* The length of the datagram, of which at most n bytes were put into buf; the rest is lost. sender is
+ * untouched on an error. */
+int hostnet_recvfrom(int fd, uint8_t *buf, size_t n, uint8_t *sender);
+
+/* The length of the next datagram, which may be 0; -EAGAIN when none came. */
+int hostnet_next_length(int fd);
+
+/* Datagrams that found the socket's buffer full. */
+int hostnet_dropped(int fd);
 
 /* A new descriptor that is readable while it is set, for a poll that another thread ends. */
 int hostnet_event(void);

@@ -78,6 +78,38 @@ static mp_obj_t hostnet_mod_reset_on_close(mp_obj_t fd) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_reset_on_close_obj, hostnet_mod_reset_on_close);
 
+/* sendto(fd, peer, buf, offset, n): bytes sent, or -errno */
+static mp_obj_t hostnet_mod_sendto(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_int_t n = mp_obj_get_int(args[4]);
+    const uint8_t *peer = buffer_span(args[1], MP_BUFFER_READ, 0, HOSTNET_PEER_SIZE);
+    const uint8_t *at = buffer_span(args[2], MP_BUFFER_READ, mp_obj_get_int(args[3]), n);
+    return MP_OBJ_NEW_SMALL_INT(hostnet_sendto(mp_obj_get_int(args[0]), peer, at, n));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hostnet_mod_sendto_obj, 5, 5, hostnet_mod_sendto);
+
+/* recvfrom(fd, buf, offset, n, sender): the datagram's length, above n when the rest was lost, or -errno */
+static mp_obj_t hostnet_mod_recvfrom(size_t n_args, const mp_obj_t *args) {
+    (void)n_args;
+    mp_int_t n = mp_obj_get_int(args[3]);
+    uint8_t *at = buffer_span(args[1], MP_BUFFER_WRITE, mp_obj_get_int(args[2]), n);
+    uint8_t *sender = buffer_span(args[4], MP_BUFFER_WRITE, 0, HOSTNET_PEER_SIZE);
+    return MP_OBJ_NEW_SMALL_INT(hostnet_recvfrom(mp_obj_get_int(args[0]), at, n, sender));
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(hostnet_mod_recvfrom_obj, 5, 5, hostnet_mod_recvfrom);
+
+/* next_length(fd): bytes of the next datagram, or -errno */
+static mp_obj_t hostnet_mod_next_length(mp_obj_t fd) {
+    return MP_OBJ_NEW_SMALL_INT(hostnet_next_length(mp_obj_get_int(fd)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_next_length_obj, hostnet_mod_next_length);
+
+/* dropped(fd): datagrams that found the socket's buffer full, or -errno */
+static mp_obj_t hostnet_mod_dropped(mp_obj_t fd) {
+    return MP_OBJ_NEW_SMALL_INT(hostnet_dropped(mp_obj_get_int(fd)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_dropped_obj, hostnet_mod_dropped);
+
 /* event(): a descriptor that is readable while it is set, or -errno */
 static mp_obj_t hostnet_mod_event(void) {
     return MP_OBJ_NEW_SMALL_INT(hostnet_event());
@@ -113,6 +145,10 @@ static const mp_rom_map_elem_t hostnet_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_addresses), MP_ROM_PTR(&hostnet_mod_addresses_obj) },
     { MP_ROM_QSTR(MP_QSTR_nodelay), MP_ROM_PTR(&hostnet_mod_nodelay_obj) },
     { MP_ROM_QSTR(MP_QSTR_reset_on_close), MP_ROM_PTR(&hostnet_mod_reset_on_close_obj) },
+    { MP_ROM_QSTR(MP_QSTR_sendto), MP_ROM_PTR(&hostnet_mod_sendto_obj) },
+    { MP_ROM_QSTR(MP_QSTR_recvfrom), MP_ROM_PTR(&hostnet_mod_recvfrom_obj) },
+    { MP_ROM_QSTR(MP_QSTR_next_length), MP_ROM_PTR(&hostnet_mod_next_length_obj) },
+    { MP_ROM_QSTR(MP_QSTR_dropped), MP_ROM_PTR(&hostnet_mod_dropped_obj) },
     { MP_ROM_QSTR(MP_QSTR_event), MP_ROM_PTR(&hostnet_mod_event_obj) },
     { MP_ROM_QSTR(MP_QSTR_event_set), MP_ROM_PTR(&hostnet_mod_event_set_obj) },
     { MP_ROM_QSTR(MP_QSTR_event_clear), MP_ROM_PTR(&hostnet_mod_event_clear_obj) },

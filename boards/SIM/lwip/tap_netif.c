@@ -208,7 +208,8 @@ err_t tap_netif_init(struct netif *netif) {
     netif->mtu = 1500;
     netif->hwaddr_len = sizeof(address);
     memcpy(netif->hwaddr, address, sizeof(address));
-    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_IGMP |
+                   NETIF_FLAG_LINK_UP;
     wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     running = true;
     return pthread_create(&reader, NULL, read_frames, NULL) == 0 ? ERR_OK : ERR_IF;

@@ -10,7 +10,19 @@ SEND = BINARY, "import hostnet", "hostnet.send(-1, {buffer}, {offset}, {n})"
 RECEIVE = BINARY, "import hostnet", "hostnet.recv(-1, {buffer}, {offset}, {n})"
 WRITE = LWIP_BINARY, "import _spinet_lwip", "_spinet_lwip.write(0, {buffer}, {offset}, {n}, 1)"
 READ = LWIP_BINARY, "import _spinet_lwip", "_spinet_lwip.read(0, {buffer}, {offset}, {n})"
-CALLS = pytest.mark.parametrize("call", [SEND, RECEIVE, WRITE, READ])
+TO = BINARY, "import hostnet", "hostnet.sendto(-1, bytes(6), {buffer}, {offset}, {n})"
+FROM = BINARY, "import hostnet", "hostnet.recvfrom(-1, {buffer}, {offset}, {n}, bytearray(6))"
+UDP_TO = (
+    LWIP_BINARY,
+    "import _spinet_lwip",
+    "_spinet_lwip.udp.send(0, bytes(6), {buffer}, {offset}, {n})",
+)
+UDP_FROM = (
+    LWIP_BINARY,
+    "import _spinet_lwip",
+    "_spinet_lwip.udp.receive(0, {buffer}, {offset}, {n}, bytearray(6))",
+)
+CALLS = pytest.mark.parametrize("call", [SEND, RECEIVE, WRITE, READ, TO, FROM, UDP_TO, UDP_FROM])
 OUTSIDE = "offset and count outside the buffer"
 
 

@@ -1,7 +1,7 @@
 /*
  * The core on real lwIP as a process that a test commands: one line in, one line out.
  *
- * A command is a name and integers (write: the last word is hex, - for nothing); the answer is an
+ * A command is a name and integers (write, udp_send: the third word is hex, - for nothing); the answer is an
  * integer, and for what gives bytes or several numbers they follow. Anything else is answered with "?".
  *
  * Usage: rig TAP_FD IP NETMASK GATEWAY (TAP_FD -1: loopback only; addresses are dotted)
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "datagrams.h"
 #include "entry.h"
 #include "faults.h"
 #include "heap.h"
@@ -162,6 +163,55 @@ static void do_wake_after(void) {
         pthread_detach(thread);
     }
     answer(failed);
+}
+
+static void put_peer_of_args(uint8_t *peer) {
+    uint32_t ip = (uint32_t)args[1];
+    peer[0] = (uint8_t)args[3];
+    peer[1] = (uint8_t)(args[3] >> 8);
+    memcpy(peer + 2, &ip, sizeof(ip));
+}
+
+static void do_udp_bind(void) {
+    answer(ud_bind((uint32_t)args[0], (uint16_t)args[1], args[2] != 0));
+}
+
+/* handle, ip, hex, port */
+static void do_udp_send(void) {
+    uint8_t peer[UD_PEER_SIZE];
+    put_peer_of_args(peer);
+    answer(ud_send((int)args[0], peer, bytes, byte_count));
+}
+
+static void do_udp_length(void) {
+    answer(ud_length((int)args[0]));
+}
+
+/* The length, then the sender's 6 octets and the n that the caller has room for. */
+static void do_udp_receive(void) {
+    int n = (int)(args[1] < BYTES_MAX - UD_PEER_SIZE ? args[1] : BYTES_MAX - UD_PEER_SIZE);
+    int length = ud_receive((int)args[0], bytes + UD_PEER_SIZE, n, bytes);
+    answer_bytes(length, length < 0 ? 0 : UD_PEER_SIZE + (length < n ? length : n));
+}
+
+static void do_udp_dropped(void) {
+    answer(ud_dropped((int)args[0]));
+}
+
+static void do_udp_join(void) {
+    answer(ud_join((int)args[0], (uint32_t)args[1], (uint32_t)args[2]));
+}
+
+static void do_udp_leave(void) {
+    answer(ud_leave((int)args[0]));
+}
+
+static void do_udp_close(void) {
+    answer(ud_close((int)args[0]));
+}
+
+static void do_udp_pending(void) {
+    answer(ud_pending());
 }
 
 static void do_stats(void) {
@@ -374,6 +424,15 @@ static const struct {
     {"wait", do_wait},
     {"wake", do_wake},
     {"wake_after", do_wake_after},
+    {"udp_bind", do_udp_bind},
+    {"udp_send", do_udp_send},
+    {"udp_length", do_udp_length},
+    {"udp_receive", do_udp_receive},
+    {"udp_dropped", do_udp_dropped},
+    {"udp_join", do_udp_join},
+    {"udp_leave", do_udp_leave},
+    {"udp_close", do_udp_close},
+    {"udp_pending", do_udp_pending},
     {"stats", do_stats},
     {"memory", do_memory},
     {"flight", do_flight},
@@ -413,7 +472,7 @@ static void parse_hex(const char *word) {
 static void parse(void) {
     char *word;
     for (int i = 0; i < WORDS && (word = strtok(NULL, " \n")) != NULL; i++) {
-        if (i == 2 && strcmp(line, "write") == 0) {
+        if (i == 2 && (strcmp(line, "write") == 0 || strcmp(line, "udp_send") == 0)) {
             parse_hex(word);
         } else {
             args[i] = strtol(word, NULL, 10);

@@ -94,6 +94,32 @@ def reset_on_close(fd):
     return _call(fd, lambda s: s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger) or 0)
 
 
+def sendto(fd, peer, buf, offset, n):
+    view = _checked(buf, offset, n)
+    address = (socket.inet_ntoa(peer[2:6]), peer[0] | peer[1] << 8)
+    return _call(fd, lambda s: s.sendto(view, socket.MSG_DONTWAIT, address))
+
+
+def recvfrom(fd, buf, offset, n, sender):
+    view = _checked(buf, offset, n)
+
+    def take(s):
+        data, address = s.recvfrom(65536, socket.MSG_DONTWAIT)
+        view[: min(n, len(data))] = data[:n]
+        sender[0:6] = struct.pack("<H", address[1]) + socket.inet_aton(address[0])
+        return len(data)
+
+    return _call(fd, take)
+
+
+def next_length(fd):
+    return _call(fd, lambda s: len(s.recv(65536, socket.MSG_DONTWAIT | socket.MSG_PEEK)))
+
+
+def dropped(fd):
+    return _call(fd, lambda s: struct.unpack("=9I", s.getsockopt(socket.SOL_SOCKET, 55, 36))[8])
+
+
 def event():
     return os.eventfd(0, os.EFD_NONBLOCK)
 

@@ -32,6 +32,10 @@ network does; the methods marked * never allocate.
     wake()                         end a wait, from any thread
 
 The offset in read and write is there because a slice would allocate.
+
+DATAGRAMS is the handle, and the index, of all UDP ports together. It is always there, and of the
+methods only events() takes it: EVENT_DATA when a datagram came. The stack's `udp` has the ports:
+see spinet.udp.datagrams.
 """
 
 from micropython import const
@@ -61,6 +65,7 @@ EVENTS_ALL = 63
 
 INDEX_BITS = 5
 INDEX_MASK = 31
+DATAGRAMS = 24  # above the indexes of connections and listeners
 
 
 # Sets of errors as bit maps over -error: a tuple of names would be built anew at each call.

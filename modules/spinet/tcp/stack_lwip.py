@@ -38,6 +38,7 @@ class LwipStack:
         self.wait = lwip.wait
         self.wake = lwip.wake
         self.spare = lwip.spare
+        self.udp = lwip.udp  # see spinet.udp.datagrams
 
     def shut(self):
         """Reset every connection, orphans included; free every PCB."""

@@ -19,6 +19,7 @@ from spinet.tcp.polling import Polling
 from spinet.tcp.ring import rings
 from spinet.tcp.socket_calls import HostCalls, SocketCalls, begin_connect, err_of, put_peer
 from spinet.tcp.stack import INDEX_BITS, INDEX_MASK, is_for_now
+from spinet.udp.datagrams_sockets import SocketUdp
 
 _CONNECTIONS = const(8)
 _LISTENERS = const(8)
@@ -64,6 +65,8 @@ class SocketStack:
         self._entries = [
             _Entry(i, ring) for i, ring in enumerate(buffers or rings(_CONNECTIONS))
         ] + [_Entry(_CONNECTIONS + i, None) for i in range(_LISTENERS)]
+        self._datagrams = _Entry(tcp.DATAGRAMS, None)
+        self.udp = SocketUdp(self._poll, self._note_datagrams, any_ip)
         self.farewells = Farewells(self._poll, self._calls)
         self._pending = 0
         self.stale = 0  # calls with a handle that was already released
@@ -132,6 +135,9 @@ class SocketStack:
     def _note(self, entry, events):
         entry.events |= events
         self._pending |= 1 << entry.index
+
+    def _note_datagrams(self):
+        self._note(self._datagrams, tcp.EVENT_DATA)
 
     # --- listening and connecting
 
@@ -385,7 +391,7 @@ class SocketStack:
     # --- events
 
     def events(self, h):
-        entry = self._entry(h)
+        entry = self._datagrams if h == tcp.DATAGRAMS else self._entry(h)
         if entry is None:
             return 0
         events = entry.events
@@ -452,5 +458,6 @@ class SocketStack:
         for entry in self._entries:
             if entry.use != _UNUSED:
                 self.abort(entry.handle)
+        self.udp.shut()
         self.farewells.end()
         self._poll.close()
