@@ -111,7 +111,7 @@ class Board:
     def store(self, _name):
         return Store()
 
-    def announcers(self, _stack, _stir):
+    def announcers(self, _manager, _stir):
         return Silent(), Silent
 
     def feed(self):

@@ -83,9 +83,9 @@ class Board:
         """A file in the state folder: `name` is "networks" or "tls"."""
         return Store(self._state_folder + "/" + name)
 
-    def announcers(self, stack, stir):
+    def announcers(self, manager, stir):
         """The network's announcers."""
-        return self._network.announcers(stack, say, stir)
+        return self._network.announcers(manager, say, stir)
 
     def fill(self, status):
         """Fill in the hardware's part of a NetworkStatus."""

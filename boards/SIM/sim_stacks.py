@@ -1,8 +1,8 @@
 """SIM's TCP stacks: the computer's sockets, and lwIP in a binary that was built with it.
 
 The board's `network` is one of them. It has ip, netmask and gateway (u32 as in the records);
-stack(), which makes the TCP stack; announcers(stack, say, stir), as a board's announcers() returns
-them; and memory_free(), the free bytes of the system's heap, 0 where there is none.
+stack(), which makes the TCP stack; announcers(manager, say, stir), as a board's announcers()
+returns them; and memory_free(), the free bytes of the system's heap, 0 where there is none.
 """
 
 from spinet import VERSION
@@ -44,13 +44,13 @@ class SocketNetwork:
     def stack(self):
         return SocketStack(self._address)
 
-    def announcers(self, stack, say, stir):
+    def announcers(self, manager, say, stir):
         """The firmware's mDNS responder, on the interface of that address only."""
 
         def captive():
-            return CaptiveDns(stack, say, stir, self._address, self._dns_port)
+            return CaptiveDns(manager, say, stir, self._dns_port)
 
-        return Responder(stack, TXT, say, stir), captive
+        return Responder(manager, TXT, say, stir), captive
 
     def memory_free(self):
         """0: no limit like a chip's."""
@@ -74,9 +74,10 @@ class LwipNetwork:
     def stack(self):
         return WatchingStack()
 
-    def announcers(self, _stack, _say, _stir):
-        """None: UDP sockets here are the computer's, not lwIP's."""
-        return Silent(), Silent
+    def announcers(self, manager, say, stir):
+        """The firmware's mDNS responder; silent without a device, as the loopback has no groups."""
+        responder = Silent() if self.ip == LOOPBACK else Responder(manager, TXT, say, stir)
+        return responder, lambda: CaptiveDns(manager, say, stir)
 
     def memory_free(self):
         """The free bytes of a chip's heap, of which only TCP's use is simulated."""

@@ -203,16 +203,16 @@ class ChipBoard:
         """A file in the flash file system."""
         return Store(FOLDER + name)
 
-    def announcers(self, stack, stir):
+    def announcers(self, manager, stir):
         """ESP-IDF's mDNS; in access point mode also the captive DNS."""
-        return ChipAnnouncer(self.say), lambda: self._captive(stack, stir)
+        return ChipAnnouncer(self.say), lambda: self._captive(manager, stir)
 
-    def _captive(self, stack, stir):
-        from spinet.naming import dns  # noqa: F401  first, as a nested import needs more stack
+    def _captive(self, manager, stir):
+        import spinet.udp.ports  # noqa: F401  first, as a nested import needs more stack
+        from spinet.naming import dns  # noqa: F401  the same
         from spinet.naming.captive_dns import CaptiveDns
-        from spinet.tcp import udp  # noqa: F401  first, as a nested import needs more stack
 
-        return CaptiveDns(stack, self.say, stir)
+        return CaptiveDns(manager, self.say, stir)
 
     def fill(self, status):
         """Fill in the hardware's part of a NetworkStatus."""

@@ -309,5 +309,5 @@ def test_a_port_that_is_in_use_is_said(network, start_sim):
         sim.power_on()
         sim.ask(13, data=OWN_AP)
         sim.ask(15)
-        sim.said("no DNS for the access point: error 98")
+        sim.said("no DNS for the access point: error -8")
         assert sim.ask(9)[0] == 168

@@ -198,7 +198,7 @@ class FakeBoard:
     def link_port(self):
         return self.the_port
 
-    def announcers(self, _stack, _stir):
+    def announcers(self, _manager, _stir):
         return self.the_announcer, lambda: self.the_captive
 
     def fill(self, status):

@@ -1,9 +1,18 @@
 """A network segment in memory with a clock: UDP ports of responders and of their clients."""
 
+from spinet.fields import octets
 from spinet.naming import dns, mdns
+from spinet.tcp.stack import ERR_USE
+from spinet.udp.datagrams import port_of
 
 GROUP = ("224.0.0.251", mdns._PORT)
 NETMASK = 0x00FFFFFF
+
+
+def peer_at(address):
+    """The peer of (dotted, port)."""
+    text, number = address
+    return bytes([number & 255, number >> 8, *map(int, text.split("."))])
 
 
 class Lan:
@@ -15,14 +24,13 @@ class Lan:
         self.heard = []
         self.refuses = False  # no port can be had
         monkeypatch.setattr(mdns, "ticks_ms", lambda: self.now)
-        monkeypatch.setattr(mdns, "address_of", lambda text, udp_port: (text, udp_port))
 
-    def open(self, _stack, take, group, own):
-        """As datagrams.MulticastPort."""
-        assert group == bytes([224, 0, 0, 251])
+    def open(self, _manager, take, number, group, own):
+        """As ports.DatagramPort."""
+        assert (number, group) == (mdns._PORT, mdns.GROUP)
         if self.refuses:
-            raise OSError(98, "in use")
-        return LanPort(self, take, own)
+            raise OSError(ERR_USE, "in use")
+        return LanPort(self, take, octets(own))
 
     def deliver(self, data, source, address):
         self.heard.append((dns.parse(data), source, address))
@@ -45,7 +53,8 @@ class Lan:
 
 
 class LanPort:
-    """What datagrams.MulticastPort is to a responder."""
+    """What a ports.DatagramPort is to a responder. Here an address is (dotted, port), and for the
+    responder a peer, as the stacks have it."""
 
     def __init__(self, lan, take, own, udp_port=mdns._PORT):
         self.lan = lan
@@ -55,14 +64,13 @@ class LanPort:
         self.inbox = []
         lan.ports.append(self)
 
-    def polled(self):
-        return False
-
     def on_ready(self):
         while self.inbox and self in self.lan.ports:
-            self.take(*self.inbox.pop(0))
+            data, source = self.inbox.pop(0)
+            self.take(data, peer_at(source))
 
-    def send(self, data, address):
+    def send(self, data, peer):
+        address = (".".join(str(octet) for octet in peer[2:]), port_of(peer))
         self.lan.deliver(data, self.source, address)
         return True
 

@@ -129,7 +129,7 @@ class QuietBoard:
     def store(self, _name):
         return NoStore()
 
-    def announcers(self, _stack, _stir):
+    def announcers(self, _manager, _stir):
         return Silent(), Silent
 
     def fill(self, status):

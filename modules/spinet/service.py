@@ -129,7 +129,7 @@ class Service:
         self.stop = bell.stop
 
     def _announcers(self, stir):
-        return self.board.announcers(self.stack, stir)
+        return self.board.announcers(self.manager, stir)
 
     def start(self):
         """Begin the link's start-up signalling, and the first pass."""

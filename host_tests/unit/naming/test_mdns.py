@@ -1,7 +1,7 @@
 """The multicast DNS responder on a network in memory: what it says, when, and to whom."""
 
 import pytest
-from fake_lan import GROUP, NETMASK, Lan, LanPort
+from fake_lan import GROUP, NETMASK, Lan, LanPort, peer_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -72,7 +72,7 @@ class Asker:
             [dns.record_bytes(record, record.klass, record.ttl) for record in authority],
             [],
         )
-        self.port.send(data, GROUP)
+        self.port.send(data, peer_at(GROUP))
 
 
 def ask(owner, kind, klass=dns.IN):
@@ -467,7 +467,7 @@ def test_services_outlive_a_lost_network(lan, web):
 def test_a_port_that_cannot_be_had(lan, start):
     lan.refuses = True
     one = start(services={b"_http": 80})
-    assert one.said == ["no mDNS: error 98"]
+    assert one.said == ["no mDNS: error -8"]
     one.service(b"_ftp", 21)
     assert one.poll(lan.now) == -1
     one.stop()
@@ -484,7 +484,7 @@ def test_names_that_are_none(lan, start, given, name):
 def test_noise_is_counted_and_told_of_as_it_takes_memory(lan, web):
     told = []
     web._stir = lambda: told.append(True)
-    lan.ports[0].take(b"\xc0" * 40, ("10.0.0.9", mdns._PORT))
+    lan.ports[0].take(b"\xc0" * 40, peer_at(("10.0.0.9", mdns._PORT)))
     assert (web.bad, len(told)) == (1, 1)
 
 

@@ -17,9 +17,10 @@ the service thread unless it says otherwise.
     radio()             a radio (contracts/radio.py)
     store(name)         a wifi.networks.Store, or another object with its load(), save() and
                         erase(); `name` is "networks" or "tls"
-    announcers(stack, stir)
+    announcers(manager, stir)
                         (an announcer, a function that makes one more for access point mode): see
-                        contracts/announcer.py
+                        contracts/announcer.py; `manager`, the ConnectionManager, is
+                        for their UDP ports
     fill(status)        the hardware's part of a network_status.NetworkStatus: reset_reason (one of
                         its RESET_ numbers), free_heap and flash_size in bytes, version as bytes
     free_memory()       (free bytes of Python's heap, of the system's heap); no byte is in both

@@ -9,7 +9,7 @@ from micropython import const
 from spinet import compat, fields
 from spinet.naming import dns
 from spinet.naming.discovery import Silent
-from spinet.tcp.udp import POLL_MS, DatagramPort
+from spinet.udp.ports import DatagramPort
 
 PORT = const(53)
 _TTL = const(60)  # seconds: a client that joins another network soon asks again
@@ -21,14 +21,13 @@ class CaptiveDns(Silent):
     """An announcer (contracts/announcer.py) that is started in access point mode only. It announces
     no name.
 
-    `text`: the dotted address to bind to. `say(text)` prints why the port could not be opened;
-    `stir()` makes the loop call poll().
+    `manager` is the ConnectionManager, whose stack has the port. `say(text)` prints why it could
+    not be opened; `stir()` tells the loop that memory was used.
     """
 
-    def __init__(self, stack, say, stir, text="0.0.0.0", udp_port=PORT):
-        self._stack = stack
+    def __init__(self, manager, say, stir, udp_port=PORT):
+        self._manager = manager
         self._say = say
-        self._text = text
         self._udp_port = udp_port
         self._stir = stir
         self._port = None  # None while there is no access point
@@ -39,7 +38,7 @@ class CaptiveDns(Silent):
         """Answer with this address (a u32 of the records) from now on."""
         self._own = fields.octets(ip)
         try:
-            self._port = DatagramPort(self._stack, self._take, self._text, self._udp_port)
+            self._port = DatagramPort(self._manager, self._take, self._udp_port)
         except OSError as e:
             self._say("no DNS for the access point: " + compat.error_text(e))
 
@@ -49,14 +48,7 @@ class CaptiveDns(Silent):
             self._port.close()
             self._port = None
 
-    def poll(self, _now):
-        """Read the port, on stacks whose wait() does not end for UDP."""
-        if self._port is None or not self._port.polled():
-            return -1
-        self._port.on_ready()
-        return POLL_MS
-
-    def _take(self, data, address):
+    def _take(self, data, sender):
         self._stir()
         try:
             message = dns.parse(data, 1)
@@ -66,7 +58,7 @@ class CaptiveDns(Silent):
         if message.flags & dns.RESPONSE or len(message.questions) != 1:
             self.bad += 1
             return
-        self._port.send(self._answer(message), address)
+        self._port.send(self._answer(message), sender)
 
     def _answer(self, message):
         question = message.questions[0]

@@ -14,10 +14,10 @@ from spinet import compat, fields
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.naming import dns
 from spinet.naming.discovery import label
-from spinet.tcp.udp import POLL_MS, MulticastPort, address_of
+from spinet.udp import datagrams
+from spinet.udp.ports import DatagramPort
 
-GROUP = bytes((224, 0, 0, 251))
-GROUP_TEXT = "224.0.0.251"
+GROUP = 0xFB0000E0  # 224.0.0.251
 _PORT = const(5353)
 
 _PROBES = const(3)
@@ -114,14 +114,16 @@ class Responder:
     """An announcer over a UDP port. `txt`: the strings (bytes) of every service's TXT record.
 
     `stir()` makes the loop call poll(). `say(text)` prints the name that was won, or why there is
-    none. `open_port(stack, take, group, own)` returns a MulticastPort; tests give another.
+    none. `manager` is the ConnectionManager, whose stack has the port.
+    `open_port(manager, take, number, group, own)` returns a DatagramPort; tests give another.
     """
 
-    def __init__(self, stack, txt, say, stir, open_port=None):
-        self._stack = stack
+    def __init__(self, manager, txt, say, stir, open_port=DatagramPort):
+        self._manager = manager
         self._txt = b"".join([bytes((len(text),)) + text for text in txt]) or b"\0"
         self._say = say
-        self._open = open_port or _open_port
+        self._open = open_port
+        self._group = datagrams.peer(GROUP, _PORT)
         self._stir = stir
         self._port = None  # None while not on the network
         self._base = b""  # the name that was asked for
@@ -148,7 +150,7 @@ class Responder:
         self._base = label(host_name)
         self._number = 1
         try:
-            self._port = self._open(self._stack, self._take, GROUP, self._own)
+            self._port = self._open(self._manager, self._take, _PORT, GROUP, ip)
         except OSError as e:
             self._say("no mDNS: " + compat.error_text(e))
             return
@@ -192,8 +194,6 @@ class Responder:
         return self._due_ms(now)
 
     def _step(self, now):
-        if self._port.polled():
-            self._port.on_ready()
         for claim in list(self._claims.values()):
             if claim.state != _ESTABLISHED and ticks_diff(now, claim.due) >= 0:
                 self._advance(claim, now)
@@ -206,10 +206,7 @@ class Responder:
         dues = [claim.due for claim in self._claims.values() if claim.state != _ESTABLISHED]
         if self._queue:
             dues.append(self._queue_due)
-        waits = [max(0, ticks_diff(due, now)) for due in dues]
-        if self._port.polled():
-            waits.append(POLL_MS)
-        return min(waits) if waits else -1
+        return min([max(0, ticks_diff(due, now)) for due in dues]) if dues else -1
 
     # --- names
 
@@ -293,9 +290,9 @@ class Responder:
 
     # --- received messages
 
-    def _take(self, data, address):
+    def _take(self, data, sender):
         self._stir()
-        if not self._is_near(compat.address_octets(address)):
+        if not self._is_near(sender):
             return
         try:
             message = dns.parse(data)
@@ -307,13 +304,13 @@ class Responder:
         if message.flags & dns.RESPONSE:
             self._on_response(message, ticks_ms())
         else:
-            self._on_query(message, address, ticks_ms())
+            self._on_query(message, sender, ticks_ms())
 
-    def _is_near(self, octets):
-        """True for an address of this network. Others get no answer: with a forged sender, the
+    def _is_near(self, peer):
+        """True for a peer of this network. Others get no answer: with a forged sender, the
         answers would flood a third host."""
         for i in range(4):
-            if (octets[i] ^ self._own[i]) & self._mask[i]:
+            if (peer[2 + i] ^ self._own[i]) & self._mask[i]:
                 return False
         return True
 
@@ -324,7 +321,7 @@ class Responder:
                     self._taken(claim, now)
                     return  # _taken() has replaced the claims
 
-    def _on_query(self, message, address, now):
+    def _on_query(self, message, sender, now):
         self._yield_to(message.authority, now)
         if not message.questions:  # the rest of a known-answer list
             self._queue = _unknown(self._queue, message.answers)
@@ -332,12 +329,12 @@ class Responder:
         answers = _unknown(self._answers(message.questions), message.answers)
         if not answers:
             return
-        if compat.address_port(address) != _PORT:
-            self._answer_legacy(message, answers, address)
+        if datagrams.port_of(sender) != _PORT:
+            self._answer_legacy(message, answers, sender)
         elif message.authority:
             self._multicast(answers, now)  # a probe for a name of this module: defend it at once
         elif all(question.klass & dns.UNICAST for question in message.questions):
-            self._send_answers(answers, None, address)
+            self._send_answers(answers, None, sender)
         else:
             self._answer_all(answers, message.flags & dns.TRUNCATED, now)
 
@@ -366,14 +363,14 @@ class Responder:
         self._queue += _without(fresh, _records(self._queue))
         self._stir()
 
-    def _answer_legacy(self, message, answers, address):
+    def _answer_legacy(self, message, answers, sender):
         questions = [dns.question_bytes(question) for question in message.questions]
         ttl = _LEGACY_TTL
         records = [
             dns.record_bytes(one, dns.IN, min(one.ttl, ttl), asked) for one, asked in answers
         ]
         data = dns.message_bytes(message.number, _ANSWER, questions, records, [], [])
-        self._port.send(data, address)
+        self._port.send(data, sender)
 
     # --- sent messages
 
@@ -386,14 +383,14 @@ class Responder:
             record.last = now
         self._send_answers(answers, None)
 
-    def _send_answers(self, answers, ttl, address=None):
+    def _send_answers(self, answers, ttl, to=None):
         """Send answers in as many messages as needed; the first has the additional records."""
         extra = [] if ttl == _GOODBYE else _unasked(self._additional(_records(answers)))
         while answers:
             n = _fitting(_records(answers))
             told = [_bytes_of(answer, ttl) for answer in answers[:n]]
             additional = [_bytes_of(answer, ttl) for answer in extra]
-            self._send(dns.message_bytes(0, _ANSWER, [], told, [], additional), address)
+            self._send(dns.message_bytes(0, _ANSWER, [], told, [], additional), to)
             answers = answers[n:]
             extra = []
 
@@ -411,12 +408,8 @@ class Responder:
                 extra.append(record)
         return extra if _fitting(records + extra) == len(records + extra) else []
 
-    def _send(self, data, address=None):
-        self._port.send(data, address or address_of(GROUP_TEXT, _PORT))
-
-
-def _open_port(stack, take, group, own):
-    return MulticastPort(stack, take, group, own, _PORT)
+    def _send(self, data, to=None):
+        self._port.send(data, to or self._group)
 
 
 def _unasked(records):

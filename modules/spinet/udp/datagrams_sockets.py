@@ -93,7 +93,7 @@ class SocketDatagrams:
             buf[offset : offset + n] = data[:n]
             sender[0] = compat.address_port(address) & 0xFF
             sender[1] = compat.address_port(address) >> 8
-            sender[2 : datagrams.PEER_SIZE] = compat.addressoctets(address)
+            sender[2 : datagrams.PEER_SIZE] = compat.address_octets(address)
         return length
 
     def dropped(self, _sock):
