@@ -1,7 +1,6 @@
 """SIM under a board's `socket`, which is over MicroPython's nina driver."""
 
 import contextlib
-import errno
 import socket
 import subprocess
 
@@ -114,23 +113,6 @@ def test_nobody_listens(board):
     assert board.run(f"ends(socket.socket().connect, {board.peer, port})\n") == ["ECONNREFUSED"]
 
 
-def test_a_peer_resets_while_the_client_reads(board, listener):
-    board.start(CLIENT % listener.getsockname() + "ends(s.recv, 100)\n")
-    with take(listener) as peer:
-        board.says("connected")
-        reset(peer)
-    assert board.printed() == ["ECONNRESET"]
-
-
-def test_a_peer_resets_while_the_client_writes(board, listener):
-    board.start(CLIENT % listener.getsockname() + "while True:\n    s.send(bytes(1000))\n")
-    with take(listener) as peer:
-        received(peer, 1000)
-        reset(peer)
-    _, error = board.process.communicate(timeout=PATIENCE)
-    assert "ECONNRESET" in error or "OSError: 32" in error or "EPIPE" in error
-
-
 def test_a_peer_stalls(board, listener):
     """What the client writes waits for room until its time is over; then the peer reads on."""
     board.start(
@@ -150,37 +132,6 @@ def test_a_peer_stalls(board, listener):
         assert received(peer, 3) == b"end"
         assert peer.recv(1) == b""
     assert board.printed() == ["b'go'", "3"]
-
-
-def wire(state):
-    """The TAP device is "up", or "down": then nothing passes between SIM and its peers."""
-    subprocess.run(["ip", "link", "set", "dev", "spinet0", state], check=True)
-
-
-@pytest.mark.behaviour("T4")
-@pytest.mark.parametrize("stack", ["lwip"], indirect=True)
-@pytest.mark.parametrize("call", ["s.recv(1)", "s.send(bytes(4000))"])
-def test_a_peer_vanishes(start_nina, call):
-    """lwIP's clock runs faster. The next connection works, once there is a wire again."""
-    _, board = start_nina(Board, "--warp", "30")
-    with socket.create_server((board.peer, 0)) as listener:
-        listener.settimeout(PATIENCE)
-        name = listener.getsockname()
-        board.start(
-            CLIENT % name
-            + f"try:\n    while True:\n        {call}\nexcept OSError as e:\n    print(e.errno)\n"
-            + "input()\n"
-            + CLIENT % name
-        )
-        with take(listener):
-            board.says("connected")
-            wire("down")
-            assert int(board.line()) in (errno.ECONNRESET, errno.ETIMEDOUT)
-            wire("up")
-            board.process.stdin.write("\n")
-            board.process.stdin.flush()
-            with take(listener):
-                assert board.printed() == ["connected"]
 
 
 # --- a server
@@ -253,6 +204,80 @@ def test_peers_of_a_server_reset_and_vanish(board):
             peer.sendall(b"hello")
             assert received(peer, 5) == b"hello"
     assert board.printed() == ["listens", "5"]
+
+
+# --- peers that go
+
+
+CALLS = {
+    "recv": "s.recv(1)",
+    "send": "s.send(bytes(4000))",
+    "write": "s.write(bytes(6000))",
+    "poll": "p.poll() and s.recv(1)",
+    "does not block": "quietly(s.recv, 1)",
+}
+PARTS = [*(("client", call) for call in CALLS), ("server", "recv"), ("server", "send")]
+UNTIL_AN_ERROR = """
+def quietly(function, *arguments):
+    try:
+        function(*arguments)
+    except OSError as e:
+        if e.errno != errno.EAGAIN:
+            raise
+
+p = select.poll()
+p.register(s, select.POLLIN)
+s.settimeout(0 if %r == "does not block" else None)
+print("ready")
+try:
+    while True:
+        %s
+except OSError as e:
+    print(errno.errorcode[e.errno])
+s.close()
+input()
+"""
+
+
+def loses_its_peer(board, role, call, goes, comes):
+    """A program that is in this call again and again, until it fails; the next connection works.
+
+    goes(peer) ends the connection, comes() is called before the next."""
+    with socket.create_server((board.peer, 0)) as listener:
+        listener.settimeout(PATIENCE)
+        port = own_port()
+        name = listener.getsockname()
+        begin = CLIENT % name if role == "client" else SERVER % port + "s, _ = l.accept()\n"
+        board.start(begin + UNTIL_AN_ERROR % (call, CALLS[call]) + CLIENT % name)
+        board.says("connected" if role == "client" else "listens")
+        with take(listener) if role == "client" else dial(board, port) as peer:
+            board.says("ready")
+            goes(peer)
+            assert board.line() in ("ECONNRESET", "ETIMEDOUT")
+            comes()
+            board.process.stdin.write("\n")
+            board.process.stdin.flush()
+            with take(listener):
+                assert board.printed() == ["connected"]
+
+
+@pytest.mark.parametrize(("role", "call"), PARTS)
+def test_a_peer_resets(board, role, call):
+    loses_its_peer(board, role, call, reset, lambda: None)
+
+
+def wire(state):
+    """The TAP device is "up", or "down": then nothing passes between SIM and its peers."""
+    subprocess.run(["ip", "link", "set", "dev", "spinet0", state], check=True)
+
+
+@pytest.mark.behaviour("T4")
+@pytest.mark.parametrize("stack", ["lwip"], indirect=True)
+@pytest.mark.parametrize(("role", "call"), PARTS)
+def test_a_peer_vanishes(start_nina, role, call):
+    """lwIP's clock runs faster."""
+    _, board = start_nina(Board, "--warp", "30")
+    loses_its_peer(board, role, call, lambda _: wire("down"), lambda: wire("up"))
 
 
 # --- numbers
