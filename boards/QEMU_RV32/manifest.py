@@ -27,6 +27,7 @@ freeze(
         "cases_garbage.py",
         "cases_heap.py",
         "cases_link.py",
+        "cases_nina.py",
         "cases_ring.py",
         "cases_slots.py",
         "cases_stack.py",

@@ -15,6 +15,7 @@ CASES = {
     "cases_slots": 9,
     "cases_heap": 3,
     "cases_garbage": 2,
+    "cases_nina": 2,
     "cases_stack": 1,
 }
 SLOTS = "import spinet.report as r; r.slots()"

@@ -15,7 +15,8 @@ MODULES = (
     "cases_slots",
     "cases_port",
 )
-ON_THE_VM = (*MODULES, "cases_heap", "cases_garbage")  # CPython has no heap to lock or to measure
+# CPython has no heap to lock or to measure.
+ON_THE_VM = (*MODULES, "cases_heap", "cases_garbage", "cases_nina")
 VM = ROOT / "host_tests" / "vm"
 
 

@@ -4,7 +4,8 @@ While bytes move, a controller sends little else than a connGetStatus and a conn
 call of a Python method takes as long as all the machine code that such a transaction needs, so
 turn() is one long function, unlike the rest of the firmware. It waits, takes the stack's events,
 and serves null, connGetStatus, connRead and connWrite in the usual cases. For all else it returns
-to Loop.run(), and Link, Commands and Connection serve it.
+to Loop.run(), and Link, Commands and Connection serve it. It calls nina/usual.py for NINA's usual
+commands.
 
 Viper reads and writes arrays of small numbers (words) without a call, so everything that turn() and
 Python both need is in such arrays. These are the prefixes of their words' names:
@@ -122,8 +123,8 @@ KIT_READABLE = const(11)
 KIT_READ = const(12)
 KIT_RECVED = const(13)
 KIT_WRITE = const(14)
-KIT_ROLE = const(15)  # MODULE_CLOCKED, CONTROLLER_CLOCKED; 0: the link driver serves all
-KIT_EXCHANGE = const(16)
+KIT_ROLE = const(15)  # MODULE_CLOCKED, CONTROLLER_CLOCKED, SELECTED; 0: the link driver serves all
+KIT_EXCHANGE = const(16)  # SELECTED: serve() of nina/usual.py, which has names for its places
 KIT_CS = const(17)  # value() of the pin: an output for SpiMaster, an input for SpiSlave
 KIT_REQUESTED = const(18)  # TRANSFER_READY's level
 KIT_MARKS = const(19)  # for each slot
@@ -139,6 +140,7 @@ KIT_PLACES = const(28)
 
 MODULE_CLOCKED = const(1)
 CONTROLLER_CLOCKED = const(2)
+SELECTED = const(3)  # NINA's link
 
 SEGMENT = const(1440)  # payload of a full segment: TCP_MSS of lwIP as ESP-IDF sets it
 FLUSH_MS = const(20)  # without push, a byte waits no longer than this for a full segment
@@ -195,10 +197,7 @@ _SEEN_AS_CLOSED = const(1 << _OTHER_END_CLOSED | 1 << _ABORTED)
 
 @micropython.viper
 def turn(kit, passes: int, resumed: int) -> int:
-    """Run up to `passes` passes of the loop; returns why it ended, one of WHY_.
-
-    `resumed`: 1 to go on with a pass whose wait and events are done already.
-    """
+    """Run up to `passes` passes; returns a WHY_. `resumed`: 1 to go on in one, after its events."""
     wait = kit[KIT_WAIT]
     ticks = kit[KIT_TICKS]
     pending = kit[KIT_PENDING]
@@ -232,9 +231,9 @@ def turn(kit, passes: int, resumed: int) -> int:
     its_drain = kit[KIT_DRAIN]
     its_settle = kit[KIT_SETTLE]
     now = loop[LOOP_NOW]
+    index = 0
     while True:
-        # `armed`: how many bytes of a phase have to be armed.
-        armed = signals[SIGNAL_TO_ARM]
+        armed = signals[SIGNAL_TO_ARM]  # how many bytes of a phase have to be armed
         if armed:
             signals[SIGNAL_TO_ARM] = 0
         elif resumed:
@@ -317,6 +316,13 @@ def turn(kit, passes: int, resumed: int) -> int:
                     armed = size + 3 & 0xFFC
                 else:
                     over = 1
+        elif role == SELECTED:
+            passed = int(clocked())
+            if passed >= 0 or index or loop[LOOP_STALE]:  # index: the stack had events
+                why = int(exchange(kit, passed, index | loop[LOOP_STALE]))
+                if why:
+                    return why
+                index = 0
 
         command = header[1]
         socket = header[2]
@@ -330,8 +336,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                     size = 0
                 elif socket < _SLOTS:
                     if command == _STATUS:
-                        # settle() keeps the record up to date, except for what changes often.
-                        record = ptr8(records[socket])
+                        record = ptr8(records[socket])  # settle() updates this part of it
                         index = 0
                         while index < 16:
                             sent[_DATA + index] = record[index]
@@ -401,8 +406,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                     return WHY_PORT  # the connection ended while the data crossed
                 rows[ROW_OWED + socket] = rows[ROW_OWED + socket] + size
                 rows[ROW_WRITING] = rows[ROW_WRITING] | 1 << socket
-                # Write directly to the stack: full segments, or all if it is pushed.
-                taken = 0
+                taken = 0  # write directly to the stack: full segments, or all if it is pushed
                 if may & MAY_WRITE:
                     more = 0 if flags & _PUSH else 1
                     index = size - size % SEGMENT if more else size
@@ -417,8 +421,7 @@ def turn(kit, passes: int, resumed: int) -> int:
                 signals[SIGNAL_PHASE] = PHASE_ENDING
                 signals[SIGNAL_SINCE] = now
             count[0] = count[0] + 1 & _MASK
-            if taken < size:
-                # Put the rest into the ring, and send from there what may leave.
+            if taken < size:  # put the rest into the ring, and send from there what may leave
                 error = 0
                 if taken < 0:
                     error = taken
@@ -439,7 +442,6 @@ def turn(kit, passes: int, resumed: int) -> int:
         if amount < 0 and amount != _WOULDBLOCK:
             loop[LOOP_TAKEN] = amount + TAKEN_ZERO
             return WHY_FAILED
-
         late = now - loop[LOOP_DUE] & _MASK
         if may & MAY_LOOK or role == 0 or loop[LOOP_STALE] or late < _HALF:
             return WHY_TIDY

@@ -11,6 +11,7 @@ from micropython import const
 from spinet import fields, states
 from spinet.nina import frames
 from spinet.nina.numbers import COUNT, FREE, NONE, SERVER, SOCKET
+from spinet.nina.usual import ERRNO
 from spinet.tcp import status
 from spinet.tcp.stack import ERR_RST, ERR_RTE
 
@@ -42,15 +43,15 @@ EINPROGRESS = const(115)
 class Bsd:
     """Serves these commands over the slots and the listeners."""
 
-    def __init__(self, manager, numbers):
+    def __init__(self, manager, numbers, words):
         self._manager = manager
         self._numbers = numbers
-        self._errno = 0  # of the last of these commands
+        self._words = words
         self._ports = array("H", [0] * COUNT)  # of bind()
 
     def _done(self, request, errno=0):
         """The reply of calls that only succeed or fail."""
-        self._errno = errno
+        self._words[ERRNO] = errno
         request.answer_u8(0 if errno else 1)
 
     def _unless_free(self, number, errno):
@@ -58,16 +59,16 @@ class Bsd:
         return EBADF if self._numbers.kind(number) == FREE else errno
 
     def errno(self, request):
-        request.answer_u8(self._errno)
+        request.answer_u8(self._words[ERRNO])
 
     def socket(self, request):
         number = NONE
-        self._errno = EPROTONOSUPPORT
+        self._words[ERRNO] = EPROTONOSUPPORT
         if request.u(0) == _STREAM:
             number = self._numbers.new(SOCKET)
-            self._errno = EMFILE
+            self._words[ERRNO] = EMFILE
         if number != NONE:
-            self._errno = 0
+            self._words[ERRNO] = 0
             self._ports[number] = 0
         request.answer_u8(number)
 
@@ -98,10 +99,10 @@ class Bsd:
     def accept(self, request):
         number = request.u(0)
         found = NONE
-        self._errno = self._unless_free(number, EINVAL)
+        self._words[ERRNO] = self._unless_free(number, EINVAL)
         if self._numbers.kind(number) == SERVER:
             found = self._numbers.visitor(number, True)
-            self._errno = EAGAIN if found == NONE else 0
+            self._words[ERRNO] = EAGAIN if found == NONE else 0
         if found == NONE:
             request.answer_u8(NONE)
             return
@@ -118,7 +119,7 @@ class Bsd:
         if slot is None:
             self._done(request, self._unless_free(request.u(0), ENOTCONN))
             return
-        self._errno = 0
+        self._words[ERRNO] = 0
         request.begin_reply(3)
         request.put(1, 1)
         self._put_peer(request, slot)
@@ -147,13 +148,13 @@ class Bsd:
             self._done(request, ENOBUFS)
             return
         self._numbers.drop(number)  # an earlier attempt
-        self._numbers.use(number, slot)
         slot.connect(request.u(1), request.u16_be(2))
+        self._numbers.use(number, slot)
         self._done(request, EINPROGRESS)
 
     def poll(self, request):
         number = request.u(0)
-        self._errno = 0
+        self._words[ERRNO] = 0
         flags = _FAILED
         if self._numbers.kind(number) == SERVER:
             flags = _READ if self._numbers.waits(number) else 0
@@ -162,7 +163,7 @@ class Bsd:
             if slot:
                 flags = self._flags(slot)
             else:
-                self._errno = self._unless_free(number, ENOTCONN)
+                self._words[ERRNO] = self._unless_free(number, ENOTCONN)
         request.answer_u8(flags)
 
     def _flags(self, slot):
@@ -172,16 +173,15 @@ class Bsd:
         if state == states.ABORTED:
             if not slot.refusal:
                 return _READ | _WRITE | _ERROR  # the next call has the error
-            self._errno = _why(slot)
+            self._words[ERRNO] = _why(slot)
             return _FAILED
-        readable = state != states.CONNECTED or slot.readable()
-        return (_READ if readable else 0) | (_WRITE if slot.space() or slot.cut_off() else 0)
+        return _READ | (_WRITE if slot.space() or slot.cut_off() else 0)
 
     def send(self, request):
         slot = self._numbers.slot(request.u(0))
-        n = self._errno = 0
+        n = self._words[ERRNO] = 0
         if not slot:
-            self._errno = self._unless_free(request.u(0), ENOTCONN)
+            self._words[ERRNO] = self._unless_free(request.u(0), ENOTCONN)
         else:
             n = self._write(slot, request)
         request.begin_reply(1)
@@ -189,32 +189,32 @@ class Bsd:
 
     def _write(self, slot, request):
         if not slot.may_send():
-            self._errno = _why(slot) if slot.state != states.CONNECTING else EAGAIN
+            self._words[ERRNO] = _why(slot) if slot.state != states.CONNECTING else EAGAIN
             return 0
         n = min(request.size(1), slot.space())
         if not n:
-            self._errno = EAGAIN if request.size(1) else 0
+            self._words[ERRNO] = EAGAIN if request.size(1) else 0
         elif not slot.write(request.rx, request.at(1), n, True):
-            self._errno = _why(slot)
+            self._words[ERRNO] = _why(slot)
             return 0
         return n
 
     def receive(self, request):
         slot = self._numbers.slot(request.u(0))
-        got = self._errno = 0
+        got = self._words[ERRNO] = 0
         if not slot:
-            self._errno = self._unless_free(request.u(0), ENOTCONN)
+            self._words[ERRNO] = self._unless_free(request.u(0), ENOTCONN)
         else:
             got = slot.read(request.tx, frames.DATA_AT, min(request.u(1), frames.MOST_DATA))
             if not got:
-                self._errno = _why_nothing(slot)
+                self._words[ERRNO] = _why_nothing(slot)
         request.answer_data(got)
 
     # --- options
 
     def ioctl(self, request):
-        self._errno = 0 if request.u(1) == _FIONBIO else EINVAL
-        if self._errno:
+        self._words[ERRNO] = 0 if request.u(1) == _FIONBIO else EINVAL
+        if self._words[ERRNO]:
             request.answer_none()
         else:
             request.begin_reply(1)
@@ -224,7 +224,7 @@ class Bsd:
         self._done(request)  # the module sets its sockets up as they need it
 
     def get_option(self, request):
-        self._errno = 0
+        self._words[ERRNO] = 0
         listens = request.u(1) == _ACCEPTCONN and self._numbers.kind(request.u(0)) == SERVER
         request.begin_reply(1)
         request.put(1 if listens else 0, 4)

@@ -8,13 +8,12 @@ driver takes a short count for an error. Drivers give up after 10 s, so no answe
 from micropython import const
 
 from spinet import fields, states
-from spinet.nina import frames
+from spinet.nina import frames, usual
 from spinet.nina.numbers import GIVEN, NONE, SERVER
 from spinet.tcp import resolver, status
 
 _TCP = const(0)  # the type of a socket
-_ESTABLISHED = const(4)  # the state of one
-_CLOSED = const(0)
+_CLOSED = const(0)  # the state of one
 _MOST_MS = const(8900)
 _NAME_MS = const(7900)  # the most for 34
 _SEND_MS = const(5000)  # how long 44 waits for room
@@ -25,11 +24,12 @@ _NO_HOST = b"\xff\xff\xff\xff"
 class Client:
     """Serves these commands over the slots."""
 
-    def __init__(self, manager, numbers, peers, names):
+    def __init__(self, manager, numbers, peers, names, words):
         self._manager = manager
         self._numbers = numbers
         self._peers = peers
         self._names = names
+        self._words = words
         # Of the 2D, 34 or 44 that waits. The methods are bound once, as that allocates.
         self._connecting = self._step_connect
         self._looking_up = self._step_look_up
@@ -38,7 +38,6 @@ class Client:
         self._token = -1  # of the slot of a 2D; -1: it has none yet
         self._was_up = False
         self._done = 0  # bytes of 44 that were taken
-        self._stalled = -1  # token of a slot whose peer took nothing for all the time of a 44
         self._lookups = 0  # tells this look-up from those before
         self._ip = 0  # what the last one found; -1: it goes on
 
@@ -53,10 +52,8 @@ class Client:
 
     def state(self, request):
         number = request.u(0)
-        if self._numbers.connected(number):
-            request.answer_u8(_ESTABLISHED)
-            return
-        if self._numbers.kind(number) not in (GIVEN, SERVER):
+        kind = self._numbers.kind(number)
+        if kind != GIVEN and kind != SERVER:
             self._numbers.drop(number)  # drivers give up a number of state 0 without telling
         request.answer_u8(_CLOSED)
 
@@ -120,9 +117,8 @@ class Client:
             self._numbers.spare_slot()  # else no client of it can come
             once = request.params == 1 or request.u(1) != 0
             request.answer_u16(self._numbers.visitor(number, once))
-            return
-        slot = self._numbers.slot(number)
-        request.answer_u16(min(slot.readable(), 0xFFFF) if slot else 0)
+        else:
+            request.answer_u16(0)
 
     def read(self, request):
         slot = self._numbers.slot(request.u(0))
@@ -130,9 +126,6 @@ class Client:
         request.answer_data(slot.read(request.tx, frames.DATA_AT, n) if slot else 0)
 
     # --- writing
-
-    def data_sent(self, request):
-        request.answer_u8(1)  # 44 has waited
 
     def send(self, request):
         self._number = request.u(0)
@@ -156,11 +149,12 @@ class Client:
         """True while the time of 44 lasts. A peer that has stalled for one is waited for again when
         it takes bytes: CircuitPython's driver sends each piece of a write, though the one before
         was not taken."""
+        words = self._words
         if self._done:
-            self._stalled = -1
+            words[usual.STALLED] = 0
         elif request.expired:
-            self._stalled = slot.token()
-        return slot.may_send() and not request.expired and self._stalled != slot.token()
+            words[usual.STALLED] = slot.token() + 1
+        return slot.may_send() and not request.expired and words[usual.STALLED] != slot.token() + 1
 
     # --- names
 

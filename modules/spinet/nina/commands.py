@@ -23,7 +23,8 @@ _OF_SERVER = const(3)
 _OF_BSD = const(4)
 _PARTS = (Wifi, Module, Client, Server, Bsd)
 
-# Number, the least number of parameters, the part, its method
+# Number, the least number of parameters, the part, its method. 20 and 2A are in usual.py, and the
+# usual cases of others.
 COMMANDS = (
     (0x10, 1, _OF_WIFI, "join_open"),
     (0x11, 2, _OF_WIFI, "join"),
@@ -36,7 +37,6 @@ COMMANDS = (
     (0x1B, 0, _OF_MODULE, "temperature"),
     (0x1E, 0, _OF_WIFI, "dns"),
     (0x1F, 0, _OF_WIFI, "reason"),
-    (0x20, 0, _OF_WIFI, "status"),
     (0x21, 0, _OF_WIFI, "address"),
     (0x22, 0, _OF_WIFI, "mac"),
     (0x23, 0, _OF_WIFI, "ssid"),
@@ -46,7 +46,6 @@ COMMANDS = (
     (0x27, 0, _OF_WIFI, "scan_result"),
     (0x28, 3, _OF_SERVER, "listen"),
     (0x29, 1, _OF_SERVER, "state"),
-    (0x2A, 1, _OF_CLIENT, "data_sent"),
     (0x2B, 1, _OF_CLIENT, "available"),
     (0x2D, 4, _OF_CLIENT, "connect"),
     (0x2E, 1, _OF_CLIENT, "stop"),
@@ -84,7 +83,6 @@ _LEAST = const(1)
 _PART = const(2)
 _METHOD = const(3)
 _NONE = const(255)
-_STATUS = const(0x20)
 
 
 def _rows():
@@ -98,18 +96,17 @@ def _rows():
 class Commands:
     """Serves requests, each by the part that its row names. `parts`: in the order of _PARTS."""
 
-    def __init__(self, parts, numbers, garbage, error):
+    def __init__(self, parts, garbage, error):
         self._parts = parts
         self._garbage = garbage
-        self._numbers = numbers
         self._error = error
         self._rows = _rows()
         self.unknown = 0  # requests with an unknown command, or with too few parameters
         self.shortages = 0  # requests that failed for lack of memory
 
-    def has_input(self):
-        """True while a socket has something to read or to accept: the level of GPIO0."""
-        return self._numbers.has_input()
+    def status(self):
+        """The answer of 20."""
+        return self._parts[_OF_WIFI].status()
 
     def serve(self, request):
         """Answer the request, or have it wait."""
@@ -120,7 +117,7 @@ class Commands:
             request.refuse()
             return
         part = row[_PART]
-        if part <= _OF_MODULE and request.command != _STATUS:
+        if part <= _OF_MODULE:
             self._garbage.spend(LITTLE)
         try:
             # The class's function: a bound method would be allocated.

@@ -1,6 +1,7 @@
 """One command of NINA's protocol, from its frame to the reply; and the link's two buffers.
 
-The link driver (spi_target) moves the bytes and calls, in this order:
+The link driver (spi_target) moves the bytes and calls, in this order, for what usual.py does not
+serve:
 
     execute(n)   n bytes came: serve the command, or answer with the error frame
     step(now)    while there is no reply: look whether there is one by now
@@ -10,13 +11,11 @@ A command may take its time: its method calls wait(), and the loop goes on meanw
 command until it is answered. Service thread only.
 """
 
-from array import array
-
 from micropython import const
 
 from spinet import trace
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.nina import frames
+from spinet.nina import frames, usual
 
 LATE_MS = const(1000)  # a reply that took longer is noted in the trace
 _MOST_MS = const(9000)  # drivers give up after 10 s
@@ -25,25 +24,27 @@ _MOST_MS = const(9000)  # drivers give up after 10 s
 class Exchange:
     """The command under way, for the method that serves it.
 
-    `commands` has serve(request), which answers or waits. `buffers`: (tx, rx) of frames.SIZE bytes,
-    for SPI hardware that reaches no other memory; None: allocate them.
+    `commands` has serve(request), which answers or waits. `words`: see usual.py; `kit`: the hot
+    path's. `buffers`: (tx, rx) of frames.SIZE bytes, for SPI hardware that reaches no other memory;
+    None: allocate them.
 
     A parameter is named by its number, which is less than `params`. Exactly one reply has to be
     given: a ready one (answer_...), the error frame (refuse), or begin_reply(n) and n times put_...
     """
 
-    def __init__(self, commands, buffers=None):
+    def __init__(self, commands, words, kit, buffers=None):
         self.commands = commands
+        self.words = words
+        self._kit = kit
         self.tx, self.rx = buffers or (bytearray(frames.SIZE), bytearray(frames.SIZE))
         self.command = 0
         self.params = 0  # how many parameters it has
         self.reply_length = 0  # bytes of the reply; 0: there is none yet
         self.expired = False  # the time of wait() is over: answer now
-        self.count = array("I", (0,))  # of commands, modulo 2**30; Loop's `count`
+        self.count = memoryview(words)[usual.COUNTED : usual.COUNTED + 1]  # Loop's `count`
         self.bad_frames = 0
         self.resyncs = 0  # replies that were dropped, as a command came in their place
         self.late = 0  # replies that took longer than LATE_MS
-        self._places = array("H", [0] * (2 * frames.PARAMS))
         self._at = 0  # where the reply goes on
         self._left = 0  # parameters that the reply still needs
         self._step = None  # of wait()
@@ -55,13 +56,13 @@ class Exchange:
 
     def is_command(self, n):
         """True when the n bytes in rx are a whole command."""
-        return frames.parse(self.rx, n, self._places) >= 0
+        return frames.parse(self.rx, n, self.words) >= 0
 
     def execute(self, n):
         """n bytes came that are no leftover of a read: serve them."""
         self.reply_length = 0
         self._step = None
-        self.params = frames.parse(self.rx, n, self._places)
+        self.params = frames.parse(self.rx, n, self.words)
         if self.params < 0:
             self.bad_frames += 1
             trace.note(trace.BAD_FRAME, trace.NO_SLOT, self.rx[0] << 8 | self.rx[1], n)
@@ -75,11 +76,10 @@ class Exchange:
         self._began = ticks_ms()
         self.commands.serve(self)
 
-    def resync(self, n):
-        """A command of n bytes came in the place of a reply, which the driver has given up."""
+    def resync(self):
+        """A command came in the place of a reply, which the driver has given up."""
         self.resyncs += 1
-        trace.note(trace.RESYNC, trace.NO_SLOT, self.command, self.rx[1])
-        self.execute(n)
+        trace.note(trace.RESYNC, trace.NO_SLOT, self.tx[1] & 0x7F, self.rx[1])
 
     def step(self, now):
         """True when there is a reply."""
@@ -97,31 +97,37 @@ class Exchange:
     # --- for the loop
 
     def refresh(self):
-        """The hot path has nothing of this protocol."""
+        """Tell the hot path what the tasks or a command may have changed; also drive GPIO0."""
+        self.words[usual.STATUS] = self.commands.status()
+        usual.show_input(self._kit)
+
+    def asked_socket(self):
+        """The slot of the write that failed."""
+        return self.words[usual.ASKED]
 
     # --- the parameters
 
     def at(self, i):
         """The offset of a parameter in rx."""
-        return self._places[2 * i]
+        return self.words[usual.PLACES + i] & 0xFFFF
 
     def size(self, i):
         """The length of a parameter."""
-        return self._places[2 * i + 1]
+        return self.words[usual.PLACES + i] >> 16
 
     def u(self, i):
         """A parameter as a number, its first byte the lowest; an address too. Most ports are the
         other way round: see u16_be()."""
-        return frames.value(self.rx, self._places[2 * i + 1] << 16 | self._places[2 * i], 0)
+        return frames.value(self.rx, self.words[usual.PLACES + i], 0)
 
     def u16_be(self, i):
         """A parameter as a number, its first byte the highest."""
-        return frames.value(self.rx, self._places[2 * i + 1] << 16 | self._places[2 * i], 1)
+        return frames.value(self.rx, self.words[usual.PLACES + i], 1)
 
     def octets(self, i):
         """A parameter as bytes. Allocates."""
-        at = self._places[2 * i]
-        return bytes(memoryview(self.rx)[at : at + self._places[2 * i + 1]])
+        at = self.at(i)
+        return bytes(memoryview(self.rx)[at : at + self.size(i)])
 
     # --- the reply
 

@@ -37,12 +37,13 @@ _SEND_TO = const(0x79)
 
 
 @micropython.viper
-def parse(rx: ptr8, n: int, params: ptr16) -> int:
+def parse(rx: ptr8, n: int, places) -> int:
     """Find the parameters of the command in rx[:n]; returns how many there are, or BAD.
 
-    `params` gets the offset and the length of each. Data that the frame announces, and that did not
-    come, is left out: drivers send frames longer than SIZE, and go on with the rest after an answer
-    that says how much was taken. Any other parameter that is not whole makes the frame BAD.
+    `places`, of halfwords, gets the offset and the length of each. Data that the frame announces,
+    and that did not come, is left out: drivers send frames longer than SIZE, and go on with the
+    rest after an answer that says how much was taken. Any other parameter that is not whole makes
+    the frame BAD.
     """
     if n < 3 or rx[0] != START or rx[1] & _REPLY:
         return BAD
@@ -50,6 +51,7 @@ def parse(rx: ptr8, n: int, params: ptr16) -> int:
     count = rx[2]
     if count > PARAMS:
         return BAD
+    params = ptr16(places)
     data = command == _SEND_DATA or command == _UDP_DATA or command == _SEND or command == _SEND_TO
     wide = data or command == _GET_DATA or command == _ANCHOR
     wide = wide or command == _ENABLE or (command == _ENTERPRISE and count == _ENTERPRISE_PARAMS)
@@ -76,7 +78,7 @@ def parse(rx: ptr8, n: int, params: ptr16) -> int:
 
 @micropython.viper
 def value(rx: ptr8, where: int, big: int) -> uint:
-    """A number of 1 to 4 bytes. `where`: its offset, and from bit 16 on its length, as in params;
+    """A number of 1 to 4 bytes. `where`: its offset, and from bit 16 on its length, as in places;
     `big`: 1 when its first byte is the highest. A longer one is cut."""
     at = where & 0xFFFF
     size = where >> 16

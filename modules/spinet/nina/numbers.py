@@ -9,6 +9,7 @@ thread only.
 
 from micropython import const
 
+from spinet.nina.usual import HANDLES, KINDS, TOKENS
 from spinet.states import CONNECTED, SOCKETS, WIFI_ACCESS_POINT, WIFI_CONNECTED
 
 COUNT = const(10)  # as WiFiNINA has them
@@ -23,25 +24,26 @@ SOCKET = const(4)  # MicroPython's, before it is connected or listens
 
 
 class Numbers:
-    """All numbers. `listeners` is the ListenerTable."""
+    """All numbers. `listeners` is the ListenerTable; `words`: see usual.py."""
 
-    def __init__(self, manager, listeners, wlan):
+    def __init__(self, manager, listeners, wlan, words):
         self._manager = manager
         self._listeners = listeners
         self._wlan = wlan
         self._was_up = False
-        self._kinds = bytearray(COUNT)
-        self._tokens = [0] * COUNT  # of a CLIENT's slot
+        self._words = words
         self._servers = [None] * COUNT  # the Listener of a SERVER
         self._turns = list(range(COUNT))  # when each was freed or given out: the least is the first
         self._turn = COUNT
 
     def kind(self, number):
         """What the number stands for; FREE too when there is no such number."""
-        return self._kinds[number] if number < COUNT else FREE
+        return self._words[KINDS + number] if number < COUNT else FREE
 
     def _set(self, number, kind):
-        self._kinds[number] = kind
+        self._words[KINDS + number] = kind
+        if kind != CLIENT:
+            self._words[HANDLES + number] = 0
         self._turn = self._turn + 1 & 0x3FFFFFFF
         self._turns[number] = self._turn
 
@@ -63,7 +65,7 @@ class Numbers:
         """The number of this kind that has been so for the longest time."""
         first = NONE
         for number in range(COUNT):
-            if self._kinds[number] == kind and (
+            if self._words[KINDS + number] == kind and (
                 first == NONE or self._turns[number] < self._turns[first]
             ):
                 first = number
@@ -72,7 +74,7 @@ class Numbers:
     def _lost(self):
         """A connection that is over, and that the driver has not given back."""
         for number in range(COUNT):
-            if self._kinds[number] == CLIENT and not self.connected(number):
+            if self._words[KINDS + number] == CLIENT and not self.connected(number):
                 return number
         return NONE
 
@@ -105,15 +107,16 @@ class Numbers:
     # --- connections
 
     def use(self, number, slot):
-        """The number stands for this slot's connection."""
-        self._tokens[number] = slot.token()
+        """The number stands for this slot's connection, which has its handle by now."""
+        self._words[TOKENS + number] = slot.token()
+        self._words[HANDLES + number] = slot.handle
         self._set(number, CLIENT)
 
     def slot(self, number):
         """The slot of a CLIENT, None when it is gone, or the number is another's."""
         if self.kind(number) != CLIENT:
             return None
-        return self._manager.living(self._tokens[number])
+        return self._manager.living(self._words[TOKENS + number])
 
     def connected(self, number):
         """True while its connection lasts, or has unread bytes."""
@@ -124,7 +127,7 @@ class Numbers:
         """The number of a slot, NONE while it has none."""
         token = slot.token()
         for number in range(COUNT):
-            if self._kinds[number] == CLIENT and self._tokens[number] == token:
+            if self._words[KINDS + number] == CLIENT and self._words[TOKENS + number] == token:
                 return number
         return NONE
 
@@ -212,26 +215,12 @@ class Numbers:
             text += " of server %d" % self._servers.index(slot.listener)
         return text
 
-    # --- input
-
-    def has_input(self):
-        """True while there is a byte to read, or a client to accept."""
-        left = self._manager.connected
-        number = 0
-        while left:
-            if left & 1:
-                slot = self._manager.slots[number]
-                if slot.readable() or (slot.listener and self._of(slot) == NONE):
-                    return True
-            left >>= 1
-            number += 1
-        return False
-
     # --- WiFi
 
     def is_up(self):
         """True while there is a network to speak to."""
-        return self._wlan.state in (WIFI_CONNECTED, WIFI_ACCESS_POINT)
+        state = self._wlan.state  # a tuple of the two states would be allocated
+        return state == WIFI_CONNECTED or state == WIFI_ACCESS_POINT
 
     def poll(self, _now):
         """A task: when WiFi is lost, every connection is; listeners stay."""

@@ -3,6 +3,9 @@
 See spinet.service for what a personality has.
 """
 
+from array import array
+
+from spinet.nina import usual
 from spinet.nina.bsd import Bsd
 from spinet.nina.client import Client
 from spinet.nina.commands import Commands
@@ -21,18 +24,20 @@ class Personality:
 
     def __init__(self, service):
         manager = service.manager
-        self.numbers = numbers = Numbers(manager, service.listeners, service.wlan)
+        manager.kit[usual.KIT_WORDS] = words = array("I", [0] * usual.WORDS)
+        words[usual.LEVEL] = usual.UNKNOWN
+        self.numbers = numbers = Numbers(manager, service.listeners, service.wlan, words)
         peers = NamedPeers(manager, service.names, service.error.set)
         parts = (
             Wifi(service.wlan, service.discovery, manager),
             Module(service.board, service.wlan.radio),
-            Client(manager, numbers, peers, service.names),
+            Client(manager, numbers, peers, service.names, words),
             Server(numbers),
-            Bsd(manager, numbers),
+            Bsd(manager, numbers, words),
         )
         self.sessions = None
-        self.commands = Commands(parts, numbers, service.garbage, service.error)
-        self.link = Exchange(self.commands, service.board.buffers)
+        self.commands = Commands(parts, service.garbage, service.error)
+        self.link = Exchange(self.commands, words, manager.kit, service.board.buffers)
         self.tasks = (numbers,)
 
     def start(self, _now):

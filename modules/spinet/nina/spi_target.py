@@ -8,89 +8,105 @@ A driver that has waited too long sends its next command into the reply. So each
 and a command that comes in the place of a reply is served.
 """
 
+from array import array
+
 from micropython import const
 
 from spinet import fastpath
 from spinet.compat import ticks_diff
+from spinet.fastpath import PHASE_ANSWER, PHASE_HEADER, SIGNAL_ARMED, SIGNAL_PHASE
+from spinet.nina import usual
 
-_OFF = const(0)
-_COMMAND = const(1)  # armed for a command
-_WORKING = const(2)  # a command waits for its answer; nothing is armed
-_REPLY = const(3)  # armed with a reply
 _LOOK_MS = const(10)  # how often an answer is looked for; a stack's events are looked at at once
-_AWAY = (0x00, 0xFF)  # what drivers send while they read
 
 
 class SelectedTarget:
-    """The link driver over a target (see contracts/link_driver.py)."""
+    """The link driver over a target (see contracts/link_driver.py).
+
+    PHASE is what is armed: PHASE_HEADER for a command, PHASE_ANSWER with a reply. While ARMED is 0
+    they mean: not started yet, and a command that waits for its answer.
+    """
 
     def __init__(self, target):
         self._target = target
-        self._state = _OFF
+        self._signals = array("I", [0] * fastpath.SIGNAL_WORDS)
         self._deadline = 0  # ticks: when the command under way has to be answered
 
     def start(self, _now):
         """READY is high; the first look() arms."""
-        self._state = _OFF
-        self._target.disarm()
+        self._signals[SIGNAL_PHASE] = PHASE_HEADER
+        self.stop()
 
     def stop(self):
         """Serve no command any more."""
-        self._state = _OFF
+        self._signals[SIGNAL_ARMED] = 0
         self._target.disarm()
 
     def bind(self, kit):
-        """The hot path serves nothing of this protocol."""
-        kit[fastpath.KIT_ROLE] = 0
+        """Give the hot path the functions and words with which it serves this link."""
+        kit[fastpath.KIT_ROLE] = fastpath.SELECTED
+        kit[fastpath.KIT_SIGNALS] = self._signals
+        kit[fastpath.KIT_ARM] = self._target.arm
+        kit[fastpath.KIT_CLOCKED] = self._target.received
+        kit[fastpath.KIT_EXCHANGE] = usual.serve
+        kit[usual.KIT_GPIO0] = self._target.gpio0
 
     def due_ms(self, now):
-        """How many ms the loop may wait before it has to call look(); -1: no limit."""
-        if self._state == _WORKING:
-            return min(_LOOK_MS, max(0, ticks_diff(self._deadline, now)))
-        return 0 if self._state == _OFF else -1
+        """How many ms the loop may wait before it has to call look() or serve(); -1: no limit."""
+        signals = self._signals
+        if signals[SIGNAL_ARMED]:
+            return 0 if self._target.received() >= 0 else -1
+        if signals[SIGNAL_PHASE] == PHASE_HEADER:
+            return 0
+        return min(_LOOK_MS, max(0, ticks_diff(self._deadline, now)))
 
     def idle(self):
         """True while a command may come, and none has."""
-        return self._state == _COMMAND and self._target.received() < 0
+        signals = self._signals
+        ready = signals[SIGNAL_ARMED] and signals[SIGNAL_PHASE] == PHASE_HEADER
+        return bool(ready) and self._target.received() < 0
 
-    def look(self, link, now):
-        """Serve what came, or look for the answer."""
-        if self._state == _OFF:
-            self._arm(link, _COMMAND, 0)
-        elif self._state == _WORKING:
+    def look(self, link, _now):
+        """Arm for the first command. All else is done by the hot path, or by serve()."""
+        signals = self._signals
+        if signals[SIGNAL_PHASE] == PHASE_HEADER and not signals[SIGNAL_ARMED]:
+            self._arm(link, PHASE_HEADER, 0)
+
+    def serve(self, link, now):
+        """Serve what the hot path left. Returns True: the loop has to tidy up."""
+        signals = self._signals
+        n = self._target.received()
+        if not signals[SIGNAL_ARMED]:
             self._answer(link, now)
-        else:
-            n = self._target.received()
-            if n >= 0:
-                self._serve(link, n, now)
-            elif self._state == _COMMAND:
-                self._target.gpio0(link.commands.has_input())
-
-    def _serve(self, link, n, now):
-        """A transfer of n bytes has ended."""
-        if self._state == _REPLY:
-            if link.is_command(n):
-                link.resync(n)
-                self._answer(link, now)
-            else:
-                self._arm(link, _COMMAND, 0)
-        elif n == 0 or link.rx[0] in _AWAY:  # a read where there was no reply
-            self._arm(link, _COMMAND, 0)
+        elif signals[SIGNAL_PHASE] == PHASE_ANSWER:
+            self._resync(link, n)
         else:
             link.execute(n)
             self._answer(link, now)
+        return True
+
+    def _resync(self, link, n):
+        """Something like a command came in the place of a reply. If it is one, the next pass serves
+        it, as due_ms() says so."""
+        if link.is_command(n):
+            link.resync()
+            self._signals[SIGNAL_PHASE] = PHASE_HEADER
+        else:
+            self._arm(link, PHASE_HEADER, 0)
 
     def _answer(self, link, now):
         if link.step(now):
-            self._arm(link, _REPLY, link.reply_length)
+            self._arm(link, PHASE_ANSWER, link.reply_length)
         else:
-            self._state = _WORKING
+            self._signals[SIGNAL_PHASE] = PHASE_ANSWER
+            self._signals[SIGNAL_ARMED] = 0
             self._deadline = link.deadline
 
-    def _arm(self, link, state, n):
-        self._target.gpio0(link.commands.has_input())  # before READY falls
+    def _arm(self, link, phase, n):
+        link.refresh()  # GPIO0 is right before READY falls
+        self._signals[SIGNAL_PHASE] = phase
+        self._signals[SIGNAL_ARMED] = 1
         self._target.arm(link.tx, link.rx, n)
-        self._state = state
 
     def signal(self):
         """This protocol has no news."""

@@ -91,15 +91,13 @@ class Wifi:
         self._idle = _NEVER_JOINED
         request.answer_u8(_OK)
 
-    def status(self, request):
-        request.answer_u8(self._told_status())
-
-    def _told_status(self):
+    def status(self):
+        """The answer of 20."""
         state = self._wlan.state
         return self._idle if state == states.WIFI_IDLE else _STATUS[state]
 
     def reason(self, request):
-        failed = self._told_status() in (_FAILED, _LOST)
+        failed = self.status() in (_FAILED, _LOST)
         request.answer_u8((self._wlan.station.cause or _CONNECTION_FAIL) if failed else 0)
 
     # --- names and addresses
