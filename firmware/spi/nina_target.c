@@ -133,7 +133,8 @@ int nina_arm(int n) {
 }
 
 int nina_received(void) {
-    return atomic_load(&slave.passed);
+    int bytes = atomic_load(&slave.passed);
+    return bytes ? bytes : SLAVE_UNDER_WAY; /* 0: nothing is armed */
 }
 
 void nina_gpio0(bool level) {

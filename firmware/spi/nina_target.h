@@ -40,8 +40,8 @@ void nina_stop(void);
  * ESP_ERR_INVALID_ARG: n is not in 0..size. */
 int nina_arm(int n);
 
-/* SLAVE_UNDER_WAY (-1) while the armed transfer has not ended; else how many bytes came, at most all of rx. It
- * may lack the bytes that did not fill a dword. 0 before the first transfer, and after nina_disarm(). */
+/* How many bytes came with the transfer that has ended, at most all of rx, which may lack those that did not
+ * fill a dword. SLAVE_UNDER_WAY (-1) until the armed transfer has ended, and while none is armed. */
 int nina_received(void);
 
 /* Nothing is armed any more, and READY is high. */
