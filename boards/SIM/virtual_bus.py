@@ -4,6 +4,7 @@ The controller listens; the module retries until it can connect. When the connec
 module has lost its power. See docs/virtual-bus.md.
 """
 
+import select
 import socket
 import sys
 import time
@@ -11,7 +12,6 @@ import time
 import simbus
 from micropython import const
 
-from spinet import compat
 from spinet.contracts.link_driver import LinkLost
 
 MODULE_CLOCKED = const(0)
@@ -63,7 +63,7 @@ class VirtualBus:
         self.key = _NEVER  # descriptor that ends waits, of this connection or of the last one
         self._sock = None
         self._connected_before = False
-        self._poll = compat.poller()
+        self._poll = select.poll()
         self.reset = reset
         self.power_cycle = bus.power_cycle
         self.before_wait = bus.before_wait

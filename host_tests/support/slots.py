@@ -25,7 +25,7 @@ from spinet import fastpath, states
 from spinet.compat import WORKER_STACK
 from spinet.duet import wire
 from spinet.loop import Bell
-from spinet.tcp import socket_calls, stack_sockets
+from spinet.tcp import polling, socket_calls, stack_sockets
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.manager import ConnectionManager
@@ -534,7 +534,7 @@ class PlainNet(SocketsNet):
 
     def _transfers(self, monkeypatch):
         monkeypatch.setattr(spinet_port, "hostnet", None)
-        monkeypatch.setattr(spinet_port, "poller", ObjectPoll)
+        monkeypatch.setattr(polling, "select", types.SimpleNamespace(poll=ObjectPoll))
         return socket_calls.SocketCalls()
 
 

@@ -1,13 +1,13 @@
 """The differences between the Pythons, settled once, at import.
 
 MicroPython on a chip, MicroPython on the SIM board and CPython (host tests) get the same names:
-a millisecond clock that wraps, a poller whose results allocate nothing, threads, slabs of memory,
-and, where the image has them, `hostnet` (the computer's socket calls) and `tls_session` (TLS).
+a millisecond clock that wraps, threads, slabs of memory, and, where the image has them, `hostnet`
+(the computer's socket calls) and `tls_session` (TLS).
 """
 
 import errno
-import select
 import sys
+import time
 
 import micropython
 
@@ -26,24 +26,9 @@ try:
 except ImportError:
     slabs = None  # the same
 
-try:
-    from time import ticks_add, ticks_diff, ticks_ms
-except ImportError:
-    from time import monotonic_ns
-
-    _WRAP = 1 << 30  # the same period as MicroPython's, so that host tests see it wrap too
-
-    def ticks_ms():
-        """Milliseconds, wrapping at 2**30."""
-        return monotonic_ns() // 1000000 & (_WRAP - 1)
-
-    def ticks_add(ticks, delta):
-        """The time `delta` ms after `ticks`."""
-        return ticks + delta & (_WRAP - 1)
-
-    def ticks_diff(end, start):
-        """Milliseconds from `start` to `end`, negative when end is earlier."""
-        return (end - start + _WRAP // 2 & (_WRAP - 1)) - _WRAP // 2
+ticks_add = time.ticks_add
+ticks_diff = time.ticks_diff
+ticks_ms = time.ticks_ms
 
 
 def sooner(a, b):
@@ -62,25 +47,6 @@ WORKER_STACK = micropython.const(8192)  # one blocking call of a driver, and a f
 
 # Socket objects of a stock firmware may have no file descriptor; they are polled as objects.
 POLL_BY_DESCRIPTOR = hostnet is not None
-
-
-if MICROPYTHON:
-    poller = select.poll  # makes a poll object: register, modify, unregister, ipoll(ms)
-else:
-
-    class IteratingPoll:
-        """CPython's poll object with MicroPython's `ipoll`."""
-
-        def __init__(self):
-            self._poll = select.poll()
-            self.register = self._poll.register
-            self.modify = self._poll.modify
-            self.unregister = self._poll.unregister
-
-        def ipoll(self, ms):
-            return iter(self._poll.poll(ms))
-
-    poller = IteratingPoll
 
 
 def address_octets(address):

@@ -183,7 +183,7 @@ def _thread(board):
         run(board)
     except Exception as e:
         # A bug. Print it, as the thread would end silently; the board restarts or ends.
-        sys.print_exception(e) if compat.MICROPYTHON else sys.excepthook(type(e), e, None)
+        sys.print_exception(e)
         board.crashed()
     finally:
         _running = False

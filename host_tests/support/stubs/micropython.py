@@ -1,12 +1,48 @@
 """MicroPython's `micropython` module for CPython: the decorators run the same source.
 
-Viper's pointer types become builtins, as they are inside a viper function: `ptr8(buf)` indexes
-bytes, `ptr16` and `ptr32` index little-endian halfwords and words of the same buffer.
+What the firmware uses of MicroPython's `time`, `select` and `sys` is added to CPython's. Viper's
+pointer types become builtins, as they are inside a viper function: `ptr8(buf)` indexes bytes,
+`ptr16` and `ptr32` index little-endian halfwords and words of the same buffer.
 """
 
 import builtins
+import select
+import sys
+import time
+
+_WRAP = 1 << 30  # the period of MicroPython's ticks, so that tests see them wrap
 
 _locked = 0
+
+
+def _ticks_ms():
+    return time.monotonic_ns() // 1000000 & (_WRAP - 1)
+
+
+def _ticks_add(ticks, delta):
+    return ticks + delta & (_WRAP - 1)
+
+
+def _ticks_diff(end, start):
+    return (end - start + _WRAP // 2 & (_WRAP - 1)) - _WRAP // 2
+
+
+class _Poll:
+    """CPython's poll object, with MicroPython's `ipoll`."""
+
+    def __init__(self, real=select.poll):
+        self._poll = real()
+
+    def __getattr__(self, name):
+        return getattr(self._poll, name)
+
+    def ipoll(self, ms):
+        return iter(self._poll.poll(ms))
+
+
+time.ticks_ms, time.ticks_add, time.ticks_diff = _ticks_ms, _ticks_add, _ticks_diff
+select.poll = _Poll
+sys.print_exception = lambda e: sys.excepthook(type(e), e, None)
 
 
 def const(value):

@@ -1,5 +1,7 @@
 """One poller for sockets and for the other sources of a wait, and the owner of each key."""
 
+import select
+
 from micropython import const
 
 from spinet import compat
@@ -18,7 +20,7 @@ class Polling:
     """
 
     def __init__(self):
-        self._poll = compat.poller()
+        self._poll = select.poll()
         self.modify = self._poll.modify  # (key, flags): report these flags instead
         self.ipoll = self._poll.ipoll  # (ms): (key, flags) of each key with events; -1: no limit
         self.owners = {}  # key -> owner
