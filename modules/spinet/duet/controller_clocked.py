@@ -12,7 +12,13 @@ from spinet import fastpath
 from spinet.compat import ticks_diff
 from spinet.duet.transaction import StartUp
 from spinet.duet.wire import FIRST_PHASE
-from spinet.fastpath import PHASE_HEADER, SIGNAL_ARMED, SIGNAL_PHASE, SIGNAL_UNDER_WAY
+from spinet.fastpath import (
+    PHASE_HEADER,
+    SIGNAL_ARMED,
+    SIGNAL_PHASE,
+    SIGNAL_RELEASED,
+    SIGNAL_UNDER_WAY,
+)
 
 
 class SpiSlave:
@@ -66,7 +72,7 @@ class SpiSlave:
             if passed or signals[SIGNAL_PHASE] != PHASE_HEADER:
                 signals[SIGNAL_UNDER_WAY] = 1
             if passed:
-                signals[fastpath.SIGNAL_RELEASED] = 1
+                signals[SIGNAL_RELEASED] = 1
             return passed != 0
 
         return on_cs
