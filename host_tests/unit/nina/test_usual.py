@@ -225,6 +225,16 @@ def test_a_write_that_fails_ends_the_connection(bench, data):
     assert bench.ask(0x20) == [b"\0"]
 
 
+@pytest.mark.parametrize("data", [b"x" * 64, b"x" * 700], ids=len)
+def test_a_write_that_fails_without_an_event_ends_the_connection(bench, data):
+    number, _ = bench.opened()
+    writes = bench.service.manager.calls[3]  # of each slot
+    writes[:] = [lambda *_: ERR_RST] * len(writes)
+    assert bench.write(number, data) == len(data)
+    bench.later(fastpath.FLUSH_MS)
+    assert bench.state(number) == 0
+
+
 def test_a_write_without_memory_is_tried_again(bench):
     number, peer = bench.opened()
     bench.stack.inject("write", ERR_MEM)
@@ -265,6 +275,75 @@ def stall(bench, number, peer):
     for data in (b"", bytes(64)):
         bench.send(frame(0x44, bytes([number]), data, wide=True))
         assert bench.reply()[4:6] == b"\0\0"
+
+
+# --- passes that Python does not see
+
+
+def in_one_run(bench, *happens):
+    """So many passes of one run; what happens in the wait of each. The times that they waited."""
+    steps = iter(happens)
+    wait = bench.stack.wait
+    asked = []
+
+    def waits(ms):
+        asked.append(ms)
+        next(steps)()
+        return wait(ms)
+
+    bench.stack.wait = waits
+    bench.service.bind()
+    bench.service.run(len(happens))
+    bench.stack.wait = wait
+    bench.service.bind()
+    return asked
+
+
+def nothing():
+    """No event."""
+
+
+def test_a_piece_of_a_write_leaves_when_its_time_is_over(bench):
+    number, _ = bench.opened()
+    piece = frame(0x44, bytes([number]), bytes(64), wide=True)
+    in_one_run(bench, nothing, lambda: bench.target.select(piece))
+    assert bench.service.loop.words[fastpath.LOOP_DUE] - bench.now == fastpath.FLUSH_MS
+
+
+def test_a_command_in_the_place_of_a_reply_waits_for_nothing(bench):
+    number, _ = bench.opened()
+    asks = [
+        lambda data=data: bench.target.select(data) for data in (frame(0x20), frame(0x2F, number))
+    ]
+    asked = in_one_run(bench, nothing, *asks, nothing)
+    assert asked[1] > 0
+    assert asked[-1] == 0
+    assert bench.reply()[1] == 0xAF
+
+
+@pytest.mark.behaviour("A16")
+def test_gpio0_rises_as_data_comes(bench):
+    _, peer = bench.opened()
+    in_one_run(bench, nothing, lambda: peer.send(b"hello"))
+    assert bench.input_is(1)
+
+
+@pytest.mark.behaviour("A16")
+def test_gpio0_falls_with_a_read(bench):
+    number, peer = bench.opened()
+    peer.send(b"hello")
+    bench.passes()
+    command = frame(0x45, bytes([number]), b"\5\0", wide=True)
+    in_one_run(bench, nothing, lambda: bench.target.select(command))
+    assert bench.input_is(0)
+    assert bench.reply()[5:10] == b"hello"
+
+
+def test_more_than_two_bytes_can_say_is_told_as_much_as_they_can(bench):
+    number, _ = bench.opened()
+    readable = bench.service.manager.calls[0]  # of each slot
+    readable[:] = [lambda handle: 70000] * len(readable)
+    assert bench.available(number) == 0xFFFF
 
 
 # --- GPIO0
