@@ -206,6 +206,37 @@ def test_peers_of_a_server_reset_and_vanish(board):
     assert board.printed() == ["listens", "5"]
 
 
+def test_peers_that_are_gone_before_the_accept(board):
+    """It waits for another; but it may take one whose reset comes a moment later."""
+    port = own_port()
+    board.start(
+        SERVER % port
+        + "input()\nl.settimeout(1)\ntry:\n    while True:\n        l.accept()[0].close()\n"
+        + "except OSError as e:\n    print(errno.errorcode[e.errno])\n"
+        + "l.settimeout(None)\ns, _ = l.accept()\nprint(s.read(5))\n"
+    )
+    board.says("listens")
+    for _ in range(3):
+        reset(dial(board, port))
+    board.enter()
+    board.says("ETIMEDOUT")
+    with dial(board, port) as peer:
+        peer.sendall(b"hello")
+        assert board.printed() == ["b'hello'"]
+
+
+def test_a_peer_that_only_reads(board):
+    """It has ended its own side before the accept, and is told the time."""
+    port = own_port()
+    board.start(SERVER % port + "input()\ns, _ = l.accept()\nprint(s.recv(5))\ns.write(b'noon')\n")
+    board.says("listens")
+    with dial(board, port) as peer:
+        peer.shutdown(socket.SHUT_WR)
+        board.enter()
+        assert received(peer, 4) == b"noon"
+        assert board.printed() == ["b''"]
+
+
 # --- peers that go
 
 
@@ -255,8 +286,7 @@ def loses_its_peer(board, role, call, goes, comes):
             goes(peer)
             assert board.line() in ("ECONNRESET", "ETIMEDOUT")
             comes()
-            board.process.stdin.write("\n")
-            board.process.stdin.flush()
+            board.enter()
             with take(listener):
                 assert board.printed() == ["connected"]
 

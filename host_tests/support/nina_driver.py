@@ -302,6 +302,11 @@ class Board:
         said = self.line()
         assert said == text, (said, self.process.stderr.read() if not said else "")
 
+    def enter(self):
+        """The program's input() ends."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
     def printed(self):
         """What a program that has ended printed, as lines."""
         out, err = self.process.communicate(timeout=PATIENCE)

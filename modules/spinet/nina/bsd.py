@@ -101,7 +101,7 @@ class Bsd:
         found = NONE
         self._words[ERRNO] = self._unless_free(number, EINVAL)
         if self._numbers.kind(number) == SERVER:
-            found = self._numbers.visitor(number, True)
+            found = self._numbers.accept(number)
             self._words[ERRNO] = EAGAIN if found == NONE else 0
         if found == NONE:
             request.answer_u8(NONE)

@@ -51,15 +51,18 @@ class Numbers:
 
     def new(self, kind=GIVEN):
         """Give out a number; NONE when all are in use."""
-        number = self._first(FREE)
-        if number == NONE:
-            number = self._first(GIVEN)  # the driver has forgotten it
-        if number == NONE:
-            number = self._lost()
+        number = self._next()
         if number != NONE:
             self.drop(number)
             self._set(number, kind)
         return number
+
+    def _next(self):
+        """The number that new() would give."""
+        number = self._first(FREE)
+        if number == NONE:
+            number = self._first(GIVEN)  # the driver has forgotten it
+        return self._lost() if number == NONE else number
 
     def _first(self, kind):
         """The number of this kind that has been so for the longest time."""
@@ -175,13 +178,28 @@ class Numbers:
         return NONE
 
     def waits(self, number):
-        """True when visitor() has a new client of this server."""
-        server = self._servers[number]
-        if server.connections:
-            for slot in self._manager.slots:
-                if slot.listener is server and self._of(slot) == NONE:
-                    return True
-        return False
+        """True when accept() has a client, which is still there. One that is gone is closed."""
+        slot = self._untold(self._servers[number])
+        while slot and slot.state != CONNECTED and not slot.may_send():
+            slot.close()
+            slot = self._untold(self._servers[number])
+        return slot is not None and self._next() != NONE
+
+    def accept(self, number):
+        """A client of this server that the driver was not told of, or NONE. It may be gone since
+        waits() was true: a driver that was told to accept takes no other answer."""
+        slot = self._untold(self._servers[number])
+        found = self.new(CLIENT) if slot else NONE
+        if found != NONE:
+            self.use(found, slot)
+        return found
+
+    def _untold(self, server):
+        """The first slot of this Listener that no number was given for, or None."""
+        for slot in self._manager.slots if server.connections else ():
+            if slot.listener is server and slot.held_by_controller() and self._of(slot) == NONE:
+                return slot
+        return None
 
     def _look_at(self, slot, once):
         """The number of a server's client, if it is one that visitor() is to tell of."""
