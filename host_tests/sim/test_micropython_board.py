@@ -185,6 +185,23 @@ def test_a_listener_is_opened_again_at_once(board):
     assert board.printed() == []
 
 
+def test_what_was_written_outlives_the_listener(board):
+    """Both are closed before the peer has read anything."""
+    port = own_port()
+    board.start(
+        SERVER % port
+        + "s, _ = l.accept()\ns.settimeout(1)\nsent = 0\ntry:\n"
+        + "    while True:\n        sent += s.send(bytes(4000))\nexcept OSError:\n    pass\n"
+        + "s.close()\nl.close()\nprint(sent)\n"
+    )
+    board.says("listens")
+    with dial(board, port) as peer:
+        sent = int(board.line())
+        assert not any(received(peer, sent))
+        assert peer.recv(1) == b""
+    assert board.printed() == []
+
+
 def test_peers_of_a_server_reset_and_vanish(board):
     """None of them keeps the next from being served."""
     port = own_port()

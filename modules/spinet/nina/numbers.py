@@ -159,9 +159,10 @@ class Numbers:
     def _stop(self, number):
         server = self._servers[number]
         self._servers[number] = None
-        for slot in self._manager.slots:
-            if slot.listener is server and self._of(slot) == NONE:
-                slot.abort()  # the driver was never told of it
+        slot = self._untold(server)
+        while slot:
+            slot.abort()
+            slot = self._untold(server)
         self._listeners.stop(server.port)
 
     def visitor(self, number, once):
@@ -195,7 +196,7 @@ class Numbers:
         return found
 
     def _untold(self, server):
-        """The first slot of this Listener that no number was given for, or None."""
+        """The first client of this Listener that the driver was not told of, or None."""
         for slot in self._manager.slots if server.connections else ():
             if slot.listener is server and slot.held_by_controller() and self._of(slot) == NONE:
                 return slot
