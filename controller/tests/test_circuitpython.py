@@ -151,9 +151,13 @@ def test_the_lines_of_the_module(plug, pins):
     assert cs.direction is Direction.INPUT
 
 
-def test_reading_a_line_does_not_wait_where_it_has_changed(plug, pins, monkeypatch):
-    """With a look of an hour the test ends only if each change wakes the reader."""
-    monkeypatch.setattr("spinet_controller.circuitpython.wiring.LOOK", 3600)
+def test_each_change_of_a_line_wakes_its_reader(wiring, plug, pins, monkeypatch):
+    waits = wiring._edge.wait
+
+    def is_woken(_look):
+        assert waits(PATIENCE)
+
+    monkeypatch.setattr(wiring._edge, "wait", is_woken)
     cs, ready, _, spi = pins
     plug()
     while ready.value:

@@ -1,12 +1,14 @@
 """CircuitPython's own libraries and SIM, over real TCP: programs' work, and what may go wrong."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import signal
 import socket
 import struct
 import subprocess
+import termios
 import threading
 import time
 import urllib.request
@@ -64,6 +66,11 @@ def reset(connection):
     """End a connection with RST."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+def unread(connection):
+    """How many bytes wait to be read."""
+    return struct.unpack("i", fcntl.ioctl(connection, termios.FIONREAD, bytes(4)))[0]
 
 
 def received(connection):
@@ -264,21 +271,21 @@ def narrow(rig):
 
 @pytest.mark.behaviour("A1")
 def test_a_slow_peer_gets_all(rig, narrow):
-    data = NOISE[:60_000]
+    data = NOISE[:200_000]
     sock = rig.connected(port_of(narrow))
     with accepted(narrow) as peer:
 
-        def read_slowly():
-            came = b""
-            while len(came) < len(data):
-                came += peer.recv(2000)
-                time.sleep(0.05)
-            return came
+        def read_late():
+            """Nothing, until no more comes: the module is full, and the driver waits."""
+            waiting = -1
+            while waiting != (waiting := unread(peer)) or not waiting:
+                time.sleep(1)
+            return received(peer)
 
-        with in_thread(read_slowly) as came:
+        with in_thread(read_late) as came:
             assert sock.send(data) == len(data)
+            sock.close()
         assert came.result() == data
-        sock.close()
     rig.loses_nothing()
 
 
