@@ -48,6 +48,7 @@ class Stack:
 
     def __init__(self):
         memchip.init()
+        self.udp = None  # this network has none
         for name in CALLS:
             setattr(self, name, getattr(memchip, name))
 

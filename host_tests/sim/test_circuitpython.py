@@ -451,3 +451,48 @@ def test_a_gap_in_a_command(rig, listener, monkeypatch, at, selected):
             assert rig.esp.MAC_address
     assert rig.esp.firmware_version == "1.8.0"
     exchanged(rig, listener)
+
+
+# -- UDP
+
+
+@pytest.fixture
+def udp_peer(rig):
+    """A peer's UDP port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((rig.peer, 0))
+        peer.settimeout(PATIENCE)
+        yield peer
+
+
+@pytest.mark.behaviour("A10", "A11")
+def test_datagrams_of_any_length_both_ways(rig, udp_peer):
+    sock = rig.pool.socket(rig.pool.AF_INET, rig.pool.SOCK_DGRAM)
+    sock.settimeout(None)
+    for size in (1, 48, 63, 64, 65, 128, 640, 1000, 1472):
+        data = NOISE[size : 2 * size]
+        sock.sendto(data, udp_peer.getsockname())
+        got, sender = udp_peer.recvfrom(2048)
+        assert got == data
+        udp_peer.sendto(got[::-1], sender)
+        until(lambda: rig.esp.socket_available(sock._socknum), "an answer")
+        assert sock.recv(size) == data[::-1]
+        assert rig.esp.get_remote_data(sock._socknum)["ip_addr"] == socket.inet_aton(rig.peer)
+    sock.close()
+    rig.loses_nothing()
+
+
+@pytest.mark.behaviour("A10")
+def test_a_datagram_is_read_in_pieces_and_never_mixed(rig, udp_peer):
+    sock = rig.pool.socket(rig.pool.AF_INET, rig.pool.SOCK_DGRAM)
+    sock.sendto(b"begin", udp_peer.getsockname())
+    _, sender = udp_peer.recvfrom(2048)
+    for data in (b"first one", b"other"):
+        udp_peer.sendto(data, sender)
+    number = sock._socknum
+    got = []
+    for _ in range(4):
+        until(lambda: rig.esp.socket_available(number), "more to read")
+        got.append(rig.esp.socket_read(number, 5 if len(got) < 2 else 3))
+    assert got == [b"first", b" one", b"oth", b"er"]
+    sock.close()

@@ -418,3 +418,28 @@ def test_asyncio_serves_several_peers_at_once(board, listener):
                 assert received(peer, len(b"%d" % i)) == b"%d" % i
         control.sendall(b"x")
         assert board.printed() == []
+
+
+# --- UDP
+
+
+@pytest.mark.behaviour("A10")
+def test_datagrams(board):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((board.peer, 0))
+        peer.settimeout(PATIENCE)
+        board.start(
+            "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+            + f"peer = {peer.getsockname()}\n"
+            + "for n in (1, 48, 1472):\n"
+            + "    print(s.sendto(bytes(i & 255 for i in range(n)), peer))\n"
+            + "    data, sender = s.recvfrom(2000)\n"
+            + "    print(data == bytes(i & 255 for i in range(n, 0, -1)), sender == peer)\n"
+            + "s.settimeout(0)\nends(s.recvfrom, 10)\ns.close()\n"
+        )
+        for n in (1, 48, 1472):
+            data, sender = peer.recvfrom(2048)
+            assert data == bytes(i & 255 for i in range(n))
+            peer.sendto(bytes(i & 255 for i in range(n, 0, -1)), sender)
+        told = [line for n in (1, 48, 1472) for line in (str(n), "True True")]
+        assert board.printed() == [*told, "EAGAIN"]

@@ -17,6 +17,12 @@ from spinet.udp.datagrams import MOST, PEER_SIZE, PORTS, peer
 QUEUE = 8  # datagrams that a port holds
 
 
+def inside(buf, offset, n):
+    """C raises for what is not inside of the buffer."""
+    if offset < 0 or n < 0 or offset + n > len(buf):
+        raise ValueError("offset and count outside the buffer")
+
+
 class _Port:
     """A UDP port of the firmware's."""
 
@@ -100,6 +106,7 @@ class StubUdp:
         port = self._port(h)
         if port is None:
             return ERR_CLSD
+        inside(buf, offset, n)
         if n > MOST:
             return ERR_VAL
         there = self.peers.get(bytes(to[:PEER_SIZE]))
@@ -115,6 +122,7 @@ class StubUdp:
 
     def receive(self, h, buf, offset, n, sender):
         port = self._port(h)
+        inside(buf, offset, n)
         if port is None or not port.queue:
             return ERR_WOULDBLOCK if port else ERR_CLSD
         data, sender[0:PEER_SIZE] = port.queue.popleft()

@@ -101,6 +101,7 @@ class MemoryStack:
             _Entry(i, buffers[2 * i], buffers[2 * i + 1]) for i in range(connections)
         ] + [_Entry(connections + i, None, None) for i in range(LISTENERS)]
         self._pending = 0
+        self.udp = None  # this network has none
         self._woken = False
         self.servers = {}  # port -> peers of outgoing connections; any other port refuses
 

@@ -5,13 +5,14 @@ import importlib
 import pytest
 from project import ROOT
 from run import cases_of
-from sim_process import SimProcess
+from sim_process import BINARY, LWIP_BINARY, SimProcess
 
 MODULES = (
     "cases_ring",
     "cases_wire",
     "cases_link",
     "cases_connection",
+    "cases_datagrams",
     "cases_slots",
     "cases_port",
 )
@@ -31,9 +32,14 @@ def test_on_cpython(case):
     case()
 
 
-@pytest.mark.parametrize("module", ON_THE_VM)
-def test_under_the_vm(module):
-    process = SimProcess([str(VM / "run.py"), str(ROOT / "host_tests/support"), module])
+@pytest.mark.parametrize(
+    ("module", "binary"),
+    [*((module, BINARY) for module in ON_THE_VM), ("cases_datagrams", LWIP_BINARY)],
+    ids=[*ON_THE_VM, "cases_datagrams-lwip"],
+)
+def test_under_the_vm(module, binary):
+    arguments = [str(VM / "run.py"), str(ROOT / "host_tests/support"), module]
+    process = SimProcess(arguments, binary=binary)
     try:
         out = process.process.stdout.read()
         code = process.wait()

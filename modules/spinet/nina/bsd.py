@@ -13,20 +13,23 @@ from spinet.nina import frames
 from spinet.nina.numbers import COUNT, FREE, NONE, SERVER, SOCKET
 from spinet.nina.usual import ERRNO
 from spinet.tcp import status
-from spinet.tcp.stack import ERR_RST, ERR_RTE
+from spinet.tcp.stack import ERR_RST, ERR_RTE, ERR_VAL, is_for_now
 
 _STREAM = const(1)
+_DATAGRAM = const(2)
 _READ = const(1)  # flags of poll
 _WRITE = const(2)
 _ERROR = const(4)
 _FAILED = const(0x80)
 _FIONBIO = const(0x8004667E)
 _ACCEPTCONN = const(2)
+_NOWHERE = b"\0\0\0\0\0\0"
 
 EBADF = const(9)
 EAGAIN = const(11)
 EINVAL = const(22)
 EMFILE = const(24)
+EMSGSIZE = const(90)
 EPROTONOSUPPORT = const(93)
 EADDRINUSE = const(98)
 ECONNRESET = const(104)
@@ -41,11 +44,12 @@ EINPROGRESS = const(115)
 
 
 class Bsd:
-    """Serves these commands over the slots and the listeners."""
+    """Serves these commands over the slots, the listeners and the UDP sockets."""
 
-    def __init__(self, manager, numbers, words):
+    def __init__(self, manager, numbers, datagrams, words):
         self._manager = manager
         self._numbers = numbers
+        self._datagrams = datagrams
         self._words = words
         self._ports = array("H", [0] * COUNT)  # of bind()
 
@@ -67,6 +71,10 @@ class Bsd:
         if request.u(0) == _STREAM:
             number = self._numbers.new(SOCKET)
             self._words[ERRNO] = EMFILE
+        elif request.u(0) == _DATAGRAM:
+            number = self._numbers.new()
+            self._words[ERRNO] = EMFILE
+            self._numbers.datagrams(number)
         if number != NONE:
             self._words[ERRNO] = 0
             self._ports[number] = 0
@@ -83,7 +91,10 @@ class Bsd:
     def bind(self, request):
         number = request.u(0)
         errno = self._unless_free(number, 0)
-        if not errno:
+        socket = self._datagrams.of(number)
+        if socket:
+            errno = EADDRINUSE if self._datagrams.bind(socket, request.u16_be(1)) else 0
+        elif not errno:
             self._ports[number] = request.u16_be(1)
         self._done(request, errno)
 
@@ -129,7 +140,11 @@ class Bsd:
     def connect(self, request):
         number = request.u(0)
         kind = self._numbers.kind(number)
-        if kind == FREE or kind == SERVER:
+        socket = self._datagrams.of(number)
+        if socket:
+            aimed = self._datagrams.aim(socket, request.rx, request.at(1), request.u16_be(2))
+            self._done(request, 0 if aimed else EADDRINUSE)
+        elif kind == FREE or kind == SERVER:
             self._done(request, self._unless_free(number, EINVAL))
         elif self._numbers.connected(number):
             self._done(request, EISCONN)
@@ -156,7 +171,10 @@ class Bsd:
         number = request.u(0)
         self._words[ERRNO] = 0
         flags = _FAILED
-        if self._numbers.kind(number) == SERVER:
+        socket = self._datagrams.of(number)
+        if socket:
+            flags = _READ | _WRITE if self._datagrams.left(socket) else _WRITE
+        elif self._numbers.kind(number) == SERVER:
             flags = _READ if self._numbers.waits(number) else 0
         else:
             slot = self._numbers.slot(number)
@@ -179,8 +197,11 @@ class Bsd:
 
     def send(self, request):
         slot = self._numbers.slot(request.u(0))
+        socket = self._datagrams.of(request.u(0))
         n = self._words[ERRNO] = 0
-        if not slot:
+        if socket:
+            n = self._send_datagram(socket, request)
+        elif not slot:
             self._words[ERRNO] = self._unless_free(request.u(0), ENOTCONN)
         else:
             n = self._write(slot, request)
@@ -201,14 +222,53 @@ class Bsd:
 
     def receive(self, request):
         slot = self._numbers.slot(request.u(0))
+        socket = self._datagrams.of(request.u(0))
         got = self._words[ERRNO] = 0
-        if not slot:
+        if socket:
+            got = self._receive_datagram(socket, request, frames.DATA_AT)
+        elif not slot:
             self._words[ERRNO] = self._unless_free(request.u(0), ENOTCONN)
         else:
             got = slot.read(request.tx, frames.DATA_AT, min(request.u(1), frames.MOST_DATA))
             if not got:
                 self._words[ERRNO] = _why_nothing(slot)
         request.answer_data(got)
+
+    # --- datagrams
+
+    def _send_datagram(self, socket, request):
+        n = self._datagrams.send_now(socket, request)
+        if n < 0:
+            self._words[ERRNO] = _why_unsent(n)
+        return max(0, n)
+
+    def _receive_datagram(self, socket, request, at):
+        n = min(request.u(1), frames.MOST_DATA)
+        got = self._datagrams.take_whole(socket, request.tx, at, n)
+        if not got:
+            self._words[ERRNO] = EAGAIN
+        return got
+
+    def send_to(self, request):
+        socket = self._datagrams.of(request.u(0))
+        n = self._words[ERRNO] = 0
+        if not socket:
+            self._words[ERRNO] = self._unless_free(request.u(0), EINVAL)
+        elif self._datagrams.aim(socket, request.rx, request.at(1), request.u16_be(2)):
+            n = self._send_datagram(socket, request)
+        else:
+            self._words[ERRNO] = ENOBUFS
+        request.begin_reply(1)
+        request.put(n, -2)
+
+    def receive_from(self, request):
+        socket = self._datagrams.of(request.u(0))
+        got = self._words[ERRNO] = 0
+        if not socket:
+            self._words[ERRNO] = self._unless_free(request.u(0), EINVAL)
+        else:
+            got = self._receive_datagram(socket, request, frames.DATAGRAM_AT)
+        request.answer_datagram(socket.sender if got else _NOWHERE, got)
 
     # --- options
 
@@ -228,6 +288,13 @@ class Bsd:
         listens = request.u(1) == _ACCEPTCONN and self._numbers.kind(request.u(0)) == SERVER
         request.begin_reply(1)
         request.put(1 if listens else 0, 4)
+
+
+def _why_unsent(error):
+    """The error number of a datagram that was not sent; the driver closes sockets for most."""
+    if error == ERR_VAL:
+        return EMSGSIZE
+    return EAGAIN if is_for_now(error) else EHOSTUNREACH
 
 
 def _why_nothing(slot):

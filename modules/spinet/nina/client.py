@@ -9,11 +9,13 @@ from micropython import const
 
 from spinet import fields, states
 from spinet.nina import frames, usual
+from spinet.nina.datagrams import DATAGRAMS
 from spinet.nina.numbers import GIVEN, NONE, SERVER
 from spinet.tcp import resolver, status
 
 _TCP = const(0)  # the type of a socket
 _CLOSED = const(0)  # the state of one
+_ESTABLISHED = const(4)  # of a UDP socket, always
 _MOST_MS = const(8900)
 _NAME_MS = const(7900)  # the most for 34
 _SEND_MS = const(5000)  # how long 44 waits for room
@@ -22,17 +24,19 @@ _NO_HOST = b"\xff\xff\xff\xff"
 
 
 class Client:
-    """Serves these commands over the slots."""
+    """Serves these commands over the slots and the UDP sockets."""
 
-    def __init__(self, manager, numbers, peers, names, words):
+    def __init__(self, manager, numbers, datagrams, peers, names, words):
         self._manager = manager
         self._numbers = numbers
+        self._datagrams = datagrams
         self._peers = peers
         self._names = names
         self._words = words
         # Of the 2D, 34 or 44 that waits. The methods are bound once, as that allocates.
         self._connecting = self._step_connect
         self._looking_up = self._step_look_up
+        self._aiming = self._step_aim
         self._sending = self._step_send
         self._number = NONE
         self._token = -1  # of the slot of a 2D; -1: it has none yet
@@ -52,6 +56,9 @@ class Client:
 
     def state(self, request):
         number = request.u(0)
+        if self._datagrams.of(number):
+            request.answer_u8(_ESTABLISHED)
+            return
         kind = self._numbers.kind(number)
         if kind != GIVEN and kind != SERVER:
             self._numbers.drop(number)  # drivers give up a number of state 0 without telling
@@ -59,7 +66,12 @@ class Client:
 
     def peer(self, request):
         slot = self._numbers.slot(request.u(0))
+        socket = self._datagrams.of(request.u(0))
         request.begin_reply(2)
+        if socket:
+            request.put(fields.get_u32(socket.sender, 2), 4)
+            request.put(fields.get_u16(socket.sender, 0), -2)
+            return
         request.put(fields.get_u32(slot.record, 8) if slot else 0, 4)
         request.put(status.remote_port(slot.record) if slot else 0, -2)
 
@@ -68,7 +80,11 @@ class Client:
     def connect(self, request):
         first = request.params - 4 if request.params < 6 else 1  # 5 or 6: a name comes first
         number = request.u(first + 2)
-        if request.u(first + 3) != _TCP or not self._numbers.reserve(number):
+        kind = request.u(first + 3)
+        if kind in DATAGRAMS:
+            self._aim(request, first)
+            return
+        if kind != _TCP or not self._numbers.reserve(number):
             request.answer_u8(0)
             return
         self._number = number
@@ -109,6 +125,40 @@ class Client:
             slot.connect(request.u(first), port)
         return slot
 
+    # --- where a datagram goes
+
+    def _aim(self, request, first):
+        socket = self._numbers.datagrams(request.u(first + 2))
+        port = request.u16_be(first + 1)
+        if socket is None:
+            request.answer_u8(0)
+        elif first and request.size(0):
+            self._aim_at_name(request, socket, port)
+        else:
+            aimed = self._datagrams.aim(socket, request.rx, request.at(first), port)
+            request.answer_u8(1 if aimed else 0)
+
+    def _aim_at_name(self, request, socket, port):
+        """CircuitPython's driver names an address, too, in this form, and for each datagram."""
+        self._number = request.u(3)
+        if self._datagrams.aim_at_text(socket, request, port):
+            request.answer_u8(1)
+        elif self._begin_look_up(request):
+            request.wait(self._aiming, _NAME_MS)
+        else:
+            request.answer_u8(0)
+
+    def _step_aim(self, request):
+        socket = self._datagrams.of(self._number)
+        if self._ip == -1 and request.expired:
+            self._ip = 0
+        if self._ip > 0 and socket:
+            port = request.u16_be(2)
+            aimed = self._datagrams.aim(socket, fields.octets(self._ip), 0, port)
+            request.answer_u8(1 if aimed else 0)
+        elif self._ip != -1:
+            request.answer_u8(0)
+
     # --- reading
 
     def available(self, request):
@@ -117,12 +167,17 @@ class Client:
             self._numbers.spare_slot()  # else no client of it can come
             once = request.params == 1 or request.u(1) != 0
             request.answer_u16(self._numbers.visitor(number, once))
-        else:
-            request.answer_u16(0)
+            return
+        socket = self._datagrams.of(number)
+        request.answer_u16(self._datagrams.left(socket) if socket else 0)
 
     def read(self, request):
         slot = self._numbers.slot(request.u(0))
         n = min(request.u(1), frames.MOST_DATA)
+        socket = self._datagrams.of(request.u(0))
+        if socket:
+            request.answer_data(self._datagrams.read(socket, request.tx, frames.DATA_AT, n))
+            return
         request.answer_data(slot.read(request.tx, frames.DATA_AT, n) if slot else 0)
 
     # --- writing
@@ -159,15 +214,21 @@ class Client:
     # --- names
 
     def look_up(self, request):
+        if self._begin_look_up(request):
+            request.wait(self._looking_up, _NAME_MS)
+        else:
+            request.answer_u8(0)
+
+    def _begin_look_up(self, request):
+        """Look up the name that is the first parameter; False when it cannot be one."""
         name = request.octets(0)
         self._ip = 0
         if not resolver.is_host_name(name):
-            request.answer_u8(0)
-            return
+            return False
         self._ip = -1
         self._lookups += 1
         self._names.ask(name, self, self._lookups, 0, self._manager.now)
-        request.wait(self._looking_up, _NAME_MS)
+        return True
 
     def is_waiting(self, lookup):
         """See spinet.tcp.resolver; also from its thread."""

@@ -11,6 +11,7 @@ from micropython import const
 from spinet.garbage import LITTLE
 from spinet.nina.bsd import Bsd
 from spinet.nina.client import Client
+from spinet.nina.datagrams import Datagrams
 from spinet.nina.module import Module
 from spinet.nina.server import Server
 from spinet.nina.wifi import Wifi
@@ -21,7 +22,8 @@ _OF_MODULE = const(1)
 _OF_CLIENT = const(2)
 _OF_SERVER = const(3)
 _OF_BSD = const(4)
-_PARTS = (Wifi, Module, Client, Server, Bsd)
+_OF_DATAGRAMS = const(5)
+_PARTS = (Wifi, Module, Client, Server, Bsd, Datagrams)
 
 # Number, the least number of parameters, the part, its method. 20 and 2A are in usual.py, and the
 # usual cases of others.
@@ -58,12 +60,14 @@ COMMANDS = (
     (0x36, 0, _OF_WIFI, "start_scan"),
     (0x37, 0, _OF_MODULE, "version"),
     (0x38, 1, _OF_SERVER, "stop"),
+    (0x39, 1, _OF_DATAGRAMS, "send"),
     (0x3A, 1, _OF_CLIENT, "peer"),
     (0x3C, 1, _OF_WIFI, "found_bssid"),
     (0x3D, 1, _OF_WIFI, "found_channel"),
     (0x3F, 0, _OF_CLIENT, "new_socket"),
     (0x44, 2, _OF_CLIENT, "send"),
     (0x45, 2, _OF_CLIENT, "read"),
+    (0x46, 2, _OF_DATAGRAMS, "append"),
     (0x70, 2, _OF_BSD, "socket"),
     (0x71, 1, _OF_BSD, "close"),
     (0x72, 0, _OF_BSD, "errno"),
@@ -73,6 +77,8 @@ COMMANDS = (
     (0x76, 3, _OF_BSD, "connect"),
     (0x77, 2, _OF_BSD, "send"),
     (0x78, 2, _OF_BSD, "receive"),
+    (0x79, 4, _OF_BSD, "send_to"),
+    (0x7A, 2, _OF_BSD, "receive_from"),
     (0x7B, 3, _OF_BSD, "ioctl"),
     (0x7C, 1, _OF_BSD, "poll"),
     (0x7D, 3, _OF_BSD, "set_option"),
@@ -107,6 +113,10 @@ class Commands:
     def status(self):
         """The answer of 20."""
         return self._parts[_OF_WIFI].status()
+
+    def look(self):
+        """Tell the hot path what commands may have changed of UDP sockets."""
+        self._parts[_OF_DATAGRAMS].look()
 
     def serve(self, request):
         """Answer the request, or have it wait."""

@@ -99,6 +99,7 @@ class Exchange:
     def refresh(self):
         """Tell the hot path what the tasks or a command may have changed; also drive GPIO0."""
         self.words[usual.STATUS] = self.commands.status()
+        self.commands.look()
         usual.show_input(self._kit)
 
     def asked_socket(self):
@@ -152,6 +153,10 @@ class Exchange:
     def answer_data(self, n):
         """One parameter of n bytes, which are at tx[frames.DATA_AT:] already."""
         self.reply_length = frames.data(self.tx, self.command, n)
+
+    def answer_datagram(self, sender, n):
+        """The sender's address and port, and n bytes at tx[frames.DATAGRAM_AT:]."""
+        self.reply_length = frames.datagram(self.tx, self.command, sender, n)
 
     def begin_reply(self, count):
         """`count` parameters follow, by put() and put_octets()."""

@@ -16,6 +16,7 @@ SIZE = const(4096)  # of each of the link's two buffers
 START = const(0xE0)
 PARAMS = const(10)  # the most parameters of a command
 DATA_AT = const(5)  # of a reply that carries data: where that begins
+DATAGRAM_AT = const(15)  # of a reply that carries a datagram: where that begins
 MOST_DATA = const(4076)  # bytes of data in such a reply
 
 BAD = const(-1)  # no command: see parse()
@@ -160,6 +161,40 @@ def data(buffer, command: int, n: int) -> int:
         tx[at] = 0
         at += 1
     return at
+
+
+@micropython.viper
+def datagram(buffer, command: int, sender: ptr8, n: int) -> int:
+    """A reply that carries n bytes of a datagram, which are at DATAGRAM_AT already, and its sender:
+    three parameters whose lengths have two bytes. Returns its length."""
+    tx = ptr8(buffer)
+    tx[0] = START
+    tx[1] = command | _REPLY
+    tx[2] = 3
+    tx[3] = 0
+    tx[4] = 4
+    tx[9] = 0
+    tx[10] = 2
+    tx[11] = sender[0]
+    tx[12] = sender[1]
+    tx[13] = n >> 8
+    tx[14] = n
+    i = 0
+    while i < 4:
+        tx[5 + i] = sender[2 + i]
+        i += 1
+    return int(end(buffer, DATAGRAM_AT + n))
+
+
+@micropython.viper
+def copy(buffer: ptr8, at: int, source: ptr8, where: int):
+    """Copy to buffer[at:]. `where`: the offset in the source << 16 | how many bytes."""
+    first = where >> 16
+    n = where & 0xFFFF
+    i = 0
+    while i < n:
+        buffer[at + i] = source[first + i]
+        i += 1
 
 
 @micropython.viper

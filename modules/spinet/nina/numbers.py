@@ -9,10 +9,10 @@ thread only.
 
 from micropython import const
 
+from spinet.nina.datagrams import COUNT
 from spinet.nina.usual import HANDLES, KINDS, TOKENS
 from spinet.states import CONNECTED, SOCKETS, WIFI_ACCESS_POINT, WIFI_CONNECTED
 
-COUNT = const(10)  # as WiFiNINA has them
 NONE = const(255)  # no such number, as the protocol says it
 
 # What a number stands for
@@ -21,13 +21,16 @@ GIVEN = const(1)  # given out, and not used yet
 CLIENT = const(2)  # a connection
 SERVER = const(3)  # a listener
 SOCKET = const(4)  # MicroPython's, before it is connected or listens
+UDP = const(5)
 
 
 class Numbers:
-    """All numbers. `listeners` is the ListenerTable; `words`: see usual.py."""
+    """All numbers. `listeners` is the ListenerTable; `datagrams` has the UdpSocket of each UDP;
+    `words`: see usual.py."""
 
-    def __init__(self, manager, listeners, wlan, words):
+    def __init__(self, manager, listeners, wlan, datagrams, words):
         self._manager = manager
+        self._datagrams = datagrams
         self._listeners = listeners
         self._wlan = wlan
         self._was_up = False
@@ -105,7 +108,18 @@ class Numbers:
                 slot.close()
         elif kind == SERVER:
             self._stop(number)
+        elif kind == UDP:
+            self._datagrams.drop(number)
         self._set(number, FREE)
+
+    def datagrams(self, number):
+        """The UdpSocket of a number, which stands for one from now on; None: no such number."""
+        if number < COUNT and self.kind(number) != UDP:
+            socket = self._datagrams.new()
+            self.drop(number)
+            self._datagrams.begin(number, socket)
+            self._set(number, UDP)
+        return self._datagrams.of(number)
 
     # --- connections
 
@@ -144,7 +158,7 @@ class Numbers:
             return True
         if number >= COUNT or self._listeners.on_port(port):
             return False
-        if server or self.kind(number) == CLIENT:
+        if server or self.kind(number) in (CLIENT, UDP):
             self.drop(number)
         if not self._listeners.listen(0, port, 0, SOCKETS):
             return False

@@ -9,6 +9,7 @@ from spinet.nina import usual
 from spinet.nina.bsd import Bsd
 from spinet.nina.client import Client
 from spinet.nina.commands import Commands
+from spinet.nina.datagrams import Datagrams
 from spinet.nina.exchange import Exchange
 from spinet.nina.module import Module
 from spinet.nina.numbers import Numbers
@@ -26,14 +27,16 @@ class Personality:
         manager = service.manager
         manager.kit[usual.KIT_WORDS] = words = array("I", [0] * usual.WORDS)
         words[usual.LEVEL] = usual.UNKNOWN
-        self.numbers = numbers = Numbers(manager, service.listeners, service.wlan, words)
+        datagrams = Datagrams(manager, words)
+        self.numbers = numbers = Numbers(manager, service.listeners, service.wlan, datagrams, words)
         peers = NamedPeers(manager, service.names, service.error.set)
         parts = (
             Wifi(service.wlan, service.discovery, manager),
             Module(service.board, service.wlan.radio),
-            Client(manager, numbers, peers, service.names, words),
-            Server(numbers),
-            Bsd(manager, numbers, words),
+            Client(manager, numbers, datagrams, peers, service.names, words),
+            Server(numbers, datagrams),
+            Bsd(manager, numbers, datagrams, words),
+            datagrams,
         )
         self.sessions = None
         self.commands = Commands(parts, service.garbage, service.error)

@@ -29,7 +29,8 @@ ASKED = const(43)  # the slot of a write that failed
 LEVEL = const(44)  # of GPIO0; UNKNOWN before it was driven
 NUMBERED = const(45)  # bit map of the slots that have a number, at the last show_input()
 STALLED = const(46)  # of the slot whose peer took nothing for all the time of a 44: its token, + 1
-WORDS = const(47)
+UNREAD = const(47)  # 1: there is a byte of a datagram to read, see datagrams.py
+WORDS = const(48)
 
 UNKNOWN = const(2)
 
@@ -330,7 +331,7 @@ def show_input(kit):
         number += 1
     words[NUMBERED] = numbered
     left = rows[_ROW_CONNECTED]
-    level = 1 if left & ~numbered else 0
+    level = 1 if left & ~numbered or words[UNREAD] else 0
     readable = kit[_KIT_READABLE]
     slot = 0
     while left and level == 0:

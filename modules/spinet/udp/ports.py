@@ -18,7 +18,7 @@ class Ports:
     def __init__(self, udp):
         self.udp = udp
         self.listening = [None] * datagrams.PORTS  # by index: objects with on_datagrams()
-        self.buffer = bytearray(datagrams.MOST)
+        self.buffer = None  # of MOST bytes, made for the first DatagramPort
 
     def on_events(self, _events):
         """Datagrams came."""
@@ -50,6 +50,7 @@ class DatagramPort:
         self._take = take
         self._ports = ports_of(manager)
         self._udp = udp = self._ports.udp
+        self._ports.buffer = self._ports.buffer or bytearray(datagrams.MOST)
         self._sender = bytearray(datagrams.PEER_SIZE)
         self._handle = udp.bind(0, number, 1 if group else 0)
         if self._handle < 0:
