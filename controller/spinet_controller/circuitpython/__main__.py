@@ -37,7 +37,9 @@ def main() -> int:
         board.wire(options.pins)
         settings.install(options.program.parent / "settings.toml")
         with Wiring(options.bus_port, sim=options.sim, tell=_say) as wiring:
-            _await_module(wiring)
+            if not options.sim:
+                _tell_of_waiting(wiring)
+            wiring.wait_for_module()
             code = _run(options.program, options.arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -92,12 +94,11 @@ def _program(text: str) -> Path:
     return path
 
 
-def _await_module(wiring: Wiring) -> None:
+def _tell_of_waiting(wiring: Wiring) -> None:
     try:
         wiring.wait_for_module(QUIET)
     except TimeoutError:
         _say(f"waiting for a module on port {wiring.port} (make sim PROTOCOL=nina)")
-        wiring.wait_for_module()
 
 
 def _run(program: Path, arguments: list[str]) -> int:
