@@ -302,3 +302,17 @@ def test_a_port_belongs_to_a_number_until_it_comes_back(joined):
     fd = joined.socket()
     with pytest.raises(OSError, match=f"Errno {errno.EINVAL}"):
         joined.listen(fd)
+
+
+def test_a_number_is_the_program_s_until_it_gives_it_back(connected):
+    """Also when its connection is over, and no other is free."""
+    driver, fd, peer = connected
+    peer.close()
+    until(lambda: driver.poll(fd) & READABLE)
+    others = [driver.socket() for _ in range(9)]
+    with pytest.raises(OSError, match=f"Errno {errno.EMFILE}"):
+        driver.socket()
+    assert driver.receive(fd, 1) == b""
+    driver.close_socket(fd)
+    assert driver.socket() == fd
+    assert fd not in others

@@ -53,19 +53,20 @@ class Numbers:
     # --- given out, and back
 
     def new(self, kind=GIVEN):
-        """Give out a number; NONE when all are in use."""
-        number = self._next()
+        """Give out a number; NONE when all are in use. MicroPython's objects give theirs back, and
+        go on using them until then: for a SOCKET no connection that is over is taken back."""
+        number = self._next(kind)
         if number != NONE:
             self.drop(number)
             self._set(number, kind)
         return number
 
-    def _next(self):
+    def _next(self, kind):
         """The number that new() would give."""
         number = self._first(FREE)
         if number == NONE:
             number = self._first(GIVEN)  # the driver has forgotten it
-        return self._lost() if number == NONE else number
+        return self._lost() if number == NONE and kind != SOCKET else number
 
     def _first(self, kind):
         """The number of this kind that has been so for the longest time."""
@@ -198,13 +199,13 @@ class Numbers:
         while slot and slot.state != CONNECTED and not slot.may_send():
             slot.close()
             slot = self._untold(self._servers[number])
-        return slot is not None and self._next() != NONE
+        return slot is not None and self._next(SOCKET) != NONE
 
     def accept(self, number):
         """A client of this server that the driver was not told of, or NONE. It may be gone since
         waits() was true: a driver that was told to accept takes no other answer."""
         slot = self._untold(self._servers[number])
-        found = self.new(CLIENT) if slot else NONE
+        found = self.new(SOCKET) if slot else NONE
         if found != NONE:
             self.use(found, slot)
         return found
