@@ -8,9 +8,9 @@ import threading
 import time
 
 import pytest
-from own_network import own_network
+from own_network import ADDRESSES, WITH_TAP, own_network
 from raw_controller import PATIENCE, listen_or_connect
-from sim_process import start_sim
+from sim_process import LWIP_BINARY, start_sim
 from zeroconf import ServiceBrowser, Zeroconf
 
 __all__ = ["start_sim"]
@@ -40,8 +40,8 @@ def network():
 def power_on(network, start_sim):
     """power_on(name, *options) -> SIM as a station, with a web page on 8080 and FTP on 2121."""
 
-    def started(name, *options):
-        sim = start_sim("module-clocked", *options)
+    def started(name, *options, **popen):
+        sim = start_sim("module-clocked", *options, **popen)
         sim.power_on()
         assert sim.ask(18, data=name.ljust(64, b"\0"))[0] == 0
         assert sim.ask(10, data=CONFIG)[0] == 0
@@ -114,6 +114,18 @@ def test_zeroconf_sees_services_come_and_go(power_on, look):
     onlooker.until(lambda known: set(known) == {http})
     sim.ask(7, data=listen_or_connect(2323, protocol=2))
     onlooker.until(lambda known: "My-Printer._telnet._tcp.local." in known)
+    sim.ask(16)
+    onlooker.until(lambda known: not known)
+
+
+def test_zeroconf_sees_a_module_on_lwip(power_on, look):
+    """All goes through lwIP there: the group, the answers, the goodbye."""
+    peer, address = ADDRESSES["lwip"]
+    sim = power_on(b"spinet", binary=LWIP_BINARY, before=WITH_TAP)
+    onlooker = look(peer)
+    http, ftp = "spinet._http._tcp.local.", "spinet._ftp._tcp.local."
+    onlooker.until(lambda known: {http, ftp} == set(known))
+    assert onlooker.known[http][:3] == (address, 8080, "spinet.local.")
     sim.ask(16)
     onlooker.until(lambda known: not known)
 
