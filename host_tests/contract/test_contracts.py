@@ -20,10 +20,9 @@ CONTRACTS = {
     "board": ("link_port", {"Board", "ChipBoard", "UartBoard", "FakeBoard", "QuietBoard"}),
     "radio": ("scan_problem", {"SimRadio", "AirRadio", "ChipRadio", "ScriptedRadio"}),
     "announcer": ("service", {"Responder", "CaptiveDns", "Silent", "ChipAnnouncer", "Recorder"}),
-    "link_driver": ("bind", {"SpiMaster", "SpiSlave", "SelectedTarget", "NoLink"}),
+    "link_driver": ("signal", {"SpiMaster", "SpiSlave", "SelectedTarget", "NoLink"}),
 }
-# One binds the hot path, to a link driver among others; the others have a socket's bind().
-NOT_MEANT = {("link_driver", name) for name in ("Loop", "Bsd", "Driver")}
+NOT_MEANT = {("link_driver", "SimProcess")}  # its signals are those of the operating system
 
 ENTRY = re.compile(r"^    (\w+)(\(.*?\))?(?=  | [(\w]|$)", re.MULTILINE)
 
@@ -81,10 +80,8 @@ def implementations(name):
     for same in CLASSES.values():
         for source in same:
             family = list(source.lineage(CLASSES))
-            if (
-                any(tells in each.methods for each in family)
-                and (name, source.name) not in NOT_MEANT
-            ):
+            meant = not any((name, each.name) in NOT_MEANT for each in family)
+            if meant and any(tells in each.methods for each in family):
                 yield source, family
 
 
