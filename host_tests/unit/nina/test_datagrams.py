@@ -8,7 +8,7 @@ TCP, UDP, MULTICAST = 0, 1, 3
 GROUP = bytes([239, 1, 2, 3])
 IP = LOOPBACK.to_bytes(4, "little")
 MOST = 1472
-EAGAIN, EINVAL, EMSGSIZE, EADDRINUSE = 11, 22, 90, 98
+EAGAIN, EINVAL, EMFILE, EMSGSIZE, EADDRINUSE = 11, 22, 24, 90, 98
 
 
 def be(port):
@@ -391,3 +391,17 @@ def test_what_goes_wrong_has_its_number(bench):
     assert errno(bench) == EINVAL
     assert receive_from(bench, stream, 10) == (b"", bytes(4), 0)
     assert errno(bench) == EINVAL
+
+
+def test_without_memory_no_number_is_lost(bench, monkeypatch):
+    def no_memory():
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spinet.nina.datagrams.UdpSocket", no_memory)
+        for _ in range(12):
+            assert bench.ask(0x70, 2, 0) is None
+    sockets = [datagram_socket(bench) for _ in range(10)]
+    assert sorted(sockets) == list(range(10))
+    assert bench.ask(0x70, 2, 0) == [b"\xff"]
+    assert errno(bench) == EMFILE

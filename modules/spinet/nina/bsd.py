@@ -72,7 +72,8 @@ class Bsd:
             number = self._numbers.new(SOCKET)
             self._words[ERRNO] = EMFILE
         elif request.u(0) == _DATAGRAM:
-            number = self._numbers.new()
+            self._datagrams.prepare()  # first: without memory for it no number is taken
+            number = self._numbers.new(SOCKET)
             self._words[ERRNO] = EMFILE
             self._numbers.datagrams(number)
         if number != NONE:

@@ -61,9 +61,15 @@ class Datagrams:
 
     # --- ports
 
+    def prepare(self):
+        """See that there is memory for new()."""
+        if not self._spare:
+            self._spare.append(UdpSocket())
+
     def new(self):
         """A socket without a port, for begin()."""
-        return self._spare.pop() if self._spare else UdpSocket()
+        self.prepare()
+        return self._spare.pop()
 
     def begin(self, number, socket):
         """The number stands for this socket."""
