@@ -174,6 +174,15 @@ def test_a_command_with_too_few_parameters_is_refused(bench, command):
     assert bench.ask(command, bytes([number]), wide=wide) is None
 
 
+@pytest.mark.parametrize(
+    "text", ["e0 20 0b ee", "e0 2f 01", "e0 2f 01 02 00", "e0 45 02 00 01 00 00"]
+)
+def test_a_spoilt_command_is_refused(bench, text):
+    assert bench.opened()[0] == 0
+    bench.send(bytes.fromhex(text))
+    assert bench.reply() == b"\xef\0\xee\0"
+
+
 def test_errno_is_that_of_the_last_call(bench):
     number, peer = bench.opened()
     assert bench.read(number, 10, command=0x78) == b""
@@ -337,6 +346,26 @@ def test_gpio0_falls_with_a_read(bench):
     in_one_run(bench, nothing, lambda: bench.target.select(command))
     assert bench.input_is(0)
     assert bench.reply()[5:10] == b"hello"
+
+
+@pytest.mark.behaviour("A16")
+def test_gpio0_falls_when_python_ends_what_had_input(bench):
+    number, peer = bench.opened()
+    peer.send(b"hello")
+    bench.passes()
+    in_one_run(bench, nothing, lambda: bench.target.select(frame(0x2E, number)))
+    assert bench.input_is(0)
+
+
+@pytest.mark.behaviour("A16")
+def test_gpio0_falls_when_a_task_ends_what_had_input(bench):
+    _, peer = bench.opened()
+    peer.send(b"hello")
+    bench.passes()
+    numbers_task = bench.service.personality.numbers
+    numbers_task.poll = lambda _now: bench.service.manager.terminate_all() or -1
+    in_one_run(bench, nothing, bench.service.bell.stir)
+    assert bench.input_is(0)
 
 
 def test_more_than_two_bytes_can_say_is_told_as_much_as_they_can(bench):

@@ -45,8 +45,6 @@ class Numbers:
 
     def _set(self, number, kind):
         self._words[KINDS + number] = kind
-        if kind != CLIENT:
-            self._words[HANDLES + number] = 0
         self._turn = self._turn + 1 & 0x3FFFFFFF
         self._turns[number] = self._turn
 

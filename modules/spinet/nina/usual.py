@@ -8,7 +8,7 @@ called by fastpath.turn(), and leaves all else to SelectedTarget: no other code 
 `words` is what it shares with Numbers, Exchange and Bsd; service thread only:
 
     PLACES      where the command's parameters are: see frames.parse()
-    HANDLES     of each number: the handle of its connection when the slot was given to it, else 0
+    HANDLES     of each number: the handle of its last connection
     TOKENS      of each number: the token of that slot
     KINDS       of each number: what it stands for
 """
@@ -84,7 +84,6 @@ _MAY_WRITE = const(2)
 _MAY_GATHER = const(4)
 _MAY_LOOK = const(8)
 _SIGNAL_PHASE = const(2)
-_SIGNAL_ARMED = const(3)
 _PHASE_HEADER = const(0)
 _PHASE_ANSWER = const(1)
 _LOOP_DUE = const(1)
@@ -127,8 +126,6 @@ def serve(kit, n: int, news: int) -> int:
         show_input(kit)
         return 0
     signals = ptr32(kit[_KIT_SIGNALS])
-    if signals[_SIGNAL_ARMED] == 0:
-        return _WHY_PORT  # the command waits for its answer
     its_words = kit[KIT_WORDS]
     words = ptr32(its_words)
     tx = kit[_KIT_TX]
@@ -140,7 +137,7 @@ def serve(kit, n: int, news: int) -> int:
     why = 0
     if phase == _PHASE_ANSWER:
         if first == _START:
-            return _WHY_PORT  # it may be a command in the place of the reply
+            return _WHY_PORT  # a command that waits for its answer, or one in the reply's place
         phase = _PHASE_HEADER
     elif first != 0 and first != 0xFF:  # these two are a read where there is no reply
         count = int(parse(rx, n, its_words))
