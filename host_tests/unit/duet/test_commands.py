@@ -10,6 +10,7 @@ from spinet.compat import ticks_add
 from spinet.debug import parts
 from spinet.duet import commands, wire
 from spinet.duet.commands import COMMANDS
+from spinet.duet.personality import Personality
 from spinet.wifi import config
 from spinet.wifi.networks import Networks
 from spinet.wifi.station import SOONEST_MS
@@ -1088,3 +1089,10 @@ class ServiceOf:
         self.networks = bench.networks
         self.link = bench.rig.link
         self.commands = bench.commands
+        self.personality = self  # whose counters are the protocol's own
+
+    def counters(self):
+        return Personality.counters(self)
+
+    def of_slot(self, slot):
+        return Personality.of_slot(self, slot)
