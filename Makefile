@@ -281,7 +281,7 @@ $(MBEDTLS_READY): FORCE
 	@$(PYTHON) tools/fetch_mbedtls.py --build $(BUILD)
 
 # Which files SIM is made of, so that one that was removed is noticed too.
-SIM_SOURCES := $(sort manifest.py $(shell find modules -name '*.py') \
+SIM_SOURCES := $(sort manifest.py tools/fold_constants.py $(shell find modules -name '*.py') \
     $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*') \
     $(shell find firmware/tls_session firmware/common -type f))
 LWIP_SOURCES := $(sort $(shell find firmware/lwip boards/SIM/lwip -type f) \
@@ -312,7 +312,8 @@ $(SIM_LWIP): $(MPY_CROSS) $(BUILD)/sim.sources $(SIM_SOURCES) \
     $(LWIP_READY) $(MBEDTLS_READY) $(BUILD)/sim-lwip.sources $(LWIP_SOURCES)
 	@$(STEP) "Building SIM with lwIP" $(BUILD)/logs/sim-lwip.log \
 	    tools/build_micropython.sh sim-lwip $(BUILD)
-QEMU_SOURCES := $(sort manifest.py boards/SIM/radio.py $(shell find modules boards/QEMU_RV32 boards/chip boards/SPINET_ESP32C3 -name '*.py') \
+QEMU_SOURCES := $(sort manifest.py tools/fold_constants.py boards/SIM/radio.py \
+    $(shell find modules boards/QEMU_RV32 boards/chip boards/SPINET_ESP32C3 -name '*.py') \
     $(wildcard boards/QEMU_RV32/memchip/* boards/QEMU_RV32/slabs/* firmware/slabs/*) \
     $(wildcard boards/QEMU_RV32/tls/* boards/SIM/mbedtls/* firmware/tls_session/*) \
     $(wildcard firmware/common/*) $(wildcard host_tests/vm/*.py) \

@@ -1,2 +1,9 @@
 # What every board freezes: the firmware, and main.py that starts it at boot.
-freeze("modules")
+import os
+import sys
+
+sys.path.insert(0, os.path.abspath("tools"))
+
+from fold_constants import fold
+
+freeze(fold("modules", os.path.abspath("build/frozen")))

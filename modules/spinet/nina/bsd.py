@@ -10,7 +10,8 @@ from micropython import const
 
 from spinet import fields, states
 from spinet.nina import frames
-from spinet.nina.numbers import COUNT, FREE, NONE, SERVER, SOCKET
+from spinet.nina.datagrams import COUNT
+from spinet.nina.numbers import FREE, NONE, SERVER, SOCKET
 from spinet.nina.usual import ERRNO
 from spinet.tcp import status
 from spinet.tcp.stack import ERR_RST, ERR_RTE, ERR_VAL, is_for_now

@@ -40,31 +40,31 @@ see spinet.udp.datagrams.
 
 from micropython import const
 
-ERR_OK = 0
-ERR_MEM = -1
-ERR_BUF = -2
-ERR_TIMEOUT = -3
-ERR_RTE = -4
-ERR_INPROGRESS = -5
-ERR_VAL = -6
-ERR_WOULDBLOCK = -7
-ERR_USE = -8
-ERR_CONN = -11
-ERR_IF = -12
-ERR_ABRT = -13
-ERR_RST = -14
-ERR_CLSD = -15
+ERR_OK = const(0)
+ERR_MEM = const(-1)
+ERR_BUF = const(-2)
+ERR_TIMEOUT = const(-3)
+ERR_RTE = const(-4)
+ERR_INPROGRESS = const(-5)
+ERR_VAL = const(-6)
+ERR_WOULDBLOCK = const(-7)
+ERR_USE = const(-8)
+ERR_CONN = const(-11)
+ERR_IF = const(-12)
+ERR_ABRT = const(-13)
+ERR_RST = const(-14)
+ERR_CLSD = const(-15)
 
-EVENT_ACCEPT = 1
-EVENT_CONNECTED = 2
-EVENT_DATA = 4
-EVENT_ROOM = 8
-EVENT_CLOSED = 16  # the peer's FIN
-EVENT_ERROR = 32  # the connection is broken, error(h) says why
-EVENTS_ALL = 63
+EVENT_ACCEPT = const(1)
+EVENT_CONNECTED = const(2)
+EVENT_DATA = const(4)
+EVENT_ROOM = const(8)
+EVENT_CLOSED = const(16)  # the peer's FIN
+EVENT_ERROR = const(32)  # the connection is broken, error(h) says why
+EVENTS_ALL = const(63)
 
-INDEX_BITS = 5
-INDEX_MASK = 31
+INDEX_BITS = const(5)
+INDEX_MASK = const(31)
 DATAGRAMS = 24  # above the indexes of connections and listeners
 
 
