@@ -128,5 +128,5 @@ def _names(text):
             yield from (part.id for part in ast.walk(node) if isinstance(part, ast.Name))
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
-        elif isinstance(node, ast.ImportFrom) or isinstance(node, ast.Import):
+        elif isinstance(node, ast.ImportFrom | ast.Import):
             yield from (alias.asname or alias.name for alias in node.names)
