@@ -376,7 +376,7 @@ import sys
 import board
 import helper
 from digitalio import DigitalInOut
-print(__name__, sys.argv[1:], helper.WORD, os.getenv("SSID"), os.getenv("PORT"), os.getenv("NONE"))
+print(__name__, sys.argv[1:], helper.WORD, os.getenv("NAME"), os.getenv("PORT"), os.getenv("NONE"))
 ready = DigitalInOut(board.ESP_BUSY)
 while ready.value:
     pass
@@ -388,7 +388,7 @@ def test_a_program_is_run_as_it_is(tmp_path, command):
     (tmp_path / "code.py").write_text(PROGRAM)
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "helper.py").write_text("WORD = 'helped'\n")
-    (tmp_path / "settings.toml").write_text('SSID = "Café"\nPORT = 8080\n')
+    (tmp_path / "settings.toml").write_text('NAME = "Café"\nPORT = 8080\n')
     running = command("--bus-port", port := own_port(), "code.py", "one", "--two")
     module = plugged_into(port)
     words = "__main__ ['one', '--two'] helped Café 8080 None\nready\n"

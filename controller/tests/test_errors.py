@@ -27,7 +27,8 @@ def exceptions():
 
 
 def test_every_exception_of_the_library_is_in_one_module():
-    folders = ("spinet_controller.cli", "spinet_controller.printer")
+    programs = ("cli", "printer", "circuitpython")
+    folders = tuple(f"spinet_controller.{name}" for name in programs)
     for found in pkgutil.walk_packages(spinet_controller.__path__, "spinet_controller."):
         if not found.name.startswith(folders):
             module = importlib.import_module(found.name)

@@ -154,6 +154,7 @@ def stand_ins(link, interfaces):
     modules["network"].country = lambda *_: "DE"
     modules["_spinet_lwip"].error = _nothing
     modules["_spinet_wifi"].eap_use = lambda *_: 0
+    modules["_spinet_wifi"].access_point = lambda _mac: -1
     mdns = modules["_spinet_mdns"]
     mdns.offer = mdns.name = mdns.withdraw = lambda *_: -1
     modules["_spinet_spi_exchange"] = modules["_spinet_spi_target"] = link

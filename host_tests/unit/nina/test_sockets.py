@@ -655,3 +655,17 @@ def test_bsd_options(bench):
     assert bench.ask(0x7F, fd) == [b"\0"]
     assert bench.ask(0x70, 3, 0) == [b"\xff"]
     assert errno(bench) == 93
+
+
+@pytest.mark.behaviour("A8")
+def test_bsd_connection_that_went_with_wifi(bench):
+    up(bench)
+    fd, _ = bsd_connected(bench)
+    down(bench)
+    bench.passes(5)  # its slot is free again
+    assert bench.ask(0x7C, fd) == [b"\x80"]
+    assert errno(bench) == 104
+    assert recv(bench, fd) == b""
+    assert errno(bench) == 104
+    assert send(bench, fd, b"x") == 0
+    assert errno(bench) == 104

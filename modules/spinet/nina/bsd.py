@@ -11,7 +11,7 @@ from micropython import const
 from spinet import fields, states
 from spinet.nina import frames
 from spinet.nina.datagrams import COUNT
-from spinet.nina.numbers import FREE, NONE, SERVER, SOCKET
+from spinet.nina.numbers import CLIENT, FREE, NONE, SERVER, SOCKET
 from spinet.nina.usual import ERRNO
 from spinet.tcp import status
 from spinet.tcp.stack import ERR_RST, ERR_RTE, ERR_VAL, is_for_now
@@ -60,8 +60,12 @@ class Bsd:
         request.answer_u8(0 if errno else 1)
 
     def _unless_free(self, number, errno):
-        """The error number of a call that this number cannot have; EBADF when nothing has it."""
-        return EBADF if self._numbers.kind(number) == FREE else errno
+        """The error number of a call that this number cannot have; EBADF when nothing has it, and
+        ECONNRESET when it had a connection, which went with WiFi."""
+        kind = self._numbers.kind(number)
+        if kind == CLIENT and errno == ENOTCONN:
+            return ECONNRESET
+        return EBADF if kind == FREE else errno
 
     def errno(self, request):
         request.answer_u8(self._words[ERRNO])
