@@ -82,6 +82,26 @@ def test_fixed_address(rig_in):
     assert rig.esp.is_connected
 
 
+@on_sockets
+@pytest.mark.behaviour("A21")
+def test_access_point(rig_in):
+    esp = rig_in(THERE).esp
+    esp.create_AP("Spinet", "secret12", channel=6)
+    assert esp.ap_listening
+    assert esp.ip_address == bytes((192, 168, 4, 1))
+    esp.disconnect()
+    assert esp.status == 0
+
+
+@on_sockets
+@pytest.mark.behaviour("A15")
+def test_time_that_is_not_known_yet(rig_in):
+    rig = rig_in(THERE)
+    rig.join()
+    with pytest.raises(OSError, match="returned 0"):
+        rig.esp.get_time()
+
+
 @pytest.mark.behaviour("A8")
 def test_connections_and_servers_when_wifi_is_lost(rig_in):
     rig = rig_in(THERE + DROPS)

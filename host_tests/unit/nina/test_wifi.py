@@ -632,3 +632,52 @@ def test_temperature_where_there_is_a_sensor(bench):
 
 def test_debug_is_accepted(bench):
     assert bench.ask(0x1A, 1) == OK
+
+
+# --- the own access point
+
+
+@pytest.mark.behaviour("A21")
+@pytest.mark.parametrize(
+    ("channel", "wanted"),
+    [(b"\6", 6), (b"\0" * 6, 6), (b"\0", 1), (b"\0" * 13, 13), (b"\x0b", 11)],
+)
+def test_an_access_point_on_the_channel_that_the_driver_means(bench, radio, channel, wanted):
+    assert bench.ask(0x18, b"Spinet", channel) == OK
+    record = radio.joined.record
+    assert record[12] == wanted
+    assert record[:12] == bytes((192, 168, 4, 1, 192, 168, 4, 1, 255, 255, 255, 0))
+    assert password(record) == b""
+
+
+@pytest.mark.parametrize(("stations", "wanted"), [(0, 7), (2, 8)])
+def test_the_status_says_whether_there_are_stations(bench, radio, monkeypatch, stations, wanted):
+    monkeypatch.setattr(radio, "clients", lambda: stations)
+    assert bench.ask(0x19, b"Spinet", b"secret12", b"\1") == OK
+    assert password(radio.joined.record) == b"secret12"
+    assert status(bench) == wanted
+    assert bench.ask(0x30) == OK
+    assert status(bench) == IDLE
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "channel"),
+    [(b"", b"secret12", 1), (b"x" * 33, b"secret12", 1), (b"net", b"short", 1), (b"net", b"", 14)],
+)
+def test_an_access_point_that_cannot_be_is_refused(bench, radio, name, key, channel):
+    assert bench.ask(0x19, name, key, channel) == [b"\0"]
+    assert status(bench) == 9
+    assert radio.joined is None
+
+
+def test_a_radio_that_cannot_be_an_access_point(bench, radio):
+    radio.serve_says = "no"
+    assert bench.ask(0x18, b"Spinet", 1) == [b"\0"]
+    assert status(bench) == 9
+
+
+def test_an_access_point_has_the_address_that_was_set(bench, radio):
+    ip, mask = bytes((10, 0, 0, 1)), bytes((255, 0, 0, 0))
+    bench.ask(0x14, 3, ip, ip, mask)
+    assert bench.ask(0x18, b"Spinet", 1) == OK
+    assert radio.joined.record[:12] == ip + ip + mask

@@ -11,6 +11,7 @@ from micropython import const
 from spinet.garbage import LITTLE
 from spinet.nina.bsd import Bsd
 from spinet.nina.client import Client
+from spinet.nina.clock import Clock
 from spinet.nina.datagrams import Datagrams
 from spinet.nina.module import Module
 from spinet.nina.server import Server
@@ -23,7 +24,8 @@ _OF_CLIENT = const(2)
 _OF_SERVER = const(3)
 _OF_BSD = const(4)
 _OF_DATAGRAMS = const(5)
-_PARTS = (Wifi, Module, Client, Server, Bsd, Datagrams)
+_OF_CLOCK = const(6)
+_PARTS = (Wifi, Module, Client, Server, Bsd, Datagrams, Clock)
 
 # Number, the least number of parameters, the part, its method. 20 and 2A are in usual.py, and the
 # usual cases of others.
@@ -35,6 +37,8 @@ COMMANDS = (
     (0x15, 3, _OF_WIFI, "set_dns"),
     (0x16, 1, _OF_WIFI, "set_host_name"),
     (0x17, 1, _OF_MODULE, "set_power"),
+    (0x18, 2, _OF_WIFI, "start_access_point"),
+    (0x19, 3, _OF_WIFI, "start_protected"),
     (0x1A, 1, _OF_MODULE, "set_debug"),
     (0x1B, 0, _OF_MODULE, "temperature"),
     (0x1E, 0, _OF_WIFI, "dns"),
@@ -62,12 +66,14 @@ COMMANDS = (
     (0x38, 1, _OF_SERVER, "stop"),
     (0x39, 1, _OF_DATAGRAMS, "send"),
     (0x3A, 1, _OF_CLIENT, "peer"),
+    (0x3B, 0, _OF_CLOCK, "time"),
     (0x3C, 1, _OF_WIFI, "found_bssid"),
     (0x3D, 1, _OF_WIFI, "found_channel"),
     (0x3F, 0, _OF_CLIENT, "new_socket"),
     (0x44, 2, _OF_CLIENT, "send"),
     (0x45, 2, _OF_CLIENT, "read"),
     (0x46, 2, _OF_DATAGRAMS, "append"),
+    (0x5F, 1, _OF_CLOCK, "set_time"),
     (0x70, 2, _OF_BSD, "socket"),
     (0x71, 1, _OF_BSD, "close"),
     (0x72, 0, _OF_BSD, "errno"),

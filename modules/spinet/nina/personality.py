@@ -8,6 +8,7 @@ from array import array
 from spinet.nina import usual
 from spinet.nina.bsd import Bsd
 from spinet.nina.client import Client
+from spinet.nina.clock import Clock
 from spinet.nina.commands import Commands
 from spinet.nina.datagrams import Datagrams
 from spinet.nina.exchange import Exchange
@@ -30,6 +31,7 @@ class Personality:
         datagrams = Datagrams(manager, words)
         self.numbers = numbers = Numbers(manager, service.listeners, service.wlan, datagrams, words)
         peers = NamedPeers(manager, service.names, service.error.set)
+        clock = Clock(manager, service.names, numbers.is_up, service.bell.stir)
         parts = (
             Wifi(service.wlan, service.discovery, manager),
             Module(service.board, service.wlan.radio),
@@ -37,11 +39,12 @@ class Personality:
             Server(numbers, datagrams),
             Bsd(manager, numbers, datagrams, words),
             datagrams,
+            clock,
         )
         self.sessions = None
         self.commands = Commands(parts, service.garbage, service.error)
         self.link = Exchange(self.commands, words, manager.kit, service.board.buffers)
-        self.tasks = (numbers,)
+        self.tasks = (numbers, clock)
 
     def start(self, _now):
         """The link begins."""

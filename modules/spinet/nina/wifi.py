@@ -10,14 +10,20 @@ from spinet import states
 from spinet.fields import put_u32
 from spinet.network_status import NetworkStatus
 from spinet.wifi import config
-from spinet.wifi.networks import Network
+from spinet.wifi.networks import Network, is_access_point
 
 # Answers of 20
 _NEVER_JOINED = const(0)
 _FAILED = const(4)
 _LOST = const(6)
+_SERVES = const(7)
+_HAS_STATIONS = const(8)
+_SERVES_NOT = const(9)
 # The index is Wlan's state; that of idle is kept in Wifi.
-_STATUS = bytes((_NEVER_JOINED, _NEVER_JOINED, 7, 1, 3, _LOST, _LOST))
+_STATUS = bytes((_NEVER_JOINED, _NEVER_JOINED, _SERVES, 1, 3, _LOST, _LOST))
+
+_OWN_IP = const(0x0104A8C0)  # 192.168.4.1, as a record has it
+_OWN_NETMASK = const(0x00FFFFFF)
 
 _CONNECTION_FAIL = const(205)  # ESP-IDF's reason for a failure that it gave no reason for
 
@@ -94,11 +100,39 @@ class Wifi:
     def status(self):
         """The answer of 20."""
         state = self._wlan.state
+        if state == states.WIFI_ACCESS_POINT and self._radio.clients():
+            return _HAS_STATIONS
         return self._idle if state == states.WIFI_IDLE else _STATUS[state]
 
     def reason(self, request):
         failed = self.status() in (_FAILED, _LOST)
         request.answer_u8((self._wlan.station.cause or _CONNECTION_FAIL) if failed else 0)
+
+    # --- the own access point
+
+    def start_access_point(self, request):
+        self._serve(request, b"", 1)
+
+    def start_protected(self, request):
+        self._serve(request, request.octets(1), 2)
+
+    def _serve(self, request, key, i):
+        """Parameter i is the channel. CircuitPython's driver sends as many zeros."""
+        size = request.size(i)
+        channel = size if size > 1 else request.u(i) or 1
+        addresses = self._addresses
+        if not config.ip(addresses):
+            addresses = _addresses(_OWN_IP, _OWN_IP, _OWN_NETMASK)
+        ssid = request.octets(0)
+        network = _network(ssid, key, addresses, channel)
+        served = _is_joinable(ssid, key) and is_access_point(network)
+        if served:
+            self._leave()
+            self._wlan.serve(network)
+            served = self._wlan.state == states.WIFI_ACCESS_POINT
+        if not served:
+            self._idle = _SERVES_NOT
+        request.answer_u8(_OK if served else _NOT_OK)
 
     # --- names and addresses
 
@@ -231,9 +265,10 @@ def _is_joinable(ssid, key):
     return len(key) < 64 or config.is_psk(key)
 
 
-def _network(ssid, key, addresses):
+def _network(ssid, key, addresses, channel=0):
     record = bytearray(config.SIZE)
     record[0:12] = addresses
+    record[12] = channel
     record[16 : 16 + len(ssid)] = ssid
     record[48 : 48 + len(key)] = key
     return Network(record)

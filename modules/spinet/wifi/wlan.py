@@ -104,9 +104,10 @@ class Wlan:
         elif not is_access_point(network):
             self._error.set("invalid access point configuration")
         else:
-            self._serve(network)
+            self.serve(network)
 
-    def _serve(self, network):
+    def serve(self, network):
+        """Be this access point; a failure leaves the state as it was, and is the last error."""
         problem = self.radio.serve(network)
         if problem:
             self.radio.leave()

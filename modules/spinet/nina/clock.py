@@ -1,0 +1,111 @@
+"""The time of day: 3B and 5F. It is asked for by SNTP once a driver wants it, and then each hour.
+
+Source: RFC 4330.
+"""
+
+from micropython import const
+
+from spinet.compat import ticks_add, ticks_diff, ticks_ms
+from spinet.fields import octets
+from spinet.udp.ports import DatagramPort
+
+SERVER = b"pool.ntp.org"
+_PORT = const(123)
+_SIZE = const(48)
+_ASKS = const(0x23)  # no leap warning, version 4, client
+_SERVES = const(4)  # the mode of an answer
+_UNSYNCHRONIZED = const(3)  # the leap indicator of a server that does not know the time
+_STRATA = const(16)  # from here on it does not either
+_BEFORE_1970 = const(2208988800)  # seconds from 1900
+_FIRST_MS = const(2000)  # until the question is repeated; twice as long each time
+_LONGEST_MS = const(64000)
+_AGAIN_MS = const(3600000)
+_WATCH_MS = const(60000)  # ticks wrap, so seconds are counted on in time
+
+
+class Clock:
+    """Serves these commands. `is_up()`: there is a network to ask in."""
+
+    def __init__(self, manager, names, is_up, stir):
+        self._manager = manager
+        self._names = names
+        self._is_up = is_up
+        self._stir = stir
+        self._wanted = False
+        self._seconds = 0  # since 1970, at _since; 0: unknown
+        self._since = 0  # ticks
+        self._due = 0  # ticks: when to ask
+        self._pause_ms = _FIRST_MS
+        self._question = b""  # that was sent last; empty: none is under way
+        self._port = None
+
+    # --- commands
+
+    def time(self, request):
+        if not self._wanted:
+            self._wanted = True
+            self._due = self._manager.now
+            self._stir()
+        self._count_on(self._manager.now)
+        request.begin_reply(1)
+        request.put(self._seconds, 4)
+
+    def set_time(self, request):
+        self._set(request.u(0), self._manager.now)
+        request.answer_u8(0)
+
+    # --- time passes
+
+    def _set(self, seconds, now):
+        self._seconds = seconds
+        self._since = now
+
+    def _count_on(self, now):
+        passed = ticks_diff(now, self._since) // 1000
+        if self._seconds and passed > 0:
+            self._set(self._seconds + passed, ticks_add(self._since, passed * 1000))
+
+    def poll(self, now):
+        """A task: count on, and ask when it is time to."""
+        self._count_on(now)
+        left = ticks_diff(self._due, now)
+        if self._wanted and left <= 0 and self._is_up():
+            self._due = ticks_add(now, self._pause_ms)
+            left = self._pause_ms
+            self._pause_ms = min(2 * self._pause_ms, _LONGEST_MS)
+            self._names.ask(SERVER, self, 0, _PORT, now)
+        return min(max(left, 0), _WATCH_MS) if self._is_up() else _WATCH_MS
+
+    # --- SNTP
+
+    def is_waiting(self, _lookup):
+        """See spinet.tcp.resolver; also from its thread."""
+        return True
+
+    def found(self, _lookup, ip):
+        """See spinet.tcp.resolver."""
+        if not ip:
+            return
+        try:
+            self._port = self._port or DatagramPort(self._manager, self._take, 0)
+        except OSError:
+            return  # the question is repeated
+        cookie = ticks_ms().to_bytes(8, "big")  # the server sends it back
+        self._question = bytes((_ASKS,)) + bytes(_SIZE - 9) + cookie
+        self._port.send(self._question, _PORT.to_bytes(2, "little") + octets(ip))
+
+    def _take(self, data, _sender):
+        question = self._question
+        if len(data) < _SIZE or not question or data[24:32] != question[40:]:
+            return
+        if data[0] & 7 != _SERVES or data[0] >> 6 == _UNSYNCHRONIZED or not 0 < data[1] < _STRATA:
+            return
+        now = self._manager.now
+        # It wraps in 2036; what is left is right until 2106.
+        seconds = int.from_bytes(data[40:44], "big") - _BEFORE_1970 & 0xFFFFFFFF
+        self._set(seconds, now)
+        self._question = b""
+        self._pause_ms = _FIRST_MS
+        self._due = ticks_add(now, _AGAIN_MS)
+        self._port.close()
+        self._port = None
