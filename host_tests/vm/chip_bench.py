@@ -22,6 +22,7 @@ from memory_stack import MemoryStack
 from spinet import compat, loop, service
 from spinet.duet import wire
 from spinet.tcp.ring import rings
+from spinet.tcp.stack import DATAGRAMS, ERR_WOULDBLOCK, EVENT_DATA
 
 HARNESS = 40960  # bytes of the core's heap that the tests themselves take
 PASS_MS = 20  # between two passes of the loop
@@ -102,18 +103,50 @@ class Interface:
         return [(name_of(i), bytes(6), 6, -40 - i, 3, False) for i in range(NETWORKS_FOUND)]
 
 
-class Udp(StandIn):
-    """socket.socket: a client of the access point has asked for a name."""
+class Udp:
+    """The stack's UDP: to each port that is opened, a client asks for a name."""
 
     QUESTION = b"\0\1\1\0\0\1\0\0\0\0\0\0\7printer\5local\0\0\1\0\1"
 
-    def __init__(self, *_):
-        self._asked = [self.QUESTION]
+    def __init__(self):
+        self.news = 0  # as pending() has it
+        self.answered = 0
 
-    def recvfrom(self, _size):
-        if not self._asked:
-            raise OSError(11)
-        return self._asked.pop(), ("192.168.1.9", 53)
+    def bind(self, _ip, _number, _shared):
+        self.news = 1
+        return 32
+
+    def pending(self):
+        news = self.news
+        self.news = 0
+        return news
+
+    def receive(self, _h, buf, offset, _n, _sender):
+        if self.answered:
+            return ERR_WOULDBLOCK
+        buf[offset : offset + len(self.QUESTION)] = self.QUESTION
+        self.answered += 1
+        return len(self.QUESTION)
+
+    def send(self, _h, _peer, _buf, _offset, n):
+        return n
+
+    def close(self, _h):
+        self.answered = 0
+
+
+class Network(MemoryStack):
+    """A MemoryStack with this UDP."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.udp = Udp()
+
+    def pending(self):
+        return super().pending() | (1 << DATAGRAMS if self.udp.news else 0)
+
+    def events(self, h):
+        return EVENT_DATA if h == DATAGRAMS else super().events(h)
 
 
 def getaddrinfo(_name, tcp_port, *_):
@@ -182,7 +215,6 @@ class ChipBench(Bench):
         self.interfaces = [Interface(), Interface()]
         self.spi = Link()
         sys.modules.update(stand_ins(self.spi, self.interfaces))
-        socket.socket = Udp
         socket.getaddrinfo = getaddrinfo
         for name in ("radio", "spinet.duet.module_clocked", "spinet.duet.controller_clocked"):
             sys.modules.pop(name)  # SIM's; and what a chip imports in the service's thread
@@ -206,7 +238,7 @@ class ChipBench(Bench):
         self.board.stack = self._stack
 
     def _stack(self):
-        self.board._stack = MemoryStack(2, 2048, rings(4, 2048, memory(RINGS, 8192)))
+        self.board._stack = Network(2, 2048, rings(4, 2048, memory(RINGS, 8192)))
         return self.board._stack
 
     def _begin(self):
