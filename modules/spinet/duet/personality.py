@@ -10,7 +10,6 @@ from spinet.duet.commands import Commands
 from spinet.duet.transaction import Link
 from spinet.tcp.callhome import NamedPeers, SessionTable
 
-NAME = "duet"
 NEWS_MS = const(200)  # how often the module signals again while news is not fetched
 
 

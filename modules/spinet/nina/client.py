@@ -78,7 +78,7 @@ class Client:
     # --- connecting
 
     def connect(self, request):
-        first = request.params - 4 if request.params < 6 else 1  # 5 or 6: a name comes first
+        first = _address_of(request)
         number = request.u(first + 2)
         kind = request.u(first + 3)
         if kind in DATAGRAMS:
@@ -117,7 +117,7 @@ class Client:
             self._numbers.spare_slot()  # what is closing comes back soon
             return None
         self._token = slot.token()
-        first = request.params - 4 if request.params < 6 else 1
+        first = _address_of(request)
         port = request.u16_be(first + 1)
         if first and request.size(0):
             self._peers.connect(slot, request.octets(0), port)
@@ -250,6 +250,11 @@ class Client:
             request.put(self._ip, 4)
         else:
             request.answer_octets(_NO_HOST)
+
+
+def _address_of(request):
+    """Which parameter of 2D is the address; with 5 or 6 of them a name comes first."""
+    return request.params - 4 if request.params < 6 else 1
 
 
 def _write(slot, request, done):

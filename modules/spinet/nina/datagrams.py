@@ -8,8 +8,8 @@ what is read never goes on into the next one.
 
 from micropython import const
 
+from spinet.fastpath import copy
 from spinet.fields import put_u16
-from spinet.nina import frames
 from spinet.nina.usual import UNREAD
 from spinet.tcp.stack import ERR_MEM, INDEX_MASK
 from spinet.udp.datagrams import MOST, PEER_SIZE, port_of
@@ -149,7 +149,7 @@ class Datagrams:
             n = request.size(1)
             fits = socket.gathered + n <= MOST
             if fits:
-                frames.copy(socket.out, socket.gathered, request.rx, request.at(1) << 16 | n)
+                copy(socket.out, request.rx, socket.gathered << 16 | request.at(1), n)
             socket.gathered += n
         request.answer_u8(1 if fits else 0)
 
@@ -181,7 +181,7 @@ class Datagrams:
         if socket.at == socket.size and not self._begin(socket):
             return 0
         n = min(n, socket.size - socket.at)
-        frames.copy(buf, at, socket.current, socket.at << 16 | n)
+        copy(buf, socket.current, at << 16 | socket.at, n)
         socket.at += n
         return n
 

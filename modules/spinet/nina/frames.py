@@ -154,13 +154,7 @@ def data(buffer, command: int, n: int) -> int:
     tx[2] = 1
     tx[3] = n >> 8
     tx[4] = n
-    at = DATA_AT + n
-    tx[at] = _END
-    at += 1
-    while at & 3:
-        tx[at] = 0
-        at += 1
-    return at
+    return int(end(buffer, DATA_AT + n))
 
 
 @micropython.viper
@@ -184,17 +178,6 @@ def datagram(buffer, command: int, sender: ptr8, n: int) -> int:
         tx[5 + i] = sender[2 + i]
         i += 1
     return int(end(buffer, DATAGRAM_AT + n))
-
-
-@micropython.viper
-def copy(buffer: ptr8, at: int, source: ptr8, where: int):
-    """Copy to buffer[at:]. `where`: the offset in the source << 16 | how many bytes."""
-    first = where >> 16
-    n = where & 0xFFFF
-    i = 0
-    while i < n:
-        buffer[at + i] = source[first + i]
-        i += 1
 
 
 @micropython.viper

@@ -18,8 +18,6 @@ from spinet.nina.server import Server
 from spinet.nina.wifi import Wifi
 from spinet.tcp.callhome import NamedPeers
 
-NAME = "nina"
-
 
 class Personality:
     """The parts of one Service that speak this protocol."""
