@@ -9,6 +9,7 @@ Usage: ready.py SIM [SELECTIONS]
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -51,6 +52,12 @@ def waiting(pid):
 def waited_ns(files):
     """How long they have waited for a processor so far."""
     return sum(int(os.pread(file, 100, 0).split()[1]) for file in files)
+
+
+def come_first():
+    """Go ahead of other programs, where the system lets us: a controller is another computer."""
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def measure(controller, pid, selections):
@@ -109,6 +116,7 @@ def run(program, selections):
         try:
             controller.accept()
             controller.wait_boot()
+            come_first()
             return measure(controller, module.pid, selections)
         finally:
             module.kill()

@@ -176,6 +176,21 @@ def test_disarmed_in_mid_selection(module):
     assert module.step("received") == -1
 
 
+def test_the_thread_comes_before_other_programs_where_the_system_lets_it(module):
+    (bus,) = (
+        task
+        for task in Path(f"/proc/{module.process.pid}/task").iterdir()
+        if (task / "comm").read_text() == "simbus\n"
+    )
+    had, policy = os.sched_getscheduler(int(bus.name)), os.sched_getscheduler(module.process.pid)
+    try:
+        os.sched_setscheduler(int(bus.name), os.SCHED_RR, os.sched_param(1))
+        policy = os.SCHED_RR
+    except PermissionError:
+        pass
+    assert had == policy
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_service_and_its_controller_at_the_same_time(module, seed):
     """What comes is whole, and what goes is what came before, in any pieces."""
