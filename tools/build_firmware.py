@@ -8,6 +8,7 @@ versions: docs/hardware.md.
 import argparse
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from exit_code import exit_code
 
 PROJECT = Path(__file__).resolve().parent.parent
+VERSION = runpy.run_path(str(PROJECT / "modules/spinet/version.py"))["VERSION"]
 OLDEST_MICROPYTHON = (1, 25)
 # 1.25's viper stores another register than the value's at a constant index on Xtensa.
 OLDEST_FOR_XTENSA = (1, 26)
@@ -84,6 +86,7 @@ def idf_command(board: str, into: Path) -> list[str]:
         "MICROPY_BOARD_DIR": PROJECT / "boards" / board,
         "MICROPY_LIB_DIR": lib,
         "USER_C_MODULES": PROJECT / "firmware/micropython.cmake",
+        "PROJECT_VER": VERSION,  # for the image's description of itself, esp_app_desc_t
     }
     return [
         "idf.py",

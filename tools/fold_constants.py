@@ -2,12 +2,14 @@
 
 MicroPython's compiler folds `NAME = const(...)` within a module only. Used in another module, a
 constant costs an entry in that module's dictionary, and a look-up each time. fold() writes a copy
-of a source tree in which constants of other modules are numbers; every line stays where it is, so
+of a source tree in which constants of other modules are numbers, and the texts of version.py are
+where they are used; every line stays where it is, so
 that tracebacks fit the source. The tree itself runs as it is, on any Python.
 """
 
 import ast
 import os
+import runpy
 from pathlib import Path
 
 
@@ -22,6 +24,9 @@ def fold(tree, into):
     }
     parsed = {path: ast.parse(source) for path, source in sources.items()}
     constants = {_module_name(path): _constants_of(module) for path, module in parsed.items()}
+    for path in sources:
+        if path.name == "version.py":
+            constants[_module_name(path)] = _texts_of(Path(tree) / path)
     for path, source in sources.items():
         _write(Path(into) / path, _folded(source, parsed[path], constants))
     for path in Path(into).rglob("*.py"):
@@ -54,6 +59,11 @@ def _constants_of(module):
     return found
 
 
+def _texts_of(path):
+    """{NAME: text} of a module that has nothing else."""
+    return {name: text for name, text in runpy.run_path(path).items() if name.isupper()}
+
+
 def _is_const(node):
     if not isinstance(node, ast.Call):
         return False
@@ -80,7 +90,9 @@ def _folded(source, module, constants):
     for node in _nodes(module, lambda node: _value(node, names, modules) is not None):
         value = _value(node, names, modules)
         if value is not None:
-            edits.append((node, str(value) if value >= 0 else f"({value})"))
+            edits.append(
+                (node, f"({value})" if isinstance(value, int) and value < 0 else repr(value))
+            )
         elif isinstance(node, ast.Name):
             left.add(node.id)
     gone = (names.keys() | modules.keys()) - left
@@ -117,7 +129,7 @@ def _is_changed(node):
 
 
 def _value(node, names, modules):
-    """The number that a name, or a module's attribute, stands for; else None."""
+    """The number or text that a name, or a module's attribute, stands for; else None."""
     if isinstance(node, ast.Name):
         return names.get(node.id)
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):

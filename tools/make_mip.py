@@ -8,11 +8,11 @@ on read: what PyPI has of 1.25 makes machine code for rv32imc that never returns
 
 import argparse
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
 
+from build_firmware import VERSION
 from compile_modules import (
     ARCHITECTURES,
     PROJECT,
@@ -49,12 +49,6 @@ def modules() -> dict[Path, Path]:
     return found | {Path(name): PROJECT / "boards/chip" / name for name in CHIP}
 
 
-def version() -> str:
-    """The firmware's, as mip wants it."""
-    text = (PROJECT / "modules/spinet/__init__.py").read_text()
-    return re.search(r'^VERSION = "([0-9.]+)', text, re.MULTILINE).group(1)
-
-
 def make(kind: str, build: Path, into: Path) -> Path:
     """Compile or copy, and list; the package.json. Raises CompileError."""
     folder = into / kind
@@ -70,7 +64,7 @@ def make(kind: str, build: Path, into: Path) -> Path:
             compile_one(compiler, kind, source, folder / target, name)
         names.append(target.as_posix())
     listing = folder / "package.json"
-    package = {"urls": [[name, name] for name in names], "deps": [], "version": version()}
+    package = {"urls": [[name, name] for name in names], "deps": [], "version": VERSION}
     listing.write_text(json.dumps(package, indent=4) + "\n")
     return listing
 

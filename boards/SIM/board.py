@@ -10,7 +10,7 @@ from air import AirRadio
 from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, NINA, say
 
-from spinet import VERSION, compat, network_status
+from spinet import VERSION_TEXT, compat, network_status
 from spinet.wifi.networks import Store
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the simulated module
@@ -92,7 +92,7 @@ class Board:
         status.reset_reason = self._reset_reason
         status.free_heap = self._network.memory_free()
         status.flash_size = FLASH_SIZE
-        status.version = VERSION.encode()
+        status.version = VERSION_TEXT.encode()
 
     def free_memory(self):
         """(Free bytes of Python's heap, of the system's heap)."""

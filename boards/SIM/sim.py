@@ -9,7 +9,7 @@ from air import Air, ScriptError
 from sim_stacks import HAS_LWIP, LwipNetwork, SocketNetwork, u32
 from virtual_bus import CONTROLLER_CLOCKED, MODULE_CLOCKED, DuetBus, NinaBus, say
 
-from spinet import VERSION
+from spinet import VERSION_TEXT
 
 HELP = """spinet-sim: a Spinet module on this computer, its SPI link a TCP connection
 
@@ -85,10 +85,10 @@ def bus_of(options):
     if protocol == "nina":
         if role:
             raise BadOption("--role is for the protocol duet: nina has one role only")
-        return NinaBus(host, port, VERSION, sck_hz)
+        return NinaBus(host, port, VERSION_TEXT, sck_hz)
     if protocol != "duet":
         raise BadOption("'%s' is no protocol: duet or nina" % protocol)
-    return DuetBus(host, port, role_of(role or USUAL_ROLE), VERSION, sck_hz)
+    return DuetBus(host, port, role_of(role or USUAL_ROLE), VERSION_TEXT, sck_hz)
 
 
 def role_of(text):
@@ -193,7 +193,7 @@ def announce(options):
     link = "nina" if options["--protocol"] == "nina" else options["--role"] or USUAL_ROLE
     say(
         "module %s (%s, %s), waiting for a controller on %s:%s"
-        % (VERSION, link, options["--stack"], options["--host"], options["--port"])
+        % (VERSION_TEXT, link, options["--stack"], options["--host"], options["--port"])
     )
 
 

@@ -5,7 +5,7 @@ stack(), which makes the TCP stack; announcers(manager, say, stir), as a board's
 returns them; and memory_free(), the free bytes of the system's heap, 0 where there is none.
 """
 
-from spinet import VERSION
+from spinet import VERSION_TEXT
 from spinet.naming.captive_dns import PORT as DNS_PORT
 from spinet.naming.captive_dns import CaptiveDns
 from spinet.naming.discovery import Silent
@@ -21,7 +21,7 @@ except ImportError:
     LwipStack = object
 
 # The strings of a service's TXT record (docs/link-protocol.md, networkListen).
-TXT = (b"product=Spinet", b"version=" + VERSION.encode())
+TXT = (b"product=Spinet", b"version=" + VERSION_TEXT.encode())
 
 LOOPBACK = 0x0100007F  # 127.0.0.1: the lowest byte is the first octet
 LOOPBACK_MASK = 0x000000FF

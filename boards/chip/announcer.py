@@ -7,7 +7,7 @@ MicroPython announces only the host name that was set before the station joined.
 
 import network
 
-from spinet import VERSION
+from spinet import VERSION_TEXT
 from spinet.compat import WORKER_STACK
 from spinet.naming.discovery import label
 from spinet.worker import Worker
@@ -74,7 +74,7 @@ class ChipAnnouncer:
         return -1
 
     def _offer(self, kind, port):
-        self._do(mdns.offer, (kind, port, PRODUCT, VERSION))
+        self._do(mdns.offer, (kind, port, PRODUCT, VERSION_TEXT))
 
     def _do(self, function, arguments):
         if not self._worker.add(Call(function, arguments, self._say)):

@@ -13,7 +13,7 @@ from machine import SPI, WDT, Pin
 from micropython import const
 from radio import ChipRadio
 
-from spinet import VERSION, compat, network_status
+from spinet import VERSION_TEXT, compat, network_status
 from spinet.wifi.networks import Store
 
 # Only what this image and role need is imported, as modules take RAM.
@@ -219,7 +219,7 @@ class ChipBoard:
         status.reset_reason = self._reset_reason
         status.free_heap = self.free_memory()[1]
         status.flash_size = esp.flash_size()
-        status.version = VERSION.encode()
+        status.version = VERSION_TEXT.encode()
 
     def free_memory(self):
         """(Free bytes of Python's heap, of the system's heap)."""

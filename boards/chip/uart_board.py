@@ -9,7 +9,7 @@ import time
 from chip import ChipBoard, Wiring
 from micropython import const
 
-from spinet import VERSION, network_status
+from spinet import VERSION_TEXT, network_status
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.contracts.link_driver import LinkLost
 from spinet.duet.module_clocked import SpiMaster
@@ -107,7 +107,7 @@ class UartBus:
                 waiting()
                 time.sleep_ms(_LOOK_MS)
         self.released = True
-        version = VERSION.encode()
+        version = VERSION_TEXT.encode()
         self._uart.write(bytes((_HELLO, _MODULE_CLOCKED, len(version), 0)) + version)
         return True
 

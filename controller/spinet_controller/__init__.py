@@ -51,9 +51,11 @@ from spinet_controller.sim import SimProcess
 from spinet_controller.sockets import SocketTransport
 from spinet_controller.spi_bus import Pin, Role
 from spinet_controller.through import through
+from spinet_controller.version import VERSION
 
-__version__ = "2.3.0"
+__version__ = VERSION
 """The firmware's too: both are released together."""
+
 
 __all__ = [
     "Auth",

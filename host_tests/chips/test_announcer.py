@@ -10,7 +10,7 @@ import pytest
 from chip_paths import NAMES
 from slots import wait_until
 
-from spinet import VERSION, compat
+from spinet import VERSION_TEXT, compat
 from spinet.naming.discovery import KINDS
 
 PATIENCE = 60
@@ -38,7 +38,7 @@ class Component(ModuleType):
         return self._call("name", label)
 
     def offer(self, kind, port, product, version):
-        assert (product, version) == ("Spinet", VERSION)
+        assert (product, version) == ("Spinet", VERSION_TEXT)
         return self._call("offer", kind, port)
 
     def withdraw(self, kind):

@@ -31,6 +31,7 @@ def folded(tmp_path):
         tree = tmp_path / "tree"
         (tree / "pack").mkdir(parents=True, exist_ok=True)
         (tree / "pack/lib.py").write_text(lib)
+        (tree / "pack/version.py").write_text('NUMBER = "1.2"\nTEXT = NUMBER + "-x"\n')
         (tree / "user.py").write_text(source)
         return (tmp_path / fold(tree, tmp_path / "out") / "user.py").read_text()
 
@@ -50,6 +51,7 @@ def folded(tmp_path):
             "from pack.lib import act\n\n\n\nx = 4\n",
         ),
         ("from pack.lib import TEXT, late\nx = TEXT, late\n",) * 2,
+        ("from pack import version\nx = version.TEXT\n", "pass\nx = '1.2-x'\n"),
         ("from pack.lib import SIZE\ndef f(SIZE): return SIZE\n",) * 2,
         ("from pack.lib import SIZE\nSIZE = 3\n",) * 2,
         ("from pack import lib\ndef f(lib): return lib.SIZE\n",) * 2,
@@ -73,7 +75,11 @@ def test_what_did_not_change_keeps_its_time_and_what_is_gone_goes(folded, tmp_pa
     folded("x = 2\n")
     assert (tmp_path / "out/pack/lib.py").stat().st_mtime_ns == before
     assert not (tmp_path / "out/gone.py").exists()
-    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == ["lib.py", "user.py"]
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.*")) == [
+        "lib.py",
+        "user.py",
+        "version.py",
+    ]
 
 
 def test_the_firmware_keeps_its_lines_and_lacks_no_name(tmp_path):

@@ -140,8 +140,15 @@ def test_the_sdists_tests_need_nothing_else(dist, tmp_path):
     run(sys.executable, "-m", "pytest", "--collect-only", "-q", cwd=folder, env=environment)
 
 
-def test_firmware_and_package_have_one_version():
+def test_firmware_package_and_changes_have_one_version():
     version = spinet_controller.__version__
-    assert spinet.VERSION.removesuffix("-spinet") == version
-    latest = re.search(r"^## (\S+?),? ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert spinet.__version__ == version
+    latest = re.search(r"^## \[(\S+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert latest[1] == version
+
+
+def test_duet_boards_take_the_version_text():
+    """Its first character is a digit of at least 2, and it has room in the status."""
+    assert spinet.__version__ + "-spinet" == spinet.VERSION_TEXT
+    assert "2" <= spinet.VERSION_TEXT[0] <= "9"
+    assert len(spinet.VERSION_TEXT) <= 15

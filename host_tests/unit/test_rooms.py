@@ -8,7 +8,7 @@ from project import ROOT
 FIRMWARE = ROOT / "modules/spinet"
 # From the ground up. A module imports from its own row and from the rows before it.
 ROWS = (
-    ("", "compat", "states", "fields", "network_status", "contracts"),
+    ("", "version", "compat", "states", "fields", "network_status", "contracts"),
     ("trace",),
     ("last_error", "worker", "garbage"),
     ("fastpath",),

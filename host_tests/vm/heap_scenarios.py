@@ -8,7 +8,7 @@ allocating too. Anything that asks for memory raises MemoryError, and the trace 
 import micropython
 from radio import SimRadio
 
-from spinet import VERSION, compat, fields, states
+from spinet import VERSION_TEXT, compat, fields, states
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.duet.controller_clocked import SpiSlave
@@ -134,7 +134,7 @@ class QuietBoard:
 
     def fill(self, status):
         """As of a board of 4 MiB."""
-        status.version = VERSION.encode()
+        status.version = VERSION_TEXT.encode()
         status.flash_size = 4 << 20
         status.free_heap = self.free_memory()[1]
 

@@ -2,7 +2,7 @@
 
 Rooms, from the ground up; each imports from itself and from those before it:
 
-    compat      differences between Pythons states, fields, network_status, contracts
+    compat      differences between Pythons; version, states, fields, network_status, contracts
     trace       the latest events           last_error, worker, garbage
     fastpath    the hot path, and the words that it shares
     tcp         slots, listeners, calling out; the contract of a stack, and two stacks
@@ -13,4 +13,7 @@ Rooms, from the ground up; each imports from itself and from those before it:
     report      reports for the REPL; debug has their parts
 """
 
-VERSION = "2.3.0-spinet"
+from spinet import version
+
+__version__ = version.VERSION
+VERSION_TEXT = version.VERSION_TEXT

@@ -10,6 +10,7 @@ from spinet.network_status import NetworkStatus
 from spinet.states import STATES, WIFI_STATES
 from spinet.tcp import status
 from spinet.tcp.callhome import EVENT_NAMES, STATE_NAMES
+from spinet.version import VERSION
 
 
 def _address(record):
@@ -114,7 +115,7 @@ def print_heap(service):
 def print_counters(service):
     """The counters since the last boot."""
     manager = service.manager
-    print("protocol %s" % service.board.PROTOCOL)
+    print("Spinet %s, protocol %s" % (VERSION, service.board.PROTOCOL))
     for line in service.personality.counters():
         print(line)
     print("connect time-outs %d" % manager.connect_timeouts)

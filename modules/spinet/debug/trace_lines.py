@@ -13,9 +13,10 @@ from binascii import hexlify
 
 from micropython import const
 
-from spinet import VERSION, trace
+from spinet import trace
 from spinet.states import STATES, WIFI_STATES
 from spinet.tcp.callhome import EVENT_NAMES
+from spinet.version import VERSION_TEXT
 
 _EVENTS_PER_LINE = const(8)
 _FORMAT = const(1)
@@ -106,7 +107,7 @@ def dump_lines():
     """The trace as lines for a program."""
     taken = trace.TRACE.snapshot()
     total = taken.last - taken.first
-    yield "~trace begin %d %d %d %s" % (_FORMAT, total, taken.now, VERSION)
+    yield "~trace begin %d %d %d %s" % (_FORMAT, total, taken.now, VERSION_TEXT)
     for first in range(taken.first, taken.last, _EVENTS_PER_LINE):
         last = min(first + _EVENTS_PER_LINE, taken.last)
         data = b"".join([taken.event(number) for number in range(first, last)])

@@ -1,0 +1,1 @@
+../../modules/spinet/version.py
