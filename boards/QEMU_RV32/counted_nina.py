@@ -33,6 +33,9 @@ class NinaBoard(Board):
     def link_port(self):
         return SelectedTarget(Target())
 
+    def pins(self):
+        """No command of these is counted."""
+
 
 class NinaController(Controller):
     """A server has the number SERVER; its client, if there is one, has CLIENT."""

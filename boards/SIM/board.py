@@ -7,6 +7,7 @@ import os
 
 import hostfiles
 from air import AirRadio
+from own_pins import OwnPins
 from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, NINA, say
 
@@ -15,8 +16,9 @@ from spinet.wifi.networks import Store
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the simulated module
 
-# Files of the state folder that have passwords or a key; .new: files that are being written.
-SECRETS = ("networks", "networks.new", "tls", "tls.new")
+# Files of the state folder, which may have passwords or a key; .new: files that are being written.
+STORES = ("networks", "tls", "preferences")
+SECRETS = STORES + tuple([name + ".new" for name in STORES])
 REGULAR_FILE = 0x8000  # of os.ilistdir()
 
 BOARD = None  # the one board of this process; set by sim.py before main is imported
@@ -30,6 +32,7 @@ class Board:
 
     def __init__(self, bus, state_folder, network, air=None):
         self.bus = bus
+        self.own_pins = OwnPins()  # for the REPL, too
         self.PROTOCOL = "nina" if bus.role == NINA else "duet"
         self._state_folder = state_folder
         self._network = network
@@ -80,8 +83,13 @@ class Board:
         )
 
     def store(self, name):
-        """A file in the state folder: `name` is "networks" or "tls"."""
+        """A file in the state folder: `name` is one of STORES."""
         return Store(self._state_folder + "/" + name)
+
+    def pins(self):
+        """The pins of the simulated module, after a reset."""
+        self.own_pins.reset()
+        return self.own_pins
 
     def announcers(self, manager, stir):
         """The network's announcers."""

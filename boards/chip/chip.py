@@ -203,6 +203,12 @@ class ChipBoard:
         """A file in the flash file system."""
         return Store(FOLDER + name)
 
+    def pins(self):
+        """The chip's pins, for NINA's protocol."""
+        from chip_pins import ChipPins
+
+        return ChipPins(self.wiring.own())
+
     def announcers(self, manager, stir):
         """ESP-IDF's mDNS; in access point mode also the captive DNS."""
         return ChipAnnouncer(self.say), lambda: self._captive(manager, stir)

@@ -9,10 +9,11 @@ from machine import Pin
 
 class NinaWiring:
     """GPIO numbers. `spi` is the number of the SPI, 1 or 2 as MicroPython counts them; `gpio0` and
-    `led` may be None; `led_on` is the level that lights the LED.
+    `led` may be None; `led_on` is the level that lights the LED. `kept` are more pins that the
+    driver's program may not use; those of the flash, the REPL and USB it may not in any case.
     """
 
-    def __init__(self, spi, sck, mosi, miso, cs, ready, gpio0=None, led=None, led_on=1):
+    def __init__(self, spi, sck, mosi, miso, cs, ready, gpio0=None, led=None, led_on=1, kept=()):
         self.spi = spi
         self.sck = sck
         self.mosi = mosi
@@ -22,10 +23,16 @@ class NinaWiring:
         self.gpio0 = gpio0
         self.led = led
         self.led_on = led_on
+        self.kept = tuple(kept)
 
     def hold(self):
         """READY is high, as nothing is armed. A board does this first of all."""
         Pin(self.ready, Pin.OUT, value=1)
+
+    def own(self):
+        """The pins that are not for the driver's program."""
+        link = (self.sck, self.mosi, self.miso, self.cs, self.ready, self.gpio0, self.led)
+        return link + self.kept
 
     def start(self):
         """(The link driver, its message buffers)."""

@@ -7,12 +7,13 @@ import time
 import machine
 import network
 import pytest
-from chip_paths import BOARDS, CHIP
+from chip_paths import BOARDS, CHIP, chip_of
 
 MODULES = (
     "announcer",
     "board",
     "chip",
+    "chip_pins",
     "nina_link",
     "radio",
     "spinet.tcp.stack_lwip",
@@ -25,8 +26,11 @@ def power_on(monkeypatch, tmp_path):
     """A chip as it is at power-up: nothing configured, nothing imported."""
     network.power_on()
     monkeypatch.setattr(machine, "cause", machine.PWRON_RESET)
+    monkeypatch.setattr(sys.implementation, "_machine", "Some board with ESP32", raising=False)
     monkeypatch.setattr(machine.WDT, "the_one", None)
     monkeypatch.setattr(machine.Pin, "made", {})
+    monkeypatch.setattr(machine.PWM, "running", {})
+    monkeypatch.setattr(machine.ADC, "raw", {})
     monkeypatch.setattr(time, "sleep_ms", lambda ms: None, raising=False)
     monkeypatch.syspath_prepend(CHIP)
     yield
@@ -44,6 +48,8 @@ def load_board(monkeypatch, tmp_path):
 
     def load(name):
         forget()
+        machine_text = f"{name} with {chip_of(name)}"
+        monkeypatch.setattr(sys.implementation, "_machine", machine_text)
         monkeypatch.syspath_prepend(BOARDS / name)
         board = importlib.import_module("board")
         monkeypatch.setattr(importlib.import_module("chip"), "FOLDER", f"{tmp_path}/")

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import importlib
 import os
 import signal
 import socket
@@ -502,3 +503,41 @@ def test_a_datagram_is_read_in_pieces_and_never_mixed(rig, udp_peer):
         got.append(rig.esp.socket_read(number, 5 if len(got) < 2 else 3))
     assert got == [b"first", b" one", b"oth", b"er"]
     sock.close()
+
+
+# -- the module's own pins
+
+LED, LINK = 26, 33
+
+
+@on_sockets
+def test_pins_of_the_module(start_rig):
+    """What the driver has for them; a pin of the link is refused by each call."""
+    rig = start_rig()
+    esp = rig.esp
+    digitalio = importlib.import_module("adafruit_esp32spi.digitalio")
+    led = digitalio.DigitalInOut(esp, LED)
+    led.direction = digitalio.Direction.OUTPUT
+    for level in (True, False, True):
+        led.value = level
+        assert esp.set_digital_read(LED) is level
+    pwm = importlib.import_module("adafruit_esp32spi.PWMOut").PWMOut(esp, LED)
+    for duty in (0, 30_000, 65_535):
+        pwm.duty_cycle = duty
+    esp.set_pin_mode(LED, 2)  # pulled up
+    assert esp.set_digital_read(LED) is True
+    esp.set_pin_mode(LED, rig.driver.Direction.INPUT)
+    assert esp.set_digital_read(LED) is False
+    assert esp.set_analog_read(34) == 0
+    for refused in (
+        lambda: esp.set_pin_mode(LINK, 1),
+        lambda: esp.set_digital_write(LINK, True),
+        lambda: esp.set_analog_write(LINK, 0.5),
+        lambda: esp.set_digital_read(LINK),
+        lambda: digitalio.DigitalInOut(esp, LINK),
+    ):
+        with pytest.raises(OSError, match=r"."):
+            refused()
+    with pytest.raises(ValueError, match="invalid pin"):
+        esp.set_analog_read(LINK)
+    rig.join()

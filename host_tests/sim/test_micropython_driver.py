@@ -8,7 +8,18 @@ import threading
 import time
 
 import pytest
-from nina_driver import OPEN, READABLE, WEP, WPA, WRITABLE, Driver, DriverError
+from nina_driver import (
+    OPEN,
+    PIN_ANALOG,
+    PIN_IN,
+    PIN_OUT,
+    READABLE,
+    WEP,
+    WPA,
+    WRITABLE,
+    Driver,
+    DriverError,
+)
 from nina_sim import start_nina
 from raw_controller import PATIENCE
 
@@ -316,3 +327,23 @@ def test_a_number_is_the_program_s_until_it_gives_it_back(connected):
     driver.close_socket(fd)
     assert driver.socket() == fd
     assert fd not in others
+
+
+# --- the module's own pins
+
+LEDS, INPUTS = range(3), range(3, 7)
+
+
+def test_pins_of_the_module(driver):
+    """As `machine.Pin` and `machine.ADC` have them on a board whose LEDs are the module's."""
+    driver.init()
+    for led in LEDS:
+        driver.pin_mode(led, PIN_OUT, 1)
+        assert driver.read_pin(led) == 1
+        driver.write_pin(led, 0)
+        assert driver.read_pin(led) == 0
+    for pin in INPUTS:
+        driver.pin_mode(pin, PIN_IN)
+        assert driver.read_pin(pin) == 0
+        driver.pin_mode(pin, PIN_ANALOG)
+        assert driver.read_analog(pin) == 0

@@ -123,6 +123,19 @@ def test_stopped_and_started_at_the_repl(start_sim, terminal):
     works(sim)
 
 
+def test_pins_are_seen_and_driven_at_the_repl(start_sim, terminal):
+    sim = start_sim(
+        "nina", "--repl", script=("-i", "-m", "sim"), stdin=terminal.slave, stdout=terminal.slave
+    )
+    sim.power_on()
+    sim.controller.command(bytes.fromhex("e0 52 02 01 1a 01 80 ee"))  # a duty
+    terminal.type("from board import BOARD; p = BOARD.own_pins; p.analog[34] = 1234; p.duties")
+    while "{26: 128}" not in terminal.text:
+        terminal.read()
+    answer = sim.controller.command(bytes.fromhex("e0 54 01 01 06 ee 00 00"))
+    assert answer == bytes.fromhex("e0 d4 01 02 d2 04 ee")
+
+
 def test_ctrl_c_ends_it_with_130(nina):
     nina.signal(INTERRUPT)
     assert nina.wait() == 130

@@ -7,7 +7,14 @@ from project import ROOT
 BOARDS = ROOT / "boards"
 CHIP = BOARDS / "chip"
 NAMES = ("SPINET_ESP32", "SPINET_ESP32C3", "SPINET_ESP32S3")
+NINA_NAMES = ("SPINET_NINA_ESP32", "SPINET_NINA_ESP32C3", "SPINET_NINA_W102")
 _HEAP = re.compile(r"^#define MICROPY_GC_INITIAL_HEAP_SIZE \((\d+) \* 1024\)$", re.MULTILINE)
+
+
+def chip_of(board):
+    """The name of a board's chip, as MicroPython has it."""
+    cmake = (BOARDS / board.split("/")[0] / "mpconfigboard.cmake").read_text()
+    return re.search(r"IDF_TARGET (\w+)", cmake)[1].upper()
 
 
 def heaps():

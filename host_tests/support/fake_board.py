@@ -175,6 +175,7 @@ class FakeBoard:
         self.the_stack = StubStack()
         self.the_store = MemoryStore()
         self.the_tls_store = MemoryStore()
+        self.the_preferences = MemoryStore()
         self.the_radio = ScriptedRadio()
         self.the_announcer = Silent()
         self.the_captive = Silent()
@@ -190,7 +191,8 @@ class FakeBoard:
         return self.the_stack
 
     def store(self, name):
-        return {"networks": self.the_store, "tls": self.the_tls_store}[name]
+        stores = {"networks": self.the_store, "tls": self.the_tls_store}
+        return {**stores, "preferences": self.the_preferences}[name]
 
     def radio(self):
         return self.the_radio

@@ -1,6 +1,7 @@
 """A whole service that speaks NINA's protocol, on a FakeBoard, and a driver's side of its link."""
 
 from fake_board import FakeBoard
+from sim_air import OwnPins
 
 from spinet import loop
 from spinet.nina import exchange
@@ -90,9 +91,14 @@ class NinaBoard(FakeBoard):
     def __init__(self):
         super().__init__()
         self.target = FakeTarget(lambda: None)
+        self.own_pins = OwnPins()
 
     def link_port(self):
         return SelectedTarget(self.target)
+
+    def pins(self):
+        self.own_pins.reset()
+        return self.own_pins
 
 
 class NinaBench:
@@ -142,4 +148,4 @@ class NinaBench:
         if reply[0] == 0xEF:
             return None
         assert reply[1] == command | 0x80
-        return parameters(reply, wide=command in (0x45, 0x78, 0x7A))
+        return parameters(reply, wide=command in (0x45, 0x5C, 0x78, 0x7A))

@@ -67,6 +67,13 @@ class Joined(ctypes.Structure):
     ]
 
 
+class ExtPin(ctypes.Structure):
+    """A pin of the module, as the board's machine.Pin has it."""
+
+    _fields_ = [("id", ctypes.c_int), ("is_output", ctypes.c_bool)]
+
+
+PIN_IN, PIN_OUT, PIN_ANALOG = range(3)
 SCANNED = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Found), ctypes.c_void_p)
 
 
@@ -170,6 +177,21 @@ class Driver:
         octets = (ctypes.c_uint8 * ADDRESS)()
         self._call("gethostbyname", name, octets)
         return dotted(octets)
+
+    # --- pins, of which the board has some by a number of its own
+
+    def pin_mode(self, pin, mode, level=0):
+        self._library.machine_pin_ext_config(ctypes.byref(ExtPin(pin)), mode, level)
+
+    def write_pin(self, pin, level):
+        self._library.machine_pin_ext_set(ctypes.byref(ExtPin(pin)), ctypes.c_bool(level))
+
+    def read_pin(self, pin):
+        return self._library.machine_pin_ext_get(ctypes.byref(ExtPin(pin))) & 1
+
+    def read_analog(self, pin):
+        channel = self._library.machine_pin_ext_to_adc_channel(ctypes.byref(ExtPin(pin)))
+        return self._library.machine_pin_ext_read_u16(channel) & 0xFFFF
 
     # --- sockets
 

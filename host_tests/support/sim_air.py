@@ -1,5 +1,5 @@
-"""boards/SIM's scripted radio on CPython. Its folder is on the path for the import only: each
-board has a radio.py."""
+"""boards/SIM's scripted radio, and its pins, on CPython. Its folder is on the path for the import
+only: each board has a radio.py."""
 
 import sys
 
@@ -11,6 +11,7 @@ sys.path.insert(0, _SIM)
 _other_radio = sys.modules.pop("radio", None)
 try:
     from air import TAKES, Air, AirRadio, ScriptError
+    from own_pins import OwnPins
     from radio import SimRadio
 finally:
     sys.path.remove(_SIM)
@@ -18,7 +19,7 @@ finally:
     if _other_radio:
         sys.modules["radio"] = _other_radio
 
-__all__ = ["TAKES", "Air", "AirRadio", "ScriptError", "SimRadio"]
+__all__ = ["TAKES", "Air", "AirRadio", "OwnPins", "ScriptError", "SimRadio"]
 
 
 class Clock:

@@ -69,6 +69,9 @@ class NinaBoard(QuietBoard):
     def link_port(self):
         return SelectedTarget(self.target)
 
+    def pins(self):
+        """No command of these is here."""
+
 
 def frame(number, *params, wide=False):
     """A command as drivers send it; a parameter is bytes, or a number of one byte."""

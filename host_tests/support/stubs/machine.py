@@ -1,4 +1,4 @@
-"""As much of `machine` as a board file uses: pins, an SPI and a watchdog, without hardware.
+"""As much of `machine` as a board uses: pins, ADC, PWM, an SPI and a watchdog, without hardware.
 
 `cause` is what reset_cause() tells; `WDT.the_one` the watchdog that was started, if any.
 """
@@ -47,20 +47,36 @@ class Pin:
     """
 
     made = {}  # noqa: RUF012 -- of the chip, so of the class
+    exist = range(49)
 
     IN, OUT = 1, 3
     PULL_DOWN, PULL_UP = 1, 2
     IRQ_RISING, IRQ_FALLING = 1, 2
 
-    def __init__(self, number, mode=-1, pull=-1, *, value=None):
-        self.number = number
-        self.mode = mode
-        self.pull = pull
-        self._level = value or int(pull == Pin.PULL_UP)
-        self.levels = [] if value is None else [value]
-        self._handler = None
-        self._trigger = 0
-        Pin.made[number] = self
+    def __new__(cls, number, *_args, **_settings):
+        if number not in Pin.exist:
+            raise ValueError("invalid pin")
+        pin = Pin.made.get(number)
+        if pin is None:
+            pin = Pin.made[number] = super().__new__(cls)
+            pin.number = number
+            pin.mode = pin.pull = -1
+            pin.levels = []
+            pin._level = 0
+            pin._handler = None
+            pin._trigger = 0
+        return pin
+
+    def __init__(self, _number, mode=-1, pull=-1, *, value=None):
+        self.init(mode, pull, value=value)
+        if pull == Pin.PULL_UP and value is None:
+            self._level = 1
+
+    def init(self, mode=-1, pull=-1, *, value=None):
+        self.mode = mode if mode != -1 else self.mode
+        self.pull = pull if pull != -1 else self.pull
+        if value is not None:
+            self.value(value)
 
     def value(self, level=None):
         if level is None:
@@ -78,6 +94,44 @@ class Pin:
         self._level = level
         if edge & self._trigger and self._handler:
             self._handler(self)
+
+
+class ADC:
+    """The first unit's inputs; `raw` has 12 bits."""
+
+    raw = {}  # noqa: RUF012 -- of the chip
+
+    def __init__(self, pin, *, atten):
+        if pin.number not in ADC.raw or atten not in range(4):
+            raise ValueError("invalid pin or attenuation")
+        self._raw = ADC.raw[pin.number]
+        self.atten = atten
+
+    def read_u16(self):
+        return self._raw << 4 | self._raw >> 8
+
+
+class PWM:
+    """PWM at a pin; `running` has them by number. There are so many channels."""
+
+    CHANNELS = 6
+    running = {}  # noqa: RUF012 -- of the chip
+
+    def __init__(self, pin, *, freq, duty_u16):
+        if len(PWM.running) == PWM.CHANNELS:
+            raise ValueError("out of PWM channels")
+        self.number = pin.number
+        self.freq = freq
+        self.duty_u16(duty_u16)
+        PWM.running[pin.number] = self
+
+    def duty_u16(self, duty):
+        if not 0 <= duty <= 65535:
+            raise ValueError("duty_u16")
+        self.duty = duty
+
+    def deinit(self):
+        del PWM.running[self.number]
 
 
 class SPI:

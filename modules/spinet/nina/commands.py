@@ -14,6 +14,8 @@ from spinet.nina.client import Client
 from spinet.nina.clock import Clock
 from spinet.nina.datagrams import Datagrams
 from spinet.nina.module import Module
+from spinet.nina.pins import Pins
+from spinet.nina.preferences import Preferences
 from spinet.nina.server import Server
 from spinet.nina.wifi import Wifi
 
@@ -25,7 +27,9 @@ _OF_SERVER = const(3)
 _OF_BSD = const(4)
 _OF_DATAGRAMS = const(5)
 _OF_CLOCK = const(6)
-_PARTS = (Wifi, Module, Client, Server, Bsd, Datagrams, Clock)
+_OF_PINS = const(7)
+_OF_PREFERENCES = const(8)
+_PARTS = (Wifi, Module, Client, Server, Bsd, Datagrams, Clock, Pins, Preferences)
 
 # Number, the least number of parameters, the part, its method. 20 and 2A are in usual.py, and the
 # usual cases of others.
@@ -73,6 +77,21 @@ COMMANDS = (
     (0x44, 2, _OF_CLIENT, "send"),
     (0x45, 2, _OF_CLIENT, "read"),
     (0x46, 2, _OF_DATAGRAMS, "append"),
+    (0x50, 2, _OF_PINS, "set_mode"),
+    (0x51, 2, _OF_PINS, "write"),
+    (0x52, 2, _OF_PINS, "write_duty"),
+    (0x53, 1, _OF_PINS, "read"),
+    (0x54, 1, _OF_PINS, "read_analog"),
+    (0x55, 1, _OF_PREFERENCES, "begin"),
+    (0x56, 0, _OF_PREFERENCES, "end"),
+    (0x57, 0, _OF_PREFERENCES, "clear"),
+    (0x58, 1, _OF_PREFERENCES, "remove"),
+    (0x59, 1, _OF_PREFERENCES, "length"),
+    (0x5A, 0, _OF_PREFERENCES, "free"),
+    (0x5B, 3, _OF_PREFERENCES, "put"),
+    (0x5C, 2, _OF_PREFERENCES, "get"),
+    (0x5D, 1, _OF_PREFERENCES, "type"),
+    (0x5E, 0, _OF_MODULE, "version_octets"),
     (0x5F, 1, _OF_CLOCK, "set_time"),
     (0x70, 2, _OF_BSD, "socket"),
     (0x71, 1, _OF_BSD, "close"),
@@ -133,7 +152,7 @@ class Commands:
             request.refuse()
             return
         part = row[_PART]
-        if part <= _OF_MODULE:
+        if part <= _OF_MODULE or part >= _OF_PINS:
             self._garbage.spend(LITTLE)
         try:
             # The class's function: a bound method would be allocated.

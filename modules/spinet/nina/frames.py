@@ -25,13 +25,15 @@ _END = const(0xEE)
 _ERROR = const(0xEF)
 _REPLY = const(0x80)
 
-# Commands whose lengths have two bytes: all of them, or with one number of parameters.
+# Commands whose lengths have two bytes: all, one, or all with one number of parameters.
 _ENTERPRISE = const(0x40)
 _ENTERPRISE_PARAMS = const(6)
 _SEND_DATA = const(0x44)
 _GET_DATA = const(0x45)
 _UDP_DATA = const(0x46)
 _ENABLE = const(0x4F)
+_PUT = const(0x5B)  # its third parameter alone
+_VALUE = const(2)
 _ANCHOR = const(0x68)
 _SEND = const(0x77)
 _SEND_TO = const(0x79)
@@ -59,6 +61,8 @@ def parse(rx: ptr8, n: int, places) -> int:
     at = 3
     i = 0
     while i < count:
+        if command == _PUT:
+            wide = i == _VALUE
         if at + (2 if wide else 1) > n:
             return BAD
         size = rx[at]

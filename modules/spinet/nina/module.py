@@ -5,6 +5,7 @@ import struct
 from micropython import const
 
 VERSION = b"1.8.0\0"  # of nina-fw, whose commands these are: drivers read six bytes of it
+_VERSION_OCTETS = b"\1\x08\0\0"  # the same, and of four a driver looks at three
 _OK = const(1)
 
 
@@ -18,6 +19,9 @@ class Module:
 
     def version(self, request):
         request.answer_octets(VERSION)
+
+    def version_octets(self, request):
+        request.answer_octets(_VERSION_OCTETS)
 
     def set_power(self, request):
         self._radio.save_power(request.u(0) != 0)

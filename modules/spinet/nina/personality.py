@@ -14,6 +14,8 @@ from spinet.nina.datagrams import Datagrams
 from spinet.nina.exchange import Exchange
 from spinet.nina.module import Module
 from spinet.nina.numbers import Numbers
+from spinet.nina.pins import Pins
+from spinet.nina.preferences import Preferences
 from spinet.nina.server import Server
 from spinet.nina.wifi import Wifi
 from spinet.tcp.callhome import NamedPeers
@@ -38,6 +40,8 @@ class Personality:
             Bsd(manager, numbers, datagrams, words),
             datagrams,
             clock,
+            Pins(service.board.pins()),
+            Preferences(service.board.store("preferences")),
         )
         self.sessions = None
         self.commands = Commands(parts, service.garbage, service.error)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #define MICROPY_PY_NETWORK_NINAW10 (1)
+#define MICROPY_HW_PIN_EXT_COUNT (7) /* of an Arduino Nano RP2040 Connect */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 typedef unsigned long mp_uint_t;

@@ -1,0 +1,1 @@
+/* In place of a port's own: its pins use nothing of it here. */
