@@ -1,7 +1,7 @@
 """The pins of a simulated NINA: those of an ESP32 on an AirLift board.
 
-At the REPL, `from board import BOARD` and `BOARD.own_pins`: what the controller's program has set is in
-`modes`, `levels` and `duties`, by pin; what is connected from outside is put into `driven` and
+At the REPL, `from board import BOARD` and `BOARD.own_pins`: what the controller's program has set is
+in `modes`, `levels` and `duties`, by pin; what is connected from outside is put into `driven` and
 `analog`.
 """
 

@@ -34,7 +34,7 @@ def test_free_pins_are_used_and_the_boards_are_not(chip, pins):
         pins.write(pin, 1)
         assert machine.Pin.made[pin].levels == [1]
     machine.Pin.made.clear()
-    machine.ADC.raw.update({pin: 1 for pin in machine.Pin.exist})
+    machine.ADC.raw.update(dict.fromkeys(machine.Pin.exist, 1))
     for pin in (*chip["taken"], 5):
         for use in (pins.set_mode, pins.write, pins.write_duty, pins.read_analog):
             with pytest.raises(ValueError, match="this pin is the board's"):
