@@ -1,8 +1,8 @@
 """The pins of a simulated NINA: those of an ESP32 on an AirLift board.
 
-At the REPL, `from board import BOARD` and `BOARD.own_pins`: what the controller's program has set is
-in `modes`, `levels` and `duties`, by pin; what is connected from outside is put into `driven` and
-`analog`.
+At the REPL, `from board import BOARD` and `BOARD.own_pins`: what the controller's program has set
+is in `modes`, `levels` and `duties`, by pin; what is connected from outside is put into `driven`
+and `analog`.
 """
 
 from micropython import const
