@@ -75,6 +75,15 @@ def test_the_time_is_0_until_the_server_has_answered(bench):
     assert time(bench) == UNIX + 91
 
 
+def test_a_module_with_nothing_to_do_sleeps(bench):
+    """Before the time is wanted, and between two questions."""
+    tasks = bench.service.loop.tasks
+    assert all(task.poll(bench.now) != 0 for task in tasks)
+    time(bench)
+    bench.passes()
+    assert all(task.poll(bench.now) != 0 for task in tasks)
+
+
 def test_the_time_goes_on_while_ticks_wrap(bench):
     time(bench)
     bench.passes()

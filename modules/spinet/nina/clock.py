@@ -68,13 +68,15 @@ class Clock:
     def poll(self, now):
         """A task: count on, and ask when it is time to."""
         self._count_on(now)
+        if not self._wanted or not self._is_up():
+            return _WATCH_MS
         left = ticks_diff(self._due, now)
-        if self._wanted and left <= 0 and self._is_up():
-            self._due = ticks_add(now, self._pause_ms)
+        if left <= 0:
             left = self._pause_ms
-            self._pause_ms = min(2 * self._pause_ms, _LONGEST_MS)
+            self._due = ticks_add(now, left)
+            self._pause_ms = min(2 * left, _LONGEST_MS)
             self._names.ask(SERVER, self, 0, _PORT, now)
-        return min(max(left, 0), _WATCH_MS) if self._is_up() else _WATCH_MS
+        return min(left, _WATCH_MS)
 
     # --- SNTP
 
