@@ -26,7 +26,7 @@ BENCH_MIB ?= 8##                how much `make bench` moves in each direction
 WORKERS ?= 3##                  how many processes share the tests of `make test`; 0: one after the other
 TEST ?=##                       the test that `make capture` records, as pytest names it
 PORT ?= 8765##                  the virtual bus of `make sim`, or a board's serial port: PORT=/dev/ttyUSB0
-BOARD ?=##                      the chip's board: SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3
+BOARD ?=##                      the chip's board, a folder of boards/: SPINET_ESP32, SPINET_NINA_ESP32C3 and so on
 QEMU ?=##                       Espressif's qemu-system-riscv32, for `make emulate`
 QEMU_OPTIONS ?=##               more of its options, for instance for a network
 BUS ?=##                        uart: the emulated chip has the virtual bus at a pseudo-terminal
@@ -118,9 +118,15 @@ qemu: $(CORE) ## build the firmware for an emulated RISC-V core
 CHIP_SPINET_ESP32 := esp32
 CHIP_SPINET_ESP32C3 := esp32c3
 CHIP_SPINET_ESP32S3 := esp32s3
+CHIP_SPINET_NINA_ESP32 := esp32
+CHIP_SPINET_NINA_ESP32C3 := esp32c3
+CHIP_SPINET_NINA_W102 := esp32
 OFFSET_SPINET_ESP32 := 0x1000
 OFFSET_SPINET_ESP32C3 := 0x0
 OFFSET_SPINET_ESP32S3 := 0x0
+OFFSET_SPINET_NINA_ESP32 := 0x1000
+OFFSET_SPINET_NINA_ESP32C3 := 0x0
+OFFSET_SPINET_NINA_W102 := 0x1000
 IMAGE := $(BUILD)/firmware/$(BOARD)/firmware.bin
 ON_BOARD = $(BIN)/python -m mpremote connect $(PORT)
 

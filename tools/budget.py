@@ -23,7 +23,11 @@ ARCHITECTURES = {
     "SPINET_ESP32": "xtensawin",
     "SPINET_ESP32C3": "rv32imc",
     "SPINET_ESP32S3": "xtensawin",
+    "SPINET_NINA_ESP32": "xtensawin",
+    "SPINET_NINA_ESP32C3": "rv32imc",
+    "SPINET_NINA_W102": "xtensawin",
 }
+SMALLER_FLASH = {"SPINET_NINA_W102": "partitions-2mb.csv"}
 PARTITION = "factory"
 CONNECTIONS = 8
 POINTER = 4  # bytes
@@ -80,12 +84,12 @@ class Budget:
     def _flash(self) -> list[Row]:
         image = self._build / "firmware" / self._board / "micropython.bin"
         rows = [measured("firmware image", size_of(image), image.name, "make firmware")]
+        table = SMALLER_FLASH.get(self._board, "partitions.csv")
+        size = partition_size(table)
         if image.is_file():
-            left = partition_size() - size_of(image)
-            rows.append(
-                Row("left of its partition", left, "computed", "boards/chip/partitions.csv")
-            )
-        rows.append(Row("partition", partition_size(), "computed", "boards/chip/partitions.csv"))
+            left = size - size_of(image)
+            rows.append(Row("left of its partition", left, "computed", f"boards/chip/{table}"))
+        rows.append(Row("partition", size, "computed", f"boards/chip/{table}"))
         architecture = ARCHITECTURES[self._board]
         folders = sorted((self._build / "mpy").glob(f"*/{architecture}"), key=release_of)
         modules = sum(p.stat().st_size for p in folders[-1].rglob("*.mpy")) if folders else None
@@ -184,13 +188,13 @@ def settings_of(board: str) -> dict[str, int]:
     return {name: int(value) for name, value in found.items() if value.isdigit()}
 
 
-def partition_size() -> int:
-    """Of the firmware's partition."""
-    for line in (PROJECT / "boards/chip/partitions.csv").read_text().splitlines():
+def partition_size(table: str) -> int:
+    """Of the firmware's partition in this table."""
+    for line in (PROJECT / "boards/chip" / table).read_text().splitlines():
         fields = [field.strip() for field in line.split(",")]
         if fields[0] == PARTITION:
             return int(fields[4], 0)
-    raise ValueError(f"partitions.csv has no {PARTITION}")
+    raise ValueError(f"{table} has no {PARTITION}")
 
 
 def size_of(path: Path) -> int | None:

@@ -37,7 +37,9 @@ class NotReady(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("board", help="SPINET_ESP32, SPINET_ESP32C3 or SPINET_ESP32S3")
+    parser.add_argument(
+        "board", help="a folder of boards/: SPINET_ESP32, SPINET_NINA_ESP32C3 and so on"
+    )
     parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where it goes")
     options = parser.parse_args()
     return exit_code(lambda: build(options.board, options.build.resolve()), NotReady)

@@ -20,7 +20,7 @@ from exit_code import exit_code
 
 PROJECT = Path(__file__).resolve().parent.parent
 # The chip that Espressif's QEMU calls so, for each board that can be emulated.
-MACHINES = {"SPINET_ESP32C3": "esp32c3"}
+MACHINES = {"SPINET_ESP32C3": "esp32c3", "SPINET_NINA_ESP32C3": "esp32c3"}
 IMAGE_MAGIC = 0xE9
 MIB = 1 << 20
 TABLE = 0x8000

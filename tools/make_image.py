@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""One file of boot loader, partition table and firmware, for Duet's `M997 S1` and for esptool at 0.
+"""One file of boot loader, partition table and firmware from 0 on: for Duet's `M997 S1`, for
+esptool at 0, and for Arduino's updater.
 
 Every part lies at its own offset, the gaps are 0xFF. The parts and offsets are those of ESP-IDF's
 flasher_args.json; boot loader and firmware pass esptool's own image check first.
@@ -15,7 +16,9 @@ from esptool.bin_image import LoadFirmwareImage
 from esptool.util import FatalError
 from exit_code import exit_code
 
-# As Duet boards look for it on their SD card.
+# For NINA's boards, and as Duet boards look for it on their SD card.
+NINA_BOARDS = "SPINET_NINA_"
+NINA_NAME = "nina.bin"
 NAMES = {
     "esp32": "DuetWiFiModule_32.bin",
     "esp32c3": "DuetWiFiModule_32C3.bin",
@@ -50,7 +53,9 @@ def main() -> int:
 
 
 def tell(folder: Path) -> None:
-    print(f"The image for M997 S1 is ready: {make(folder)}")
+    target = make(folder)
+    use = "to write at 0" if target.name == NINA_NAME else "for M997 S1"
+    print(f"The image {use} is ready: {target}")
 
 
 def make(folder: Path) -> Path:
@@ -58,7 +63,7 @@ def make(folder: Path) -> Path:
     chip, parts = parts_of(folder)
     for part in parts:
         check(chip, part)
-    target = folder / NAMES[chip]
+    target = folder / (NINA_NAME if folder.name.startswith(NINA_BOARDS) else NAMES[chip])
     target.write_bytes(joined(parts))
     return target
 

@@ -11,9 +11,12 @@ list(APPEND SDKCONFIG_DEFAULTS
     ${MICROPY_BOARD_DIR}/sdkconfig.board
 )
 
-# A table of our own. ESP-IDF wants its whole path, which no sdkconfig file can know.
+# A table of our own, which a board may name. ESP-IDF wants its whole path, which no sdkconfig file can know.
 set(SPINET_PARTITIONS "${CMAKE_BINARY_DIR}/sdkconfig.partitions")
-get_filename_component(SPINET_TABLE "${MICROPY_BOARD_DIR}/../chip/partitions.csv" ABSOLUTE)
+if(NOT SPINET_PARTITION_TABLE)
+    set(SPINET_PARTITION_TABLE partitions.csv)
+endif()
+get_filename_component(SPINET_TABLE "${MICROPY_BOARD_DIR}/../chip/${SPINET_PARTITION_TABLE}" ABSOLUTE)
 file(WRITE "${SPINET_PARTITIONS}"
     "CONFIG_PARTITION_TABLE_CUSTOM=y\n"
     "CONFIG_PARTITION_TABLE_CUSTOM_FILENAME=\"${SPINET_TABLE}\"\n")

@@ -8,6 +8,7 @@ BOARDS = ROOT / "boards"
 CHIP = BOARDS / "chip"
 NAMES = ("SPINET_ESP32", "SPINET_ESP32C3", "SPINET_ESP32S3")
 NINA_NAMES = ("SPINET_NINA_ESP32", "SPINET_NINA_ESP32C3", "SPINET_NINA_W102")
+_INCLUDE = re.compile(r'^#include "(.+)"$', re.MULTILINE)
 _HEAP = re.compile(r"^#define MICROPY_GC_INITIAL_HEAP_SIZE \((\d+) \* 1024\)$", re.MULTILINE)
 
 
@@ -20,8 +21,14 @@ def chip_of(board):
 def heaps():
     """{board: bytes of Python's heap} as their files say."""
     files = sorted(BOARDS.glob("SPINET_*/mpconfigboard.h"))
-    found = {path.parent.name: _HEAP.search(path.read_text()) for path in files}
+    found = {path.parent.name: _HEAP.search(_with_included(path)) for path in files}
     return {board: int(match[1]) * 1024 for board, match in found.items()}
+
+
+def _with_included(path):
+    """A board's file, and that of the board that it includes."""
+    text = path.read_text()
+    return text + "".join((path.parent / name).read_text() for name in _INCLUDE.findall(text))
 
 
 def smallest_heap():

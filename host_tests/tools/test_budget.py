@@ -1,5 +1,6 @@
 """`make budget`: sizes out of ELF files and settings, and what is said when builds are missing."""
 
+import re
 import subprocess
 import sys
 
@@ -181,8 +182,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_partition_is_the_one_of_the_table():
-    assert budget.partition_size() == 0x1F0000
+def test_partition_is_the_one_of_the_board_s_table(tmp_path):
+    assert budget.partition_size("partitions.csv") == 0x1F0000
+    for board in budget.ARCHITECTURES:
+        cmake = (ROOT / "boards" / board / "mpconfigboard.cmake").read_text()
+        named = re.search(r"SPINET_PARTITION_TABLE (.+)\)", cmake)
+        assert budget.SMALLER_FLASH.get(board) == (named and named[1])
+    assert row(run("SPINET_NINA_W102", tmp_path), "partition")[:3] == ["1", "900", "544"]
 
 
 def test_board_that_is_none():

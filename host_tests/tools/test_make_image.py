@@ -91,6 +91,15 @@ def test_parts_lie_at_their_offsets_in_a_file_of_the_right_name(build):
     assert flash[0x10000:] == (build.folder / "micropython.bin").read_bytes()
 
 
+def test_image_of_a_nina_has_its_name(tmp_path):
+    folder = tmp_path / "SPINET_NINA_W102"
+    folder.mkdir()
+    build = Build(folder, "esp32")
+    done = build.make()
+    assert done.stdout == f"The image to write at 0 is ready: {build.folder / 'nina.bin'}\n"
+    assert (build.folder / "nina.bin").read_bytes()[0x1000:0x1001] == b"\xe9"
+
+
 @pytest.mark.parametrize("name", ["bootloader.bin", "micropython.bin"])
 def test_damaged_program_is_refused(build, name):
     build.spoil(name, 100)

@@ -1,0 +1,3 @@
+# Read by MicroPython's ESP32 port, given as MICROPY_BOARD_DIR.
+set(IDF_TARGET esp32c3)
+include(${MICROPY_BOARD_DIR}/../SPINET_ESP32C3/mpconfigboard.cmake)

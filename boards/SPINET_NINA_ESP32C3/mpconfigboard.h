@@ -1,0 +1,5 @@
+/* Read by MicroPython's ESP32 port. */
+#include "../SPINET_ESP32C3/mpconfigboard.h"
+
+#undef MICROPY_HW_BOARD_NAME
+#define MICROPY_HW_BOARD_NAME "Spinet NINA ESP32-C3"

@@ -1,0 +1,2 @@
+include("../chip/manifest.py")
+freeze(".", "board.py")
