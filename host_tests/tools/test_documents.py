@@ -1,14 +1,14 @@
 """What the documents name is there: files, make's targets, and names of the sources."""
 
+import functools
 import re
 import subprocess
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 from project import ROOT
 
-PLACES = ("*.md", "docs/*.md", "*/README.md", "firmware/*/README.md", "boards/**/README.md")
-DOCUMENTS = sorted({path for place in PLACES for path in ROOT.glob(place)})
 # Where a file may be that is named without its folder.
 ROOMS = (
     *("", "docs", "modules", "modules/spinet", "boards", "boards/chip", "boards/SIM"),
@@ -30,11 +30,15 @@ ELSEWHERE = {
     "strace": "a program",
     "perf": "a program",
     "spi_slave_disable()": "of ESP-IDF's driver",
+    "loop.start_tls()": "asyncio's",
+    "WiFi.begin()": "Arduino's",
+    "label.local": "a name on the network",
 }
 FILE = re.compile(r"^[\w./*-]*(?:/[\w.*-]*|\.(?:py|c|h|md|mk|svg|toml|json))$")
 NAME = re.compile(r"^[A-Za-z_][\w.]*(?:\(\))?$")
 
 
+@functools.cache
 def tree():
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -42,15 +46,20 @@ def tree():
     return listed.stdout.split()
 
 
+DOCUMENTS = [ROOT / name for name in tree() if name.endswith(".md")]
+
+
 @pytest.fixture(scope="module")
-def words():
-    """Every word of the sources."""
-    found = set()
-    for name in tree():
-        if not name.endswith((".md", ".svg")):
-            found |= set(re.findall(r"\w+", (ROOT / name).read_text(errors="ignore")))
-            found |= set(re.findall(r"\w+", name))
-    return found
+def sources():
+    """The text of every source, by its name."""
+    names = [name for name in tree() if not name.endswith((".md", ".svg", ".png"))]
+    return {name: (ROOT / name).read_text(errors="ignore") for name in names}
+
+
+@pytest.fixture(scope="module")
+def words(sources):
+    """Every word of the sources, and of their names."""
+    return {word for item in sources.items() for text in item for word in re.findall(r"\w+", text)}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +80,15 @@ def is_known(name, words):
     return set(re.findall(r"\w+", name)) <= words
 
 
+def is_of(name, owner, sources):
+    """True when `owner` is a module or a class and has `name`, or a source has owner.name."""
+    for path, text in sources.items():
+        is_owner = Path(path).stem == owner.lower() or f"\nclass {owner}" in text
+        if f"{owner}.{name}" in text or (is_owner and name in text):
+            return True
+    return False
+
+
 def is_there(name, document):
     for room in (*ROOMS, document.parent.relative_to(ROOT).as_posix()):
         if name.startswith(("/", ".")) or any((ROOT / room).glob(name.rstrip("/"))):
@@ -88,6 +106,13 @@ def test_files_are_there(document):
 def test_names_are_there(document, words):
     names = [s for s in spans(document) if NAME.match(s) and not FILE.match(s)]
     assert [name for name in names if not is_known(name, words)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_named_with_its_owner_is_the_owners(document, sources):
+    names = [s for s in spans(document) if NAME.match(s) and not FILE.match(s)]
+    dotted = [(s, *re.findall(r"\w+", s)[-2:]) for s in names if "." in s]
+    assert [s for s, owner, name in dotted if not is_of(name, owner, sources)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
