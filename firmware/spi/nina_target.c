@@ -13,7 +13,7 @@ static slave_t slave;
 static int ready; /* GPIO numbers, set by nina_start() */
 static int gpio0 = -1;
 
-/* A transfer is mounted, and READY has told so. */
+/* A transfer is mounted, and READY is low. */
 static volatile bool offered;
 
 /* ---- the signals, in interrupts too ---- */
@@ -76,7 +76,7 @@ static int listen_to_cs(int cs) {
     return error ? error : gpio_isr_handler_add(cs, on_select, NULL);
 }
 
-/* Whether MISO is driven is then the GPIO's to say, not the peripheral's. */
+/* From then on the GPIO decides whether MISO is driven, not the peripheral. */
 int nina_start(const nina_config_t *config) {
     nina_stop();
     ready = config->ready;

@@ -13,7 +13,7 @@
 /* How often the thread looks whether a frame that began is overdue. */
 #define LOOK_MS (1000)
 
-/* What a transfer is; ARMED while CS is low means that it waits for the next selection. */
+/* The state of a transfer. ARMED while CS is low: it waits for the next selection. */
 enum { NONE, ARMED, UNDER_WAY };
 
 static const transfer_t NOTHING = { .length = 0 };
@@ -36,7 +36,7 @@ static void drop_transfer(selected_t *self) {
     frames_arm(&self->frames, NOTHING);
 }
 
-/* What is driven has to go out, or the connection is over. */
+/* Send the level of a pin. An error ends the connection. */
 static int drive(selected_t *self, int pin, int level) {
     int code = frames_drive(&self->frames, pin, level);
     if (code < 0) {

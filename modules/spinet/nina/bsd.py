@@ -1,7 +1,7 @@
 """MicroPython's socket calls: BSD's, with Linux's error numbers. They share Numbers with the rest.
 
-An error is the reply that the driver takes for one, and errno, which it fetches then. The driver
-does the waiting: nothing here waits.
+A call that fails has the reply that the driver takes for a failure; the driver then fetches errno.
+No call waits: the driver polls instead.
 """
 
 from array import array

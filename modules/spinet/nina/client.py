@@ -1,7 +1,7 @@
 """Commands of connections: numbers, connecting, reading, writing, ending; and names.
 
-2D tells all: its answer comes when the connection is there, or cannot be. 44 waits for room, as a
-driver takes a short count for an error. Drivers give up after 10 s, so no answer takes longer than
+2D is answered when the connection stands or has failed. 44 waits for room, as a driver takes a
+short count for an error. Drivers give up after 10 s, so no answer takes longer than
 9 s; the loop goes on meanwhile.
 """
 
@@ -258,7 +258,7 @@ def _address_of(request):
 
 
 def _write(slot, request, done):
-    """Write the data of 44, but for its first `done` bytes, as far as there is room; how much."""
+    """Write the data of 44 from byte `done` on, as far as there is room; returns how many bytes."""
     at = request.at(1) + done
     size = request.size(1)
     left = size - done
@@ -269,6 +269,6 @@ def _write(slot, request, done):
 
 
 def _write_to(slot, request):
-    """Write to one of a server's clients; what it has no room for is lost to it."""
+    """Write to one of a server's clients; bytes that find no room are not sent to that client."""
     if slot.may_send():
         _write(slot, request, 0)

@@ -2,8 +2,8 @@
 
 Arduino's says where to listen, then for each packet where to send, appends the data and sends it.
 CircuitPython's says for each packet where to send and where to listen, which is the same port.
-MicroPython's has its own calls (bsd.py). The number of a datagram that was begun stays its own:
-what is read never goes on into the next one.
+MicroPython's has its own calls (bsd.py). A read ends with its datagram, and never goes on into the
+next one.
 """
 
 from micropython import const
@@ -77,8 +77,8 @@ class Datagrams:
         self.open += 1
 
     def bind(self, socket, port, group=0):
-        """Give the socket this port, 0 for any; 0 or the stack's error. Once more the same is no
-        failure, and without the new port the socket keeps its old one."""
+        """Give the socket this port, 0 for any; 0 or the stack's error. To bind the same port again
+        succeeds. When the new port cannot be had, the socket keeps its old one."""
         if socket.handle and (not port or (port == socket.port and group == socket.group)):
             return 0
         udp = self._udp

@@ -150,8 +150,8 @@ class Numbers:
     # --- listeners
 
     def listen(self, number, port):
-        """The number stands for a listener on this port; False when that failed. Once more the same
-        is no failure."""
+        """The number stands for a listener on this port, which it may have already; False when that
+        failed."""
         server = self.server(number)
         if server and server.port == port:
             return True

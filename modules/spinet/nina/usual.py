@@ -2,8 +2,8 @@
 
 While bytes move, a driver sends little else than these: status (20), a socket's state (2F), bytes
 available (2B), reads (45, 78), writes (44, 77, 2A), and MicroPython's poll and ACCEPTCONN (7C, 7E).
-serve() serves them for connections that are in order, and a server that has nobody to accept. It is
-called by fastpath.turn(), and leaves all else to SelectedTarget: no other code serves these cases.
+serve() serves them for connections that are in order, and for servers without a client to accept.
+fastpath.turn() calls it. It leaves all else to SelectedTarget, and no other code serves its cases.
 
 `words` is what it shares with Numbers, Exchange and Bsd; service thread only:
 
@@ -190,7 +190,7 @@ def serve(kit, n: int, news: int) -> int:
             if (rows[_ROW_CONNECTED] | closed) & ~words[NUMBERED]:
                 return _WHY_PORT  # there may be one to accept, or one that is gone already
             if closed and rows[_ROW_OCCUPIED] == _ALL_SLOTS:
-                return _WHY_PORT  # such a one keeps others from coming
+                return _WHY_PORT  # a connection that is over holds the last slot
             if count > 1 and amount == 0 and words[LEVEL]:
                 return _WHY_PORT  # one of its clients may have unread bytes
             answer = _NONE

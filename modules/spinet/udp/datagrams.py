@@ -25,8 +25,8 @@ allocate.
 
 A port has a small queue of its own. A datagram that finds it full is dropped and counted, so what
 is received is in order, and never mixed. The stack's wait() ends at once for a datagram; the
-handle `stack.DATAGRAMS` then has an event, and pending() says of which ports. News is told once:
-who does not receive all has to come again. A datagram above MOST bytes cannot be sent.
+handle `stack.DATAGRAMS` then has an event, and pending() says of which ports. A port's news is told
+once, and again after a receive() that left datagrams. One above MOST bytes cannot be sent.
 
 Stock sockets (without `hostnet`) allocate in send and receive.
 """

@@ -1,4 +1,5 @@
-"""UDP ports of the firmware's own services, over any stack: who hears of which datagram.
+"""UDP ports of the firmware's own services, over any stack: each datagram goes to its port's
+owner.
 
 Service thread only. Opening a port and handing out a datagram allocate; the hot path has no part in
 either.
