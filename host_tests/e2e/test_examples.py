@@ -14,6 +14,8 @@ import asyncssh
 import pytest
 from aiocoap import resource
 from aiohttp import web
+from nina_driver import BOARD
+from nina_sim import NinaSim
 from own_port import own_port
 from printer_process import PATIENCE, ROOT, SIMS
 from websockets.asyncio.client import connect
@@ -381,9 +383,92 @@ async def test_circuitpython_mqtt_client(broker):
     assert output.decode() == "workshop/door open\n"
 
 
+async def test_circuitpython_led():
+    async with in_circuitpython("led.py") as example:
+        output, _ = await example.communicate()
+    lines = [f"{color} {level}" for color in ("red", "green", "blue") for level in (True, False)]
+    assert output.decode().splitlines() == lines
+
+
+NOON = 1_796_126_400  # 2026-12-01 12:00:00
+
+
+class TimeServer(asyncio.DatagramProtocol):
+    """It is noon."""
+
+    def connection_made(self, transport):
+        self._transport = transport
+
+    def datagram_received(self, data, address):
+        assert len(data) == 48
+        answer = bytes(40) + (NOON + 2208988800).to_bytes(4, "big") + bytes(4)
+        self._transport.sendto(answer, address)
+
+
+@contextlib.asynccontextmanager
+async def time_server():
+    """Its port."""
+    server, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        TimeServer, ("127.0.0.1", 0)
+    )
+    yield server.get_extra_info("sockname")[1]
+    server.close()
+
+
+async def test_circuitpython_ntp_client():
+    async with time_server() as port:
+        server = {"TIME_SERVER": "127.0.0.1", "TIME_PORT": str(port), "TZ": "UTC"}
+        async with in_circuitpython("ntp_client.py", **server) as example:
+            output, _ = await example.communicate()
+    assert output.decode() == "2026-12-01 12:00:00\n"
+
+
+# -- in MicroPython
+
+
+async def test_micropython(tmp_path):
+    """Both programs, one after the other, on a board whose module is one SIM."""
+    (tmp_path / "settings.py").write_text(
+        (EXAMPLES / "micropython/settings.py").read_text()
+        + "import os\nPORT = int(os.getenv('PORT'))\n"
+        + "TIME_SERVER, TIME_PORT = '127.0.0.1', int(os.getenv('TIME_PORT'))\n"
+    )
+    sim = await asyncio.to_thread(NinaSim, tmp_path)
+    try:
+        async with site() as url, time_server() as port:
+            ports = {"PORT": url.rstrip("/").rpartition(":")[2], "TIME_PORT": str(port)}
+            printed = await on_board(sim, "http_client.py", tmp_path, **ports)
+            assert printed == ["address 127.0.0.1", "HTTP/1.0 200 OK", "hello from a peer"]
+            printed = await on_board(sim, "ntp_client.py", tmp_path, **ports)
+            assert printed == ["2026-12-01 12:00:00"]
+    finally:
+        sim.end()
+    sim.check()
+
+
+async def on_board(sim, name, folder, **environment):
+    """What an example prints on a board of MicroPython's; its settings.py is in `folder`."""
+    bus = sim.connection.fileno()
+    program = EXAMPLES / "micropython" / name
+    begin = f"import ninabus; ninabus.open({bus}); exec(open('{program}').read())"
+    board = await asyncio.create_subprocess_exec(
+        *(BOARD, "-c", begin),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        pass_fds=[bus],
+        env={"MICROPYPATH": str(folder), **environment},
+    )
+    async with asyncio.timeout(PATIENCE):
+        output, _ = await board.communicate()
+    assert board.returncode == 0
+    return output.decode().splitlines()
+
+
 def test_each_example_is_run():
     tests = (ROOT / "host_tests" / "e2e" / "test_examples.py").read_text()
     for example in (EXAMPLES / "circuitpython").glob("*.py"):
         assert f'in_circuitpython("{example.name}"' in tests, example.name
+    for example in (EXAMPLES / "micropython").glob("*_client.py"):
+        assert f'on_board(sim, "{example.name}"' in tests, example.name
     for example in EXAMPLES.glob("*.py"):
         assert example.name in tests or example.name.startswith("tls_by_"), example.name
