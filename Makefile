@@ -31,6 +31,7 @@ QEMU ?=##                       Espressif's qemu-system-riscv32, for `make emula
 QEMU_OPTIONS ?=##               more of its options, for instance for a network
 BUS ?=##                        uart: the emulated chip has the virtual bus at a pseudo-terminal
 IDF_PATH ?=##                   ESP-IDF's folder
+SOURCE_DATE_EPOCH ?=##       the time that what is made for a release carries; of the last commit if not set
 EXTRA_COMPONENTS ?=##           a folder of components that ESP-IDF does not bring (mdns), for `make check-idf`
 
 VALUES := PYTHON MICROPY_DIR SOURCES STACK ROLE PROTOCOL HTTP_PORT HTTPS_PORT FTP_PORT TELNET_PORT \
@@ -57,9 +58,12 @@ LWIP_READY := $(BUILD)/lwip-2.2.1/.ready
 MBEDTLS_READY := $(BUILD)/mbedtls/.ready
 CORE := $(BUILD)/qemu/firmware.elf
 MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
+WEB := $(BUILD)/web/ready
 NINA_BOARD := $(BUILD)/nina-board/micropython
 NINA_DRIVER := $(BUILD)/nina-driver/driver.so
 STEP := tools/run_step.sh
+# The time of a release is that of the last commit, so that it can be made again.
+DATED = SOURCE_DATE_EPOCH=$(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1000000000)
 
 # Tools leave nothing between the sources.
 export PYTHONDONTWRITEBYTECODE := 1
@@ -68,7 +72,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test dist tsan lint format behaviours stack-packages \
     churn interrupt transfer soak pauses capture bench rig-packages riscv-packages \
-    mpy mip check-idf budget qemu firmware emulate flash repl deploy monitor wifi-table api \
+    release mpy mip check-idf budget qemu firmware emulate flash repl deploy monitor wifi-table api \
     test-packages clean distclean FORCE
 
 help: ## list targets and variables
@@ -134,7 +138,7 @@ budget: $(BUILD)/venv/ready ## print what a chip's firmware takes of flash and R
 	@$(BIN)/python tools/budget.py $(BOARD) --build $(BUILD)
 
 firmware: ## build the image for a chip, with ESP-IDF (BOARD, MICROPY_DIR, IDF_PATH)
-	@$(PYTHON) tools/build_firmware.py $(BOARD) --build $(BUILD)
+	@$(DATED) $(PYTHON) tools/build_firmware.py $(BOARD) --build $(BUILD)
 	@tools/make_venv.sh $(PYTHON) $(BUILD)
 	@$(BIN)/python tools/make_image.py $(BUILD)/firmware/$(BOARD)
 
@@ -160,7 +164,7 @@ deploy: $(BUILD)/venv/ready ## copy modules/spinet to a running board, in front 
 monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
 	@exec $(BIN)/python -m serial.tools.miniterm --raw $(PORT) 115200
 
-test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(NINA_BOARD) $(NINA_DRIVER) test-packages ## check the style, then run every test (as root)
+test: lint $(WEB) mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(NINA_BOARD) $(NINA_DRIVER) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
@@ -170,10 +174,13 @@ unit: $(BUILD)/venv/ready ## run the tests that need no build and no root
 
 dist: $(BUILD)/venv/ready ## build the controller package for an index, and check it: build/dist
 	@rm -rf $(BUILD)/dist
-	@$(STEP) "Building the controller package" $(BUILD)/logs/dist.log \
+	@$(DATED) $(STEP) "Building the controller package" $(BUILD)/logs/dist.log \
 	    $(BIN)/python -m build --no-isolation --outdir $(BUILD)/dist controller
 	@$(STEP) "Checking the controller package" $(BUILD)/logs/dist-check.log \
 	    $(BIN)/twine check --strict $(BUILD)/dist/*.whl $(BUILD)/dist/*.tar.gz
+
+release: dist mip $(WEB) ## collect what a release has, with the images that were built: build/release
+	@$(DATED) $(BIN)/python tools/make_release.py --build $(BUILD)
 
 lint: $(BUILD)/venv/ready ## check format, style, spelling and types
 	@echo "Checking format, style, spelling and types"
@@ -264,7 +271,7 @@ test-packages:
 clean: ## remove what was built, but keep what was downloaded
 	@echo "Removing what was built"
 	@rm -rf $(addprefix $(BUILD)/,sim sim-lwip netconn-rig spi-rig qemu firmware check-idf mip mpy mpy-cross \
-	    dist logs hypothesis) \
+	    dist release logs hypothesis) \
 	    $(BUILD)/*_cache
 
 distclean: ## remove everything that is not a source
@@ -275,6 +282,14 @@ distclean: ## remove everything that is not a source
 # branches back and forth installs again only when it has to.
 $(BUILD)/venv/ready: FORCE
 	@tools/make_venv.sh $(PYTHON) $(BUILD)
+
+$(WEB): FORCE
+	@cmp -s tools/web/package-lock.json $@ || { \
+	    tools/need_packages.sh "the release and the workflow" npm=npm node=nodejs && \
+	    rm -rf $(@D) && mkdir -p $(@D) && cp tools/web/*.json $(@D) && \
+	    $(STEP) "Installing the npm packages that tools/web pins" $(BUILD)/logs/web.log \
+	        npm ci --prefix $(@D) --cache $(@D)/cache --ignore-scripts --no-audit --no-fund && \
+	    cp tools/web/package-lock.json $@; }
 
 # Where MicroPython's source is. The file changes only when the answer does.
 $(BUILD)/micropython.source: FORCE

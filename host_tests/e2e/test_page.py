@@ -5,7 +5,8 @@ import re
 import threading
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from browser import browser_page
+from playwright.sync_api import expect
 from printer_process import (
     PATIENCE,
     MadePrinter,
@@ -16,35 +17,11 @@ from printer_process import (
 )
 from project import ROOT
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP rebound.example 127.0.0.1",
-]
-
-
-expect.set_options(timeout=1000 * PATIENCE)
-
 
 @pytest.fixture
 def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS, timeout=1000 * PATIENCE
-        )
-        page = browser.new_page()
-        page.set_default_timeout(1000 * PATIENCE)
-        problems = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("dialog", lambda dialog: dialog.accept())
+    with browser_page() as page:
         yield page
-        browser.close()
-    assert problems == []
 
 
 def test_the_page_uploads_with_progress_and_downloads_the_same_bytes(printer, page, tmp_path):

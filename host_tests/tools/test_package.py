@@ -16,10 +16,15 @@ from project import ROOT
 from raw_controller import PATIENCE
 from sim_process import SimProcess
 
+sys.path.insert(0, str(ROOT / "tools"))
+
+from make_release import settled
+
 import spinet
 import spinet_controller
 
 PACKAGE = ROOT / "controller"
+DATE = {"SOURCE_DATE_EPOCH": "1700000000"}
 READMES = (ROOT / "README.md", PACKAGE / "README.md")
 
 
@@ -35,8 +40,17 @@ def run(*command, **options):
 @pytest.fixture(scope="module")
 def dist():
     """The folder with sdist and wheel, as `make dist` builds and checks them."""
-    run("make", "-C", ROOT, "dist", env={**os.environ, "MAKEFLAGS": ""})
+    run("make", "-C", ROOT, "dist", env={**os.environ, "MAKEFLAGS": "", **DATE})
     return ROOT / "build" / "dist"
+
+
+def test_built_again_its_bytes_are_the_same(dist, tmp_path):
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, PACKAGE]
+    run(*command, env={**os.environ, **DATE})
+    for wheel in dist.glob("*.whl"):
+        assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+    (archive,) = dist.glob("*.tar.gz")
+    assert settled(tmp_path / archive.name, 1) == settled(archive, 1)
 
 
 def pythons():
