@@ -164,7 +164,7 @@ deploy: $(BUILD)/venv/ready ## copy modules/spinet to a running board, in front 
 monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
 	@exec $(BIN)/python -m serial.tools.miniterm --raw $(PORT) 115200
 
-test: lint $(WEB) mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(NINA_BOARD) $(NINA_DRIVER) test-packages ## check the style, then run every test (as root)
+test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(NINA_BOARD) $(NINA_DRIVER) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
@@ -182,12 +182,13 @@ dist: $(BUILD)/venv/ready ## build the controller package for an index, and chec
 release: dist mip $(WEB) ## collect what a release has, with the images that were built: build/release
 	@$(DATED) $(BIN)/python tools/make_release.py --build $(BUILD)
 
-lint: $(BUILD)/venv/ready ## check format, style, spelling and types
-	@echo "Checking format, style, spelling and types"
+lint: $(BUILD)/venv/ready $(WEB) ## check format, style, spelling, types and the GitHub workflow
+	@echo "Checking format, style, spelling, types and the GitHub workflow"
 	@$(BIN)/ruff format --check --quiet || { echo "run make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/codespell
 	@$(BIN)/mypy --no-error-summary
+	@node tools/web/lint_workflow.mjs $(dir $(WEB))node_modules .github/workflows/*.yml
 
 format: $(BUILD)/venv/ready ## put the Python sources in the project's format
 	@echo "Formatting the Python sources"

@@ -201,6 +201,28 @@ def test_without_images_there_is_no_page(tmp_path):
     assert (tmp_path / "release" / SDIST).exists()
 
 
+def test_the_workflow_builds_every_board():
+    workflow = (ROOT / ".github/workflows/build.yml").read_text()
+    listed = re.findall(r"^ +- (SPINET_\w+)$", workflow, re.MULTILINE)
+    assert listed == sorted(path.parent.name for path in ROOT.glob("boards/*/mpconfigboard.cmake"))
+
+
+def test_what_is_wrong_in_a_workflow_is_found(tmp_path):
+    """By what `make lint` runs."""
+    text = (ROOT / ".github/workflows/build.yml").read_text()
+    (tmp_path / "wrong.yml").write_text(text.replace("needs: [test, ", "needs: [tests, "))
+    done = subprocess.run(
+        ["node", "tools/web/lint_workflow.mjs", MODULES, tmp_path / "wrong.yml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1
+    assert 'job "release" needs job "tests" which does not exist' in done.stderr
+
+
 # --- the page in a browser
 
 
