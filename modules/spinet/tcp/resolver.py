@@ -18,7 +18,7 @@ from spinet import compat
 from spinet.compat import sooner, ticks_add, ticks_diff
 from spinet.worker import Worker
 
-_LOOKUP_MS = const(6000)  # part of the connect time-out, so less than that
+_LOOKUP_MS = const(7500)  # lwIP asks its second name server after 7 s; less than a connect time-out
 
 _UNANSWERED = const(-1)
 _NAME_LENGTH = const(64)  # behind a ListenOrConnect (docs/link-protocol.md, Extensions)
@@ -33,6 +33,15 @@ def _is_of_name(c):
     return 97 <= c <= 122 or 65 <= c <= 90 or 45 <= c <= 46 or 48 <= c <= 57 or c == 95
 
 
+def _spelled(text):
+    """The address that a text spells, as a u32; _UNANSWERED: it is a name."""
+    parts = text.split(b".")
+    if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):
+        return _UNANSWERED
+    a, b, c, d = [int(part) for part in parts]
+    return a | b << 8 | c << 16 | d << 24
+
+
 class Lookup:
     """One look-up, as a job for the worker. `key` and `port` are for the asker's use."""
 
@@ -42,7 +51,7 @@ class Lookup:
         self.key = key
         self.port = tcp_port
         self.deadline = deadline
-        self.ip = _UNANSWERED  # written in the thread, once
+        self.ip = _spelled(name)  # that of a name is written in the thread, once
         self._names = names
 
     def is_wanted(self):
@@ -81,7 +90,8 @@ class Names:
         self._lock = None  # held while the bell is rung; made for the first look-up
 
     def ask(self, name, asker, key, tcp_port, now):
-        """Begin to look up `name` (bytes); a later poll() calls asker.found().
+        """Begin to look up `name` (bytes); a later poll() calls asker.found(). A text that spells
+        an address waits for no other look-up.
 
         Without memory for a thread, the look-up waits until the next one starts a thread.
         """
@@ -89,8 +99,9 @@ class Names:
         lookup = Lookup(name, asker, key, tcp_port, ticks_add(now, _LOOKUP_MS), self)
         self.asked.append(lookup)
         self.bell.stir()
-        self._worker.retain(Lookup.is_wanted)
-        self._worker.add(lookup)
+        if lookup.ip == _UNANSWERED:
+            self._worker.retain(Lookup.is_wanted)
+            self._worker.add(lookup)
 
     def answered(self):
         """In the worker's thread: have poll() called, unless stop() was called."""
