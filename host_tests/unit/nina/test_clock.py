@@ -5,7 +5,6 @@ import itertools
 import pytest
 from nina_bench import NinaBench
 
-from spinet.nina import clock
 from spinet.tcp.resolver import Names
 
 HOST = 0x0A00A8C0
@@ -25,7 +24,6 @@ def bench(monkeypatch):
 
     monkeypatch.setattr(Names, "ask", ask)
     bench = NinaBench(monkeypatch)
-    monkeypatch.setattr(clock, "ticks_ms", lambda: bench.now)
     bench.asked = asked
     bench.reachable = True
     bench.server = bench.stack.udp.peer(HOST, 123)
@@ -102,8 +100,8 @@ def test_the_time_goes_on_while_ticks_wrap(bench):
     [
         {"first": 0x23},  # no server
         {"first": 0xE4},  # it does not know the time
-        {"stratum": 0},  # "go away"
         {"stratum": 16},
+        {"seconds": 0},
         {"cookie": bytes(8)},  # to another question
         {"size": 47},
     ],
@@ -115,6 +113,38 @@ def test_an_answer_that_is_none_is_not_taken(bench, spoilt):
     bench.server.send(answer(asked, **spoilt), port)
     bench.passes()
     assert time(bench) == 0
+    bench.server.send(answer(asked), port)
+    bench.passes()
+    assert time(bench) == UNIX
+
+
+@pytest.mark.parametrize("peer", [(HOST, 124), (HOST + 1, 123)])
+def test_nobody_else_is_believed(bench, peer):
+    time(bench)
+    bench.passes()
+    asked, port = question(bench)
+    bench.stack.udp.peer(*peer).send(answer(asked), port)
+    bench.passes()
+    assert time(bench) == 0
+    bench.server.send(answer(asked), port)
+    bench.passes()
+    assert time(bench) == UNIX
+
+
+def test_a_server_that_wants_fewer_questions_gets_them(bench):
+    time(bench)
+    bench.passes()
+    asked, port = question(bench)
+    bench.server.send(answer(asked, stratum=0), port)
+    bench.passes()
+    bench.server.send(answer(asked), port)
+    bench.passes()
+    assert time(bench) == 0
+    for _ in range(2):
+        bench.later(62_000)
+        assert question(bench) is None
+        bench.later(2_000)
+        asked, port = question(bench)
     bench.server.send(answer(asked), port)
     bench.passes()
     assert time(bench) == UNIX

@@ -3,10 +3,12 @@
 Source: RFC 4330.
 """
 
+from random import getrandbits
+
 from micropython import const
 
-from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.fields import octets
+from spinet.compat import ticks_add, ticks_diff
+from spinet.udp.datagrams import peer
 from spinet.udp.ports import DatagramPort
 
 SERVER = b"pool.ntp.org"
@@ -37,6 +39,7 @@ class Clock:
         self._due = 0  # ticks: when to ask
         self._pause_ms = _FIRST_MS
         self._question = b""  # that was sent last; empty: none is under way
+        self._server = b""  # the peer that was asked
         self._port = None
 
     # --- commands
@@ -92,20 +95,31 @@ class Clock:
             self._port = self._port or DatagramPort(self._manager, self._take, 0)
         except OSError:
             return  # the question is repeated
-        cookie = ticks_ms().to_bytes(8, "big")  # the server sends it back
+        cookie = getrandbits(32).to_bytes(8, "big")  # the server sends it back
         self._question = bytes((_ASKS,)) + bytes(_SIZE - 9) + cookie
-        self._port.send(self._question, _PORT.to_bytes(2, "little") + octets(ip))
+        self._server = peer(ip, _PORT)
+        self._port.send(self._question, self._server)
 
-    def _take(self, data, _sender):
-        question = self._question
-        if len(data) < _SIZE or not question or data[24:32] != question[40:]:
-            return
-        if data[0] & 7 != _SERVES or data[0] >> 6 == _UNSYNCHRONIZED or not 0 < data[1] < _STRATA:
+    def _take(self, data, sender):
+        if not self._is_answer(data, sender):
             return
         now = self._manager.now
+        if not data[1]:  # a "kiss of death": the server wants to be asked less often
+            self._question = b""
+            self._pause_ms = _LONGEST_MS
+            self._due = ticks_add(now, _LONGEST_MS)
+        elif data[0] >> 6 != _UNSYNCHRONIZED and data[1] < _STRATA and any(data[40:48]):
+            self._learn(int.from_bytes(data[40:44], "big"), now)
+
+    def _is_answer(self, data, sender):
+        question = self._question
+        if len(data) < _SIZE or not question or sender != self._server:
+            return False
+        return data[24:32] == question[40:] and data[0] & 7 == _SERVES
+
+    def _learn(self, seconds, now):
         # It wraps in 2036; what is left is right until 2106.
-        seconds = int.from_bytes(data[40:44], "big") - _BEFORE_1970 & 0xFFFFFFFF
-        self._set(seconds, now)
+        self._set(seconds - _BEFORE_1970 & 0xFFFFFFFF, now)
         self._question = b""
         self._pause_ms = _FIRST_MS
         self._due = ticks_add(now, _AGAIN_MS)
