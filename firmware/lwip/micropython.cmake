@@ -11,6 +11,7 @@ target_sources(usermod_lwip INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/ending.c
     ${CMAKE_CURRENT_LIST_DIR}/entry.c
     ${CMAKE_CURRENT_LIST_DIR}/netconn.c
+    ${CMAKE_CURRENT_LIST_DIR}/ping.c
     ${CMAKE_CURRENT_LIST_DIR}/platform_freertos.c
     ${CMAKE_CURRENT_LIST_DIR}/receiving.c
     ${CMAKE_CURRENT_LIST_DIR}/sending.c

@@ -5,5 +5,6 @@ LWIP_MODULE_DIR := $(USERMOD_DIR)
 
 SRC_USERMOD_C += $(addprefix $(LWIP_MODULE_DIR)/, moddatagrams.c modlwip.c)
 SRC_USERMOD_LIB_C += $(addprefix $(LWIP_MODULE_DIR)/, \
-    accept_queue.c admission.c datagrams.c ending.c entry.c netconn.c receiving.c sending.c time_wait.c)
+    accept_queue.c admission.c datagrams.c ending.c entry.c netconn.c ping.c receiving.c sending.c \
+    time_wait.c)
 CFLAGS_USERMOD += -I$(LWIP_MODULE_DIR)

@@ -6,6 +6,7 @@
 #include "buffer_span.h"
 #include "datagrams.h"
 #include "modlwip.h"
+#include "ping.h"
 
 #include "py/runtime.h"
 
@@ -66,6 +67,17 @@ static mp_obj_t mod_pending(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mod_pending_obj, mod_pending);
 
+/* ping(ip, ttl) */
+static mp_obj_t mod_ping(mp_obj_t ip, mp_obj_t ttl) {
+    return small(ping_send(get_ip(ip), (uint8_t)mp_obj_get_int(ttl)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(mod_ping_obj, mod_ping);
+
+static mp_obj_t mod_echo(void) {
+    return small(ping_echo());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_echo_obj, mod_echo);
+
 static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_udp) },
     { MP_ROM_QSTR(MP_QSTR_bind), MP_ROM_PTR(&mod_bind_obj) },
@@ -77,6 +89,8 @@ static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_leave), MP_ROM_PTR(&mod_leave_obj) },
     { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&mod_close_obj) },
     { MP_ROM_QSTR(MP_QSTR_pending), MP_ROM_PTR(&mod_pending_obj) },
+    { MP_ROM_QSTR(MP_QSTR_ping), MP_ROM_PTR(&mod_ping_obj) },
+    { MP_ROM_QSTR(MP_QSTR_echo), MP_ROM_PTR(&mod_echo_obj) },
 };
 static MP_DEFINE_CONST_DICT(mod_globals, mod_globals_table);
 

@@ -9,6 +9,7 @@
 #include "ending.h"
 #include "entry.h"
 #include "lwip/sys.h"
+#include "ping.h"
 #include "platform.h"
 #include "time_wait.h"
 
@@ -35,6 +36,7 @@ void nc_stop(void) {
     }
     ending_abort_orphans();
     ud_stop();
+    ping_stop();
     time_wait_stop();
 }
 

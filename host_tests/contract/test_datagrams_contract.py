@@ -329,6 +329,22 @@ def test_ports_that_are_shared_all_hear_a_group(net_udp, udp):
     assert net_udp.next(second)[0] == b"to both"
 
 
+# --- ping
+
+
+@pytest.mark.behaviour("A6")
+def test_a_host_answers_each_ping(net_udp, udp):
+    assert udp.echo() == ERR_WOULDBLOCK
+    there = net_udp.user.net.datagram_peer()
+    for ttl in (64, 255, 1):
+        assert udp.ping(net_udp.user.net.peer_ip, ttl) == 0
+        net_udp.user.until(lambda: udp.echo() != ERR_WOULDBLOCK)
+        assert udp.echo() >= 0
+        assert udp.echo() == udp.echo()
+    there.send(b"UDP does not mind", number := net_udp.bound()[1])
+    assert number
+
+
 # --- many
 
 

@@ -275,6 +275,8 @@ class LwipUdp:
         self._core = core
         self._call = core.call
         self.pending = lambda: core.call("udp_pending")
+        self.ping = lambda ip, ttl: core.call("ping", ip, ttl)
+        self.echo = lambda: core.call("echo")
 
     def bind(self, ip, port, shared):
         return self._call("udp_bind", ip, port, int(shared))

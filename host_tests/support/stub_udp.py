@@ -67,6 +67,9 @@ class StubUdp:
         self._free = 49152
         self._news = 0
         self.peers = {}  # address -> StubDatagramPeer
+        self.pinged = []  # (ip, ttl) of each ping
+        self.took = ERR_WOULDBLOCK  # what echo() answers
+        self.unreachable = ERR_OK  # what ping() answers
 
     def peer(self, ip, number):
         """For tests: another host's port."""
@@ -156,6 +159,15 @@ class StubUdp:
         self._ports[h & INDEX_MASK] = None
         self._news &= ~(1 << (h & INDEX_MASK))
         return ERR_OK
+
+    def ping(self, ip, ttl):
+        self.pinged.append((ip, ttl))
+        there = any(peer(ip, 0)[2:] == bytes(address[2:]) for address in self.peers)
+        self.took = 0 if there else ERR_WOULDBLOCK
+        return self.unreachable
+
+    def echo(self):
+        return self.took
 
     def pending(self):
         news, self._news = self._news, 0

@@ -14,7 +14,9 @@ from netconn_rig import Rig
 
 # With the locking another thread runs the handles' lives and their events, at another time. How
 # bytes travel is the same code in the same thread's hands, and runs with core locking on alone.
-RUN_BOTH_WAYS = {"test_churn", "test_datagrams", "test_ending", "test_events", "test_opening"}
+RUN_BOTH_WAYS = {
+    *("test_churn", "test_datagrams", "test_ending", "test_events", "test_opening", "test_ping"),
+}
 LOCKING = {"unlocked": "0", "locked": "1"}
 
 

@@ -23,6 +23,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/priv/tcpip_priv.h"
 #include "netconn.h"
+#include "ping.h"
 #include "stack.h"
 #include "tap_netif.h"
 
@@ -212,6 +213,14 @@ static void do_udp_close(void) {
 
 static void do_udp_pending(void) {
     answer(ud_pending());
+}
+
+static void do_ping(void) {
+    answer(ping_send((uint32_t)args[0], (uint8_t)args[1]));
+}
+
+static void do_echo(void) {
+    answer(ping_echo());
 }
 
 static void do_stats(void) {
@@ -433,6 +442,8 @@ static const struct {
     {"udp_leave", do_udp_leave},
     {"udp_close", do_udp_close},
     {"udp_pending", do_udp_pending},
+    {"ping", do_ping},
+    {"echo", do_echo},
     {"stats", do_stats},
     {"memory", do_memory},
     {"flight", do_flight},

@@ -1,8 +1,10 @@
 """NINA's UDP commands, in the forms of CircuitPython's, MicroPython's and Arduino's drivers."""
 
 import pytest
-from nina_bench import NinaBench
+from nina_bench import NinaBench, frame, parameters
 from slots import LOOPBACK
+
+from spinet.tcp.stack import ERR_RTE
 
 TCP, UDP, MULTICAST = 0, 1, 3
 GROUP = bytes([239, 1, 2, 3])
@@ -405,3 +407,41 @@ def test_without_memory_no_number_is_lost(bench, monkeypatch):
     assert sorted(sockets) == list(range(10))
     assert bench.ask(0x70, 2, 0) == [b"\xff"]
     assert errno(bench) == EMFILE
+
+
+# --- ping
+
+
+def begin_ping(bench, ip=IP):
+    bench.send(frame(0x3E, ip, 64))
+
+
+def took(bench):
+    """The number of the reply, signed."""
+    return int.from_bytes(parameters(bench.reply())[0], "little", signed=True)
+
+
+@pytest.mark.behaviour("A6")
+def test_a_ping_is_answered_when_its_echo_has_come(bench):
+    begin_ping(bench)
+    bench.later(4000)
+    assert bench.target.ready == 1
+    assert bench.stack.udp.pinged == [(LOOPBACK, 64)]
+    bench.stack.udp.took = 300
+    bench.later(10)
+    assert took(bench) == 300
+
+
+@pytest.mark.behaviour("A6")
+def test_a_ping_without_an_echo_fails_in_5_s(bench):
+    begin_ping(bench)
+    bench.later(4800)
+    assert bench.target.ready == 1
+    bench.later(200)
+    assert took(bench) == -1
+
+
+def test_a_ping_that_cannot_be_sent_fails_at_once(bench):
+    bench.stack.udp.unreachable = ERR_RTE
+    begin_ping(bench)
+    assert took(bench) == -1

@@ -73,6 +73,7 @@ COMMANDS = (
     (0x3B, 0, _OF_CLOCK, "time"),
     (0x3C, 1, _OF_WIFI, "found_bssid"),
     (0x3D, 1, _OF_WIFI, "found_channel"),
+    (0x3E, 2, _OF_DATAGRAMS, "ping"),
     (0x3F, 0, _OF_CLIENT, "new_socket"),
     (0x44, 2, _OF_CLIENT, "send"),
     (0x45, 2, _OF_CLIENT, "read"),

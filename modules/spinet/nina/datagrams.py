@@ -1,4 +1,4 @@
-"""Commands of UDP sockets, in the forms of all drivers.
+"""Commands of UDP sockets, in the forms of all drivers; and ping.
 
 Arduino's says where to listen, then for each packet where to send, appends the data and sends it.
 CircuitPython's says for each packet where to send and where to listen, which is the same port.
@@ -11,13 +11,15 @@ from micropython import const
 from spinet.fastpath import copy
 from spinet.fields import put_u16
 from spinet.nina.usual import UNREAD
-from spinet.tcp.stack import ERR_MEM, INDEX_MASK
+from spinet.tcp.stack import ERR_MEM, ERR_WOULDBLOCK, INDEX_MASK
 from spinet.udp.datagrams import MOST, PEER_SIZE, port_of
 from spinet.udp.ports import ports_of
 
 COUNT = const(10)  # numbers of sockets, as WiFiNINA has them
 MULTICAST = const(3)  # the type of a socket
 DATAGRAMS = (1, MULTICAST)  # the types of UDP
+_PING_MS = const(4900)  # the most for 3E
+_NO_ANSWER = const(0xFFFF)  # -1
 
 
 class UdpSocket:
@@ -54,6 +56,7 @@ class Datagrams:
         self._spare = []  # sockets that are used again
         self.open = 0  # how many there are
         self._octets = bytearray(4)  # scratch of aim_at_text
+        self._pinging = self._step_ping  # bound once, as that allocates
 
     def of(self, number):
         """The UdpSocket of a number, None when it stands for something else."""
@@ -200,6 +203,21 @@ class Datagrams:
         got = self.read(socket, buf, at, n)
         socket.at = socket.size
         return got
+
+    # --- ping
+
+    def ping(self, request):
+        if self._udp.ping(request.u(0), request.u(1)):
+            request.answer_u16(_NO_ANSWER)
+        else:
+            request.wait(self._pinging, _PING_MS)
+
+    def _step_ping(self, request):
+        ms = self._udp.echo()
+        if ms >= 0:
+            request.answer_u16(ms)
+        elif request.expired or ms != ERR_WOULDBLOCK:
+            request.answer_u16(_NO_ANSWER)
 
     # --- GPIO0
 

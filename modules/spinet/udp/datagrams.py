@@ -22,13 +22,19 @@ allocate.
     close(h)                       the handle is over, its queue is dropped
     pending()                      *  bit map, by index, of the ports that have news since the last
                                    call: a datagram came, or receive() has left some
+    ping(ip, ttl)                  send an ICMP echo request with this time to live (1 to 255) to a
+                                   host (a u32): 0, or an error: it was not sent. One ping at a
+                                   time: an earlier one is given up
+    echo()                         the milliseconds until the answer to it came, however often this
+                                   is asked; ERR_WOULDBLOCK: none came. It ends no wait
 
 A port has a small queue of its own. A datagram that finds it full is dropped and counted, so what
 is received is in order, and never mixed. The stack's wait() ends at once for a datagram; the
 handle `stack.DATAGRAMS` then has an event, and pending() says of which ports. A port's news is told
 once, and again after a receive() that left datagrams. One above MOST bytes cannot be sent.
 
-Stock sockets (without `hostnet`) allocate in send and receive.
+Stock sockets (without `hostnet`) allocate in send and receive. Sockets can ping where the system
+lets a program do so.
 """
 
 from micropython import const

@@ -133,6 +133,7 @@ class SocketUdp:
         self._ports = [None] * datagrams.PORTS
         self._generation = 0
         self._news = 0  # bit map by index
+        self._ping = None  # a SocketPing, from the first ping on
 
     def _port(self, h):
         port = self._ports[h & INDEX_MASK] if h > 0 and h & INDEX_MASK < datagrams.PORTS else None
@@ -188,6 +189,8 @@ class SocketUdp:
         for port in self._ports:
             if port:
                 self.close(port.handle)
+        if self._ping:
+            self._ping.close()
 
     # --- datagrams
 
@@ -243,6 +246,18 @@ class SocketUdp:
         news = self._news
         self._news = 0
         return news
+
+    # --- ping
+
+    def ping(self, ip, ttl):
+        if self._ping is None:
+            from spinet.udp.ping_sockets import SocketPing
+
+            self._ping = SocketPing()
+        return self._ping.send(ip, ttl)
+
+    def echo(self):
+        return self._ping.echo() if self._ping else tcp.ERR_WOULDBLOCK
 
     # --- multicast
 
