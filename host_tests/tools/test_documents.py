@@ -32,6 +32,14 @@ ELSEWHERE = {
     "spi_slave_disable()": "of ESP-IDF's driver",
     "loop.start_tls()": "asyncio's",
     "WiFi.begin()": "Arduino's",
+    "getTime()": "Arduino's",
+    "ntptime": "a library for MicroPython",
+    "setTime()": "Arduino's",
+    "LEDR": "the same, and MicroPython's",
+    "SCK1": "a pin's name in CircuitPython",
+    "MOSI1": "the same",
+    "MISO1": "the same",
+    "adafruit_bus_device": "a library for CircuitPython",
     "label.local": "a name on the network",
 }
 FILE = re.compile(r"^[\w./*-]*(?:/[\w.*-]*|\.(?:py|c|h|md|mk|svg|toml|json))$")
