@@ -12,12 +12,14 @@ list(APPEND SDKCONFIG_DEFAULTS
 )
 
 # A table of our own, which a board may name. ESP-IDF wants its whole path, which no sdkconfig file can know.
+# And PROJECT_VER in the image, which MicroPython's settings leave out: it is given by make firmware.
 set(SPINET_PARTITIONS "${CMAKE_BINARY_DIR}/sdkconfig.partitions")
 if(NOT SPINET_PARTITION_TABLE)
     set(SPINET_PARTITION_TABLE partitions.csv)
 endif()
 get_filename_component(SPINET_TABLE "${MICROPY_BOARD_DIR}/../chip/${SPINET_PARTITION_TABLE}" ABSOLUTE)
 file(WRITE "${SPINET_PARTITIONS}"
+    "CONFIG_APP_EXCLUDE_PROJECT_VER_VAR=n\n"
     "CONFIG_PARTITION_TABLE_CUSTOM=y\n"
     "CONFIG_PARTITION_TABLE_CUSTOM_FILENAME=\"${SPINET_TABLE}\"\n")
 list(APPEND SDKCONFIG_DEFAULTS "${SPINET_PARTITIONS}")

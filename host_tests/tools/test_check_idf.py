@@ -404,6 +404,8 @@ def test_a_board_takes_what_this_release_has(sources, tmp_path, has):
         "sdkconfig.board",
         "sdkconfig.partitions",
     ]
+    made = Path(defaults[-1]).read_text()
+    assert "CONFIG_APP_EXCLUDE_PROJECT_VER_VAR=n" in made.splitlines()  # it says y before
 
 
 @pytest.mark.behaviour("M2")
