@@ -28,7 +28,7 @@ ARCHITECTURES = {
     "SPINET_NINA_W102": "xtensawin",
 }
 SMALLER_FLASH = {"SPINET_NINA_W102": "partitions-2mb.csv"}
-PARTITION = "factory"
+PARTITIONS = ("factory", "ota_0")
 CONNECTIONS = 8
 POINTER = 4  # bytes
 PATIENCE = 60.0
@@ -192,9 +192,9 @@ def partition_size(table: str) -> int:
     """Of the firmware's partition in this table."""
     for line in (PROJECT / "boards/chip" / table).read_text().splitlines():
         fields = [field.strip() for field in line.split(",")]
-        if fields[0] == PARTITION:
+        if fields[0] in PARTITIONS:
             return int(fields[4], 0)
-    raise ValueError(f"{table} has no {PARTITION}")
+    raise ValueError(f"{table} has no partition for the firmware")
 
 
 def size_of(path: Path) -> int | None:

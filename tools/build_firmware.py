@@ -17,7 +17,8 @@ from pathlib import Path
 from exit_code import exit_code
 
 PROJECT = Path(__file__).resolve().parent.parent
-VERSION = runpy.run_path(str(PROJECT / "modules/spinet/version.py"))["VERSION"]
+RELEASED = runpy.run_path(str(PROJECT / "modules/spinet/version.py"))
+VERSION = RELEASED["VERSION"]
 OLDEST_MICROPYTHON = (1, 25)
 # 1.25's viper stores another register than the value's at a constant index on Xtensa.
 OLDEST_FOR_XTENSA = (1, 26)
@@ -88,7 +89,8 @@ def idf_command(board: str, into: Path) -> list[str]:
         "MICROPY_BOARD_DIR": PROJECT / "boards" / board,
         "MICROPY_LIB_DIR": lib,
         "USER_C_MODULES": PROJECT / "firmware/micropython.cmake",
-        "PROJECT_VER": VERSION,  # for the image's description of itself, esp_app_desc_t
+        # In the image's descriptor, by which an update knows it (modules/spinet/update/image.py)
+        "PROJECT_VER": RELEASED["VERSION_TEXT"],
     }
     return [
         "idf.py",

@@ -24,6 +24,7 @@ CONTENTS = {
     "Servers and connections": ["Server", "CallHome", "SocketTransport"],
     "Buses": ["VirtualBus", "raspberry_pi_bus", "SerialLine", "SimProcess", "Role", "Pin"],
     "Networks: `wifi`": ["wifi"],
+    "Update: `update`": ["update", "update.Image"],
     "Other libraries": [
         "through",
         "aiohttp_connector.ModuleConnector",
@@ -35,6 +36,7 @@ CONTENTS = {
         "NetworkStatus",
         "ScanData",
         "ConnStatus",
+        "UpdateStatus",
         "shown",
     ],
     "Numbers": [
@@ -46,11 +48,14 @@ CONTENTS = {
         "Protocol",
         "ResetReason",
         "ClockWord",
+        "UpdateState",
         "Response",
         "LastError",
     ],
     "Exceptions: `errors`": ["errors"],
 }
+
+_LISTED = {name for names in CONTENTS.values() for name in names}
 
 # Called by the package itself, or by asyncio.
 INTERNAL = {
@@ -114,6 +119,8 @@ def _of_module(name, module):
     for member in own:
         if getattr(member, "__name__", "_").startswith("_"):
             continue
+        if f"{name}.{member.__name__}" in _LISTED:
+            continue  # it has an entry of its own
         if inspect.isclass(member):
             lines.append(_of_exception(f"{name}.{member.__name__}", member))
         elif module is not spinet_controller.errors:

@@ -112,6 +112,9 @@ class Board:
     def store(self, _name):
         return Store()
 
+    def partitions(self):
+        """None: there is one slot."""
+
     def announcers(self, _manager, _stir):
         return Silent(), Silent
 

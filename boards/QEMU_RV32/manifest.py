@@ -18,7 +18,13 @@ freeze("../SIM", "radio.py")
 freeze("$(MPY_DIR)/ports/esp32/modules", ("_boot.py", "flashbdev.py"))
 freeze(
     "..",
-    ("SPINET_ESP32C3/board.py", "chip/announcer.py", "chip/chip.py", "chip/radio.py"),
+    (
+        "SPINET_ESP32C3/board.py",
+        "chip/announcer.py",
+        "chip/chip.py",
+        "chip/partitions.py",
+        "chip/radio.py",
+    ),
 )
 freeze("../../host_tests/support", ("fake_pins.py", "raw_controller.py"))
 freeze(

@@ -12,13 +12,16 @@ from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, NINA, say
 
 from spinet import VERSION_TEXT, compat, network_status
+from spinet.contracts.link_driver import LinkLost
 from spinet.wifi.networks import Store
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the simulated module
 
 # Files of the state folder, which may have passwords or a key; .new: files that are being written.
-STORES = ("networks", "tls", "preferences")
+STORES = ("networks", "tls", "preferences", "update")
 SECRETS = STORES + tuple([name + ".new" for name in STORES])
+# The others of the module's own.
+SLOTS = ("otadata", "ota_0", "ota_1")
 REGULAR_FILE = 0x8000  # of os.ilistdir()
 
 BOARD = None  # the one board of this process; set by sim.py before main is imported
@@ -38,6 +41,7 @@ class Board:
         self._network = network
         self._air = air
         self._reset_reason = network_status.RESET_POWER_UP
+        self._partitions = None  # made where there may be an image, and by the first update
         self.failed = False  # set by crashed(); read by sim.py
 
     def power_up(self, wanted):
@@ -52,8 +56,15 @@ class Board:
             self.bus.wait_for_reset_end()
             self._reset_reason = network_status.RESET_BY_CONTROLLER
         self.bus.power_cycle()
+        self._start_image()
         say("booting for the controller")
         return True
+
+    def _start_image(self):
+        """As the boot loader does at each restart; without its file SIM's own program runs."""
+        self._partitions = None
+        if "otadata" in os.listdir(self._state_folder):
+            say("running version " + self.partitions().version)
 
     def stack(self):
         """A TCP stack; its wait() ends for the bus too."""
@@ -91,6 +102,17 @@ class Board:
         self.own_pins.reset()
         return self.own_pins
 
+    def partitions(self):
+        """Files of the state folder; the same until the next restart."""
+        if self._partitions is None:
+            from partitions import of_folder
+
+            self._partitions = of_folder(self._state_folder, self._restart)
+        return self._partitions
+
+    def _restart(self):
+        raise LinkLost("restarting")
+
     def announcers(self, manager, stir):
         """The network's announcers."""
         return self._network.announcers(manager, say, stir)
@@ -100,7 +122,7 @@ class Board:
         status.reset_reason = self._reset_reason
         status.free_heap = self._network.memory_free()
         status.flash_size = FLASH_SIZE
-        status.version = VERSION_TEXT.encode()
+        status.version = (self._partitions.version if self._partitions else VERSION_TEXT).encode()
 
     def free_memory(self):
         """(Free bytes of Python's heap, of the system's heap)."""
@@ -141,7 +163,7 @@ def _tighten(path):
     for entry in found:
         if entry[0] in SECRETS and entry[1] == REGULAR_FILE:
             hostfiles.chmod(path + "/" + entry[0], 0o600)
-    if all(entry[0] in SECRETS for entry in found):
+    if all(entry[0] in SECRETS + SLOTS for entry in found):
         hostfiles.chmod(path, 0o700)
 
 

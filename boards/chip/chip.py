@@ -209,6 +209,12 @@ class ChipBoard:
 
         return ChipPins(self.wiring.own())
 
+    def partitions(self):
+        """Those of ESP-IDF's boot loader, None where the table has one slot only."""
+        from partitions import two_slots
+
+        return two_slots()
+
     def announcers(self, manager, stir):
         """ESP-IDF's mDNS; in access point mode also the captive DNS."""
         return ChipAnnouncer(self.say), lambda: self._captive(manager, stir)

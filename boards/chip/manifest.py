@@ -2,7 +2,16 @@
 # asyncio for use at the REPL.
 include("../../manifest.py")
 freeze(
-    ".", ("announcer.py", "chip.py", "chip_pins.py", "nina_link.py", "radio.py", "uart_board.py")
+    ".",
+    (
+        "announcer.py",
+        "chip.py",
+        "chip_pins.py",
+        "nina_link.py",
+        "partitions.py",
+        "radio.py",
+        "uart_board.py",
+    ),
 )
 freeze("$(PORT_DIR)/modules", ("_boot.py", "flashbdev.py", "inisetup.py"))
 include("$(MPY_DIR)/extmod/asyncio")

@@ -5,6 +5,7 @@ Imports point downwards only:
     cli, printer            what a person starts
     aiohttp_connector, httpcore_backend, through
                             what other libraries need to use a module
+    wifi, update            what takes several commands: joining a network, a new image
     module                  one module as an object: boot, commands, sockets
     server, sockets, poller module sockets as asyncio transports, and what serves them
     tls                     TLS above such a transport
@@ -21,7 +22,7 @@ A bus knows no command, the link knows no frame, the poller knows no byte offset
 `records` knows where a field lies.
 """
 
-from spinet_controller import errors, wifi
+from spinet_controller import errors, update, wifi
 from spinet_controller.bus import VirtualBus
 from spinet_controller.codes import (
     Auth,
@@ -33,6 +34,7 @@ from spinet_controller.codes import (
     Protocol,
     ResetReason,
     Response,
+    UpdateState,
     WiFiState,
 )
 from spinet_controller.module import Module, News
@@ -42,6 +44,7 @@ from spinet_controller.records import (
     EnterpriseNetwork,
     NetworkStatus,
     ScanData,
+    UpdateStatus,
     WirelessConfig,
     shown,
 )
@@ -80,6 +83,8 @@ __all__ = [
     "Server",
     "SimProcess",
     "SocketTransport",
+    "UpdateState",
+    "UpdateStatus",
     "VirtualBus",
     "WiFiState",
     "WirelessConfig",
@@ -87,5 +92,6 @@ __all__ = [
     "raspberry_pi_bus",
     "shown",
     "through",
+    "update",
     "wifi",
 ]

@@ -51,6 +51,7 @@ class Command(IntEnum):
     NETWORK_SET_TLS_CERT = 28
     NETWORK_SET_TLS_KEY = 29
     NETWORK_CLEAR_TLS = 30
+    MODULE_UPDATE = 64
 
 
 class Response(IntEnum):
@@ -184,6 +185,30 @@ class EnterpriseStage(IntEnum):
     CANCEL = 3
 
 
+class UpdateStep(IntEnum):
+    """Steps of moduleUpdate, an extension, sent in the flags field."""
+
+    BEGIN = 0
+    PIECE = 1
+    FINISH = 2
+    RESTART = 3
+    CANCEL = 4
+    STATUS = 5
+
+
+UPDATE_AGAIN = 0x80
+"""Flag beside UpdateStep.BEGIN: the image may have the version that runs."""
+
+
+class UpdateState(IntEnum):
+    """What an update is at, UpdateStatus @0."""
+
+    IDLE = 0
+    ARRIVING = 1
+    CHOSEN = 2
+    ON_TRIAL = 3
+
+
 class ClockWord(IntEnum):
     """param32 of networkSetClockControl that a controller has a reason to send."""
 
@@ -228,6 +253,7 @@ class LastError(Enum):
     BAD_KEY = "TLS key: .*"
     BAD_CA = "TLS CA: .*"
     NO_TLS = "TLS is not in this firmware"
+    UPDATE_REFUSED = "update: .*"
     CLOCK_REFUSED = "SPI clock refused, .*"
     STORAGE_FAILED = "(?:storage|factory reset) failed, .*"
     OUT_OF_MEMORY = "out of memory"

@@ -17,11 +17,13 @@ from typing import TypeVar, Unpack
 
 from spinet_controller.codes import (
     MAX_DATA,
+    UPDATE_AGAIN,
     CertFlag,
     Command,
     ConnectFlag,
     EnterpriseStage,
     ListenFlag,
+    UpdateStep,
     WriteFlag,
 )
 from spinet_controller.errors import BadReply, SpinetError, WrongState
@@ -34,6 +36,7 @@ from spinet_controller.records import (
     NetworkStatus,
     Raw,
     ScanData,
+    UpdateStatus,
     WirelessConfig,
     pack_host_name,
     pack_ssid,
@@ -337,6 +340,51 @@ class Commands:
     async def network_clear_tls(self, *, checked: bool = True) -> None:
         """Forget certificate, key and CA (networkClearTls; deferred)."""
         await self._defer(Command.NETWORK_CLEAR_TLS, checked, timeout=STORAGE)
+
+    # -- update, an extension ---------------------------------------------------------
+
+    async def update_begin(
+        self, size: int, head: bytes, *, again: bool = False, checked: bool = True
+    ) -> None:
+        """Announce an image of `size` bytes that begins with the 288 bytes `head` (moduleUpdate).
+
+        `again` also takes the version that runs. Deferred; WrongState without a second slot.
+        """
+        flags = UpdateStep.BEGIN | (UPDATE_AGAIN if again else 0)
+        fields: Fields = {"flags": flags, "param32": size, "data": head, "timeout": STORAGE}
+        await self._defer(Command.MODULE_UPDATE, checked, **fields)
+
+    async def update_piece(self, at: int, piece: bytes) -> None:
+        """Send 2048 bytes of the image, or what is left of it, from offset `at` (moduleUpdate).
+
+        It is in flash when the next command is answered, and counted in `update_status`; a piece
+        that is not the next one is passed over. WrongState when no image is announced.
+        """
+        fields: Fields = {"flags": UpdateStep.PIECE, "param32": at, "data": piece}
+        fields["timeout"] = STORAGE
+        await self._send(Command.MODULE_UPDATE, **fields)
+
+    async def update_finish(self, *, checked: bool = True) -> None:
+        """Have the module check the image and choose it for its next start (moduleUpdate).
+
+        Deferred, and takes as long as reading the image. WrongState before all of it has come.
+        """
+        fields: Fields = {"flags": UpdateStep.FINISH, "timeout": STORAGE}
+        await self._defer(Command.MODULE_UPDATE, checked, **fields)
+
+    async def update_restart(self) -> None:
+        """Have the module start the image that it has chosen (moduleUpdate), else WrongState."""
+        await self._send(Command.MODULE_UPDATE, flags=UpdateStep.RESTART)
+
+    async def update_cancel(self, *, checked: bool = True) -> None:
+        """Drop what has come of an image (moduleUpdate; deferred); WrongState without one."""
+        fields: Fields = {"flags": UpdateStep.CANCEL, "timeout": STORAGE}
+        await self._defer(Command.MODULE_UPDATE, checked, **fields)
+
+    async def update_status(self) -> UpdateStatus:
+        """Give the UpdateStatus (moduleUpdate)."""
+        fields: Fields = {"flags": UpdateStep.STATUS, "timeout": STORAGE}
+        return await self._ask_record(UpdateStatus.unpack, Command.MODULE_UPDATE, **fields)
 
 
 def _pem(pem: bytes | str) -> bytes:

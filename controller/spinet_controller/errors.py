@@ -134,6 +134,14 @@ class Refused(SpinetError):
         return cls(f"the module says: {_EXPLAINED.get(code, text)}", code)
 
 
+class BadImage(SpinetError):
+    """A file is no image that this module can take; the text says why."""
+
+
+class UpdateFailed(SpinetError):
+    """An update began, and the module does not run the new image; the text says why."""
+
+
 class NetworkLost(SpinetError):
     """The module lost its network and no longer tries to get back."""
 

@@ -441,6 +441,29 @@ class Link(BusListener):
         finally:
             self._resetting = False
 
+    async def restarted(self, request: Request) -> None:
+        """Send a request by which the module restarts, and return when it has booted again.
+
+        Errors are those of `call` and `started_up`.
+        """
+        answered: asyncio.Future[None] = self._loop.create_future()
+
+        def done(_response: int, _data: bytes) -> None:
+            self.bus.edges = 0  # at once: those of the start-up may have come already
+            self._booted = False
+            _settle(answered, None)
+
+        request.done = done
+        request.failed = lambda error: _fail(answered, error)
+        self.submit(request)
+        await answered
+        self._resetting = True
+        try:
+            self.module_lost(ModuleLost("the module restarts"))
+            await self.started_up()
+        finally:
+            self._resetting = False
+
     async def _pulse_reset(self) -> None:
         """Hold RESET for a while. A cancelled caller leaves no module that is held."""
         power_ups = self._power_ups

@@ -16,6 +16,7 @@ from spinet_controller.codes import (
     ConnState,
     LastError,
     Protocol,
+    UpdateStep,
     WiFiState,
 )
 from spinet_controller.commands import Commands
@@ -139,6 +140,15 @@ class Module(Commands):
     async def reset(self) -> None:
         """Reset the module by its pin and wait until it has started again; errors as `boot`."""
         await self.link.reset()
+        if self._gone.done():
+            self._gone = self._loop.create_future()
+
+    async def update_restart(self) -> None:
+        """Have the module start the image that it has chosen, and wait until it has started.
+
+        WrongState when it has chosen none; further errors as of `boot`.
+        """
+        await self.link.restarted(Request(Command.MODULE_UPDATE, flags=UpdateStep.RESTART))
         if self._gone.done():
             self._gone = self._loop.create_future()
 

@@ -24,6 +24,7 @@ from spinet_controller.codes import (
     ConnState,
     Eap,
     ResetReason,
+    UpdateState,
     WiFiState,
     named,
 )
@@ -223,6 +224,7 @@ class ConnStatus:
         )
 
 
+_UPDATE_STATUS = struct.Struct("<BBHIII32s")
 _NETWORK_STATUS = struct.Struct("<4sIIIbBBxH6s16s32s64s")
 _NETWORK_STATUS_TAIL = struct.Struct("<I4s4sIBBBx6s2x")
 NETWORK_STATUS_LEAST = _NETWORK_STATUS.size
@@ -440,3 +442,31 @@ def unpack_error(raw: Raw) -> str | None:
 def wifi_state(value: int) -> WiFiState | int:
     """Name the state byte of a module header."""
     return named(WiFiState, value)
+
+
+@dataclass(frozen=True)
+class UpdateStatus:
+    """Answer of moduleUpdate's step STATUS, an extension: 48 bytes, then a text.
+
+    `slot` (0 or 1) has the image that runs, of `version`, for the chip with the number `chip` in
+    images' headers. `received` bytes of `size` have come of the one that arrives; one has at most
+    `room`, 0 where the module has no second slot. `text` tells how the last update ended, "" when
+    there was none.
+    """
+
+    state: UpdateState | int
+    slot: int
+    chip: int
+    received: int
+    size: int
+    room: int
+    version: str
+    text: str
+
+    @classmethod
+    def unpack(cls, raw: Raw) -> Self:
+        """Read a status, else struct.error."""
+        state, slot, chip, *sizes, version = _UPDATE_STATUS.unpack_from(raw)
+        received, size, room = sizes
+        numbers = named(UpdateState, state), slot, chip, received, size, room
+        return cls(*numbers, _text(version), _text(raw[_UPDATE_STATUS.size :]))

@@ -151,8 +151,48 @@ class Answer:
         self.then = then
 
 
+class FakeUpdate:
+    """The two slots; `drops` are offsets of pieces that get lost once, the rest is what goes wrong.
+
+    `refuses`: {step: the last error}. `deaf`: the new image does not start. `goes_back`: why.
+    """
+
+    def __init__(self):
+        self.state, self.slot, self.chip = 0, 0, 5
+        self.room = 1 << 16
+        self.version, self.text = b"2.2-fake", b""
+        self.size, self.image = 0, b""
+        self.drops = []
+        self.refuses = {}
+        self.deaf = False
+        self.goes_back = b""
+
+    def status(self):
+        numbers = self.state, self.slot, self.chip, len(self.image), self.size, self.room
+        return struct.pack("<BBHIII32s", *numbers, self.version) + self.text
+
+    def step(self, step, data, param):
+        if step == 0:
+            self.state, self.size, self.image = 1, param, b""
+        elif step == 1 and param == len(self.image):
+            if param in self.drops:
+                self.drops.remove(param)
+            else:
+                self.image += data
+        elif step == 2:
+            self.state = 2
+        elif step == 3:
+            self.state, self.slot = (0, 0) if self.goes_back else (3, 1)
+            self.text = self.goes_back
+
+    def kept(self):
+        """A look at a new image: it is kept after the first."""
+        self.version = self.image[48:80]
+        self.state, self.text = 0, b"it was kept"
+
+
 GET_LAST_ERROR = 19
-DEFERRED = (10, 11, 13, 14, 15, 16, 17, 23, 24, 26, 28, 29, 30)
+DEFERRED = (10, 11, 13, 14, 15, 16, 17, 23, 24, 26, 28, 29, 30, 64)
 
 
 class FakeFirmware:
@@ -180,6 +220,7 @@ class FakeFirmware:
         self.clock_words = []
         self.tx_power = None
         self.listen_fails = False
+        self.update = FakeUpdate()
         self.goes_wrong = b""  # what the next command leaves as its last error
 
     def forget_error(self):
@@ -530,6 +571,27 @@ class FakeFirmware:
         self.tls_enabled = False
         return Answer(0)
 
+    def module_update(self, _socket, flags, length, available):
+        update, step = self.update, flags & 15
+        if step == 5:
+            told = update.status()
+            if update.state == 3:
+                update.kept()
+            return self._fitting(told, available)
+        if step == 1 and update.state != 1:
+            return Answer(WRONG_STATE)
+
+        def then(data, param):
+            if step in update.refuses:
+                update.state, update.text = 0, update.refuses[step]
+                self.tell(b"update: " + update.text)
+                return
+            update.step(step, data, param)
+            if step == 3:
+                self.module.restart(deaf=update.deaf)
+
+        return Answer(0, take=length, then=then)
+
     HANDLERS = {  # noqa: RUF012 - a constant table
         **{0: null, 1: conn_abort, 2: conn_close, 3: conn_create, 4: conn_read},
         **{5: conn_write, 6: conn_get_status, 7: listen, 9: network_status, 10: add_ssid},
@@ -537,6 +599,7 @@ class FakeFirmware:
         **{16: stop, 17: factory_reset, 18: set_host_name, 19: last_error_text, 20: null},
         **{21: retrieve, 22: set_tx_power, 23: set_clock, 24: start_scan, 25: scan_result},
         **{26: enterprise_ssid, 27: enable_tls, 28: set_cert, 29: set_key, 30: clear_tls},
+        64: module_update,
     }
 
 
@@ -646,6 +709,12 @@ class FakeModule(asyncio.Protocol):
         for level in (1, 0, 1):
             self.pin(DATA_READY, level)
         self._idle()
+
+    def restart(self, deaf):
+        """Start anew, or hang until a reset, which starts the old image."""
+        self.pin(DATA_READY, 0)
+        if not deaf:
+            self.boot()
 
     def pulse(self):
         """News: DATA_READY low and high again, where no transaction is under way."""

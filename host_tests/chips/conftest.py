@@ -15,6 +15,7 @@ MODULES = (
     "chip",
     "chip_pins",
     "nina_link",
+    "partitions",
     "radio",
     "spinet.tcp.stack_lwip",
     "uart_board",

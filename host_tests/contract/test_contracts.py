@@ -20,6 +20,7 @@ CONTRACTS = {
     "board": ("link_port", {"Board", "ChipBoard", "UartBoard", "FakeBoard", "QuietBoard"}),
     "radio": ("scan_problem", {"SimRadio", "AirRadio", "ChipRadio", "ScriptedRadio"}),
     "announcer": ("service", {"Responder", "CaptiveDns", "Silent", "ChipAnnouncer", "Recorder"}),
+    "partitions": ("choose", {"SimPartitions", "ChipPartitions"}),
     "link_driver": ("signal", {"SpiMaster", "SpiSlave", "SelectedTarget", "NoLink"}),
 }
 NOT_MEANT = {("link_driver", "SimProcess")}  # its signals are those of the operating system

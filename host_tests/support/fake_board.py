@@ -176,6 +176,8 @@ class FakeBoard:
         self.the_store = MemoryStore()
         self.the_tls_store = MemoryStore()
         self.the_preferences = MemoryStore()
+        self.the_update_store = MemoryStore()
+        self.the_slots = None  # contracts/partitions.py; None: one slot
         self.the_radio = ScriptedRadio()
         self.the_announcer = Silent()
         self.the_captive = Silent()
@@ -192,7 +194,11 @@ class FakeBoard:
 
     def store(self, name):
         stores = {"networks": self.the_store, "tls": self.the_tls_store}
-        return {**stores, "preferences": self.the_preferences}[name]
+        stores |= {"preferences": self.the_preferences, "update": self.the_update_store}
+        return stores[name]
+
+    def partitions(self):
+        return self.the_slots
 
     def radio(self):
         return self.the_radio

@@ -195,5 +195,5 @@ def data_phase(message, response):
     command, length = message[1], struct.unpack_from("<H", message, 4)[0]
     if response < 0:
         return 0
-    n = response if command in SENDS_DATA or command == CONN_WRITE else length
+    n = response if command in SENDS_DATA or command == CONN_WRITE or not length else length
     return n + 3 & ~3

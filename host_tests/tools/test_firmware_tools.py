@@ -196,7 +196,7 @@ def test_idf_is_called_for_our_board_with_our_c(called, tmp_path):
         f"-DMICROPY_BOARD_DIR={ROOT}/boards/SPINET_ESP32",
         f"-DMICROPY_LIB_DIR={build.into}/no-micropython-lib",
         f"-DUSER_C_MODULES={ROOT}/firmware/micropython.cmake",
-        f"-DPROJECT_VER={spinet.__version__}",
+        f"-DPROJECT_VER={spinet.VERSION_TEXT}",
         "-B",
         f"{build.into}/SPINET_ESP32",
         "reconfigure",  # finds a C module that came since the last build

@@ -14,7 +14,7 @@ ROWS = (
     ("fastpath",),
     ("tcp", "udp"),  # a stack is of both
     ("tls",),
-    ("wifi", "naming"),
+    ("wifi", "naming", "update"),
     ("duet", "nina"),
     ("loop",),
     ("service",),
@@ -59,7 +59,11 @@ def test_imports_point_one_way(path):
     assert not wrong
 
 
-@pytest.mark.parametrize("rooms", [("wifi", "naming"), ("duet", "nina")], ids="-".join)
+@pytest.mark.parametrize(
+    "rooms",
+    [("wifi", "naming"), ("wifi", "update"), ("naming", "update"), ("duet", "nina")],
+    ids="-".join,
+)
 def test_rooms_of_a_row_are_apart(rooms):
     for room, other in (rooms, rooms[::-1]):
         assert not [p for p in FILES if room_of(p) == room and other in set(imported(p))]

@@ -7,6 +7,7 @@ that commands begin; handshakes and records of TLS in mbedTLS's own C; every rep
 
 import _thread
 import gc
+import hashlib
 import os
 
 from chip_bench import ChipBench, Interface, name_of
@@ -26,6 +27,7 @@ CLOSING = 8  # the same
 CONTROLLER_PORT = 80
 TLS_PORT = 443
 SERVER_PORT = 8080
+UPDATE = 64
 LARGEST = 512  # bytes: what cannot be allocated any more when memory is wanting
 # "ca", "ec", "ec key", "rsa", "rsa key": PEM as bytes. Set by the test on the computer.
 PEMS = {}
@@ -135,6 +137,35 @@ def play_networks(bench):
     bench.ask(18, data=b"name of our own" + bytes(49))
     bench.ask(11, data=name_of(3))
     bench.ask(10, data=record(3))
+
+
+def play_update(bench):
+    """An image that is taken, one that is damaged, one that is none."""
+    first = bytearray(2048)
+    fields.put_u32(first, 0, 0xE9)
+    first[23] = 1
+    fields.put_u32(first, 32, 0xABCD5432)
+    fields.put_bytes(first, 48, b"9.9.0-spinet", 32)
+    last = bytes(100)
+    size = 2048 + len(last) + 32
+    for digest in (hashlib.sha256(bytes(first) + last).digest(), bytes(32)):
+        bench.ask(UPDATE, 0, first[:288], param=size)
+        bench.ask(UPDATE, 1, first)
+        bench.ask(UPDATE, 1, last + digest, param=2048)
+        bench.ask(UPDATE, 2)
+        bench.ask(UPDATE, 5)
+        bench.ask(19)
+    bench.ask(UPDATE, 0, first[:288], param=size)
+    bench.ask(UPDATE, 4)
+    bench.ask(UPDATE, 0, bytes(288), param=size)
+    if bench.service.error.text != b"update: this is no image":
+        raise AssertionError(bench.service.error.text)
+    if record_of_update(bench) != "F":
+        raise AssertionError("what became of it is not stored")
+
+
+def record_of_update(bench):
+    return bench.board.store("update").load(True)[:1].decode()
 
 
 def play_full_disk(bench):
@@ -333,7 +364,8 @@ def play_reports(bench, reports):
 
 
 def check_all_were_asked(bench):
-    missing = {number for number, row in enumerate(COMMANDS) if row} - bench.asked
+    missing = {UPDATE} | {number for number, row in enumerate(COMMANDS) if row}
+    missing -= bench.asked
     if missing:
         raise AssertionError("commands that are not played: %s" % sorted(missing))
 
@@ -349,7 +381,7 @@ def tell(bench):
 
 def play_all(role, heap, reports):
     bench = Played(role, heap)
-    for part in (play_networks, play_full_disk, play_wifi, play_connections):
+    for part in (play_networks, play_update, play_full_disk, play_wifi, play_connections):
         part(bench)
         gc.collect()
     play_tls(bench, "ec")

@@ -15,11 +15,11 @@ import boot_heap
 import memchip
 import uctypes
 import vfs
-from boot_heap import Kept, StandIn
+from boot_heap import Kept
 from heap_scenarios import Bench, QuietLink, QuietPin
 from memory_stack import MemoryStack
 
-from spinet import compat, loop, service
+from spinet import compat, fields, loop, service
 from spinet.duet import wire
 from spinet.tcp.ring import rings
 from spinet.tcp.stack import DATAGRAMS, ERR_WOULDBLOCK, EVENT_DATA
@@ -31,6 +31,7 @@ CS, TRANSFER_READY = 7, 10  # of the board's wiring
 MEMORY = 0x81000000
 MESSAGES = 0x100000
 RINGS = 0x200000
+SLOTS = 0x300000
 NETWORKS_FOUND = 20
 
 
@@ -58,6 +59,31 @@ class Flash:
 
     def ioctl(self, what, _argument):
         return {4: self.BLOCKS, 5: self.BLOCK}.get(what, 0)
+
+
+class Slot(Flash):
+    """esp32.Partition, of one of two slots with two sectors each; flash that is erased is zeros."""
+
+    RUNNING = 1
+    TYPE_DATA = 1
+    BLOCKS = 2
+
+    def __init__(self, number):
+        self._number = number % 2  # RUNNING is slot 1
+        self._memory = memory(SLOTS + 8192 * self._number, 8192)
+
+    @staticmethod
+    def find(*_, **__):
+        return [Flash()]
+
+    def info(self):
+        return 0, 0x10 + self._number, 0, 8192, "", False
+
+    def get_next_update(self):
+        return Slot(self._number + 1)
+
+    def set_boot(self):
+        pass
 
 
 class Interface:
@@ -181,7 +207,7 @@ def stand_ins(link, interfaces):
     modules = boot_heap.stand_ins()
     for name in ("_thread", "_spinet_tls"):
         del modules[name]  # they are here
-    modules["esp32"].Partition = StandIn(TYPE_DATA=1, find=lambda *_, **__: [Flash()])
+    modules["esp32"].Partition = Slot
     modules["machine"].Pin.kept = [QuietPin(0) for _ in range(22)]
     modules["network"].WLAN = Kept(kept=interfaces)
     modules["network"].country = lambda *_: "DE"
@@ -258,7 +284,7 @@ class ChipBench(Bench):
 
     def request(self, command, flags, length, available):
         super().request(command, flags, length, available)
-        self.spi.message[8] = self.param
+        fields.put_u32(self.spi.message, 8, self.param)
 
     def _within(self, what, stack, function):
         gc.collect()

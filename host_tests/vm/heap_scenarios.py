@@ -129,6 +129,9 @@ class QuietBoard:
     def store(self, _name):
         return NoStore()
 
+    def partitions(self):
+        """None: there is one slot."""
+
     def announcers(self, _manager, _stir):
         return Silent(), Silent
 

@@ -8,6 +8,7 @@ Rooms, from the ground up; each imports from itself and from those before it:
     tcp         slots, listeners, calling out; the contract of a stack, and two stacks
     tls         TLS over any of those stacks
     wifi        joining networks            naming    being found by name
+    update      a new image, on trial
     duet, nina  the personalities: a protocol's frames, commands and link drivers; one runs
     loop        a pass of the loop          service   a boot, and the thread
     report      reports for the REPL; debug has their parts

@@ -122,6 +122,10 @@ class Service:
             self.telling,
             self.housekeeping,
         ) + speaking.tasks  # last, as the others may cause news
+        if board.store("update").load(True)[:1] == b"B":  # update.record.CHOSEN: a new image
+            from spinet.update.judgment import Judgment
+
+            tasks += (Judgment(board, self.link),)
         self.loop = loop = Loop(self, (self.tls,) + tasks if self.tls else tasks)
         self.run = loop.run
         self.run_once = loop.run_once

@@ -21,6 +21,7 @@ from spinet_controller.cli.scan import scan
 from spinet_controller.cli.serve import serve
 from spinet_controller.cli.status import status
 from spinet_controller.cli.trace import trace
+from spinet_controller.cli.update import update
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,6 +36,6 @@ def program() -> None:
 
 for command in (
     *(serve, status, networks, scan, join, leave, access_point, host_name),
-    *(listen, connect, call_home, reset, factory_reset, diagnostics, bench, churn, trace),
+    *(listen, connect, call_home, reset, factory_reset, diagnostics, bench, churn, trace, update),
 ):
     program.add_command(command)

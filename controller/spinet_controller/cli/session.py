@@ -87,6 +87,10 @@ class Session:
         """Await `work`; the loss of the module, or of its program, ends it and is raised."""
         return await self._while_source_lives(first(work, self.module.gone()))
 
+    async def through_restarts(self, work: Awaitable[_T]) -> _T:
+        """Await `work`, which may restart the module; the loss of its program ends it."""
+        return await self._while_source_lives(work)
+
     async def _while_source_lives(self, work: Awaitable[_T]) -> _T:
         if self.source is None:
             return await work

@@ -16,13 +16,15 @@ the service thread unless it says otherwise.
                         stack's waits
     radio()             a radio (contracts/radio.py)
     store(name)         a wifi.networks.Store, or another object with its load(), save() and
-                        erase(); `name` is "networks", "tls" or "preferences"
+                        erase(); `name` is "networks", "tls", "preferences" or "update"
     pins()              for NINA's protocol: the pins of the module that its driver may use, after a
                         reset: set_mode(pin, 0 input, 1 output, 2 input that is pulled up),
                         write(pin, level), write_duty(pin, 0 to 255), read(pin) -> 0 or 1,
                         read_analog(pin, attenuation) and read_channel(channel of the first ADC) ->
                         0 to 4095. They raise ValueError or OSError for a pin that cannot do that,
                         or is the board's own
+    partitions()        the two slots for images (contracts/partitions.py); None where the flash
+                        has one, or the firmware cannot write them
     announcers(manager, stir)
                         (an announcer, a function that makes one more for access point mode): see
                         contracts/announcer.py; `manager`, the ConnectionManager, is

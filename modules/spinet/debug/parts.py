@@ -152,6 +152,19 @@ def diagnostics(service):
         part(service)
 
 
+def print_update(service):
+    """What runs, and how the last update ended. Imported are only the parts that are asked for."""
+    from spinet.update import record
+
+    slots = service.board.partitions()
+    if slots is None:
+        print("one slot: an image can come by cable only")
+        return
+    print("version %s in slot %d, %d KB each" % (slots.version, slots.slot, slots.size // 1024))
+    ended = record.told(service.board.store("update"), slots.slot)
+    print("last update: %s" % (ended or "none"))
+
+
 def telling(service):
     """Everything and the trace, for the diagnostics command. A generator: each step prints so
     little that the UART has sent it before a waiting controller times out."""

@@ -82,6 +82,7 @@ COMMANDS = (
     ("networkClearTls", 0, _MAX_DATA, _OF_MODULE, None, None, "clear_tls"),
 )
 _COUNT = const(31)
+_MODULE_UPDATE = const(64)  # an extension, far from the protocol's numbers, of which may come more
 _NAME = const(0)
 _LEAST = const(1)
 _MOST = const(2)
@@ -89,6 +90,15 @@ _PART = const(3)
 _ANSWER = const(4)
 _COMPLETE = const(5)
 _DEFERRED = const(6)
+
+
+def _row(command):
+    """The row of a command, None for one that there is not."""
+    if command < _COUNT:
+        return COMMANDS[command]
+    if command == _MODULE_UPDATE:
+        return ("moduleUpdate", 0, _MAX_DATA, _OF_MODULE, "update", None, "update")
+    return None
 
 
 class Commands:
@@ -132,7 +142,7 @@ class Commands:
     def answer(self, request):
         """The response to a request whose header is good; sets request.accepted."""
         command = request.command
-        row = COMMANDS[command] if command < _COUNT else None
+        row = _row(command)
         if row is None:
             self.unknown += 1
             request.refused = True
@@ -172,7 +182,7 @@ class Commands:
 
     def complete(self, request):
         """Response and data phase have crossed the wire."""
-        row = COMMANDS[request.command]
+        row = _row(request.command)
         if row[_COMPLETE]:
             try:
                 self._call(row, row[_COMPLETE], request)
@@ -183,7 +193,7 @@ class Commands:
 
     def deferred(self, request):
         """CS is high again."""
-        row = COMMANDS[request.command]
+        row = _row(request.command)
         if row[_DEFERRED]:
             if request.command != wire.DIAGNOSTICS:  # it prints the last error and sets none
                 self._error.forget()
@@ -210,4 +220,4 @@ class Commands:
         if request.command == wire.CONN_WRITE:
             self._sockets.break_off(request)
         else:
-            self._error.set(COMMANDS[request.command][_NAME] + " was cut short")
+            self._error.set(_row(request.command)[_NAME] + " was cut short")

@@ -21,6 +21,7 @@ class Module:
         self._set_clock = set_clock
         self._discovery = discovery
         self._told_error = b""  # the text that networkGetLastError sends in this transaction
+        self._updates = None  # made when they are asked for
         self._status = NetworkStatus()  # reused, as networkGetStatus may come at any rate
 
     def network_status(self, request):
@@ -90,3 +91,14 @@ class Module:
     def clear_tls(self, _request):
         self._listeners.stop_tls()
         self._keys.clear()
+
+    def update(self, request):
+        """Both the answer and what is deferred, as each method takes heap at boot."""
+        if request.answered:
+            self._tell(self._updates.step(request))
+            return 0
+        if self._updates is None:
+            from spinet.duet.update import Updates
+
+            self._updates = Updates(self._board)
+        return self._updates.answer(request)

@@ -125,6 +125,7 @@ class Link:
     def answer(self):
         """The first 8 bytes are in rx: decide the response."""
         rx = self.rx
+        self.answered = False
         self.accepted = 0
         error = wire.request_error(rx)
         if error:
@@ -177,6 +178,7 @@ class Link:
 
     def complete(self):
         """Response and data have crossed the wire."""
+        self.answered = True
         self.count[0] = self.count[0] + 1 & 0x3FFFFFFF
         once = self.once
         if once is not None:

@@ -1,0 +1,173 @@
+"""moduleUpdate, step by step, as bytes on the link."""
+
+import struct
+
+import pytest
+from fake_board import Bench
+from images import NEW, SIM, image, pieces
+
+from spinet import VERSION_TEXT as VERSION
+from spinet.duet import wire
+from spinet.update import record
+
+UPDATE = 64
+BEGIN, PIECE, FINISH, RESTART, CANCEL, STATUS = range(6)
+AGAIN = 0x80
+IDLE, ARRIVING, CHOSEN, ON_TRIAL = range(4)
+IMAGE = image()
+
+
+class Restart(BaseException):
+    """The module restarts itself."""
+
+
+class MemorySlots:
+    """Two slots; the other one is a bytearray."""
+
+    def __init__(self):
+        self.chip = SIM
+        self.version = VERSION
+        self.slot = 0
+        self.size = 65536
+        self.other = bytearray(self.size)
+        self.calls = []
+
+    def erase(self, at):
+        self.other[at : at + 4096] = b"\xff" * 4096
+
+    def write(self, at, data):
+        assert self.other[at : at + len(data)] == b"\xff" * len(data)
+        self.other[at : at + len(data)] = data
+
+    def read(self, at, into):
+        into[:] = self.other[at : at + len(into)]
+
+    def choose(self):
+        self.calls.append("choose")
+
+    def keep(self):
+        self.calls.append("keep")
+
+    def restart(self):
+        raise Restart
+
+
+@pytest.fixture(params=["module-clocked", "controller-clocked"])
+def bench(request):
+    bench = Bench(request.param)
+    bench.board.the_slots = MemorySlots()
+    return bench
+
+
+def begin(bench, data=IMAGE, flags=BEGIN, size=None):
+    size = len(data) if size is None else size
+    return bench.response(UPDATE, flags=flags, param=size, data=data[:288])
+
+
+def send(bench, data=IMAGE):
+    assert begin(bench, data) == 0
+    for at, piece in pieces(data):
+        assert bench.response(UPDATE, flags=PIECE, param=at, data=piece) == 0
+
+
+def status(bench):
+    """(state, slot, chip, received, size, room, version, text)."""
+    response, data = bench.ask(UPDATE, flags=STATUS)
+    assert response == len(data)
+    *numbers, version = struct.unpack_from("<BBHIII32s", data)
+    return *numbers, version.rstrip(b"\0").decode(), data[48:].decode()
+
+
+def test_an_update(bench):
+    assert status(bench) == (IDLE, 0, SIM, 0, 0, 65536, VERSION, "")
+    assert begin(bench) == 0
+    for at, piece in pieces(IMAGE):
+        assert status(bench)[:5] == (ARRIVING, 0, SIM, at, len(IMAGE))
+        assert bench.response(UPDATE, flags=FINISH) == wire.WRONG_STATE
+        assert bench.response(UPDATE, flags=PIECE, param=at, data=piece) == 0
+    assert bench.response(UPDATE, flags=FINISH) == 0
+    assert bench.last_error() == ""
+    assert bench.board.the_slots.calls == ["choose"]
+    assert bench.board.the_slots.other.startswith(IMAGE)
+    assert status(bench)[0] == CHOSEN
+    with pytest.raises(Restart):
+        bench.response(UPDATE, flags=RESTART)
+
+
+def test_a_new_image_on_trial(bench):
+    bench.board.the_slots.slot = 1
+    record.save(bench.board.the_update_store, record.CHOSEN, 1, NEW)
+    state, *_, text = status(bench)
+    assert (state, text) == (
+        ON_TRIAL,
+        f"{NEW} is on trial until a controller asks it for something",
+    )
+
+
+@pytest.mark.parametrize("step", [PIECE, FINISH, RESTART, CANCEL])
+def test_a_step_before_its_time(bench, step):
+    assert bench.response(UPDATE, flags=step) == wire.WRONG_STATE
+
+
+def test_steps_and_lengths_that_there_are_not(bench):
+    assert bench.response(UPDATE, flags=6) == wire.BAD_PARAMETER
+    assert bench.response(UPDATE, flags=BEGIN, data=IMAGE[:287]) == wire.BAD_DATA_LENGTH
+    assert bench.response(UPDATE, flags=STATUS, available=47) == wire.BUFFER_TOO_SMALL
+
+
+def test_what_is_refused_is_told(bench):
+    assert begin(bench, image(chip=9)) == 0
+    assert bench.last_error() == "update: the image is for another chip"
+    assert status(bench)[-1] == f"{NEW} was refused: the image is for another chip"
+    assert bench.response(UPDATE, flags=PIECE, data=IMAGE[:2048]) == wire.WRONG_STATE
+    assert begin(bench, image(VERSION)) == 0
+    assert bench.last_error() == "update: this version runs already"
+    assert begin(bench, image(VERSION), BEGIN | AGAIN) == 0
+    assert bench.last_error() == ""
+    assert begin(bench, size=65537) == 0
+    assert bench.last_error() == "update: the image has 65537 bytes, the slot 65536"
+
+
+def test_a_damaged_image(bench):
+    send(bench, IMAGE[:3000] + b"?" + IMAGE[3001:])
+    assert bench.response(UPDATE, flags=FINISH) == 0
+    assert bench.last_error() == "update: the image is damaged: its hash is another"
+    assert bench.response(UPDATE, flags=RESTART) == wire.WRONG_STATE
+    assert bench.board.the_slots.calls == []
+
+
+def test_cancel(bench):
+    send(bench)
+    assert bench.response(UPDATE, flags=CANCEL) == 0
+    assert status(bench)[0] == IDLE
+    assert status(bench)[-1] == f"{NEW} was cancelled"
+
+
+def test_flash_that_fails(bench, monkeypatch):
+    """The piece is not counted, so that it can come again."""
+    begin(bench)
+
+    def erase(_at):
+        raise OSError(5, "I/O error")
+
+    monkeypatch.setattr(bench.board.the_slots, "erase", erase)
+    bench.response(UPDATE, flags=PIECE, data=IMAGE[:2048])
+    assert bench.last_error().startswith("storage failed, ")
+    assert status(bench)[3] == 0
+    monkeypatch.undo()
+    send(bench)
+    bench.response(UPDATE, flags=FINISH)
+    assert status(bench)[0] == CHOSEN
+
+
+def test_one_slot(bench):
+    bench.board.the_slots = None
+    assert status(bench) == (IDLE, 0, 0xFFFF, 0, 0, 0, VERSION, "")
+    assert begin(bench) == wire.WRONG_STATE
+
+
+def test_nothing_of_it_is_there_before(bench):
+    """The command makes what it needs."""
+    assert bench.commands._parts[1]._updates is None
+    status(bench)
+    assert bench.commands._parts[1]._updates is not None
