@@ -191,7 +191,7 @@ class VirtualBus(SpiBus):
     that says something else. `keep_transfer_ready` holds TRANSFER_READY up until CS rises, as
     boards do that do not drop it by hardware. `cs_per_phase` toggles CS for every phase
     where the controller clocks. `bytes_clocked` counts what crossed the wire, a byte each way
-    at once.
+    at once. ValueError for a port that is none of 0 to 65535.
     """
 
     def __init__(
@@ -204,6 +204,8 @@ class VirtualBus(SpiBus):
         cs_per_phase: bool = False,
     ) -> None:
         super().__init__()
+        if not 0 <= port <= 65535:
+            raise ValueError(f"a port is 0 to 65535, not {port}")
         self.port = port
         self.version: str | None = None
         self.bytes_clocked = 0

@@ -84,6 +84,8 @@ def _pins(text: str) -> dict[Line, str]:
     names = text.split(",")
     if not 3 <= len(names) <= len(Line):
         raise argparse.ArgumentTypeError("three or four pins, with commas between them")
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError("a pin of its own for each wire")
     return dict(zip(Line, names, strict=False))
 
 
