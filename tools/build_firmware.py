@@ -19,6 +19,7 @@ from exit_code import exit_code
 PROJECT = Path(__file__).resolve().parent.parent
 RELEASED = runpy.run_path(str(PROJECT / "modules/spinet/version.py"))
 VERSION = RELEASED["VERSION"]
+VERSION_TEXT = RELEASED["VERSION_TEXT"]
 OLDEST_MICROPYTHON = (1, 25)
 # 1.25's viper stores another register than the value's at a constant index on Xtensa.
 OLDEST_FOR_XTENSA = (1, 26)
@@ -90,7 +91,7 @@ def idf_command(board: str, into: Path) -> list[str]:
         "MICROPY_LIB_DIR": lib,
         "USER_C_MODULES": PROJECT / "firmware/micropython.cmake",
         # In the image's descriptor, by which an update knows it (modules/spinet/update/image.py)
-        "PROJECT_VER": RELEASED["VERSION_TEXT"],
+        "PROJECT_VER": VERSION_TEXT,
     }
     return [
         "idf.py",

@@ -18,7 +18,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from build_firmware import PROJECT, VERSION
+from build_firmware import PROJECT, VERSION, VERSION_TEXT
 from exit_code import exit_code
 from make_image import NINA_BOARDS, NINA_NAME, BadParts, make, parts_of
 
@@ -70,8 +70,8 @@ def add_images(folder: Path, into: Path) -> dict:
     chip, parts = parts_of(folder)
     (app,) = (part for part in parts if part.name == "app")
     found = version_of(app.data)
-    if found != VERSION:
-        raise BadParts(f"{app.path} is of {found}, not of {VERSION}: make firmware again")
+    if found != VERSION_TEXT:
+        raise BadParts(f"{app.path} is of {found}, not of {VERSION_TEXT}: make firmware again")
     name = f"spinet-{VERSION}-{folder.name}"
     whole = make(folder)
     shutil.copy(whole, into / (f"{name}.nina.bin" if whole.name == NINA_NAME else whole.name))

@@ -1,7 +1,10 @@
 """A chip's two slots over MicroPython's esp32.Partition: what is erased, written, started, kept."""
 
+import re
+
 import machine
 import pytest
+from chip_paths import BOARDS, CHIP
 from esp32 import Partition
 from images import image, pieces
 
@@ -58,3 +61,20 @@ def test_a_table_with_one_slot(board, table):
 
 def test_the_record_is_a_file(board):
     assert isinstance(board.store("update"), Store)
+
+
+def test_the_table_has_two_slots_of_sim_s_size():
+    """Slots begin at 64 KB, which the MMU wants; nothing overlaps, and 4 MiB hold it."""
+    rows = [line.split(",") for line in (CHIP / "partitions.csv").read_text().splitlines()]
+    parts = {row[0]: (int(row[3], 0), int(row[4], 0)) for row in rows if len(row) == 5}
+    ends = [at + size for at, size in parts.values()]
+    assert list(parts.values()) == sorted(parts.values())
+    assert all(end <= at for end, (at, _) in zip(ends, list(parts.values())[1:], strict=False))
+    assert ends[-1] == 4 << 20
+    assert parts["otadata"][1] == 2 * 4096
+    size = re.search(
+        r"^SLOT_SIZE = const\((\w+)\)", (BOARDS / "SIM/partitions.py").read_text(), re.M
+    )
+    for name in ("ota_0", "ota_1"):
+        assert parts[name][0] % 0x10000 == 0
+        assert parts[name][1] == int(size[1], 0)

@@ -37,7 +37,7 @@ def described(version):
 class IdfBuild:
     """A folder as ESP-IDF leaves it."""
 
-    def __init__(self, folder, chip, version=spinet.__version__):
+    def __init__(self, folder, chip, version=spinet.VERSION_TEXT):
         self.folder = folder
         self.chip = chip
         program(chip, folder / "bootloader.bin", b"\x11" * 1000)

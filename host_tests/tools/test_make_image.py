@@ -7,6 +7,11 @@ import pytest
 from idf_build import CHIPS, TABLE, IdfBuild, program
 from project import ROOT
 
+import spinet
+from spinet.update import image
+from spinet_controller.errors import BadImage
+from spinet_controller.update import Image
+
 
 def run(build):
     build.list_parts()
@@ -50,6 +55,19 @@ def test_image_of_a_nina_has_its_name(tmp_path):
     done = run(build)
     assert done.stdout == f"The image to write at 0 is ready: {build.folder / 'nina.bin'}\n"
     assert (build.folder / "nina.bin").read_bytes()[0x1000:0x1001] == b"\xe9"
+
+
+def test_an_update_is_taken_out_of_what_was_built(build):
+    """By the controller's tool and by the module, whose chip's number is the header's."""
+    run(build)
+    alone = (build.folder / "micropython.bin").read_bytes()
+    for name in ("micropython.bin", CHIPS[build.chip][3]):
+        found = Image.of((build.folder / name).read_bytes())
+        assert (found.data, found.version) == (alone, spinet.VERSION_TEXT)
+        assert found.chip == CHIPS[build.chip][0].ROM_LOADER.IMAGE_CHIP_ID
+        assert image.problem(alone[: image.HEAD], found.chip) is None
+    with pytest.raises(BadImage, match="this is no image of an application"):
+        Image.of((build.folder / "bootloader.bin").read_bytes())
 
 
 @pytest.mark.parametrize("name", ["bootloader.bin", "micropython.bin"])

@@ -36,7 +36,7 @@ SDIST = f"spinet_controller-{VERSION}.tar.gz"
 EPOCH = 1_700_000_000
 
 
-def stand_in_builds(build, boards=BOARDS, version=VERSION):
+def stand_in_builds(build, boards=BOARDS, version=spinet.VERSION_TEXT):
     """What `make firmware`, `make dist`, `make mip` and npm leave, in little."""
     for board in boards:
         folder = build / "firmware" / board
@@ -190,7 +190,10 @@ def test_boards_with_the_same_chip_have_manifests_of_their_own(released, board):
 def test_an_image_of_another_version_is_refused(tmp_path):
     done = release(stand_in_builds(tmp_path, ["SPINET_ESP32"], "2.2.9"))
     assert done.returncode == 1
-    assert f"micropython.bin is of 2.2.9, not of {VERSION}: make firmware again" in done.stderr
+    assert (
+        f"micropython.bin is of 2.2.9, not of {spinet.VERSION_TEXT}: make firmware again"
+        in done.stderr
+    )
 
 
 def test_without_images_there_is_no_page(tmp_path):
