@@ -29,6 +29,7 @@ class NinaBoard(Board):
     """The board of a module that a controller selects."""
 
     PROTOCOL = "nina"
+    ROOTS = ""
 
     def link_port(self):
         return SelectedTarget(Target())

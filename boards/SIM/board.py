@@ -28,15 +28,17 @@ BOARD = None  # the one board of this process; set by sim.py before main is impo
 
 
 class Board:
-    """One simulated module. `network` is one of sim_stacks; `air` is an Air, or None."""
+    """One simulated module. `network` is one of sim_stacks; `air` is an Air, or None; `roots` is a
+    file."""
 
     DEBUG = True  # a bug raises; the chips count it
     buffers = None  # the link allocates its message buffers
 
-    def __init__(self, bus, state_folder, network, air=None):
+    def __init__(self, bus, state_folder, network, air=None, roots=""):
         self.bus = bus
         self.own_pins = OwnPins()  # for the REPL, too
         self.PROTOCOL = "nina" if bus.role == NINA else "duet"
+        self.ROOTS = roots
         self._state_folder = state_folder
         self._network = network
         self._air = air

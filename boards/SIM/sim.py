@@ -32,6 +32,8 @@ usage: micropython -m sim [options]
   --state DIR     where networks, certificate and key are kept (default build/sim-state)
   --radio FILE    play this script of access points that come and go (default $SPINET_RADIO;
                   without one every remembered network is in reach, see docs/wifi.md)
+  --roots FILE    the public roots (PEM) that TLS servers are verified by (nina; default
+                  $SSL_CERT_FILE or this computer's)
   --sck-hz N      model this SPI clock rate (controller-clocked and nina)
   --repl          leave the terminal to the REPL (with -i)
   --help          this text"""
@@ -51,9 +53,17 @@ DEFAULTS = {
     "--dns-port": "53",
     "--state": "build/sim-state",
     "--radio": "",
+    "--roots": "",
     "--sck-hz": "0",
 }
 USUAL_ROLE = "module-clocked"
+# Where systems have their public roots.
+ROOTS = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
 
 
@@ -169,7 +179,27 @@ def make_board(options):
         board.make_folder(state)
     except OSError as e:
         raise BadOption("cannot keep state in '%s' (error %d)" % (state, e.errno))
-    return board.Board(bus, state, network_of(options), air_of(options))
+    return board.Board(bus, state, network_of(options), air_of(options), roots_of(options))
+
+
+def roots_of(options):
+    """The file of public roots; "" when this computer has none. Raises BadOption."""
+    path = options["--roots"] or os.getenv("SSL_CERT_FILE")
+    for candidate in (path,) if path else ROOTS:
+        if is_there(candidate):
+            return candidate
+    if path:
+        raise BadOption("cannot read the roots '%s'" % path)
+    return ""
+
+
+def is_there(path):
+    """True for a file or a folder that exists."""
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True
 
 
 def air_of(options):

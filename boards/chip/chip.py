@@ -100,6 +100,7 @@ class ChipBoard:
     """
 
     DEBUG = False  # a bug is counted, not raised
+    ROOTS = ""  # of TLS: they are in the firmware
 
     def __init__(self, wiring, role=MODULE_CLOCKED, cs_per_phase=False, protocol="duet"):
         if protocol == "nina":

@@ -4,6 +4,7 @@ add_library(usermod_tls_session INTERFACE)
 
 target_sources(usermod_tls_session INTERFACE
     ${CMAKE_CURRENT_LIST_DIR}/modtls.c
+    ${CMAKE_CURRENT_LIST_DIR}/roots_bundle.c
     ${CMAKE_CURRENT_LIST_DIR}/tls_context.c
     ${CMAKE_CURRENT_LIST_DIR}/tls_session.c
 )

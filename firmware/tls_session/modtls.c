@@ -3,6 +3,9 @@
  *
  *     Identity(certificate, key)      PEM, as bytes; raises ValueError(reason)
  *     Trust(ca)                       PEM, or None: every certificate is accepted
+ *     Roots(file, seconds, identity)  the public roots; "" where they are in no file. The time since 1970, or 0:
+ *                                     unknown, but not before the firmware was built. An Identity of the client,
+ *                                     or None
  *     check_certificate(pem), check_key(pem)              None, or what is wrong with it
  *     Session(context, inbox, outbox, server_name=None)   bytearrays; raises MemoryError
  *         step()                      the handshake: 1 done, 0 not yet, or an error; releases the GIL
@@ -23,6 +26,7 @@
 
 #include <string.h>
 
+#include "genhdr/mpversion.h"
 #include "py/mpthread.h"
 #include "py/obj.h"
 #include "py/runtime.h"
@@ -42,6 +46,7 @@ typedef struct {
 
 static const mp_obj_type_t identity_type;
 static const mp_obj_type_t trust_type;
+static const mp_obj_type_t roots_type;
 static const mp_obj_type_t session_type;
 
 /* ---- arguments and answers ---- */
@@ -65,7 +70,7 @@ static mp_obj_t verdict(int error) {
     return error ? words(NULL, error) : mp_const_none;
 }
 
-/* ---- Identity and Trust ---- */
+/* ---- Identity, Trust and Roots ---- */
 
 static mp_obj_t new_context(const mp_obj_type_t *type) {
     context_obj_t *self = mp_obj_malloc_with_finaliser(context_obj_t, type);
@@ -104,6 +109,16 @@ static mp_obj_t trust_make_new(const mp_obj_type_t *type, size_t n_args, size_t 
     return self;
 }
 
+static mp_obj_t roots_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 3, 3, false);
+    const char *file = mp_obj_str_get_str(args[0]);
+    uint32_t seconds = mp_obj_get_int_truncated(args[1]);
+    tls_context_t *identity = mp_obj_is_type(args[2], &identity_type) ? *context_of(args[2]) : NULL;
+    mp_obj_t self = new_context(type);
+    raise_refusal(tls_new_roots(file, seconds, MICROPY_BUILD_DATE, identity, context_of(self)));
+    return self;
+}
+
 static mp_obj_t context_del(mp_obj_t self) {
     tls_context_t **context = context_of(self);
     if (*context) {
@@ -124,6 +139,9 @@ static MP_DEFINE_CONST_OBJ_TYPE(identity_type, MP_QSTR_Identity, MP_TYPE_FLAG_NO
 static MP_DEFINE_CONST_OBJ_TYPE(trust_type, MP_QSTR_Trust, MP_TYPE_FLAG_NONE,
     make_new, trust_make_new, locals_dict, &context_locals);
 
+static MP_DEFINE_CONST_OBJ_TYPE(roots_type, MP_QSTR_Roots, MP_TYPE_FLAG_NONE,
+    make_new, roots_make_new, locals_dict, &context_locals);
+
 /* ---- Session: its life ---- */
 
 static tls_session_t *session_of(mp_obj_t self_in) {
@@ -143,8 +161,9 @@ static void set_box(tls_box_t *box, mp_obj_t memory) {
 }
 
 static tls_context_t *context_argument(mp_obj_t object) {
-    if (!mp_obj_is_type(object, &identity_type) && !mp_obj_is_type(object, &trust_type)) {
-        mp_raise_TypeError(MP_ERROR_TEXT("Identity or Trust needed"));
+    if (!mp_obj_is_type(object, &identity_type) && !mp_obj_is_type(object, &trust_type) &&
+        !mp_obj_is_type(object, &roots_type)) {
+        mp_raise_TypeError(MP_ERROR_TEXT("Identity, Trust or Roots needed"));
     }
     return *context_of(object);
 }
@@ -305,6 +324,7 @@ static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_tls) },
     { MP_ROM_QSTR(MP_QSTR_Identity), MP_ROM_PTR(&identity_type) },
     { MP_ROM_QSTR(MP_QSTR_Trust), MP_ROM_PTR(&trust_type) },
+    { MP_ROM_QSTR(MP_QSTR_Roots), MP_ROM_PTR(&roots_type) },
     { MP_ROM_QSTR(MP_QSTR_Session), MP_ROM_PTR(&session_type) },
     { MP_ROM_QSTR(MP_QSTR_check_certificate), MP_ROM_PTR(&mod_check_certificate_obj) },
     { MP_ROM_QSTR(MP_QSTR_check_key), MP_ROM_PTR(&mod_check_key_obj) },

@@ -1,9 +1,11 @@
 #include "tls_context.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "tls_roots.h"
 
 #include "mbedtls/ctr_drbg.h"
 #include "mbedtls/entropy.h"
@@ -115,16 +117,55 @@ void tls_let_go(tls_context_t *context) {
     mbedtls_ssl_config_free(&context->configuration);
     mbedtls_x509_crt_free(&context->certificates);
     mbedtls_pk_free(&context->key);
+    if (context->identity) {
+        tls_let_go(context->identity);
+    }
     free(context);
 }
 
-/* The module has no clock that outlives its power: it starts in the year 2000, when no certificate was valid
- * yet. So dates are not checked; what else mbedTLS found stays. */
-static int disregard_dates(void *unused, mbedtls_x509_crt *certificate, int depth, uint32_t *flags) {
-    (void)unused;
-    (void)certificate;
-    (void)depth;
+/* ---- dates, as numbers: 20261231235959 ---- */
+
+static int64_t stamp(int year, int month, int day, int hour, int minute, int second) {
+    return (((year * 100LL + month) * 100 + day) * 100 + hour) * 10000 + minute * 100 + second;
+}
+
+static int64_t stamp_of(const mbedtls_x509_time *t) {
+    return stamp(t->year, t->mon, t->day, t->hour, t->min, t->sec);
+}
+
+static int64_t stamp_of_seconds(uint32_t seconds) {
+    time_t since_1970 = seconds;
+    struct tm t;
+    gmtime_r(&since_1970, &t);
+    return stamp(t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec);
+}
+
+static int64_t stamp_of_build(const char *built) {
+    char *rest;
+    int year = (int)strtol(built, &rest, 10);
+    int month = (int)strtol(rest + 1, &rest, 10);
+    return stamp(year, month, (int)strtol(rest + 1, NULL, 10), 0, 0, 0);
+}
+
+/* The module has no clock that outlives its power: mbedTLS's starts in the year 2000, when no certificate was
+ * valid yet. What it found of dates is replaced by ours; what else it found stays, unless the board's roots
+ * have what it missed. */
+static int judge(void *argument, mbedtls_x509_crt *certificate, int depth, uint32_t *flags) {
+    const tls_context_t *context = argument;
     *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
+    if (!context->least) {
+        return 0;
+    }
+    if (*flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED && tls_is_of_root(certificate, depth)) {
+        /* A root is trusted, however it has signed itself. */
+        *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_NOT_TRUSTED | MBEDTLS_X509_BADCERT_BAD_MD);
+    }
+    if (stamp_of(&certificate->valid_to) < context->least) {
+        *flags |= MBEDTLS_X509_BADCERT_EXPIRED;
+    }
+    if (context->known && stamp_of(&certificate->valid_from) > context->least) {
+        *flags |= MBEDTLS_X509_BADCERT_FUTURE;
+    }
     return 0;
 }
 
@@ -133,7 +174,7 @@ static int configure(tls_context_t *context, int endpoint, int verify) {
     int error = mbedtls_ssl_config_defaults(
         configuration, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
     mbedtls_ssl_conf_authmode(configuration, verify);
-    mbedtls_ssl_conf_verify(configuration, disregard_dates, NULL);
+    mbedtls_ssl_conf_verify(configuration, judge, context);
     mbedtls_ssl_conf_rng(configuration, draw, NULL);
     return error;
 }
@@ -182,6 +223,20 @@ static int fill_trust(tls_context_t *context, const uint8_t *ca, size_t size) {
     return error;
 }
 
+static int fill_roots(tls_context_t *context, const char *file) {
+    mbedtls_ssl_config *configuration = &context->configuration;
+    int error = configure(context, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_VERIFY_REQUIRED);
+    if (!error) {
+        error = tls_trust_roots(configuration, file);
+        mbedtls_ssl_conf_verify(configuration, judge, context); /* the roots may have brought another */
+    }
+    if (!error && context->identity) {
+        error = mbedtls_ssl_conf_own_cert(
+            configuration, &context->identity->certificates, &context->identity->key);
+    }
+    return error;
+}
+
 static int filled(tls_context_t *made, int error, tls_context_t **context) {
     if (error) {
         tls_let_go(made);
@@ -206,4 +261,23 @@ int tls_new_trust(const uint8_t *ca, size_t size, tls_context_t **context) {
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
     return filled(made, fill_trust(made, ca, size), context);
+}
+
+int tls_new_roots(const char *file, uint32_t seconds, const char *built, tls_context_t *identity,
+    tls_context_t **context) {
+    tls_context_t *made = new_context();
+    if (!made) {
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    }
+    int64_t now = stamp_of_seconds(seconds);
+    made->known = seconds != 0;
+    made->least = stamp_of_build(built);
+    if (made->least < now) {
+        made->least = now;
+    }
+    if (identity) {
+        made->identity = identity;
+        tls_hold(identity);
+    }
+    return filled(made, fill_roots(made, file), context);
 }

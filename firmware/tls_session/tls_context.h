@@ -1,11 +1,13 @@
 /*
- * What a session presents to its peer, or what it trusts: a server's certificate and key, or a client's CA.
+ * What a session presents to its peer, and what it trusts: a server's certificate and key; a client's CA; or
+ * the public roots, and with them a client's certificate and key.
  *
  * PEM is given without a closing NUL. Errors are mbedTLS's: negative.
  */
 #ifndef TLS_CONTEXT_H
 #define TLS_CONTEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,10 +18,13 @@
 /* The key does not belong to the certificate. */
 #define TLS_STRANGERS MBEDTLS_ERR_PK_TYPE_MISMATCH
 
-typedef struct {
+typedef struct tls_context {
     mbedtls_ssl_config configuration;
-    mbedtls_x509_crt certificates; /* the server's own and those above it; or the CA's */
+    mbedtls_x509_crt certificates; /* its own and those above it; or the CA's */
     mbedtls_pk_context key;
+    struct tls_context *identity; /* of a client, which it holds; or NULL */
+    int64_t least; /* the time is this or later, as 20261231235959; 0: dates are not judged */
+    bool known;    /* it is just this */
     int holders; /* its maker and the sessions, counted in one thread only; it is freed with the last */
 } tls_context_t;
 
@@ -29,6 +34,12 @@ int tls_new_identity(const uint8_t *certificate, size_t certificate_size,
 
 /* ca NULL: every certificate is accepted. */
 int tls_new_trust(const uint8_t *ca, size_t size, tls_context_t **context);
+
+/* The public roots: those of the board, in this file where that has any. The time is `seconds` since 1970; 0:
+ * it is unknown. It is not before the firmware was `built` ("2026-12-31"): a certificate that had ended by then
+ * is refused, and so is one that begins later than a time that is known. `identity` of a client, or NULL. */
+int tls_new_roots(const char *file, uint32_t seconds, const char *built, tls_context_t *identity,
+    tls_context_t **context);
 
 void tls_hold(tls_context_t *context);
 void tls_let_go(tls_context_t *context);

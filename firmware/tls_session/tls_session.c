@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "tls_roots.h"
+
 /* ---- boxes ---- */
 
 static size_t box_count(const tls_box_t *box) {
@@ -149,8 +151,10 @@ static const struct {
     uint32_t flag;
     const char *reason;
 } refusals[] = {
-    {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "the certificate is not from the CA"},
+    {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "the certificate is not from a CA that is trusted"},
     {MBEDTLS_X509_BADCERT_CN_MISMATCH, "the certificate is made out to another name"},
+    {MBEDTLS_X509_BADCERT_EXPIRED, "the certificate has expired"},
+    {MBEDTLS_X509_BADCERT_FUTURE, "the certificate is not valid yet"},
 };
 
 static const char *why_refused(const tls_session_t *session) {
@@ -175,6 +179,7 @@ static const struct {
     {MBEDTLS_ERR_X509_ALLOC_FAILED, "out of memory"},
     {MBEDTLS_ERR_PK_ALLOC_FAILED, "out of memory"},
     {MBEDTLS_ERR_PK_PASSWORD_REQUIRED, "the key is encrypted"},
+    {TLS_NO_ROOTS, "no CA is known"},
     {TLS_STRANGERS, "it does not belong to the certificate"},
 };
 

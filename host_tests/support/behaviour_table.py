@@ -31,6 +31,7 @@ TITLES = {
     "A15": "the time has four bytes, and is 0 until it is known",
     "A16": "GPIO0 is right before READY falls",
     "A17": "MAC and BSSID are reversed",
+    "A18": "TLS by public roots; a failure is an answer, also one for want of memory",
     "A19": "the address before a join has its three parameters",
     "A20": "MISO is released while CS is high",
     "A21": "the access point's channel is honoured, a scan drops no connection",

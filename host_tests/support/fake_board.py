@@ -169,6 +169,7 @@ class FakeBoard:
 
     DEBUG = True
     PROTOCOL = "duet"
+    ROOTS = ""
     buffers = None
 
     def __init__(self):

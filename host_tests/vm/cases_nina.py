@@ -61,6 +61,7 @@ class NinaBoard(QuietBoard):
     """The board of a module that its controller selects."""
 
     PROTOCOL = "nina"
+    ROOTS = ""
 
     def __init__(self):
         super().__init__("selected", MemoryNetwork())

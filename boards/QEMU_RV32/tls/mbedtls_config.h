@@ -2,6 +2,7 @@
 #include "../../SIM/mbedtls/mbedtls_config.h"
 
 #undef MBEDTLS_AESNI_C
+#undef MBEDTLS_FS_IO
 #undef MBEDTLS_HAVE_TIME
 #undef MBEDTLS_HAVE_TIME_DATE
 #define MBEDTLS_NO_PLATFORM_ENTROPY

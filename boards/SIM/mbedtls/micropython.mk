@@ -15,6 +15,7 @@ SRC_USERMOD_LIB_C += $(addprefix $(MBEDTLS_SOURCE)/library/, \
     pk_wrap.c pkparse.c platform.c platform_util.c poly1305.c rsa.c rsa_alt_helpers.c sha1.c \
     sha256.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c ssl_tls12_client.c \
     ssl_tls12_server.c x509.c x509_crt.c)
+SRC_USERMOD_LIB_C += $(SIM_MBEDTLS_DIR)/roots_file.c
 CFLAGS_USERMOD += -isystem $(MBEDTLS_SOURCE)/include \
     -DMBEDTLS_CONFIG_FILE='"$(MBEDTLS_CONFIG)"'
 

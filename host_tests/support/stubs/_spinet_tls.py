@@ -55,6 +55,22 @@ class Trust:
             raise ValueError("error -0x2180") from error
 
 
+class Roots:
+    """The file of roots is read by OpenSSL, which looks at dates by this computer's clock."""
+
+    server = False
+    built = 0  # when the firmware was built, in seconds since 1970
+
+    def __init__(self, file, seconds, identity):
+        self.date = max(seconds, self.built)
+        self.identity = identity
+        self.context = _tls12(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            self.context.load_verify_locations(file)
+        except (ssl.SSLError, OSError) as error:
+            raise ValueError("no CA is known") from error
+
+
 def check_certificate(pem):
     try:
         Trust(pem)

@@ -45,6 +45,23 @@ def test_every_recorded_command_is_understood(text):
     assert parsed(data) == split(data, data[1] in WIDE)
 
 
+@pytest.mark.parametrize("command", [0x40, 0x41])
+@pytest.mark.parametrize("size", [0, 3, 200, 256, 1299, 1699])
+def test_a_certificate_is_longer_than_its_length_says(command, size):
+    """The driver's length is one byte; what it leaves behind END is anything."""
+    pem = bytes(32 + i % 95 for i in range(size))
+    head = bytes((0xE0, command, 1, size & 0xFF))
+    for padding in (b"", b"\xee", b"\0\xee\0"):
+        assert parsed(head + pem + b"\xee" + padding) == [pem]
+    assert parsed(head + pem) == [pem]  # END is lost
+    assert parsed(head[:3]) is None
+
+
+def test_an_enterprise_network_has_long_parameters():
+    wanted = [b"\0", b"Campus", b"user", b"word", b"", bytes(300)]
+    assert parsed(frame(0x40, *wanted, wide=True)) == wanted
+
+
 @pytest.mark.parametrize("text", sorted(set(REPLIES)))
 def test_every_recorded_reply_can_be_built_byte_for_byte(text):
     wanted = bytes.fromhex(text)  # without padding; drivers stop reading where they know enough

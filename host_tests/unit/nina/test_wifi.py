@@ -7,7 +7,7 @@ from fake_board import ON_AIR, PSK
 from nina_bench import NinaBench, NinaBoard, frame, parameters
 from sim_air import Addresses, Air, AirRadio
 
-from spinet.wifi.config import password
+from spinet.wifi.config import eap, password
 from spinet.wifi.station import CONNECT_TIMEOUT_MS
 
 IDLE, TRYING, CONNECTED, FAILED, LOST = 0, 1, 3, 4, 6
@@ -681,3 +681,93 @@ def test_an_access_point_has_the_address_that_was_set(bench, radio):
     bench.ask(0x14, 3, ip, ip, mask)
     assert bench.ask(0x18, b"Spinet", 1) == OK
     assert radio.joined.record[:12] == ip + ip + mask
+
+
+# --- enterprise networks
+
+LOGIN = (b"anonymous", b"", b"user", b"plant3d-word", b"")
+
+
+def credentials(network):
+    return tuple(network.credential(i) for i in range(5))
+
+
+def log_in(bench):
+    for number, text in ((0x4A, LOGIN[0]), (0x4B, LOGIN[2]), (0x4C, LOGIN[3])):
+        assert bench.ask(number, text) == OK
+
+
+@pytest.mark.parametrize("first", ["the network", "the login"])
+def test_an_enterprise_network_as_circuitpython_joins_it(bench, radio, first):
+    """Its driver names the network before it says that there is a login."""
+    if first == "the network":
+        assert bench.ask(0x10, b"Campus") == OK
+    log_in(bench)
+    assert bench.ask(0x4F) == OK
+    if first == "the login":
+        assert radio.joined is None
+        assert bench.ask(0x10, b"Campus") == OK
+    radio.finds = ON_AIR
+    bench.later(100)
+    assert radio.joined.ssid == b"Campus"
+    assert eap(radio.joined.record) == 2
+    assert credentials(radio.joined) == LOGIN
+    assert LOGIN[3] not in bench.service.error.text
+
+
+def test_the_login_is_for_one_network(bench, radio):
+    radio.finds = ON_AIR
+    log_in(bench)
+    assert bench.ask(0x4F) == OK
+    for ssid, logs_in in ((b"Campus", True), (b"Guest", False), (b"Campus", True)):
+        assert bench.ask(0x10, ssid) == OK
+        bench.later(100)
+        assert radio.joined.ssid == ssid
+        assert eap(radio.joined.record) == (2 if logs_in else 0)
+    assert bench.ask(0x11, b"Campus", b"secret12") == OK
+    bench.later(100)
+    assert eap(radio.joined.record) == 0
+    assert password(radio.joined.record) == b"secret12"
+
+
+def test_another_password_is_another_attempt(bench, radio):
+    radio.finds = ON_AIR
+    assert bench.ask(0x10, b"Campus") == OK
+    log_in(bench)
+    assert bench.ask(0x4F) == OK
+    bench.later(100)
+    assert bench.ask(0x4C, b"plant3d-more") == OK
+    assert bench.ask(0x4F) == OK
+    bench.later(100)
+    assert credentials(radio.joined)[3] == b"plant3d-more"
+
+
+def test_an_address_for_an_enterprise_network_keeps_its_login(bench, radio):
+    radio.finds = ON_AIR
+    assert bench.ask(0x10, b"Campus") == OK
+    log_in(bench)
+    assert bench.ask(0x4F) == OK
+    bench.later(100)
+    address = (bytes([192, 168, 1, 7]), bytes([192, 168, 1, 1]), bytes([255, 255, 255, 0]))
+    assert bench.ask(0x14, 1, *address) == [b"\0"]
+    assert credentials(radio.joined) == LOGIN
+
+
+def test_an_enterprise_network_as_wifinina_joins_it(bench, radio):
+    radio.finds = ON_AIR
+    ca = b"-----BEGIN CERTIFICATE-----" + bytes(300)
+    asked = (b"Campus", LOGIN[2], LOGIN[3], LOGIN[0], ca)
+    assert bench.ask(0x40, 0, *asked, wide=True) == OK
+    bench.later(100)
+    assert radio.joined.ssid == b"Campus"
+    assert credentials(radio.joined) == (LOGIN[0], ca, LOGIN[2], LOGIN[3], b"")
+    calls = list(radio.calls)
+    assert bench.ask(0x40, 1, *asked, wide=True) == [b"\0"]  # another method
+    assert bench.ask(0x40, 0, b"", *asked[1:], wide=True) == [b"\0"]
+    assert radio.calls == calls
+
+
+@pytest.mark.parametrize("number", [0x4A, 0x4B, 0x4C])
+def test_what_wifinina_means_by_another_command(bench, number):
+    assert bench.ask(number) is None
+    assert bench.ask(0x4F, b"x", wide=True) is None

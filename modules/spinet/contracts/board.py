@@ -6,6 +6,8 @@ the service thread unless it says otherwise.
 
     DEBUG               True: a bug raises; False: it is counted, and the module goes on
     PROTOCOL            "duet" or "nina": the protocol that the controller speaks
+    ROOTS               the file (PEM) of public roots, by which NINA's clients verify servers;
+                        "": they are in the firmware
     buffers             (tx, rx), the link's two message buffers, for SPI hardware that reaches no
                         other memory: wire.MESSAGE_SIZE bytes for Duet's protocol, frames.SIZE for
                         NINA's; None: the link allocates them. Read after link_port()

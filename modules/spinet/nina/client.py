@@ -14,6 +14,7 @@ from spinet.nina.numbers import GIVEN, NONE, SERVER
 from spinet.tcp import resolver, status
 
 _TCP = const(0)  # the type of a socket
+_TLS = const(2)
 _CLOSED = const(0)  # the state of one
 _ESTABLISHED = const(4)  # of a UDP socket, always
 _MOST_MS = const(8900)
@@ -26,12 +27,13 @@ _NO_HOST = b"\xff\xff\xff\xff"
 class Client:
     """Serves these commands over the slots and the UDP sockets."""
 
-    def __init__(self, manager, numbers, datagrams, peers, names, words):
+    def __init__(self, manager, numbers, datagrams, peers, names, security, words):
         self._manager = manager
         self._numbers = numbers
         self._datagrams = datagrams
         self._peers = peers
         self._names = names
+        self._security = security
         self._words = words
         # Of the 2D, 34 or 44 that waits. The methods are bound once, as that allocates.
         self._connecting = self._step_connect
@@ -84,7 +86,7 @@ class Client:
         if kind in DATAGRAMS:
             self._aim(request, first)
             return
-        if kind != _TCP or not self._numbers.reserve(number):
+        if (kind != _TCP and kind != _TLS) or not self._numbers.reserve(number):
             request.answer_u8(0)
             return
         self._number = number
@@ -117,13 +119,26 @@ class Client:
             self._numbers.spare_slot()  # what is closing comes back soon
             return None
         self._token = slot.token()
-        first = _address_of(request)
-        port = request.u16_be(first + 1)
-        if first and request.size(0):
-            self._peers.connect(slot, request.octets(0), port)
-        else:
-            slot.connect(request.u(first), port)
+        try:
+            self._open(slot, request)
+        except MemoryError:
+            slot.abort()
+            raise
         return slot
+
+    def _open(self, slot, request):
+        first = _address_of(request)
+        ip = request.u(first)
+        port = request.u16_be(first + 1)
+        name = request.octets(0) if first else b""
+        if request.u(first + 3) == _TLS and not self._security.secure(
+            slot, name or fields.dotted(ip).encode()
+        ):
+            slot.give_up()
+        elif name:
+            self._peers.connect(slot, name, port)
+        else:
+            slot.connect(ip, port)
 
     # --- where a datagram goes
 

@@ -49,15 +49,19 @@ class Clock:
             self._wanted = True
             self._due = self._manager.now
             self._stir()
-        self._count_on(self._manager.now)
         request.begin_reply(1)
-        request.put(self._seconds, 4)
+        request.put(self.seconds(), 4)
 
     def set_time(self, request):
         self._set(request.u(0), self._manager.now)
         request.answer_u8(0)
 
     # --- time passes
+
+    def seconds(self):
+        """Seconds since 1970; 0: unknown."""
+        self._count_on(self._manager.now)
+        return self._seconds
 
     def _set(self, seconds, now):
         self._seconds = seconds

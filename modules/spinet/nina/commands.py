@@ -16,6 +16,7 @@ from spinet.nina.datagrams import Datagrams
 from spinet.nina.module import Module
 from spinet.nina.pins import Pins
 from spinet.nina.preferences import Preferences
+from spinet.nina.security import Security
 from spinet.nina.server import Server
 from spinet.nina.wifi import Wifi
 
@@ -29,7 +30,8 @@ _OF_DATAGRAMS = const(5)
 _OF_CLOCK = const(6)
 _OF_PINS = const(7)
 _OF_PREFERENCES = const(8)
-_PARTS = (Wifi, Module, Client, Server, Bsd, Datagrams, Clock, Pins, Preferences)
+_OF_SECURITY = const(9)
+_PARTS = (Wifi, Module, Client, Server, Bsd, Datagrams, Clock, Pins, Preferences, Security)
 
 # Number, the least number of parameters, the part, its method. 20 and 2A are in usual.py, and the
 # usual cases of others.
@@ -75,9 +77,15 @@ COMMANDS = (
     (0x3D, 1, _OF_WIFI, "found_channel"),
     (0x3E, 2, _OF_DATAGRAMS, "ping"),
     (0x3F, 0, _OF_CLIENT, "new_socket"),
+    (0x40, 1, _OF_SECURITY, "set_certificate"),
+    (0x41, 1, _OF_SECURITY, "set_key"),
     (0x44, 2, _OF_CLIENT, "send"),
     (0x45, 2, _OF_CLIENT, "read"),
     (0x46, 2, _OF_DATAGRAMS, "append"),
+    (0x4A, 1, _OF_WIFI, "set_identity"),
+    (0x4B, 1, _OF_WIFI, "set_user"),
+    (0x4C, 1, _OF_WIFI, "set_password"),
+    (0x4F, 0, _OF_WIFI, "enable_login"),
     (0x50, 2, _OF_PINS, "set_mode"),
     (0x51, 2, _OF_PINS, "write"),
     (0x52, 2, _OF_PINS, "write_duty"),

@@ -26,7 +26,8 @@ _ERROR = const(0xEF)
 _REPLY = const(0x80)
 
 # Commands whose lengths have two bytes: all, one, or all with one number of parameters.
-_ENTERPRISE = const(0x40)
+_CERTIFICATE = const(0x40)
+_KEY = const(0x41)
 _ENTERPRISE_PARAMS = const(6)
 _SEND_DATA = const(0x44)
 _GET_DATA = const(0x45)
@@ -46,7 +47,7 @@ def parse(rx: ptr8, n: int, places) -> int:
     `places`, of halfwords, gets the offset and the length of each. Data that the frame announces,
     and that did not come, is left out: drivers send frames longer than SIZE, and go on with the
     rest after an answer that says how much was taken. Any other parameter that is not whole makes
-    the frame BAD.
+    the frame BAD. A certificate or key goes on to END, as its one byte of length is too short.
     """
     if n < 3 or rx[0] != START or rx[1] & _REPLY:
         return BAD
@@ -57,7 +58,7 @@ def parse(rx: ptr8, n: int, places) -> int:
     params = ptr16(places)
     data = command == _SEND_DATA or command == _UDP_DATA or command == _SEND or command == _SEND_TO
     wide = data or command == _GET_DATA or command == _ANCHOR
-    wide = wide or command == _ENABLE or (command == _ENTERPRISE and count == _ENTERPRISE_PARAMS)
+    wide = wide or command == _ENABLE or (command == _CERTIFICATE and count == _ENTERPRISE_PARAMS)
     at = 3
     i = 0
     while i < count:
@@ -70,7 +71,11 @@ def parse(rx: ptr8, n: int, places) -> int:
         if wide:
             size = size << 8 | rx[at]
             at += 1
-        if at + size > n:
+        if count == 1 and (command == _CERTIFICATE or command == _KEY):
+            size = 0
+            while at + size < n and rx[at + size] != _END:
+                size += 1
+        elif at + size > n:
             if not data or i < count - 1:
                 return BAD
             size = n - at

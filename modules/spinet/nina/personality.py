@@ -16,6 +16,7 @@ from spinet.nina.module import Module
 from spinet.nina.numbers import Numbers
 from spinet.nina.pins import Pins
 from spinet.nina.preferences import Preferences
+from spinet.nina.security import Security
 from spinet.nina.server import Server
 from spinet.nina.wifi import Wifi
 from spinet.tcp.callhome import NamedPeers
@@ -32,16 +33,19 @@ class Personality:
         self.numbers = numbers = Numbers(manager, service.listeners, service.wlan, datagrams, words)
         peers = NamedPeers(manager, service.names, service.error.set)
         clock = Clock(manager, service.names, numbers.is_up, service.bell.stir)
+        wifi = Wifi(service.wlan, service.discovery, manager)
+        security = Security(service.tls, service.board.ROOTS, clock, wifi, service.error)
         parts = (
-            Wifi(service.wlan, service.discovery, manager),
+            wifi,
             Module(service.board, service.wlan.radio),
-            Client(manager, numbers, datagrams, peers, service.names, words),
+            Client(manager, numbers, datagrams, peers, service.names, security, words),
             Server(numbers, datagrams),
             Bsd(manager, numbers, datagrams, words),
             datagrams,
             clock,
             Pins(service.board.pins()),
             Preferences(service.board.store("preferences")),
+            security,
         )
         self.sessions = None
         self.commands = Commands(parts, service.garbage, service.error)

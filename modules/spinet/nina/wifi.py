@@ -25,6 +25,13 @@ _STATUS = bytes((_NEVER_JOINED, _NEVER_JOINED, _SERVES, 1, 3, _LOST, _LOST))
 _OWN_IP = const(0x0104A8C0)  # 192.168.4.1, as a record has it
 _OWN_NETMASK = const(0x00FFFFFF)
 
+# Where a record's credentials have what the drivers give; a certificate of the CA is at 1.
+_ANONYMOUS_ID = const(0)
+_USER = const(2)
+_PASSWORD = const(3)
+_PEAP = const(2)  # as a record has it: PEAP with MSCHAPv2
+_NINA_PEAP = const(0)  # the only method of 40
+
 _CONNECTION_FAIL = const(205)  # ESP-IDF's reason for a failure that it gave no reason for
 
 # The index is a network's authentication (ESP-IDF's): open, WEP, WPA, WPA2, mixed, and others
@@ -51,6 +58,8 @@ class Wifi:
         self._manager = manager
         self._idle = _NEVER_JOINED  # the answer of 20 while Wlan is idle
         self._network = None  # the Network of the last join; None after a disconnect
+        self._login = [b""] * config.CREDENTIALS  # of 4A, 4B and 4C
+        self._login_for = None  # the SSID that it is for since 4F, b"": the next one; None: without
         self._addresses = bytes(12)  # ip, gateway, netmask of a record: for the next join, too
         self._status = NetworkStatus()  # reused
         self._scan_waits = False  # a scan is to begin once the station does not need the radio
@@ -73,18 +82,27 @@ class Wifi:
             request.answer_u8(_NOT_OK)
             return
         network = _network(ssid, key, self._addresses)
+        if not key and self._login_for in (b"", ssid):
+            self._login_for = ssid
+            network = _enterprise(network, self._login)
+        self._join_network(network)
+        request.answer_u8(_OK)
+
+    def _join_network(self, network):
         if not self._is_joining(network):
             self._leave()
             self._network = network
             self._idle = _FAILED
             self._wlan.join(network, self._manager.now)
-        request.answer_u8(_OK)
 
     def _is_joining(self, network):
         """True when an attempt for just this is under way: drivers that are impatient repeat it."""
         if self._wlan.state != states.WIFI_CONNECTING:
             return False
-        return self._network is not None and self._network.record == network.record
+        now = self._network
+        if now is None:
+            return False
+        return now.record == network.record and now.credentials == network.credentials
 
     def _leave(self):
         self._manager.terminate_all()
@@ -107,6 +125,47 @@ class Wifi:
     def reason(self, request):
         failed = self.status() in (_FAILED, _LOST)
         request.answer_u8((self._wlan.station.cause or _CONNECTION_FAIL) if failed else 0)
+
+    # --- enterprise networks
+
+    def set_identity(self, request):
+        self._keep(request, _ANONYMOUS_ID)
+
+    def set_user(self, request):
+        self._keep(request, _USER)
+
+    def set_password(self, request):
+        self._keep(request, _PASSWORD)
+
+    def _keep(self, request, index):
+        self._login[index] = request.octets(0)
+        request.answer_u8(_OK)
+
+    def enable_login(self, request):
+        """CircuitPython's driver has named the network before, as an open one."""
+        if request.params:
+            request.refuse()  # another command, of WiFiNINA
+            return
+        network = self._network
+        self._login_for = network.ssid if network else b""
+        if network:
+            self._join_network(_enterprise(network, self._login))
+        request.answer_u8(_OK)
+
+    def join_enterprise(self, request):
+        """40 in WiFiNINA's form."""
+        ssid = request.octets(1)
+        served = request.u(0) == _NINA_PEAP and _is_joinable(ssid, b"")
+        if served:
+            login = (
+                request.octets(4),
+                request.octets(5),
+                request.octets(2),
+                request.octets(3),
+                b"",
+            )
+            self._join_network(_enterprise(_network(ssid, b"", self._addresses), login))
+        request.answer_u8(_OK if served else _NOT_OK)
 
     # --- the own access point
 
@@ -144,7 +203,8 @@ class Wifi:
         self._addresses = _addresses(request.u(1), request.u(2), request.u(3))
         problem = ""
         if self._network is not None:
-            self._network = Network(self._addresses + self._network.record[12:])
+            record = self._addresses + self._network.record[12:]
+            self._network = Network(record, self._network.credentials)
             problem = self._wlan.station.readdress(self._network)
         request.answer_u8(_ADDRESS_NOT_OK if problem else _ADDRESS_OK)
 
@@ -272,6 +332,15 @@ def _network(ssid, key, addresses, channel=0):
     record[16 : 16 + len(ssid)] = ssid
     record[48 : 48 + len(key)] = key
     return Network(record)
+
+
+def _enterprise(network, login):
+    """The same network, to be logged in to. `login`: the credentials as in a record."""
+    record = bytearray(network.record)
+    for i in range(config.CREDENTIALS):
+        put_u32(record, 48 + 4 * i, len(login[i]))
+    config.set_eap(record, _PEAP)
+    return Network(record, b"".join(login))
 
 
 def _addresses(ip, gateway, netmask):
