@@ -3,7 +3,7 @@
 Every remembered network is in reach, and a scan shows three more. See spinet/contracts/radio.py.
 """
 
-from spinet import network_status
+from spinet import compat, network_status
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.wifi import config
@@ -33,11 +33,17 @@ class SimRadio:
         self._scan_done = 0
         self.tx_power = wire.MAX_TX_POWER
         self.saves_power = False
-        self._dns = (0, 0)  # as set_dns() was told; SIM's look-ups are the computer's
+        self._dns = (0, 0)  # the controller's name servers
 
     def join(self, network, access_point=None):
         self._network = network
         self._serving = False
+        self._get_address()
+
+    def _get_address(self):
+        """DHCP has answered: its name servers are the computer's."""
+        use_name_servers(0, 0)
+        self._keep_dns()
 
     def outcome(self):
         """Always connected."""
@@ -60,6 +66,11 @@ class SimRadio:
 
     def set_dns(self, first, second):
         self._dns = (first, second)
+        self._keep_dns()
+
+    def _keep_dns(self):
+        if any(self._dns):
+            use_name_servers(*self._dns)
 
     def dns(self):
         return self._dns if any(self._dns) else (self._addresses.gateway, 0)
@@ -120,3 +131,9 @@ class SimRadio:
         status.phy_mode = phy_mode
         status.channel = config.channel(record) or channel if self._serving else channel
         status.ap_mac = self._mac if self._serving else mac
+
+
+def use_name_servers(first, second):
+    """Have the look-ups of this process ask these (u32s, 0: none); both 0: the computer's."""
+    if compat.hostnet:
+        compat.hostnet.name_servers(first, second)
