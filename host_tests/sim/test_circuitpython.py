@@ -466,19 +466,30 @@ def test_a_gap_in_a_command(rig, listener, monkeypatch, at, selected):
 
 
 @pytest.fixture
-def udp_peer(rig):
-    """A peer's UDP port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-        peer.bind((rig.peer, 0))
-        peer.settimeout(PATIENCE)
-        yield peer
+def udp_peers(rig):
+    """Two UDP ports of peers."""
+    with contextlib.ExitStack() as ending:
+        peers = [
+            ending.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2)
+        ]
+        for peer in peers:
+            peer.bind((rig.peer, 0))
+            peer.settimeout(PATIENCE)
+        yield peers
+
+
+@pytest.fixture
+def udp_peer(udp_peers):
+    return udp_peers[0]
 
 
 @pytest.mark.behaviour("A10", "A11")
-def test_datagrams_of_any_length_both_ways(rig, udp_peer):
+def test_datagrams_of_any_length_both_ways(rig, udp_peers):
+    """The driver says where to listen anew for each, and means the port of the peer."""
     sock = rig.pool.socket(rig.pool.AF_INET, rig.pool.SOCK_DGRAM)
     sock.settimeout(None)
-    for size in (1, 48, 63, 64, 65, 128, 640, 1000, 1472):
+    for number, size in enumerate((1, 48, 63, 64, 65, 128, 640, 1000, 1472)):
+        udp_peer = udp_peers[number % 2]
         data = NOISE[size : 2 * size]
         sock.sendto(data, udp_peer.getsockname())
         got, sender = udp_peer.recvfrom(2048)
@@ -491,8 +502,8 @@ def test_datagrams_of_any_length_both_ways(rig, udp_peer):
     rig.loses_nothing()
 
 
-@pytest.mark.behaviour("A10")
-def test_a_datagram_is_read_in_pieces_and_never_mixed(rig, udp_peer):
+@pytest.mark.behaviour("A10", "A12")
+def test_a_datagram_is_read_in_pieces_and_never_mixed(rig, udp_peer, listener):
     sock = rig.pool.socket(rig.pool.AF_INET, rig.pool.SOCK_DGRAM)
     sock.sendto(b"begin", udp_peer.getsockname())
     _, sender = udp_peer.recvfrom(2048)
@@ -504,6 +515,18 @@ def test_a_datagram_is_read_in_pieces_and_never_mixed(rig, udp_peer):
         until(lambda: rig.esp.socket_available(number), "more to read")
         got.append(rig.esp.socket_read(number, 5 if len(got) < 2 else 3))
     assert got == [b"first", b" one", b"oth", b"er"]
+    for i in range(10_000):
+        udp_peer.sendto(b"burst %d" % i, sender)
+
+    def hears():
+        udp_peer.sendto(b"after", sender)
+        while rig.esp.socket_available(number):
+            if rig.esp.socket_read(number, 100) == b"after":
+                return True
+        return False
+
+    until(hears, "the next datagram")
+    exchanged(rig, listener)
     sock.close()
 
 

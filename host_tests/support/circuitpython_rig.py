@@ -101,6 +101,7 @@ def libraries(monkeypatch):
         connections=importlib.import_module("adafruit_connection_manager"),
         requests=importlib.import_module("adafruit_requests"),
         httpserver=importlib.import_module("adafruit_httpserver"),
+        ntp=importlib.import_module("adafruit_ntp"),
         minimqtt=importlib.import_module("adafruit_minimqtt.adafruit_minimqtt"),
     )
     monkeypatch.setattr(found.esp32spi, "time", SlowClock)
