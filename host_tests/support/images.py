@@ -3,6 +3,8 @@
 import hashlib
 import struct
 
+from spinet import VERSION_TEXT
+
 SIM = 0x5350
 NEW = "9.1.0-spinet"
 
@@ -22,3 +24,38 @@ def image(version=NEW, chip=SIM, size=6000, project="micropython"):
 def pieces(data):
     """(offset, piece) of what crosses the link."""
     return [(at, data[at : at + 2048]) for at in range(0, len(data), 2048)]
+
+
+class Restart(BaseException):
+    """The module restarts itself."""
+
+
+class MemorySlots:
+    """Two slots; the other one is a bytearray."""
+
+    def __init__(self):
+        self.chip = SIM
+        self.version = VERSION_TEXT
+        self.slot = 0
+        self.size = 65536
+        self.other = bytearray(self.size)
+        self.calls = []
+
+    def erase(self, at):
+        self.other[at : at + 4096] = b"\xff" * 4096
+
+    def write(self, at, data):
+        assert self.other[at : at + len(data)] == b"\xff" * len(data)
+        self.other[at : at + len(data)] = data
+
+    def read(self, at, into):
+        into[:] = self.other[at : at + len(into)]
+
+    def choose(self):
+        self.calls.append("choose")
+
+    def keep(self):
+        self.calls.append("keep")
+
+    def restart(self):
+        raise Restart

@@ -168,6 +168,7 @@ def test_python_s_heap_at_boot():
     boot = found["all"]["boot"]
     assert boot / 2 < sum(found["module"].values()) + sum(found["object"].values()) <= boot
     assert boot <= MOST_AT_BOOT, found
+    assert not [name for name in found["module"] if "update" in name or "partitions" in name]
 
 
 @pytest.mark.parametrize("name", ["usermod_x/x.o", "sizes.o"])

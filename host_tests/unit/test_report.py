@@ -2,12 +2,14 @@
 
 import pytest
 from fake_board import Bench
+from images import NEW, MemorySlots
 
-from spinet import report
+from spinet import VERSION_TEXT, report
 from spinet import service as service_module
 from spinet.debug import parts
 from spinet.duet.personality import Personality
 from spinet.tcp import callhome
+from spinet.update import record
 from spinet.wifi.networks import Network
 
 SECRET = "plant3d-s3cret"
@@ -51,6 +53,18 @@ def test_every_state_has_its_name(shown):
 
 def test_listeners(shown):
     assert shown(report.listeners) == "port 8080 protocol 0: 1 of 8\n"
+
+
+def test_update(shown):
+    assert shown(report.update) == "one slot: an image can come by cable only\n"
+    board = shown.bench.board
+    board.the_slots = MemorySlots()
+    runs = f"version {VERSION_TEXT} in slot 0, 64 KB each\n"
+    assert shown(report.update) == runs + "last update: none\n"
+    record.save(board.the_update_store, record.SILENT, 1, NEW)
+    assert shown(report.update).startswith(
+        f"{runs}last update: {NEW} was taken back: no controller"
+    )
 
 
 @pytest.mark.behaviour("C9")

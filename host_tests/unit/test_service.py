@@ -5,6 +5,7 @@ import threading
 import pytest
 from fake_board import FakeBoard, boot
 from fake_pins import MasterRig, SlaveRig
+from images import NEW, MemorySlots, Restart
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
@@ -21,6 +22,8 @@ from spinet.tcp import callhome, resolver
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.manager import _LINGER_DEFAULT, _WRITE_TIMEOUT_MS
 from spinet.tcp.stack import EVENT_DATA
+from spinet.update import record
+from spinet.update.judgment import TRIAL_MS
 
 
 class Clock:
@@ -41,9 +44,12 @@ def clock(monkeypatch):
     return clock
 
 
-def unbooted(rig_class, clock):
-    """A service on a fake board, and its controller; its waits do not sleep."""
+def unbooted(rig_class, clock, image=False):
+    """A service on a fake board, and its controller; its waits do not sleep. `image`: on trial."""
     board = FakeBoard()
+    if image:
+        board.the_slots = MemorySlots()
+        record.save(board.the_update_store, record.CHOSEN, 0, NEW)
     rig = rig_class(None)
     rig.ticks = clock
     board.the_port = rig.port
@@ -123,6 +129,29 @@ def test_news_within_the_start_is_no_edge_of_it(clock, rig_class):
     service.personality.news._told = ticks_add(clock.now, -NEWS_MS)
     service.run_once()
     assert rises(service) == 0
+
+
+@pytest.mark.parametrize("rig_class", [MasterRig, SlaveRig])
+def test_a_new_image_is_kept_by_the_first_transaction(clock, rig_class):
+    service, _ = unbooted(rig_class, clock, image=True)
+    boot(service, clock)
+    slots = service.board.the_slots
+    clock.now += 1000
+    service.run_once()
+    assert slots.calls == []
+    ask(service, 0)
+    clock.now += 1000
+    service.run(3)
+    assert slots.calls == ["keep"]
+    assert service.board.the_update_store.data.startswith(b"K")
+
+
+def test_a_new_image_that_is_asked_for_nothing(clock):
+    service, _ = unbooted(MasterRig, clock, image=True)
+    boot(service, clock)
+    clock.now += TRIAL_MS
+    with pytest.raises(Restart):
+        service.run_once()
 
 
 def test_boot_signals_and_serves(service):

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from fake_board import Bench
-from images import NEW, SIM, image, pieces
+from images import NEW, SIM, MemorySlots, Restart, image, pieces
 
 from spinet import VERSION_TEXT as VERSION
 from spinet.duet import wire
@@ -15,41 +15,6 @@ BEGIN, PIECE, FINISH, RESTART, CANCEL, STATUS = range(6)
 AGAIN = 0x80
 IDLE, ARRIVING, CHOSEN, ON_TRIAL = range(4)
 IMAGE = image()
-
-
-class Restart(BaseException):
-    """The module restarts itself."""
-
-
-class MemorySlots:
-    """Two slots; the other one is a bytearray."""
-
-    def __init__(self):
-        self.chip = SIM
-        self.version = VERSION
-        self.slot = 0
-        self.size = 65536
-        self.other = bytearray(self.size)
-        self.calls = []
-
-    def erase(self, at):
-        self.other[at : at + 4096] = b"\xff" * 4096
-
-    def write(self, at, data):
-        assert self.other[at : at + len(data)] == b"\xff" * len(data)
-        self.other[at : at + len(data)] = data
-
-    def read(self, at, into):
-        into[:] = self.other[at : at + len(into)]
-
-    def choose(self):
-        self.calls.append("choose")
-
-    def keep(self):
-        self.calls.append("keep")
-
-    def restart(self):
-        raise Restart
 
 
 @pytest.fixture(params=["module-clocked", "controller-clocked"])

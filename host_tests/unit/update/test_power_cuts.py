@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from flash import Flash, PowerCut
-from images import NEW, image, pieces
+from images import NEW, Restart, image, pieces
 from project import ROOT
 from wifi_records import network
 
@@ -19,10 +19,6 @@ from spinet.wifi.networks import Networks, Store
 
 IMAGE = image()
 SECTOR = 4096
-
-
-class Restart(BaseException):
-    """The module restarts itself."""
 
 
 def restart():
