@@ -90,6 +90,9 @@ class Budget:
             left = size - size_of(image)
             rows.append(Row("left of its partition", left, "computed", f"boards/chip/{table}"))
         rows.append(Row("partition", size, "computed", f"boards/chip/{table}"))
+        if "MBEDTLS_CERTIFICATE_BUNDLE" in lines_of(self._board):
+            roots = image.parent / "x509_crt_bundle"
+            rows.append(measured("TLS's public roots", size_of(roots), roots.name, "make firmware"))
         architecture = ARCHITECTURES[self._board]
         folders = sorted((self._build / "mpy").glob(f"*/{architecture}"), key=release_of)
         modules = sum(p.stat().st_size for p in folders[-1].rglob("*.mpy")) if folders else None
@@ -150,6 +153,7 @@ class Budget:
         return [
             measured("PCB and netconn", known, "lwIP's headers", "make check-idf"),
             Row("its mailbox", mailbox * POINTER, "computed", "LWIP_TCP_RECVMBOX_SIZE pointers"),
+            Row("TLS, twice in its handshake", tls_memory(), "computed", "_MEMORY of tls/stack.py"),
             *self._full(1),
         ]
 
@@ -177,15 +181,26 @@ def measured(what: str, size: int | None, source: str, otherwise: str) -> Row:
 # ---- where the numbers come from
 
 
-def settings_of(board: str) -> dict[str, int]:
-    """The numbers of our sdkconfig files."""
+def lines_of(board: str) -> dict[str, str]:
+    """{name: value} of our sdkconfig files."""
     found = {}
     for path in (
         PROJECT / "boards/chip/sdkconfig.chip",
         PROJECT / "boards" / board / "sdkconfig.board",
     ):
         found |= kconfig.settings(path.read_text())
-    return {name: int(value) for name, value in found.items() if value.isdigit()}
+    return found
+
+
+def settings_of(board: str) -> dict[str, int]:
+    """The numbers among them."""
+    return {name: int(value) for name, value in lines_of(board).items() if value.isdigit()}
+
+
+def tls_memory() -> int:
+    """Of the chip's heap, for a session; it is not begun without."""
+    text = (PROJECT / "modules/spinet/tls/stack.py").read_text()
+    return int(re.search(r"^_MEMORY = const\((\d+)\)", text, re.MULTILINE)[1])
 
 
 def partition_size(table: str) -> int:

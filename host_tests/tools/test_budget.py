@@ -148,6 +148,18 @@ def test_an_image_is_measured_once_it_is_there(tmp_path):
     assert row(out, "whole image: bss")[:3] == ["50", "004", "measured"]
 
 
+def test_what_tls_takes(tmp_path):
+    assert "TLS's public roots" not in run("SPINET_ESP32C3", tmp_path)
+    out = run("SPINET_NINA_ESP32C3", tmp_path)
+    assert row(out, "TLS's public roots") == ["-", "not", "known", "make", "firmware"]
+    roots = tmp_path / "firmware/SPINET_NINA_ESP32C3/x509_crt_bundle"
+    roots.parent.mkdir(parents=True)
+    roots.write_bytes(bytes(68983))
+    out = run("SPINET_NINA_ESP32C3", tmp_path)
+    assert row(out, "TLS's public roots")[:3] == ["68", "983", "measured"]
+    assert row(out, "TLS, twice in its handshake")[:3] == ["24", "576", "computed"]
+
+
 def test_the_emulated_core_tells_the_heap(tmp_path):
     (tmp_path / "qemu").mkdir()
     image = ROOT / "build/qemu/firmware.elf"
