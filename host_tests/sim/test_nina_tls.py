@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from nina_bench import frame, parameters
 from own_network import ADDRESSES, WITH_TAP, own_network
-from raw_controller import PATIENCE
+from raw_controller import GPIO0, PATIENCE
 from sim_process import BINARY, LWIP_BINARY, run_sim, start_sim
 from slots import free_port
 from tls_rig import Authority, openssl
@@ -136,10 +136,19 @@ class Client:
     def echoes(self, number, data=b"hello"):
         sent = self.ask(0x44, bytes([number]), data, wide=True)
         assert sent == [len(data).to_bytes(2, "little")]
-        came = b""
-        while len(came) < len(data):
-            came += self.ask(0x45, bytes([number]), b"\xff\0", wide=True)[0]
-        assert came == data
+        while not (first := self.read(number, 1)):
+            pass
+        assert self.has_input() == 1
+        assert first + self.read(number, 255) == data
+        assert self.has_input() == 0
+
+    def read(self, number, n):
+        return self.ask(0x45, bytes([number]), n.to_bytes(2, "little"), wide=True)[0]
+
+    def has_input(self):
+        """GPIO0, which is right when READY falls."""
+        self.sim.controller.wait_ready()
+        return self.sim.controller.pins[GPIO0]
 
     def stop(self, number):
         assert self.ask(0x2E, number) == OK
@@ -196,6 +205,7 @@ def client(servers, start_sim, request):
     return client
 
 
+@pytest.mark.behaviour("A16")
 @pytest.mark.behaviour("A18")
 def test_what_is_wrong_with_a_server(client, servers):
     """Each is refused, with its reason; then one is served that is as it should be."""
@@ -251,7 +261,7 @@ def answers(client, port):
     if answer == FAILED:
         return False
     client.ask(0x44, bytes([number]), b"?", wide=True)
-    while not (came := client.ask(0x45, bytes([number]), b"\1\0", wide=True)[0]):
+    while not (came := client.read(number, 1)):
         if client.ask(0x2F, number) == [b"\0"]:
             break
     client.stop(number)
