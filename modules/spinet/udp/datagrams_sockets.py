@@ -161,8 +161,8 @@ class SocketUdp:
         return self._keep(sock)
 
     def _where(self, ip, udp_port, shared):
-        # A socket that is bound to one address gets no multicast. A port that the stack may choose is
-        # for sending first.
+        # A socket that is bound to one address gets no multicast. A port of the stack's choice
+        # is for sending first.
         any_ip = "0.0.0.0" if shared or not udp_port else self._any_ip
         return _address(dotted(ip) if ip else any_ip, udp_port)
 
