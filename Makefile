@@ -23,7 +23,7 @@ TRANSACTIONS ?= 1000000##       how many `make soak` makes
 PAUSES ?= 200##                 how often `make pauses` stops the module
 CONTROLLER ?=##                 which controller `make soak` and `make pauses` use: strict, rrf
 BENCH_MIB ?= 8##                how much `make bench` moves in each direction
-WORKERS ?= 3##                  how many processes share the tests of `make test`; 0: one after the other
+WORKERS ?= 4##                  how many processes share the tests of `make test`; 0: one after the other
 TEST ?=##                       the test that `make capture` records, as pytest names it
 PORT ?= 8765##                  the virtual bus of `make sim`, or a board's serial port: PORT=/dev/ttyUSB0
 BOARD ?=##                      the chip's board, a folder of boards/: SPINET_ESP32, SPINET_NINA_ESP32C3 and so on
