@@ -21,11 +21,14 @@ import behaviour_table  # noqa: E402 -- found through the path above
 import levels  # noqa: E402
 import lwip_net  # noqa: E402
 import pytest  # noqa: E402
-import steady  # noqa: E402, F401 -- what it sets is what counts
 from namespace import Namespace  # noqa: E402
 from pcap import PcapFile  # noqa: E402
 from sharing import SharedTests  # noqa: E402
 from slots import Slots, open_net  # noqa: E402
+from steady import (  # noqa: E402, F401 -- every test has them
+    nothing_left_open,
+    only_what_tests_make,
+)
 
 
 def pytest_addoption(parser):

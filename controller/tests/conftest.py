@@ -1,8 +1,8 @@
 """Fixtures: a rig for one way of wiring controller and fake module, or for each."""
 
 import pytest
-import steady  # noqa: F401 -- what it sets is what counts
 from rig import HURRIED, WIRINGS, rigged
+from steady import nothing_left_open, only_what_tests_make  # noqa: F401 -- every test has them
 
 
 @pytest.fixture

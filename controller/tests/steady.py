@@ -1,7 +1,9 @@
 """What every test runs under, the firmware's and the controller's: for a conftest to import."""
 
+import gc
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A shell starts what it runs in the background with SIGINT ignored, and programs hand that on to
@@ -15,3 +17,17 @@ TIMELESS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("steady", derandomize=True, database=None, **TIMELESS)
 settings.register_profile("wild", max_examples=2000, **TIMELESS)
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_what_tests_make():
+    """The collector passes over what was there before the first test: a collection is quick."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open(only_what_tests_make):
+    """What a test leaves open is found here, and so fails that test and no later one."""
+    yield
+    gc.collect()

@@ -83,8 +83,9 @@ class Printer:
         ]
 
     def _read(self):
-        for line in self._process.stdout:
-            self.output.append(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                self.output.append(line)
 
     def _url(self):
         assert self._process.poll() is None, "".join(self.output)

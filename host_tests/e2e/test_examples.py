@@ -120,8 +120,10 @@ async def site():
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port := own_port()).start()
-    yield f"http://127.0.0.1:{port}/"
-    await runner.cleanup()
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        await runner.cleanup()
 
 
 # -- HTTP
@@ -275,12 +277,18 @@ async def asked(reader, writer):
         return (await reader.readuntil(CONTENT)).endswith(CONTENT)
 
 
+async def close(writer):
+    """Close a connection, and wait until nothing of it is left."""
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_coap_server(tmp_path):
     port = own_port()
     async with serving(tmp_path, "coap_server.py", port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await asked(reader, writer)
-        writer.close()
+        await close(writer)
 
 
 async def test_coap_server_that_calls_home(tmp_path):
@@ -288,7 +296,7 @@ async def test_coap_server_that_calls_home(tmp_path):
 
     async def home(reader, writer):
         called.set_result(await asked(reader, writer))
-        writer.close()
+        await close(writer)
 
     async with (
         await asyncio.start_server(home, "127.0.0.1", port),
@@ -322,7 +330,7 @@ async def test_coap_client(tmp_path):
 async def test_tls(identity, who):
     async def greet(_reader, writer):
         writer.write(b"hello from a peer\n")
-        writer.close()
+        await close(writer)
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(identity / "cert.pem", identity / "key.pem")
@@ -336,7 +344,7 @@ async def test_tls(identity, who):
                 "127.0.0.1", port, ssl=trusting(identity)
             )
             assert b"TLS" in await reader.readline()
-            writer.close()
+            await close(writer)
 
 
 # -- in CircuitPython

@@ -659,6 +659,8 @@ def test_transfers_and_ends_allocate_nothing(start_sim, own, authority, binary):
         assert module.until_state(last, 0) == 0
         assert sim.ask(20)[0] == 0  # unlocked: it still lives
         assert sim.ask(9)[0] == 168
+        for peer in peers:
+            peer.close()
 
 
 def dialling(port, authority, address):

@@ -50,6 +50,7 @@ class RawController:
 
     def accept(self):
         """Take the module: its first frame is HELLO."""
+        self.power_off()
         self.sock, _ = self.server.accept()
         self.sock.settimeout(PATIENCE)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

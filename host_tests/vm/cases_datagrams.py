@@ -19,6 +19,7 @@ OWN = 0x0100007F  # 127.0.0.1
 def each_stack():
     for net in each_net():
         yield net.stack
+        net.close()
     if LwipStack:
         stack = LwipStack()
         yield stack

@@ -41,6 +41,17 @@ def _ip(*words):
     subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
 
 
+class Peer(socket.socket):
+    """A peer's socket. Its namespace closes it, and what it accepts, unless the test did."""
+
+    keep = None  # of its Namespace
+
+    def accept(self):
+        """As a socket's."""
+        connection, address = super().accept()
+        return self.keep(connection), address
+
+
 class Namespace:
     """One namespace; `tap_fd` is the stack's end of the wire."""
 
@@ -49,6 +60,7 @@ class Namespace:
     def __init__(self):
         # In their order: a port that chance draws again may be one of a connection in TIME-WAIT.
         self._ports = itertools.count()
+        self._sockets = []
         self.name = f"netconn-{os.getpid()}-{next(_numbers)}"
         _ip("netns", "add", self.name)
         try:
@@ -64,6 +76,8 @@ class Namespace:
 
     def close(self):
         """Remove the namespace and all that is in it."""
+        for left in self._sockets:
+            left.close()
         if self._recorder:
             self._recorder.close()
         os.close(self.tap_fd)
@@ -99,8 +113,13 @@ class Namespace:
 
     def socket(self, kind=socket.SOCK_STREAM, family=socket.AF_INET, proto=0):
         """A socket in the namespace, with a time-out so that no test can hang on it."""
-        made = self.inside(lambda: socket.socket(family, kind, proto))
+        made = self.inside(lambda: Peer(family, kind, proto))
+        made.keep = self._keep
         made.settimeout(PATIENCE)
+        return self._keep(made)
+
+    def _keep(self, made):
+        self._sockets = [*(each for each in self._sockets if each.fileno() >= 0), made]
         return made
 
     def _next_port(self):

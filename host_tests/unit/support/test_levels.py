@@ -1,4 +1,5 @@
-"""The tests' levels: which is whose, what is said of them, and that a skip is no pass in CI."""
+"""The tests' levels: which is whose, and what is said of them. A skip is no pass in CI, and what a
+test leaves open is no pass anywhere."""
 
 import os
 import subprocess
@@ -25,6 +26,32 @@ def test_one():
 def test_other():
     pytest.skip("there is no oscilloscope")
 """
+
+LEAKS = """
+import socket
+
+from steady import nothing_left_open, only_what_tests_make
+
+def test_leak():
+    holder = [socket.socket()]
+    holder.append(holder)  # so that only a collection finds it
+
+def test_next():
+    pass
+"""
+
+
+def run_pytest(file, *options, **environment):
+    """Run pytest on this file in its folder; give what it printed, and its exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-o", f"cache_dir={file.parent}", *options, file],
+        cwd=file.parent,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "host_tests/support")} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout, done.returncode
 
 
 @pytest.mark.parametrize(
@@ -54,24 +81,32 @@ def test_it_is_said_when_a_level_is_done_and_what_is_left():
     plugins = SimpleNamespace(get_plugin=lambda _name: terminal)
     progress = levels.Progress(SimpleNamespace(pluginmanager=plugins))
     ids = ["host_tests/unit/test_a.py::test_a", "host_tests/sim/test_b.py::test_b"]
-    progress.pytest_xdist_node_collection_finished(None, [*ids, ids[1] + "[again]"])
+    for _worker in range(2):
+        progress.pytest_xdist_node_collection_finished(None, [*ids, ids[1] + "[again]"])
     for when in ("setup", "call", "teardown"):
         progress.pytest_runtest_logreport(SimpleNamespace(nodeid=ids[0], when=when))
+    progress.pytest_xdist_node_collection_finished(None, ids)  # one that replaces a crashed one
     progress.pytest_runtest_logreport(SimpleNamespace(nodeid=ids[1], when="teardown"))
-    assert said == ["unit is done; left: sim 2"]
+    assert said == ["to run: unit 1, sim 2", "unit is done; left: sim 2"]
+    progress.pytest_runtest_logreport(SimpleNamespace(nodeid=ids[1], when="teardown"))
+    assert said[2:] == ["sim is done; left: nothing"]
 
 
 @pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
 def test_a_skip_fails_in_ci_and_says_why_elsewhere(tmp_path, ci, status):
     Path(tmp_path, "conftest.py").write_text(CONFTEST)
-    Path(tmp_path, "test_skips.py").write_text(SKIPS)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", tmp_path],
-        cwd=tmp_path,
-        env=os.environ | {"CI": ci, "PYTHONPATH": str(ROOT / "host_tests/support")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == status
-    assert "there is no oscilloscope" in done.stdout
+    file = tmp_path / "test_skips.py"
+    file.write_text(SKIPS)
+    said, code = run_pytest(file, "-rs", CI=ci)
+    assert code == status
+    assert "there is no oscilloscope" in said
+
+
+def test_what_a_test_leaves_open_fails_that_test(tmp_path):
+    file = tmp_path / "test_leaks.py"
+    file.write_text(LEAKS)
+    said, code = run_pytest(file, "-c", str(ROOT / "pyproject.toml"))
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "2 passed, 1 error" in said
+    assert "ERROR at teardown of test_leak" in said
+    assert "unclosed <socket" in said
