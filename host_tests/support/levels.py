@@ -41,7 +41,8 @@ def add_markers(items):
 
 
 class Progress:
-    """The pytest plugin: says when the last test of a level has run, and what is left."""
+    """The pytest plugin: says what there is to run, when the last test of a level has run, and what
+    is left then."""
 
     def __init__(self, config):
         self._config = config
@@ -57,7 +58,9 @@ class Progress:
         self._count(ids)
 
     def _count(self, ids):
-        self._left = Counter(level_of(nodeid) for nodeid in ids)
+        if not self._left:  # a worker in the place of one that crashed collects once more
+            self._left = Counter(level_of(nodeid) for nodeid in ids)
+            self._say("to run:")
 
     def pytest_runtest_logreport(self, report):
         """A part of a test is over; the teardown is the last."""
@@ -66,11 +69,11 @@ class Progress:
         level = level_of(report.nodeid)
         self._left[level] -= 1
         if not self._left[level]:
-            self._say(level)
+            self._say(f"{level} is done; left:")
 
-    def _say(self, level):
+    def _say(self, what):
         left = [f"{name} {self._left[name]}" for name in LEVELS if self._left[name]]
-        text = f"{level} is done; left: {', '.join(left) or 'nothing'}"
+        text = f"{what} {', '.join(left) or 'nothing'}"
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         terminal.ensure_newline()
         terminal.write_line(text)
