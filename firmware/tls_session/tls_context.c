@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tls_roots.h"
 
@@ -123,28 +122,23 @@ void tls_let_go(tls_context_t *context) {
     free(context);
 }
 
-/* ---- dates, as numbers: 20261231235959 ---- */
+/* ---- dates, as seconds since 1970 ---- */
 
-static int64_t stamp(int year, int month, int day, int hour, int minute, int second) {
-    return (((year * 100LL + month) * 100 + day) * 100 + hour) * 10000 + minute * 100 + second;
+/* Years begin in March here: a leap day is the last of its year. */
+static int64_t seconds_at(const mbedtls_x509_time *t) {
+    int year = t->mon > 2 ? t->year : t->year - 1;
+    int64_t days = 365LL * year + year / 4 - year / 100 + year / 400;
+    days += (153 * ((t->mon + 9) % 12) + 2) / 5 + t->day - 719469;
+    return ((days * 24 + t->hour) * 60 + t->min) * 60 + t->sec;
 }
 
-static int64_t stamp_of(const mbedtls_x509_time *t) {
-    return stamp(t->year, t->mon, t->day, t->hour, t->min, t->sec);
-}
-
-static int64_t stamp_of_seconds(uint32_t seconds) {
-    time_t since_1970 = seconds;
-    struct tm t;
-    gmtime_r(&since_1970, &t);
-    return stamp(t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec);
-}
-
-static int64_t stamp_of_build(const char *built) {
+static int64_t seconds_of_build(const char *built) {
     char *rest;
-    int year = (int)strtol(built, &rest, 10);
-    int month = (int)strtol(rest + 1, &rest, 10);
-    return stamp(year, month, (int)strtol(rest + 1, NULL, 10), 0, 0, 0);
+    mbedtls_x509_time t = {0};
+    t.year = (int)strtol(built, &rest, 10);
+    t.mon = (int)strtol(rest + 1, &rest, 10);
+    t.day = (int)strtol(rest + 1, &rest, 10);
+    return seconds_at(&t);
 }
 
 /* The module has no clock that outlives its power: mbedTLS's starts in the year 2000, when no certificate was
@@ -160,10 +154,10 @@ static int judge(void *argument, mbedtls_x509_crt *certificate, int depth, uint3
         /* A root is trusted, however it has signed itself. */
         *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_NOT_TRUSTED | MBEDTLS_X509_BADCERT_BAD_MD);
     }
-    if (stamp_of(&certificate->valid_to) < context->least) {
+    if (seconds_at(&certificate->valid_to) < context->least) {
         *flags |= MBEDTLS_X509_BADCERT_EXPIRED;
     }
-    if (context->known && stamp_of(&certificate->valid_from) > context->least) {
+    if (context->known && seconds_at(&certificate->valid_from) > context->least) {
         *flags |= MBEDTLS_X509_BADCERT_FUTURE;
     }
     return 0;
@@ -269,11 +263,10 @@ int tls_new_roots(const char *file, uint32_t seconds, const char *built, tls_con
     if (!made) {
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     }
-    int64_t now = stamp_of_seconds(seconds);
     made->known = seconds != 0;
-    made->least = stamp_of_build(built);
-    if (made->least < now) {
-        made->least = now;
+    made->least = seconds_of_build(built);
+    if (made->least < seconds) {
+        made->least = seconds;
     }
     if (identity) {
         made->identity = identity;

@@ -23,7 +23,7 @@ typedef struct tls_context {
     mbedtls_x509_crt certificates; /* its own and those above it; or the CA's */
     mbedtls_pk_context key;
     struct tls_context *identity; /* of a client, which it holds; or NULL */
-    int64_t least; /* the time is this or later, as 20261231235959; 0: dates are not judged */
+    int64_t least; /* the time is this or later, in seconds since 1970; 0: dates are not judged */
     bool known;    /* it is just this */
     int holders; /* its maker and the sessions, counted in one thread only; it is freed with the last */
 } tls_context_t;
