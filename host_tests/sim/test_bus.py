@@ -32,6 +32,8 @@ from sim_process import (
 )
 from terminal import terminal
 
+from spinet.version import VERSION_TEXT
+
 __all__ = ["run_sim", "sim", "start_sim", "terminal"]
 
 UP, DOWN = b"\1", b"\0"
@@ -50,7 +52,7 @@ def status_works(sim):
 def test_cold_boot_frame_by_frame(start_sim, role):
     sim = start_sim(role)
     version = sim.power_on()
-    assert version == b"2.3.0-spinet"
+    assert version == VERSION_TEXT.encode()
     frames = sim.controller.frames
     assert frames[0] == (HELLO, ROLES[role], version)
     assert frames[1:] == boot_of(role)
@@ -101,7 +103,7 @@ def test_reset_pulse_reboots_in_place(sim):
     reset(sim)
     assert sim.ask(9)[1][8] == 6
     assert [f for f in sim.controller.frames if f[0] == HELLO] == [
-        (HELLO, ROLES[sim.role], b"2.3.0-spinet")
+        (HELLO, ROLES[sim.role], VERSION_TEXT.encode())
     ]
 
 

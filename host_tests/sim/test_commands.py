@@ -9,6 +9,7 @@ from own_port import own_port
 from raw_controller import PATIENCE, listen_or_connect
 from sim_process import BINARY, TERMINATE, reset, start_sim
 
+from spinet.version import VERSION_TEXT
 from spinet.wifi.networks import Store
 
 __all__ = ["start_sim"]
@@ -51,7 +52,7 @@ def test_network_status_byte_by_byte(sim):
     assert data[8:12] == bytes(4)
     assert data[12:16] == bytes([0, 0, 0x40, 0])
     assert data[16:22] == bytes([0x80, 0, 1, 0, 0, 0])
-    assert data[28:44] == b"2.3.0-spinet".ljust(16, b"\0")
+    assert data[28:44] == VERSION_TEXT.encode().ljust(16, b"\0")
     assert data[76:140] == b"spinet".ljust(64, b"\0")
 
 

@@ -13,6 +13,8 @@ from raw_controller import PATIENCE, listen_or_connect
 from sim_process import LWIP_BINARY, start_sim
 from zeroconf import ServiceBrowser, Zeroconf
 
+from spinet.version import VERSION_TEXT
+
 __all__ = ["start_sim"]
 
 CONFIG = bytes(16) + b"Workshop".ljust(96, b"\0")
@@ -107,7 +109,7 @@ def test_zeroconf_sees_services_come_and_go(power_on, look):
     onlooker = look("127.0.0.1")
     http, ftp = "My-Printer._http._tcp.local.", "My-Printer._ftp._tcp.local."
     onlooker.until(lambda known: {http, ftp} == set(known))
-    properties = {b"product": b"Spinet", b"version": b"2.3.0-spinet"}
+    properties = {b"product": b"Spinet", b"version": VERSION_TEXT.encode()}
     assert onlooker.known[http] == ("127.0.0.1", 8080, "My-Printer.local.", properties)
     assert onlooker.known[ftp][1] == 2121
     sim.ask(7, data=listen_or_connect(2121, limit=0))
@@ -206,7 +208,7 @@ def test_avahi_sees_services_and_names(power_on, avahi):
     place = f"printer.local;{OUTSIDE};"
     assert all(place in line for line in found)
     web = next(line for line in found if "Web Site" in line)
-    assert ';8080;"version=2.3.0-spinet" "product=Spinet"' in web
+    assert f';8080;"version={VERSION_TEXT}" "product=Spinet"' in web
     assert resolved(avahi, "-n", "printer.local") == f"printer.local\t{OUTSIDE}\n"
     assert resolved(avahi, "-a", OUTSIDE) == f"{OUTSIDE}\tprinter.local\n"
 

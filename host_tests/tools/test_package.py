@@ -161,6 +161,13 @@ def test_firmware_package_and_changes_have_one_version():
     assert latest[1] == version
 
 
+def test_documents_show_this_version():
+    shown = re.compile(r"Spinet (\d+\.\d+\.\d+)\b|(\d+\.\d+\.\d+)-spinet")
+    paths = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    found = {a or b for path in paths for a, b in shown.findall(path.read_text())}
+    assert found == {spinet.__version__}
+
+
 def test_duet_boards_take_the_version_text():
     """Its first character is a digit of at least 2, and it has room in the status."""
     assert spinet.__version__ + "-spinet" == spinet.VERSION_TEXT
