@@ -36,7 +36,7 @@ def test_facts_are_about_names_in_use():
 
 
 def test_there_are_files_to_check():
-    assert len(OURS) == 4
+    assert len(OURS) == 7
 
 
 @pytest.mark.parametrize(
