@@ -27,7 +27,7 @@ from sharing import SharedTests  # noqa: E402
 from slots import Slots, open_net  # noqa: E402
 from steady import (  # noqa: E402, F401 -- every test has them
     nothing_left_open,
-    only_what_tests_make,
+    only_what_a_test_makes,
 )
 
 

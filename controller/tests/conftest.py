@@ -2,7 +2,7 @@
 
 import pytest
 from rig import HURRIED, WIRINGS, rigged
-from steady import nothing_left_open, only_what_tests_make  # noqa: F401 -- every test has them
+from steady import nothing_left_open, only_what_a_test_makes  # noqa: F401 -- every test has them
 
 
 @pytest.fixture

@@ -20,14 +20,17 @@ settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def only_what_tests_make():
-    """The collector passes over what was there before the first test: a collection is quick."""
+def only_what_a_test_makes():
+    """A collection passes over what was there before the test, which makes it quick."""
     gc.collect()
     gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_open(only_what_tests_make):
+def nothing_left_open(only_what_a_test_makes):
     """What a test leaves open is found here, and so fails that test and no later one."""
     yield
     gc.collect()
+    gc.freeze()

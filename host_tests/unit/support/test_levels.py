@@ -30,7 +30,7 @@ def test_other():
 LEAKS = """
 import socket
 
-from steady import nothing_left_open, only_what_tests_make
+from steady import nothing_left_open, only_what_a_test_makes
 
 def test_leak():
     holder = [socket.socket()]
