@@ -33,4 +33,4 @@ def browser_page():
         page.on("dialog", lambda dialog: dialog.accept())
         yield page
         browser.close()
-    assert problems == []
+    assert problems == [], problems

@@ -258,15 +258,6 @@ FLASH_SHA256 = """async () => {
 }"""
 
 
-def connect(page, url, family):
-    """Open the page and choose a port with such a chip, up to the question what to do with it."""
-    page.goto(url)
-    page.evaluate("family => { window.port = serialChip(family); }", family)
-    page.evaluate("navigator.serial.requestPort = async () => port; 0")
-    page.get_by_role("button", name="Connect").first.click()
-    page.get_by_text("Install Spinet", exact=True).click()
-
-
 @pytest.mark.parametrize(
     ("board", "family", "offset"),
     [("SPINET_ESP32", "ESP32", 0x1000), ("SPINET_ESP32C3", "ESP32-C3", 0)],
@@ -275,7 +266,11 @@ def test_the_page_flashes_a_chip(released, url, page, board, family, offset):
     """With the browser's own Web Serial, but for the port that a person would choose."""
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    connect(page, url, family)
+    page.goto(url)
+    page.evaluate("family => { window.port = serialChip(family); }", family)
+    page.evaluate("navigator.serial.requestPort = async () => port; 0")
+    page.get_by_role("button", name="Connect").first.click()
+    page.get_by_text("Install Spinet", exact=True).click()
     page.get_by_role("button", name="Next").click()
     expect(page.get_by_text(f"install Spinet {VERSION}?")).to_be_visible()
     page.get_by_role("button", name="Install", exact=True).click()
@@ -288,17 +283,6 @@ def test_the_page_flashes_a_chip(released, url, page, board, family, offset):
     flash += b"\xa5" * ((4 << 20) - len(flash))
     assert bytes(page.evaluate(FLASH_SHA256)) == hashlib.sha256(flash).digest()
     assert all(name.startswith((url, "data:", "blob:")) for name in asked), asked
-
-
-def test_the_page_says_that_there_is_no_image_for_a_chip(released, url, page):
-    manifest = json.loads((released / "manifest.json").read_text())
-    page.route("**/manifest.json", lambda route: route.fulfill(json={**manifest, "builds": []}))
-    connect(page, url, "ESP32-C3")
-    page.get_by_role("button", name="Next").click()
-    page.get_by_role("button", name="Install", exact=True).click()
-    told = "Your ESP32-C3 board is not supported."
-    expect(page.locator("ewt-page-message")).to_have_js_property("label", told)
-    page.unroute("**/manifest.json")
 
 
 def test_the_page_without_web_serial(url, page):
