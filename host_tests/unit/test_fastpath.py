@@ -204,9 +204,10 @@ class Conversation:
     def on_its_way(self, peer):
         """What has left the controller for this peer, as far as it has come."""
         slot = self.firmware.slot_of(peer)
-        waiting = bytearray(slot._ring.count if slot else 0)
+        waiting = b""
         if slot:
-            slot._ring.peek(waiting, 0, len(waiting))
+            ring = slot._ring
+            waiting = (bytes(ring.memory) * 2)[ring.marks[fastpath.MARK_START] :][: ring.count]
         return bytes(peer.got + peer._buffer + peer._pcb.sent + waiting)
 
     # --- one transaction

@@ -4,6 +4,7 @@ Its peers are objects of the same program. Like a real stack it allocates for op
 starred methods and what a peer does run with the heap locked. wait() does not sleep.
 """
 
+from spinet.fastpath import copy
 from spinet.tcp.ring import rings
 from spinet.tcp.stack import (
     ERR_CLSD,
@@ -28,6 +29,16 @@ PEER_PORT = 50000
 LOOPBACK = b"\x7f\x00\x00\x01"
 
 
+def put(ring, buf, offset, n):
+    """Append n bytes to a ring with room for them, in place as a stack does."""
+    while n:
+        run = min(n, ring.room())
+        copy(ring.memory, buf, ring.head() << 16 | offset, run)
+        ring.filled(run)
+        offset += run
+        n -= run
+
+
 class Peer:
     """The other end of a connection. `ended` is "fin" or "reset" once we have ended it."""
 
@@ -42,7 +53,7 @@ class Peer:
         entry = self.entry
         n = min(n, entry.inbox.free())
         if not entry.discard:
-            entry.inbox.put(buf, offset, n)
+            put(entry.inbox, buf, offset, n)
             self._stack.note(entry, EVENT_DATA)
         return n
 
@@ -235,7 +246,7 @@ class MemoryStack:
         if entry.error:
             return entry.error
         taken = min(n, entry.outbox.free())
-        entry.outbox.put(buf, offset, taken)
+        put(entry.outbox, buf, offset, taken)
         entry.peer.pushed = taken == n and not more
         return taken
 

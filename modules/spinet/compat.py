@@ -45,22 +45,13 @@ SERVICE_STACK = micropython.const(13312)  # the loop with every command
 HANDSHAKE_STACK = micropython.const(10240)  # mbedTLS, with a reseed of its random numbers
 WORKER_STACK = micropython.const(8192)  # one blocking call of a driver, and a few frames
 
-# Socket objects of a stock firmware may have no file descriptor; they are polled as objects.
-POLL_BY_DESCRIPTOR = hostnet is not None
 
-
-def address_octets(address):
-    """The four octets of an accepted or resolved socket address: a tuple or a sockaddr_in."""
+def address_peer(address):
+    """The port (u16) and the four octets of a socket's address: a tuple or a sockaddr_in."""
     if isinstance(address, (bytes, bytearray)):  # unix port: struct sockaddr_in
-        return address[4:8]
-    return bytes(int(octet) for octet in address[0].split("."))
-
-
-def address_port(address):
-    """The port of an accepted or resolved socket address: a tuple or a sockaddr_in."""
-    if isinstance(address, (bytes, bytearray)):
-        return address[2] << 8 | address[3]
-    return address[1]
+        return bytes((address[3], address[2])) + address[4:8]
+    host, port = address
+    return bytes((port & 0xFF, port >> 8)) + bytes(int(octet) for octet in host.split("."))
 
 
 def start_thread(function, args, stack_bytes):

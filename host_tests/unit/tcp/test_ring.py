@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from memory_stack import put
 from slots import pattern
 
 from spinet.duet.wire import MAX_DATA
@@ -25,35 +26,14 @@ class RingMachine(RuleBasedStateMachine):
         self.seed += n
         return pattern(n, self.seed)
 
-    @rule(n=st.integers(0, 64), offset=OFFSETS)
-    def put(self, n, offset):
-        n = min(n, self.ring.free())
-        data = self.fresh(n)
-        self.ring.put(bytes(offset) + data + b"tail", offset, n)
-        self.model += data
-
-    @rule(extra=st.integers(1, 5))
-    def put_too_much(self, extra):
-        n = self.ring.free() + extra
-        with pytest.raises(ValueError, match="full"):
-            self.ring.put(bytes(n), 0, n)
-
     @rule(n=st.integers(0, 70), offset=OFFSETS)
     def get(self, n, offset):
-        assert self.taken(self.ring.get, n, offset) == self.model[:n]
-        self.model = self.model[n:]
-
-    @rule(n=st.integers(0, 70), offset=OFFSETS)
-    def peek(self, n, offset):
-        assert self.taken(self.ring.peek, n, offset) == self.model[:n]
-
-    def taken(self, call, n, offset):
-        """What the call put into a buffer; it may touch nothing around that."""
         buf = bytearray(b"\xee" * 80)
-        got = call(buf, offset, n)
-        assert buf[:offset] == b"\xee" * offset
+        got = self.ring.get(buf, offset, n)
+        assert buf[offset : offset + got] == self.model[:n]
+        assert buf[:offset] == b"\xee" * offset  # it touches nothing around that
         assert buf[offset + got :] == b"\xee" * (80 - offset - got)
-        return bytes(buf[offset : offset + got])
+        self.model = self.model[n:]
 
     @rule(part=st.floats(0, 1))
     def fill_in_place(self, part):
@@ -63,14 +43,6 @@ class RingMachine(RuleBasedStateMachine):
         self.ring.memory[head : head + n] = data
         self.ring.filled(n)
         self.model += data
-
-    @rule(part=st.floats(0, 1))
-    def send_in_place(self, part):
-        n = int(min(self.ring.count, self.ring.size - self.ring.marks[MARK_START]) * part)
-        start = self.ring.marks[MARK_START]
-        assert self.ring.memory[start : start + n] == self.model[:n]
-        self.ring.drop(n)
-        self.model = self.model[n:]
 
     @rule()
     def clear(self):
@@ -99,10 +71,11 @@ TestRing = RingMachine.TestCase
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 8, 2047, 2048])
 def test_copies_are_right_whatever_the_alignment(at, offset, n):
     ring = Ring(memoryview(bytearray(4096)))
-    ring.put(bytes(8), 0, 8)
-    ring.drop(at)
-    ring.put(bytes(offset) + pattern(n), offset, n)
-    ring.drop(8 - at)
+    ring.filled(8)
+    ring.get(bytearray(8), 0, at)
+    ring.memory[8 : 8 + n] = pattern(n)
+    ring.filled(n)
+    ring.get(bytearray(8), 0, 8 - at)
     out = bytearray(offset + n + 1)
     assert ring.get(out, offset, MAX_DATA) == n
     assert out == bytes(offset) + pattern(n) + b"\0"
@@ -110,27 +83,13 @@ def test_copies_are_right_whatever_the_alignment(at, offset, n):
 
 def test_a_full_ring_wraps_around_in_two_pieces():
     ring = Ring(bytearray(8))
-    ring.put(b"012345", 0, 6)
-    ring.drop(4)
-    ring.put(b"6789ab", 0, 6)
+    put(ring, b"012345", 0, 6)
+    ring.get(bytearray(4), 0, 4)
+    put(ring, b"6789ab", 0, 6)
     assert (ring.marks[MARK_START], ring.room()) == (4, 0)
     out = bytearray(8)
     assert ring.get(out, 0, 8) == 8
     assert out == b"456789ab"
-
-
-def test_a_refused_put_changes_nothing():
-    ring = Ring(bytearray(4))
-    ring.put(b"abc", 0, 3)
-    with pytest.raises(ValueError, match="full"):
-        ring.put(b"xy", 0, 2)
-    out = bytearray(4)
-    assert (ring.get(out, 0, 4), out) == (3, b"abc\0")
-
-
-def test_a_negative_count_is_refused():
-    with pytest.raises(ValueError, match="full"):
-        Ring(bytearray(4)).put(b"", 0, -1)
 
 
 @pytest.mark.parametrize("size", [0, 2, 3, 12, 16384])
@@ -141,9 +100,9 @@ def test_a_size_that_cannot_work_is_refused(size):
 
 def test_rings_of_one_slab_do_not_touch_each_other():
     first, second = rings(2, 16)
-    first.put(b"\xff" * 16, 0, 16)
+    put(first, b"\xff" * 16, 0, 16)
     assert bytes(second.memory) == bytes(16)
-    second.put(b"\x11" * 16, 0, 16)
+    put(second, b"\x11" * 16, 0, 16)
     assert bytes(first.memory) == b"\xff" * 16
 
 

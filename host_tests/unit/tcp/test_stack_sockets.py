@@ -318,8 +318,7 @@ def test_an_ip_is_written_first_octet_lowest():
     "address", [("10.1.2.3", 8080), b"\x02\x00\x1f\x90\x0a\x01\x02\x03" + bytes(8)]
 )
 def test_addresses_of_both_shapes_are_read(address):
-    assert spinet_port.address_octets(address) == b"\x0a\x01\x02\x03"
-    assert spinet_port.address_port(address) == 8080
+    assert spinet_port.address_peer(address) == b"\x90\x1f\x0a\x01\x02\x03"
 
 
 @pytest.mark.parametrize("stack", ["sockets", "plain"])

@@ -16,6 +16,7 @@ from micropython import const
 
 from spinet import compat
 from spinet.compat import sooner, ticks_add, ticks_diff
+from spinet.fields import get_u32
 from spinet.worker import Worker
 
 _LOOKUP_MS = const(7500)  # lwIP asks its second name server after 7 s; less than a connect time-out
@@ -149,6 +150,5 @@ def address_of(name):
         return 0
     for family, _, _, _, address in found:
         if family == socket.AF_INET:
-            a, b, c, d = compat.address_octets(address)
-            return a | b << 8 | c << 16 | d << 24
+            return get_u32(compat.address_peer(address), 2)
     return 0

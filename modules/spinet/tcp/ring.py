@@ -1,7 +1,6 @@
 """Ring buffers for TCP's data, in one slab of memory that is taken at boot.
 
-One thread puts and gets. Nothing here allocates after construction. `put` refuses and `get` limits
-what does not fit; fastpath.copy() checks no bounds.
+One thread fills and gets. Nothing here allocates after construction.
 """
 
 from array import array
@@ -35,43 +34,22 @@ class Ring:
         forget(self.marks)
 
     def free(self):
-        """Free bytes: the most that put() accepts."""
+        """Free bytes."""
         return self.size - self.marks[MARK_COUNT]
 
-    def put(self, buf, offset, n):
-        """Append buf[offset:offset + n]. Raises ValueError, and appends nothing, if it does not
-        fit."""
-        if n > self.free() or n < 0:
-            raise ValueError("ring is full")
-        at = self.head()
-        first = min(n, self.size - at)
-        copy(self.memory, buf, at << 16 | offset, first)
-        if first < n:
-            copy(self.memory, buf, offset + first, n - first)
-        self.marks[MARK_COUNT] += n
-
-    def peek(self, buf, offset, n):
-        """Copy up to n of the oldest bytes to buf[offset:]; returns how many."""
-        start = self.marks[MARK_START]
-        n = min(n, self.marks[MARK_COUNT])
+    def get(self, buf, offset, n):
+        """Move up to n of the oldest bytes to buf[offset:]; returns how many."""
+        marks = self.marks
+        start = marks[MARK_START]
+        n = min(n, marks[MARK_COUNT])
         first = min(n, self.size - start)
         copy(buf, self.memory, offset << 16 | start, first)
         if first < n:
             copy(buf, self.memory, (offset + first) << 16, n - first)
-        return n
-
-    def get(self, buf, offset, n):
-        """As peek(), and remove the bytes from the ring."""
-        n = self.peek(buf, offset, n)
-        self.drop(n)
-        return n
-
-    def drop(self, n):
-        """Remove the n oldest bytes."""
-        marks = self.marks
         marks[MARK_COUNT] -= n
         # An empty ring starts at index 0 again: the next block is contiguous and aligned.
-        marks[MARK_START] = (marks[MARK_START] + n) & (self.size - 1) if marks[MARK_COUNT] else 0
+        marks[MARK_START] = (start + n) & (self.size - 1) if marks[MARK_COUNT] else 0
+        return n
 
     def head(self):
         """The index in memory of the next byte to fill."""

@@ -10,7 +10,7 @@ import socket
 
 from micropython import const
 
-from spinet import compat, fields
+from spinet import compat
 from spinet.tcp import stack as tcp
 
 # A longer backlog than a listener asks for: with a short one, Linux falls back to SYN cookies under
@@ -217,10 +217,3 @@ def begin_connect(sock, address):
     except OSError as e:
         return err_of(e.errno)
     return tcp.ERR_WOULDBLOCK
-
-
-def put_peer(into, ip, tcp_port):
-    """Write the peer's address and port into the 8 bytes of addresses()."""
-    fields.put_u16(into, 0, 0)  # the local port is known when the connection is established
-    fields.put_u16(into, 2, tcp_port)
-    into[4:8] = fields.octets(ip)

@@ -17,8 +17,9 @@ from spinet.tcp import stack as tcp
 from spinet.tcp.farewells import ROUNDS, Farewells
 from spinet.tcp.polling import Polling
 from spinet.tcp.ring import rings
-from spinet.tcp.socket_calls import HostCalls, SocketCalls, begin_connect, err_of, put_peer
+from spinet.tcp.socket_calls import HostCalls, SocketCalls, begin_connect, err_of
 from spinet.tcp.stack import INDEX_BITS, INDEX_MASK, is_for_now
+from spinet.udp.datagrams import peer
 from spinet.udp.datagrams_sockets import SocketUdp
 
 _CONNECTIONS = const(8)
@@ -195,10 +196,7 @@ class SocketStack:
         into = entry.addresses
         if self._calls.addresses(entry.key, into) >= 0:
             return
-        into[0:2] = b"\0\0"  # a stock socket does not know its local port
-        into[2] = compat.address_port(address) & 0xFF
-        into[3] = compat.address_port(address) >> 8
-        into[4:8] = compat.address_octets(address)
+        into[:] = b"\0\0" + compat.address_peer(address)  # a stock socket knows no local port
 
     def connect(self, ip, tcp_port):
         try:
@@ -213,7 +211,7 @@ class SocketStack:
         entry = self._adopt(sock, _CONNECTING, _OUT)
         if entry is None:
             return tcp.ERR_MEM
-        put_peer(entry.addresses, ip, tcp_port)
+        entry.addresses[:] = b"\0\0" + peer(ip, tcp_port)  # the local port is not known yet
         return entry.handle
 
     def addresses(self, h, into):

@@ -91,9 +91,7 @@ class SocketDatagrams:
             data, address = self._ahead.pop(sock)
             n = min(n, length)
             buf[offset : offset + n] = data[:n]
-            sender[0] = compat.address_port(address) & 0xFF
-            sender[1] = compat.address_port(address) >> 8
-            sender[2 : datagrams.PEER_SIZE] = compat.address_octets(address)
+            sender[: datagrams.PEER_SIZE] = compat.address_peer(address)
         return length
 
     def dropped(self, _sock):
