@@ -55,7 +55,8 @@ def sources_of(folders: list[Path]) -> list[tuple[Path, Path]]:
         found = [path for path in sorted(folder.rglob("*.py")) if path.name != "manifest.py"]
         if not found:
             raise CompileError(f"{folder} has no modules")
-        sources += [(path, path.relative_to(folder)) for path in found]
+        top = folder.parent if (folder / "__init__.py").exists() else folder
+        sources += [(path, path.relative_to(top)) for path in found]
     return sources
 
 

@@ -24,7 +24,7 @@ from compile_modules import (
 from exit_code import exit_code
 
 SOURCE = "source"
-CHIP = ("announcer.py", "chip.py", "radio.py")  # of boards/chip; the board file is the user's
+CHIP = ("__init__.py", "announcer.py", "radio.py")  # of boards/chip; the board file is the user's
 
 
 def main() -> int:
@@ -46,7 +46,7 @@ def modules() -> dict[Path, Path]:
     """What a package has, by the name that the board knows it by."""
     top = PROJECT / "modules"
     found = {path.relative_to(top): path for path in sorted((top / "spinet").rglob("*.py"))}
-    return found | {Path(name): PROJECT / "boards/chip" / name for name in CHIP}
+    return found | {Path("chip", name): PROJECT / "boards/chip" / name for name in CHIP}
 
 
 def make(kind: str, build: Path, into: Path) -> Path:

@@ -13,7 +13,7 @@ import _spinet_slabs as slabs
 import memchip
 
 FILES_HERE = ("select", "socket", "time")  # Python here, C on a chip
-IMAGE = (".frozen/SPINET_ESP32C3", ".frozen/chip")
+IMAGE = (".frozen/SPINET_ESP32C3",)
 MAIN_STACK = 16384  # bytes, of the main task and the REPL in MicroPython's ESP32 port
 STACK = 40000  # bytes: more than on a chip, as each nested import measures the heap
 PASSES = 20  # of the loop, with its link up

@@ -20,8 +20,8 @@ freeze(
     "..",
     (
         "SPINET_ESP32C3/board.py",
+        "chip/__init__.py",
         "chip/announcer.py",
-        "chip/chip.py",
         "chip/partitions.py",
         "chip/radio.py",
     ),

@@ -5,7 +5,7 @@ used instead of the one in the image: mpremote cp board.py : (see docs/hardware.
 """
 
 from chip import ChipBoard
-from nina_link import NinaWiring
+from chip.nina_link import NinaWiring
 
 # Adafruit's boards. SPI: VSPI, through the GPIO matrix, as MOSI is on another pin than its own. In
 # an ESP32-MINI-1, which newer boards have, GPIO 16 and 17 are the flash's.

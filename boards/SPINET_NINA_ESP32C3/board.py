@@ -5,7 +5,7 @@ used instead of the one in the image: mpremote cp board.py : (see docs/hardware.
 """
 
 from chip import ChipBoard
-from nina_link import NinaWiring
+from chip.nina_link import NinaWiring
 
 # Free pins of a development board. SPI: SPI2, on its own pins. GPIO 8, which has the LED of many
 # such boards, is the controller's program's.

@@ -5,7 +5,7 @@ used instead of the one in the image: mpremote cp board.py : (see docs/hardware.
 """
 
 from chip import ChipBoard
-from nina_link import NinaWiring
+from chip.nina_link import NinaWiring
 
 # Arduino's boards. SPI: VSPI, through the GPIO matrix. GPIO 25, 26 and 27, which have the RGB LED
 # of some, are the controller's program's.

@@ -7,18 +7,18 @@ import time
 import machine
 import network
 import pytest
-from chip_paths import BOARDS, CHIP, chip_of
+from chip_paths import BOARDS, chip_of
 
 MODULES = (
-    "announcer",
     "board",
     "chip",
-    "chip_pins",
-    "nina_link",
-    "partitions",
-    "radio",
+    "chip.announcer",
+    "chip.nina_link",
+    "chip.partitions",
+    "chip.pins",
+    "chip.radio",
+    "chip.uart_board",
     "spinet.tcp.stack_lwip",
-    "uart_board",
 )
 
 
@@ -33,7 +33,7 @@ def power_on(monkeypatch, tmp_path):
     monkeypatch.setattr(machine.PWM, "running", {})
     monkeypatch.setattr(machine.ADC, "raw", {})
     monkeypatch.setattr(time, "sleep_ms", lambda ms: None, raising=False)
-    monkeypatch.syspath_prepend(CHIP)
+    monkeypatch.syspath_prepend(BOARDS)
     yield
     forget()
 

@@ -25,7 +25,7 @@ def chip(request, monkeypatch):
 
 @pytest.fixture
 def pins(chip):
-    return importlib.import_module("chip_pins").ChipPins(OWN)
+    return importlib.import_module("chip.pins").ChipPins(OWN)
 
 
 def test_free_pins_are_used_and_the_boards_are_not(chip, pins):
@@ -98,12 +98,12 @@ def test_analog_inputs(chip, pins):
         with pytest.raises(ValueError, match="invalid"):
             pins.read_analog(pin, 4)
     with pytest.raises(ValueError, match="no such channel"):
-        pins.read_channel(len(importlib.import_module("chip_pins")._CHANNELS["ESP32S3"]))
+        pins.read_channel(len(importlib.import_module("chip.pins")._CHANNELS["ESP32S3"]))
 
 
 def test_a_channel_whose_pin_is_the_boards(chip, pins):
     """The chip has it, and a signal of the link is there."""
     machine.ADC.raw[chip["channels"][channel := min(chip["channels"])]] = 1
-    taken = importlib.import_module("chip_pins").ChipPins((chip["channels"][channel],))
+    taken = importlib.import_module("chip.pins").ChipPins((chip["channels"][channel],))
     with pytest.raises(ValueError, match="this pin is the board's"):
         taken.read_channel(channel)

@@ -43,7 +43,7 @@ def clock(monkeypatch, radio):
     class Clock:
         now = 1000
 
-    import radio as module
+    from chip import radio as module
 
     monkeypatch.setattr(module, "ticks_ms", lambda: Clock.now)
     return Clock
@@ -51,7 +51,7 @@ def clock(monkeypatch, radio):
 
 @pytest.fixture
 def radio():
-    from radio import ChipRadio
+    from chip.radio import ChipRadio
 
     AIR[b"Home"] = InReach("correct horse", channel=11, rssi=-51)
     return ChipRadio()
@@ -316,7 +316,7 @@ class FakeWifi:
 
 @pytest.fixture
 def eap(radio, monkeypatch):
-    import radio as module
+    from chip import radio as module
 
     fake = FakeWifi()
     monkeypatch.setattr(module, "wifi", fake)
@@ -421,7 +421,7 @@ def test_name_servers_of_a_stock_image_are_dhcps(radio):
 
 
 def test_country_reaches_the_driver_once_somebody_has_said_it(radio, monkeypatch):
-    import radio as module
+    from chip import radio as module
 
     wifi = FakeWifi()
     monkeypatch.setattr(module, "wifi", wifi)
@@ -536,7 +536,7 @@ def test_power_that_is_saved_or_not(radio, station, monkeypatch):
 @pytest.fixture
 def threads(monkeypatch, radio):
     """Threads that were started and have not run: run() runs the oldest."""
-    import radio as module
+    from chip import radio as module
 
     started = []
     monkeypatch.setattr(module, "start_thread", lambda f, args, _stack: started.append((f, args)))
@@ -573,7 +573,7 @@ def test_scan_that_the_driver_refuses_is_a_problem(radio, threads, station, monk
 
 
 def test_scan_without_a_thread_is_a_problem(radio, monkeypatch):
-    import radio as module
+    from chip import radio as module
 
     def no_thread(_function, _args, _stack):
         raise OSError("can't create thread")

@@ -223,7 +223,7 @@ AIRLIFT = {"spi": 2, "sck": 18, "mosi": 14, "miso": 23, "cs": 5, "ready": 33, "g
 
 def nina_board(**pins):
     chip = importlib.import_module("chip")
-    wiring = importlib.import_module("nina_link").NinaWiring(**(AIRLIFT | pins))
+    wiring = importlib.import_module("chip.nina_link").NinaWiring(**(AIRLIFT | pins))
     return chip.ChipBoard(wiring, protocol="nina")
 
 

@@ -236,6 +236,6 @@ def test_a_shift_of_another_length(up, line):
 
 def test_a_controller_that_does_not_answer(up, line, monkeypatch):
     clock = iter(range(0, 1 << 29, 1000))
-    monkeypatch.setattr(sys.modules["uart_board"], "ticks_ms", lambda: next(clock))
+    monkeypatch.setattr(sys.modules["chip.uart_board"], "ticks_ms", lambda: next(clock))
     with pytest.raises(LinkLost, match="does not answer"):
         up.exchange(bytes(12), bytearray(12), 0, 4)

@@ -313,8 +313,11 @@ def test_deploy_is_a_chain_of_commands():
 
 def test_what_edits_board_py_names_what_there_is():
     clocked, nina = [block for block in blocks("hardware.md") if block[0].startswith("from chip ")]
-    for module, names in re.findall(r"^from (\w+) import (.+)$", "\n".join(clocked + nina), re.M):
-        source = (ROOT / "boards" / "chip" / f"{module}.py").read_text()
+    for module, names in re.findall(
+        r"^from ([\w.]+) import (.+)$", "\n".join(clocked + nina), re.M
+    ):
+        path = "chip/__init__.py" if module == "chip" else module.replace(".", "/") + ".py"
+        source = (ROOT / "boards" / path).read_text()
         for name in names.split(", "):
             assert re.search(rf"^(class )?{name}\b", source, re.MULTILINE), name
     assert clocked[1] == "ROLE = CONTROLLER_CLOCKED"

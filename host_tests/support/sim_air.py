@@ -1,5 +1,5 @@
 """boards/SIM's scripted radio, and its pins, on CPython. Its folder is on the path for the import
-only: each board has a radio.py."""
+only: it has a board.py, as each board has."""
 
 import sys
 
@@ -8,16 +8,12 @@ from project import ROOT
 _SIM = str(ROOT / "boards" / "SIM")
 
 sys.path.insert(0, _SIM)
-_other_radio = sys.modules.pop("radio", None)
 try:
     from air import TAKES, Air, AirRadio, ScriptError
     from own_pins import OwnPins
     from radio import SimRadio
 finally:
     sys.path.remove(_SIM)
-    del sys.modules["radio"]
-    if _other_radio:
-        sys.modules["radio"] = _other_radio
 
 __all__ = ["TAKES", "Air", "AirRadio", "OwnPins", "ScriptError", "SimRadio"]
 

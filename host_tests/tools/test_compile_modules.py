@@ -29,8 +29,8 @@ def compiled(tmp_path_factory):
 @pytest.mark.parametrize("architecture", list(NATIVE))
 def test_every_module_is_there(compiled, release, architecture):
     wanted = {p.relative_to(ROOT / "modules") for p in (ROOT / "modules").rglob("*.py")}
-    chip = {Path(p.name) for p in (ROOT / "boards" / "chip").glob("*.py")}
-    wanted |= chip - {Path("manifest.py")}
+    chip = {Path("chip", p.name) for p in (ROOT / "boards" / "chip").glob("*.py")}
+    wanted |= chip - {Path("chip/manifest.py")}
     folder = compiled / release / architecture
     got = {p.relative_to(folder).with_suffix(".py") for p in folder.rglob("*.mpy")}
     assert got == wanted

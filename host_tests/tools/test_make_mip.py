@@ -31,7 +31,7 @@ def everything():
     """What a board needs, as paths on the board."""
     top = ROOT / "modules"
     names = {path.relative_to(top) for path in (top / "spinet").rglob("*.py")}
-    return names | {Path(f"{name}.py") for name in ("announcer", "chip", "radio")}
+    return names | {Path(f"chip/{name}.py") for name in ("__init__", "announcer", "radio")}
 
 
 @pytest.mark.parametrize(

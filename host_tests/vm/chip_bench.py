@@ -242,8 +242,8 @@ class ChipBench(Bench):
         self.spi = Link()
         sys.modules.update(stand_ins(self.spi, self.interfaces))
         socket.getaddrinfo = getaddrinfo
-        for name in ("radio", "spinet.duet.module_clocked", "spinet.duet.controller_clocked"):
-            sys.modules.pop(name)  # SIM's; and what a chip imports in the service's thread
+        for name in ("spinet.duet.module_clocked", "spinet.duet.controller_clocked"):
+            sys.modules.pop(name)  # a chip imports them in the service's thread
         sys.path[:0] = boot_heap.IMAGE
         vfs.VfsLfs2.mkfs(Flash())
         gc.collect()

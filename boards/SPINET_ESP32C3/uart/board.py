@@ -4,7 +4,7 @@ In a chip's file system it is used instead of the image's board.py: `make emulat
 there.
 """
 
+from chip.uart_board import UartBoard
 from machine import UART
-from uart_board import UartBoard
 
 BOARD = UartBoard(UART(1, 921600, tx=0, rx=1, rxbuf=4096), led=8)

@@ -8,11 +8,11 @@ import time
 import esp
 import esp32
 import machine
-from announcer import ChipAnnouncer
 from machine import SPI, WDT, Pin
 from micropython import const
-from radio import ChipRadio
 
+from chip.announcer import ChipAnnouncer
+from chip.radio import ChipRadio
 from spinet import VERSION_TEXT, compat, network_status
 from spinet.wifi.networks import Store
 
@@ -206,13 +206,13 @@ class ChipBoard:
 
     def pins(self):
         """The chip's pins, for NINA's protocol."""
-        from chip_pins import ChipPins
+        from chip.pins import ChipPins
 
         return ChipPins(self.wiring.own())
 
     def partitions(self):
         """Those of ESP-IDF's boot loader, None where the table has one slot only."""
-        from partitions import two_slots
+        from chip.partitions import two_slots
 
         return two_slots()
 
