@@ -143,7 +143,7 @@ def booted(board):
     service = Service(board)
     service.start()
     while not service.port.idle():
-        service.run(1)
+        service.loop.run(1)
     return service
 
 
@@ -156,12 +156,12 @@ class Controller:
         self.service.listeners.listen(0, PORT, 0, states.SOCKETS)
         if sockets:
             self.play([step(happens="d")] * sockets, 1)
-            self.service.run(2)
+            self.service.loop.run(2)
 
     def play(self, steps, times):
         """Play the steps so many times. memchip counts a pass when the next one begins."""
         self.prepare(steps)
-        self.service.run(times * len(steps))
+        self.service.loop.run(times * len(steps))
 
     def prepare(self, steps):
         """Set the steps of the next passes."""
@@ -277,12 +277,12 @@ def count(name, sockets, steps, response):
     controller = controller_of(name, sockets)
     controller.play(steps, TIMES)
     expect(controller.response(), response)
-    controller.service.run(1)
+    controller.service.loop.run(1)
     for i in range(len(steps)):
         print("counted", name, i, *memchip.spent(i), sep="\t")
     controller.prepare(steps)
     free = gc.mem_free()
-    controller.service.run(TIMES * len(steps))
+    controller.service.loop.run(TIMES * len(steps))
     print("allocated", name, free - gc.mem_free(), sep="\t")
     controller.service.shut()
 
@@ -312,7 +312,7 @@ def longest():
     controller.play(steps, 2)
     controller.prepare(steps)
     for _ in range(MIXED // len(steps) // 10):
-        controller.service.run(10 * len(steps))
+        controller.service.loop.run(10 * len(steps))
         bytearray(GARBAGE)  # garbage, as use of the REPL makes
     most = max(memchip.spent(i)[3] for i in range(len(steps)))
     passes = sum(memchip.spent(i)[0] for i in range(len(steps)))

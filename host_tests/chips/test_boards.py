@@ -229,8 +229,8 @@ def test_watchdog_is_started_at_boot_and_fed_by_the_loop(service, monkeypatch):
     feeds = machine.WDT.the_one.feeds
     now = service.manager.now
     monkeypatch.setattr(loop, "ticks_ms", lambda: now + _HOUSEKEEPING_MS)
-    service.bind()
-    monkeypatch.setattr(service.loop, "_plan", lambda now: None)
+    service.loop.bind()
+    monkeypatch.setattr(service.loop, "_plan", lambda _now, _ms: None)
     service.run_once()
     assert machine.WDT.the_one.feeds == feeds + 1
 

@@ -4,7 +4,7 @@ session have room, and what does not fit fails for its asker alone."""
 import pytest
 from chip_paths import NAMES, NINA_NAMES, heaps, smallest_heap
 
-# Of chip.py, radio.py, announcer.py and MicroPython's own drivers, which the core has not.
+# Of boards/chip and MicroPython's own drivers, which the core has not.
 NOT_HERE = 6144
 
 BEGIN = """
@@ -16,7 +16,7 @@ running = counted.Controller(8)
 service.current = running.service
 running.play(counted.mixed(), 20)
 running.service.wlan.scan(0)
-running.service.run(50)
+running.service.loop.run(50)
 gc.collect()
 print(gc.mem_alloc() - len(ballast), gc.mem_free())
 """

@@ -304,6 +304,7 @@ class Bench:
         self.stack.wait(0)
         self.manager.rows[fastpath.ROW_DELIVER] = self.stack.pending()
         self.manager.deliver()
+        self.manager.hasten(self.manager.now)
         self.manager.step(self.manager.now)
         self.manager.reap()
         self.listeners.accept_waiting()

@@ -39,7 +39,6 @@ from spinet.fastpath import (
     WHY_PLAIN,
     WHY_PORT,
     WHY_TIDY,
-    WHY_WITHDRAWN,
     turn,
 )
 
@@ -218,10 +217,8 @@ class Rig:
                 self.port.conclude(self.link)
             elif why == WHY_PORT:
                 self.port.serve(self.link, self.now)
-            elif why == WHY_WITHDRAWN:
-                self.port.withdraw()
             elif why == WHY_TIDY:
-                self.port.look(self.link, self.now)
+                self.port.poll(self.link, self.now)
             elif why != WHY_DONE:
                 self._failed(why, self._manager.slots[self.link.rx[2]])
 

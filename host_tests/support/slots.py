@@ -592,6 +592,7 @@ class Slots:
         self.manager.now = self.now
         self.manager.rows[fastpath.ROW_DELIVER] = self.stack.pending()
         self.manager.deliver()
+        self.manager.hasten(self.now)  # the clock stands still; what it would bring is done now
         self.manager.step(self.now)
         if self.manager.reap():
             self.listeners.accept_waiting()

@@ -176,7 +176,7 @@ class Player:
         while self.asks and self.asks[0][0] * 1000 <= self._passed:
             _, command, data = self.asks.pop(0)
             assert bench.response(command, data=data) == 0
-        bench.wlan.step(self.clock())
+        bench.wlan.poll(self.clock())
         if self._passed % _HOUSEKEEPING_MS == 0:
             bench.wlan.refresh(self.clock())
         if self._passed % NEWS_MS == 0 and bench.wlan.has_news():

@@ -215,7 +215,7 @@ class Conversation:
     def ask(self, message):
         command, number = message[1], message[2]
         slot = self.firmware.slots[number] if number < 8 else None
-        before = self.firmware.service.link.transactions
+        before = self.firmware.service.link.count[0]
         port = status.remote_port(slot.record) if slot and slot.handle else None
         wanted = self.wanted(message, slot)
         readable = slot.readable() if slot else 0
@@ -225,7 +225,7 @@ class Conversation:
         version, _, response, data = self.firmware.rig.decode(shifted)
         data = data[: max(0, response)]
         assert version == 0x3E
-        assert self.firmware.service.link.transactions == before + 1
+        assert self.firmware.service.link.count[0] == before + 1
         if command == Command.CONN_WRITE and wanted >= 0 and not surprise:
             # More, if there was room for what waited before.
             assert wanted <= response <= message[4] | message[5] << 8
@@ -573,18 +573,18 @@ def test_a_long_transaction_is_not_followed_by_one_that_was_not_asked_for(monkey
     rig.expect(b"\xff" * 12 if command == 0xFF else request(command))
     rig.spi.on_exchange = lambda: setattr(clock, "now", clock.now + 6)
     rig.transfer_ready.drive(1)
-    before = firmware.service.link.transactions
+    before = firmware.service.link.count[0]
     for ms in (0, 5, 4):
         clock.now += ms
-        firmware.service.run(2)
-    assert firmware.service.link.transactions == before + 1
+        firmware.service.loop.run(2)
+    assert firmware.service.link.count[0] == before + 1
     clock.now += 1
-    firmware.service.run(2)
-    assert firmware.service.link.transactions == before + 2
+    firmware.service.loop.run(2)
+    assert firmware.service.link.count[0] == before + 2
     rig.transfer_ready.drive(0)
     clock.now += 100
-    firmware.service.run(2)
-    assert firmware.service.link.transactions == before + 2
+    firmware.service.loop.run(2)
+    assert firmware.service.link.count[0] == before + 2
 
 
 @pytest.mark.behaviour("L5")
@@ -606,10 +606,10 @@ def test_an_edge_within_the_header_is_its_own_requests(monkeypatch, message):
 
     rig.spi.on_exchange = rise_again
     clock.now += 10
-    before = firmware.service.link.transactions
-    firmware.service.run(4)
+    before = firmware.service.link.count[0]
+    firmware.service.loop.run(4)
     # A request that came too late for this header has yet to be served.
-    assert firmware.service.link.transactions == before + (2 if message[0] == 0xFF else 1)
+    assert firmware.service.link.count[0] == before + (2 if message[0] == 0xFF else 1)
 
 
 @pytest.mark.behaviour("D5")

@@ -99,7 +99,7 @@ def test_network_of_a_station_and_of_an_access_point(shown):
     bench = shown.bench
     bench.radio.outcome_is = ""
     bench.networks.remember(Network(CONFIG))
-    bench.wlan.start_client(b"Workshop", 0)
+    bench.wlan.station.start(b"Workshop", 0)
     text = shown(report.network)
     assert "WiFi connected" in text
     assert "network Workshop, channel 0, address 192.168.1.50" in text
@@ -138,9 +138,9 @@ def test_a_network_of_any_name(shown, name, text):
     bench = shown.bench
     bench.networks.remember(Network(bytes(16) + name.ljust(96, b"\0")))
     bench.radio.outcome_is = ""
-    bench.wlan.start_client(name, 0)
+    bench.wlan.station.start(name, 0)
     bench.radio.finds = []
-    bench.wlan.step(0)
+    bench.wlan.poll(0)
     assert f"network {text}, channel" in shown(report.network)
     bench.radio.outcome_is = "signal lost"
     bench.wlan.refresh(0)

@@ -79,7 +79,7 @@ def service(request, clock):
 def sleep_ms(service, clock):
     """How long the next pass would sleep if nothing happened."""
     service.loop._poll(clock.now)
-    service.loop._plan(clock.now)
+    service.loop._plan(clock.now, service.port.poll(service.link, clock.now))
     return ticks_diff(service.loop.words[fastpath.LOOP_DUE], clock.now)
 
 
@@ -117,7 +117,7 @@ def test_a_request_within_the_start_waits_for_its_end(clock):
         clock.now += 1
         service.run_once()
     clock.now += _LEVEL_AFTER_MS
-    service.run(2)
+    service.loop.run(2)
     assert rig.decode(rig.spi.shifted)[2] == 168
 
 
@@ -257,9 +257,9 @@ def test_counting_begins_anew_at_once(service, clock, heap):
     second(service, clock)
     service.port.idle = lambda: True
     clock.now += 5  # the time of something else
-    service.port.due_ms = lambda _now: 5
+    service.port.poll = lambda _link, _now: 5
     asked = heap.asked
-    service.run(2)  # collect, and in the next pass, with the clock where it was, ask
+    service.loop.run(2)  # collect, and in the next pass, with the clock where it was, ask
     assert (heap.collected, heap.asked) == (1, asked + 1)
 
 
@@ -320,7 +320,7 @@ def test_garbage_is_collected_soon_after_the_link_is_idle(service, clock, heap):
 
 def test_sleep_ends_when_a_handshake_has_taken_too_long(service, clock):
     service.tls.poll = lambda _now: 3
-    service.bind()
+    service.loop.bind()
     service.run_once()
     assert clock.sleeps[-1] == 3
 
@@ -346,7 +346,7 @@ def test_close_is_watched_closely(service, clock):
 
 
 def test_close_is_watched_closely_after_somebody_had_more_time(service, clock):
-    service.port.due_ms = lambda _now: -1
+    service.port.poll = lambda _link, _now: -1
     ask(service, 7, data=listen_or_connect(80))
     peer = service.stack.dial(80)
     service.run_once()
@@ -363,7 +363,7 @@ def test_close_is_watched_closely_after_somebody_had_more_time(service, clock):
 def test_tls_ends_sleep_in_time(service, clock, link_due, expected):
     service.run_once()
     replace_task(service, service.tls, Busy())
-    service.port.due_ms = lambda _now: link_due
+    service.port.poll = lambda _link, _now: link_due
     assert sleep_ms(service, clock) == expected
 
 
@@ -461,8 +461,8 @@ def run_with(service, *hooks):
     service.listeners.listen(0, 80, 0, 8)
     service.run_once()  # it is announced
     service.stack.wait = wait
-    service.bind()
-    service.run(len(hooks))
+    service.loop.bind()
+    service.loop.run(len(hooks))
 
 
 def far_ms(service, clock):
@@ -493,7 +493,7 @@ def test_connections_bring_nothing_else_forward(service, clock):
         (lambda service: service.error.set("news"), NEWS_MS),
         (lambda service: service.wlan.set_state(states.WIFI_CONNECTING), NEWS_MS),
         (lambda service: service.wlan.scan(0), _AGAIN_MS),
-        (lambda service: service.wlan.start_client(b"", 0), _AGAIN_MS),
+        (lambda service: service.wlan.station.start(b"", 0), _AGAIN_MS),
     ],
     ids=["error", "state", "scan", "client"],
 )
@@ -533,8 +533,8 @@ def test_what_came_within_a_wait_is_looked_at_in_that_pass(service, what, who):
     hooks = [nothing, who(service)]
     replace_task(service, getattr(service, what), busy)
     service.stack.wait = lambda ms: hooks.pop(0)()
-    service.bind()
-    service.run(2)
+    service.loop.bind()
+    service.loop.run(2)
     assert busy.polls == 1
 
 

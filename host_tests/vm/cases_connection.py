@@ -157,7 +157,7 @@ def case_outgoing_connection_tells_its_peer():
         slot = net.manager.allocate(0)
         slot.connect(0x0100007F, net.port)
         net.until(lambda slot=slot: slot.state == states.CONNECTED)
-        assert status.ports(slot.record)[1] == net.port
+        assert status.remote_port(slot.record) == net.port
         assert status.peer_ip(slot.record) == 0x0100007F
         net.close()
 

@@ -76,7 +76,7 @@ def check_bound(role):
     bench = FullBench(role)
     now = loop.ticks_ms()
     loop.ticks_ms = lambda: now
-    bench.service.bind()
+    bench.service.loop.bind()
     try:
         most = garbage_of(bench)
     finally:

@@ -150,7 +150,7 @@ def case_outgoing_connection_tells_its_peer():
     slot.connect(LOOPBACK, 8080)
     net.turn()
     assert slot.state == states.CONNECTED
-    assert status.ports(slot.record)[1] == 8080
+    assert status.remote_port(slot.record) == 8080
     assert status.peer_ip(slot.record) == 0x0100007F
 
 

@@ -102,7 +102,6 @@ WHY_DONE = const(0)  # the passes are over, or STOP
 WHY_TIDY = const(1)  # something is due, or was delivered
 WHY_EVENTS = const(2)  # deliver events, then go on with this pass
 WHY_PLAIN = const(3)  # module-clocked: the header is in rx, CS is low; Python does the rest
-WHY_WITHDRAWN = const(4)  # there was an edge, but TRANSFER_READY is low again
 WHY_BROKEN = const(5)  # a connWrite was queued; flushing the queue failed with the error TAKEN
 WHY_FAILED = const(6)  # a connRead failed with the error TAKEN, and was answered with no data
 WHY_PORT = const(7)  # the controller-clocked link driver has to serve
@@ -284,7 +283,7 @@ def turn(kit, passes: int, resumed: int) -> int:
             if signals[SIGNAL_EDGE]:
                 signals[SIGNAL_EDGE] = 0
                 if not int(requested()):
-                    return WHY_WITHDRAWN
+                    return WHY_TIDY  # it was withdrawn
                 cs(0)
                 exchange(tx, rx, 0, _FIRST_PHASE)
                 if header[0] == _VERSION:

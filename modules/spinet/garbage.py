@@ -45,8 +45,7 @@ class Garbage:
         """Count n bytes: the caller is about to allocate at most so many."""
         self._spent += n
 
-    def weigh(self):
-        """Measure the garbage."""
+    def _weigh(self):
         if compat.MICROPYTHON:
             used = gc.mem_alloc()
             if self._base < 0:
@@ -62,7 +61,7 @@ class Garbage:
         """A task: measure; while there is enough to collect, ask the loop to come back soon."""
         left = _WEIGH_MS - ticks_diff(now, self._weighed)
         if left <= 0 or self._base < 0 or self.is_unsure():  # _base < 0: after a collection
-            self.weigh()
+            self._weigh()
             self._weighed = now
             left = _WEIGH_MS
         return _COLLECT_MS if self.is_much() else left

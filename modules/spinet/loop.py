@@ -133,10 +133,8 @@ class Loop:
         turn = fastpath.turn
         resumed = 0
         calm = True  # no event was delivered in this pass
-        words[LOOP_STALE] = 1  # anything may have changed since the last run
-        if words[LOOP_STIRRED]:
-            self._poll(words[LOOP_NOW])
-        self._plan(words[LOOP_NOW])
+        self._tidy(words[LOOP_NOW])
+        words[LOOP_STALE] = 1  # anything may change before the end of the first pass
         while True:
             why = turn(kit, passes, resumed)
             if why == fastpath.WHY_DONE:
@@ -148,45 +146,32 @@ class Loop:
                 manager.deliver()
                 resumed = 1
                 calm = False
-            elif why == fastpath.WHY_PORT:
-                resumed = 0
-                self._serve_port(words[LOOP_NOW])
-                calm = True
-            else:
-                resumed = 0
-                self._serve(why)
+                continue
+            resumed = 0
+            if self._serve(why):
                 if garbage.is_full() or (why == fastpath.WHY_TIDY and calm and self._may_collect()):
                     self._collect()
                 else:
                     self._tidy(words[LOOP_NOW])
-                calm = True
+            calm = True
 
     # --- the link
 
     def _serve(self, why):
-        """Do what the hot path left of this pass's transaction."""
+        """Do what the hot path left of this pass's transaction. False: nothing has changed that
+        _tidy() would have to look at, as in most phases of the controller-clocked link."""
         if why == fastpath.WHY_PLAIN:
             self._port.conclude(self._link)
+        elif why == fastpath.WHY_PORT:
+            return self._port.serve(self._link, self.words[LOOP_NOW])
         elif why == fastpath.WHY_FAILED:
             self._asked_slot().read_failed(self.words[fastpath.LOOP_TAKEN] - fastpath.TAKEN_ZERO)
         elif why == fastpath.WHY_BROKEN:
             self._asked_slot().write_failed(self.words[fastpath.LOOP_TAKEN] - fastpath.TAKEN_ZERO)
-        elif why == fastpath.WHY_WITHDRAWN:
-            self._port.withdraw()
-        else:
-            self._port.look(self._link, self.words[LOOP_NOW])
+        return True
 
     def _asked_slot(self):
         return self._manager.slots[self._link.asked_socket()]
-
-    def _serve_port(self, now):
-        """Serve a phase of the controller-clocked link that the hot path left to Python. Most
-        phases change nothing that _tidy() would have to look at."""
-        if self._port.serve(self._link, now):
-            if self._garbage.is_full():
-                self._collect()
-            else:
-                self._tidy(now)
 
     # --- the end of a pass
 
@@ -195,7 +180,8 @@ class Loop:
         manager = self._manager
         words = self.words
         words[LOOP_STALE] = 0
-        manager.step_if_due(now)
+        port_ms = self._port.poll(self._link, now)
+        manager.step(now)
         if self._tls and self._tls.noted:
             self._deliver_tls()
         freed = manager.reap()
@@ -207,7 +193,7 @@ class Loop:
         stirred = words[LOOP_STIRRED] or self._garbage.is_unsure()
         if stirred or ticks_diff(now, words[LOOP_FAR]) >= 0:
             self._poll(now)
-        self._plan(now)
+        self._plan(now, port_ms)
 
     def _deliver_tls(self):
         try:
@@ -240,9 +226,8 @@ class Loop:
             self._out_of_memory()
             return _AGAIN_MS
 
-    def _plan(self, now):
-        """Compute when the hot path has to return to Python next."""
-        ms = self._port.due_ms(now)
+    def _plan(self, now, ms):
+        """Compute when the hot path has to return to Python next; for the link, in `ms`."""
         if self._listeners.unfinished or (self._tls and self._tls.noted):
             ms = 0
         fastpath.soonest(self.words, self._manager.rows, now, ms)

@@ -127,10 +127,7 @@ class Service:
 
             tasks += (Judgment(board, self.link),)
         self.loop = loop = Loop(self, (self.tls,) + tasks if self.tls else tasks)
-        self.run = loop.run
         self.run_once = loop.run_once
-        self.bind = loop.bind
-        self.stop = bell.stop
 
     def _announcers(self, stir):
         return self.board.announcers(self.manager, stir)
@@ -175,7 +172,7 @@ def _live(board):
             on_boot(current)
         current.start()
         while _running:
-            current.run(PASSES)
+            current.loop.run(PASSES)
     finally:
         current.shut()
         current = None
@@ -210,7 +207,7 @@ def stop():
     global _running
     _running = False
     if current:
-        current.stop()
+        current.bell.stop()
     if _ended:
         _ended.acquire()
         _ended.release()

@@ -557,13 +557,13 @@ def test_any_name_is_remembered_told_joined_and_deleted(bench, name):
     assert bench.ask(21)[1][64:96] == name.ljust(32, b"\0")
     assert bench.response(24) == 0
     bench.radio.finds = [(name, bytes(6), 1, -50, 3, 3)]
-    bench.wlan.step(bench.manager.now)
+    bench.wlan.poll(bench.manager.now)
     assert bench.ask(25)[1][12:45] == name.ljust(33, b"\0")
     bench.radio.sees = bench.radio.finds
     assert bench.response(14, data=name.ljust(33, b"\0")) == 0
     assert bench.radio.joined.ssid == name
     bench.radio.outcome_is = ""
-    bench.wlan.step(bench.manager.now)
+    bench.wlan.poll(bench.manager.now)
     assert bench.ask(9)[1][44:76] == name.ljust(32, b"\0")
     assert bench.response(16) == 0
     assert bench.response(11, data=name.ljust(32, b"\0")) == 0
@@ -577,7 +577,7 @@ def test_last_error_has_any_name_as_it_is(bench, name):
     assert bench.response(14, data=name) == 0
     bench.radio.finds = []
     bench.radio.outcome_is = "wrong password"
-    bench.wlan.step(ticks_add(bench.manager.now, SOONEST_MS))
+    bench.wlan.poll(ticks_add(bench.manager.now, SOONEST_MS))
     assert bench.ask(19)[1] == name + b": wrong password\0"
 
 
@@ -835,7 +835,7 @@ def test_start_client_of_an_unknown_name(bench):
     assert bench.response(14, data=b"Nowhere") == 0
     assert bench.wlan.state == states.WIFI_CONNECTING
     assert bench.last_error() == ""
-    bench.wlan.step(ticks_add(bench.manager.now, SOONEST_MS))
+    bench.wlan.poll(ticks_add(bench.manager.now, SOONEST_MS))
     assert bench.wlan.state == states.WIFI_IDLE
     assert bench.last_error() == "no data found for requested SSID"
 
@@ -845,7 +845,7 @@ def test_start_client_of_33_bytes_joins_no_network_whose_name_it_begins_with(ben
     add(bench, ssid=b"a" * 32)
     assert bench.response(14, data=b"a" * 33) == 0
     assert bench.radio.joined is None
-    bench.wlan.step(ticks_add(bench.manager.now, SOONEST_MS))
+    bench.wlan.poll(ticks_add(bench.manager.now, SOONEST_MS))
     assert bench.last_error() == "no data found for requested SSID"
 
 
@@ -891,7 +891,7 @@ def test_scan_from_start_to_result(bench):
     assert bench.response(24) == wire.SCAN_IN_PROGRESS
     assert bench.response(25) == wire.SCAN_IN_PROGRESS
     bench.radio.finds = list(ON_AIR)
-    bench.wlan.step(bench.rig.now)
+    bench.wlan.poll(bench.rig.now)
     response, data = bench.ask(25)
     assert response == 135
     assert [data[i + 12 : i + 20].rstrip(b"\0") for i in (0, 45, 90)] == [
@@ -909,21 +909,21 @@ def test_scan_from_start_to_result(bench):
 def test_scan_result_is_whole_records(bench, available, response):
     bench.response(24)
     bench.radio.finds = list(ON_AIR)
-    bench.wlan.step(0)
+    bench.wlan.poll(0)
     assert bench.response(25, available=available) == response
 
 
 def test_scan_result_is_at_most_a_data_phase(bench):
     bench.response(24)
     bench.radio.finds = [ON_AIR[0]] * 60
-    bench.wlan.step(0)
+    bench.wlan.poll(0)
     assert bench.response(25, available=0xFFFF) == 45 * 45
 
 
 def test_scan_that_finds_nothing_is_a_result(bench):
     bench.response(24)
     bench.radio.finds = []
-    bench.wlan.step(0)
+    bench.wlan.poll(0)
     assert bench.response(25) == 0
     assert bench.response(25) == wire.NO_SCAN_STARTED
 

@@ -183,7 +183,7 @@ def test_header_is_left_to_the_hot_path(rig):
     rig.transfer_ready.drive(1)
     rig.cs.drive(0)
     rig.target.clock(request(9)[:8])
-    rig.port.look(rig.link, rig.now + 100_000)
+    rig.port.poll(rig.link, rig.now + 100_000)
     assert rig.target.phases[-1] == (0, 8)
     assert rig.port.restarts == 0
 
@@ -191,12 +191,12 @@ def test_header_is_left_to_the_hot_path(rig):
 def test_waiting_for_a_request_never_times_out(rig):
     rig.serve(100_000)
     assert rig.port.restarts == 0
-    assert rig.port.due_ms(rig.now) == -1
+    assert rig.port.poll(rig.link, rig.now) == -1
 
 
 def test_loop_wakes_for_the_time_out(rig):
     rig.phase(request(9)[:8])
-    assert rig.port.due_ms(rig.now) == 500
+    assert rig.port.poll(rig.link, rig.now) == 500
 
 
 def test_news_pulse_only_while_nothing_is_under_way(rig):

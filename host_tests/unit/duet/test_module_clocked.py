@@ -42,7 +42,7 @@ def test_one_edge_is_one_transaction(rig):
     rig.transfer_ready.drive(1)
     rig.serve()
     rig.serve(1)
-    assert rig.link.transactions == 1
+    assert rig.link.count[0] == 1
 
 
 def test_missed_edge_is_recovered_by_the_level_after_10_ms(rig):
@@ -50,9 +50,9 @@ def test_missed_edge_is_recovered_by_the_level_after_10_ms(rig):
     rig.serve(_LEVEL_AFTER_MS)
     rig.transfer_ready.drive(1, edge_seen=False)
     rig.serve(_LEVEL_AFTER_MS - 1)
-    assert rig.link.transactions == 0
+    assert rig.link.count[0] == 0
     rig.serve(1)
-    assert rig.link.transactions == 1
+    assert rig.link.count[0] == 1
     assert rig.port.recovered == 1
     assert _LEVEL_AFTER_MS == 10
 
@@ -60,7 +60,7 @@ def test_missed_edge_is_recovered_by_the_level_after_10_ms(rig):
 def test_request_is_left_to_the_hot_path(rig):
     """To look at what is due serves nothing: the plain way would cost the controller its time."""
     rig.transfer_ready.drive(1)
-    rig.port.look(rig.link, rig.now + _LEVEL_AFTER_MS)
+    rig.port.poll(rig.link, rig.now + _LEVEL_AFTER_MS)
     assert rig.spi.phases == []
     assert not rig.port.idle()
     assert rig.port.recovered == 0
@@ -68,16 +68,16 @@ def test_request_is_left_to_the_hot_path(rig):
 
 def test_level_is_told_to_the_hot_path(rig):
     rig.transfer_ready.drive(1, edge_seen=False)
-    rig.port.look(rig.link, rig.now + _LEVEL_AFTER_MS - 1)
+    rig.port.poll(rig.link, rig.now + _LEVEL_AFTER_MS - 1)
     assert rig.port.idle()
-    rig.port.look(rig.link, rig.now + _LEVEL_AFTER_MS)
+    rig.port.poll(rig.link, rig.now + _LEVEL_AFTER_MS)
     assert not rig.port.idle()
     assert rig.port.recovered == 1
     assert rig.spi.phases == []
 
 
 def test_loop_looks_at_the_level_in_time(rig):
-    assert rig.port.due_ms(rig.now) == 10
+    assert rig.port.poll(rig.link, rig.now) == 10
 
 
 def test_withdrawn_request_is_not_served(rig):
@@ -85,7 +85,7 @@ def test_withdrawn_request_is_not_served(rig):
     rig.transfer_ready.drive(0)
     rig.serve()
     assert rig.spi.phases == []
-    assert rig.port.withdrawn == 1
+    assert rig.link.count[0] == 0
     assert rig.port.idle()
     assert rig.ask(request(9))[0] == 168
 
@@ -104,7 +104,7 @@ def test_edge_during_a_transaction_is_the_next_one(rig):
     rig.link.commands.complete = complete
     rig.transfer_ready.drive(1)
     rig.serve()
-    assert rig.link.transactions == 2
+    assert rig.link.count[0] == 2
 
 
 def test_busy_controller_does_not_keep_the_loop(rig):
@@ -118,7 +118,7 @@ def test_busy_controller_does_not_keep_the_loop(rig):
     rig.transfer_ready.drive(1)
     for passes in range(1, 4):
         rig.run_once()  # which looks at the network too
-        assert rig.link.transactions == passes
+        assert rig.link.count[0] == passes
 
 
 def leave_it_high(rig):
@@ -168,12 +168,12 @@ def test_level_is_looked_at_10_ms_after_the_end_of_a_transaction(rig, header):
     rig.spi.on_exchange = passes(rig, 6)
     rig.transfer_ready.drive(1)
     rig.serve()
-    assert rig.port.due_ms(rig.now) == _LEVEL_AFTER_MS
+    assert rig.port.poll(rig.link, rig.now) == _LEVEL_AFTER_MS
     rig.serve(_LEVEL_AFTER_MS - 1)
-    assert rig.link.transactions == 1
-    assert rig.port.due_ms(rig.now) == 1
+    assert rig.link.count[0] == 1
+    assert rig.port.poll(rig.link, rig.now) == 1
     rig.serve(1)
-    assert rig.link.transactions == 2
+    assert rig.link.count[0] == 2
 
 
 @pytest.mark.behaviour("L5")
@@ -183,11 +183,11 @@ def test_what_is_deferred_is_done_within_those_10_ms(rig):
     rig.transfer_ready.drive(1)
     rig.serve()
     rig.transfer_ready.drive(1, edge_seen=False)
-    assert rig.port.due_ms(rig.now) == _LEVEL_AFTER_MS - 4
+    assert rig.port.poll(rig.link, rig.now) == _LEVEL_AFTER_MS - 4
     rig.serve(_LEVEL_AFTER_MS - 5)
-    assert rig.link.transactions == 1
+    assert rig.link.count[0] == 1
     rig.serve(1)
-    assert rig.link.transactions == 2
+    assert rig.link.count[0] == 2
 
 
 @pytest.mark.behaviour("L5")
@@ -196,7 +196,9 @@ def test_what_is_deferred_for_long_delays_no_look_further(rig):
     rig.link.commands.deferred = passes(rig, 300)
     rig.transfer_ready.drive(1)
     rig.run_once()
-    assert rig.port.due_ms(rig.now) == 0
+    rig.transfer_ready.drive(1, edge_seen=False)
+    assert rig.port.poll(rig.link, rig.now) == _LEVEL_AFTER_MS
+    assert not rig.port.idle()
 
 
 def test_news_is_a_short_low_on_data_ready(rig):

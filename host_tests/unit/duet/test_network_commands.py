@@ -57,7 +57,7 @@ def reconnecting(bench):
     bench.radio.outcome_is = "signal lost"
     bench.wlan.refresh(2000)
     bench.radio.outcome_is = "network not found"
-    bench.wlan.step(2001)
+    bench.wlan.poll(2001)
 
 
 def access_point(bench):
@@ -93,8 +93,8 @@ def everything(bench):
         [entry and (entry.record, entry.credentials) for entry in bench.networks.entries],
         bench.store.data,
         bench.wlan.state,
-        bench.wlan.scanning(),
-        bench.wlan.scan_result(),
+        bench.wlan.scanning,
+        bench.wlan.found,
         list(bench.radio.calls),
         bench.radio.quarter_db,
         bench.discovery.host_name,
@@ -253,16 +253,16 @@ def expected(bench, command, flags, data, available):
     wanted = {ADD: 112, SET_AP: 112, DELETE: 32, HOST_NAME: 64}
     if n != wanted.get(command, n) or (command == START_CLIENT and n > 33):
         return BAD_LENGTH
-    may_start = wlan.state == states.WIFI_IDLE and not wlan.scanning()
+    may_start = wlan.state == states.WIFI_IDLE and not wlan.scanning
     if command in (START_CLIENT, START_AP) and not may_start:
         return WRONG_STATE
     if command == TX_POWER and flags > 82:
         return BAD_PARAMETER
     if command == START_SCAN and wlan.state not in (states.WIFI_IDLE, states.WIFI_CONNECTED):
         return WRONG_STATE
-    if command in (START_SCAN, SCAN_RESULT) and wlan.scanning():
+    if command in (START_SCAN, SCAN_RESULT) and wlan.scanning:
         return SCANNING
-    if command == SCAN_RESULT and wlan.scan_result() is None:
+    if command == SCAN_RESULT and wlan.found is None:
         return NO_SCAN
     if command == RETRIEVE and available < 48:
         return TOO_SMALL
@@ -314,7 +314,7 @@ def test_anything_in_any_order(enter, entries, requests):
             assert everything(bench)[:2] == before[:2]  # it failed later: nothing was stored
         assert bench.wlan.faults == 0
         bench.manager.now = bench.rig.now
-        bench.wlan.step(bench.rig.now)
+        bench.wlan.poll(bench.rig.now)
     assert bench.response(STATUS) == 168
 
 
@@ -334,7 +334,7 @@ def test_noise_changes_nothing_that_is_stored_and_the_next_one_works(message):
 def test_scan_result_survives_what_is_refused():
     bench = make_bench(scanning)
     bench.radio.finds = list(ON_AIR)
-    bench.wlan.step(0)
+    bench.wlan.poll(0)
     for command in (ADD, DELETE, SET_AP, HOST_NAME):
         refused(bench, BAD_LENGTH, command, data=b"a")
     assert bench.ask(SCAN_RESULT)[0] == 3 * 45

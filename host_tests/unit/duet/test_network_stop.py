@@ -147,7 +147,7 @@ def by_name(function):
 def test_slot_in_any_state(slots, enter):
     module = Module(slots)
     module.radio.outcome_is = ""
-    module.wlan.start_client(b"Guest", 0)
+    module.wlan.station.start(b"Guest", 0)
     threads = set(threading.enumerate())  # one of an earlier test may end meanwhile
     enter(slots)
     ports = [entry.port for entry in slots.listeners.entries if entry]
@@ -171,11 +171,11 @@ def scanning(module):
 
 
 def choosing(module):
-    module.wlan.start_client(b"", 0)
+    module.wlan.station.start(b"", 0)
 
 
 def joining(module):
-    module.wlan.start_client(b"Guest", 0)
+    module.wlan.station.start(b"Guest", 0)
 
 
 def connected(module):
@@ -197,13 +197,13 @@ def auto_reconnecting(module):
 def reconnecting(module):
     auto_reconnecting(module)
     module.radio.outcome_is = "network not found"
-    module.wlan.step(1100)
+    module.wlan.poll(1100)
 
 
 def pausing(module):
     reconnecting(module)
     module.radio.outcome_is = "network not found"
-    module.wlan.step(1200)
+    module.wlan.poll(1200)
     assert module.radio.calls[-1] == "pause"
 
 
@@ -238,7 +238,7 @@ def test_what_comes_later_touches_nothing(wifi):
     module.radio.finds = list(ON_AIR)
     module.radio.outcome_is = ""
     for now in (2000, 2000 + station.PAUSE_MS, 2000 + station.CONNECT_TIMEOUT_MS * 2):
-        module.wlan.step(now)
+        module.wlan.poll(now)
         module.wlan.refresh(now)
     assert module.radio.calls == []
     assert module.wlan.state == states.WIFI_IDLE

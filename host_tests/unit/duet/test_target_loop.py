@@ -47,7 +47,7 @@ class Board:
             nap = min(ms, next(self._script))
         except StopIteration:
             nap = 0
-            self.service.stop()
+            self.service.bell.stop()
         self.now += nap
         return self._wait(0)
 
@@ -62,7 +62,7 @@ class Board:
         """Let the loop run until the script is over."""
         self._script = chain((0, 0), script)
         self.service.loop.words[fastpath.LOOP_STOP] = 0
-        self.service.run(self.most)
+        self.service.loop.run(self.most)
         assert next(self._script, None) is None, "the loop ended before the script did"
 
     # --- what scripts are made of
@@ -137,7 +137,7 @@ def test_header_of_before_is_nobodys_request(monkeypatch):
         assert (yield from board.ask(request(9), 168))[0] == 168
 
     board.run(script())
-    assert board.service.link.transactions == 1
+    assert board.service.link.count[0] == 1
 
 
 @pytest.mark.parametrize("n", [3, 10, 14])
@@ -175,7 +175,7 @@ def test_cs_that_rises_late_ends_no_phase(board):
 
     board.run(script())
     assert board.rig.port.restarts == 0
-    assert board.service.link.transactions == 1
+    assert board.service.link.count[0] == 1
 
 
 @pytest.mark.parametrize("message", [request(1, 9), request(0)], ids=["plain", "hot"])
@@ -199,7 +199,7 @@ def test_interrupt_that_comes_later_than_its_request(board, message):
 
     board.run(script())
     assert board.rig.port.restarts == 0
-    assert board.service.link.transactions == 2
+    assert board.service.link.count[0] == 2
 
 
 def test_request_that_was_withdrawn_and_is_asked_again(board):
@@ -323,7 +323,7 @@ def test_cs_that_rises_before_the_loop_has_seen_the_last_phase(board, message):
         assert board.now == ended
 
     board.run(script())
-    assert board.service.link.transactions == 1
+    assert board.service.link.count[0] == 1
 
 
 def test_news_is_told_as_soon_as_the_transaction_under_way_is_over(board):
@@ -342,7 +342,7 @@ def test_news_is_told_as_soon_as_the_transaction_under_way_is_over(board):
         assert board.service.personality.news._told == board.now
 
     board.run(script())
-    assert board.service.link.transactions == 1
+    assert board.service.link.count[0] == 1
 
 
 @pytest.mark.behaviour("D1")

@@ -144,7 +144,7 @@ def test_header_tells_the_wifi_state_of_the_moment(role):
 def test_a_hundred_transactions_in_a_row(bench):
     for _ in range(100):
         works(bench)
-    assert bench.rig.link.transactions == 100
+    assert bench.rig.link.count[0] == 100
     assert bench.rig.link.cuts == 0
 
 
@@ -394,7 +394,7 @@ def test_scan_result_whose_transaction_is_cut_is_there_still(role, n):
     bench = Bench(role)
     bench.response(24)
     bench.radio.finds = list(ON_AIR)
-    bench.wlan.step(bench.rig.now)
+    bench.wlan.poll(bench.rig.now)
     cut_in_data(bench, request(25) + bytes(136), n)
     assert bench.response(25) == 135
     assert bench.response(25) == wire.NO_SCAN_STARTED
@@ -437,6 +437,6 @@ def test_result_that_is_told_takes_no_later_one_along(role):
     for _ in range(2):
         assert bench.response(24) == 0
         bench.radio.finds = list(ON_AIR)
-        bench.wlan.step(bench.rig.now)
+        bench.wlan.poll(bench.rig.now)
         works(bench)
         assert bench.response(25) == 135

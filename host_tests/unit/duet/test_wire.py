@@ -330,7 +330,7 @@ def test_local_port_alone_and_what_reports_read():
     record = conn_record()
     status.set_local_port(record, 0x1F90)
     assert record[4:8].hex(" ") == "90 1f 50 c3"
-    assert status.ports(record) == (8080, 50000)
+    assert (status.local_port(record), status.remote_port(record)) == (8080, 50000)
     assert status.peer_ip(record) == 0x0A01A8C0
 
 

@@ -114,18 +114,18 @@ def test_each_datagram_is_told_of(server, asker):
 def test_more_than_a_question_is_not_read(server, asker):
     asked = dns.question_bytes(dns.Question(NAME, dns.A, dns.IN))
     ask(server, asker, dns.message_bytes(7, 0, [asked], [asked * 60], [], []))
-    assert server.bad == 1
+    assert asker.receive() is None
 
 
 def test_answers_are_not_answered(server, asker):
     """Two servers would talk to each other for ever."""
     ask(server, asker, question(flags=dns.RESPONSE))
-    assert server.bad == 1
+    assert asker.receive() is None
 
 
 def test_a_message_without_a_question(server, asker):
     ask(server, asker, bytes(12))
-    assert server.bad == 1
+    assert asker.receive() is None
 
 
 def test_a_port_that_cannot_be_had(server, slots, asker):

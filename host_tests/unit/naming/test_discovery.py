@@ -118,7 +118,7 @@ def test_an_access_point(service, board):
 def test_what_there_was_no_memory_for_is_said_later(service, board, monkeypatch, what):
     now = 5000
     monkeypatch.setattr(loop, "ticks_ms", lambda: now)
-    service.bind()  # the clock is another
+    service.loop.bind()  # the clock is another
 
     def refuse(*_):
         raise MemoryError
@@ -142,7 +142,7 @@ def test_an_access_points_dns_that_there_was_no_memory_for_starts_later(
 ):
     now = 5000
     monkeypatch.setattr(loop, "ticks_ms", lambda: now)
-    service.bind()  # the clock is another
+    service.loop.bind()  # the clock is another
 
     def refuse():
         raise MemoryError
@@ -223,8 +223,8 @@ def test_stopping_what_never_began(service, board):
 def test_sleep_ends_when_an_announcer_is_due(service, board, monkeypatch):
     now = service.housekeeping._kept = service.manager.now
     monkeypatch.setattr(loop, "ticks_ms", lambda: now)
-    service.bind()  # the clock is another
-    service.port.due_ms = lambda now: -1
+    service.loop.bind()  # the clock is another
+    service.port.poll = lambda _link, _now: -1
     service.run_once()
     assert service.sleeps[-1] == _HOUSEKEEPING_MS
     board.the_announcer.due = 70

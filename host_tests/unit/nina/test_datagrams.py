@@ -245,7 +245,7 @@ def test_gpio0_is_high_while_there_is_a_byte(bench, there):
     number = listening(bench)
     assert bench.target.level0 == 0
     there.send(b"ab", 8000)
-    bench.service.run(1)  # in which no task is polled
+    bench.service.loop.run(1)  # in which no task is polled
     assert bench.target.level0 == 1
     read(bench, number, 1)
     assert bench.target.level0 == 1

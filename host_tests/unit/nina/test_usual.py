@@ -301,10 +301,10 @@ def in_one_run(bench, *happens):
         return wait(ms)
 
     bench.stack.wait = waits
-    bench.service.bind()
-    bench.service.run(len(happens))
+    bench.service.loop.bind()
+    bench.service.loop.run(len(happens))
     bench.stack.wait = wait
-    bench.service.bind()
+    bench.service.loop.bind()
     return asked
 
 

@@ -46,8 +46,7 @@ def call(slots, port, limit=1, attempts=0, name=b"", ip=None):
 
 def due_ms(slots):
     """Milliseconds until a session has something to do, -1 for none."""
-    waits = [entry.due_ms(slots.now) for entry in slots.sessions.entries if entry]
-    return min([ms for ms in waits if ms >= 0], default=-1)
+    return slots.sessions.poll(slots.now)
 
 
 def first(slots):
@@ -87,7 +86,7 @@ def test_a_connection_that_we_opened_is_served_as_an_accepted_one(slots):
     slot, peer, server = standing(slots)
     record = bytes(slot.record)
     assert record[:3] == bytes([states.CONNECTED, slot.number, PROTOCOL])
-    assert status.ports(record) == (server.port, server.port)
+    assert status.local_port(record) == status.remote_port(record) == server.port
     assert record[8:12] == slots.net.peer_ip.to_bytes(4, "little")
     peer.send(b"GET / HTTP/1.1\r\n\r\n")
     assert slots.read_all(slot, 18) == b"GET / HTTP/1.1\r\n\r\n"
@@ -364,7 +363,7 @@ def test_there_is_an_end_of_sessions(slots):
     for port in range(1, callhome._SESSIONS + 1):
         assert call(slots, port)
     assert not call(slots, 100)
-    slots.sessions.stop(1)
+    assert call(slots, 1, limit=0)
     assert call(slots, 100)
 
 

@@ -5,6 +5,7 @@ from fake_board import Bench
 from slots import MAX_DATA, PATIENCE_MS, Slots, pattern, wait_until
 
 from spinet import fastpath, states
+from spinet.compat import ticks_diff
 from spinet.duet import wire
 from spinet.fastpath import FLUSH_MS, SEGMENT
 from spinet.tcp.connection import _ACKNOWLEDGE_TIMEOUT_MS, _CLOSE_LIMIT_MS, CONNECT_TIMEOUT_MS
@@ -150,9 +151,11 @@ def test_small_writes_gather_until_the_flush_time_out(slots):
 @shown_on_the_stub
 def test_the_loop_sleeps_no_longer_than_the_flush_time_out(slots):
     slot, _ = slots.dialled()
-    assert slots.manager.due_ms(slots.now) == -1
+    rows = slots.manager.rows
+    assert not rows[fastpath.ROW_TIMED]
     gather(slot, b"x")
-    assert slots.manager.due_ms(slots.now) == FLUSH_MS
+    assert rows[fastpath.ROW_TIMED] == 1 << slot.number
+    assert ticks_diff(rows[fastpath.ROW_SOONEST], slots.now) == FLUSH_MS
 
 
 @shown_on_the_stub
@@ -594,6 +597,7 @@ def test_a_close_whose_own_sending_finds_the_reset_releases_once(slots):
     slot.close()
     peer.reset()
     wait_until(lambda: slots.stack.error(slot.handle), lambda: slots.stack.wait(5))
+    slots.manager.hasten(slots.now)
     slots.manager.step(slots.now)
     assert slot.state == states.CLOSE_READY
     assert (slots.manager.faults, slots.stack.stale) == (0, 0)
@@ -861,7 +865,7 @@ def test_an_attempt_to_a_silent_peer_returns_at_once_and_times_out(slots):
 @pytest.mark.behaviour("N1")
 def test_the_loop_wakes_for_the_connect_time_out(slots):
     slots.connect(slots.net.silent_port())
-    assert slots.manager.due_ms(1000) == CONNECT_TIMEOUT_MS - 1000
+    assert ticks_diff(slots.manager.rows[fastpath.ROW_SOONEST], 1000) == CONNECT_TIMEOUT_MS - 1000
 
 
 @pytest.mark.behaviour("C11")

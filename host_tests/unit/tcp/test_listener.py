@@ -433,16 +433,13 @@ class NoLink:
     def bind(self, kit):
         """Nothing for the hot path."""
 
-    def look(self, link, now):
-        """Not asked for."""
-
     def signal(self):
         """Tells nothing."""
 
     def set_clock(self, frequency):
         """No clock."""
 
-    def due_ms(self, _now):
+    def poll(self, _link, _now):
         return 0  # the loop never sleeps: the stub has no time
 
     def idle(self):
@@ -498,9 +495,8 @@ def test_a_backlog_longer_than_one_turn_is_taken_without_waiting(serving):
     slept = []
     wait = serving.stack.wait
     serving.stack.wait = lambda ms: slept.append(ms) or wait(0)
-    serving.port.due_ms = lambda _now: -1
-    serving.bind()
-    serving.run_once()
-    serving.run_once()
+    serving.port.poll = lambda _link, _now: -1
+    serving.loop.bind()
+    serving.loop.run(2)
     assert serving.listeners.refused == 80
     assert slept[1] == 0

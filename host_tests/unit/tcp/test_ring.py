@@ -92,12 +92,6 @@ def test_a_full_ring_wraps_around_in_two_pieces():
     assert out == b"456789ab"
 
 
-@pytest.mark.parametrize("size", [0, 2, 3, 12, 16384])
-def test_a_size_that_cannot_work_is_refused(size):
-    with pytest.raises(ValueError, match="power of two"):
-        Ring(bytearray(size))
-
-
 def test_rings_of_one_slab_do_not_touch_each_other():
     first, second = rings(2, 16)
     put(first, b"\xff" * 16, 0, 16)

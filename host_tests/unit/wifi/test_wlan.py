@@ -49,14 +49,14 @@ def wlan(radio):
 
 @pytest.fixture
 def connecting(wlan):
-    wlan.start_client(b"Guest", 1000)
+    wlan.station.start(b"Guest", 1000)
     return wlan
 
 
 @pytest.fixture
 def connected(connecting, radio):
     radio.outcome_is = ""
-    connecting.step(1001)
+    connecting.poll(1001)
     return connecting
 
 
@@ -74,7 +74,7 @@ def reconnecting(lost, radio):
     """The radio gave up at 3000; a scan for Guest finds none, so that an attempt is under way."""
     radio.outcome_is = "network not found"
     radio.calls.clear()
-    lost.step(3000)
+    lost.poll(3000)
     lost.told(lost.state, lost._error.text)
     return lost
 
@@ -96,8 +96,8 @@ def test_it_begins_idle_and_without_news(wlan):
 
 
 def test_unknown_name_is_an_error_and_no_attempt(wlan, radio):
-    wlan.start_client(b"Nowhere", 0)
-    wlan.step(SOONEST_MS)
+    wlan.station.start(b"Nowhere", 0)
+    wlan.poll(SOONEST_MS)
     assert error(wlan) == "no data found for requested SSID"
     assert wlan.state == states.WIFI_IDLE
     assert radio.calls == ["scan Nowhere", "leave"]
@@ -110,12 +110,12 @@ def test_start_that_fails_at_once_is_told_after_a_scans_time(wlan, radio):
         (b"Nowhere", "no data found for requested SSID"),
         (b"Guest", "Guest: cannot connect: no memory"),
     ):
-        wlan.start_client(name, 5000)
+        wlan.station.start(name, 5000)
         assert radio.calls[-1] == "leave"
-        wlan.step(5000 + SOONEST_MS - 1)
+        wlan.poll(5000 + SOONEST_MS - 1)
         assert wlan.state == states.WIFI_CONNECTING
         assert error(wlan) == ""
-        wlan.step(5000 + SOONEST_MS)
+        wlan.poll(5000 + SOONEST_MS)
         assert wlan.state == states.WIFI_IDLE
         assert error(wlan) == why
         wlan._error.forget()
@@ -147,7 +147,7 @@ def test_connected(connected):
 )
 def test_failure_is_the_radios_reason(connecting, radio, reason):
     radio.outcome_is = reason
-    connecting.step(1000 + SOONEST_MS)
+    connecting.poll(1000 + SOONEST_MS)
     assert connecting.state == states.WIFI_IDLE
     assert error(connecting) == "Guest: " + reason
     assert radio.calls[-1] == "leave"
@@ -156,9 +156,9 @@ def test_failure_is_the_radios_reason(connecting, radio, reason):
 
 
 def test_attempt_ends_after_its_time(connecting, radio):
-    connecting.step(1000 + CONNECT_TIMEOUT_MS - 1)
+    connecting.poll(1000 + CONNECT_TIMEOUT_MS - 1)
     assert connecting.state == states.WIFI_CONNECTING
-    connecting.step(1000 + CONNECT_TIMEOUT_MS)
+    connecting.poll(1000 + CONNECT_TIMEOUT_MS)
     assert connecting.state == states.WIFI_IDLE
     assert error(connecting) == "Guest: connecting timed out"
     assert radio.calls[-1] == "leave"
@@ -169,10 +169,10 @@ def test_connect_timeout_is_that_of_the_protocol():
 
 
 def test_attempt_across_the_clocks_wrap(wlan):
-    wlan.start_client(b"Guest", (1 << 30) - 1)
-    wlan.step(5)
+    wlan.station.start(b"Guest", (1 << 30) - 1)
+    wlan.poll(5)
     assert wlan.state == states.WIFI_CONNECTING
-    wlan.step(CONNECT_TIMEOUT_MS)
+    wlan.poll(CONNECT_TIMEOUT_MS)
     assert wlan.state == states.WIFI_IDLE
 
 
@@ -186,15 +186,15 @@ def test_attempt_across_the_clocks_wrap(wlan):
 )
 def test_dhcp_that_never_answers_is_told_apart(wlan, radio, ssid, associated, why):
     radio.is_associated = associated
-    wlan.start_client(ssid, 0)
-    wlan.step(CONNECT_TIMEOUT_MS)
+    wlan.station.start(ssid, 0)
+    wlan.poll(CONNECT_TIMEOUT_MS)
     assert error(wlan) == ssid.decode() + ": " + why
 
 
 @pytest.mark.parametrize(("ssid", "dhcp"), [(b"Guest", 1), (b"Attic", 0)])
 def test_dhcp_is_told(wlan, radio, ssid, dhcp):
     radio.outcome_is = ""
-    wlan.start_client(ssid, 0)
+    wlan.station.start(ssid, 0)
     status = NetworkStatus()
     wlan.fill(status)
     assert status.dhcp == dhcp
@@ -207,22 +207,22 @@ def test_dhcp_is_told(wlan, radio, ssid, dhcp):
 
 def test_strongest_of_that_name_is_joined(wlan, radio):
     radio.sees = [ON_AIR[0], GUEST]
-    wlan.start_client(b"Guest", 0)
+    wlan.station.start(b"Guest", 0)
     assert radio.calls == ["scan Guest", "join Guest on channel 4"]
 
 
 def test_other_names_of_a_scan_do_not_count(wlan, radio):
     radio.sees = [ON_AIR[1], ON_AIR[2]]
-    wlan.start_client(b"Guest", 0)
+    wlan.station.start(b"Guest", 0)
     assert radio.calls == ["scan Guest", "join Guest"]
 
 
 def test_retry_lets_go_of_the_access_point(wlan, radio):
     radio.sees = [GUEST]
-    wlan.start_client(b"Guest", 0)
+    wlan.station.start(b"Guest", 0)
     radio.outcome_is = "network not found"
     radio.calls.clear()
-    wlan.step(SOONEST_MS)
+    wlan.poll(SOONEST_MS)
     assert radio.calls == ["join Guest", "leave"]
     assert error(wlan) == "Guest: network not found"
 
@@ -230,10 +230,10 @@ def test_retry_lets_go_of_the_access_point(wlan, radio):
 @pytest.mark.parametrize("reason", REFUSALS)
 def test_refused_password_is_not_tried_again(wlan, radio, reason):
     radio.sees = [GUEST]
-    wlan.start_client(b"Guest", 0)
+    wlan.station.start(b"Guest", 0)
     radio.outcome_is = reason
     radio.calls.clear()
-    wlan.step(SOONEST_MS)
+    wlan.poll(SOONEST_MS)
     assert radio.calls == ["leave"]
     assert wlan.state == states.WIFI_IDLE
     assert error(wlan) == "Guest: " + reason
@@ -241,7 +241,7 @@ def test_refused_password_is_not_tried_again(wlan, radio, reason):
 
 def test_retry_that_works_is_no_error(wlan, radio):
     radio.sees = [GUEST]
-    wlan.start_client(b"Guest", 0)
+    wlan.station.start(b"Guest", 0)
     join = radio.join
 
     def join_and_work(network, access_point=None):
@@ -250,19 +250,19 @@ def test_retry_that_works_is_no_error(wlan, radio):
 
     radio.join = join_and_work
     radio.outcome_is = "refused by the access point"
-    wlan.step(10)
+    wlan.poll(10)
     assert wlan.state == states.WIFI_CONNECTED
     assert error(wlan) == ""
 
 
 def test_all_attempts_together_have_one_time(wlan, radio):
     radio.sees = [GUEST]
-    wlan.start_client(b"Guest", 0)
+    wlan.station.start(b"Guest", 0)
     radio.outcome_is = "refused by the access point"
     radio.join = lambda network, access_point=None: setattr(radio, "outcome_is", None)
-    wlan.step(CONNECT_TIMEOUT_MS - 1)
+    wlan.poll(CONNECT_TIMEOUT_MS - 1)
     assert wlan.state == states.WIFI_CONNECTING
-    wlan.step(CONNECT_TIMEOUT_MS)
+    wlan.poll(CONNECT_TIMEOUT_MS)
     assert error(wlan) == "Guest: connecting timed out"
 
 
@@ -271,49 +271,49 @@ def test_all_attempts_together_have_one_time(wlan, radio):
 
 @pytest.fixture
 def choosing(wlan):
-    wlan.start_client(b"", 1000)
+    wlan.station.start(b"", 1000)
     return wlan
 
 
 def test_strongest_that_is_remembered_is_joined(choosing, radio):
     assert choosing.state == states.WIFI_CONNECTING
-    choosing.step(1100)
+    choosing.poll(1100)
     assert radio.calls == ["scan"]
     radio.finds = list(ON_AIR)  # Workshop is stronger, and not remembered
-    choosing.step(1200)
+    choosing.poll(1200)
     assert radio.calls == ["scan", "join Attic on channel 6"]
     radio.outcome_is = ""
-    choosing.step(1201)
+    choosing.poll(1201)
     assert choosing.state == states.WIFI_CONNECTED
 
 
 @pytest.mark.parametrize("finds", [[], [ON_AIR[1]]])
 def test_nothing_known_in_reach(choosing, radio, finds):
     radio.finds = finds
-    choosing.step(1000 + SOONEST_MS)
+    choosing.poll(1000 + SOONEST_MS)
     assert choosing.state == states.WIFI_IDLE
     assert error(choosing) == "no known networks found"
-    assert choosing.scan_result() is None
+    assert choosing.found is None
 
 
 def test_its_scan_is_no_result_for_the_controller(choosing, radio):
     radio.finds = list(ON_AIR)
-    assert not choosing.scanning()
-    choosing.step(1100)
-    assert choosing.scan_result() is None
+    assert not choosing.scanning
+    choosing.poll(1100)
+    assert choosing.found is None
 
 
 def test_scan_that_fails_is_the_reason(choosing, radio):
     radio.finds = []
     radio.scan_problem_is = "cannot scan: busy"
-    choosing.step(1000 + SOONEST_MS)
+    choosing.poll(1000 + SOONEST_MS)
     assert error(choosing) == "cannot scan: busy"
 
 
 def test_scan_that_never_ends_is_given_up(choosing, radio):
-    choosing.step(1000 + SCAN_TIMEOUT_MS - 1)
+    choosing.poll(1000 + SCAN_TIMEOUT_MS - 1)
     assert choosing.state == states.WIFI_CONNECTING
-    choosing.step(1000 + SCAN_TIMEOUT_MS)
+    choosing.poll(1000 + SCAN_TIMEOUT_MS)
     assert choosing.state == states.WIFI_IDLE
     assert error(choosing) == "network scan failed"
     assert radio.calls[-1] == "leave"
@@ -334,7 +334,7 @@ def test_lost_link_is_the_radios_to_mend_first(lost, radio):
 
 def test_link_that_comes_back(lost, radio):
     radio.outcome_is = ""
-    lost.step(2500)
+    lost.poll(2500)
     assert lost.state == states.WIFI_CONNECTED
     assert error(lost) == "Guest: reconnected"
     assert lost.rssi == -55
@@ -349,7 +349,7 @@ def test_lost_link_is_not_acted_on_during_a_scan(connected, radio):
     connected.refresh(2000)
     assert connected.state == states.WIFI_CONNECTED
     radio.finds = []
-    connected.step(2100)
+    connected.poll(2100)
     connected.refresh(3000)
     assert connected.state == states.WIFI_AUTO_RECONNECTING
 
@@ -361,9 +361,9 @@ def test_radio_that_fails_to_mend_it_is_followed_by_a_fresh_scan(reconnecting, r
 
 
 def test_radio_that_never_mends_it_too(lost, radio):
-    lost.step(2000 + REJOIN_TIMEOUT_MS - 1)
+    lost.poll(2000 + REJOIN_TIMEOUT_MS - 1)
     assert lost.state == states.WIFI_AUTO_RECONNECTING
-    lost.step(2000 + REJOIN_TIMEOUT_MS)
+    lost.poll(2000 + REJOIN_TIMEOUT_MS)
     assert lost.state == states.WIFI_RECONNECTING
     assert error(lost) == "Guest: auto-reconnect failed, reconnecting: connecting timed out"
 
@@ -372,7 +372,7 @@ def test_radio_that_never_mends_it_too(lost, radio):
 @pytest.mark.behaviour("D19")
 def test_refused_password_ends_the_radios_own_attempt(lost, radio, reason):
     radio.outcome_is = reason
-    lost.step(2001)
+    lost.poll(2001)
     assert lost.state == states.WIFI_IDLE
     assert error(lost) == "Guest: " + reason
     assert radio.calls[-1] == "leave"
@@ -387,10 +387,10 @@ def test_refused_password_ends_the_radios_own_attempt(lost, radio, reason):
 def test_refused_password_ends_reconnecting(lost, radio, reason, sees):
     radio.sees = sees
     radio.outcome_is = "network not found"
-    lost.step(3000)
+    lost.poll(3000)
     assert lost.state == states.WIFI_RECONNECTING
     radio.outcome_is = reason
-    lost.step(3001)
+    lost.poll(3001)
     assert lost.state == states.WIFI_IDLE
     assert error(lost) == "Guest: " + reason
     assert radio.calls[-1] == "leave"
@@ -401,7 +401,7 @@ def outage(wlan, radio, reason, begins=3000):
     """Every attempt fails for this reason until the module is idle; gives when that was, in ms."""
     for now in range(begins, begins + 3600000, 100):
         radio.outcome_is = reason
-        wlan.step(now)
+        wlan.poll(now)
         if wlan.state == states.WIFI_IDLE:
             return now
     return None
@@ -442,13 +442,13 @@ def no_address(radio):
 @pytest.mark.behaviour("D19")
 def test_reconnecting_ends_whatever_it_waits_for(lost, radio, enter, why):
     enter(radio)
-    lost.step(2000 + REJOIN_TIMEOUT_MS)
+    lost.poll(2000 + REJOIN_TIMEOUT_MS)
     assert lost.state == states.WIFI_RECONNECTING
     begun = 2000 + REJOIN_TIMEOUT_MS
     for now in range(begun, begun + CONNECT_TIMEOUT_MS, 100):
-        lost.step(now)
+        lost.poll(now)
         assert lost.state == states.WIFI_RECONNECTING
-    lost.step(begun + CONNECT_TIMEOUT_MS)
+    lost.poll(begun + CONNECT_TIMEOUT_MS)
     assert lost.state == states.WIFI_IDLE
     assert error(lost) == why
     assert not lost.active()
@@ -467,18 +467,18 @@ def test_no_radio_keeps_a_controller_out_for_longer(wlan, radio, seed):
             radio.outcome_is = rolled.choice(reasons)
             radio.is_associated = rolled.random() < 0.5
             radio.finds = rolled.choice([None, None, None, [GUEST], []])
-            wlan.step(now)
+            wlan.poll(now)
             if wlan.state not in allowed:
                 break
-        wlan.step(begins + most)
+        wlan.poll(begins + most)
         assert wlan.state == states.WIFI_IDLE
         assert error(wlan)
 
-    wlan.start_client(rolled.choice([b"Guest", b"", b"Nowhere"]), 0)
+    wlan.station.start(rolled.choice([b"Guest", b"", b"Nowhere"]), 0)
     play(0, CONNECT_TIMEOUT_MS, [states.WIFI_CONNECTING])
     radio.outcome_is = ""
     radio.finds = radio.sees = [GUEST]
-    wlan.start_client(b"Guest", 100000)
+    wlan.station.start(b"Guest", 100000)
     assert wlan.state == states.WIFI_CONNECTED
     radio.outcome_is = None
     wlan.refresh(200000)
@@ -488,28 +488,28 @@ def test_no_radio_keeps_a_controller_out_for_longer(wlan, radio, seed):
 
 def test_controller_hears_nothing_of_single_attempts(reconnecting, radio):
     radio.outcome_is = "network not found"
-    reconnecting.step(3001)
+    reconnecting.poll(3001)
     assert not reconnecting.has_news()
 
 
 def test_reasons_of_before_do_not_outlast_success(reconnecting, radio):
     radio.outcome_is = "network not found"
-    reconnecting.step(3001)
-    reconnecting.step(3001 + PAUSE_MS)
+    reconnecting.poll(3001)
+    reconnecting.poll(3001 + PAUSE_MS)
     radio.outcome_is = ""
-    reconnecting.step(3002 + PAUSE_MS)
+    reconnecting.poll(3002 + PAUSE_MS)
     assert error(reconnecting) == "Guest: reconnected"
     radio.outcome_is = None
     reconnecting.refresh(60000)
-    reconnecting.step(60000 + REJOIN_TIMEOUT_MS)
+    reconnecting.poll(60000 + REJOIN_TIMEOUT_MS)
     assert error(reconnecting) == "Guest: auto-reconnect failed, reconnecting: connecting timed out"
 
 
 def test_network_that_was_forgotten_meanwhile_ends_it(reconnecting, radio):
     reconnecting.networks.forget(b"Guest")
     radio.outcome_is = "network not found"
-    reconnecting.step(3001)
-    reconnecting.step(3001 + PAUSE_MS)
+    reconnecting.poll(3001)
+    reconnecting.poll(3001 + PAUSE_MS)
     assert reconnecting.state == states.WIFI_IDLE
     assert error(reconnecting) == "no data found for requested SSID"
     assert radio.calls[-1] == "leave"
@@ -518,22 +518,22 @@ def test_network_that_was_forgotten_meanwhile_ends_it(reconnecting, radio):
 def test_new_password_is_used_by_the_next_attempt(reconnecting, radio):
     reconnecting.networks.remember(network(b"Guest", password=b"another-one"))
     radio.outcome_is = "network not found"
-    reconnecting.step(3001)
-    reconnecting.step(3001 + PAUSE_MS)
+    reconnecting.poll(3001)
+    reconnecting.poll(3001 + PAUSE_MS)
     assert config.password(radio.joined.record) == b"another-one"
 
 
 def test_strongest_is_chosen_anew(choosing, radio):
     radio.finds = [ON_AIR[2]]
     radio.outcome_is = ""
-    choosing.step(1100)
+    choosing.poll(1100)
     radio.outcome_is = None
     choosing.refresh(2000)
     radio.outcome_is = "network not found"
-    choosing.step(2020)
+    choosing.poll(2020)
     radio.calls.clear()
     radio.finds = [ON_AIR[0]]
-    choosing.step(3000)
+    choosing.poll(3000)
     assert radio.calls[0] == "join Guest on channel 11"
 
 
@@ -600,7 +600,7 @@ def serving(wlan):
 @pytest.fixture
 def pausing(reconnecting, radio):
     radio.outcome_is = "network not found"
-    reconnecting.step(3001)
+    reconnecting.poll(3001)
     return reconnecting
 
 
@@ -632,7 +632,7 @@ def test_stop_from_anywhere(state, request, radio):
     radio.finds = list(ON_AIR)
     radio.outcome_is = ""
     for now in (4000, 60000, 3600000):
-        wlan.step(now)
+        wlan.poll(now)
         wlan.refresh(now)
     assert radio.calls == []
     assert wlan.state == states.WIFI_IDLE
@@ -643,7 +643,7 @@ def test_start_after_stop_works(state, request, radio):
     wlan = request.getfixturevalue(state)
     wlan.stop()
     radio.outcome_is = ""
-    wlan.start_client(b"Guest", 5000)
+    wlan.station.start(b"Guest", 5000)
     assert wlan.state == states.WIFI_CONNECTED
 
 
@@ -652,47 +652,47 @@ def test_start_after_stop_works(state, request, radio):
 
 def test_scan(wlan, radio):
     wlan.scan(0)
-    assert wlan.scanning()
+    assert wlan.scanning
     assert wlan.active()
     assert not wlan.may_start()
-    wlan.step(100)
-    assert wlan.scanning()
+    wlan.poll(100)
+    assert wlan.scanning
     radio.finds = list(ON_AIR)
-    wlan.step(200)
-    assert not wlan.scanning()
-    assert [found[0] for found in wlan.scan_result()] == [b"Workshop", b"Attic", b"Guest"]
+    wlan.poll(200)
+    assert not wlan.scanning
+    assert [found[0] for found in wlan.found] == [b"Workshop", b"Attic", b"Guest"]
     wlan.drop_scan_result()
-    assert wlan.scan_result() is None
+    assert wlan.found is None
 
 
 def test_scan_between_two_attempts_keeps_the_next_one_waiting(reconnecting, radio):
     """NINA's drivers may scan then. A second scan would take the place of theirs."""
     assert reconnecting.station.needs_radio()
     radio.outcome_is = "network not found"
-    reconnecting.step(3100)
+    reconnecting.poll(3100)
     assert not reconnecting.station.needs_radio()
     reconnecting.scan(3200)
     radio.calls.clear()
-    reconnecting.step(3100 + PAUSE_MS)
+    reconnecting.poll(3100 + PAUSE_MS)
     assert radio.calls == []
     radio.finds = ON_AIR
-    reconnecting.step(3200 + PAUSE_MS)
-    assert len(reconnecting.scan_result()) == len(ON_AIR)
+    reconnecting.poll(3200 + PAUSE_MS)
+    assert len(reconnecting.found) == len(ON_AIR)
     assert radio.calls[0] == "scan Guest"
 
 
 def test_new_scan_drops_the_old_result(wlan, radio):
     wlan.scan(0)
     radio.finds = list(ON_AIR)
-    wlan.step(0)
+    wlan.poll(0)
     wlan.scan(0)
-    assert wlan.scan_result() is None
+    assert wlan.found is None
 
 
 def test_scan_while_connected_keeps_the_connection(connected, radio):
     connected.scan(1500)
     radio.finds = []
-    connected.step(2000)
+    connected.poll(2000)
     assert connected.state == states.WIFI_CONNECTED
 
 
@@ -708,10 +708,10 @@ def test_failed_scan_is_an_error_and_no_result(wlan, radio, problem, now, why):
     radio.scan_problem_is = problem
     if problem:
         radio.finds = []
-    wlan.step(now)
+    wlan.poll(now)
     assert error(wlan) == why
-    assert not wlan.scanning()
-    assert wlan.scan_result() is None
+    assert not wlan.scanning
+    assert wlan.found is None
     assert wlan.may_start()
 
 
@@ -739,7 +739,7 @@ def test_release_builds_count_an_illegal_move(radio):
 
 def test_changes_are_counted(wlan, radio):
     radio.outcome_is = ""
-    wlan.start_client(b"Guest", 0)
+    wlan.station.start(b"Guest", 0)
     assert wlan.changes == 2  # connecting, connected
     wlan.stop()
     wlan.stop()
@@ -749,7 +749,7 @@ def test_changes_are_counted(wlan, radio):
 def test_what_changes_stirs(radio):
     stirred = []
     wlan = Wlan(radio, Networks(MemoryStore()), LastError(nothing), lambda: stirred.append(True))
-    for act in (lambda: wlan.scan(0), lambda: wlan.start_client(b"", 0)):
+    for act in (lambda: wlan.scan(0), lambda: wlan.station.start(b"", 0)):
         stirred.clear()
         act()
         assert stirred

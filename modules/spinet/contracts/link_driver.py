@@ -6,12 +6,12 @@ is in ticks. Everything is called in the service thread; the pins' handlers run 
 where they set words of `signals` and end the stack's wait. Only start() and stop() allocate. Any
 of them raises LinkLost when the controller took the module's power or holds it in reset.
 
-    start(now)          begin the start-up signalling, which look() continues
+    start(now)          begin the start-up signalling, which poll() continues
     stop()              serve no request any more, call no handler any more
     bind(kit)           put into fastpath's `kit` the objects through which turn() serves this link
-    due_ms(now)         how many ms the loop may wait before look(); -1: no limit
     idle()              True when the link is up and no request is known to wait
-    look(link, now)     check for time-outs and for missed edges
+    poll(link, now)     check for time-outs and for missed edges; returns how many ms the loop may
+                        wait before it calls this again, -1: no limit
     signal()            tell the controller that there is news: DATA_READY falls and rises
     set_clock(frequency)
                         SCK in Hz, from the next transaction on, where the module drives SCK.

@@ -14,12 +14,13 @@ from spinet.version import VERSION
 
 
 def _address(record):
-    local, remote = status.ports(record)
-    return "%d <- %s:%d" % (local, dotted(status.peer_ip(record)), remote)
+    peer = dotted(status.peer_ip(record))
+    return "%d <- %s:%d" % (status.local_port(record), peer, status.remote_port(record))
 
 
 def _print_slot(slot, known_as):
-    holders = [name for name, held in _holders(slot) if held]
+    owners = (("stack", slot.handle != 0), ("controller", slot.held_by_controller()))
+    holders = [name for name, held in owners if held]
     print(
         "%d %-14s %-17s %-28s in %5d  room %5d%s"
         % (
@@ -32,10 +33,6 @@ def _print_slot(slot, known_as):
             known_as,
         )
     )
-
-
-def _holders(slot):
-    return (("stack", slot.handle != 0), ("controller", slot.held_by_controller()))
 
 
 def print_slots(service):
@@ -90,16 +87,9 @@ def _print_names(service):
 def _print_link(wlan):
     status = NetworkStatus()
     wlan.fill(status)
-    print(
-        "network %s, channel %d, address %s, netmask %s, gateway %s"
-        % (
-            shown(status.ssid),
-            status.channel,
-            dotted(status.ip),
-            dotted(status.netmask),
-            dotted(status.gateway),
-        )
-    )
+    print("network %s, channel %d, " % (shown(status.ssid), status.channel), end="")
+    addresses = dotted(status.ip), dotted(status.netmask), dotted(status.gateway)
+    print("address %s, netmask %s, gateway %s" % addresses)
     if wlan.state == states.WIFI_ACCESS_POINT:
         print("%d stations" % status.clients)
 
@@ -121,16 +111,10 @@ def print_counters(service):
     print("connect time-outs %d" % manager.connect_timeouts)
     print("closes without acknowledgement %d" % manager.unacknowledged_closes)
     print("connections lost before accept %d" % service.listeners.refused)
-    if service.tls:
-        print(
-            "TLS sessions %d, handshakes under way %d, failed %d, timed out %d"
-            % (
-                service.tls.sessions(),
-                service.tls.visitors,
-                service.tls.failures,
-                service.tls.timeouts,
-            )
-        )
+    tls = service.tls
+    if tls:
+        values = tls.sessions(), tls.visitors, tls.failures, tls.timeouts
+        print("TLS sessions %d, handshakes under way %d, failed %d, timed out %d" % values)
     print("writes without acknowledgement %d" % manager.write_timeouts)
     print("faults %d, stale references %d" % (manager.faults, manager.stale))
     print("out of memory %d times" % service.commands.shortages)

@@ -105,12 +105,6 @@ class SpiSlave:
         kit[fastpath.KIT_CS] = self._cs.value
         kit[fastpath.KIT_DATA_READY] = self._data_ready.value
 
-    def due_ms(self, now):
-        """How many ms the loop may wait before it has to call look(); -1: no limit."""
-        if self._signals[SIGNAL_PHASE] == PHASE_HEADER:
-            return -1 if self._signals[SIGNAL_ARMED] else self._start_up.due_ms(now)
-        return fastpath.PHASE_TIMEOUT_MS
-
     def idle(self):
         """True between transactions."""
         signals = self._signals
@@ -118,10 +112,13 @@ class SpiSlave:
             return False
         return bool(signals[SIGNAL_ARMED] and self._cs.value()) and self._target.clocked() == 0
 
-    def look(self, link, now):
-        """Check for a phase that is late. All else is done by the hot path, or by serve()."""
+    def poll(self, link, now):
+        """Give up a phase that is late. All else is done by the hot path, or by serve()."""
+        if self._signals[SIGNAL_PHASE] == PHASE_HEADER:
+            return -1 if self._signals[SIGNAL_ARMED] else self._start_up.poll(now)
         if self._late(now):
             self.serve(link, now)
+        return fastpath.PHASE_TIMEOUT_MS
 
     def serve(self, link, now):
         """Decide what follows the phase that has crossed or was cut; turn() arms it.
@@ -132,7 +129,7 @@ class SpiSlave:
         if signals[fastpath.SIGNAL_SERVED_HOT]:
             self._take_over(link)
         if not signals[SIGNAL_ARMED]:
-            return not self._start_up.is_over(now) or self._next_header(link)
+            return self._start_up.poll(now) > 0 or self._next_header(link)
         if signals[fastpath.SIGNAL_EDGE]:
             signals[fastpath.SIGNAL_EDGE] = 0
             return self._restart(link)

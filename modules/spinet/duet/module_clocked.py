@@ -40,23 +40,25 @@ class SpiMaster:
         self._signals = array("I", [0] * fastpath.SIGNAL_WORDS)
         self._on_edge = self._edge_handler()
         self.recovered = 0  # transactions begun for a high level, as an edge was missed
-        self.withdrawn = 0  # edges after which TRANSFER_READY was low again
 
     def start(self, now):
         """Begin the start-up signalling: the controller waits for two rising edges of DATA_READY.
 
-        look() continues it. A request before the second edge is found by its level.
+        poll() continues it. A request before the second edge is found by its level.
         """
         self._started = False
         self._cs.value(1)
         self._start_up.begin(now)
 
     def _go_on_starting(self, now):
-        if self._start_up.is_over(now):
-            self._started = True
-            self._signals[SIGNAL_LOOKED] = now
-            self._transfer_ready.irq(self._on_edge)
-            self._data_ready.value(1)
+        left = self._start_up.poll(now)
+        if left:
+            return left
+        self._started = True
+        self._signals[SIGNAL_LOOKED] = now
+        self._transfer_ready.irq(self._on_edge)
+        self._data_ready.value(1)
+        return _LEVEL_AFTER_MS
 
     def stop(self):
         """Serve no request any more."""
@@ -84,43 +86,28 @@ class SpiMaster:
         kit[fastpath.KIT_CS] = self._cs.value
         kit[fastpath.KIT_REQUESTED] = self._transfer_ready.value
 
-    def due_ms(self, now):
-        """How many ms the loop may wait before it has to call look()."""
-        if not self._started:
-            return self._start_up.due_ms(now)
-        return max(0, _LEVEL_AFTER_MS - ticks_diff(now, self._signals[SIGNAL_LOOKED]))
-
     def idle(self):
         """True when the link is up and no request is known to wait."""
         return self._started and not self._signals[SIGNAL_EDGE]
 
-    def look(self, _link, now):
-        """Check for a missed edge. It is set here, and the hot path serves it."""
-        signals = self._signals
-        if not self._started:
-            self._go_on_starting(now)
-        elif not signals[SIGNAL_EDGE] and self._level_asks(now):
-            signals[SIGNAL_EDGE] = 1
-
-    def _level_asks(self, now):
-        """True when TRANSFER_READY is high without an edge, checked every _LEVEL_AFTER_MS.
+    def poll(self, _link, now):
+        """Check for a missed edge, every _LEVEL_AFTER_MS. It is set here; the hot path serves it.
 
         A controller that gave up a request leaves TRANSFER_READY high, so its next request makes no
         edge. Therefore a high level always counts, even when a controller never lowers the signal,
         and each transaction then finds a bad header.
         """
+        if not self._started:
+            return self._go_on_starting(now)
         signals = self._signals
-        if ticks_diff(now, signals[SIGNAL_LOOKED]) < _LEVEL_AFTER_MS:
-            return False
+        left = _LEVEL_AFTER_MS - ticks_diff(now, signals[SIGNAL_LOOKED])
+        if left > 0:
+            return left
         signals[SIGNAL_LOOKED] = now
-        if not self._transfer_ready.value():
-            return False
-        self.recovered += 1
-        return True
-
-    def withdraw(self):
-        """There was an edge, but TRANSFER_READY was low again before it was served."""
-        self.withdrawn += 1
+        if not signals[SIGNAL_EDGE] and self._transfer_ready.value():
+            signals[SIGNAL_EDGE] = 1
+            self.recovered += 1
+        return _LEVEL_AFTER_MS
 
     def conclude(self, link):
         """The first 8 bytes have crossed: do the rest of this transaction."""

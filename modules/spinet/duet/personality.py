@@ -64,7 +64,7 @@ class Personality:
     def counters(self):
         """Lines for a report."""
         link = self.link
-        values = link.transactions, link.bad_headers, link.cuts, self.commands.unknown
+        values = link.count[0], link.bad_headers, link.cuts, self.commands.unknown
         return ("transactions %d, bad headers %d, cut %d, unknown commands %d" % values,)
 
     def of_slot(self, _slot):

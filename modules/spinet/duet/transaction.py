@@ -44,18 +44,17 @@ class StartUp:
         self._since = now
         self._data_ready.value(0)
 
-    def due_ms(self, now):
-        """How many ms the present level still has to last."""
-        return max(0, START_UP_MS - ticks_diff(now, self._since))
-
-    def is_over(self, now):
-        """Go to the next level when it is due; True when the last level is over."""
-        if self._left and self.due_ms(now) == 0:
+    def poll(self, now):
+        """Go to the next level when it is due. Returns how many ms the level still has to last; 0:
+        the last one is over."""
+        left = START_UP_MS - ticks_diff(now, self._since)
+        if self._left and left <= 0:
             self._left -= 1
             self._since = now
+            left = START_UP_MS
             if self._left:
                 self._data_ready.value(self._left - 1)
-        return not self._left
+        return left if self._left else 0
 
 
 class Link:
@@ -91,11 +90,6 @@ class Link:
     def available(self):
         """dataBufferAvailable: bytes that the controller can take."""
         return wire.request_available(self.rx)
-
-    @property
-    def transactions(self):
-        """The number of transactions, modulo 2**30."""
-        return self.count[0]
 
     def asked_socket(self):
         """The socket of the request in `rx`."""
@@ -165,9 +159,9 @@ class Link:
         """Respond to a header that cannot be served; the transaction ends with that."""
         self.refused = True
         self.bad_headers += 1
-        if self.transactions != self._bad_until:  # only the first in a row
+        if self.count[0] != self._bad_until:  # only the first in a row
             trace.note(trace.BAD_HEADER, wire.request_socket(self.rx), self.rx[1], -error)
-        self._bad_until = self.transactions + 1 & 0x3FFFFFFF
+        self._bad_until = self.count[0] + 1 & 0x3FFFFFFF
         self.response = error
         self.data_length = 0
         wire.put_response(self.tx, error)

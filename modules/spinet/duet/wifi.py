@@ -25,7 +25,7 @@ class Wifi:
 
     def start_client(self, request):
         ssid = fields.get_text(request.rx, wire.DATA, request.length)
-        self._wlan.start_client(ssid, self._manager.now)
+        self._wlan.station.start(ssid, self._manager.now)
 
     def start_ap(self, _request):
         self._wlan.start_access_point()
@@ -40,15 +40,15 @@ class Wifi:
     def may_scan(self, _request):
         if not self._wlan.may_scan():
             return wire.WRONG_STATE
-        return wire.SCAN_IN_PROGRESS if self._wlan.scanning() else 0
+        return wire.SCAN_IN_PROGRESS if self._wlan.scanning else 0
 
     def start_scan(self, _request):
         self._wlan.scan(self._manager.now)
 
     def scan_result(self, request):
-        if self._wlan.scanning():
+        if self._wlan.scanning:
             return wire.SCAN_IN_PROGRESS
-        found = self._wlan.scan_result()
+        found = self._wlan.found
         if found is None:
             return wire.NO_SCAN_STARTED
         fitting = found[: request.available // wire.SCAN_DATA_SIZE]

@@ -32,7 +32,6 @@ class CaptiveDns(Silent):
         self._stir = stir
         self._port = None  # None while there is no access point
         self._own = b""
-        self.bad = 0  # datagrams that were no questions
 
     def start(self, _host_name, ip, _netmask):
         """Answer with this address (a u32 of the records) from now on."""
@@ -53,12 +52,9 @@ class CaptiveDns(Silent):
         try:
             message = dns.parse(data, 1)
         except dns.Malformed:
-            self.bad += 1
             return
-        if message.flags & dns.RESPONSE or len(message.questions) != 1:
-            self.bad += 1
-            return
-        self._port.send(self._answer(message), sender)
+        if not message.flags & dns.RESPONSE and len(message.questions) == 1:
+            self._port.send(self._answer(message), sender)
 
     def _answer(self, message):
         question = message.questions[0]

@@ -136,7 +136,6 @@ class Responder:
         self._queue = []  # answers that are sent at _queue_due
         self._queue_due = 0
         self._past = []  # keys of dropped records: the echo of our own multicast may come late
-        self.bad = 0  # datagrams that were no DNS messages
 
     # --- an announcer
 
@@ -297,7 +296,6 @@ class Responder:
         try:
             message = dns.parse(data)
         except dns.Malformed:
-            self.bad += 1
             return
         if message.flags & dns.OPCODE_MASK:
             return

@@ -33,7 +33,7 @@ class SelectedTarget:
         self._deadline = 0  # ticks: when the command under way has to be answered
 
     def start(self, _now):
-        """READY is high; the first look() arms."""
+        """READY is high; the first poll() arms."""
         self._signals[SIGNAL_PHASE] = PHASE_HEADER
         self.stop()
 
@@ -51,26 +51,21 @@ class SelectedTarget:
         kit[fastpath.KIT_EXCHANGE] = usual.serve
         kit[usual.KIT_GPIO0] = self._target.gpio0
 
-    def due_ms(self, now):
-        """How many ms the loop may wait before it has to call look() or serve(); -1: no limit."""
-        signals = self._signals
-        if signals[SIGNAL_ARMED]:
-            return 0 if self._target.received() >= 0 else -1
-        if signals[SIGNAL_PHASE] == PHASE_HEADER:
-            return 0
-        return min(_LOOK_MS, max(0, ticks_diff(self._deadline, now)))
-
     def idle(self):
         """True while a command may come, and none has."""
         signals = self._signals
         ready = signals[SIGNAL_ARMED] and signals[SIGNAL_PHASE] == PHASE_HEADER
         return bool(ready) and self._target.received() < 0
 
-    def look(self, link, _now):
-        """Arm for the first command. All else is done by the hot path, or by serve()."""
+    def poll(self, link, now):
+        """Arm for the first command. All else is done by the hot path, or by serve(): at once when
+        a transfer has ended, and as long as a command waits for its answer."""
         signals = self._signals
-        if signals[SIGNAL_PHASE] == PHASE_HEADER and not signals[SIGNAL_ARMED]:
+        if not signals[SIGNAL_ARMED]:
+            if signals[SIGNAL_PHASE] == PHASE_ANSWER:
+                return min(_LOOK_MS, max(0, ticks_diff(self._deadline, now)))
             self._arm(link, PHASE_HEADER, 0)
+        return 0 if self._target.received() >= 0 else -1
 
     def serve(self, link, now):
         """Serve what the hot path left. Returns True: the loop has to tidy up."""
@@ -87,7 +82,7 @@ class SelectedTarget:
 
     def _resync(self, link, n):
         """Something like a command came in the place of a reply. If it is one, the next pass serves
-        it, as due_ms() says so."""
+        it, as poll() says so."""
         if link.is_command(n):
             link.resync()
             self._signals[SIGNAL_PHASE] = PHASE_HEADER

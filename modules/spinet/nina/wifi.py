@@ -93,7 +93,7 @@ class Wifi:
             self._leave()
             self._network = network
             self._idle = _FAILED
-            self._wlan.join(network, self._manager.now)
+            self._wlan.station.start(network.ssid, self._manager.now, network)
 
     def _is_joining(self, network):
         """True when an attempt for just this is under way: drivers that are impatient repeat it."""
@@ -268,7 +268,7 @@ class Wifi:
 
     def _step_scan_result(self, request):
         self._begin_scan()
-        if (self._scan_waits or self._wlan.scanning()) and not request.expired:
+        if (self._scan_waits or self._wlan.scanning) and not request.expired:
             return
         self._take_found()
         if not self._found:
@@ -280,7 +280,7 @@ class Wifi:
 
     def _take_found(self):
         """Names that the drivers have no room for are left out: cut, nothing could join them."""
-        found = self._wlan.scan_result()
+        found = self._wlan.found
         if found is not None:
             fit = [entry for entry in found if 1 <= len(entry[0]) <= _LONGEST_NAME]
             self._found = fit[:_MOST_FOUND]

@@ -105,15 +105,14 @@ class Session:
         self.state = _WAITING
         self._set_due(now, ms)
 
-    def due_ms(self, now):
-        """How long until step() has something to do; -1: no time is set."""
+    def poll(self, now):
+        """Do what is due. Returns the milliseconds until more is; -1: nothing has a time."""
+        if self._timed and ticks_diff(now, self._due) >= 0:
+            self._timed = False
+            self._step(now)
         return max(0, ticks_diff(self._due, now)) if self._timed else -1
 
-    def step(self, now):
-        """Do what is due."""
-        if not self._timed or ticks_diff(now, self._due) < 0:
-            return
-        self._timed = False
+    def _step(self, now):
         if self.state == _WAITING:
             self._attempt(now)
         elif self.state == _DIALLING:
@@ -239,10 +238,11 @@ class SessionTable:
 
         There is one session for each port; the same call again has no effect.
         """
-        if limit == 0:
-            self.stop(port)
-            return True
         present = self._on_port(port)
+        if limit == 0:
+            if present:
+                present.end()
+            return True
         if present:
             return present.name == name and (bool(name) or present.ip == ip)
         if port == 0 or None not in self.entries or not (ip or name):
@@ -266,12 +266,6 @@ class SessionTable:
                 return entry
         return None
 
-    def stop(self, port):
-        """Stop calling on this port, if there is a session on it."""
-        entry = self._on_port(port)
-        if entry:
-            entry.end()
-
     def stop_all(self):
         """Stop calling on every port."""
         for entry in self.entries:
@@ -289,8 +283,7 @@ class SessionTable:
             if entry:
                 if freed:
                     entry.on_slots_freed(now)
-                entry.step(now)
-                soonest = sooner(soonest, entry.due_ms(now))
+                soonest = sooner(soonest, entry.poll(now))
         return soonest
 
 

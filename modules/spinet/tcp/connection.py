@@ -5,18 +5,9 @@ Reading, writing, status and events never allocate.
 
 from micropython import const
 
-from spinet import fastpath, trace
+from spinet import fastpath, states, trace
 from spinet.compat import ticks_add, ticks_diff
 from spinet.fastpath import MARK_COUNT, MARK_URGENT
-from spinet.states import (
-    ABORTED,
-    ALLOCATED,
-    CLOSE_PENDING,
-    CLOSE_READY,
-    CONNECTED,
-    CONNECTING,
-    OTHER_END_CLOSED,
-)
 from spinet.tcp import stack as tcp
 from spinet.tcp import status
 from spinet.tcp.slot import Slot
@@ -45,11 +36,11 @@ class Connection(Slot):
         """allocated -> connecting; after the look-up, connect() or give_up() follows."""
         self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
         self._manager.hasten(self._deadline)
-        self._set_state(CONNECTING)
+        self._set_state(states.CONNECTING)
 
     def awaits_address(self):
         """True from await_address() to connect(), give_up() or the connect time-out."""
-        return self.state == CONNECTING and not self.handle
+        return self.state == states.CONNECTING and not self.handle
 
     def connect(self, ip, port):
         """-> connecting, or aborted when the stack refuses at once; returns 0 or its error.
@@ -59,15 +50,15 @@ class Connection(Slot):
         handle = self._dial(ip, port)
         if handle < 0:
             self.refusal = handle
-            self._set_state(ABORTED)
+            self._set_state(states.ABORTED)
             return handle
         self._attach(handle)
         if self._secured:
             self._stack.serve(handle, self)
-        if self.state == ALLOCATED:
+        if self.state == states.ALLOCATED:
             self._deadline = ticks_add(self._manager.now, CONNECT_TIMEOUT_MS)
             self._manager.hasten(self._deadline)
-            self._set_state(CONNECTING)
+            self._set_state(states.CONNECTING)
         return 0
 
     def _dial(self, ip, port):
@@ -84,15 +75,15 @@ class Connection(Slot):
     def give_up(self):
         """allocated or connecting -> aborted: the connection cannot be made."""
         self.refusal = tcp.ERR_RTE
-        self._gone(ABORTED)
+        self._gone(states.ABORTED)
 
     # --- events of the stack
 
     def on_events(self, events):
         """Handle the events of this connection since the last call."""
-        if events & tcp.EVENT_CONNECTED and self.state == CONNECTING:
+        if events & tcp.EVENT_CONNECTED and self.state == states.CONNECTING:
             self._update_addresses()
-            self._set_state(CONNECTED)
+            self._set_state(states.CONNECTED)
         if events & tcp.EVENT_ERROR:
             self._on_error(self._stack.error(self.handle))
         elif events & tcp.EVENT_CLOSED:
@@ -102,8 +93,8 @@ class Connection(Slot):
 
     def _on_room(self):
         """The stack has room again, as something was acknowledged."""
-        if self.state == CLOSE_PENDING:
-            self.step_close(self._manager.now)
+        if self.state == states.CLOSE_PENDING:
+            self._step_close(self._manager.now)
         elif self._marks[MARK_COUNT]:
             self._drain()
             self._publish()
@@ -112,24 +103,24 @@ class Connection(Slot):
         if is_for_now(error):
             return
         trace.note(trace.ERROR, self.number, -error, self.state)
-        if self.state == CLOSE_PENDING:
-            self._gone(CLOSE_READY)  # nothing more can be delivered
-        elif self.state == CONNECTING:
+        if self.state == states.CLOSE_PENDING:
+            self._gone(states.CLOSE_READY)  # nothing more can be delivered
+        elif self.state == states.CONNECTING:
             self.refusal = error
-            self._gone(ABORTED)
+            self._gone(states.ABORTED)
         elif not peer_is_gone(error):
-            self._gone(ABORTED)
+            self._gone(states.ABORTED)
         else:
             self._on_peer_gone(error)
 
     def _on_peer_gone(self, reason):
         """FIN or reset: the controller sees it only when it has read the last byte."""
-        if self.state == CONNECTED:
+        if self.state == states.CONNECTED:
             if self._ending == 0 or self._ending == ERR_CLSD:
                 self._end_with(reason)  # a reset replaces a FIN, never the other way round
                 self._publish()
             self._end_if_read()
-        elif self.state == OTHER_END_CLOSED and reason != ERR_CLSD and self.handle:
+        elif self.state == states.OTHER_END_CLOSED and reason != ERR_CLSD and self.handle:
             self._stack.abort(self._detach())  # a reset after the FIN
 
     def _end_if_read(self):
@@ -138,7 +129,7 @@ class Connection(Slot):
         if self._ending != ERR_CLSD:
             self._stack.abort(self._detach())
         # After a FIN the peer may still read: keep the handle, to send.
-        self._set_state(OTHER_END_CLOSED)
+        self._set_state(states.OTHER_END_CLOSED)
 
     # --- reading
 
@@ -148,7 +139,7 @@ class Connection(Slot):
 
     def read(self, buf, offset, n):
         """Read up to n bytes into buf[offset:]; returns how many, 0 when there are none."""
-        if self.state != CONNECTED:
+        if self.state != states.CONNECTED:
             return 0
         stack = self._stack
         got = stack.read(self.handle, buf, offset, n)
@@ -170,11 +161,11 @@ class Connection(Slot):
         """True while bytes can be sent to the peer, also after the peer's FIN."""
         if not self.handle or not (self._ending == 0 or self._ending == ERR_CLSD):
             return False
-        return self.state == CONNECTED or self.state == OTHER_END_CLOSED
+        return self.state == states.CONNECTED or self.state == states.OTHER_END_CLOSED
 
     def cut_off(self):
         """True when everything was read and there is no handle: nothing can be written."""
-        return self.state == OTHER_END_CLOSED and not self.handle
+        return self.state == states.OTHER_END_CLOSED and not self.handle
 
     def space(self):
         """Bytes that a write is certain to accept."""
@@ -211,13 +202,13 @@ class Connection(Slot):
 
     def _on_write_error(self, error):
         trace.note(trace.ERROR, self.number, -error, self.state)
-        if self.state == CLOSE_PENDING:
-            self._gone(CLOSE_READY)
+        if self.state == states.CLOSE_PENDING:
+            self._gone(states.CLOSE_READY)
         elif peer_is_gone(error):
             # A peer's FIN does not fail a write: here ERR_CLSD means that the PCB is gone.
             self._on_peer_gone(tcp.ERR_CONN if error == ERR_CLSD else error)
         else:
-            self._gone(ABORTED)
+            self._gone(states.ABORTED)
 
     def _drain(self):
         """Move the bytes that may leave from the ring to the stack, as far as it has room."""
@@ -226,7 +217,7 @@ class Connection(Slot):
         if taken < 0:
             self.write_failed(taken)
 
-    def step_flush(self, now):
+    def _step_flush(self, now):
         """Send bytes that have waited for FLUSH_MS, even if they do not fill a segment."""
         marks = self._marks
         if self.handle and self._gathers() and ticks_diff(now, marks[fastpath.MARK_FLUSH_AT]) >= 0:
@@ -239,16 +230,16 @@ class Connection(Slot):
     def close(self):
         """connClose: the controller releases the slot; what is in flight is still delivered."""
         state = self.state
-        if self.handle and (state == CONNECTED or state == OTHER_END_CLOSED):
+        if self.handle and (state == states.CONNECTED or state == states.OTHER_END_CLOSED):
             self._begin_close()
         elif self.held_by_controller():
-            self._gone(CLOSE_READY)
+            self._gone(states.CLOSE_READY)
 
     def _begin_close(self):
         manager = self._manager
         linger_s = manager.linger_s
         if linger_s == 0:
-            self._gone(CLOSE_READY)
+            self._gone(states.CLOSE_READY)
             return
         self._patience_ms = _ACKNOWLEDGE_TIMEOUT_MS if linger_s < 0 else linger_s * 1000
         limit = _CLOSE_LIMIT_MS if linger_s < 0 else self._patience_ms
@@ -260,40 +251,40 @@ class Connection(Slot):
         self._unacknowledged = -1  # the first check sets the deadline
         now = manager.now
         self._close_limit = ticks_add(now, limit)
-        self._set_state(CLOSE_PENDING)
-        self.step_close(now)
-        if self.state == CLOSE_PENDING:
+        self._set_state(states.CLOSE_PENDING)
+        self._step_close(now)
+        if self.state == states.CLOSE_PENDING:
             manager.hasten(ticks_add(now, _CLOSE_POLL_MS))
 
     def abort(self):
         """connAbort: release the slot at once, and reset the connection."""
-        if self.held_by_controller() or self.state == CLOSE_PENDING:
-            self._gone(CLOSE_READY)
+        if self.held_by_controller() or self.state == states.CLOSE_PENDING:
+            self._gone(states.CLOSE_READY)
 
     def break_off(self):
         """Bytes from or to the controller were lost: abort, so that the controller sees it."""
-        if self.state == CONNECTED or self.state == OTHER_END_CLOSED:
-            self._gone(ABORTED)
+        if self.state == states.CONNECTED or self.state == states.OTHER_END_CLOSED:
+            self._gone(states.ABORTED)
 
-    def step_close(self, now):
+    def _step_close(self, now):
         """closePending: end when nothing is in flight, or when acknowledgements time out."""
-        if self.state != CLOSE_PENDING:
+        if self.state != states.CLOSE_PENDING:
             return
         if self._marks[MARK_COUNT]:
             self._drain()
-            if self.state != CLOSE_PENDING:
+            if self.state != states.CLOSE_PENDING:
                 return  # _drain() found that the connection is broken
         # in_flight() -1: unknown to this stack, which delivers the rest by itself after close().
         left = self._marks[MARK_COUNT] + max(0, self._stack.in_flight(self.handle))
         if not left:
             self._stack.close(self._detach())
-            self._set_state(CLOSE_READY)
+            self._set_state(states.CLOSE_READY)
         elif self._acknowledged_in_time(left, now):
             return
         else:
             self._manager.unacknowledged_closes += 1
             trace.note(trace.TIMEOUT, self.number, self.state, 0)
-            self._gone(CLOSE_READY)
+            self._gone(states.CLOSE_READY)
 
     def _acknowledged_in_time(self, left, now):
         if left < self._unacknowledged or self._unacknowledged < 0:
@@ -301,13 +292,13 @@ class Connection(Slot):
             self._deadline = ticks_add(now, self._patience_ms)
         return ticks_diff(now, self._deadline) < 0 and ticks_diff(now, self._close_limit) < 0
 
-    def step_connect(self, now):
+    def _step_connect(self, now):
         """connecting: give up after CONNECT_TIMEOUT_MS."""
-        if self.state == CONNECTING and ticks_diff(now, self._deadline) >= 0:
+        if self.state == states.CONNECTING and ticks_diff(now, self._deadline) >= 0:
             self._manager.connect_timeouts += 1
             trace.note(trace.TIMEOUT, self.number, self.state, 0)
             self.refusal = tcp.ERR_TIMEOUT
-            self._gone(ABORTED)
+            self._gone(states.ABORTED)
 
     def step_write(self, now):
         """Abort when the peer has acknowledged nothing for the write time-out."""
@@ -322,18 +313,23 @@ class Connection(Slot):
         elif left and ticks_diff(now, self._moved_at) >= manager.write_timeout_ms:
             manager.write_timeouts += 1
             trace.note(trace.TIMEOUT, self.number, self.state, 0)
-            self._gone(ABORTED)
+            self._gone(states.ABORTED)
             left = 0
         rows[owed] = left
         self._watched = left != 0
         if not left:
             rows[fastpath.ROW_WRITING] &= ~(1 << self.number)
 
-    def due_ms(self, now):
-        """Milliseconds until one of the steps has something to do; -1: none has."""
-        if self.state == CLOSE_PENDING:
+    # --- time passes
+
+    def poll(self, now):
+        """Do what is due. Returns the milliseconds until more is; -1: nothing has a time."""
+        self._step_connect(now)
+        self._step_flush(now)
+        self._step_close(now)
+        if self.state == states.CLOSE_PENDING:
             return _CLOSE_POLL_MS
-        if self.state == CONNECTING:
+        if self.state == states.CONNECTING:
             return max(0, ticks_diff(self._deadline, now))
         if self._gathers():
             return max(0, ticks_diff(self._marks[fastpath.MARK_FLUSH_AT], now))

@@ -101,11 +101,6 @@ class ConnectionManager:
         if self._debug:
             raise IllegalMove(text)
 
-    @property
-    def connected(self):
-        """Bit map of the connected slots, as in ConnStatus."""
-        return self.rows[fastpath.ROW_CONNECTED]
-
     def hasten(self, when):
         """A slot has a deadline at `when`: have step() called in time for it."""
         rows = self.rows
@@ -157,12 +152,11 @@ class ConnectionManager:
 
     def resolve(self, token):
         """The slot of a token(), or None when it was freed since, which is a fault."""
-        slot = self.slots[token & 7]
-        if slot.generation == token >> 3 and slot.state != FREE:
-            return slot
-        self.stale += 1
-        self.fault("stale reference to slot %d" % slot.number)
-        return None
+        slot = self.living(token)
+        if slot is None:
+            self.stale += 1
+            self.fault("stale reference to slot %d" % (token & 7))
+        return slot
 
     def adopt(self, handle, listener, tls=None):
         """Give an accepted connection a slot; None, and a reset, when none is free."""
@@ -237,29 +231,21 @@ class ConnectionManager:
 
     def step(self, now):
         """Do what is due: flushes, time-outs, closes."""
-        if self.rows[ROW_TIMED]:
+        rows = self.rows
+        if rows[ROW_TIMED] and ticks_diff(now, rows[fastpath.ROW_SOONEST]) >= 0:
             self._step_timed(now)
-        if ticks_diff(now, self._watched_at) >= _WATCH_MS:
+        if ticks_diff(now, self._watched_at) >= _WATCH_MS:  # also without writes, as ticks wrap
             self._watched_at = now
             for slot in self.slots:
-                if self.rows[fastpath.ROW_WRITING] >> slot.number & 1:
+                if rows[fastpath.ROW_WRITING] >> slot.number & 1:
                     slot.step_write(now)
 
     def _step_timed(self, now):
+        soonest = -1
         for slot in self.slots:
             if self.rows[ROW_TIMED] >> slot.number & 1:
-                slot.step_connect(now)
-                slot.step_flush(now)
-                slot.step_close(now)
-        self.rows[fastpath.ROW_SOONEST] = ticks_add(now, max(0, self.due_ms(now)))
-
-    def step_if_due(self, now):
-        """Call step(), if something is due."""
-        rows = self.rows
-        if (rows[ROW_TIMED] and ticks_diff(now, rows[fastpath.ROW_SOONEST]) >= 0) or (
-            ticks_diff(now, self._watched_at) >= _WATCH_MS  # also without writes, as ticks wrap
-        ):
-            self.step(now)
+                soonest = sooner(soonest, slot.poll(now))
+        self.rows[fastpath.ROW_SOONEST] = ticks_add(now, max(0, soonest))
 
     def reap(self):
         """Free the slots in closeReady. A slot becomes free only here.
@@ -280,12 +266,3 @@ class ConnectionManager:
             number += 1
         self.freed += count
         return count
-
-    def due_ms(self, now):
-        """Milliseconds until a slot's first deadline; -1: there is none."""
-        soonest = -1
-        timed = self.rows[ROW_TIMED]
-        for slot in self.slots:
-            if timed >> slot.number & 1:
-                soonest = sooner(soonest, slot.due_ms(now))
-        return soonest

@@ -9,7 +9,7 @@ from spinet.fastpath import MARK_COUNT, MARK_START, MARK_WORDS, RING_SIZE, copy,
 
 
 class Ring:
-    """A queue of bytes in a fixed piece of memory whose length is a power of two.
+    """A queue of bytes in a fixed piece of memory whose length is a power of two, 8192 at most.
 
     `memory` is the ring's own memoryview (or bytearray). A stack reads and fills it in place,
     through `room()`/`filled()`, so that each byte is copied once. `marks` are
@@ -18,8 +18,6 @@ class Ring:
 
     def __init__(self, memory):
         size = len(memory)
-        if size & (size - 1) or not 4 <= size <= 8192:
-            raise ValueError("a ring's size is a power of two, 4 to 8192")
         self.memory = memory
         self.size = size
         self.marks = array("I", [0] * MARK_WORDS)

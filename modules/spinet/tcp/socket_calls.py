@@ -207,13 +207,3 @@ class FlagWake(io.IOBase):
 
     def close(self):
         """There is nothing to close."""
-
-
-def begin_connect(sock, address):
-    """Begin to connect. ERR_WOULDBLOCK: the attempt is under way, or over already; else the error
-    for which it did not begin."""
-    try:
-        sock.connect(address)
-    except OSError as e:
-        return err_of(e.errno)
-    return tcp.ERR_WOULDBLOCK

@@ -11,34 +11,19 @@ _CLOSE_MS = const(4000)  # a closed connection's PCB is reset after this
 _CONNECT_MS = const(10000)  # longer than the slots' own time-out, which has to come first
 _HALF_OPEN_MS = const(3000)  # a half-open connection is dropped after this
 
+_FUNCTIONS = (  # and `udp`, see spinet.udp.datagrams
+    "listen accept connect addresses readable read recved write in_flight shutdown_rx keepalive"
+    " linger close abort error events pending overlook wait wake spare udp"
+)
+
 
 class LwipStack:
     """See `stack`. One at a time in a process, as there is one lwIP."""
 
     def __init__(self):
         lwip.start(_CLOSE_MS, _CONNECT_MS, _HALF_OPEN_MS)
-        self.listen = lwip.listen
-        self.accept = lwip.accept
-        self.connect = lwip.connect
-        self.addresses = lwip.addresses
-        self.readable = lwip.readable
-        self.read = lwip.read
-        self.recved = lwip.recved
-        self.write = lwip.write
-        self.in_flight = lwip.in_flight
-        self.shutdown_rx = lwip.shutdown_rx
-        self.keepalive = lwip.keepalive
-        self.linger = lwip.linger
-        self.close = lwip.close
-        self.abort = lwip.abort
-        self.error = lwip.error
-        self.events = lwip.events
-        self.pending = lwip.pending
-        self.overlook = lwip.overlook
-        self.wait = lwip.wait
-        self.wake = lwip.wake
-        self.spare = lwip.spare
-        self.udp = lwip.udp  # see spinet.udp.datagrams
+        for name in _FUNCTIONS.split():
+            setattr(self, name, getattr(lwip, name))
 
     def shut(self):
         """Reset every connection, orphans included; free every PCB."""

@@ -17,7 +17,7 @@ from spinet.tcp import stack as tcp
 from spinet.tcp.farewells import ROUNDS, Farewells
 from spinet.tcp.polling import Polling
 from spinet.tcp.ring import rings
-from spinet.tcp.socket_calls import HostCalls, SocketCalls, begin_connect, err_of
+from spinet.tcp.socket_calls import HostCalls, SocketCalls, err_of
 from spinet.tcp.stack import INDEX_BITS, INDEX_MASK, is_for_now
 from spinet.udp.datagrams import peer
 from spinet.udp.datagrams_sockets import SocketUdp
@@ -59,13 +59,13 @@ class _Entry:
 class SocketStack:
     """See `stack`. `any_ip` is the dotted address that listen() binds to for ip 0."""
 
-    def __init__(self, any_ip="0.0.0.0", buffers=None, calls=None):
+    def __init__(self, any_ip="0.0.0.0", calls=None):
         self._any_ip = any_ip
         self._calls = calls or (HostCalls() if compat.hostnet else SocketCalls())
         self._poll = Polling()
         self._entries = [
-            _Entry(i, ring) for i, ring in enumerate(buffers or rings(_CONNECTIONS))
-        ] + [_Entry(_CONNECTIONS + i, None) for i in range(_LISTENERS)]
+            _Entry(i, ring) for i, ring in enumerate(rings(_CONNECTIONS) + [None] * _LISTENERS)
+        ]
         self._datagrams = _Entry(tcp.DATAGRAMS, None)
         self.udp = SocketUdp(self._poll, self._note_datagrams, any_ip)
         self.farewells = Farewells(self._poll, self._calls)
@@ -204,10 +204,13 @@ class SocketStack:
         except OSError as e:
             return err_of(e.errno)
         sock.setblocking(False)
-        error = begin_connect(sock, self._resolve(ip, tcp_port))
-        if error != tcp.ERR_WOULDBLOCK:
-            sock.close()
-            return error
+        try:
+            sock.connect(self._resolve(ip, tcp_port))
+        except OSError as e:
+            error = err_of(e.errno)
+            if error != tcp.ERR_WOULDBLOCK:
+                sock.close()
+                return error
         entry = self._adopt(sock, _CONNECTING, _OUT)
         if entry is None:
             return tcp.ERR_MEM

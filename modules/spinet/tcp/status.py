@@ -35,11 +35,6 @@ def clear(record, number):
     record[1] = number
 
 
-def ports(record):
-    """Local and remote port."""
-    return local_port(record), remote_port(record)
-
-
 def local_port(record):
     """The local port."""
     return get_u16(record, 4)

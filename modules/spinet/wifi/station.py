@@ -233,7 +233,7 @@ class Station:
         self._due = ticks_add(now, PAUSE_MS)
 
     def _step_pausing(self, now):
-        if ticks_diff(now, self._due) >= 0 and not self._wlan.scanning():
+        if ticks_diff(now, self._due) >= 0 and not self._wlan.scanning:
             self._reconnect(now)
 
     def _run_out(self, now):

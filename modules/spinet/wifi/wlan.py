@@ -44,9 +44,9 @@ class Wlan:
         self._stir = stir
         self._debug = debug
         self._told_state = _IDLE  # the state that networkGetLastError last showed the controller
-        self._scanning = False  # a scan for the controller is under way, not one of the station's
+        self.scanning = False  # a scan for the controller is under way, not one of the station's
         self._scan_due = 0  # when that scan times out
-        self._found = None  # the result for networkGetScanResult; None: there is none
+        self.found = None  # the last scan's networks, strongest first; None: there is no result
 
     def set_state(self, state):
         """Change the state; the only place that does. Called by the station and the commands."""
@@ -54,18 +54,15 @@ class Wlan:
         if state == before:
             return
         if not LEGAL[before] >> state & 1:
-            self._fault(before, state)
+            self.faults += 1
+            if self._debug:
+                raise ValueError("WiFi state %d after %d" % (state, before))
         self.state = state
         self.changes += 1
         trace.note(trace.WIFI, trace.NO_SLOT, state, before)
         self._stir()
         if state != states.WIFI_CONNECTED:
             self.rssi = network_status.NO_RSSI
-
-    def _fault(self, before, state):
-        self.faults += 1
-        if self._debug:
-            raise ValueError("WiFi state %d after %d" % (state, before))
 
     # --- news for the controller
 
@@ -82,19 +79,11 @@ class Wlan:
 
     def may_start(self):
         """True when start_client and start_access_point are allowed."""
-        return self.state == _IDLE and not self._scanning
+        return self.state == _IDLE and not self.scanning
 
     def may_scan(self):
         """True in the states that allow a scan."""
         return self.state in (_IDLE, states.WIFI_CONNECTED)
-
-    def start_client(self, ssid, now):
-        """Join the network with this SSID (bytes), or with b"" the strongest remembered one."""
-        self.station.start(ssid, now)
-
-    def join(self, network, now):
-        """Join this Network, which is not remembered."""
-        self.station.start(network.ssid, now, network)
 
     def start_access_point(self):
         """Start the access point that entry 0 describes."""
@@ -119,28 +108,20 @@ class Wlan:
         """End everything and switch the radio off."""
         self.radio.leave()
         self.station.stop()
-        self._scanning = False
+        self.scanning = False
         self.set_state(_IDLE)
 
     def scan(self, now):
         """Begin a scan; the result of an earlier one is dropped."""
-        self._found = None
-        self._scanning = True
+        self.found = None
+        self.scanning = True
         self._stir()
         self._scan_due = ticks_add(now, SCAN_TIMEOUT_MS)
         self.radio.scan(b"")
 
-    def scanning(self):
-        """True while a scan is under way."""
-        return self._scanning
-
-    def scan_result(self):
-        """The networks of the last scan, strongest first; None when there is no result."""
-        return self._found
-
     def drop_scan_result(self):
         """The controller has fetched the result."""
-        self._found = None
+        self.found = None
 
     # --- time passes
 
@@ -148,26 +129,22 @@ class Wlan:
         """A task: check the attempt or scan under way."""
         if not self.active():
             return -1
-        self.step(now)
+        if self.scanning:
+            self._step_scan(now)
+        self.station.step(now)
         return WATCH_MS if self.active() else -1
 
     def active(self):
         """True while an attempt or a scan is under way."""
-        return self._scanning or self.station.active()
-
-    def step(self, now):
-        """Check the scan and the station."""
-        if self._scanning:
-            self._step_scan(now)
-        self.station.step(now)
+        return self.scanning or self.station.active()
 
     def _step_scan(self, now):
         found = self.radio.found()
         if found is not None:
-            self._scanning = False
+            self.scanning = False
             self._take_found(found)
         elif ticks_diff(now, self._scan_due) >= 0:
-            self._scanning = False
+            self.scanning = False
             self._error.set(SCAN_FAILED)
 
     def _take_found(self, found):
@@ -175,7 +152,7 @@ class Wlan:
         if problem:
             self._error.set(problem)
         else:
-            self._found = strongest_first(found)
+            self.found = strongest_first(found)
 
     def refresh(self, now):
         """Update the RSSI, and check the link; called about once a second.
@@ -185,7 +162,7 @@ class Wlan:
         """
         if self.state == states.WIFI_CONNECTED:
             self.rssi = self.radio.rssi()
-            if not self._scanning:
+            if not self.scanning:
                 self.station.watch(now)
 
     def fill(self, status):
