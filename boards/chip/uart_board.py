@@ -6,9 +6,9 @@ wired. The module drives the clock. See docs/virtual-bus.md, "Over a serial line
 
 import time
 
-from chip import ChipBoard, Wiring
 from micropython import const
 
+from chip import ChipBoard, Wiring
 from spinet import VERSION_TEXT, network_status
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.contracts.link_driver import LinkLost
