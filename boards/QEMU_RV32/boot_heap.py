@@ -156,8 +156,8 @@ def boot():
     running = main.service.Service(main.BOARD)
     running.start()
     while not running.port.idle():
-        running.run(1)
-    running.run(PASSES)
+        running.loop.run(1)
+    running.loop.run(PASSES)
     builtins.__import__ = _import
     print("heap", "all", "boot", used() - begin, sep="\t")
     print("heap", "all", "slabs", slabs.taken(), sep="\t")

@@ -133,8 +133,10 @@ class Loop:
         turn = fastpath.turn
         resumed = 0
         calm = True  # no event was delivered in this pass
-        self._tidy(words[LOOP_NOW])
-        words[LOOP_STALE] = 1  # anything may change before the end of the first pass
+        words[LOOP_STALE] = 1  # anything may have changed since the last run
+        if words[LOOP_STIRRED]:
+            self._poll(words[LOOP_NOW])
+        self._plan(words[LOOP_NOW], self._port.poll(self._link, words[LOOP_NOW]))
         while True:
             why = turn(kit, passes, resumed)
             if why == fastpath.WHY_DONE:
@@ -177,21 +179,23 @@ class Loop:
 
     def _tidy(self, now):
         """End a pass in which a state changed or something was due: reap, accept, poll tasks."""
-        manager = self._manager
+        # Few local variables: a larger frame would be allocated on the heap.
         words = self.words
         words[LOOP_STALE] = 0
         port_ms = self._port.poll(self._link, now)
-        manager.step(now)
+        self._manager.step(now)
         if self._tls and self._tls.noted:
             self._deliver_tls()
-        freed = manager.reap()
-        listeners = self._listeners
-        if listeners.crowded and (freed or listeners.unfinished):
-            listeners.accept_waiting()
+        freed = self._manager.reap()
+        if self._listeners.crowded and (freed or self._listeners.unfinished):
+            self._listeners.accept_waiting()
         if freed and self._sessions and self._sessions.active:
             words[LOOP_STIRRED] = 1  # a session may wait for a slot
-        stirred = words[LOOP_STIRRED] or self._garbage.is_unsure()
-        if stirred or ticks_diff(now, words[LOOP_FAR]) >= 0:
+        if (
+            words[LOOP_STIRRED]
+            or ticks_diff(now, words[LOOP_FAR]) >= 0
+            or self._garbage.is_unsure()
+        ):
             self._poll(now)
         self._plan(now, port_ms)
 

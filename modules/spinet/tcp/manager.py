@@ -236,9 +236,12 @@ class ConnectionManager:
             self._step_timed(now)
         if ticks_diff(now, self._watched_at) >= _WATCH_MS:  # also without writes, as ticks wrap
             self._watched_at = now
-            for slot in self.slots:
-                if rows[fastpath.ROW_WRITING] >> slot.number & 1:
-                    slot.step_write(now)
+            self._watch_writes(now)
+
+    def _watch_writes(self, now):
+        for slot in self.slots:
+            if self.rows[fastpath.ROW_WRITING] >> slot.number & 1:
+                slot.step_write(now)
 
     def _step_timed(self, now):
         soonest = -1
