@@ -304,6 +304,7 @@ $(MBEDTLS_READY): FORCE
 
 # Which files SIM is made of, so that one that was removed is noticed too.
 SIM_SOURCES := $(sort manifest.py tools/fold_constants.py $(shell find modules -name '*.py') \
+    $(wildcard host_tests/vm/*.py) \
     $(shell find boards/SIM -type f -not -path '*/__pycache__/*' -not -path 'boards/SIM/lwip/*') \
     $(shell find firmware/tls_session firmware/common -type f))
 LWIP_SOURCES := $(sort $(shell find firmware/lwip boards/SIM/lwip -type f) \

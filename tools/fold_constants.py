@@ -3,18 +3,20 @@
 MicroPython's compiler folds `NAME = const(...)` within a module only. Used in another module, a
 constant costs an entry in that module's dictionary, and a look-up each time. fold() writes a copy
 of a source tree in which constants of other modules are numbers, and the texts of version.py are
-where they are used; every line stays where it is, so
-that tracebacks fit the source. The tree itself runs as it is, on any Python.
+where they are used. A constant that no file asks its module for is left out. Every line stays where
+it is, so that tracebacks fit the source. The tree itself runs as it is, on any Python.
 """
 
 import ast
 import os
+import re
 import runpy
 from pathlib import Path
 
 
-def fold(tree, into):
-    """Copy the Python files of the folder `tree` to `into`, folded; returns `into`.
+def fold(tree, into, others=()):
+    """Copy the Python files of the folder `tree` to `into`, folded; returns `into`. A word of these
+    `others`, files that are used with the tree, is the name of no constant that is left out.
 
     A file that would not change is left alone, with its time. Raises ValueError for an f-string, in
     which Python 3.11 does not tell where a name is.
@@ -27,8 +29,11 @@ def fold(tree, into):
     for path in sources:
         if path.name == "version.py":
             constants[_module_name(path)] = _texts_of(Path(tree) / path)
-    for path, source in sources.items():
-        _write(Path(into) / path, _folded(source, parsed[path], constants))
+    folded = {path: _folded(source, parsed[path], constants) for path, source in sources.items()}
+    asked = set().union(*map(_asked, folded.values()))
+    asked.update(*(re.findall(r"\w+", Path(path).read_text()) for path in others))
+    for path, text in folded.items():
+        _write(Path(into) / path, _spared(text, asked))
     for path in Path(into).rglob("*.py"):
         if path.relative_to(into) not in sources:
             path.unlink()
@@ -98,6 +103,43 @@ def _folded(source, module, constants):
     gone = (names.keys() | modules.keys()) - left
     edits += [(node, _without(node, gone)) for node in module.body if _brings(node, gone)]
     return _edited(source, edits)
+
+
+def _asked(text):
+    """The names for which a source asks a module or an object."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+
+
+def _spared(text, asked):
+    """A folded source without its constants that only itself uses: there they are numbers."""
+    module = ast.parse(text)
+    known = _constants_of(module)
+    other = [n.id for n in ast.walk(module) if isinstance(n, ast.Name) and _is_changed(n)]
+    other += [n.arg for n in ast.walk(module) if isinstance(n, ast.arg)]
+    own = {
+        name: value
+        for name, value in known.items()
+        if not name.startswith("_") and name not in asked and other.count(name) == 1
+    }
+    edits = []
+    left = set()
+    for node in module.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in own:
+            edits.append((node, "pass"))
+            continue
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and part.id in own:
+                edits.append((part, f"({own[part.id]})" if own[part.id] < 0 else str(own[part.id])))
+            elif isinstance(part, ast.Name):
+                left.add(part.id)
+    if "const" not in left:
+        brought = [node for node in module.body if _brings(node, {"const"})]
+        edits += [(node, _without(node, {"const"})) for node in brought]
+    return _edited(text, edits)
 
 
 def _nodes(node, is_whole):

@@ -63,6 +63,36 @@ def test_folding(folded, source, wanted):
     assert folded(source) == wanted
 
 
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("SIZE = const(4)\nx = SIZE\n", "pass\n\npass\nx = 4\n"),
+        ("LESS = const(-4)  # why\nx = 2 - LESS\n", "pass\n\npass  # why\nx = 2 - (-4)\n"),
+        ("ASKED = const(4)\nx = ASKED\n",) * 2,
+        ("WORD = const(4)\nx = WORD\n",) * 2,
+        ("_OWN = const(4)\nx = _OWN\n",) * 2,
+        ("SIZE = const(4)\nSIZE = 5\n",) * 2,
+        ("SIZE = const(4)\ndef f(SIZE): return SIZE\n",) * 2,
+        (
+            "SIZE = const(4)\nTWICE = const(SIZE * 2)\nx.TWICE\n",
+            "pass\nTWICE = const(4 * 2)\nx.TWICE\n",
+        ),
+    ],
+)
+def test_a_constant_that_no_file_asks_for_is_left_out(tmp_path, source, wanted):
+    head = "from micropython import const\n\n"
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/lib.py").write_text(head + source)
+    (tmp_path / "tree/user.py").write_text(
+        "def f():\n    from lib import ASKED\n    return ASKED\n"
+    )
+    (tmp_path / "other.py").write_text("run('print(lib.WORD)')")
+    into = Path(fold(tmp_path / "tree", tmp_path / "out", [tmp_path / "other.py"]))
+    if "const" in wanted:
+        wanted = head + wanted
+    assert (into / "lib.py").read_text() == wanted
+
+
 def test_an_f_string_is_refused(folded):
     with pytest.raises(ValueError, match="f-string: x = 1"):
         folded("x = 1\ny = f'{x}'\n")
@@ -110,7 +140,8 @@ FROZEN_TOO = [ROOT / "boards", ROOT / "host_tests/vm"]  # they are frozen beside
 
 def test_all_that_is_imported_is_there(tmp_path):
     """A constant comes from the module that defines it, as no other has it any more."""
-    into = Path(fold(ROOT / "modules", tmp_path / "out"))
+    others = [path for folder in FROZEN_TOO for path in folder.rglob("*.py")]
+    into = Path(fold(ROOT / "modules", tmp_path / "out", others))
     there = {
         ".".join(path.relative_to(into).with_suffix("").parts): set(_names(path.read_text()))
         for path in into.rglob("*.py")
