@@ -39,8 +39,7 @@ def _spelled(text):
     parts = text.split(b".")
     if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):
         return _UNANSWERED
-    a, b, c, d = [int(part) for part in parts]
-    return a | b << 8 | c << 16 | d << 24
+    return get_u32(bytes([int(part) for part in parts]), 0)
 
 
 class Lookup:

@@ -65,7 +65,7 @@ EVENTS_ALL = const(63)
 
 INDEX_BITS = const(5)
 INDEX_MASK = const(31)
-DATAGRAMS = 24  # above the indexes of connections and listeners
+DATAGRAMS = const(24)  # above the indexes of connections and listeners
 
 
 # Sets of errors as bit maps over -error: a tuple of names would be built anew at each call.

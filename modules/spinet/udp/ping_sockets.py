@@ -5,7 +5,7 @@ import struct
 
 from micropython import const
 
-from spinet.compat import address_octets, ticks_diff, ticks_ms
+from spinet.compat import address_peer, ticks_diff, ticks_ms
 from spinet.fields import dotted, octets
 from spinet.tcp import stack as tcp
 from spinet.tcp.socket_calls import err_of
@@ -69,7 +69,7 @@ class SocketPing:
                 packet, sender = self._sock.recvfrom(_ROOM)
             except OSError as e:
                 return tcp.ERR_WOULDBLOCK if e.errno == _AGAIN else err_of(e.errno)
-            if self._is_ours(packet) and address_octets(sender) == self._target:
+            if self._is_ours(packet) and address_peer(sender)[2:] == self._target:
                 self._took = max(0, ticks_diff(ticks_ms(), self._sent))
                 self.close()
         return self._took
