@@ -18,7 +18,6 @@ CLOSE_READY = const(6)
 ALLOCATED = const(7)
 
 # States of WiFi
-_WIFI_DISABLED = const(0)
 WIFI_IDLE = const(1)
 WIFI_ACCESS_POINT = const(2)
 WIFI_CONNECTING = const(3)

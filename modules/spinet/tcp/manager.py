@@ -9,7 +9,7 @@ import micropython
 from micropython import const
 
 from spinet import compat, fastpath, trace
-from spinet.compat import sooner, ticks_add, ticks_diff
+from spinet.compat import ticks_add, ticks_diff
 from spinet.fastpath import ROW_DELIVER, ROW_OCCUPIED, ROW_OWNED, ROW_SEEN, ROW_TIMED
 from spinet.states import FREE, SOCKETS
 from spinet.tcp.connection import Connection
@@ -244,11 +244,15 @@ class ConnectionManager:
                 slot.step_write(now)
 
     def _step_timed(self, now):
-        soonest = -1
-        for slot in self.slots:
-            if self.rows[ROW_TIMED] >> slot.number & 1:
-                soonest = sooner(soonest, slot.poll(now))
-        self.rows[fastpath.ROW_SOONEST] = ticks_add(now, max(0, soonest))
+        soonest = _WATCH_MS
+        for number in range(
+            SOCKETS
+        ):  # not over the slots: the frame would be allocated on the heap
+            if self.rows[ROW_TIMED] >> number & 1:
+                ms = self.slots[number].poll(now)
+                if 0 <= ms < soonest:
+                    soonest = ms
+        self.rows[fastpath.ROW_SOONEST] = ticks_add(now, soonest)
 
     def reap(self):
         """Free the slots in closeReady. A slot becomes free only here.

@@ -63,9 +63,8 @@ class SocketStack:
         self._any_ip = any_ip
         self._calls = calls or (HostCalls() if compat.hostnet else SocketCalls())
         self._poll = Polling()
-        self._entries = [
-            _Entry(i, ring) for i, ring in enumerate(rings(_CONNECTIONS) + [None] * _LISTENERS)
-        ]
+        all_rings = rings(_CONNECTIONS) + [None] * _LISTENERS
+        self._entries = [_Entry(index, ring) for index, ring in enumerate(all_rings)]
         self._datagrams = _Entry(tcp.DATAGRAMS, None)
         self.udp = SocketUdp(self._poll, self._note_datagrams, any_ip)
         self.farewells = Farewells(self._poll, self._calls)
@@ -79,10 +78,10 @@ class SocketStack:
 
     def _entry(self, h):
         entry = self._entries[h & INDEX_MASK] if h > 0 and h & INDEX_MASK < 16 else None
-        if entry is None or entry.handle != h:
-            self.stale += 1
-            return None
-        return entry
+        if entry and entry.handle == h:
+            return entry
+        self.stale += 1
+        return None
 
     def _take(self, first, last, sock, use, interest):
         for i in range(first, last):
@@ -90,6 +89,7 @@ class SocketStack:
             if entry.use == _UNUSED:
                 self._occupy(entry, sock, use, interest)
                 return entry
+        sock.close()
         return None
 
     def _occupy(self, entry, sock, use, interest):
@@ -157,10 +157,7 @@ class SocketStack:
             return err_of(e.errno)
         last = len(self._entries)
         entry = self._take(last - _LISTENERS, last, sock, _LISTENING, _IN)
-        if entry is None:
-            sock.close()
-            return tcp.ERR_MEM
-        return entry.handle
+        return entry.handle if entry else tcp.ERR_MEM
 
     def _resolve(self, ip, tcp_port):
         host = dotted(ip) if ip else self._any_ip
@@ -180,23 +177,16 @@ class SocketStack:
         entry = self._adopt(sock, _OPEN, _IN)
         if entry is None:
             return tcp.ERR_MEM
-        self._remember_addresses(entry, address)
+        if self._calls.addresses(entry.key, entry.addresses) < 0:  # it knows no local port
+            entry.addresses[:] = b"\0\0" + compat.address_peer(address)
         return entry.handle
 
     def _adopt(self, sock, use, interest):
         sock.setblocking(False)
         entry = self._take(0, len(self._entries) - _LISTENERS, sock, use, interest)
-        if entry is None:
-            sock.close()
-        else:
+        if entry:
             self._calls.setup(sock)
         return entry
-
-    def _remember_addresses(self, entry, address):
-        into = entry.addresses
-        if self._calls.addresses(entry.key, into) >= 0:
-            return
-        into[:] = b"\0\0" + compat.address_peer(address)  # a stock socket knows no local port
 
     def connect(self, ip, tcp_port):
         try:
@@ -350,15 +340,13 @@ class SocketStack:
             return tcp.ERR_CLSD
         if entry.linger_s == 0:
             return self.abort(h)
-        if self._peer_may_send(entry):
-            self._linger(entry)
+        if entry.use == _OPEN and entry.interest >= 0 and not entry.at_end:
+            self._linger(
+                entry
+            )  # the peer may still send: a closed socket would answer with a reset
         else:
             self._release(entry)
         return tcp.ERR_OK
-
-    def _peer_may_send(self, entry):
-        """True when the peer may still send, which a closed socket would answer with a reset."""
-        return entry.use == _OPEN and entry.interest >= 0 and not entry.at_end
 
     def _linger(self, entry):
         """Send FIN, and hand the socket over to the farewells, which discard until the peer's FIN.
