@@ -4,7 +4,6 @@ A socket cannot tell how many bytes can be read, so received bytes go through a 
 connection. With `hostnet` (SIM, host tests) no transfer and no TCP event allocates, and `in_flight`
 is known. Without it (stock firmware) a read allocates, and `in_flight` is -1. Opening a socket
 always allocates the socket object.
-See `stack` for the contract.
 """
 
 import socket
@@ -274,9 +273,8 @@ class SocketStack:
             self._break(entry, entry.error or error)
 
     def _want_input(self, entry):
-        if entry.interest >= 0:
-            want = _IN if entry.ring.free() and not entry.at_end else 0
-            self._want(entry, entry.interest & _OUT | want)
+        want = _IN if entry.ring.free() and not entry.at_end else 0
+        self._want(entry, entry.interest & _OUT | want)
 
     def shutdown_rx(self, h):
         entry = self._entry(h)
