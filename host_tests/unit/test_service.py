@@ -141,7 +141,7 @@ def test_a_new_image_is_kept_by_the_first_transaction(clock, rig_class):
     assert slots.calls == []
     ask(service, 0)
     clock.now += 1000
-    service.run(3)
+    service.loop.run(3)
     assert slots.calls == ["keep"]
     assert service.board.the_update_store.data.startswith(b"K")
 
