@@ -451,6 +451,7 @@ async def test_micropython(tmp_path):
             assert printed == ["2026-12-01 12:00:00"]
     finally:
         sim.end()
+        sim.connection.close()
     sim.check()
 
 
