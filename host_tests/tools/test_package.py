@@ -25,6 +25,7 @@ import spinet_controller
 
 PACKAGE = ROOT / "controller"
 DATE = {"SOURCE_DATE_EPOCH": "1700000000"}
+PIP = (sys.executable, "-m", "pip", "--python")  # and the one to install for
 READMES = (ROOT / "README.md", PACKAGE / "README.md")
 
 
@@ -71,17 +72,17 @@ def pythons():
 
 @pytest.fixture(scope="module", params=pythons())
 def installed(request, dist, tmp_path_factory):
-    """The Python of an environment with the wheel, installed without an index."""
+    """The Python of an environment with the wheel, installed without an index by our own pip."""
     folder = tmp_path_factory.mktemp("empty")
-    run(request.param, "-m", "venv", folder)
+    run(request.param, "-m", "venv", "--without-pip", folder)
     python = folder / "bin" / "python"
     (wheel,) = dist.glob("*.whl")
-    run(python, "-m", "pip", "install", "--no-index", "--disable-pip-version-check", wheel)
+    run(*PIP, python, "install", "--no-index", "--disable-pip-version-check", wheel)
     return python
 
 
 def test_the_wheel_brings_no_other_package(installed):
-    (found,) = run(installed, "-m", "pip", "freeze").splitlines()
+    (found,) = run(*PIP, installed, "freeze").splitlines()
     assert found.startswith("spinet-controller @ ")
 
 
