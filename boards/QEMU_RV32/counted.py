@@ -87,6 +87,7 @@ class Board:
 
     DEBUG = False
     PROTOCOL = "duet"
+    ROOTS = ""
     ip = netmask = gateway = 0
 
     def __init__(self, is_target=False):
@@ -111,6 +112,9 @@ class Board:
 
     def store(self, _name):
         return Store()
+
+    def pins(self):
+        """None: its protocol has no command for them."""
 
     def partitions(self):
         """None: there is one slot."""

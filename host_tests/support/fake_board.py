@@ -193,6 +193,9 @@ class FakeBoard:
     def stack(self):
         return self.the_stack
 
+    def pins(self):
+        """None: its protocol has no command for them."""
+
     def store(self, name):
         stores = {"networks": self.the_store, "tls": self.the_tls_store}
         stores |= {"preferences": self.the_preferences, "update": self.the_update_store}

@@ -103,6 +103,7 @@ class QuietBoard:
 
     DEBUG = True
     PROTOCOL = "duet"
+    ROOTS = ""
     buffers = None
 
     def __init__(self, role, network):
@@ -128,6 +129,9 @@ class QuietBoard:
 
     def store(self, _name):
         return NoStore()
+
+    def pins(self):
+        """None: its protocol has no command for them."""
 
     def partitions(self):
         """None: there is one slot."""
