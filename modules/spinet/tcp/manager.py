@@ -245,9 +245,8 @@ class ConnectionManager:
 
     def _step_timed(self, now):
         soonest = _WATCH_MS
-        for number in range(
-            SOCKETS
-        ):  # not over the slots: the frame would be allocated on the heap
+        # Not over the slots: the frame would be allocated on the heap.
+        for number in range(SOCKETS):
             if self.rows[ROW_TIMED] >> number & 1:
                 ms = self.slots[number].poll(now)
                 if 0 <= ms < soonest:
