@@ -64,10 +64,15 @@ class Rig:
         self.log = fake.firmware.log
         self.poller = module.poller
         self.reported = []
+        self.opened = []
         self.expected_reports = 0
         asyncio.get_running_loop().set_exception_handler(
             lambda _loop, context: self.reported.append(context)
         )
+
+    async def connect(self, *peer, **options):
+        """Open a connection that lasts as long as the module."""
+        self.opened.append(await self.module.open_connection(*peer, **options))
 
     def commands(self, number):
         """How many commands of that number the module has had."""

@@ -154,6 +154,8 @@ async def broker(**options):
         yield made, server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in made.sessions:
+            writer.close()
 
 
 @asynccontextmanager

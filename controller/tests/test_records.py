@@ -218,7 +218,7 @@ def test_phases_are_whole_dwords(length, whole):
 
 
 def test_the_command_table_has_its_gap_at_8():
-    assert sorted(codes.Command) == [*range(8), *range(9, 31)]
+    assert sorted(codes.Command) == [*range(8), *range(9, 31), 64]
     assert sorted(codes.Response, reverse=True) == list(range(0, -16, -1))
 
 

@@ -222,7 +222,7 @@ async def test_a_connection_with_tls_and_the_ca_it_trusts(rig):
     assert rig.firmware.ca == b"-----BEGIN ca"
     assert rig.commands(28) == 1  # what is stored wears the flash
     await rig.module.network_clear_tls()
-    await rig.module.open_connection("192.0.2.1", 8883, **options)
+    await rig.connect("192.0.2.1", 8883, **options)
     assert rig.commands(28) == 2
 
 
@@ -230,10 +230,10 @@ async def test_a_connection_with_tls_and_the_ca_it_trusts(rig):
 async def test_a_ca_that_the_module_has_no_more_is_given_again(rig, forget):
     rig.firmware.outgoing = lambda slot: setattr(slot, "state", CONNECTED)
     options = {"tls": True, "server_name": "broker.example", "ca": PEM + b"ours"}
-    await rig.module.open_connection("192.0.2.1", 8883, **options)
+    await rig.connect("192.0.2.1", 8883, **options)
     await getattr(rig.module, forget)(*[PEM + b"other"] * (forget == "network_set_tls_ca"))
     rig.firmware.ca = None
-    await rig.module.open_connection("192.0.2.1", 8883, **options)
+    await rig.connect("192.0.2.1", 8883, **options)
     assert rig.firmware.ca == PEM + b"ours"
 
 
@@ -252,11 +252,11 @@ async def test_a_ca_that_the_module_refuses(rig, peers):
     heard = []
     rig.module.on_news = heard.append
     peer = ("broker.example", 8883)
-    await rig.module.open_connection(*peer, tls=True, ca=PEM + b"ours")
+    await rig.connect(*peer, tls=True, ca=PEM + b"ours")
     for _ in range(2):
         with pytest.raises(Refused, match="the module says: TLS CA: not in PEM"):
-            await rig.module.open_connection(*peer, tls=True, ca=b"junk")
-    await rig.module.open_connection(*peer, tls=True, ca=PEM + b"ours")
+            await rig.connect(*peer, tls=True, ca=b"junk")
+    await rig.connect(*peer, tls=True, ca=PEM + b"ours")
     assert peers == [PEM + b"ours"] * 2
     assert rig.commands(Command.NETWORK_SET_TLS_CERT) == 4
     assert not any(heard)
@@ -264,7 +264,7 @@ async def test_a_ca_that_the_module_refuses(rig, peers):
 
 async def test_a_ca_in_text_is_the_same_as_in_bytes(rig, peers):
     for ca in ("-----BEGIN ours", PEM + b"ours"):
-        await rig.module.open_connection("broker.example", 8883, tls=True, ca=ca)
+        await rig.connect("broker.example", 8883, tls=True, ca=ca)
     assert peers == [PEM + b"ours"] * 2
     assert rig.commands(Command.NETWORK_SET_TLS_CERT) == 1
 
@@ -272,7 +272,7 @@ async def test_a_ca_in_text_is_the_same_as_in_bytes(rig, peers):
 async def test_a_ca_that_was_set_and_refused_is_not_the_one_that_the_module_has(rig, peers):
     await rig.module.network_set_tls_ca(b"junk", checked=False)
     with pytest.raises(Refused, match="TLS CA: not in PEM"):
-        await rig.module.open_connection("broker.example", 8883, tls=True, ca=b"junk")
+        await rig.connect("broker.example", 8883, tls=True, ca=b"junk")
 
 
 async def test_an_error_of_another_connection_is_no_refusal_of_the_ca(rig, peers):
@@ -280,7 +280,7 @@ async def test_an_error_of_another_connection_is_no_refusal_of_the_ca(rig, peers
     rig.module.on_news = heard.append
     keep = rig.firmware._keep_ca
     rig.firmware._keep_ca = lambda data: (keep(data), rig.firmware.tell(b"TLS: no common cipher"))
-    await rig.module.open_connection("broker.example", 8883, tls=True, ca=PEM)
+    await rig.connect("broker.example", 8883, tls=True, ca=PEM)
     assert [text for text in heard if text] == ["TLS: no common cipher"]
 
 
@@ -296,7 +296,7 @@ async def test_a_ca_that_is_taken_away_just_after_it_was_given_is_given_again(ri
         taking.append(asyncio.create_task(getattr(rig.module, takes)(*arguments)))
 
     rig.firmware._keep_ca = keep_and_take_away
-    await rig.module.open_connection("broker.example", 8883, tls=True, ca=PEM + b"ours")
+    await rig.connect("broker.example", 8883, tls=True, ca=PEM + b"ours")
     await taking[0]
     assert peers == [PEM + b"ours"]
 
@@ -308,9 +308,7 @@ async def test_each_connection_has_the_ca_that_it_trusts(rig):
         setattr(slot, "state", CONNECTED),
     )
     names = ("one.example", "two.example", "three.example")
-    opening = [
-        rig.module.open_connection(name, 8883, tls=True, ca=PEM + name.encode()) for name in names
-    ]
+    opening = [rig.connect(name, 8883, tls=True, ca=PEM + name.encode()) for name in names]
     await asyncio.gather(*opening)
     assert trusted == [(name, PEM + name.encode()) for name in names]
 

@@ -29,6 +29,11 @@ def store(tmp_path):
     return FileStore(tmp_path / "files")
 
 
+def get(store, name):
+    with store.open(name) as file:
+        return file.read()
+
+
 def put(store, name, data):
     with store.upload(name) as file:
         file.write(data)
@@ -50,7 +55,7 @@ def test_a_file_is_stored_listed_and_deleted(store):
     put(store, "b.gcode", b"G28")
     put(store, "A.gcode", b"")
     assert [(file.name, file.size) for file in store.list()] == [("A.gcode", 0), ("b.gcode", 3)]
-    assert store.open("b.gcode").read() == b"G28"
+    assert get(store, "b.gcode") == b"G28"
     assert store.exists("b.gcode")
     store.delete("b.gcode")
     assert not store.exists("b.gcode")
@@ -66,7 +71,7 @@ def test_an_upload_that_breaks_leaves_no_file(store):
 def test_a_broken_upload_leaves_the_old_file(store):
     put(store, "x", b"old")
     break_an_upload(store)
-    assert store.open("x").read() == b"old"
+    assert get(store, "x") == b"old"
 
 
 def test_an_unfinished_upload_is_not_listed(store):

@@ -59,7 +59,14 @@ def dialled(rig):
 @asynccontextmanager
 async def peer(serve, **options):
     """A server of this computer; gives its port."""
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, **options) as server:
+
+    async def attend(reader, writer):
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(attend, "127.0.0.1", 0, **options) as server:
         yield server.sockets[0].getsockname()[1]
 
 

@@ -35,8 +35,6 @@ def add_markers(items):
     for item in items:
         level = level_of(item.nodeid)
         item.add_marker(level)
-        if level == "controller":  # whose tests still leave some open
-            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
         on_lwip = hasattr(item, "callspec") and item.callspec.params.get("stack") == "lwip"
         if level in NOTHING_NEEDED and not on_lwip:
             item.add_marker("alone")
