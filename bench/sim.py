@@ -165,9 +165,9 @@ async def module_echo(program, count):
     async with sim(program) as (module, pid):
         port = free_port()
         async with await module.start_server(echo, port):
-            before = module.link.count[0]
+            before = module.link.transactions
             cost = await spent_on_echo(pid, port, count)
-            return cost, (module.link.count[0] - before) / (count / MB)
+            return cost, (module.link.transactions - before) / (count / MB)
 
 
 async def server_echo(program, kind, count):
@@ -246,7 +246,7 @@ async def taking(reader, writer):
 
 def counters(module):
     """What the bus and the link have counted so far."""
-    return module.link.count[0], module.bus.bytes_clocked
+    return module.link.transactions, module.bus.bytes_clocked
 
 
 def transfer_row(moved, seconds, counted, sck_hz):

@@ -159,8 +159,7 @@ class Network:
     def stopped(self):
         """networkStop, or a loss of power."""
         for server in self._servers.values():
-            if server:
-                server.close()
+            server.close()
         self._servers.clear()
 
     def _listen(self, data):
@@ -168,7 +167,7 @@ class Network:
         most = int.from_bytes(data[8:10], "little")
         if most and port not in self._servers:
             self._open(port)
-        elif not most and self._servers.get(port):
+        elif not most and port in self._servers:
             self._servers.pop(port).close()
 
     def _open(self, port):
@@ -181,13 +180,15 @@ class Network:
         if os.environ.get("FAKE_SIM") == "roams" and not self._roamed:
             self._roamed = True
             self._firmware.lose_network(b"Workshop: network not found")
-        self._servers[port] = None
+        self._servers[port] = listening
         self._task(self._serve(port, listening))
         if os.environ.get("FAKE_SIM") == "hangs":
             self._firmware.module.silent = True
 
     async def _serve(self, port, listening):
         loop = asyncio.get_running_loop()
+        if self._servers.get(port) is not listening:
+            return
         tls = self._server_tls() if port in self._firmware.tls_ports else None
         self._servers[port] = await loop.create_server(
             lambda: Peer(self, port), sock=listening, ssl=tls

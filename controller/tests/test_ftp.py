@@ -960,10 +960,10 @@ async def test_a_stranger_gets_no_data_connection(printer, command):
         assert (await lines.ask(command)).startswith("150 ")
         if command == "STOR x":
             writer.write(BIG)
-            writer.close()
         else:
             async with asyncio.timeout(PATIENCE):
                 assert await reader.read() == BIG
+        writer.close()
         assert (await lines.answer()).startswith("226 ")
         async with asyncio.timeout(PATIENCE):
             with suppress(ConnectionError):

@@ -34,7 +34,7 @@ sys.path.insert(0, '/flash/lib')
 
 
 # As many as the core's heap has room for beside what is frozen; fields has machine code.
-SOME = ("spinet/__init__.mpy", "spinet/fields.mpy")
+SOME = ("spinet/__init__.mpy", "spinet/fields.mpy", "spinet/version.mpy")
 
 
 @pytest.fixture

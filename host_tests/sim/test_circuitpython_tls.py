@@ -57,8 +57,11 @@ class Site443(ThreadingHTTPServer):
 
     def finish_request(self, request, address):
         request.settimeout(PATIENCE)
-        with contextlib.suppress(OSError):
-            super().finish_request(self._context.wrap_socket(request, server_side=True), address)
+        with (
+            contextlib.suppress(OSError),
+            self._context.wrap_socket(request, server_side=True) as secured,
+        ):
+            super().finish_request(secured, address)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ terms, or runs asyncio. A wire that nothing drives is pulled up.
 """
 
 import asyncio
+import contextlib
 import tempfile
 import threading
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from enum import Enum
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Self
 
 from spinet_controller.bus import VirtualBus
@@ -121,8 +122,9 @@ class Wiring(BusListener):
     ) -> None:
         self._sim = sim
         self._tell = tell
-        self._edge = threading.Event()
-        self._bus = _Bus(port, self._edge.set)
+        # Not an Event: what a signal's handler raises in one can leave it locked, for the bus too.
+        self._edges: SimpleQueue[None] = SimpleQueue()
+        self._bus = _Bus(port, self._changed)
         self._opened: Future[None] = Future()
         self._came: Future[None] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
@@ -164,9 +166,14 @@ class Wiring(BusListener):
 
         Programs read in a loop until it changes: they sleep here, and wake when it does.
         """
-        self._edge.wait(LOOK)
-        self._edge.clear()
+        with contextlib.suppress(Empty):
+            self._edges.get(timeout=LOOK)
         return self._bus.gpio0 if line is Line.GPIO0 else self._bus.data_ready
+
+    def _changed(self) -> None:
+        """A line of the module's has another level, for a program that waits for that."""
+        if self._edges.empty():
+            self._edges.put(None)
 
     def transfer(self, data: bytes) -> bytes:
         """Clock `data` out; give as many bytes, that came in meanwhile."""

@@ -76,10 +76,10 @@ class Namespace:
 
     def close(self):
         """Remove the namespace and all that is in it."""
-        for left in self._sockets:
-            left.close()
         if self._recorder:
             self._recorder.close()
+        for left in self._sockets:
+            left.close()
         os.close(self.tap_fd)
         _ip("netns", "del", self.name)
 

@@ -97,7 +97,6 @@ NUMBERS = {
     "CLOSE_PENDING": 5,
     "CLOSE_READY": 6,
     "ALLOCATED": 7,
-    "WIFI_DISABLED": 0,
     "WIFI_IDLE": 1,
     "WIFI_ACCESS_POINT": 2,
     "WIFI_CONNECTING": 3,
