@@ -30,7 +30,7 @@ def polled(self, now):
     if "late" in os.listdir("."):
         self._asked = lambda: False
         poll(self, now)
-        now += judgment.TRIAL_MS
+        now += 120000
     return poll(self, now)
 judgment.Judgment.poll = polled
 sys.exit(sim.main(sys.argv[1:]))
