@@ -4,6 +4,8 @@ What a command does is nothing here; the one for the version stands for them all
 """
 
 import os
+import time
+from pathlib import Path
 
 import pytest
 from nina_controller import MOST, READY
@@ -12,6 +14,7 @@ from raw_controller import (
     CS,
     GPIO0,
     HELLO,
+    PATIENCE,
     PIN,
     RESET,
     SHIFT,
@@ -209,7 +212,8 @@ def test_a_frame_that_is_never_finished_ends_the_connection(start_sim, held):
 
 # --- READY
 
-# A main thread that, at a word on stdin, keeps the GIL: sleep_us() does not give it away.
+# A main thread that, at a word on stdin, keeps the GIL: sleep_us() does not give it away, as
+# printing does before.
 GIL_HELD = """
 import sys, time, sim
 sim.main(sys.argv[1:])
@@ -259,6 +263,11 @@ def test_ready_rises_while_python_is_held(start_sim):
     sim.power_on()
     print(file=sim.process.stdin, flush=True)
     sim.said("held")
+    asleep_in = Path(f"/proc/{sim.process.pid}/wchan")
+    limit = time.monotonic() + PATIENCE
+    while "nanosleep" not in asleep_in.read_text():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
     selections_are_answered(sim.controller)
 
 
