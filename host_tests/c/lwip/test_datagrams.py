@@ -37,11 +37,17 @@ def send(stack, h, peer, data):
     return stack.udp_send(h, as_int(ip), data.hex() or "-", port)
 
 
-def fill(stack, h, peer, count):
-    """Send so many, numbered, and wait until each was queued or dropped."""
+def fill(stack, h, peer, count, room=QUEUE):
+    """Send so many, numbered, and wait until each was queued or dropped.
+
+    What is sent as the kernel learns the module's address may overtake what waited for that: so the
+    first one goes alone.
+    """
     for i in range(count):
         peer.sendto(bytes([i]) * 9, (MODULE, PORT))
-    stack.expect(lambda: stack.udp_dropped(h) == count - QUEUE)
+        if i == 0:
+            stack.expect(lambda: stack.udp_length(h) == 9)
+    stack.expect(lambda: stack.udp_dropped(h) == count - room)
 
 
 def test_a_queue_holds_eight_and_drops_the_newest(stack, peer):
@@ -71,10 +77,8 @@ def test_without_memory_a_port_takes_one_datagram(stack, peer):
     h = stack.udp_bind(0, PORT, 0)
     stack.limit_bytes(stack.bytes() + 6000)
     assert stack.spare() == 0
-    for i in range(3):
-        peer.sendto(bytes([i]), (MODULE, PORT))
-    stack.expect(lambda: stack.udp_dropped(h) == 2)
-    assert receive(stack, h)[2] == b"\0"
+    fill(stack, h, peer, 3, room=1)
+    assert receive(stack, h)[2] == bytes(9)
     assert receive(stack, h)[0] == WOULDBLOCK
     assert send(stack, h, peer, b"answer") == 6
     assert peer.recv(100) == b"answer"

@@ -72,7 +72,7 @@ class Transfer:
             self._digest[at + i - self.size + image.DIGEST] = piece[i]
 
     def finish(self):
-        """All has come: choose the image, if flash has what its hash says."""
+        """All has come: choose the image if its hash is right. The boot loader checks flash."""
         digest = self._hash.digest()
         self._hash = None
         head = bytearray(image.HEAD)
