@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from circuitpython_rig import libraries, rig, stack, start_rig
+from circuitpython_rig import WebSite, libraries, rig, stack, start_rig, until
 from own_port import own_port
 from raw_controller import PATIENCE
 
@@ -26,14 +26,6 @@ __all__ = ["libraries", "rig", "stack", "start_rig"]
 MB = 1 << 20
 LARGE = 4096
 NOISE = os.urandom(MB)
-
-
-def until(condition, what):
-    limit = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < limit, f"did not happen: {what}"
-        time.sleep(0.01)
-    return found
 
 
 @contextlib.contextmanager
@@ -95,26 +87,15 @@ def exchanged(rig, listener):
 # -- HTTP
 
 
-class Site(BaseHTTPRequestHandler):
+class Site(WebSite, BaseHTTPRequestHandler):
     """GET gives a megabyte, POST says what came."""
 
-    protocol_version = "HTTP/1.1"
-
     def do_GET(self):
-        self._answer(NOISE)
+        self.answer(NOISE)
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(hashlib.sha256(body).hexdigest().encode())
-
-    def _answer(self, body):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+        self.answer(hashlib.sha256(body).hexdigest().encode())
 
 
 @pytest.fixture

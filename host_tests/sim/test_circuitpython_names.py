@@ -1,11 +1,10 @@
 """CircuitPython's driver and SIM: names, the time and ping, in a network with its own servers."""
 
 import contextlib
-import time
 from pathlib import Path
 
 import pytest
-from circuitpython_rig import NETWORK, PASSWORD, libraries, stack, start_rig
+from circuitpython_rig import NETWORK, PASSWORD, libraries, stack, start_rig, until
 from lan_servers import NameServer, TimeServer, network_of_its_own, serve
 from raw_controller import PATIENCE
 
@@ -21,14 +20,6 @@ AIR = f"0 takes scan=50 search=300 join=20 address=20\n0 appears {NETWORK} passw
 DROPS = "".join(f"{second} drops {NETWORK}\n" for second in range(1, 600))
 
 on_sockets = pytest.mark.parametrize("stack", ["sockets"], indirect=True)
-
-
-def until(condition, what):
-    limit = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < limit, f"did not happen: {what}"
-        time.sleep(0.01)
-    return found
 
 
 def found(rig, name):

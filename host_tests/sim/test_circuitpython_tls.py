@@ -10,7 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from circuitpython_rig import libraries, stack, start_rig
+from circuitpython_rig import WebSite, libraries, stack, start_rig
 from own_port import own_port
 from raw_controller import PATIENCE
 from tls_rig import Authority
@@ -21,25 +21,14 @@ NOISE = os.urandom(100000)
 CERTIFICATE, KEY = 0x40, 0x41
 
 
-class Site(BaseHTTPRequestHandler):
+class Site(WebSite, BaseHTTPRequestHandler):
     """GET gives noise, POST what came."""
 
-    protocol_version = "HTTP/1.1"
-
     def do_GET(self):
-        self._answer(NOISE)
+        self.answer(NOISE)
 
     def do_POST(self):
-        self._answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-    def _answer(self, body):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+        self.answer(self.rfile.read(int(self.headers["Content-Length"])))
 
 
 class Site443(ThreadingHTTPServer):

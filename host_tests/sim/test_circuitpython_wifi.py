@@ -5,8 +5,7 @@ import socket
 import time
 
 import pytest
-from circuitpython_rig import NETWORK, PASSWORD, libraries, stack, start_rig
-from raw_controller import PATIENCE
+from circuitpython_rig import NETWORK, PASSWORD, libraries, stack, start_rig, until
 
 __all__ = ["libraries", "stack", "start_rig"]
 
@@ -28,14 +27,6 @@ def rig_in(start_rig, tmp_path):
         return start_rig("--radio", "air")
 
     return start
-
-
-def until(condition, what):
-    limit = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < limit, f"did not happen: {what}"
-        time.sleep(0.01)
-    return found
 
 
 @on_sockets

@@ -29,6 +29,30 @@ NETWORK, PASSWORD = "Workshop", "spinet-sim"
 CONNECTIONS = 8
 
 
+def until(condition, what):
+    """Wait until condition() holds; what it gave."""
+    limit = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < limit, f"did not happen: {what}"
+        time.sleep(0.01)
+    return found
+
+
+class WebSite:
+    """What the web servers' handlers of requests share."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
 class Rig:
     """`esp` is the driver, `pool` its sockets, `sim` the module's process.
 
