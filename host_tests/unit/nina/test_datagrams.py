@@ -215,14 +215,14 @@ def test_length_data_and_sender_belong_together(bench, there, elsewhere):
     elsewhere.send(b"elsewhere", 8000)
     bench.passes()
     assert peer(bench, number) == (bytes(4), 0)
-    assert available(bench, number) == 10
+    assert (available(bench, number), peer(bench, number)) == (10, (IP, 123))
     assert read(bench, number, 4) == b"from"
     assert (available(bench, number), peer(bench, number)) == (6, (IP, 123))
     there.send(b"a third", 8000)
     bench.passes()
     assert read(bench, number, 2000) == b" there"
     assert peer(bench, number) == (IP, 123)
-    assert available(bench, number) == 9
+    assert (available(bench, number), peer(bench, number)) == (9, (IP, 5000))
     assert read(bench, number, 2000) == b"elsewhere"
     assert peer(bench, number) == (IP, 5000)
     assert read(bench, number, 2000) == b"a third"
@@ -230,14 +230,16 @@ def test_length_data_and_sender_belong_together(bench, there, elsewhere):
     assert (available(bench, number), read(bench, number, 2000)) == (0, b"")
 
 
-def test_an_empty_datagram_hides_none(bench, there):
+def test_an_empty_datagram_hides_none(bench, there, elsewhere):
     number = listening(bench)
-    for data in (b"", b"", b"data", b""):
+    for data in (b"", b"", b"data"):
         there.send(data, 8000)
+    elsewhere.send(b"", 8000)
     bench.passes()
     assert available(bench, number) == 4
     assert read(bench, number, 10) == b"data"
     assert available(bench, number) == 0
+    assert peer(bench, number) == (IP, 123)
 
 
 @pytest.mark.behaviour("A16")

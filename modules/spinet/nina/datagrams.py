@@ -32,7 +32,7 @@ class UdpSocket:
         self.peer = bytearray(PEER_SIZE)  # where to send
         self.out = bytearray(MOST)
         self.gathered = 0  # bytes in `out`; above MOST: it does not fit
-        self.sender = bytearray(PEER_SIZE)  # of the datagram in `current`
+        self.sender = bytearray(PEER_SIZE)  # of `current`, also after its last byte was read
         self.current = bytearray(MOST)
         self.at = 0  # bytes of it that were read
         self.size = 0
@@ -56,6 +56,7 @@ class Datagrams:
         self._spare = []  # sockets that are used again
         self.open = 0  # how many there are
         self._octets = bytearray(4)  # scratch of aim_at_text
+        self._dropped = bytearray(PEER_SIZE)  # sender of an empty datagram
         self._pinging = self._step_ping  # bound once, as that allocates
 
     def of(self, number):
@@ -169,33 +170,29 @@ class Datagrams:
     # --- receiving
 
     def left(self, socket):
-        """Unread bytes of the current datagram, or those of the next one; 0: there is none."""
-        if socket.at < socket.size:
-            return socket.size - socket.at
+        """Unread bytes of the current datagram; after its last byte the next one becomes the
+        current one. 0: there is none."""
+        if socket.at == socket.size and self._waiting(socket):
+            socket.size = self._udp.receive(socket.handle, socket.current, 0, MOST, socket.sender)
+            socket.size = min(MOST, max(0, socket.size))
+            socket.at = 0
+        return socket.size - socket.at
+
+    def _waiting(self, socket):
+        """True when a datagram waits. Empty ones are dropped, as they would look like none."""
         udp = self._udp
-        n = udp.length(socket.handle) if socket.handle else 0
-        while n == 0 and socket.handle:  # an empty one would look like none
-            udp.receive(socket.handle, socket.current, 0, 0, socket.sender)
+        n = udp.length(socket.handle) if socket.handle else -1
+        while n == 0:
+            udp.receive(socket.handle, socket.current, 0, 0, self._dropped)
             n = udp.length(socket.handle)
-        return max(0, n)
+        return n > 0
 
     def read(self, socket, buf, at, n):
         """Read at most n bytes of the current datagram, or of the next one; how many."""
-        if socket.at == socket.size and not self._begin(socket):
-            return 0
-        n = min(n, socket.size - socket.at)
+        n = min(n, self.left(socket))
         copy(buf, socket.current, at << 16 | socket.at, n)
         socket.at += n
         return n
-
-    def _begin(self, socket):
-        """Take the next datagram; False when there is none."""
-        if not self.left(socket):
-            return False
-        n = self._udp.receive(socket.handle, socket.current, 0, MOST, socket.sender)
-        socket.at = 0
-        socket.size = min(MOST, max(0, n))
-        return n > 0
 
     def take_whole(self, socket, buf, at, n):
         """Read the current datagram, or the next one, whose rest beyond n bytes is lost; how many
@@ -231,7 +228,7 @@ class Datagrams:
 
     def _has_input(self):
         for socket in self._sockets:
-            if socket and self.left(socket):
+            if socket and (socket.at < socket.size or self._waiting(socket)):
                 return True
         return False
 
