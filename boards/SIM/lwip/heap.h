@@ -16,7 +16,7 @@ int heap_blocks(void);
 /* Structures of one memp type (enum memp_t) in use now. */
 int heap_in_use(int type);
 
-/* Highest number of active PCBs; 12 as on the chips unless a test says otherwise. */
+/* The limit of active PCBs; the chips' (MEMP_NUM_TCP_PCB) unless a test sets another. */
 void heap_limit_pcbs(int most);
 
 /* Refuse every allocation while more than `most` blocks are in use; negative: no limit. */

@@ -118,6 +118,6 @@
 #define TCPIP_THREAD_NAME "tiT"
 #define LWIP_MARK_TCPIP_THREAD() sys_mark_tcpip_thread()
 void sys_check_core_locked(void);
-#define LWIP_ASSERT_CORE_LOCKED() sys_check_core_locked() /* a broken rule C6 ends the process */
+#define LWIP_ASSERT_CORE_LOCKED() sys_check_core_locked() /* ends the process */
 
 #endif
