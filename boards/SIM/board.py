@@ -20,7 +20,7 @@ FLASH_SIZE = 4 * 1024 * 1024  # of the simulated module
 # Files of the state folder, which may have passwords or a key; .new: files that are being written.
 STORES = ("networks", "tls", "preferences", "update")
 SECRETS = STORES + tuple([name + ".new" for name in STORES])
-# The others of the module's own.
+# The module's other files.
 SLOTS = ("otadata", "ota_0", "ota_1")
 REGULAR_FILE = 0x8000  # of os.ilistdir()
 
@@ -63,7 +63,8 @@ class Board:
         return True
 
     def _start_image(self):
-        """As the boot loader does at each restart; without its file SIM's own program runs."""
+        """Choose the image, as the boot loader does at each restart; without its file there is
+        none, and SIM's own program runs."""
         self._partitions = None
         if "otadata" in os.listdir(self._state_folder):
             say("running version " + self.partitions().version)

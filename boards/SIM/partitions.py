@@ -32,13 +32,14 @@ _GIVEN_UP = const(4)
 
 
 class FileFlash:
-    """A partition in a file, as NOR flash: erased bytes are 0xFF. The file begins with a write."""
+    """A partition in a file, like NOR flash: erased bytes are 0xFF. The first write makes the
+    file."""
 
     def __init__(self, path):
         self._path = path
 
     def read(self, at, into):
-        """Fill `into`; what the file lacks is erased."""
+        """Fill `into`; bytes beyond the end of the file are erased ones."""
         n = 0
         try:
             with open(self._path, "rb") as file:
@@ -75,7 +76,7 @@ class BootLoader:
         self._entries = [bytearray(_ENTRY), bytearray(_ENTRY)]
 
     def start(self):
-        """A restart: the slot to run; a trial that was not ended by keep() is given up."""
+        """A restart: returns the slot to run. A trial that keep() has not ended is given up."""
         self._read()
         for number, entry in enumerate(self._entries):
             if get_u32(entry, _STATE) == _ON_TRIAL:
@@ -210,7 +211,7 @@ class SimPartitions:
         self._restart()
 
     def _version(self):
-        """That of the image; of this program while there is none."""
+        """The image's version; this program's while there is no image."""
         head = bytearray(image.HEAD)
         self._slots[self.slot].read(0, head)
         return VERSION_TEXT if image.problem(head, CHIP) else image.version(head)

@@ -18,15 +18,15 @@ usage: micropython -m sim [options]
 
   --port N        the controller listens on 127.0.0.1:N (default 8765)
   --host ADDRESS  where the controller is (default 127.0.0.1)
-  --protocol NAME whose wire protocol: duet (default) or nina
+  --protocol NAME the link protocol: duet (default) or nina
   --role ROLE     of duet: module-clocked (default) or controller-clocked
-  --stack STACK   whose TCP: sockets (this computer's) or lwip (default: lwip where it is built in)
+  --stack STACK   TCP by sockets (this computer's) or lwip (default: lwip where it is built in)
   --address A     the module's own address (default 127.0.0.1, with --tap $SPINET_ADDRESS)
   --tap DEVICE    the TAP device that lwIP is on, --address A/BITS there (default $SPINET_TAP;
                   without one lwIP has its loopback only)
   --faults LIST   spoil lwIP's wire: drop=50,duplicate=20,reorder=20,corrupt=1 in per mille
                   (default $SPINET_FAULTS)
-  --seed N        what draws the faults (default 1)
+  --seed N        the seed of the faults' random numbers (default 1)
   --warp N        run lwIP's clock so many times faster (default $SPINET_WARP or 1)
   --dns-port N    where the captive DNS of access point mode listens (default 53)
   --state DIR     where networks, certificate and key are kept (default build/sim-state)

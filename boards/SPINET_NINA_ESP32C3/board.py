@@ -7,8 +7,8 @@ used instead of the one in the image: mpremote cp board.py : (see docs/hardware.
 from chip import ChipBoard
 from chip.nina_link import NinaWiring
 
-# Free pins of a development board. SPI: SPI2, on its own pins. GPIO 8, which has the LED of many
-# such boards, is the controller's program's.
+# Free pins of a development board. SPI: SPI2, on its own pins. The controller's program may use
+# GPIO 8, which has the LED of many such boards.
 WIRING = NinaWiring(spi=1, sck=4, mosi=6, miso=5, cs=7, ready=10, gpio0=9)
 
 BOARD = ChipBoard(WIRING, protocol="nina")

@@ -1,6 +1,6 @@
 # What all Spinet boards set. Included by their mpconfigboard.cmake.
 
-# Files of the port that not every release of MicroPython has, then ours, which have the last word.
+# The port's files, which not every release of MicroPython has; then ours, which override them.
 foreach(SPINET_SDKCONFIG ${SPINET_PORT_SDKCONFIG})
     if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${SPINET_SDKCONFIG}")
         list(APPEND SDKCONFIG_DEFAULTS ${SPINET_SDKCONFIG})
@@ -11,8 +11,8 @@ list(APPEND SDKCONFIG_DEFAULTS
     ${MICROPY_BOARD_DIR}/sdkconfig.board
 )
 
-# A table of our own, which a board may name. ESP-IDF wants its whole path, which no sdkconfig file can know.
-# And PROJECT_VER in the image, which MicroPython's settings leave out: it is given by make firmware.
+# Our partition table; a board may choose another. ESP-IDF wants its whole path, which no sdkconfig file can
+# have. And the image gets PROJECT_VER, which make firmware sets and MicroPython's settings leave out.
 set(SPINET_PARTITIONS "${CMAKE_BINARY_DIR}/sdkconfig.partitions")
 if(NOT SPINET_PARTITION_TABLE)
     set(SPINET_PARTITION_TABLE partitions.csv)

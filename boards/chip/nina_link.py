@@ -9,8 +9,8 @@ from machine import Pin
 
 class NinaWiring:
     """GPIO numbers. `spi` is the number of the SPI, 1 or 2 as MicroPython counts them; `gpio0` and
-    `led` may be None; `led_on` is the level that lights the LED. `kept` are more pins that the
-    driver's program may not use; those of the flash, the REPL and USB it may not in any case.
+    `led` may be None; `led_on` is the level that lights the LED. The driver's program may not use
+    these pins, those of the flash, of the REPL and of USB, and the pins in `kept`.
     """
 
     def __init__(self, spi, sck, mosi, miso, cs, ready, gpio0=None, led=None, led_on=1, kept=()):
@@ -26,7 +26,7 @@ class NinaWiring:
         self.kept = tuple(kept)
 
     def hold(self):
-        """READY is high, as nothing is armed. A board does this first of all."""
+        """Drive READY high, as nothing is armed. ChipBoard calls this before all else."""
         Pin(self.ready, Pin.OUT, value=1)
 
     def own(self):

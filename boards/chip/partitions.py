@@ -19,7 +19,7 @@ _FIRST_SLOT = const(0x10)  # a subtype: ota_0
 
 
 class ChipPartitions:
-    """The slot that runs, and the other. Raises OSError where there are no two."""
+    """The slot that runs, and the other one. Raises OSError if there is no other one."""
 
     version = VERSION_TEXT
 

@@ -11,8 +11,8 @@ typedef struct stop {
 /* Lists a function until it is run. A function that is listed already keeps its place. */
 void stops_add(stop_t *stop);
 
-/* Runs them all, the latest first, as it may use what was started before it. An entry is off the list before
- * its function runs. */
+/* Runs them all, the latest first, as what was started later may use what was started before. Each entry is off
+ * the list before its function runs. */
 void stops_run(void);
 
 #endif

@@ -7,7 +7,7 @@
 /* The oldest one; ERR_WOULDBLOCK when the queue is empty. */
 err_t accept_queue_take(entry_t *listener, struct netconn **conn);
 
-/* Resets every connection in the queue. The listener must accept no more by then. */
+/* Resets every connection in the queue. The listener must already refuse new connections. */
 void accept_queue_reset(entry_t *listener);
 
 #endif

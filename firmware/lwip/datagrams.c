@@ -84,7 +84,7 @@ static udp_call_t *call_of(struct tcpip_api_call_data *data) {
 
 /* ---- receiving ---- */
 
-/* The first datagram of a port is taken whatever others may need: a question gets its answer. */
+/* An empty queue takes a datagram also when memory is short, so that a question gets its answer. */
 static bool has_place(const port_t *port) {
     return port->count == 0 || (port->count < UD_QUEUE && admission_spare() > 0);
 }

@@ -2,8 +2,8 @@
  * UDP for the firmware over lwIP: integers in, integers out. The rules of netconn.h hold here too.
  *
  * Every port is a handle of its own kind: generation << 5 | index. A peer is 6 octets: port u16 LE, IPv4
- * address. What came waits in a queue of the port, at most UD_QUEUE datagrams; one that finds it full is
- * dropped and counted. No function waits.
+ * address. A port has a queue of at most UD_QUEUE received datagrams; when it is full, newer ones are dropped
+ * and counted. No function waits.
  */
 #ifndef DATAGRAMS_H
 #define DATAGRAMS_H
@@ -16,8 +16,8 @@
 #define UD_MOST 1472 /* octets of a datagram that fits a frame; lwIP here puts no fragments together */
 #define UD_PEER_SIZE 6
 
-/* A handle, or ERR_USE, ERR_MEM. ip 0: every interface; port 0: a free one. `shared`: others that share it may
- * have this port too, for multicast. */
+/* A handle, or ERR_USE, ERR_MEM. ip 0: every interface; port 0: a free one. `shared`: several sockets may have
+ * this port, if all of them share it; for multicast. */
 int ud_bind(uint32_t ip, uint16_t port, bool shared);
 
 /* n, or an error: ERR_RTE without a route, ERR_MEM, ERR_VAL above UD_MOST. */
@@ -26,8 +26,8 @@ int ud_send(int handle, const uint8_t peer[UD_PEER_SIZE], const void *from, int 
 /* The length of the next datagram in the queue, which may be 0; ERR_WOULDBLOCK: there is none. */
 int ud_length(int handle);
 
-/* Takes the next datagram out of the queue, copies its first n octets, tells its sender, and returns its length:
- * above n, the rest is lost. ERR_WOULDBLOCK: there is none. */
+/* Takes the next datagram out of the queue, copies its first n octets and its sender, and returns its length. Of
+ * a longer one the rest is lost. ERR_WOULDBLOCK: there is none. */
 int ud_receive(int handle, void *into, int n, uint8_t sender[UD_PEER_SIZE]);
 
 /* How many datagrams this port has dropped. */
@@ -37,11 +37,11 @@ int ud_dropped(int handle);
 int ud_join(int handle, uint32_t group, uint32_t own);
 int ud_leave(int handle);
 
-/* The port is free, its queue is dropped, its group is left. */
+/* Frees the port: drops its queue, leaves its group. */
 int ud_close(int handle);
 
 /* Bit i: since the last call a datagram came for the port with index i, or ud_receive() has left some in its
- * queue. That there are such bits is an event of NC_DATAGRAMS. */
+ * queue. Each such bit is also an event of NC_DATAGRAMS. */
 int ud_pending(void);
 
 /* Closes every port. */

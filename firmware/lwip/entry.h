@@ -56,7 +56,7 @@ extern entry_t entries[NC_ENTRIES];
 extern nc_times_t times;
 extern atomic_uint counters[NC_STATS];
 
-/* The entry of a handle. NULL, which is counted, for a handle that was never given or is over. */
+/* The entry of a handle. NULL, which is counted, for a handle that was never given or is no longer valid. */
 entry_t *entry_find(int handle);
 
 /* The same, and NULL for a listener's handle. */
@@ -68,8 +68,8 @@ entry_t *entry_free_one(void);
 /* Makes `conn` this entry's and returns the handle. From now on the callbacks of `conn` reach the entry. */
 int entry_take(entry_t *entry, struct netconn *conn, enum phase phase);
 
-/* Frees the entry with all it holds; its handle is over. The PCB must be out of the netconn by then, so
- * that no callback comes. */
+/* Frees the entry with all it holds; its handle becomes invalid. The PCB must be out of the netconn already,
+ * so that no callback comes. */
 void entry_release(entry_t *entry);
 
 /* lwIP's event callback of every netconn here. */
@@ -90,8 +90,8 @@ void entry_fail(entry_t *entry, err_t error);
 
 /* ---- calls into the stack ---- */
 
-/* What a function in the stack needs: an entry, or a netconn that no entry has; and a number, which goes in
- * or comes back. */
+/* The arguments of a function in the stack: an entry, or a netconn that no entry has; and a number, an argument
+ * or a result. */
 typedef struct {
     struct tcpip_api_call_data call;
     entry_t *entry;

@@ -1,4 +1,4 @@
-/* What the bindings of this folder share: results as the contracts have them, and addresses. */
+/* Used by both bindings of this folder: results as the contracts have them, and addresses. */
 #ifndef MODLWIP_H
 #define MODLWIP_H
 
@@ -11,7 +11,7 @@ static inline mp_obj_t small(int value) {
     return MP_OBJ_NEW_SMALL_INT(value);
 }
 
-/* The contract has no ERR_ARG. For a handle that is over a call returns ERR_CLSD, and a count 0. */
+/* The contract has no ERR_ARG. For an invalid handle a call returns ERR_CLSD, and a count is 0. */
 static inline mp_obj_t result(int value) {
     return small(value == ERR_ARG ? ERR_CLSD : value);
 }

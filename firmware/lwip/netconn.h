@@ -2,8 +2,8 @@
  * TCP for the firmware over lwIP's netconn API: integers in, integers out.
  *
  * Every connection and listener is a handle: generation << 5 | index, positive and below 2^29, which is a
- * small integer on every MicroPython. The handle of what was closed or aborted is refused with ERR_ARG, which
- * is counted. Errors are lwIP's err_t numbers, negative. An IPv4 address is its four octets in memory order,
+ * small integer on every MicroPython. A handle that was closed or aborted is refused with ERR_ARG, which is
+ * counted. Errors are lwIP's err_t numbers, negative. An IPv4 address is its four octets in memory order,
  * as lwIP and the link protocol have it.
  *
  * One application thread calls these functions; with MicroPython it is the one that holds the GIL. Any thread
@@ -39,7 +39,7 @@ typedef struct {
     uint32_t half_open_ms; /* an incoming handshake that is not complete by then is aborted */
 } nc_times_t;
 
-/* Indexes of nc_stats(). The last three are what is there now; the others count from power-up on. */
+/* Indexes of nc_stats(). The last three are how many there are now; the others count from power-up on. */
 enum {
     NC_STAT_ACCEPTED,
     NC_STAT_CONNECTED,
@@ -77,7 +77,7 @@ int nc_listen(uint32_t ip, uint16_t port, int backlog);
  * with the event NC_ERROR. */
 int nc_accept(int handle);
 
-/* Bytes of the heap that may be taken now: what is free, less a reserve, less what peers may send. */
+/* Bytes of the heap that may be taken now: what is free, less a reserve, less what peers may still send. */
 int nc_spare(void);
 
 /* A handle at once; NC_CONNECTED or NC_ERROR follows. ERR_MEM also when the free memory is less than what the

@@ -4,13 +4,13 @@
 
 #include <stdint.h>
 
-/* Sends an echo request, in whose place an earlier one is given up. 0, or ERR_RTE without a route, ERR_MEM. */
+/* Sends an echo request; an earlier one is given up. 0, or ERR_RTE without a route, ERR_MEM. */
 int ping_send(uint32_t ip, uint8_t ttl);
 
-/* The milliseconds until the answer came, however often this is asked; ERR_WOULDBLOCK before. */
+/* The milliseconds until the answer came, at every call; ERR_WOULDBLOCK before it came. */
 int ping_echo(void);
 
-/* No answer is waited for any more. */
+/* Stops waiting for an answer. */
 void ping_stop(void);
 
 #endif

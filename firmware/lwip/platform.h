@@ -1,8 +1,8 @@
 /*
- * What the core needs of the platform besides lwIP: a wake-up, the free memory, and that lwIP runs.
+ * The platform's functions for the core, besides lwIP: the wake-up, the free memory, starting lwIP.
  *
  * A wake-up that comes while nothing sleeps is kept for the next sleep; several count as one. The core looks
- * at its own flags after every sleep, so one wake-up too many does no harm.
+ * at its own flags after every sleep, so an unneeded wake-up does no harm.
  */
 #ifndef PLATFORM_H
 #define PLATFORM_H

@@ -26,7 +26,7 @@ static void IRAM_ATTR set_ready(uint32_t level) {
     gpio_ll_set_level(&GPIO, (uint32_t)ready, level);
 }
 
-/* In this order: the interrupt of CS, should it come in between, finds nothing offered. */
+/* In this order, so that an interrupt of CS in between finds nothing offered. */
 static void IRAM_ATTR withdraw(void) {
     offered = false;
     set_ready(1);
@@ -35,8 +35,8 @@ static void IRAM_ATTR withdraw(void) {
 
 /* ---- interrupts ---- */
 
-/* CS fell. It may have risen since, when this comes late; then on_done() sees to READY, and may have armed
- * again by now. */
+/* CS fell. If this interrupt is late, CS may have risen since; then on_done() has raised READY, and may have
+ * armed the next transfer already. */
 static void IRAM_ATTR on_select(void *unused) {
     (void)unused;
     if (offered && is_selected()) {
@@ -45,8 +45,8 @@ static void IRAM_ATTR on_select(void *unused) {
     }
 }
 
-/* Of a selection that had begun before, the peripheral sees the rest only. READY does not tell of it, and
- * on_done() drops it. */
+/* If CS is low already, the peripheral sees only the rest of that selection. READY then stays high, and
+ * on_done() drops those bytes. */
 static void IRAM_ATTR on_ready(spi_slave_transaction_t *trans) {
     (void)trans;
     slave_select_by(&slave, slave.wiring.cs);
@@ -76,7 +76,7 @@ static int listen_to_cs(int cs) {
     return error ? error : gpio_isr_handler_add(cs, on_select, NULL);
 }
 
-/* From then on the GPIO decides whether MISO is driven, not the peripheral. */
+/* From here on the GPIO controls whether MISO is driven, not the peripheral. */
 int nina_start(const nina_config_t *config) {
     nina_stop();
     ready = config->ready;

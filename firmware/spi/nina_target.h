@@ -8,9 +8,9 @@
  *
  * READY falls when a transfer is mounted, and rises in the interrupt of CS as that falls. It stays high until
  * the next transfer is mounted. CS rising ends a transfer after any number of bytes; after none it is armed
- * again. MISO is driven from the rise of READY to the end of the transfer, and never else, so that other
- * targets may share the bus. A selection while nothing is armed, or one that had begun when a transfer was
- * mounted, changes nothing.
+ * again. MISO is driven only from the rise of READY to the end of the transfer, so that other targets may
+ * share the bus. A selection while nothing is armed, and one that began before a transfer was mounted, have no
+ * effect.
  *
  * The pins READY and GPIO0 are set up by Python; here their levels are set. The interrupt of CS is one of the
  * service of ESP-IDF's GPIO driver, which MicroPython installs for machine.Pin.
@@ -35,12 +35,12 @@ int nina_start(const nina_config_t *config);
 /* Idempotent. READY stays high, the message buffers stay. */
 void nina_stop(void);
 
-/* The next selection shifts out tx[0:n], then zeros, and what comes in goes to rx; what does not fit it is lost.
- * Clears the rest of tx, which must not change from now on. A transfer that was armed before is disarmed.
+/* The next selection shifts out tx[0:n], then zeros, and shifts in to rx; bytes for which rx has no room are
+ * lost. Clears the rest of tx, which must not change from now on. A transfer that was armed before is disarmed.
  * ESP_ERR_INVALID_ARG: n is not in 0..size. */
 int nina_arm(int n);
 
-/* How many bytes came with the transfer that has ended, at most all of rx, which may lack those that did not
+/* How many bytes came in the transfer that has ended, at most the size of rx. rx may lack those that did not
  * fill a dword. SLAVE_UNDER_WAY (-1) until the armed transfer has ended, and while none is armed. */
 int nina_received(void);
 

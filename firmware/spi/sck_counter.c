@@ -84,7 +84,7 @@ static int watch_for(int edges) {
     return error;
 }
 
-/* The counter takes a new watch point as it is cleared. */
+/* A new watch point takes effect when the counter is cleared. */
 int sck_counter_arm(int edges) {
     int error = watch_for(edges);
     return error ? error : pcnt_unit_clear_count(unit);

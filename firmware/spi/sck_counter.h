@@ -17,7 +17,7 @@
 int sck_counter_start(int sck, void (*reached)(void));
 void sck_counter_stop(void);
 
-/* Counts from 0 again and calls reached() after so many edges. The count goes on then. */
+/* Counts from 0 again and calls reached() after this number of edges. The count goes on then. */
 int sck_counter_arm(int edges);
 
 /* Edges since it was armed. */

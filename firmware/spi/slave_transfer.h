@@ -1,8 +1,8 @@
 /*
- * One transfer at a time over ESP-IDF's SPI slave driver: what both targets share.
+ * One transfer at a time over ESP-IDF's SPI slave driver, for both targets.
  *
  * The peripheral's chip-select is a constant 1 except while a transfer is mounted: peripheral and DMA stay as
- * the last transfer left them, and would take in what is clocked. Only the ESP32's driver sees to that by
+ * the last transfer left them, and would accept clocked bytes. Only the ESP32's driver disconnects it by
  * itself. So `on_ready` has to connect the chip-select, and `on_done` has to begin with slave_deselect().
  *
  * All functions belong to one thread, on the core that called slave_start(): the driver's interrupts run
@@ -42,7 +42,7 @@ typedef struct {
     slave_wiring_t wiring;
     bool running;                        /* the driver is initialised */
     spi_slave_transaction_t transaction; /* the armed one; the driver writes trans_len */
-    atomic_int passed; /* bytes of the last transfer; SLAVE_UNDER_WAY until it is over; 0: taken back */
+    atomic_int passed; /* bytes of the last transfer; SLAVE_UNDER_WAY until it is over; 0: disarmed */
 } slave_t;
 
 /* Takes the message buffers and initialises the driver, MSB first. After an error nothing runs. */
@@ -66,7 +66,7 @@ void slave_deselect(const slave_t *slave);
 /* Mounts the same transfer once more. */
 void slave_rearm(slave_t *slave);
 
-/* The transfer is over, and the wait for it too. */
+/* Ends the transfer, and the loop's wait for it. */
 void slave_end(slave_t *slave, int bytes);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * The `memchip` module: what a chip's firmware has in C, in memory, for an emulated core on which
- * instructions are counted. Pins and an SPI whose other ends are a controller's, and the TCP stack's
- * contract (modules/spinet/tcp/stack.py) over connections whose peers are functions of this module.
+ * The `memchip` module: the C parts of a chip's firmware, working in memory, for an emulated core on which
+ * instructions are counted. It has pins and an SPI with a simulated controller, and the TCP stack's contract
+ * (modules/spinet/tcp/stack.py) over connections with simulated peers.
  *
- * instructions() counts what a chip's processor would execute: what stands for DMA and for the other
- * ends of wires is left out.
+ * instructions() counts what a chip's processor would execute. The simulation of DMA, controller and peers is
+ * left out.
  */
 #include "buffer_span.h"
 #include "soft_reset.h"
@@ -227,7 +227,7 @@ static MP_DEFINE_CONST_OBJ_TYPE(
 static uint8_t message[MESSAGE_SIZE]; /* the controller's */
 static uint8_t shifted[MESSAGE_SIZE]; /* what the module sent */
 
-/* What hardware does beside the processor; a function of its own, to be told apart from copies. */
+/* The work of hardware beside the processor; a function of its own, so that it is not counted as a copy. */
 __attribute__((noinline, optimize("no-tree-loop-distribute-patterns")))
 static void dma(uint8_t *into, const uint8_t *from, mp_int_t n) {
     for (mp_int_t i = 0; i < n; i++) {
@@ -709,7 +709,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(memchip_spent_obj, memchip_spent);
 
 /* ---- the module ---- */
 
-/* What of the wires and the network is over when Python starts afresh. */
+/* Ends the simulated controller and peers, as Python starts again. */
 static void end_all(void) {
     memset(entries, 0, sizeof(entries));
     pending = 0;

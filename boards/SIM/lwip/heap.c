@@ -1,9 +1,9 @@
 /*
  * lwIP's heap on this computer.
  *
- * ESP-IDF has no memory pools: everything comes from the heap, and its lwIP has a limit on PCBs in
- * memp_malloc. The same here by wrapping it at link time, with a count for every type, so that a test
- * can compare with its base line.
+ * ESP-IDF has no memory pools: everything comes from the heap, and its lwIP limits the number of PCBs in
+ * memp_malloc. A wrapper of memp_malloc does the same here, and counts the structures of each type, so that a
+ * test can compare with its base line.
  */
 #include "heap.h"
 

@@ -1,4 +1,4 @@
-/* What SIM adds to lwIP: a network interface, and waits that end for other descriptors too. */
+/* SIM's additions to lwIP: a network interface, and waits that other descriptors end too. */
 #ifndef SPINET_LWIP_SIM_STACK_H
 #define SPINET_LWIP_SIM_STACK_H
 

@@ -1,10 +1,10 @@
 /*
  * lwIP's operating system layer over POSIX threads.
  *
- * Different from the port that comes with lwIP in four ways, each because the chips are: a
- * mailbox holds exactly as many messages as it was asked for; every wait runs on the stack's
- * (warped) clock; a call that needs the core lock or the TCP/IP thread and has neither ends the
- * process; so does a thread that takes a lock which it holds, where a chip would stand still.
+ * It differs from the port that comes with lwIP in four ways, to be like the chips: a mailbox holds exactly
+ * the number of messages that it was made for; every wait runs on the stack's (warped) clock; a call that
+ * needs the core lock or the TCP/IP thread and has neither ends the process; so does a thread that takes a
+ * lock which it holds already, where a chip would hang.
  */
 #define _GNU_SOURCE /* pthread_setname_np, PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP */
 #include <pthread.h>

@@ -1,10 +1,10 @@
 /*
- * The virtual bus as frames on a TCP connection, module's side: what comes in is cut into frames
- * and judged, what goes out is gathered into as few system calls as possible. See
+ * The virtual bus as frames on a TCP connection, module's side: received bytes are split into frames
+ * and checked, frames to send are gathered into as few system calls as possible. See
  * docs/virtual-bus.md.
  *
- * All of it runs in the service thread, or in the thread of selected.c, and allocates nothing. Nothing
- * blocks but frames_await() and a frames_send() whose peer takes nothing.
+ * All of it runs in the service thread, or in the thread of selected.c, and allocates nothing. Only
+ * frames_await() blocks, and frames_send() while the peer does not read.
  */
 
 #ifndef SIMBUS_FRAMES_H
@@ -24,20 +24,20 @@ enum { TRANSFER_READY, DATA_READY, CS, RESET, GPIO0, PINS };
 #define LONGEST_SHIFT (4096)
 #define PIN_FRAME (FRAME_HEADER + 1)
 
-/* What frames_next() says. A pin whose level changed is EDGE + its number. */
+/* Results of frames_next(). A pin whose level changed is EDGE + its number. */
 enum {
-    NO_FRAME, /* none that is whole */
+    NO_FRAME, /* no whole frame has come */
     HANDLED,
     CLOCKED, /* the SHIFT that answers it is ready for frames_send() */
     EDGE,
 };
 
-/* What ends the connection, negative: the power is off, or one side broke a rule. HELD_IN_RESET alone is
- * not of the connection: RESET fell. */
+/* Why the connection ends: the power is off, or one side broke a rule. HELD_IN_RESET does not end it: RESET
+ * fell. */
 enum {
     POWER_OFF = -1,
-    NOT_TAKEN = -2, /* the controller takes nothing any more */
-    NOT_CLOCKED = -3, /* nothing came for as long as it may take */
+    NOT_TAKEN = -2, /* the controller does not read any more */
+    NOT_CLOCKED = -3, /* nothing came in time */
     TOO_LONG = -4,
     BAD_PIN = -5,
     FOREIGN_PIN = -6,
@@ -50,8 +50,8 @@ enum {
     HELD_IN_RESET = -13,
 };
 
-/* A transfer. Clocked by this side, `length` bytes cross both ways. Clocked by the controller, they are what
- * it gets, and rx takes as many as it has `room` for, which is at least `length`. */
+/* A transfer. Clocked by this side, `length` bytes cross both ways. Clocked by the controller, it gets `length`
+ * bytes, and rx has `room` for what it sends, at least `length`. */
 typedef struct {
     const uint8_t *tx;
     uint8_t *rx;

@@ -1,11 +1,11 @@
 /*
  * The SPI target of a module that its controller selects by CS (NINA's role in docs/virtual-bus.md). A
  * thread of its own stands for the SPI peripheral and its interrupts: it alone receives, and it answers
- * CS and SCK also while Python is busy. It never takes the GIL and calls nothing of Python.
+ * CS and SCK also while Python is busy. It never takes the GIL and calls no Python.
  *
- * The functions below are for the service thread. None of them allocates or waits for the controller, but
- * for one whose connection takes nothing any more. Those that give a code give 0 or what ended the
- * connection; HELD_IN_RESET from a fall of RESET to selected_settle().
+ * The functions below are for the service thread. None of them allocates. They wait for the controller only
+ * when it does not read from the connection. A code that they return is 0 or why the connection ended, or
+ * HELD_IN_RESET from a fall of RESET to selected_settle().
  */
 
 #ifndef SIMBUS_SELECTED_H

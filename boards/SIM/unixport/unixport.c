@@ -16,8 +16,8 @@
 
 /* ---- threads -------------------------------------------------------------------------------- */
 
-/* Scheduled functions and Ctrl-C are seen to at least this often by a thread that sleeps. Each time
- * it takes the GIL from the service, for which one millisecond would be too often. */
+/* How often a thread that sleeps runs scheduled functions and looks for Ctrl-C. Each time it takes the
+ * GIL from the service; once in a millisecond would be too often. */
 #define SLICE_MS (10)
 
 /* time.sleep_ms(). The port's own holds the GIL all the while, and the service would stand still
@@ -108,7 +108,7 @@ void __wrap_mp_hal_set_interrupt_char(char c) {
 
 /* ---- the heap ------------------------------------------------------------------------------- */
 
-/* What the heap could grow by. The ESP32 port's function of this name tells the largest free block. */
+/* How much the heap could grow. The ESP32 port's function of this name returns the largest free block. */
 size_t gc_get_max_new_split(void) {
     return 1024 * 1024;
 }

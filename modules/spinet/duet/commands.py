@@ -82,7 +82,7 @@ COMMANDS = (
     ("networkClearTls", 0, _MAX_DATA, _OF_MODULE, None, None, "clear_tls"),
 )
 _COUNT = const(31)
-_MODULE_UPDATE = const(64)  # an extension, far from the protocol's numbers, of which may come more
+_MODULE_UPDATE = const(64)  # an extension: the numbers up to it are left to the protocol
 _NAME = const(0)
 _LEAST = const(1)
 _MOST = const(2)
@@ -93,7 +93,7 @@ _DEFERRED = const(6)
 
 
 def _row(command):
-    """The row of a command, None for one that there is not."""
+    """The row of a command, None for an unknown one."""
     if command < _COUNT:
         return COMMANDS[command]
     if command == _MODULE_UPDATE:

@@ -32,7 +32,7 @@ class Enterprise:
         return request.take() if step != wire.ENTERPRISE_COMMIT else 0
 
     def _tell_refusal(self, request):
-        """Why the SSID step failed; the next step is answered with it, once."""
+        """The response code for a step after a failed SSID step: the reason, once."""
         request.once = self._refusal_told
         return self._refusal or wire.WRONG_STATE
 

@@ -93,7 +93,7 @@ class Module:
         self._keys.clear()
 
     def update(self, request):
-        """Both the answer and what is deferred, as each method takes heap at boot."""
+        """The answer and the deferred part in one method, as each method takes heap at boot."""
         if request.answered:
             self._tell(self._updates.step(request))
             return 0

@@ -68,5 +68,5 @@ class Personality:
         return ("transactions %d, bad headers %d, cut %d, unknown commands %d" % values,)
 
     def of_slot(self, _slot):
-        """The end of a slot's line in a report: what the controller knows it by."""
+        """The end of a slot's line in a report: the controller's number for it, if that differs."""
         return ""

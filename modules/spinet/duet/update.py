@@ -31,7 +31,7 @@ _ON_TRIAL = const(3)
 
 
 class OneSlot:
-    """What is told of a module that has no second slot."""
+    """Takes the place of the board's partitions in a module without a second slot."""
 
     chip = 0xFFFF
     slot = 0
@@ -68,7 +68,7 @@ class Updates:
         return transfer.arriving()
 
     def step(self, request):
-        """Do it; returns why it was refused, or None. Raises OSError."""
+        """Do a step; returns why it was refused, or None. Raises OSError."""
         wrong = self._do(request, request.flags & ~_AGAIN)
         return "update: " + wrong if wrong else None
 

@@ -20,8 +20,8 @@ KINDS = (b"_http", b"_ftp", b"_telnet")
 
 
 def label(host_name):
-    """A host name's label made of a name (bytes): other characters become hyphens, and those at
-    the ends are removed. b"spinet" when nothing is left."""
+    """A label for a host name, made of this name (bytes): characters that a label may not have
+    become hyphens, and hyphens at the ends are removed. b"spinet" when nothing is left."""
     fit = bytes(octet if _is_fit(octet) else 45 for octet in host_name)
     return fit.strip(b"-")[:_MAX_LABEL].strip(b"-") or HOST_NAME
 

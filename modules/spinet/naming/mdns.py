@@ -113,8 +113,8 @@ def _bit_map(records):
 class Responder:
     """An announcer over a UDP port. `txt`: the strings (bytes) of every service's TXT record.
 
-    `stir()` makes the loop call poll(). `say(text)` prints the name that was won, or why there is
-    none. `manager` is the ConnectionManager, whose stack has the port.
+    `stir()` makes the loop call poll(). `say(text)` prints the name that the module got, or why it
+    has none. `manager` is the ConnectionManager, whose stack has the port.
     `open_port(manager, take, number, group, own)` returns a DatagramPort; tests give another.
     """
 
@@ -135,7 +135,7 @@ class Responder:
         self._claims = {}  # type, b"" for the host -> Claim
         self._queue = []  # answers that are sent at _queue_due
         self._queue_due = 0
-        self._past = []  # keys of dropped records: the echo of our own multicast may come late
+        self._past = []  # keys of dropped records: the module's own multicasts may come back late
 
     # --- an announcer
 
@@ -267,9 +267,8 @@ class Responder:
         self._send(dns.message_bytes(0, 0, [dns.question_bytes(question)], [], proposed, []))
 
     def _taken(self, claim, now):
-        """Another host has this name: probe once more, or if that was a probe, take another name.
-
-        All claims start anew then, as every service's name contains the host's.
+        """Another host has this name. Outside of probing, probe for it once more. While probing,
+        take another name: all claims start anew then, as each service's name contains the host's.
         """
         if claim.state != _PROBING:
             claim.restart(now)

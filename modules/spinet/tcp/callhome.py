@@ -40,7 +40,7 @@ _LOOKING_UP = const(2)
 _DIALLING = const(3)
 _FULL = const(4)  # `limit` connections are open; _due: when the last one has lasted _STEADY_MS
 
-# Why the stack refused to dial; any other error means "no route".
+# Why the stack refused to connect; any other error means "no route".
 REASONS = {ERR_RST: "refused", ERR_MEM: "out of memory"}
 
 STATE_NAMES = ("over", "waiting", "looking up", "dialling", "connected")
@@ -69,7 +69,7 @@ class Session:
         self._timed = True  # _due is valid
 
     def count(self, by):
-        """This session has so many slots more."""
+        """Add `by`, which may be negative, to the number of slots."""
         self.connections += by
 
     def title(self):
@@ -121,7 +121,7 @@ class Session:
             self._streak = 0
 
     def on_slots_freed(self, now):
-        """A connection of this session may be over, or a slot be free for an attempt."""
+        """Slots were freed: a connection of this session may be over, or an attempt may begin."""
         if self.state == _WAITING and not self._timed:
             self._attempt(now)
         elif self.state == _FULL and self.connections < self.limit:

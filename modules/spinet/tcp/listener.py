@@ -44,11 +44,11 @@ class Listener:
         return handle
 
     def count(self, by):
-        """This listener has so many slots more."""
+        """Add `by`, which may be negative, to the number of slots."""
         self.connections += by
 
     def count_handshakes(self, by):
-        """So many more of its accepted connections are in their TLS handshake."""
+        """Add `by`, which may be negative, to the number of connections in their handshake."""
         self.shaking += by
 
     def on_events(self, events):

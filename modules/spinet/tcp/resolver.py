@@ -51,7 +51,7 @@ class Lookup:
         self.key = key
         self.port = tcp_port
         self.deadline = deadline
-        self.ip = _spelled(name)  # that of a name is written in the thread, once
+        self.ip = _spelled(name)  # the worker's thread writes a name's, once
         self._names = names
 
     def is_wanted(self):

@@ -12,8 +12,8 @@ class Ring:
     """A queue of bytes in a fixed piece of memory whose length is a power of two, 8192 at most.
 
     `memory` is the ring's own memoryview (or bytearray). A stack reads and fills it in place,
-    through `room()`/`filled()`, so that each byte is copied once. `marks` are
-    words that the hot path shares: where the bytes are and how many, and some of the ring's owner.
+    through `room()`/`filled()`, so that each byte is copied once. `marks` are words shared with the
+    hot path: where the bytes are, how many, and words of the ring's owner (MARK_ of fastpath).
     """
 
     def __init__(self, memory):

@@ -63,7 +63,7 @@ class Slot:
         self._manager = manager
         self._rows = manager.rows
         self._kit = manager.kit
-        self._stack = manager.stack  # the stack of the handle: this one, or the TlsStack
+        self._stack = manager.stack  # the stack of the handle: the manager's, or the TlsStack
         self._facts = number  # the argument of settle(), without the state
         self._secured = None  # (trust, name) for connect() over TLS; set by secure() and free()
         self._ring = ring  # bytes accepted from the controller, not yet taken by the stack

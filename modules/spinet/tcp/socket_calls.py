@@ -32,7 +32,7 @@ _TCP_KEEPINTVL = const(5)
 _TCP_KEEPCNT = const(6)
 _LINGER_ZERO = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, no time
 
-# Numbers of Linux and of lwIP's sockets; MicroPython's errno module does not name all of them.
+# errno of Linux and of lwIP's sockets; MicroPython's errno module does not have all of them.
 _ERRORS = {
     11: tcp.ERR_WOULDBLOCK,
     errno.EAGAIN: tcp.ERR_WOULDBLOCK,

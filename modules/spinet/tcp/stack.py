@@ -6,7 +6,7 @@ Errors are lwIP's `err_t` numbers, all negative. Nothing here raises for what a 
 network does; the methods marked * never allocate.
 
     listen(ip, port, backlog)      handle or error; ip is a u32 as in the records, 0 = any
-    accept(h)                      handle, ERR_WOULDBLOCK when drained, or why one failed
+    accept(h)                      handle, ERR_WOULDBLOCK when none waits, or why one failed
     connect(ip, port)              handle or error; never waits for the peer
     addresses(h, into)             8 bytes: local port, remote port (u16), remote ip (4 octets)
     readable(h)                *   bytes that read() would give now
@@ -19,9 +19,9 @@ network does; the methods marked * never allocate.
     keepalive(h, idle, interval, count)  seconds of silence before the first probe, between probes,
                                    and probes without an answer that end it with ERR_ABRT; idle 0:
                                    no probes; ERR_VAL from a stack that cannot
-    linger(h, seconds)         *   what close() will do: 0 resets at once, n > 0 is orderly and
-                                   resets after n s what was not delivered, < 0 is the stack's own
-                                   way; ERR_VAL from a stack that cannot
+    linger(h, seconds)         *   what close() will do: 0: reset at once; n > 0: close orderly, and
+                                   reset after n s if not all was delivered; < 0: the stack's own
+                                   time limits. ERR_VAL from a stack that cannot
     close(h)                       orderly end (FIN); the handle is released
     abort(h)                       reset at once; the handle is released
     error(h)                   *   why the connection broke, 0 while it has not

@@ -339,9 +339,8 @@ class SocketStack:
         if entry.linger_s == 0:
             return self.abort(h)
         if entry.use == _OPEN and entry.interest >= 0 and not entry.at_end:
-            self._linger(
-                entry
-            )  # the peer may still send: a closed socket would answer with a reset
+            # The peer may still send, and a closed socket would answer with a reset.
+            self._linger(entry)
         else:
             self._release(entry)
         return tcp.ERR_OK

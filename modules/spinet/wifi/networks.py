@@ -113,8 +113,8 @@ def _is_sealed(data):
 
 
 class Network:
-    """One entry: the WirelessConfig record as the controller sent it, and for an enterprise network
-    its credentials, one behind the other."""
+    """One entry: the WirelessConfig record as the controller sent it, and the credentials of an
+    enterprise network, joined."""
 
     def __init__(self, record, credentials=b""):
         self.record = bytes(record)

@@ -7,15 +7,16 @@ It is always in one *phase*, and each phase has one function that looks after it
     up          connected; watch() notices when the link is lost
     rejoining   the link was lost: the radio tries the same access point again
     pausing     after a failed attempt to reconnect, until the next scan
-    failed      networkStartClient failed within SOONEST_MS; the controller is told after that
+    failed      networkStartClient failed before SOONEST_MS were over; the controller is told then
 
 The scan chooses an access point, and the first attempt is *pinned* to it; when that fails, the next
 attempt lets the radio choose. A controller can neither stop attempts nor send another password
 while they go on, so every phase except up has a time limit, and a refused password ends it at once.
 The controller sees the state of Wlan and the last error. Service thread only.
 
-A controller of NINA's protocol can do both. So a network that start() is *given*, with its
-password, is sought until it is back, and it is not remembered.
+A controller with NINA's protocol can do both. It sends the network with its password: start() is
+*given* it. After a lost link such a network is sought without a time limit, and it is not
+remembered.
 """
 
 from micropython import const
@@ -77,7 +78,7 @@ class Station:
         self._given = None  # the Network that start() was given; None: a remembered one
         self._phase = _OFF
         self._deadline = 0  # of connecting, rejoining or reconnecting
-        self._soonest = 0  # not before this is a failure of networkStartClient told
+        self._soonest = 0  # ticks: a failure of networkStartClient is told then at the earliest
         self._due = 0  # when the scan times out, or the pause is over
         self._pinned = False  # the attempt is only for the access point that the scan found
         self._reason = ""  # why the last attempt failed, since start() or since phase up

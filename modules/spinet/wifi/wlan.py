@@ -96,7 +96,7 @@ class Wlan:
             self.serve(network)
 
     def serve(self, network):
-        """Be this access point; a failure leaves the state as it was, and is the last error."""
+        """Become this access point; a failure sets the last error and leaves the state."""
         problem = self.radio.serve(network)
         if problem:
             self.radio.leave()
