@@ -76,9 +76,10 @@ def targets():
 
 
 def spans(document):
-    """What is in backticks, outside of blocks of code."""
+    """What is in backticks, outside of blocks of code; calls without their arguments."""
     text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
-    return [span for span in re.findall(r"`([^`\n]+)`", text) if span not in ELSEWHERE]
+    found = [re.sub(r"\(.*\)$", "()", span) for span in re.findall(r"`([^`\n]+)`", text)]
+    return [span for span in found if span not in ELSEWHERE]
 
 
 def is_known(name, words):
