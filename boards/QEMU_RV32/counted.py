@@ -88,6 +88,8 @@ class Board:
     DEBUG = False
     PROTOCOL = "duet"
     ROOTS = ""
+    OWNER = ""
+    UPDATE_PORT = 21328
     ip = netmask = gateway = 0
 
     def __init__(self, is_target=False):

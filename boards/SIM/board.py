@@ -18,7 +18,7 @@ from spinet.wifi.networks import Store
 FLASH_SIZE = 4 * 1024 * 1024  # of the simulated module
 
 # Files of the state folder, which may have passwords or a key; .new: files that are being written.
-STORES = ("networks", "tls", "preferences", "update")
+STORES = ("networks", "tls", "preferences", "update", "owner")
 SECRETS = STORES + tuple([name + ".new" for name in STORES])
 # The module's other files.
 SLOTS = ("otadata", "ota_0", "ota_1")
@@ -29,16 +29,17 @@ BOARD = None  # the one board of this process; set by sim.py before main is impo
 
 class Board:
     """One simulated module. `network` is one of sim_stacks; `air` is an Air, or None; `roots` is a
-    file."""
+    file, `owner` a certificate and the port of updates over the network."""
 
     DEBUG = True  # a bug raises; the chips count it
     buffers = None  # the link allocates its message buffers
 
-    def __init__(self, bus, state_folder, network, air=None, roots=""):
+    def __init__(self, bus, state_folder, network, air=None, roots="", owner=("", 0)):
         self.bus = bus
         self.own_pins = OwnPins()  # for the REPL, too
         self.PROTOCOL = "nina" if bus.role == NINA else "duet"
         self.ROOTS = roots
+        self.OWNER, self.UPDATE_PORT = owner
         self._state_folder = state_folder
         self._network = network
         self._air = air

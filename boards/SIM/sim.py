@@ -34,6 +34,9 @@ usage: micropython -m sim [options]
                   without one every remembered network is in reach, see docs/wifi.md)
   --roots FILE    the public roots (PEM) that TLS servers are verified by (nina; default
                   $SSL_CERT_FILE or this computer's)
+  --owner FILE    the certificate (PEM) whose owner may update over the network (default: off,
+                  unless the controller has turned it on)
+  --update-port N where that listens (default 21328)
   --sck-hz N      model this SPI clock rate (controller-clocked and nina)
   --repl          leave the terminal to the REPL (with -i)
   --help          this text"""
@@ -54,6 +57,8 @@ DEFAULTS = {
     "--state": "build/sim-state",
     "--radio": "",
     "--roots": "",
+    "--owner": "",
+    "--update-port": "21328",
     "--sck-hz": "0",
 }
 USUAL_ROLE = "module-clocked"
@@ -179,7 +184,21 @@ def make_board(options):
         board.make_folder(state)
     except OSError as e:
         raise BadOption("cannot keep state in '%s' (error %d)" % (state, e.errno))
-    return board.Board(bus, state, network_of(options), air_of(options), roots_of(options))
+    parts = network_of(options), air_of(options), roots_of(options), owner_of(options)
+    return board.Board(bus, state, *parts)
+
+
+def owner_of(options):
+    """(the owner's certificate, the port of updates over the network). Raises BadOption."""
+    port = number(options["--update-port"], 1, 65535)
+    path = options["--owner"]
+    if not path:
+        return "", port
+    try:
+        with open(path) as file:
+            return file.read(), port
+    except OSError:
+        raise BadOption("cannot read the owner's certificate '%s'" % path)
 
 
 def roots_of(options):

@@ -12,3 +12,4 @@ from chip.nina_link import NinaWiring
 WIRING = NinaWiring(spi=2, sck=18, mosi=14, miso=23, cs=5, ready=33, gpio0=0, kept=(16, 17))
 
 BOARD = ChipBoard(WIRING, protocol="nina")
+# BOARD.OWNER, a certificate, turns updates over the network on: see docs/controller.md.

@@ -12,3 +12,4 @@ from chip.nina_link import NinaWiring
 WIRING = NinaWiring(spi=1, sck=4, mosi=6, miso=5, cs=7, ready=10, gpio0=9)
 
 BOARD = ChipBoard(WIRING, protocol="nina")
+# BOARD.OWNER, a certificate, turns updates over the network on: see docs/controller.md.

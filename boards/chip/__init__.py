@@ -101,6 +101,8 @@ class ChipBoard:
 
     DEBUG = False  # a bug is counted, not raised
     ROOTS = ""  # of TLS: they are in the firmware
+    OWNER = ""  # set by a board file that turns updates over the network on
+    UPDATE_PORT = 21328
 
     def __init__(self, wiring, role=MODULE_CLOCKED, cs_per_phase=False, protocol="duet"):
         if protocol == "nina":

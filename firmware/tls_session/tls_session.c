@@ -64,7 +64,7 @@ int tls_begin(tls_session_t *session, tls_context_t *context, const char *server
     tls_hold(context);
     int error = mbedtls_ssl_setup(&session->ssl, &context->configuration);
     if (!error && server_name) {
-        error = mbedtls_ssl_set_hostname(&session->ssl, server_name);
+        error = mbedtls_ssl_set_hostname(&session->ssl, *server_name ? server_name : NULL);
     }
     if (error) {
         tls_end(session);

@@ -35,8 +35,9 @@ typedef struct {
     int error;     /* why the session ended; 0: it has not */
 } tls_session_t;
 
-/* server_name: a client's, for SNI and to be found in the peer's certificate; NULL for a server. The caller
- * sets memory and size of both boxes, which must stay until tls_end(). */
+/* server_name: a client's, for SNI and to be found in the peer's certificate; "": any name will do, and none is
+ * sent; NULL for a server, and for a client that trusts every certificate. The caller sets memory and size of
+ * both boxes, which must stay until tls_end(). */
 int tls_begin(tls_session_t *session, tls_context_t *context, const char *server_name);
 void tls_end(tls_session_t *session);
 

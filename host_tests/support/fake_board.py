@@ -170,6 +170,8 @@ class FakeBoard:
     DEBUG = True
     PROTOCOL = "duet"
     ROOTS = ""
+    OWNER = ""
+    UPDATE_PORT = 21328
     buffers = None
 
     def __init__(self):
@@ -178,6 +180,7 @@ class FakeBoard:
         self.the_tls_store = MemoryStore()
         self.the_preferences = MemoryStore()
         self.the_update_store = MemoryStore()
+        self.the_owner_store = MemoryStore()
         self.the_slots = None  # contracts/partitions.py; None: one slot
         self.the_radio = ScriptedRadio()
         self.the_announcer = Silent()
@@ -199,6 +202,7 @@ class FakeBoard:
     def store(self, name):
         stores = {"networks": self.the_store, "tls": self.the_tls_store}
         stores |= {"preferences": self.the_preferences, "update": self.the_update_store}
+        stores["owner"] = self.the_owner_store
         return stores[name]
 
     def partitions(self):
@@ -267,6 +271,7 @@ class Bench:
         self.radio = self.board.the_radio
         self.networks = Networks(self.store)
         self.error = LastError(nothing)
+        self.updates = None
         self.wlan = Wlan(self.radio, self.networks, self.error, nothing, debug=True)
         self.manager = ConnectionManager(self.stack, debug=True)
         self.listeners = ListenerTable(self.manager, nothing)

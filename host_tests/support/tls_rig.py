@@ -55,6 +55,22 @@ class Authority:
         return self.path("pem", name).read_bytes(), self.path("key", name).read_bytes()
 
 
+def owner_key(folder, name="owner"):
+    """The file with an owner's key and certificate, made as docs/controller.md says."""
+    path = folder / f"{name}.pem"
+    openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-days", "36500", "-subj", "/CN=owner", "-keyout", str(path), "-out", str(path)),
+    )
+    return path
+
+
+def certificate_of(path):
+    """The certificate alone, as text."""
+    text = path.read_text()
+    return text[text.index("-----BEGIN CERTIFICATE") :]
+
+
 def openssl(*arguments):
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 

@@ -60,10 +60,10 @@ def test_update(shown):
     board = shown.bench.board
     board.the_slots = MemorySlots()
     runs = f"version {VERSION_TEXT} in slot 0, 64 KB each\n"
-    assert shown(report.update) == runs + "last update: none\n"
+    assert shown(report.update) == runs + "last update: none\nover the network: off\n"
     record.save(board.the_update_store, record.SILENT, 1, NEW)
     assert shown(report.update).startswith(
-        f"{runs}last update: {NEW} was taken back: no controller"
+        f"{runs}last update: {NEW} was taken back: it was asked for nothing"
     )
 
 

@@ -139,13 +139,19 @@ def play_networks(bench):
     bench.ask(10, data=record(3))
 
 
+def update_head():
+    """The first 2048 bytes of an image."""
+    head = bytearray(2048)
+    fields.put_u32(head, 0, 0xE9)
+    head[23] = 1
+    fields.put_u32(head, 32, 0xABCD5432)
+    fields.put_bytes(head, 48, b"9.9.0-spinet", 32)
+    return head
+
+
 def play_update(bench):
     """An image that is taken, one that is damaged, one that is none."""
-    first = bytearray(2048)
-    fields.put_u32(first, 0, 0xE9)
-    first[23] = 1
-    fields.put_u32(first, 32, 0xABCD5432)
-    fields.put_bytes(first, 48, b"9.9.0-spinet", 32)
+    first = update_head()
     last = bytes(100)
     size = 2048 + len(last) + 32
     for digest in (hashlib.sha256(bytes(first) + last).digest(), bytes(32)):
@@ -293,6 +299,45 @@ def talk(bench, peer, tls):
     tls.core.end()
 
 
+def play_update_over_network(bench):
+    """The owner is let in and announces an image, which is refused, then one that is taken."""
+
+    def turn_on():
+        from spinet.update.network import NetworkUpdates
+
+        bench.board.OWNER = PEMS["ca"].decode()
+        bench.service.updates = NetworkUpdates(bench.service, None)
+        bench.service.loop.tasks += (bench.service.updates,)
+
+    bench.play("service", turn_on)
+    peer = bench.service.stack.dial(bench.board.UPDATE_PORT)
+    tls = TlsPeer(compat.tls_session.Identity(PEMS["ec"], PEMS["ec key"]))
+    for _ in range(30):
+        bench.go_on(PASSES)
+        tls.pump(peer)
+    head = update_head()
+    size = 2048 + 32
+    steps = (0, bytes(288)), (0, head[:288]), (1, head), (6, BAD), (5, b"")
+    for (flags, data), code in zip(steps, (14, 0, 0, 14, 0)):
+        step = bytearray(8)
+        step[0] = flags
+        fields.put_u16(step, 2, len(data))
+        fields.put_u32(step, 4, size if flags == 0 else 0)
+        tls.core.seal(bytes(step) + data, 0, 8 + len(data))
+        answer = bytearray(256)
+        for _ in range(10):
+            tls.pump(peer)
+            bench.go_on(PASSES)
+        tls.pump(peer)
+        if tls.core.look() < 4 or tls.core.open(answer, 0, 256) < 4 or answer[0] != code:
+            raise AssertionError("step %d: %s" % (flags, answer[:64]))
+    tls.core.end()
+    peer.reset()
+    bench.go_on(PASSES)
+    if bench.service.tls.sessions():
+        raise AssertionError("the session did not end")
+
+
 def play_end(bench):
     bench.ask(20)
     bench.ask(17)
@@ -386,6 +431,7 @@ def play_all(role, heap, reports):
         gc.collect()
     play_tls(bench, "ec")
     play_tls(bench, "rsa")
+    play_update_over_network(bench)
     play_reports(bench, reports)
     if role == "controller-clocked":
         play_cuts(bench)

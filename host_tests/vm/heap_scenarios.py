@@ -104,6 +104,8 @@ class QuietBoard:
     DEBUG = True
     PROTOCOL = "duet"
     ROOTS = ""
+    OWNER = ""
+    UPDATE_PORT = 21328
     buffers = None
 
     def __init__(self, role, network):

@@ -122,10 +122,17 @@ class Service:
             self.telling,
             self.housekeeping,
         ) + speaking.tasks  # last, as the others may cause news
+        judgment = self.updates = None
         if board.store("update").load(True)[:1] == b"B":  # update.record.CHOSEN: a new image
             from spinet.update.judgment import Judgment
 
-            tasks += (Judgment(board, self.link),)
+            judgment = Judgment(board, self.link)
+            tasks += (judgment,)
+        if self.tls and (board.OWNER or board.store("owner").load(True)):
+            from spinet.update.network import NetworkUpdates
+
+            self.updates = NetworkUpdates(self, judgment)
+            tasks += (self.updates,)
         self.loop = loop = Loop(self, (self.tls,) + tasks if self.tls else tasks)
         self.run_once = loop.run_once
 

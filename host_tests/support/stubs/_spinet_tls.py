@@ -95,6 +95,9 @@ class Session:
         self._error = 0
         self._shaken = False
         self._clear = b""
+        if server_name == "":  # any will do
+            context.context.check_hostname = False
+            server_name = None
         self._ssl = context.context.wrap_bio(
             self._from_peer, self._to_peer, context.server, server_hostname=server_name
         )

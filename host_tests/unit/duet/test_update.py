@@ -1,17 +1,19 @@
 """moduleUpdate, step by step, as bytes on the link."""
 
 import struct
+from types import SimpleNamespace
 
 import pytest
 from fake_board import Bench
 from images import NEW, SIM, MemorySlots, Restart, image, pieces
+from tls_rig import certificate_of, owner_key
 
 from spinet import VERSION_TEXT as VERSION
 from spinet.duet import wire
-from spinet.update import record
+from spinet.update import owner, record, steps
 
 UPDATE = 64
-BEGIN, PIECE, FINISH, RESTART, CANCEL, STATUS = range(6)
+BEGIN, PIECE, FINISH, RESTART, CANCEL, STATUS, OWNER = range(7)
 AGAIN = 0x80
 IDLE, ARRIVING, CHOSEN, ON_TRIAL = range(4)
 IMAGE = image()
@@ -65,7 +67,7 @@ def test_a_new_image_on_trial(bench):
     state, *_, text = status(bench)
     assert (state, text) == (
         ON_TRIAL,
-        f"{NEW} is on trial until a controller asks it for something",
+        f"{NEW} is on trial until it is asked for something",
     )
 
 
@@ -75,7 +77,7 @@ def test_a_step_before_its_time(bench, step):
 
 
 def test_steps_and_lengths_that_there_are_not(bench):
-    assert bench.response(UPDATE, flags=6) == wire.BAD_PARAMETER
+    assert bench.response(UPDATE, flags=7) == wire.BAD_PARAMETER
     assert bench.response(UPDATE, flags=BEGIN, data=IMAGE[:287]) == wire.BAD_DATA_LENGTH
     assert bench.response(UPDATE, flags=STATUS, available=47) == wire.BUFFER_TOO_SMALL
 
@@ -129,6 +131,61 @@ def test_one_slot(bench):
     bench.board.the_slots = None
     assert status(bench) == (IDLE, 0, 0xFFFF, 0, 0, 0, VERSION, "")
     assert begin(bench) == wire.WRONG_STATE
+
+
+def test_codes_are_the_protocol_s():
+    assert steps._WRONG_STATE == wire.WRONG_STATE
+    assert steps._BAD_DATA_LENGTH == wire.BAD_DATA_LENGTH
+    assert steps._BUFFER_TOO_SMALL == wire.BUFFER_TOO_SMALL
+    assert steps._BAD_PARAMETER == wire.BAD_PARAMETER
+
+
+def test_the_flag_again_beside_a_status(bench):
+    assert bench.response(UPDATE, flags=STATUS | AGAIN) == 48
+    send(bench)
+    bench.response(UPDATE, flags=FINISH)
+    assert bench.response(UPDATE, flags=STATUS | AGAIN) > 48  # and it does not restart
+
+
+def test_the_owner_of_updates_over_the_network(bench, tmp_path):
+    """The controller turns them on and off, from the next boot on; so does a factory reset."""
+    key = owner_key(tmp_path)
+    certificate = certificate_of(key).encode()
+    assert bench.response(UPDATE, flags=OWNER, data=certificate) == 0
+    assert bench.last_error() == ""
+    assert owner.of(bench.board) == certificate
+    assert bench.response(UPDATE, flags=OWNER, data=key.read_bytes()) == 0
+    assert bench.last_error().startswith("update: the owner's key must stay with the owner")
+    assert bench.response(UPDATE, flags=OWNER, data=b"?") == 0
+    assert bench.last_error().startswith("update: the owner's certificate: ")
+    assert owner.of(bench.board) == certificate
+    assert bench.response(UPDATE, flags=OWNER) == 0
+    assert owner.of(bench.board) == b""
+    bench.response(UPDATE, flags=OWNER, data=certificate)
+    bench.response(17)
+    assert owner.of(bench.board) == b""
+    bench.board.the_slots = None
+    bench.commands._parts[1]._updates = None
+    assert bench.response(UPDATE, flags=OWNER, data=certificate) == wire.WRONG_STATE
+
+
+def test_an_image_that_comes_over_the_network(bench):
+    """The link's controller is told that it has to wait, and disturbs nothing."""
+    bench.updates = SimpleNamespace(steps=steps.Steps(bench.board))  # as service.py has it
+    both = bench.updates.steps
+    begin(bench)
+    other = memoryview(image("9.2.0-spinet"))
+    both.left(steps.NETWORK)
+    assert status(bench)[0] == ARRIVING
+    assert bench.response(UPDATE, flags=CANCEL) == 0
+    assert both.do(BEGIN, len(other), other[:288], steps.NETWORK) is None
+    assert begin(bench) == 0
+    assert bench.last_error() == "update: another image is on its way"
+    assert bench.response(UPDATE, flags=PIECE, data=IMAGE[:2048]) == wire.WRONG_STATE
+    assert status(bench)[:5] == (ARRIVING, 0, SIM, 0, len(other))
+    both.left(steps.NETWORK)
+    assert begin(bench) == 0
+    assert bench.last_error() == ""
 
 
 def test_nothing_of_it_is_there_before(bench):

@@ -8,6 +8,9 @@ the service thread unless it says otherwise.
     PROTOCOL            "duet" or "nina": the protocol that the controller speaks
     ROOTS               the file (PEM) of public roots, by which NINA's clients verify servers;
                         "": they are in the firmware
+    OWNER               the certificate (PEM, text) of the owner, whose key may update over the
+                        network; it counts where none is stored; ""
+    UPDATE_PORT         where that listens
     buffers             (tx, rx), the link's two message buffers, for SPI hardware that reaches no
                         other memory: wire.MESSAGE_SIZE bytes for Duet's protocol, frames.SIZE for
                         NINA's; None: the link allocates them. Read after link_port()
@@ -18,7 +21,8 @@ the service thread unless it says otherwise.
                         stack's waits
     radio()             a radio (contracts/radio.py)
     store(name)         a wifi.networks.Store, or another object with its load(), save() and
-                        erase(); `name` is "networks", "tls", "preferences" or "update"
+                        erase(); `name` is "networks", "tls", "preferences", "update"
+                        or "owner"
     pins()              for NINA's protocol: the pins of the module that its driver may use, after a
                         reset: set_mode(pin, 0 input, 1 output, 2 input that is pulled up),
                         write(pin, level), write_duty(pin, 0 to 255), read(pin) -> 0 or 1,

@@ -147,6 +147,7 @@ def print_update(service):
     print("version %s in slot %d, %d KB each" % (slots.version, slots.slot, slots.size // 1024))
     ended = record.told(service.board.store("update"), slots.slot)
     print("last update: %s" % (ended or "none"))
+    print("over the network: %s" % (service.updates.told() if service.updates else "off"))
 
 
 def telling(service):

@@ -124,8 +124,8 @@ class Commands:
         self._sockets = Sockets(manager, listeners, sessions, named_peers, tls, keys, error)
         self._parts = (
             self._sockets,
-            Module(board, wlan, keys, listeners, error, discovery, set_clock, report),
-            RememberedNetworks(networks, enterprise, keys, listeners, error),
+            Module(service, wlan, keys, listeners, error, discovery, set_clock, report),
+            RememberedNetworks(networks, enterprise, keys, listeners, error, board),
             Wifi(wlan, manager, listeners, sessions, discovery),
             enterprise,
         )

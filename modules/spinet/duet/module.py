@@ -11,8 +11,8 @@ from spinet.network_status import NetworkStatus
 class Module:
     """Serves these commands; the arguments are those of Commands."""
 
-    def __init__(self, board, wlan, keys, listeners, error, discovery, set_clock, report):
-        self._board = board
+    def __init__(self, service, wlan, keys, listeners, error, discovery, set_clock, report):
+        self._service = service
         self._wlan = wlan
         self._keys = keys
         self._listeners = listeners
@@ -27,7 +27,7 @@ class Module:
     def network_status(self, request):
         status = self._status
         status.clear()
-        self._board.fill(status)
+        self._service.board.fill(status)
         status.host_name = self._discovery.host_name
         self._wlan.fill(status)
         return wire.put_network_status(request.tx, status)
@@ -98,7 +98,8 @@ class Module:
             self._tell(self._updates.step(request))
             return 0
         if self._updates is None:
+            import spinet.update.steps  # noqa: F401  first, as a nested import needs more stack
             from spinet.duet.update import Updates
 
-            self._updates = Updates(self._board)
+            self._updates = Updates(self._service)
         return self._updates.answer(request)

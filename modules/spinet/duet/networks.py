@@ -12,12 +12,13 @@ from spinet.wifi.networks import Network, is_access_point
 class RememberedNetworks:
     """Serves these commands; the arguments are those of Commands."""
 
-    def __init__(self, networks, enterprise, keys, listeners, error):
+    def __init__(self, networks, enterprise, keys, listeners, error, board):
         self._networks = networks
         self._enterprise = enterprise
         self._keys = keys
         self._listeners = listeners
         self._error = error
+        self._board = board
 
     def _personal_network(self, request):
         """The network that the controller sent; None, and a last error, when it is invalid."""
@@ -83,6 +84,7 @@ class RememberedNetworks:
         self._listeners.stop_tls()
         self._erase(self._keys.clear)
         self._erase(self._networks.erase)
+        self._erase(self._board.store("owner").erase)
         return 0
 
     def _erase(self, erase):

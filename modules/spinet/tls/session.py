@@ -23,11 +23,12 @@ OVER = const(4)
 class TlsSession:
     """One connection's TLS. It gets the handle's events; TlsStack passes on the slot's calls."""
 
-    def __init__(self, table, handle, core, boxes):
+    def __init__(self, table, handle, core, boxes, error):
         self.state = _CONNECTING  # written by TlsStack
         self.core = core  # the C session; only the worker uses it while `stepping`
         self.boxes = boxes
         self.slot = None  # gets the events; None during an accepted connection's handshake
+        self.error = error  # its set() gets the reason of a failed handshake
         self.listener = None  # of an accepted connection, during its handshake
         self.began = 0  # ticks: when that handshake began
         self.deadline = 0  # of that handshake: first for the peer's first byte, then for its end

@@ -147,7 +147,7 @@ class TlsStack:
         handle = self.inner.connect(ip, tcp_port) if self._has_memory() else tcp.ERR_MEM
         if handle < 0:
             return handle
-        if self._new(handle, trust, name) is None:
+        if self.new(handle, trust, name, self._error) is None:
             self.inner.abort(handle)
             return tcp.ERR_MEM
         return handle
@@ -169,7 +169,7 @@ class TlsStack:
 
     def begin(self, listener, handle):
         """Begin an accepted connection's handshake. False (and a reset) without memory."""
-        session = self._new(handle, self.identity, None)
+        session = self.new(handle, self.identity, None, self._error)
         if session is None:
             self.inner.abort(handle)
             return False
@@ -190,12 +190,14 @@ class TlsStack:
         self._spares -= 1
         return self._spare[self._spares]
 
-    def _new(self, handle, context, name):
+    def new(self, handle, context, name, error):
+        """A session on this handle; None without memory. serve() and shake() have to follow. `name`
+        is as for connect(), "" for any; error.set() gets why a client's handshake fails."""
         core = None
         try:
             boxes = self._take_boxes()
             core = compat.tls_session.Session(context, boxes[0], boxes[1], name)
-            session = TlsSession(self, handle, core, boxes)
+            session = TlsSession(self, handle, core, boxes, error)
         except MemoryError:
             if core:
                 core.end()
@@ -299,7 +301,7 @@ class TlsStack:
         session.state = FAILED
         session.ended = tcp.ERR_ABRT
         session.slot.on_events(tcp.EVENT_ERROR)
-        self._error.set("TLS: " + reason)  # last, as it may raise MemoryError
+        session.error.set("TLS: " + reason)  # last, as it may raise MemoryError
 
     def _release_place(self, session):
         session.listener.count_handshakes(-1)

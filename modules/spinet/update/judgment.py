@@ -1,6 +1,7 @@
-"""The trial of a new image: it is kept when a controller had a valid transaction with it.
+"""The trial of a new image: it is kept when a controller had a valid transaction with it, or when
+its owner has come over the network.
 
-When for two minutes none had, the module restarts, and the boot loader goes back to the old one.
+When for two minutes neither has, the module restarts, and the boot loader goes back to the old one.
 """
 
 from micropython import const
@@ -24,6 +25,7 @@ class Judgment:
         self._link = link
         self._since = None  # ticks: when the trial began
         self._kept = False
+        self._owner_came = False
         _, slot, self._version, _ = record.load(self._store)
         self._over = slot != self._partitions.slot
         if self._over:
@@ -48,9 +50,13 @@ class Judgment:
             self._partitions.restart()
         return _LOOK_MS
 
+    def owner_came(self):
+        """The owner has asked for something over the network."""
+        self._owner_came = True
+
     def _asked(self):
-        """True when there was a valid transaction."""
-        return self._link.count[0] > getattr(self._link, "bad_headers", 0)
+        """True when it is judged good."""
+        return self._owner_came or self._link.count[0] > getattr(self._link, "bad_headers", 0)
 
     def _note(self, letter):
         try:

@@ -6,19 +6,19 @@ A letter, the number of the slot that the image is for, its version; after FAILE
 ARRIVING = "A"
 CHOSEN = "B"
 KEPT = "K"
-SILENT = "S"  # no controller asked for anything
+SILENT = "S"  # neither controller nor owner asked for anything
 LOST = "L"  # it was chosen, and the other slot runs
 CANCELLED = "C"
 FAILED = "F"
 
-_NO_SILENCE = "power was cut or the module was reset before a controller had asked it for anything"
+_NO_SILENCE = "power was cut or the module was reset before it was asked for anything"
 _WORDS = {
     ARRIVING: "%s was not complete: power was cut, the module was reset, or its sender went away",
     CANCELLED: "%s was cancelled",
     FAILED: "%s was refused: ",
     KEPT: "%s was kept",
     LOST: "%s was taken back: " + _NO_SILENCE,
-    SILENT: "%s was taken back: no controller asked it for anything within two minutes",
+    SILENT: "%s was taken back: it was asked for nothing within two minutes",
 }
 
 
@@ -42,7 +42,7 @@ def told(store, running):
     if not letter:
         return ""
     if letter == CHOSEN and slot == running:
-        return version + " is on trial until a controller asks it for something"
+        return version + " is on trial until it is asked for something"
     if letter == CHOSEN:
         letter = LOST
     elif letter == SILENT and slot == running:

@@ -90,9 +90,13 @@ class Transfer:
         self.chosen = True
         return None
 
-    def cancel(self):
-        """Drop what has come."""
+    def drop(self):
+        """Forget what has come; the record says that it was not complete."""
         self._hash = None
+
+    def cancel(self):
+        """Drop it, as its sender wishes."""
+        self.drop()
         self._note(record.CANCELLED)
 
     def _refuse(self, why):
