@@ -24,7 +24,13 @@ CONTENTS = {
     "Servers and connections": ["Server", "CallHome", "SocketTransport"],
     "Buses": ["VirtualBus", "raspberry_pi_bus", "SerialLine", "SimProcess", "Role", "Pin"],
     "Networks: `wifi`": ["wifi"],
-    "Update: `update`": ["update", "update.Image"],
+    "Update: `update`": [
+        "update",
+        "update.Image",
+        "NetworkModule",
+        "over_network.owner_context",
+        "over_network.owner_certificate",
+    ],
     "Other libraries": [
         "through",
         "aiohttp_connector.ModuleConnector",

@@ -6,6 +6,7 @@ Imports point downwards only:
     aiohttp_connector, httpcore_backend, through
                             what other libraries need to use a module
     wifi, update            what takes several commands: joining a network, a new image
+    over_network            a new image for a module whose controller cannot bring it
     module                  one module as an object: boot, commands, sockets
     server, sockets, poller module sockets as asyncio transports, and what serves them
     tls                     TLS above such a transport
@@ -38,6 +39,7 @@ from spinet_controller.codes import (
     WiFiState,
 )
 from spinet_controller.module import Module, News
+from spinet_controller.over_network import NetworkModule
 from spinet_controller.raspberry_pi import raspberry_pi_bus
 from spinet_controller.records import (
     ConnStatus,
@@ -71,6 +73,7 @@ __all__ = [
     "EnterpriseStage",
     "LastError",
     "Module",
+    "NetworkModule",
     "NetworkStatus",
     "News",
     "Pin",

@@ -194,7 +194,11 @@ class UpdateStep(IntEnum):
     RESTART = 3
     CANCEL = 4
     STATUS = 5
+    OWNER = 6
 
+
+UPDATE_PORT = 21328
+"""TCP port of a module that takes updates over the network."""
 
 UPDATE_AGAIN = 0x80
 """Flag beside UpdateStep.BEGIN: the image may have the version that runs."""

@@ -372,6 +372,15 @@ class Commands:
         fields: Fields = {"flags": UpdateStep.FINISH, "timeout": STORAGE}
         await self._defer(Command.MODULE_UPDATE, checked, **fields)
 
+    async def update_owner(self, certificate: bytes, *, checked: bool = True) -> None:
+        """Have the module take updates over the network as well, from its next start on.
+
+        They come from the owner of the key that this certificate (PEM, up to 2048 bytes) is of;
+        without bytes, from nobody. Deferred (moduleUpdate); WrongState without a second slot.
+        """
+        fields: Fields = {"flags": UpdateStep.OWNER, "data": certificate, "timeout": STORAGE}
+        await self._defer(Command.MODULE_UPDATE, checked, **fields)
+
     async def update_restart(self) -> None:
         """Have the module start the image that it has chosen (moduleUpdate), else WrongState."""
         await self._send(Command.MODULE_UPDATE, flags=UpdateStep.RESTART)

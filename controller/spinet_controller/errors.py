@@ -138,6 +138,14 @@ class BadImage(SpinetError):
     """A file is no image that this module can take; the text says why."""
 
 
+class BadOwner(SpinetError):
+    """A file does not have the key and the certificate of an owner; the text says why."""
+
+
+class NotReached(SpinetError):
+    """There is no module that takes updates over the network from this owner; the text says why."""
+
+
 class UpdateFailed(SpinetError):
     """An update began, and the module does not run the new image; the text says why."""
 

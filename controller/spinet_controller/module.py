@@ -146,9 +146,13 @@ class Module(Commands):
     async def update_restart(self) -> None:
         """Have the module start the image that it has chosen, and wait until it has started.
 
-        WrongState when it has chosen none; further errors as of `boot`.
+        One that does not start is reset, which has the boot loader go back at once. WrongState when
+        none was chosen; further errors as of `boot`.
         """
-        await self.link.restarted(Request(Command.MODULE_UPDATE, flags=UpdateStep.RESTART))
+        try:
+            await self.link.restarted(Request(Command.MODULE_UPDATE, flags=UpdateStep.RESTART))
+        except LinkTimeout:
+            await self.reset()
         if self._gone.done():
             self._gone = self._loop.create_future()
 

@@ -16,6 +16,7 @@ from spinet_controller.errors import (
     UpdateFailed,
 )
 from spinet_controller.module import Module
+from spinet_controller.over_network import NetworkModule
 from spinet_controller.records import UpdateStatus
 
 HEAD = 288
@@ -100,7 +101,7 @@ def _check_whole(data: bytes) -> None:
 
 
 async def run(
-    module: Module,
+    module: Module | NetworkModule,
     image: Image,
     *,
     again: bool = False,
@@ -117,7 +118,7 @@ async def run(
     await module.update_begin(len(image.data), image.data[:HEAD], again=again)
     await _send(module, image.data, moved)
     await _finish(module)
-    await _restart(module)
+    await module.update_restart()
     while (now := await module.update_status()).state == UpdateState.ON_TRIAL:
         await asyncio.sleep(_LOOK)
     if now.slot == before.slot:
@@ -125,7 +126,7 @@ async def run(
     return now
 
 
-async def status(module: Module) -> UpdateStatus:
+async def status(module: Module | NetworkModule) -> UpdateStatus:
     """Give the UpdateStatus; BadImage when the module's firmware knows no updates."""
     try:
         return await module.update_status()
@@ -133,7 +134,9 @@ async def status(module: Module) -> UpdateStatus:
         raise BadImage("the module's firmware takes no updates over the link") from None
 
 
-async def _send(module: Module, data: bytes, moved: Callable[[int], object]) -> None:
+async def _send(
+    module: Module | NetworkModule, data: bytes, moved: Callable[[int], object]
+) -> None:
     at = stalls = 0
     while at < len(data):
         received = await _sent_some(module, data, at)
@@ -144,7 +147,7 @@ async def _send(module: Module, data: bytes, moved: Callable[[int], object]) -> 
         at = received
 
 
-async def _sent_some(module: Module, data: bytes, at: int) -> int:
+async def _sent_some(module: Module | NetworkModule, data: bytes, at: int) -> int:
     """Send some pieces from `at` on; give how many bytes the module has."""
     try:
         for piece_at in range(at, min(at + _PIECES * MAX_DATA, len(data)), MAX_DATA):
@@ -157,7 +160,7 @@ async def _sent_some(module: Module, data: bytes, at: int) -> int:
     return now.received
 
 
-async def _finish(module: Module) -> None:
+async def _finish(module: Module | NetworkModule) -> None:
     """The module reads the whole image, and answers nothing meanwhile."""
     try:
         await module.update_finish()
@@ -168,18 +171,10 @@ async def _finish(module: Module) -> None:
             raise UpdateFailed(now.text) from None
 
 
-async def _answered(module: Module) -> UpdateStatus:
+async def _answered(module: Module | NetworkModule) -> UpdateStatus:
     """Ask until there is an answer; ModuleLost when there is none for long."""
     while True:
         try:
             return await module.update_status()
         except LinkError:
             await asyncio.sleep(_LOOK)
-
-
-async def _restart(module: Module) -> None:
-    """A new image that does not start is reset, which has the boot loader go back at once."""
-    try:
-        await module.update_restart()
-    except LinkTimeout:
-        await module.reset()

@@ -6,6 +6,7 @@ test. Peers are driven by the test through `FakeSlot`.
 """
 
 import asyncio
+import hashlib
 import struct
 
 PIN, CLOCK, SHIFT, HELLO = 1, 2, 3, 4
@@ -149,6 +150,19 @@ class Answer:
         self.data = data
         self.take = take
         self.then = then
+
+
+def image(version=b"2.4.0-spinet", chip=5, size=9000):
+    """An application in two segments, as ESP-IDF makes it."""
+    head = struct.pack("<BB10xHB8xB", 0xE9, 2, chip, 0, 1)
+    body = struct.pack("<I12x32s", 0xABCD5432, version).ljust(256, b"\0")
+    whole = head + struct.pack("<II", 0x3C000020, len(body)) + body
+    whole += struct.pack("<II", 0x42000020, size) + bytes(size)
+    whole += bytes(15 - len(whole) % 16) + b"\xef"
+    return whole + hashlib.sha256(whole).digest()
+
+
+WHOLE = image()
 
 
 class FakeUpdate:

@@ -1,29 +1,15 @@
 """Images and updates, against the fake module: what is looked at, sent, and can go wrong."""
 
 import asyncio
-import hashlib
-import struct
 
 import pytest
-from fake_module import DATA_READY
+from fake_module import DATA_READY, WHOLE, image
 
 from spinet_controller import UpdateState, UpdateStatus, link, update
 from spinet_controller.codes import Command
 from spinet_controller.errors import BadImage, ModuleLost, Refused, UpdateFailed
 from spinet_controller.update import Image
 
-
-def image(version=b"2.4.0-spinet", chip=5, size=9000):
-    """An application in two segments, as ESP-IDF makes it."""
-    head = struct.pack("<BB10xHB8xB", 0xE9, 2, chip, 0, 1)
-    body = struct.pack("<I12x32s", 0xABCD5432, version).ljust(256, b"\0")
-    whole = head + struct.pack("<II", 0x3C000020, len(body)) + body
-    whole += struct.pack("<II", 0x42000020, size) + bytes(size)
-    whole += bytes(15 - len(whole) % 16) + b"\xef"
-    return whole + hashlib.sha256(whole).digest()
-
-
-WHOLE = image()
 STATUS = UpdateStatus(UpdateState.IDLE, 0, 5, 0, 0, 1 << 16, "2.3.0-spinet", "")
 
 

@@ -11,7 +11,7 @@ import pytest
 from nina_bench import frame, parameters
 from own_network import ADDRESSES, WITH_TAP, own_network
 from raw_controller import GPIO0, PATIENCE
-from sim_process import BINARY, LWIP_BINARY, run_sim, start_sim
+from sim_process import BINARY, LWIP_BINARY, TELLING, run_sim, start_sim
 from slots import free_port
 from tls_rig import Authority, openssl
 
@@ -22,22 +22,6 @@ OK, FAILED = [b"\1"], [b"\0"]
 KEY_MARK = b"PRIVATE KEY"
 NOW = int(time.time())
 DAY = 86400
-
-# SIM, with each last error, as the trace has it, on stderr.
-TELLING = """
-import sys
-import sim
-from spinet import trace
-
-say = trace.say
-
-def told(text):
-    say(text)
-    sim.say("trace: " + trace.TRACE.snapshot().texts[trace.TRACE._said - 1].decode())
-
-trace.say = told
-sys.exit(sim.main(sys.argv[1:]))
-"""
 
 
 class Servers:

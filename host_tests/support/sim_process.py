@@ -28,6 +28,21 @@ from rrf_controller import CONTROLLERS, UNHURRIED
 
 BINARY = ROOT / "build" / "sim" / "micropython"
 LWIP_BINARY = ROOT / "build" / "sim-lwip" / "micropython"
+# SIM, with each last error, as the trace has it, on stderr.
+TELLING = """
+import sys
+import sim
+from spinet import trace
+
+say = trace.say
+
+def told(text):
+    say(text)
+    sim.say("trace: " + trace.TRACE.snapshot().texts[trace.TRACE._said - 1].decode())
+
+trace.say = told
+sys.exit(sim.main(sys.argv[1:]))
+"""
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
 
 

@@ -21,7 +21,7 @@ from spinet_controller.cli.scan import scan
 from spinet_controller.cli.serve import serve
 from spinet_controller.cli.status import status
 from spinet_controller.cli.trace import trace
-from spinet_controller.cli.update import update
+from spinet_controller.cli.update import update, update_owner
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,6 +36,7 @@ def program() -> None:
 
 for command in (
     *(serve, status, networks, scan, join, leave, access_point, host_name),
-    *(listen, connect, call_home, reset, factory_reset, diagnostics, bench, churn, trace, update),
+    *(listen, connect, call_home, reset, factory_reset, diagnostics, bench, churn, trace),
+    *(update, update_owner),
 ):
     program.add_command(command)

@@ -205,9 +205,19 @@ def note(text: str, dim: bool = False) -> None:
 
 def run(options: BusOptions, body: Callable[[Session], Coroutine[Any, Any, _T]]) -> _T:
     """Run `body(session)` with an opened session; end the process as a command line should."""
+
+    async def work() -> _T:
+        async with opened(options) as session:
+            return await body(session)
+
+    return run_alone(options, work())
+
+
+def run_alone(options: BusOptions, work: Coroutine[Any, Any, _T]) -> _T:
+    """Run `work` without a bus; end the process as a command line should."""
     _log_to_stderr(options.verbose)
     try:
-        return asyncio.run(_main(options, body))
+        return asyncio.run(_main(work))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except _Ended as ended:
@@ -233,12 +243,11 @@ def run_with_module(options: BusOptions, work: Callable[[Module], Awaitable[_T]]
     return run(options, body)
 
 
-async def _main(options: BusOptions, body: Callable[[Session], Coroutine[Any, Any, _T]]) -> _T:
+async def _main(work: Coroutine[Any, Any, _T]) -> _T:
     ended: list[signal.Signals] = []
     _end_on_signals(asyncio.current_task(), ended)
     try:
-        async with opened(options) as session:
-            return await body(session)
+        return await work
     except asyncio.CancelledError:
         if ended:
             raise _Ended(_SIGNALS[ended[0]]) from None

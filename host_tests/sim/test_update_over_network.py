@@ -1,0 +1,165 @@
+"""Updates of SIM over the network, in each role, on both stacks: the owner's, and strangers."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+
+import pytest
+from images import NEW, image, pieces
+from own_network import ADDRESSES, WITH_TAP, own_network
+from project import ROOT
+from sim_process import BINARY, LWIP_BINARY, TELLING, start_sim
+from slots import free_port
+from tls_rig import certificate_of, owner_key
+
+from spinet import VERSION_TEXT as VERSION
+from spinet_controller import NetworkModule, update
+from spinet_controller.errors import BadImage, NotReached, Refused
+from spinet_controller.over_network import owner_context
+from spinet_controller.update import Image
+
+__all__ = ["start_sim"]
+
+IMAGE = image(size=20000)
+NEXT = image("9.2.0-spinet", size=20000)
+UPDATE = 64
+BEGIN, _, _, _, CANCEL, STATUS = range(6)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    (folder / "owner.crt").write_text(certificate_of(owner_key(folder)))
+    owner_key(folder, "stranger")
+    return folder
+
+
+@pytest.fixture
+def start(start_sim, tmp_path, keys):
+    """start(role, stack) -> (SIM that has its owner from its board, address, port)."""
+    (tmp_path / "program.py").write_text(TELLING)
+    with contextlib.ExitStack() as ending:
+
+        def start(role, stack):
+            popen = {"binary": BINARY}
+            if stack == "lwip":
+                popen = {"binary": LWIP_BINARY, "before": WITH_TAP}
+                ending.enter_context(own_network())
+            port = free_port() if stack == "sockets" else 21328
+            options = ("--owner", str(keys / "owner.crt"), "--update-port", str(port))
+            sim = start_sim(role, *options, script=("program.py",), **popen)
+            sim.power_on()
+            return sim, ADDRESSES[stack][1], port
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("role", "stack"),
+    [
+        ("module-clocked", "sockets"),
+        ("controller-clocked", "lwip"),
+        ("nina", "sockets"),
+        ("nina", "lwip"),
+    ],
+)
+async def test_an_update(start, keys, role, stack):
+    """Strangers, half an image, all of it; the new image is kept, and so is its owner."""
+    sim, host, port = start(role, stack)
+
+    def computer(key="owner"):
+        return NetworkModule(host, owner_context(keys / f"{key}.pem"), port=port)
+
+    if role == "nina":
+        with socket.create_connection((host, port)) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while stranger.recv(1000):
+                pass
+        sim.said("trace: update over the network: TLS: ")
+    async with computer("stranger") as other:
+        with pytest.raises(NotReached, match="refuses this key: it has another owner"):
+            await other.update_status()
+    sim.said("trace: update over the network: TLS: the certificate is not from a CA that is")
+
+    async with computer() as owner:
+        await owner.update_begin(len(IMAGE), IMAGE[:288])
+        for at, piece in pieces(IMAGE)[:5]:
+            await owner.update_piece(at, piece)
+        async with computer() as second:
+            with pytest.raises(NotReached, match="busy"):
+                await second.update_status()
+        assert (await owner.update_status()).received == 5 * 2048
+        if role != "nina":
+            assert sim.ask(UPDATE, flags=BEGIN, param=len(NEXT), data=NEXT[:288])[0] == 0
+            assert b"another image is on its way" in sim.ask(19)[1]
+    async with computer() as owner:
+        now = await owner.update_status()
+        assert (now.version, now.received) == (VERSION, 5 * 2048)
+        assert now.text.startswith(f"{NEW} was not complete")
+        if role != "nina":
+            assert sim.ask(UPDATE, flags=BEGIN, param=len(NEXT), data=NEXT[:288])[0] == 0
+            with pytest.raises(Refused, match="another image is on its way"):
+                await update.run(owner, Image.of(IMAGE))
+            assert sim.ask(UPDATE, flags=CANCEL)[0] == 0
+        moved = []
+        now = await update.run(owner, Image.of(IMAGE), moved=moved.append)
+        assert sum(moved) == len(IMAGE)
+        assert (now.slot, now.version, now.text) == (1, NEW, f"{NEW} was kept")
+        now = await update.run(owner, Image.of(NEXT))
+        assert (now.slot, now.version) == (0, "9.2.0-spinet")
+        with pytest.raises(BadImage, match="runs already"):
+            await update.run(owner, Image.of(NEXT))
+        await owner.update_owner(b"")
+    assert (sim.state / "owner").exists() is False
+
+
+def run(*arguments):
+    """`spinet-controller` as a process."""
+    program = "from spinet_controller.cli.main import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def told(process):
+    """(exit code, stdout, stderr)."""
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
+def test_the_command_line(start_sim, tmp_path, keys):
+    """The controller turns it on; an update, and one that is interrupted."""
+    port = free_port()
+    state = tmp_path / "state"
+    sim = ("--sim", BINARY, "--bus-port", "0", "--sim-state", state)
+    done = told(run("update-owner", keys / "owner.pem", *sim))
+    assert done == (0, "", "updates over the network are on from the module's next start on\n")
+    assert b"PRIVATE" not in (state / "owner").read_bytes()
+
+    module = start_sim("module-clocked", "--update-port", str(port))
+    module.power_on()
+    where = ("--over-network", f"127.0.0.1:{port}", "--owner", keys / "owner.pem")
+    large = tmp_path / "large.bin"
+    large.write_bytes(image(size=1 << 20))
+    sending = run("update", large, *where)
+    module.ask_until(lambda _n, data: data[0] == 1, UPDATE, flags=STATUS)
+    sending.send_signal(2)
+    assert told(sending) == (130, "", "")
+    module.ask_until(lambda _n, data: data[0] == 0, UPDATE, flags=STATUS)
+    assert b"not complete" in module.ask(UPDATE, flags=STATUS)[1]
+
+    new = tmp_path / "new.bin"
+    new.write_bytes(IMAGE)
+    assert told(run("update", new, *where)) == (0, f"the module runs {NEW}\n", "")
+    stranger = (*where[:3], keys / "stranger.pem")
+    code, _, err = told(run("update", new, *stranger))
+    assert (code, err) == (
+        1,
+        f"error: the module at 127.0.0.1:{port} refuses this key: it has another owner\n",
+    )
