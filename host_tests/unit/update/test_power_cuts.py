@@ -209,7 +209,7 @@ def test_update_is_kept(module):
     ],
 )
 def test_power_goes_anywhere(monkeypatch, kind, of_module, cuts):
-    """At 600 random steps of the whole story, and once more in the boot after that."""
+    """At 630 random steps of the whole story, and once more in the boot after that."""
     first = of_module(monkeypatch, kind)
     first.flash.power_on()
     first.update()
