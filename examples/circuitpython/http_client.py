@@ -1,6 +1,7 @@
 """Fetch a page and post to it, with adafruit_requests.
 
-    python -m spinet_controller.circuitpython --sim build/sim/micropython http_client.py
+    . build/venv/bin/activate; cd examples/circuitpython
+    python -m spinet_controller.circuitpython --sim ../../build/sim/micropython http_client.py
 
 settings.toml says which page and which network. The same program runs in CircuitPython.
 """

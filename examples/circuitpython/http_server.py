@@ -1,6 +1,7 @@
 """Serve a page, with adafruit_httpserver.
 
-    python -m spinet_controller.circuitpython --sim build/sim/micropython http_server.py
+    . build/venv/bin/activate; cd examples/circuitpython
+    python -m spinet_controller.circuitpython --sim ../../build/sim/micropython http_server.py
 
 settings.toml says at which port, and in which network. The same program runs in CircuitPython.
 """

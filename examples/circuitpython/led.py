@@ -1,6 +1,7 @@
 """Blink and dim the LEDs at the module's own pins.
 
-    python -m spinet_controller.circuitpython --sim build/sim/micropython led.py
+    . build/venv/bin/activate; cd examples/circuitpython
+    python -m spinet_controller.circuitpython --sim ../../build/sim/micropython led.py
 
 AirLift boards have red, green and blue there. The same program runs in CircuitPython.
 """

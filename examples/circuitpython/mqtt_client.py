@@ -1,6 +1,7 @@
 """Subscribe to a topic, publish to it, and wait for the message, with adafruit_minimqtt.
 
-    python -m spinet_controller.circuitpython --sim build/sim/micropython mqtt_client.py
+    . build/venv/bin/activate; cd examples/circuitpython
+    python -m spinet_controller.circuitpython --sim ../../build/sim/micropython mqtt_client.py
 
 settings.toml says which broker and which network. The same program runs in CircuitPython, where a
 NeoPixel shows the state of the network.

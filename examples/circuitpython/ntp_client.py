@@ -1,9 +1,10 @@
 """Ask a time server over UDP.
 
-    python -m spinet_controller.circuitpython --sim build/sim/micropython ntp_client.py
+    . build/venv/bin/activate; cd examples/circuitpython
+    python -m spinet_controller.circuitpython --sim ../../build/sim/micropython ntp_client.py
 
 settings.toml says which server and which network. The same program runs in CircuitPython. For the
-time alone, `esp.get_time()` has the module ask.
+time alone, use `esp.get_time()`: the module then asks a server itself.
 """
 
 import struct

@@ -1,5 +1,5 @@
 /*
-  Asks a time server over UDP, each minute. For the time alone, WiFi.getTime() has the module ask.
+  Asks a time server over UDP, each minute. For the time alone, use WiFi.getTime(): the module then asks.
 */
 
 #include <WiFiNINA.h>

@@ -1,5 +1,5 @@
 /*
-  Sends each datagram back to where it came from.
+  Sends each datagram back to its sender.
 */
 
 #include <WiFiNINA.h>
