@@ -44,14 +44,14 @@ static mp_obj_t simlwip_faults(size_t n_args, const mp_obj_t *args) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(simlwip_faults_obj, 6, 6, simlwip_faults);
 
-/* warp(factor): one second is so many for lwIP */
+/* warp(factor): lwIP's clock runs so many times as fast */
 static mp_obj_t simlwip_warp(mp_obj_t factor) {
     clock_warp((uint32_t)mp_obj_get_int(factor));
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(simlwip_warp_obj, simlwip_warp);
 
-/* memory_free(): bytes of the chip's heap, as far as lwIP takes it */
+/* memory_free(): free bytes of the simulated chip's heap, of which only lwIP takes some */
 static mp_obj_t simlwip_memory_free(void) {
     return mp_obj_new_int_from_uint(platform_memory_free());
 }

@@ -1,7 +1,7 @@
 /*
  * One TAP device, one thread: it reads frames into the stack and delivers, both ways, the frames
- * that the fault injector holds back. The link output writes, called by
- * the TCP/IP thread or by the holder of the core lock.
+ * that the fault injector holds back. The TCP/IP thread, or the holder of the core lock, calls the
+ * link output, which writes frames.
  *
  * A read error ends the thread and takes the link down; it never ends the process.
  */

@@ -18,7 +18,7 @@ enum { NONE, ARMED, UNDER_WAY };
 
 static const transfer_t NOTHING = { .length = 0 };
 
-/* Everything static is called with the lock held, but for the thread's function. */
+/* Every static function but the thread's own is called with the lock held. */
 
 static void ring(selected_t *self) {
     uint64_t one = 1;
@@ -50,7 +50,7 @@ static int drive(selected_t *self, int pin, int level) {
 
 static int cs_fell(selected_t *self) {
     if (self->state != ARMED) {
-        return 0; /* this selection is swallowed */
+        return 0; /* this selection has no effect */
     }
     self->state = UNDER_WAY;
     frames_arm(&self->frames, self->armed);
@@ -121,7 +121,7 @@ static int handle_all(selected_t *self) {
     return code;
 }
 
-/* As a chip's interrupt comes before Python, so does the thread, where the system lets this process. */
+/* Let the thread run before Python, like a chip's interrupt, if the system allows it to this process. */
 static void come_first(void) {
     struct sched_param lowest = { .sched_priority = sched_get_priority_min(SCHED_RR) };
     pthread_setschedparam(pthread_self(), SCHED_RR, &lowest);

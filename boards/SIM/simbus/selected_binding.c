@@ -126,7 +126,7 @@ static mp_obj_t selected_received_(mp_obj_t self_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(selected_received_obj, selected_received_);
 
-/* disarm(): READY is high, and a selection is swallowed */
+/* disarm(): READY is high, and a selection has no effect */
 static mp_obj_t selected_disarm_(mp_obj_t self_in) {
     selected_disarm(target_of(self_in));
     return mp_const_none;
