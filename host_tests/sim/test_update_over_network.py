@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from images import NEW, image, pieces
+from nina_bench import frame, parameters
 from own_network import ADDRESSES, WITH_TAP, own_network
 from project import ROOT
 from sim_process import BINARY, LWIP_BINARY, TELLING, start_sim
@@ -65,7 +66,7 @@ def start(start_sim, tmp_path, keys):
     ],
 )
 async def test_an_update(start, keys, role, stack):
-    """Strangers, half an image, all of it; the new image is kept, and so is its owner."""
+    """Strangers, half an image, all of it, twice; the link is served meanwhile."""
     sim, host, port = start(role, stack)
 
     def computer(key="owner"):
@@ -90,7 +91,9 @@ async def test_an_update(start, keys, role, stack):
             with pytest.raises(NotReached, match="busy"):
                 await second.update_status()
         assert (await owner.update_status()).received == 5 * 2048
-        if role != "nina":
+        if role == "nina":
+            assert parameters(sim.controller.command(frame(0x37))) == [b"1.8.0\0"]
+        else:
             assert sim.ask(UPDATE, flags=BEGIN, param=len(NEXT), data=NEXT[:288])[0] == 0
             assert b"another image is on its way" in sim.ask(19)[1]
     async with computer() as owner:
