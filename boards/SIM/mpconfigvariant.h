@@ -46,6 +46,9 @@ void sim_delay_ms(unsigned long ms);
 /* gc.threshold(): when to collect is the service's decision. */
 #define MICROPY_GC_ALLOC_THRESHOLD (1)
 
+/* As on the chips, a collection goes through the heap once. */
+#define MICROPY_ALLOC_GC_STACK_SIZE (192)
+
 /* As the ESP32 port has it, the heap would grow by itself; fixed_heap.c keeps it from that. */
 #define MICROPY_GC_SPLIT_HEAP (1)
 #define MICROPY_GC_SPLIT_HEAP_AUTO (1)

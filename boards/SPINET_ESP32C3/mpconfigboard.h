@@ -10,3 +10,7 @@
 
 /* Python's heap, which does not grow (fixed_heap.c). docs/hardware.md has the arithmetic. */
 #define MICROPY_GC_INITIAL_HEAP_SIZE (72 * 1024)
+
+/* How many blocks may wait at once for a collection to look through them. With MicroPython's 64 there are
+ * more, and then a collection goes through the whole heap again, twice as long. */
+#define MICROPY_ALLOC_GC_STACK_SIZE (192)

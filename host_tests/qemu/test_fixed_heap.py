@@ -2,7 +2,7 @@
 session have room, and what does not fit fails for its asker alone."""
 
 import pytest
-from chip_paths import NAMES, NINA_NAMES, heaps, smallest_heap
+from chip_paths import NAMES, NINA_NAMES, heaps, smallest_heap, waiting
 
 # Of boards/chip and MicroPython's own drivers, which the core has not.
 NOT_HERE = 6144
@@ -20,6 +20,18 @@ running.service.loop.run(50)
 gc.collect()
 print(gc.mem_alloc() - len(ballast), gc.mem_free())
 """
+# What an image can have loaded at once, at most.
+ALL = """
+import counted, counted_nina, gc, memchip
+from spinet import report, service
+from spinet.duet.update import Updates
+from spinet.update import judgment
+counted_nina.NinaController(1).service.shut()
+running = counted.Controller(8, True)
+service.current = running.service
+report.all()
+print(memchip.waited(), memchip.WAITING)
+"""
 SCRIPT = "\n".join(
     f"def f{i}(a, b):\n    return a * {i} + b, 'a text of the {i}th function'" for i in range(30)
 )
@@ -27,6 +39,13 @@ SCRIPT = "\n".join(
 
 def test_every_board_says_how_large_python_s_heap_is():
     assert heaps().keys() == {*NAMES, *NINA_NAMES}
+
+
+def test_a_collection_goes_through_the_heap_once(emulator):
+    """A block that waits for the collector has a place, with some to spare for a user's modules."""
+    waited, places = map(int, emulator.mpremote("exec", ALL).split()[-2:])
+    assert waited < places - 32
+    assert waiting() == dict.fromkeys([*NAMES, *NINA_NAMES, "SIM"], places)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Where the chips' files are, and what they say of Python's heap."""
+"""Where the chips' files are, and what they say of Python's heap and its collections."""
 
 import re
 
@@ -10,6 +10,7 @@ NAMES = ("SPINET_ESP32", "SPINET_ESP32C3", "SPINET_ESP32S3")
 NINA_NAMES = ("SPINET_NINA_ESP32", "SPINET_NINA_ESP32C3", "SPINET_NINA_W102")
 _INCLUDE = re.compile(r'^#include "(.+)"$', re.MULTILINE)
 _HEAP = re.compile(r"^#define MICROPY_GC_INITIAL_HEAP_SIZE \((\d+) \* 1024\)$", re.MULTILINE)
+_WAITING = re.compile(r"^#define MICROPY_ALLOC_GC_STACK_SIZE \((\d+)\)$", re.MULTILINE)
 
 
 def chip_of(board):
@@ -20,9 +21,18 @@ def chip_of(board):
 
 def heaps():
     """{board: bytes of Python's heap} as their files say."""
+    return {board: kb * 1024 for board, kb in _numbers(_HEAP).items()}
+
+
+def waiting():
+    """{board: blocks that may wait for the collector at once} as their files and SIM's say."""
+    sim = (BOARDS / "SIM/mpconfigvariant.h").read_text()
+    return {**_numbers(_WAITING), "SIM": int(_WAITING.search(sim)[1])}
+
+
+def _numbers(pattern):
     files = sorted(BOARDS.glob("SPINET_*/mpconfigboard.h"))
-    found = {path.parent.name: _HEAP.search(_with_included(path)) for path in files}
-    return {board: int(match[1]) * 1024 for board, match in found.items()}
+    return {path.parent.name: int(pattern.search(_with_included(path))[1]) for path in files}
 
 
 def _with_included(path):

@@ -9,6 +9,7 @@
 #include "buffer_span.h"
 #include "soft_reset.h"
 
+#include "py/gc.h"
 #include "py/mphal.h"
 #include "py/objarray.h"
 #include "py/runtime.h"
@@ -157,6 +158,23 @@ static mp_obj_t memchip_within(mp_obj_t bytes_in, mp_obj_t function) {
     return small(used);
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(memchip_within_obj, memchip_within);
+
+/* ---- the collector ---- */
+
+/* waited(): collect; how many blocks waited at once, at most, for the collector to look through them. WAITING
+ * of them may have been more: there is no place for these, so it goes through the whole heap again. */
+static mp_obj_t memchip_waited(void) {
+    MICROPY_GC_STACK_ENTRY_TYPE *waiting = MP_STATE_MEM(gc_block_stack);
+    const MICROPY_GC_STACK_ENTRY_TYPE unused = -1;
+    memset(waiting, 0xff, sizeof(MP_STATE_MEM(gc_block_stack)));
+    gc_collect();
+    mp_int_t n = MICROPY_ALLOC_GC_STACK_SIZE;
+    while (n > 0 && waiting[n - 1] == unused) {
+        n--;
+    }
+    return small(n);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(memchip_waited_obj, memchip_waited);
 
 /* ---- pins ---- */
 
@@ -754,12 +772,13 @@ static MP_DEFINE_CONST_FUN_OBJ_0(memchip_buffers_obj, memchip_buffers);
 static const mp_rom_map_elem_t memchip_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_memchip) },
     { MP_ROM_QSTR(MP_QSTR_Pin), MP_ROM_PTR(&pin_type) },
+    { MP_ROM_QSTR(MP_QSTR_WAITING), MP_ROM_INT(MICROPY_ALLOC_GC_STACK_SIZE) },
     { MP_ROM_QSTR(MP_QSTR_abort), MP_ROM_PTR(&memchip_close_obj) },
     FUNCTION(init), FUNCTION(message), FUNCTION(shifted), FUNCTION(exchange),
     FUNCTION(arm), FUNCTION(clocked), FUNCTION(disarm),
     FUNCTION(arm_frame), FUNCTION(received), FUNCTION(disarm_frame), FUNCTION(gpio0),
     FUNCTION(buffers),
-    FUNCTION(instructions), FUNCTION(pace), FUNCTION(within),
+    FUNCTION(instructions), FUNCTION(pace), FUNCTION(within), FUNCTION(waited),
     FUNCTION(ticks_ms), FUNCTION(ticks_diff), FUNCTION(ticks_add),
     FUNCTION(listen), FUNCTION(accept), FUNCTION(connect), FUNCTION(addresses),
     FUNCTION(readable), FUNCTION(read), FUNCTION(recved), FUNCTION(write),
