@@ -232,7 +232,7 @@ class ChipBoard:
     def fill(self, status):
         """Fill in the hardware's part of a NetworkStatus."""
         status.reset_reason = self._reset_reason
-        status.free_heap = self.free_memory()[1]
+        status.free_heap = _free(esp32.idf_heap_info(esp32.HEAP_DATA))
         status.flash_size = esp.flash_size()
         status.version = VERSION_TEXT.encode()
 
@@ -242,7 +242,7 @@ class ChipBoard:
         python = compat.heap_free()
         if compat.slabs is None:  # a stock image also counts by how much Python's heap can grow
             python -= max(region[2] for region in regions)
-        return python, sum(region[1] for region in regions)
+        return python, _free(regions)
 
     def temperature(self):
         """Of the chip, in degrees Celsius. The ESP32's sensor is not calibrated."""
@@ -275,6 +275,11 @@ class ChipBoard:
         """For the REPL after service.stop(): the watchdog is not fed, so set it to an hour."""
         self._watchdog = WDT(timeout=_RELAXED_MS)
         self._light(False)
+
+
+def _free(regions):
+    """Free bytes of the system's heap."""
+    return sum(region[1] for region in regions)
 
 
 def _check(role, protocol):

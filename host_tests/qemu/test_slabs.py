@@ -60,6 +60,24 @@ def test_a_soft_reset_clears_them(emulator):
     assert again == [*first, str(TRACE + RINGS)]
 
 
+def test_what_is_in_use_of_the_heap(emulator):
+    """It is the VM's number, whatever the four blocks of a byte are, with nothing above them."""
+    out = run(
+        emulator,
+        "import gc, _spinet_slabs as slabs\n"
+        "from spinet import compat\n"
+        "kept = [None] * 40\n"
+        "def look(): return slabs.heap_used() == gc.mem_alloc()\n"
+        "def all_sizes():\n"
+        "  for i in range(40): kept[i] = bytearray(16 * i + 1); yield look()\n"
+        "  for i in range(0, 40, 3): kept[i] = None\n"
+        "  gc.collect(); yield look()\n"
+        "  kept[0] = bytearray(gc.mem_free() // 2); yield look()\n"
+        "print(all(all_sizes()), compat.heap_used is slabs.heap_used)\n",
+    )
+    assert out == ["True", "True"]
+
+
 def test_what_is_asked_wrongly(emulator):
     out = run(
         emulator,

@@ -224,7 +224,7 @@ def heap(service, clock, monkeypatch):
     """A heap whose use after a collection is known; a pass of housekeeping each second."""
     heap = Heap()
     monkeypatch.setattr(garbage_module, "gc", heap)
-    monkeypatch.setattr(service_module.compat, "MICROPYTHON", True)
+    monkeypatch.setattr(service_module.compat, "heap_used", heap.mem_alloc)
     second(service, clock)
     return heap
 

@@ -1,6 +1,7 @@
 """Slots and listeners over real sockets, with hostnet and by the methods of stock sockets."""
 
 import socket
+import sys
 
 from spinet import compat, fastpath, states
 from spinet.tcp import socket_calls, status
@@ -52,7 +53,7 @@ class Net:
 def each_net():
     """Both ways to move bytes; stock sockets only where they are MicroPython's."""
     kinds = [socket_calls.HostCalls] if compat.hostnet else []
-    if compat.MICROPYTHON:
+    if sys.implementation.name == "micropython":
         kinds.append(socket_calls.SocketCalls)
     for kind in kinds:
         if kind is socket_calls.SocketCalls:

@@ -6,6 +6,7 @@ a millisecond clock that wraps, threads, slabs of memory, and, where the image h
 """
 
 import errno
+import gc
 import sys
 import time
 
@@ -35,8 +36,6 @@ def sooner(a, b):
     """The shorter of two waits in ms, where -1 is none, as in a task's poll()."""
     return min(a, b) if a >= 0 and b >= 0 else max(a, b)
 
-
-MICROPYTHON = sys.implementation.name == "micropython"
 
 # Stack sizes of our threads on a chip, in bytes. The ESP32 port gives a thread 4 KB by default, and
 # a Python frame takes 270 to 315 bytes. A thread whose stack is too small fails with "maximum
@@ -101,8 +100,10 @@ def give_back(slab):
         slabs.give_back(slab)
 
 
+# How many bytes of Python's heap are in use; None where that is unknown (CPython).
+heap_used = getattr(slabs, "heap_used", None) or getattr(gc, "mem_alloc", None)
+
+
 def heap_free():
     """Free bytes of Python's heap; 0 where that is unknown (CPython)."""
-    import gc
-
     return gc.mem_free() if hasattr(gc, "mem_free") else 0

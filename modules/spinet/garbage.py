@@ -1,10 +1,10 @@
 """How much garbage there is on Python's heap, and when it is collected.
 
-Measuring takes long, as the VM walks through its whole heap, so it is done about once a second and
-at most once in a pass. Between two measurements each request counts as the most that it can
-allocate, so the garbage stays below HEADROOM at any rate of commands. gc.threshold() would not do:
-it also counts memory that was freed at once, and it may collect in the middle of any pass. Service
-thread only.
+Measuring takes long where the VM has to walk through its whole heap (compat.heap_used), so it is
+done about once a second and at most once in a pass. Between two measurements each request counts as
+the most that it can allocate, so the garbage stays below HEADROOM at any rate of commands.
+gc.threshold() would not do: it also counts memory that was freed at once, and it may collect in the
+middle of any pass. Service thread only.
 """
 
 import gc
@@ -38,16 +38,16 @@ class Garbage:
         """Collect, and measure how much is in use."""
         self._weighed = now
         gc.collect()
-        if compat.MICROPYTHON:
-            self._base = gc.mem_alloc()
+        if compat.heap_used:
+            self._base = compat.heap_used()
 
     def spend(self, n):
         """Count n bytes: the caller is about to allocate at most so many."""
         self._spent += n
 
     def _weigh(self):
-        if compat.MICROPYTHON:
-            used = gc.mem_alloc()
+        if compat.heap_used:
+            used = compat.heap_used()
             if self._base < 0:
                 self._base = used - self._spent
             self._measured = used - self._base
