@@ -13,9 +13,9 @@ import memchip
 from radio import SimRadio
 
 from spinet import states
+from spinet.contracts.announcer import Silent
 from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import SpiMaster
-from spinet.naming.discovery import Silent
 from spinet.service import Service
 
 PORT = 80

@@ -12,7 +12,7 @@ from radio import MAC, SimRadio
 from virtual_bus import CONTROLLER_CLOCKED, NINA, say
 
 from spinet import VERSION_TEXT, compat, network_status
-from spinet.contracts.link_driver import LinkLost
+from spinet.loop import LinkLost
 from spinet.wifi.networks import Store
 
 FLASH_SIZE = 4 * 1024 * 1024  # of the simulated module

@@ -6,9 +6,9 @@ returns them; and memory_free(), the free bytes of the system's heap, 0 where th
 """
 
 from spinet import VERSION_TEXT
+from spinet.contracts.announcer import Silent
 from spinet.naming.captive_dns import PORT as DNS_PORT
 from spinet.naming.captive_dns import CaptiveDns
-from spinet.naming.discovery import Silent
 from spinet.naming.mdns import Responder
 from spinet.tcp.stack_sockets import SocketStack
 

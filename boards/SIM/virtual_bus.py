@@ -12,7 +12,7 @@ import time
 import simbus
 from micropython import const
 
-from spinet.contracts.link_driver import LinkLost
+from spinet.loop import LinkLost
 
 MODULE_CLOCKED = const(0)
 CONTROLLER_CLOCKED = const(1)

@@ -11,8 +11,8 @@ from micropython import const
 from chip import ChipBoard, Wiring
 from spinet import VERSION_TEXT, network_status
 from spinet.compat import ticks_diff, ticks_ms
-from spinet.contracts.link_driver import LinkLost
 from spinet.duet.module_clocked import SpiMaster
+from spinet.loop import LinkLost
 
 _PIN = const(1)  # frames, then pins
 _CLOCK = const(2)

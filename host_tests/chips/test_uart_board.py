@@ -17,8 +17,8 @@ import machine
 import pytest
 
 from spinet import service
-from spinet.contracts.link_driver import LinkLost
 from spinet.duet import wire
+from spinet.loop import LinkLost
 
 PATIENCE = 60
 BOARD = "SPINET_ESP32C3/uart"

@@ -9,12 +9,13 @@ from stub_stack import StubStack
 
 from spinet import fastpath, network_status
 from spinet.compat import WORKER_STACK
+from spinet.contracts.announcer import Silent
 from spinet.duet.commands import Commands
 from spinet.fastpath import ROW_RSSI
 from spinet.garbage import Garbage
 from spinet.last_error import LastError
 from spinet.loop import Bell
-from spinet.naming.discovery import Discovery, Silent
+from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.manager import ConnectionManager

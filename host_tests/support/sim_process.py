@@ -38,7 +38,7 @@ say = trace.say
 
 def told(text):
     say(text)
-    sim.say("trace: " + trace.TRACE.snapshot().texts[trace.TRACE._said - 1].decode())
+    sim.say("trace: " + trace.TRACE.texts[(trace.TRACE.said - 1) % len(trace.TRACE.texts)].decode())
 
 trace.say = told
 sys.exit(sim.main(sys.argv[1:]))

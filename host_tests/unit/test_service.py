@@ -9,14 +9,14 @@ from images import NEW, MemorySlots, Restart
 from raw_controller import listen_or_connect, request
 from slots import PATIENCE, wait_until
 
-from spinet import fastpath, loop, states, trace
+from spinet import fastpath, loop, states
 from spinet import garbage as garbage_module
 from spinet import service as service_module
 from spinet.compat import ticks_add, ticks_diff
-from spinet.contracts.link_driver import LinkLost
+from spinet.debug import trace_lines
 from spinet.duet.module_clocked import _LEVEL_AFTER_MS
 from spinet.duet.personality import NEWS_MS
-from spinet.loop import _AGAIN_MS, _HOUSEKEEPING_MS
+from spinet.loop import _AGAIN_MS, _HOUSEKEEPING_MS, LinkLost
 from spinet.service import Service
 from spinet.tcp import callhome, resolver
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
@@ -569,10 +569,7 @@ def test_diagnostics_keep_no_request_waiting_for_the_uart(service, capsys):
 
 
 def test_report_that_there_is_no_memory_for_ends_and_the_loop_goes_on(service, capsys, monkeypatch):
-    def no_memory(_ring):
-        raise MemoryError
-
-    monkeypatch.setattr(type(trace.TRACE), "snapshot", no_memory)
+    monkeypatch.setattr(trace_lines, "Snapshot", no_memory)
     ask(service, 20)
     while service.telling._steps:
         service.run_once()

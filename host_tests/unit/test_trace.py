@@ -45,7 +45,7 @@ def bench(ring):
 
 def events(ring):
     """(kind, slot, a, b) of all events."""
-    taken = ring.snapshot()
+    taken = trace_lines.Snapshot(ring)
     numbers = range(taken.first, taken.last)
     return [trace_lines._unpacked(taken.event(number))[1:] for number in numbers]
 
@@ -167,7 +167,7 @@ def test_a_fault(bench, ring):
 
 
 def test_last_errors_with_their_text(bench, ring):
-    for number in range(trace._TEXTS + 1):
+    for number in range(trace.TEXTS + 1):
         bench.error.set(f"error {number}")
     lines = list(trace_lines.lines())
     assert lines[0].endswith("last error: (no longer kept)")
@@ -193,14 +193,14 @@ def test_a_snapshot_has_nothing_that_is_overwritten_meanwhile(small, monkeypatch
 
     def write_on(slab):
         copy = bytearray(slab)
-        half = 2 * trace._EVENT_SIZE
-        copy[trace._HEADER + half :] = copy[trace._HEADER : -half]  # some of it is new already
+        half = 2 * trace.EVENT_SIZE
+        copy[trace.HEADER + half :] = copy[trace.HEADER : -half]  # some of it is new already
         trace.note(trace.STATE, 0, 100, 0)
         trace.note(trace.STATE, 0, 101, 0)
         return bytes(copy)
 
-    monkeypatch.setattr(trace, "bytes", write_on, raising=False)
-    taken = small.snapshot()
+    monkeypatch.setattr(trace_lines, "bytes", write_on, raising=False)
+    taken = trace_lines.Snapshot(small)
     assert (taken.first, taken.last) == (3, 4)
 
 

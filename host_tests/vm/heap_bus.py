@@ -10,8 +10,8 @@ import sys
 import micropython
 import sim
 
-from spinet.contracts.link_driver import LinkLost
 from spinet.duet.commands import Commands
+from spinet.loop import LinkLost
 from spinet.service import Service, Telling
 
 

@@ -10,11 +10,11 @@ from radio import SimRadio
 
 from spinet import VERSION_TEXT, compat, fields, states
 from spinet.compat import ticks_diff, ticks_ms
+from spinet.contracts.announcer import Silent
 from spinet.duet import wire
 from spinet.duet.controller_clocked import SpiSlave
 from spinet.duet.module_clocked import SpiMaster
 from spinet.fastpath import PHASE_PAYLOAD, SIGNAL_PHASE, copy
-from spinet.naming.discovery import Silent
 from spinet.service import Service
 from spinet.wifi.networks import Network
 

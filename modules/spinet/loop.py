@@ -19,6 +19,10 @@ _HOUSEKEEPING_MS = const(1000)
 _AGAIN_MS = const(20)  # before tasks are polled again after a stir() by one, or a MemoryError
 
 
+class LinkLost(Exception):
+    """The module lost its power, or is held in reset."""
+
+
 class Bell:
     """Makes the loop poll its tasks. `words` is the hot path's array `loop`."""
 

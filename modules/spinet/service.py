@@ -17,10 +17,9 @@ import sys
 from micropython import const
 
 from spinet import compat, trace
-from spinet.contracts.link_driver import LinkLost
 from spinet.garbage import LITTLE, Garbage
 from spinet.last_error import LastError
-from spinet.loop import Bell, Housekeeping, Loop
+from spinet.loop import Bell, Housekeeping, LinkLost, Loop
 from spinet.naming.discovery import Discovery
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.manager import ConnectionManager

@@ -22,8 +22,8 @@ An event is five 16-bit numbers: ticks_ms (two of them), kind and slot, and two 
     RESYNC      -      the command          another      its reply was given up for that one
     LATE        -      the command          ms           its reply took so long
 
-Only the service thread writes; any thread may take a snapshot() meanwhile. The ring outlives the
-service, so that it has the events before a reset of the link too.
+Only the service thread writes; any thread may copy them meanwhile (debug/trace_lines.py). The
+ring outlives the service, so that it has the events before a reset of the link too.
 """
 
 import micropython
@@ -53,11 +53,11 @@ LATE = const(18)
 
 NO_SLOT = const(255)
 _EVENTS = const(512)  # 5 KB: about eighty connections
-_TEXTS = const(8)  # how many last errors are kept
-_EVENT_SIZE = const(10)  # bytes
+TEXTS = const(8)  # how many last errors are kept
+EVENT_SIZE = const(10)  # bytes
 
 # Before the events are two words: how many were ever written, and how many the ring holds.
-_HEADER = const(8)  # bytes
+HEADER = const(8)  # bytes
 _COUNT = const(0)
 _SIZE = const(1)
 
@@ -76,7 +76,7 @@ def note(kind: int, slot: int, a: int, b: int):
     event[at + 2] = kind << 8 | slot & 0xFF
     event[at + 3] = a & 0xFFFF
     event[at + 4] = b & 0xFFFF
-    words[_COUNT] = count + 1  # last, as snapshot() relies on it
+    words[_COUNT] = count + 1  # last, as a copy relies on it
 
 
 def say(text):
@@ -89,55 +89,21 @@ class Trace:
 
     def __init__(self, size=_EVENTS, slab=None):
         self.size = size
-        self.slab = slab or bytearray(_HEADER + _EVENT_SIZE * size)
+        self.slab = slab or bytearray(HEADER + EVENT_SIZE * size)
         fields.put_u32(self.slab, 4, size)
-        self._texts = [b""] * _TEXTS
-        self._said = 0  # how many texts were ever kept
+        self.texts = [b""] * TEXTS
+        self.said = 0  # how many texts were ever kept
 
     def keep(self, text):
         """Keep a last error; returns its number."""
-        number = self._said
-        self._texts[number % _TEXTS] = text
-        self._said = number + 1
+        number = self.said
+        self.texts[number % TEXTS] = text
+        self.said = number + 1
         return number
 
     def count(self):
         """How many events were ever written."""
         return int.from_bytes(self.slab[:4], "little")
 
-    def snapshot(self):
-        """A copy of the ring, taken while the service may write."""
-        last = self.count()
-        copy = bytes(self.slab)  # one C call: no other thread runs during it
-        texts = list(self._texts)
-        said = self._said
-        # Events written since `last`, and the one being written now, may have overwritten the
-        # oldest: leave these out.
-        first = max(0, self.count() + 1 - self.size)
-        return Snapshot(self.size, first, last, copy, _numbered(texts, said))
 
-
-def _numbered(texts, said):
-    """The kept texts by number, as MESSAGE events have it."""
-    kept = range(max(0, said - _TEXTS), said)
-    return {number & 0xFFFF: texts[number % _TEXTS] for number in kept}
-
-
-class Snapshot:
-    """Events `first` to `last` (not included) of a ring, and the texts that were kept."""
-
-    def __init__(self, size, first, last, slab, texts):
-        self.first = min(first, last)
-        self.last = last
-        self.texts = texts  # number -> bytes
-        self.now = ticks_ms()
-        self._size = size
-        self._slab = slab
-
-    def event(self, number):
-        """One event's 10 bytes, as they were in the ring."""
-        at = _HEADER + number % self._size * _EVENT_SIZE
-        return self._slab[at : at + _EVENT_SIZE]
-
-
-TRACE = Trace(_EVENTS, compat.slab(compat.TRACE, _HEADER + _EVENT_SIZE * _EVENTS))
+TRACE = Trace(_EVENTS, compat.slab(compat.TRACE, HEADER + EVENT_SIZE * _EVENTS))

@@ -11,11 +11,12 @@ from slots import Slots, StubNet, pattern
 
 from spinet import fastpath, states
 from spinet.compat import WORKER_STACK
+from spinet.contracts.announcer import Silent
 from spinet.duet.commands import Commands
 from spinet.garbage import Garbage
 from spinet.last_error import LastError
 from spinet.loop import Bell
-from spinet.naming.discovery import Discovery, Silent
+from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.resolver import Names
 from spinet.wifi import station

@@ -6,8 +6,9 @@ from fake_pins import MasterRig
 from raw_controller import listen_or_connect, request
 
 from spinet import loop, states
+from spinet.contracts.announcer import Silent
 from spinet.loop import _HOUSEKEEPING_MS
-from spinet.naming.discovery import _RETRY_MS, Silent, label
+from spinet.naming.discovery import _RETRY_MS, label
 from spinet.service import Service
 from spinet.wifi.networks import Network
 

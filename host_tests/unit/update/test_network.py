@@ -10,6 +10,7 @@ from tls_rig import certificate_of, owner_key
 
 from spinet import VERSION_TEXT as VERSION
 from spinet import compat, trace
+from spinet.debug import trace_lines
 from spinet.tls.stack import _MEMORY
 from spinet.update import owner, record, steps
 
@@ -116,7 +117,7 @@ def computer(bench, keys):
 
 def traced():
     """The latest texts of the trace."""
-    texts = trace.TRACE.snapshot().texts
+    texts = trace_lines.Snapshot(trace.TRACE).texts
     return [texts[number].decode() for number in sorted(texts)]
 
 

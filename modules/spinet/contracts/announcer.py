@@ -18,3 +18,27 @@ came or when its next time has become sooner.
 
 Any of them may raise MemoryError: the caller repeats the call later.
 """
+
+
+class Silent:
+    """An announcer that does nothing: for boards and tests without one."""
+
+    def named(self, _host_name):
+        """Does nothing."""
+
+    def start(self, _host_name, _ip, _netmask):
+        """Does nothing."""
+
+    def service(self, _kind, _tcp_port):
+        """Does nothing."""
+
+    def stop(self):
+        """Does nothing."""
+
+    def name(self):
+        """No name."""
+        return ""
+
+    def poll(self, _now):
+        """Nothing has a time."""
+        return -1

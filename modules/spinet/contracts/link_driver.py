@@ -32,7 +32,3 @@ its interrupts (on SIM a thread in C). These neither wait nor allocate:
 
 From power-on and a reset READY is high. The end of a transfer ends the stack's wait.
 """
-
-
-class LinkLost(Exception):
-    """The module lost its power, or is held in reset."""

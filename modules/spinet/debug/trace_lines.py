@@ -87,10 +87,34 @@ def _unpacked(event):
     return ticks, event[5], event[4], event[6] | event[7] << 8, event[8] | event[9] << 8
 
 
+class Snapshot:
+    """A copy of the ring, taken while the service may write: events `first` to `last` (not
+    included), and the texts that were kept."""
+
+    def __init__(self, ring):
+        self.last = ring.count()
+        self._slab = bytes(ring.slab)  # one C call: no other thread runs during it
+        texts = list(ring.texts)
+        said = ring.said
+        # Events written since `last`, and the one being written now, may have overwritten the
+        # oldest: leave these out.
+        self._size = ring.size
+        self.first = min(max(0, ring.count() + 1 - ring.size), self.last)
+        self.now = trace.ticks_ms()
+        # By number, as MESSAGE events have it.
+        kept = range(max(0, said - trace.TEXTS), said)
+        self.texts = {number & 0xFFFF: texts[number % trace.TEXTS] for number in kept}
+
+    def event(self, number):
+        """One event's 10 bytes, as they were in the ring."""
+        at = trace.HEADER + number % self._size * trace.EVENT_SIZE
+        return self._slab[at : at + trace.EVENT_SIZE]
+
+
 def lines():
     """One line per event, oldest first. Times are seconds before now, modulo the ticks' period of
     twelve days."""
-    taken = trace.TRACE.snapshot()
+    taken = Snapshot(trace.TRACE)
     for number in range(taken.first, taken.last):
         ticks, kind, slot, a, b = _unpacked(taken.event(number))
         where = "      " if slot == trace.NO_SLOT else "slot %d" % slot
@@ -105,7 +129,7 @@ def _sealed(data):
 
 def dump_lines():
     """The trace as lines for a program."""
-    taken = trace.TRACE.snapshot()
+    taken = Snapshot(trace.TRACE)
     total = taken.last - taken.first
     yield "~trace begin %d %d %d %s" % (_FORMAT, total, taken.now, VERSION_TEXT)
     for first in range(taken.first, taken.last, _EVENTS_PER_LINE):

@@ -7,8 +7,8 @@ kinds of record do not exist. One datagram in, at most one out; no state. Servic
 from micropython import const
 
 from spinet import compat, fields
+from spinet.contracts.announcer import Silent
 from spinet.naming import dns
-from spinet.naming.discovery import Silent
 from spinet.udp.ports import DatagramPort
 
 PORT = const(53)

@@ -30,30 +30,6 @@ def _is_fit(octet):
     return 48 <= octet <= 57 or 65 <= octet <= 90 or 97 <= octet <= 122
 
 
-class Silent:
-    """An announcer that does nothing: for boards and tests without one."""
-
-    def named(self, _host_name):
-        """Does nothing."""
-
-    def start(self, _host_name, _ip, _netmask):
-        """Does nothing."""
-
-    def service(self, _kind, _tcp_port):
-        """Does nothing."""
-
-    def stop(self):
-        """Does nothing."""
-
-    def name(self):
-        """No name."""
-        return ""
-
-    def poll(self, _now):
-        """Nothing has a time."""
-        return -1
-
-
 class Discovery:
     """Announces what changes: WiFi, the host name and the listeners.
 
