@@ -23,7 +23,7 @@ _NO_ANSWER = const(0xFFFF)  # -1
 
 
 class UdpSocket:
-    """What a number that stands for a UDP port has."""
+    """The state of a number that stands for a UDP port."""
 
     def __init__(self):
         self.handle = 0  # 0: no port yet
@@ -38,7 +38,7 @@ class UdpSocket:
         self.size = 0
 
     def clear(self):
-        """As a new one, without a port."""
+        """Make it like a new one, without a port."""
         self.handle = self.port = self.group = 0
         self.gathered = self.at = self.size = 0
         for i in range(PEER_SIZE):
@@ -107,7 +107,7 @@ class Datagrams:
             socket.handle = 0
 
     def drop(self, number):
-        """The number comes back."""
+        """The number is freed: close its port."""
         socket = self._sockets[number]
         self._sockets[number] = None
         self._close(socket)

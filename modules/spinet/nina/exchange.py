@@ -17,7 +17,7 @@ from spinet import trace
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.nina import frames, usual
 
-LATE_MS = const(1000)  # a reply that took longer is noted in the trace
+LATE_MS = const(1000)  # the trace notes a reply that took longer
 _MOST_MS = const(9000)  # drivers give up after 10 s
 
 
@@ -45,12 +45,12 @@ class Exchange:
         self.bad_frames = 0
         self.resyncs = 0  # replies that were dropped, as a command came in their place
         self.late = 0  # replies that took longer than LATE_MS
-        self._at = 0  # where the reply goes on
+        self._at = 0  # the offset of the reply's next parameter
         self._left = 0  # parameters that the reply still needs
         self._step = None  # of wait()
         self._began = 0  # ticks
         self.deadline = 0  # ticks: when `expired` is set
-        self._shown = -1  # the command that the trace has last
+        self._shown = -1  # the last command in the trace
 
     # --- for the link driver
 
@@ -59,7 +59,7 @@ class Exchange:
         return frames.parse(self.rx, n, self.words) >= 0
 
     def execute(self, n):
-        """n bytes came that are no leftover of a read: serve them."""
+        """Serve the n bytes that came; they are no driver's attempt to read."""
         self.reply_length = 0
         self._step = None
         self.params = frames.parse(self.rx, n, self.words)
@@ -77,7 +77,7 @@ class Exchange:
         self.commands.serve(self)
 
     def resync(self):
-        """A command came in the place of a reply, which the driver has given up."""
+        """A command came in place of a reply: the driver has given up waiting for the reply."""
         self.resyncs += 1
         trace.note(trace.RESYNC, trace.NO_SLOT, self.tx[1] & 0x7F, self.rx[1])
 

@@ -206,7 +206,7 @@ def small(buffer, command: int, number: int) -> int:
 
 @micropython.viper
 def error(buffer) -> int:
-    """The reply to what is no command, and to one that does not exist; returns its length."""
+    """The reply to bytes that are no command, and to an unknown command; returns its length."""
     tx = ptr8(buffer)
     tx[0] = _ERROR
     tx[1] = 0

@@ -1,8 +1,8 @@
 """The numbers of NINA's sockets, and what each stands for.
 
-Drivers take a number long before they use it, forget to give it back, and go on asking about one
-that they gave back. So a number that was given out is not given again, one that comes back is the
-last to be given again, and the module takes back what a driver has lost (docs/nina.md). Connections
+Drivers take a number long before they use it, forget to free it, and go on asking about a number
+that they have freed. So a number in use is not given again, a freed one is the last to be given
+again, and the module frees numbers that a driver has forgotten (docs/nina.md). Connections
 are slots of the ConnectionManager; a number is free again while its slot is still closing. Service
 thread only.
 """
@@ -36,7 +36,7 @@ class Numbers:
         self._was_up = False
         self._words = words
         self._servers = [None] * COUNT  # the Listener of a SERVER
-        self._turns = list(range(COUNT))  # when each was freed or given out: the least is the first
+        self._turns = list(range(COUNT))  # when each was freed or given; lowest: oldest
         self._turn = COUNT
 
     def kind(self, number):
@@ -51,8 +51,8 @@ class Numbers:
     # --- given out, and back
 
     def new(self, kind=GIVEN):
-        """Give out a number; NONE when all are in use. MicroPython's objects give theirs back, and
-        go on using them until then: for a SOCKET no connection that is over is taken back."""
+        """Give out a number; NONE when all are in use. MicroPython's objects free their numbers,
+        and use them until then, so a SOCKET gets no number of a connection that is over."""
         number = self._next(kind)
         if number != NONE:
             self.drop(number)
@@ -67,7 +67,7 @@ class Numbers:
         return self._lost() if number == NONE and kind != SOCKET else number
 
     def _first(self, kind):
-        """The number of this kind that has been so for the longest time."""
+        """The number that has been of this kind for the longest time."""
         first = NONE
         for number in range(COUNT):
             if self._words[KINDS + number] == kind and (
@@ -77,19 +77,19 @@ class Numbers:
         return first
 
     def _lost(self):
-        """A connection that is over, and that the driver has not given back."""
+        """The number of a connection that is over, and that the driver has not freed; or NONE."""
         for number in range(COUNT):
             if self._words[KINDS + number] == CLIENT and not self.connected(number):
                 return number
         return NONE
 
     def spare_slot(self):
-        """Where every slot is in use, a connection that is over and forgotten gives up its own."""
+        """If every slot is in use, free that of a connection that is over."""
         if not self._manager.has_free_slot():
             self.drop(self._lost())
 
     def reserve(self, number):
-        """A driver uses a number: end what it was. False when there is no such number."""
+        """A driver uses a number: end its earlier use. False when there is no such number."""
         if number >= COUNT:
             return False
         self.drop(number)
@@ -97,7 +97,7 @@ class Numbers:
         return True
 
     def drop(self, number):
-        """The number comes back: its connection is closed, its listener ends."""
+        """Free the number: close its connection, or end its listener."""
         kind = self.kind(number)
         if kind == FREE:
             return
@@ -129,7 +129,7 @@ class Numbers:
         self._set(number, CLIENT)
 
     def slot(self, number):
-        """The slot of a CLIENT, None when it is gone, or the number is another's."""
+        """The slot of a CLIENT; None when it is gone, or the number is of another kind."""
         if self.kind(number) != CLIENT:
             return None
         return self._manager.living(self._words[TOKENS + number])

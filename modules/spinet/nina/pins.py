@@ -1,7 +1,7 @@
 """Commands of the module's own pins, which the driver's program uses as if they were its board's.
 
-A pin that is not there, cannot do it, or is the board's for its link, its flash or its REPL, is
-refused, each command in the way that its drivers take for a failure.
+A pin that does not exist, cannot do this, or belongs to the board's link, flash or REPL is refused,
+with the answer that the command's drivers take for a failure.
 """
 
 from micropython import const

@@ -12,7 +12,7 @@ from spinet.nina.frames import DATA_AT
 MOST = const(4000)  # bytes of the file: it is on the heap while a program has begun
 _HEAD = const(5)  # of an entry: length of name, of key, type u8; length of value u16. They follow
 _LONGEST = const(15)  # bytes of a name or a key
-_UNIT = const(32)  # bytes; what is free is told in these
+_UNIT = const(32)  # bytes; 5A counts the free space in these
 _PARTITION = b"nvs"  # of nina-fw's flash, if the program names one
 
 # Types
@@ -38,7 +38,7 @@ class Preferences:
         self._data = b""  # the file's contents
 
     def begin(self, request):
-        """As in nina-fw, reading alone fails for a space that has nothing in it."""
+        """As in nina-fw, read-only fails for an empty space."""
         self._end()
         name = request.octets(0)
         known = request.params < 3 or request.octets(2) == _PARTITION

@@ -4,8 +4,8 @@ The module is the SPI target. READY is low while a transfer is armed; it rises a
 transfer ends as CS rises: the target does both, at any time (contracts/link_driver.py
 has its methods). A command is two transfers, the frame and its reply, with READY high in between.
 
-A driver that has waited too long sends its next command into the reply. So each transfer receives,
-and a command that comes in the place of a reply is served.
+A driver that has waited too long sends its next command in the reply's transfer. So each transfer
+receives, and a command that comes in place of a reply is served.
 """
 
 from array import array
@@ -81,7 +81,7 @@ class SelectedTarget:
         return True
 
     def _resync(self, link, n):
-        """Something like a command came in the place of a reply. If it is one, the next pass serves
+        """Bytes like a command came in place of a reply. If it is one, the next pass serves
         it, as poll() says so."""
         if link.is_command(n):
             link.resync()
@@ -104,7 +104,7 @@ class SelectedTarget:
         self._target.arm(link.tx, link.rx, n)
 
     def signal(self):
-        """This protocol has no news."""
+        """No effect: this protocol signals no news."""
 
     def set_clock(self, _frequency):
         """No effect: the controller drives the clock."""

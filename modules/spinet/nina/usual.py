@@ -24,11 +24,11 @@ TOKENS = const(20)  # + number
 KINDS = const(30)  # + number
 STATUS = const(40)  # the answer of 20; Exchange.refresh() writes it
 ERRNO = const(41)  # of the last of the commands 70 to 7F
-COUNTED = const(42)  # commands, modulo 2**30
+COUNTED = const(42)  # number of commands, modulo 2**30
 ASKED = const(43)  # the slot of a write that failed
 LEVEL = const(44)  # of GPIO0; UNKNOWN before it was driven
 NUMBERED = const(45)  # bit map of the slots that have a number, at the last show_input()
-STALLED = const(46)  # of the slot whose peer took nothing for all the time of a 44: its token, + 1
+STALLED = const(46)  # token + 1 of the slot whose peer took nothing in the whole time of a 44
 UNREAD = const(47)  # 1: there is a byte of a datagram to read, see datagrams.py
 WORDS = const(48)
 
