@@ -1,42 +1,20 @@
 #include "tls_context.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tls_roots.h"
 
-#include "mbedtls/ctr_drbg.h"
-#include "mbedtls/entropy.h"
 #include "mbedtls/platform_util.h"
+#include "mbedtls/psa_util.h"
 
-/* ---- random numbers, which handshakes and records need in different threads ---- */
+/* ---- random numbers ---- */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static mbedtls_entropy_context entropy; /* this and the next two under the lock */
-static mbedtls_ctr_drbg_context generator;
-static bool seeded;
-
-static int seed(void) {
-    if (seeded) {
-        return 0;
-    }
-    mbedtls_entropy_init(&entropy);
-    mbedtls_ctr_drbg_init(&generator);
-    int error = mbedtls_ctr_drbg_seed(&generator, mbedtls_entropy_func, &entropy, NULL, 0);
-    seeded = error == 0;
-    return error;
-}
-
+/* PSA's, which TLS 1.3 uses too. They have a lock: handshakes and records need them in different threads. */
 static int draw(void *unused, unsigned char *into, size_t size) {
     (void)unused;
-    pthread_mutex_lock(&lock);
-    int error = seed();
-    if (!error) {
-        error = mbedtls_ctr_drbg_random(&generator, into, size);
-    }
-    pthread_mutex_unlock(&lock);
-    return error;
+    psa_crypto_init(); /* the first time; if it fails, the next line does */
+    return mbedtls_psa_get_random(MBEDTLS_PSA_RANDOM_STATE, into, size);
 }
 
 /* ---- PEM, which mbedTLS wants with a closing NUL ---- */

@@ -172,6 +172,7 @@ static const struct {
     const char *reason;
 } reasons[] = {
     {MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, "the peer refuses"},
+    {MBEDTLS_ERR_SSL_CONN_EOF, "the peer left"},
     {MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE, "no cipher in common"},
     {MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION, "no TLS version in common"},
     {MBEDTLS_ERR_SSL_INVALID_RECORD, "the peer does not speak TLS"},

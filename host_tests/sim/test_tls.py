@@ -1,7 +1,9 @@
 """TLS in the module: real programs against SIM, and SIM as a client of a real server."""
 
 import contextlib
+import functools
 import hashlib
+import itertools
 import os
 import random
 import select
@@ -133,12 +135,21 @@ def client_context(authority):
     return context
 
 
-def dial(port, authority, address="127.0.0.1"):
+def dial(port, authority, address="127.0.0.1", context=None):
     """A TLS connection to the module; its handshake needs the controller's wheel."""
     raw = socket.create_connection((address, port), PATIENCE)
-    return client_context(authority).wrap_socket(
+    return (context or client_context(authority)).wrap_socket(
         raw, server_hostname=NAME, suppress_ragged_eofs=False
     )
+
+
+def limit(context, version, curve=None):
+    """A context of this version alone, and of this curve."""
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, version
+    context.minimum_version = version
+    if curve:
+        context.set_ecdh_curve(curve)
+    return context
 
 
 def test_what_comes_is_told_of_as_decrypted_and_the_end_is_close_notify(served, authority):
@@ -152,6 +163,31 @@ def test_what_comes_is_told_of_as_decrypted_and_the_end_is_close_notify(served, 
         work = Background(lambda: (peer.recv(1000), peer.unwrap())[0])
         served.serve_until(work.over)
         assert work.result() == bytes(300)
+
+
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
+def test_visitors_of_both_versions_and_of_none_before(served, authority):
+    """OpenSSL begins with a curve that the module lacks: in TLS 1.3 it is asked for another."""
+    port = served.listen(Echo)
+    data = noise(20000)
+    for version, curve in itertools.product(VERSIONS, (None, "prime256v1")):
+
+        def talk(context):
+            with dial(port, authority, context=context) as peer:
+                return peer.version(), exchange(peer, data)
+
+        context = limit(client_context(authority), version, curve)
+        got = served_result(served, Background(lambda c=context: talk(c)))
+        assert got == (version.name.replace("v1_", "v1."), data)
+    old = client_context(authority)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match=r"TLSv1_1"):
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    visitor = Background(lambda: dial(port, authority, context=old))
+    with pytest.raises(ssl.SSLError, match="alert protocol version"):
+        served_result(served, visitor)
 
 
 @pytest.mark.parametrize("size", [1, 2048, 16384, 100000])
@@ -367,6 +403,7 @@ class Server:
             authority.path("pem", "server"), authority.path("key", "server")
         )
         self._context.sni_callback = self._note_name
+        self.limit = functools.partial(limit, self._context)
         self.names = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -414,6 +451,23 @@ def test_going_out_with_the_right_ca_and_name(served, server, name):
     served.sim.ask(2, slot)
     assert served.until_state(slot, 0) == 0
     assert served.news() == ""
+
+
+def test_going_out_to_servers_of_both_versions_and_of_none_before(served, server):
+    data = noise(2000)
+    for version, curve in itertools.product(VERSIONS, ("prime256v1", "secp384r1")):
+        server.limit(version, curve)
+        slot = served.connect(server.port, b"broker.test")
+        assert served.until_state(slot, CONNECTED, ABORTED) == CONNECTED, served.news()
+        assert served.write(slot, data) == len(data)
+        assert read_all(served, slot, len(data)) == data
+        served.sim.ask(2, slot)
+        assert served.until_state(slot, 0) == 0
+    with pytest.warns(DeprecationWarning, match=r"TLSv1_1"):
+        server.limit(ssl.TLSVersion.TLSv1_1)
+    slot = served.connect(server.port, b"broker.test")
+    assert served.until_state(slot, CONNECTED, ABORTED) == ABORTED
+    assert served.news() == "TLS: the peer refuses"
 
 
 def test_going_out_to_a_name_that_is_looked_up(served, authority):

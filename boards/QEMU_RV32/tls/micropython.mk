@@ -3,7 +3,6 @@
 
 QEMU_TLS_DIR := $(USERMOD_DIR)
 SRC_USERMOD_LIB_C += $(QEMU_TLS_DIR)/system.c
-CFLAGS_USERMOD += -I$(QEMU_TLS_DIR)
 MBEDTLS_CONFIG := $(QEMU_TLS_DIR)/mbedtls_config.h
 
 # MicroPython looks for modules one level below one folder only.

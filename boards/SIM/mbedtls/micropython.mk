@@ -13,8 +13,10 @@ SRC_USERMOD_LIB_C += $(addprefix $(MBEDTLS_SOURCE)/library/, \
     bignum_mod_raw.c chacha20.c chachapoly.c cipher.c cipher_wrap.c constant_time.c ctr_drbg.c \
     ecdh.c ecdsa.c ecp.c ecp_curves.c entropy.c entropy_poll.c gcm.c md.c oid.c pem.c pk.c pk_ecc.c \
     pk_wrap.c pkparse.c platform.c platform_util.c poly1305.c rsa.c rsa_alt_helpers.c sha1.c \
-    sha256.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c ssl_tls12_client.c \
-    ssl_tls12_server.c x509.c x509_crt.c)
+    psa_util.c sha256.c sha512.c ssl_ciphersuites.c ssl_client.c ssl_msg.c ssl_tls.c ssl_tls12_client.c \
+    ssl_tls12_server.c ssl_tls13_client.c ssl_tls13_generic.c ssl_tls13_keys.c ssl_tls13_server.c \
+    threading.c x509.c x509_crt.c)
+SRC_USERMOD_LIB_C += $(wildcard $(MBEDTLS_SOURCE)/library/psa_crypto*.c)
 SRC_USERMOD_LIB_C += $(SIM_MBEDTLS_DIR)/roots_file.c
 CFLAGS_USERMOD += -isystem $(MBEDTLS_SOURCE)/include \
     -DMBEDTLS_CONFIG_FILE='"$(MBEDTLS_CONFIG)"'

@@ -11,6 +11,7 @@ PEER_ENDED = -0x7880
 STRANGER = "it does not belong to the certificate"
 _VERIFY_FAILED = -0x2700
 _BROKEN = -0x7780
+_REASONS = {-0x7F00: "out of memory", -0x7280: "the peer left"}
 
 
 def _in_file(text):
@@ -20,9 +21,11 @@ def _in_file(text):
     return file
 
 
-def _tls12(protocol):
+def _context(protocol):
     context = ssl.SSLContext(protocol)
-    context.maximum_version = context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if protocol == ssl.PROTOCOL_TLS_SERVER:
+        context.num_tickets = 0
     return context
 
 
@@ -30,7 +33,7 @@ class Identity:
     server = True
 
     def __init__(self, certificate, key):
-        self.context = _tls12(ssl.PROTOCOL_TLS_SERVER)
+        self.context = _context(ssl.PROTOCOL_TLS_SERVER)
         with _in_file(certificate) as first, _in_file(key) as second:
             try:
                 self.context.load_cert_chain(first.name, second.name, password="")
@@ -44,7 +47,7 @@ class Trust:
     server = False
 
     def __init__(self, ca):
-        self.context = _tls12(ssl.PROTOCOL_TLS_CLIENT)
+        self.context = _context(ssl.PROTOCOL_TLS_CLIENT)
         if ca is None:
             self.context.check_hostname = False
             self.context.verify_mode = ssl.CERT_NONE
@@ -64,7 +67,7 @@ class Roots:
     def __init__(self, file, seconds, identity):
         self.date = max(seconds, self.built)
         self.identity = identity
-        self.context = _tls12(ssl.PROTOCOL_TLS_CLIENT)
+        self.context = _context(ssl.PROTOCOL_TLS_CLIENT)
         try:
             self.context.load_verify_locations(file)
         except (ssl.SSLError, OSError) as error:
@@ -212,5 +215,5 @@ class Session:
                 self._ssl.unwrap()
             self._fill_outbox()
 
-    def reason(self, _error):
-        return self._why
+    def reason(self, error):
+        return _REASONS.get(error, self._why)

@@ -440,13 +440,14 @@ def test_without_memory_for_a_thread_the_visitor_is_sent_away(slots, thread, aut
     assert slots.slots[0].state == states.CONNECTED
 
 
-def test_without_memory_for_a_session_the_visitor_is_reset(slots, authority, monkeypatch):
-    def nothing(*_):
-        raise MemoryError
+def no_memory(*_):
+    raise MemoryError
 
+
+def test_without_memory_for_a_session_the_visitor_is_reset(slots, authority, monkeypatch):
     number = slots.listen_tls()
     with monkeypatch.context() as patch:
-        patch.setattr(compat.tls_session, "Session", nothing)
+        patch.setattr(compat.tls_session, "Session", no_memory)
         peer = slots.visitor(number, authority)
         slots.turns()
     assert peer.peer.ended == "reset"
@@ -455,13 +456,10 @@ def test_without_memory_for_a_session_the_visitor_is_reset(slots, authority, mon
 
 
 def test_without_memory_for_a_session_going_out_fails(slots, authority, monkeypatch):
-    def nothing(*_):
-        raise MemoryError
-
     server = slots.net.server()
     slot = slots.manager.allocate(4)
     trust = compat.tls_session.Trust(authority.pem)
-    monkeypatch.setattr(compat.tls_session, "Session", nothing)
+    monkeypatch.setattr(compat.tls_session, "Session", no_memory)
     slot.secure(slots.tls, trust, "a")
     assert slot.connect(1, server.port) == ERR_MEM
     assert slot.state == states.ABORTED
@@ -751,6 +749,49 @@ def test_a_refused_certificate_is_told(slots, authority, server_context):
     assert slot.state == states.ABORTED
     assert slots.error.text.startswith(b"TLS: ")
     assert peer.peer.ended == "fin"  # the alert is not overtaken by a reset
+    assert slots.nothing_left()
+
+
+@pytest.mark.behaviour("A18")
+def test_a_refusal_after_the_handshake_is_told(slots, authority, server_context):
+    """A server of TLS 1.3 sees the client's certificate when the client is done."""
+    server_context.verify_mode = ssl.CERT_REQUIRED
+    server_context.load_verify_locations(authority.path("pem"))
+    slot, peer = go_out(slots, authority, server_context)
+    slots.turns()
+    peer.move()
+    with pytest.raises(ssl.SSLError, match="did not return a certificate"):
+        peer.shake()
+    assert slot.state == states.CONNECTED
+    peer.move()
+    slots.turns()
+    assert slot.state == states.ABORTED
+    assert slots.error.text.startswith(b"TLS: ")
+    assert slots.nothing_left()
+
+
+def test_what_breaks_a_visitor_s_connection_is_not_told(slots, authority):
+    slot, peer = slots.connection(authority)
+    peer.peer.send(b"\x17\x03\x03\x00\x30" + bytes(48))
+    slots.turns()
+    assert slot.state == states.ABORTED
+    assert slots.error.text == b""
+
+
+@pytest.mark.behaviour("M2")
+def test_a_server_that_leaves_in_the_handshake_is_told_of_by_a_task(
+    slots, authority, server_context, monkeypatch
+):
+    """What takes memory is no part of an event: there nothing could be done without."""
+    slot, peer = go_out(slots, authority, server_context)
+    slots.turns()
+    with monkeypatch.context() as patch:
+        patch.setattr(slots.error, "set", no_memory)
+        peer.peer.fin()
+        Slots.turn(slots)
+        with pytest.raises(MemoryError):
+            slots.tls.poll(slots.now)
+    assert slot.state == states.ABORTED
     assert slots.nothing_left()
 
 

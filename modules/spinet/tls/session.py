@@ -12,6 +12,7 @@ from spinet.tcp.stack import is_for_now
 _ROUNDS = const(16)  # reads in a row before others get a turn: more than one record
 
 _NO_MEMORY = const(-0x7F00)  # MBEDTLS_ERR_SSL_ALLOC_FAILED, as an answer of step()
+PEER_LEFT = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF, as another
 
 _CONNECTING = const(0)  # outgoing, SYN sent
 SHAKING = const(1)
@@ -28,12 +29,12 @@ class TlsSession:
         self.core = core  # the C session; only the worker uses it while `stepping`
         self.boxes = boxes
         self.slot = None  # gets the events; None during an accepted connection's handshake
-        self.error = error  # its set() gets the reason of a failed handshake
+        self.error = error  # its set() gets why it failed; None for a visitor's
         self.listener = None  # of an accepted connection, during its handshake
         self.began = 0  # ticks: when that handshake began
         self.deadline = 0  # of that handshake: first for the peer's first byte, then for its end
         self.stepping = False  # a step is submitted, and its answer not yet seen
-        self.answer = None  # of the last step; written in the worker's thread
+        self.answer = None  # of the last step, written in the worker's thread; then why it broke
         self.left = 0  # decrypted bytes that can be read
         self.ended = 0  # ERR_CLSD after the peer's end, an error if it broke, else 0
         self.noted = 0  # events that were not delivered to the slot yet
@@ -51,7 +52,7 @@ class TlsSession:
         self._table.bell.rouse()
 
     def no_memory(self):
-        """work() raised MemoryError: the step failed."""
+        """There is no memory for the step: it failed."""
         self.answer = _NO_MEMORY
         self._table.bell.rouse()
 
@@ -75,7 +76,7 @@ class TlsSession:
 
     def _on_open_events(self, events):
         if events & tcp.EVENT_ERROR and (self._discard or self.ended):
-            self._end(self._inner.error(self.handle))
+            self.end(self._inner.error(self.handle))
         if events & tcp.EVENT_ROOM:
             self.flush(0)
             self._note(tcp.EVENT_ROOM)
@@ -107,8 +108,12 @@ class TlsSession:
                 self.left = left
                 self._note(tcp.EVENT_DATA)
                 break
+            if left == compat.tls_session.PEER_ENDED:
+                self.end(tcp.ERR_CLSD)
+                break
             if left < 0:
-                self._end(tcp.ERR_CLSD if left == compat.tls_session.PEER_ENDED else tcp.ERR_VAL)
+                self.answer = left
+                self._table.noted = True
                 break
             if not self.feed():
                 break
@@ -129,10 +134,11 @@ class TlsSession:
             self._inner.recved(self.handle, got)
             return True
         if not is_for_now(got):
-            self._end(got)
+            self.end(got)
         return False
 
-    def _end(self, reason):
+    def end(self, reason):
+        """Note that the connection has ended: ERR_CLSD for the peer's end, or an error."""
         if self.ended == reason or self.broken():
             return
         self.ended = reason
@@ -171,7 +177,7 @@ class TlsSession:
         while taken < n and not self.broken():
             sealed = self.core.seal(buf, offset + taken, n - taken)
             if sealed < 0:
-                self._end(tcp.ERR_VAL)
+                self.end(tcp.ERR_VAL)
             elif not sealed:
                 return taken  # the inner stack reports when there is room
             else:
@@ -189,7 +195,7 @@ class TlsSession:
             if taken < 0:
                 if not is_for_now(taken):
                     # A peer's FIN does not fail a write: here ERR_CLSD means that the PCB is gone.
-                    self._end(tcp.ERR_ABRT if taken == tcp.ERR_CLSD else taken)
+                    self.end(tcp.ERR_ABRT if taken == tcp.ERR_CLSD else taken)
                 return moved
             core.sent(taken)
             moved += taken

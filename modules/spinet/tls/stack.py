@@ -19,13 +19,13 @@ from spinet.compat import sooner, ticks_add, ticks_diff
 from spinet.garbage import MUCH
 from spinet.tcp import stack as tcp
 from spinet.tcp.stack import INDEX_MASK
-from spinet.tls.session import FAILED, OPEN, OVER, SHAKING, TlsSession
+from spinet.tls.session import FAILED, OPEN, OVER, PEER_LEFT, SHAKING, TlsSession
 from spinet.worker import Worker
 
 _HANDSHAKES = const(3)  # of visitors at a time: each takes memory before the peer has done anything
 _HANDSHAKE_MS = const(8000)
 _SILENT_MS = const(2000)  # for a visitor's first byte: a silent one keeps others waiting
-_MEMORY = const(24576)  # of the system's heap, for a session; twice as much during its handshake
+_MEMORY = const(27648)  # of the system's heap, for a session; an eighth more during its handshake
 _INBOX = const(2048)  # received ciphertext, not yet decrypted
 _OUTBOX = const(2304)  # a connWrite in one record, with any cipher's overhead
 _SPARES = const(8)  # pairs of boxes that are kept for later sessions
@@ -169,7 +169,7 @@ class TlsStack:
 
     def begin(self, listener, handle):
         """Begin an accepted connection's handshake. False (and a reset) without memory."""
-        session = self.new(handle, self.identity, None, self._error)
+        session = self.new(handle, self.identity, None, None)
         if session is None:
             self.inner.abort(handle)
             return False
@@ -192,7 +192,7 @@ class TlsStack:
 
     def new(self, handle, context, name, error):
         """A session on this handle; None without memory. serve() and shake() have to follow. `name`
-        is as for connect(), "" for any; error.set() gets why a client's handshake fails."""
+        is as for connect(), "" for any; error.set() gets why a client's session fails."""
         core = None
         try:
             boxes = self._take_boxes()
@@ -218,18 +218,13 @@ class TlsStack:
     def _submit(self, session):
         session.deadline = ticks_add(session.began, _HANDSHAKE_MS)
         session.stepping = True
-        if not self._begin_step(session):
-            session.stepping = False
-            self._failed(session, "out of memory")
-
-    def _begin_step(self, session):
         try:
-            begun = self._worker.add(session)
-        except MemoryError:
-            return False
-        if not begun:
+            if self._worker.add(session):
+                return
             self._worker.finish()  # take it out of the queue: this session fails
-        return begun
+        except MemoryError:
+            pass
+        session.no_memory()
 
     def advance(self, session):
         """The peer sent something, or there is room to send: begin the next step if it can do more.
@@ -242,14 +237,26 @@ class TlsStack:
         if session.feed() or moved:
             self._submit(session)
         elif session.ended:
-            self._failed(session, "the peer left")
+            session.stepping = True  # as if in a step: a task tells of it, as that takes memory
+            session.answer = PEER_LEFT
+            self.bell.stir()
 
     def deliver(self):
         """Deliver all noted events to their slots."""
         self.noted = False
         for session in self._sessions:
             if session is not None:
+                if session.state == OPEN and session.answer is not None:
+                    self._broke(session)
                 session.deliver()
+
+    def _broke(self, session):
+        """What came is no TLS, or a server refuses us: a client of TLS 1.3 learns that only now."""
+        reason = session.core.reason(session.answer)
+        session.answer = None
+        session.end(tcp.ERR_VAL)
+        if session.error:
+            session.error.set("TLS: " + reason)
 
     def poll(self, now):
         """A task: handle the worker's answers, and time-outs."""
