@@ -291,8 +291,6 @@ class AirRadio(SimRadio):
         if not self._up:
             fixed = config.ip(self._network.record) != 0
             self._up = fixed or (self._on.dhcp and passed >= self._air.takes["address"])
-            if self._up and not fixed:
-                self._get_address()
         return "" if self._up else None
 
     def _try_to_associate(self, present, passed):

@@ -9,6 +9,7 @@ import hostfiles
 from air import AirRadio
 from own_pins import OwnPins
 from radio import MAC, SimRadio
+from sim_stacks import in_hosts_file
 from virtual_bus import CONTROLLER_CLOCKED, NINA, say
 
 from spinet import VERSION_TEXT, compat, network_status
@@ -105,6 +106,10 @@ class Board:
         """The pins of the simulated module, after a reset."""
         self.own_pins.reset()
         return self.own_pins
+
+    def address_of(self, name):
+        """From the computer's hosts file."""
+        return in_hosts_file(name)
 
     def partitions(self):
         """Files of the state folder; the same until the next restart."""

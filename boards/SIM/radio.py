@@ -3,7 +3,7 @@
 Every remembered network is in reach, and a scan shows three more. See spinet/contracts/radio.py.
 """
 
-from spinet import compat, network_status
+from spinet import network_status
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
 from spinet.duet import wire
 from spinet.wifi import config
@@ -38,12 +38,6 @@ class SimRadio:
     def join(self, network, access_point=None):
         self._network = network
         self._serving = False
-        self._get_address()
-
-    def _get_address(self):
-        """DHCP has answered: its name servers are the computer's."""
-        use_name_servers(0, 0)
-        self._keep_dns()
 
     def outcome(self):
         """Always connected."""
@@ -66,14 +60,9 @@ class SimRadio:
 
     def set_dns(self, first, second):
         self._dns = (first, second)
-        self._keep_dns()
-
-    def _keep_dns(self):
-        if any(self._dns):
-            use_name_servers(*self._dns)
 
     def dns(self):
-        return self._dns if any(self._dns) else (self._addresses.gateway, 0)
+        return self._dns if any(self._dns) else self._addresses.name_servers()
 
     def pause(self):
         """Never called, as no attempt fails here."""
@@ -131,9 +120,3 @@ class SimRadio:
         status.phy_mode = phy_mode
         status.channel = config.channel(record) or channel if self._serving else channel
         status.ap_mac = self._mac if self._serving else mac
-
-
-def use_name_servers(first, second):
-    """Have the look-ups of this process ask these (u32s, 0: none); both 0: the computer's."""
-    if compat.hostnet:
-        compat.hostnet.name_servers(first, second)

@@ -1,8 +1,9 @@
 """SIM's TCP stacks: the computer's sockets, and lwIP in a binary that was built with it.
 
 The board's `network` is one of them. It has ip, netmask and gateway (u32 as in the records);
-stack(), which makes the TCP stack; announcers(manager, say, stir), as a board's announcers()
-returns them; and memory_free(), the free bytes of the system's heap, 0 where there is none.
+name_servers(), two u32s, 0 for none; stack(), which makes the TCP stack; announcers(manager, say,
+stir), as a board's announcers() returns them; and memory_free(), the free bytes of the system's
+heap, 0 where there is none.
 """
 
 from spinet import VERSION_TEXT
@@ -11,6 +12,7 @@ from spinet.naming.captive_dns import PORT as DNS_PORT
 from spinet.naming.captive_dns import CaptiveDns
 from spinet.naming.mdns import Responder
 from spinet.tcp.stack_sockets import SocketStack
+from spinet.udp.resolver import spelled
 
 try:
     import simlwip
@@ -41,6 +43,10 @@ class SocketNetwork:
         self._address = address
         self._dns_port = dns_port
 
+    def name_servers(self):
+        """The computer's."""
+        return _first_two(servers_of_the_computer())
+
     def stack(self):
         return SocketStack(self._address)
 
@@ -70,6 +76,11 @@ class LwipNetwork:
         error = simlwip.up(tap or None, self.ip, self.netmask, self.gateway)
         if error:
             raise OSError(-error)
+
+    def name_servers(self):
+        """Those of the computer's that are on the device's network, as there is no gateway."""
+        near = [ip for ip in servers_of_the_computer() if not (ip ^ self.ip) & self.netmask]
+        return _first_two(near)
 
     def stack(self):
         return WatchingStack()
@@ -134,6 +145,34 @@ class WatchingStack(LwipStack):
         for source in list(self._sources):
             self.unwatch(source)
         super().shut()
+
+
+def servers_of_the_computer():
+    """Its name servers, as u32s."""
+    found = [words[1] for words in _lines("/etc/resolv.conf") if words[0] == b"nameserver"]
+    return [spelled(text) for text in found if spelled(text) > 0]
+
+
+def _first_two(servers):
+    return tuple((servers + [0, 0])[:2])
+
+
+def in_hosts_file(name):
+    """The address (u32) of a name (bytes, in lower case) in the computer's hosts file; 0: none."""
+    for words in _lines("/etc/hosts"):
+        if name in [word.lower() for word in words[1:]] and spelled(words[0]) > 0:
+            return spelled(words[0])
+    return 0
+
+
+def _lines(path):
+    """The words of each line that has some, less comments; no lines when there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            lines = [line.split(b"#")[0].split() for line in file]
+    except OSError:
+        return []
+    return [words for words in lines if words]
 
 
 def mask_of(prefix):

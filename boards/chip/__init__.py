@@ -212,6 +212,9 @@ class ChipBoard:
 
         return ChipPins(self.wiring.own())
 
+    def address_of(self, _name):
+        return 0  # there is no hosts file
+
     def partitions(self):
         """Those of ESP-IDF's boot loader, None where the table has one slot only."""
         from chip.partitions import two_slots
@@ -224,8 +227,8 @@ class ChipBoard:
 
     def _captive(self, manager, stir):
         import spinet.udp.ports  # noqa: F401  first, as a nested import needs more stack
-        from spinet.naming import dns  # noqa: F401  the same
         from spinet.naming.captive_dns import CaptiveDns
+        from spinet.udp import dns  # noqa: F401  the same
 
         return CaptiveDns(manager, self.say, stir)
 

@@ -154,16 +154,11 @@ class ChipRadio:
 
     def set_dns(self, first, second):
         self._dns = (first, second)
-        self._keep_dns()
-
-    def _keep_dns(self):
-        """DHCP replaces the name servers whenever it renews the address."""
-        if wifi and any(self._dns) and self.dns() != self._dns:
-            for i, ip in enumerate(self._dns):
-                wifi.set_dns(i, ip)
 
     def dns(self):
-        return (wifi.dns(0), wifi.dns(1)) if wifi else (0, 0)
+        if any(self._dns):
+            return self._dns
+        return (wifi.dns(0), wifi.dns(1)) if wifi else (_u32(self._station.ifconfig()[3]), 0)
 
     def outcome(self):
         """None while it is under way, "" once connected, else why it failed."""
@@ -171,7 +166,6 @@ class ChipRadio:
         if self._refusal:
             return self._refusal
         if self._station.isconnected():
-            self._keep_dns()
             return ""
         status = self._station.status()
         if status in UNDER_WAY:

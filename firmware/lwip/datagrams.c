@@ -10,6 +10,8 @@
 
 #define INDEX_BITS 5
 #define GENERATIONS (1u << 24) /* with the index a handle stays below 2^29 */
+#define FIRST_FREE 0xC000      /* of the ports that belong to no service; it has the bits that all of them have */
+#define RANDOM_TRIES 4
 #define MULTICAST_TTL 255      /* mDNS wants it (RFC 6762, 11) */
 
 typedef struct {
@@ -240,6 +242,16 @@ int ud_leave(int handle) {
 
 /* ---- opening and closing ---- */
 
+/* lwIP counts its free ports up, so that one could be foretold from the one before: the tries are random ones. */
+static err_t bind_somewhere(struct udp_pcb *pcb, const ip_addr_t *ip) {
+    for (int i = 0; i < RANDOM_TRIES; i++) {
+        if (udp_bind(pcb, ip, (u16_t)(FIRST_FREE | LWIP_RAND())) == ERR_OK) {
+            return ERR_OK;
+        }
+    }
+    return udp_bind(pcb, ip, 0);
+}
+
 static err_t bind_in_stack(struct tcpip_api_call_data *data) {
     udp_call_t *call = call_of(data);
     port_t *port = call->port;
@@ -251,7 +263,7 @@ static err_t bind_in_stack(struct tcpip_api_call_data *data) {
     if (call->shared) {
         ip_set_option(pcb, SOF_REUSEADDR);
     }
-    err_t error = udp_bind(pcb, &ip, call->number);
+    err_t error = call->number ? udp_bind(pcb, &ip, call->number) : bind_somewhere(pcb, &ip);
     if (error != ERR_OK) {
         udp_remove(pcb);
         return error;

@@ -11,7 +11,6 @@
  *     access_point(mac)                  writes the MAC of the access point that the station is on into a buffer of
  *                                        6 bytes; returns its wifi_auth_mode_t, -1 while there is none
  *     dns(i)                             name server 0 or 1, as a u32 whose lowest byte is the first octet; 0: none
- *     set_dns(i, ip)                     replaces it, until DHCP replaces it again
  */
 #include "eap_login.h"
 
@@ -95,16 +94,6 @@ static mp_obj_t mod_dns(mp_obj_t number) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_dns_obj, mod_dns);
 
-static mp_obj_t mod_set_dns(mp_obj_t number, mp_obj_t ip) {
-    ip_addr_t server = IPADDR4_INIT(mp_obj_get_int_truncated(ip));
-    int i = mp_obj_get_int(number);
-    LOCK_TCPIP_CORE();
-    dns_setserver(i, &server);
-    UNLOCK_TCPIP_CORE();
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(mod_set_dns_obj, mod_set_dns);
-
 static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_wifi) },
     { MP_ROM_QSTR(MP_QSTR_set_country), MP_ROM_PTR(&mod_set_country_obj) },
@@ -112,7 +101,6 @@ static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_eap_clear), MP_ROM_PTR(&mod_eap_clear_obj) },
     { MP_ROM_QSTR(MP_QSTR_access_point), MP_ROM_PTR(&mod_access_point_obj) },
     { MP_ROM_QSTR(MP_QSTR_dns), MP_ROM_PTR(&mod_dns_obj) },
-    { MP_ROM_QSTR(MP_QSTR_set_dns), MP_ROM_PTR(&mod_set_dns_obj) },
 };
 static MP_DEFINE_CONST_DICT(mod_globals, mod_globals_table);
 

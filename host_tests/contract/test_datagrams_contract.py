@@ -1,5 +1,7 @@
 """One contract of UDP, every stack: see spinet/udp/datagrams.py."""
 
+import itertools
+
 import pytest
 
 from spinet.tcp.stack import (
@@ -147,6 +149,18 @@ def test_a_port_that_was_not_chosen_is_answered(net_udp, udp):
     question, number = net_udp.heard(there)
     there.send(b"answer", number)
     assert (question, net_udp.next(h)) == (b"question", (b"answer", there.address))
+
+
+def test_no_port_that_was_not_chosen_tells_the_next_one(net_udp, udp):
+    there = net_udp.user.net.datagram_peer()
+    numbers = []
+    for _ in range(4):
+        h = udp.bind(0, 0, 0)
+        net_udp.send(h, there.address, b"hello")
+        numbers.append(net_udp.heard(there)[1])
+        assert udp.close(h) == 0
+    steps = {b - a for a, b in itertools.pairwise(numbers)}
+    assert len(steps) > 1, numbers
 
 
 def test_the_peer_that_was_received_is_the_peer_to_send_to(net_udp):

@@ -4,6 +4,7 @@ import socket
 import subprocess
 
 import pytest
+from name_peer import answer_to
 from own_network import own_network
 from own_port import own_port
 from raw_controller import PATIENCE, listen_or_connect
@@ -161,10 +162,9 @@ def test_connection_to_a_name(sim):
 
 @pytest.mark.behaviour("C11", "D14")
 def test_connection_to_a_name_that_nobody_has(sim):
-    name = b"x" * 64  # longer than a label may be: no server is asked
-    assert sim.ask(3, data=listen_or_connect(80) + name)[0] == 0
+    assert sim.ask(3, data=listen_or_connect(80) + b"nobody.invalid")[0] == 0
     sim.ask_until(lambda _response, data: data[0] == 4, 6, 0)
-    assert news(sim) == "host not found: " + name.decode()
+    assert news(sim) == "host not found: nobody.invalid"
     sim.ask(1, 0)
     sim.ask_until(lambda _response, data: data[0] == 0, 6, 0)
 
@@ -198,12 +198,11 @@ class SilentResolver:
         self._sock.bind(("127.0.0.1", 53))
         self._sock.settimeout(PATIENCE)
         settings = folder / "resolv.conf"
-        settings.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")
-        order = folder / "nsswitch.conf"
-        order.write_text("hosts: dns\n")
+        settings.write_text("# ours\n\nsearch lan\nnameserver ::1\nnameserver 127.0.0.1\n")
+        hosts = folder / "hosts"
+        hosts.write_text("::1 shed\n127.0.0.1 localhost Shed.lan shed  # here\n")
         script = (
-            f"mount --bind {settings} /etc/resolv.conf"
-            f" && mount --bind {order} /etc/nsswitch.conf"
+            f"mount --bind {settings} /etc/resolv.conf && mount --bind {hosts} /etc/hosts"
             ' && exec "$0" "$@"'
         )
         self.before = ("unshare", "--mount", "sh", "-c", script)
@@ -214,10 +213,8 @@ class SilentResolver:
 
     def answer(self, query, asker, address):
         """One A record."""
-        question = query[12 : query.index(b"\0", 12) + 5]
-        head = query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0"
-        record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(address)
-        self._sock.sendto(head + question + record, asker)
+        ip = int.from_bytes(socket.inet_aton(address), "little")
+        self._sock.sendto(answer_to(query, ip), asker)
 
     def close(self):
         self._sock.close()
@@ -243,6 +240,10 @@ def test_the_link_is_served_while_the_name_server_is_silent(resolver, start_sim)
         for _ in range(100):
             assert sim.ask(6, 0)[1][0] == 1  # connecting
         resolver.answer(query, asker, "127.0.0.1")
+        peer, _ = server.accept()
+        peer.close()
+        record = listen_or_connect(server.getsockname()[1]) + b"shed.LAN"  # of the hosts file
+        assert sim.ask(3, data=record)[0] == 1
         peer, _ = server.accept()
         peer.close()
 

@@ -35,6 +35,7 @@ def network():
             subprocess.run(("ip", "addr", "add", address + "/24", "dev", "left"), check=True)
         for end in ("left", "right"):
             subprocess.run(("ip", "link", "set", end, "up"), check=True)
+        subprocess.run(("ip", "route", "add", "224.0.0.0/4", "dev", "left"), check=True)
         yield
 
 
@@ -154,7 +155,9 @@ AVAHI = """[server]
 use-ipv6=no
 host-name=onlooker
 [publish]
-disable-publishing=yes
+publish-addresses=no
+publish-hinfo=no
+publish-workstation=no
 """
 
 
@@ -186,6 +189,9 @@ def avahi(network, tmp_path):
             )
             return done.stdout
 
+        shed = ("avahi-publish", "-a", "-R", "shed.local", ALSO_OUTSIDE)
+        said = process(stack, shed, env=environment, stderr=subprocess.PIPE)
+        assert any(b"Established under name" in line for line in said.stderr)
         yield run
 
 
@@ -211,6 +217,13 @@ def test_avahi_sees_services_and_names(power_on, avahi):
     assert f';8080;"version={VERSION_TEXT}" "product=Spinet"' in web
     assert resolved(avahi, "-n", "printer.local") == f"printer.local\t{OUTSIDE}\n"
     assert resolved(avahi, "-a", OUTSIDE) == f"{OUTSIDE}\tprinter.local\n"
+    with socket.create_server(("", 0)) as server:  # and the other way round
+        server.settimeout(PATIENCE)
+        record = listen_or_connect(server.getsockname()[1]) + b"Shed.local"
+        assert sim.ask(3, data=record)[0] == 0
+        peer, (address, _) = server.accept()
+        peer.close()
+        assert address == OUTSIDE
 
 
 def resolved(avahi, *question):

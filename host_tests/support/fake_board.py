@@ -8,21 +8,18 @@ from raw_controller import request
 from stub_stack import StubStack
 
 from spinet import fastpath, network_status
-from spinet.compat import WORKER_STACK
 from spinet.contracts.announcer import Silent
 from spinet.duet.commands import Commands
 from spinet.fastpath import ROW_RSSI
 from spinet.garbage import Garbage
 from spinet.last_error import LastError
-from spinet.loop import Bell
 from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.manager import ConnectionManager
-from spinet.tcp.resolver import Names
+from spinet.udp.names import Names
 from spinet.wifi.networks import Networks
 from spinet.wifi.wlan import Wlan
-from spinet.worker import Worker
 
 ON_AIR = (
     (b"Guest", bytes([2, 0, 0, 0, 0, 3]), 11, -80, 0, 2),
@@ -182,6 +179,7 @@ class FakeBoard:
         self.the_preferences = MemoryStore()
         self.the_update_store = MemoryStore()
         self.the_owner_store = MemoryStore()
+        self.hosts = {}  # names that need no look-up
         self.the_slots = None  # contracts/partitions.py; None: one slot
         self.the_radio = ScriptedRadio()
         self.the_announcer = Silent()
@@ -205,6 +203,9 @@ class FakeBoard:
         stores |= {"preferences": self.the_preferences, "update": self.the_update_store}
         stores["owner"] = self.the_owner_store
         return stores[name]
+
+    def address_of(self, name):
+        return self.hosts.get(name, 0)
 
     def partitions(self):
         return self.the_slots
@@ -277,7 +278,7 @@ class Bench:
         self.manager = ConnectionManager(self.stack, debug=True)
         self.listeners = ListenerTable(self.manager, nothing)
         self.tls = None
-        self.names = Names(Bell(self.stack), worker=Worker(WORKER_STACK))
+        self.names = Names(self.manager, self.board, self.radio, nothing)
         self.sessions = SessionTable(self.manager, self.names, nothing, self.error.set)
         self.garbage = Garbage()
         self.discovery = Discovery(

@@ -1,11 +1,12 @@
 """A network segment in memory with a clock: UDP ports of responders and of their clients."""
 
 from spinet.fields import octets
-from spinet.naming import dns, mdns
+from spinet.naming import mdns
 from spinet.tcp.stack import ERR_USE
+from spinet.udp import dns
 from spinet.udp.datagrams import port_of
 
-GROUP = ("224.0.0.251", mdns._PORT)
+GROUP = ("224.0.0.251", dns.MULTICAST_PORT)
 NETMASK = 0x00FFFFFF
 
 
@@ -27,7 +28,7 @@ class Lan:
 
     def open(self, _manager, take, number, group, own):
         """As ports.DatagramPort."""
-        assert (number, group) == (mdns._PORT, mdns.GROUP)
+        assert (number, group) == (dns.MULTICAST_PORT, dns.GROUP)
         if self.refuses:
             raise OSError(ERR_USE, "in use")
         return LanPort(self, take, octets(own))
@@ -56,7 +57,7 @@ class LanPort:
     """What a ports.DatagramPort is to a responder. Here an address is (dotted, port), and for the
     responder a peer, as the stacks have it."""
 
-    def __init__(self, lan, take, own, udp_port=mdns._PORT):
+    def __init__(self, lan, take, own, udp_port=dns.MULTICAST_PORT):
         self.lan = lan
         self.take = take
         self.text = ".".join(str(octet) for octet in own)

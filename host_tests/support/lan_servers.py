@@ -9,11 +9,10 @@ import struct
 import threading
 
 import pytest
+from name_peer import answer_to, name_of
 from own_network import own_network
 
 SINCE_1900 = 2208988800  # seconds, at the beginning of 1970
-A, IN = 1, 1
-NO_SUCH_NAME = 3
 
 
 @pytest.fixture
@@ -73,26 +72,11 @@ class NameServer(UdpServer):
         super().__init__(ip)
 
     def answers(self, question):
-        name = name_of(question)
+        name = name_of(question).decode()
         if name in self.silent:
             return []
-        ip = self.names.get(name)
-        end = question.index(b"\0", 12) + 5  # of the question; more may follow it
-        found = 1 if ip and question[end - 4 : end - 2] == struct.pack(">H", A) else 0
-        flags = 0x8180 | (0 if ip else NO_SUCH_NAME)
-        answer = question[:2] + struct.pack(">HHHHH", flags, 1, found, 0, 0) + question[12:end]
-        if found:
-            answer += struct.pack(">HHHIH", 0xC00C, A, IN, 60, 4) + socket.inet_aton(ip)
-        return [answer]
-
-
-def name_of(question):
-    """The name that a DNS message asks for."""
-    at, labels = 12, []
-    while size := question[at]:
-        labels.append(question[at + 1 : at + 1 + size].decode())
-        at += 1 + size
-    return ".".join(labels)
+        ip = socket.inet_aton(self.names.get(name, "0.0.0.0"))
+        return [answer_to(question, int.from_bytes(ip, "little"))]
 
 
 class TimeServer(UdpServer):

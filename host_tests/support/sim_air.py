@@ -37,3 +37,8 @@ class Addresses:
     ip = 0x3201A8C0
     netmask = 0x00FFFFFF
     gateway = 0x0101A8C0
+
+    @staticmethod
+    def name_servers():
+        """DHCP's."""
+        return Addresses.gateway, 0

@@ -18,18 +18,16 @@ import time
 import types
 from collections import deque
 
+from name_peer import NamePeer
 from stub_stack import CALLS_IN_A_TURN, Spinning, StubStack
 
 from spinet import compat as spinet_port
 from spinet import fastpath, states
-from spinet.compat import WORKER_STACK
 from spinet.duet import wire
-from spinet.loop import Bell
 from spinet.tcp import polling, socket_calls, stack_sockets
 from spinet.tcp.callhome import NamedPeers, SessionTable
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.manager import ConnectionManager
-from spinet.tcp.resolver import Names
 from spinet.tcp.stack import (
     ERR_ABRT,
     ERR_CLSD,
@@ -42,7 +40,7 @@ from spinet.tcp.stack import (
     ERR_WOULDBLOCK,
     INDEX_MASK,
 )
-from spinet.worker import Worker
+from spinet.udp.names import Names
 
 LOOPBACK = 0x0100007F  # 127.0.0.1 as a u32 of the records
 LOOPBACK_TEXT = "127.0.0.1"
@@ -577,16 +575,28 @@ class Slots:
         self.manager = ConnectionManager(net.stack, debug)
         self.listeners = ListenerTable(self.manager, nothing)
         self.slots = self.manager.slots
-        self.dns = {}  # what names() resolve to; a name that is not here is not found
+        self.name_server = None  # a NamePeer, from the first look-up on
+        self.known_names = {}  # what it knows
         self.errors = []  # last errors, in their order
-        self.names = Names(
-            Bell(net.stack), lambda name: self.dns.get(name, 0), Worker(WORKER_STACK)
-        )
+        self.names = Names(self.manager, self, self, nothing)
         self.sessions = SessionTable(self.manager, self.names, nothing, self.errors.append)
         self.named_peers = NamedPeers(self.manager, self.names, self.errors.append)
 
+    def address_of(self, _name):
+        """As a board."""
+        return 0
+
+    def dns(self):
+        """As a radio."""
+        if self.name_server is None:
+            self.name_server = NamePeer(self.net.datagram_peer(), self.known_names)
+            self.names.udp_port = self.name_server.port
+        return self.name_server.ip, 0
+
     def turn(self, ms=0):
         """One pass of the service's loop."""
+        if self.name_server:
+            self.name_server.serve()
         self.net.begin_turn()
         self.stack.wait(ms)
         self.manager.now = self.now

@@ -97,7 +97,7 @@ class StubUdp:
         if None not in self._ports:
             return ERR_MEM
         if not number:
-            self._free += 1
+            self._free = 49152 + (self._free * 5 + 7919) % 16384  # the next one is hard to tell
         elif not shared and any(port and port.number == number for port in self._ports):
             return ERR_USE
         index = self._ports.index(None)

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import budget
 import elf
 
-MOST_AT_BOOT = 39800  # docs/performance.md has what it is made of
+MOST_AT_BOOT = 39600  # docs/performance.md has what it is made of
 
 CODE = """
 int table[10];

@@ -1,7 +1,5 @@
 """The loop: what one pass does, how long it sleeps, news, housekeeping, boots."""
 
-import threading
-
 import pytest
 from fake_board import FakeBoard, boot
 from fake_pins import MasterRig, SlaveRig
@@ -18,10 +16,11 @@ from spinet.duet.module_clocked import _LEVEL_AFTER_MS
 from spinet.duet.personality import NEWS_MS
 from spinet.loop import _AGAIN_MS, _HOUSEKEEPING_MS, LinkLost
 from spinet.service import Service
-from spinet.tcp import callhome, resolver
+from spinet.tcp import callhome
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.manager import _LINGER_DEFAULT, _WRITE_TIMEOUT_MS
 from spinet.tcp.stack import EVENT_DATA
+from spinet.udp.names import _LOOKUP_MS
 from spinet.update import record
 from spinet.update.judgment import TRIAL_MS
 
@@ -522,7 +521,6 @@ def test_who_has_something_to_do_does_it_in_that_pass(service, clock, what):
 @pytest.mark.parametrize(
     ("what", "who"),
     [
-        ("names", lambda service: service.names.bell.rouse),  # the look-up's thread has an answer
         ("tls", lambda service: service.tls.bell.rouse),  # that of the handshakes
         ("discovery", lambda service: service.discovery.note_due),  # a datagram came
     ],
@@ -678,33 +676,31 @@ def test_a_promise_that_is_given_back_is_somebody_elses_at_once(service, clock):
 
 
 def test_a_name_is_looked_up_beside_the_loop(service, clock):
-    service.names.resolve = lambda _name: 0
+    service.board.the_radio.servers = (0, 0)
     ask(service, 3, data=listen_or_connect(80) + b"nobody.example")
     wait_until(lambda: ask(service, 6, 0)[1][0] == states.ABORTED, service.run_once)
     assert ask(service, 19)[1] == b"host not found: nobody.example\0"
 
 
 def test_the_loop_wakes_for_a_name_that_takes_too_long(service, clock):
-    answered = threading.Event()
-    service.names.resolve = lambda _name: answered.wait(PATIENCE) and 0
     ask(service, 3, data=listen_or_connect(80) + b"slow.example")
-    assert 0 < service.names._due_ms(clock.now) <= resolver._LOOKUP_MS
-    clock.now += resolver._LOOKUP_MS - 10
+    assert 0 < sleep_ms(service, clock) <= 1000
+    clock.now += _LOOKUP_MS - 10
+    service.run_once()
+    assert ask(service, 6, 0)[1][0] == states.CONNECTING
     assert sleep_ms(service, clock) <= 10
     clock.now += 10
     service.run_once()
     assert ask(service, 6, 0)[1][0] == states.ABORTED
-    answered.set()
 
 
 def test_the_end_of_the_service_forgets_names(service):
-    answered = threading.Event()
-    service.names.resolve = lambda _name: answered.wait(PATIENCE) and 0
     ask(service, 3, data=listen_or_connect(80) + b"slow.example")
+    service.run_once()
+    assert any(service.stack.udp._ports)
     service.shut()
     assert service.names.asked == []
-    assert not service.names.is_open
-    answered.set()
+    assert not any(service.stack.udp._ports)
 
 
 # --- boots

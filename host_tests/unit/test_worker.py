@@ -98,18 +98,6 @@ def test_without_memory_for_a_thread_the_job_waits_for_the_next_one(worker, monk
     assert names(done) == ["a", "b"]
 
 
-def test_jobs_that_are_not_wanted_any_more_are_forgotten(worker):
-    gate, done = threading.Event(), []
-    jobs = [Job(name, done, gate) for name in "abcd"]
-    for job in jobs:
-        worker.add(job)
-    assert jobs[0].begun.wait(PATIENCE)
-    worker.retain(lambda job: job.name != "c")
-    gate.set()
-    wait_until(lambda: len(done) == 3, lambda: None)
-    assert names(done) == ["a", "b", "d"]
-
-
 def test_finish_forgets_what_waits_and_returns_after_the_job_under_way(worker):
     gate, done = threading.Event(), []
     jobs = [Job(name, done, gate) for name in "ab"]
@@ -128,6 +116,5 @@ def test_finish_forgets_what_waits_and_returns_after_the_job_under_way(worker):
 
 
 def test_what_never_had_a_job_has_nothing_to_finish(worker):
-    worker.retain(lambda _job: False)
     worker.finish()
     assert worker._lock is None  # some Pythons have no threads, and no locks

@@ -248,6 +248,7 @@ def play_connections(bench):
     bench.ask(7, 8, peer_record(SERVER_PORT))  # calling home
     bench.ask(7, 8, peer_record(9, 0, name=b"name.of.a.server"))
     bench.wait(CLOSING)
+    assert stack.udp.answered  # the look-up
     bench.ask(20)
     for i in range(9):
         bench.ask(7, data=peer_record(100 + i, 0, limit=0))

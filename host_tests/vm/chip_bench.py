@@ -8,7 +8,6 @@ are there for the drivers' frames of C. The clock is the bench's.
 
 import _thread
 import gc
-import socket
 import sys
 
 import boot_heap
@@ -24,7 +23,7 @@ from spinet.duet import wire
 from spinet.tcp.ring import rings
 from spinet.tcp.stack import DATAGRAMS, ERR_WOULDBLOCK, EVENT_DATA
 
-HARNESS = 40960  # bytes of the core's heap that the tests themselves take
+HARNESS = 43008  # bytes of the core's heap that the tests themselves take
 PASS_MS = 20  # between two passes of the loop
 CS, TRANSFER_READY = 7, 10  # of the board's wiring
 # Memory of the emulated machine behind what the image is linked to, and what is where in it.
@@ -130,35 +129,50 @@ class Interface:
 
 
 class Udp:
-    """The stack's UDP: to each port that is opened, a client asks for a name."""
+    """The stack's UDP: to each port that is opened, a client asks for a name; what a port asks is
+    answered."""
 
     QUESTION = b"\0\1\1\0\0\1\0\0\0\0\0\0\7printer\5local\0\0\1\0\1"
 
+    ANSWER = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\xa8\1\x09"
+
     def __init__(self):
         self.news = 0  # as pending() has it
+        self.came = b""  # a datagram
         self.answered = 0
 
     def bind(self, _ip, _number, _shared):
-        self.news = 1
+        self._comes(self.QUESTION, bytes(6))
         return 32
+
+    def _comes(self, data, sender):
+        self.news = 1
+        self.came = data
+        self.sender = sender
 
     def pending(self):
         news = self.news
         self.news = 0
         return news
 
-    def receive(self, _h, buf, offset, _n, _sender):
-        if self.answered:
+    def receive(self, _h, buf, offset, _n, sender):
+        data = self.came
+        if not data:
             return ERR_WOULDBLOCK
-        buf[offset : offset + len(self.QUESTION)] = self.QUESTION
-        self.answered += 1
-        return len(self.QUESTION)
+        self.came = b""
+        buf[offset : offset + len(data)] = data
+        sender[:] = self.sender
+        return len(data)
 
-    def send(self, _h, _peer, _buf, _offset, n):
+    def send(self, _h, peer, buf, _offset, n):
+        if not buf[2] & 0x80:
+            asked = buf[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + buf[12:n]
+            self._comes(asked + self.ANSWER, bytes(peer))
+            self.answered += 1
         return n
 
     def close(self, _h):
-        self.answered = 0
+        self.came = b""
 
 
 class Network(MemoryStack):
@@ -173,10 +187,6 @@ class Network(MemoryStack):
 
     def events(self, h):
         return EVENT_DATA if h == DATAGRAMS else super().events(h)
-
-
-def getaddrinfo(_name, tcp_port, *_):
-    return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.168.1.9", tcp_port))]
 
 
 class Link(QuietLink):
@@ -214,6 +224,7 @@ def stand_ins(link, interfaces):
     modules["_spinet_lwip"].error = _nothing
     modules["_spinet_wifi"].eap_use = lambda *_: 0
     modules["_spinet_wifi"].access_point = lambda _mac: -1
+    modules["_spinet_wifi"].dns = lambda i: 0 if i else 0x0101A8C0
     mdns = modules["_spinet_mdns"]
     mdns.offer = mdns.name = mdns.withdraw = lambda *_: -1
     modules["_spinet_spi_exchange"] = modules["_spinet_spi_target"] = link
@@ -241,7 +252,6 @@ class ChipBench(Bench):
         self.interfaces = [Interface(), Interface()]
         self.spi = Link()
         sys.modules.update(stand_ins(self.spi, self.interfaces))
-        socket.getaddrinfo = getaddrinfo
         for name in ("spinet.duet.module_clocked", "spinet.duet.controller_clocked"):
             sys.modules.pop(name)  # a chip imports them in the service's thread
         sys.path[:0] = boot_heap.IMAGE

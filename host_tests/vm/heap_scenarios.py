@@ -135,6 +135,9 @@ class QuietBoard:
     def pins(self):
         """None: its protocol has no command for them."""
 
+    def address_of(self, _name):
+        return 0
+
     def partitions(self):
         """None: there is one slot."""
 

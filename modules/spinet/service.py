@@ -23,8 +23,8 @@ from spinet.loop import Bell, Housekeeping, LinkLost, Loop
 from spinet.naming.discovery import Discovery
 from spinet.tcp.listener import ListenerTable
 from spinet.tcp.manager import ConnectionManager
-from spinet.tcp.resolver import Names
 from spinet.tls.stack import TlsStack
+from spinet.udp.names import Names
 from spinet.wifi.networks import Networks
 from spinet.wifi.wlan import Wlan
 
@@ -103,7 +103,7 @@ class Service:
         if compat.tls_session:
             self.tls = TlsStack(self.manager, bell, self.error, self.garbage)
         self.listeners = ListenerTable(self.manager, bell.stir, self.tls)
-        self.names = Names(bell)
+        self.names = Names(self.manager, board, self.wlan.radio, bell.stir)
         self.discovery = Discovery(
             self._announcers, self.listeners, self.wlan, bell.stir, self.garbage
         )

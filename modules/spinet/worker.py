@@ -1,4 +1,4 @@
-"""One background thread with a queue, for calls that wait: look-ups, handshakes, announcements.
+"""One background thread with a queue, for calls that wait: handshakes, announcements.
 
 The thread starts with the first job and ends after the last one, to free its stack on a chip.
 """
@@ -47,12 +47,6 @@ class Worker:
     def _leave(self):
         self._running = False
         self._over.release()
-
-    def retain(self, is_wanted):
-        """Drop the queued jobs for which is_wanted(job) is false."""
-        if self._over is not None:
-            with self._lock:
-                self._jobs = [job for job in self._jobs if is_wanted(job)]
 
     def finish(self):
         """Drop the queued jobs, and wait until the one under way is done."""

@@ -2,11 +2,8 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <resolv.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -142,38 +139,4 @@ int hostnet_event_clear(int fd) {
 
 int hostnet_event_close(int fd) {
     return answer(close(fd));
-}
-
-#define NAME_SERVERS (2)
-
-static _Atomic in_addr_t name_servers[NAME_SERVERS];
-
-void hostnet_name_servers(uint32_t first, uint32_t second) {
-    name_servers[0] = first;
-    name_servers[1] = second;
-}
-
-/* The resolver's state is the thread's own. */
-static void use_name_servers(void) {
-    int count = 0;
-    res_init();
-    for (int i = 0; i < NAME_SERVERS; i++) {
-        struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(NAMESERVER_PORT)};
-        server.sin_addr.s_addr = name_servers[i];
-        if (server.sin_addr.s_addr != INADDR_ANY) {
-            _res.nsaddr_list[count++] = server;
-        }
-    }
-    _res.nscount = count ? count : _res.nscount;
-}
-
-int __real_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
-                       struct addrinfo **found);
-int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
-                       struct addrinfo **found);
-
-int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
-                       struct addrinfo **found) {
-    use_name_servers();
-    return __real_getaddrinfo(host, service, hints, found);
 }

@@ -72,9 +72,4 @@ int hostnet_event_clear(int fd);
 
 int hostnet_event_close(int fd);
 
-/* ---- names ---- */
-
-/* From now on all look-ups ask these name servers (first octet lowest, 0: none); both 0: the computer's. */
-void hostnet_name_servers(uint32_t first, uint32_t second);
-
 #endif

@@ -3,5 +3,3 @@ HOSTNET_DIR := $(USERMOD_DIR)
 SRC_USERMOD_C += $(HOSTNET_DIR)/modhostnet.c
 SRC_USERMOD_LIB_C += $(HOSTNET_DIR)/hostnet.c
 CFLAGS_USERMOD += -I$(HOSTNET_DIR)
-# A thread's look-ups ask the name servers of hostnet_name_servers().
-LDFLAGS_USERMOD += -Wl,--wrap=getaddrinfo

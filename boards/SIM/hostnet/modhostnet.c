@@ -134,13 +134,6 @@ static mp_obj_t hostnet_mod_event_close(mp_obj_t fd) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(hostnet_mod_event_close_obj, hostnet_mod_event_close);
 
-/* name_servers(first, second): the addresses of those that look-ups ask, 0: none */
-static mp_obj_t hostnet_mod_name_servers(mp_obj_t first, mp_obj_t second) {
-    hostnet_name_servers(mp_obj_get_int_truncated(first), mp_obj_get_int_truncated(second));
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(hostnet_mod_name_servers_obj, hostnet_mod_name_servers);
-
 static const mp_rom_map_elem_t hostnet_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_hostnet) },
     { MP_ROM_QSTR(MP_QSTR_recv), MP_ROM_PTR(&hostnet_mod_recv_obj) },
@@ -160,7 +153,6 @@ static const mp_rom_map_elem_t hostnet_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_event_set), MP_ROM_PTR(&hostnet_mod_event_set_obj) },
     { MP_ROM_QSTR(MP_QSTR_event_clear), MP_ROM_PTR(&hostnet_mod_event_clear_obj) },
     { MP_ROM_QSTR(MP_QSTR_event_close), MP_ROM_PTR(&hostnet_mod_event_close_obj) },
-    { MP_ROM_QSTR(MP_QSTR_name_servers), MP_ROM_PTR(&hostnet_mod_name_servers_obj) },
 };
 static MP_DEFINE_CONST_DICT(hostnet_globals, hostnet_globals_table);
 

@@ -139,7 +139,3 @@ def event_clear(fd):
 def event_close(fd):
     os.close(fd)
     return 0
-
-
-def name_servers(first, second):
-    """The tests' look-ups ask the computer's."""

@@ -10,19 +10,15 @@ from raw_controller import request
 from slots import Slots, StubNet, pattern
 
 from spinet import fastpath, states
-from spinet.compat import WORKER_STACK
 from spinet.contracts.announcer import Silent
 from spinet.duet.commands import Commands
 from spinet.garbage import Garbage
 from spinet.last_error import LastError
-from spinet.loop import Bell
 from spinet.naming.discovery import Discovery
 from spinet.tcp.callhome import NamedPeers, SessionTable
-from spinet.tcp.resolver import Names
 from spinet.wifi import station
 from spinet.wifi.networks import Network, Networks
 from spinet.wifi.wlan import Wlan
-from spinet.worker import Worker
 
 pytestmark = pytest.mark.behaviour("D18")
 
@@ -46,8 +42,7 @@ class Module:
         self.networks = networks
         self.error = error = LastError(nothing)
         self.wlan = Wlan(self.radio, networks, error, nothing, debug=True)
-        names = Names(Bell(slots.stack), worker=Worker(WORKER_STACK))
-        self.sessions = SessionTable(slots.manager, names, nothing, error.set)
+        self.sessions = SessionTable(slots.manager, slots.names, nothing, error.set)
         self.garbage = garbage = Garbage()
         silent = Silent(), Silent
         self.discovery = Discovery(
@@ -56,7 +51,7 @@ class Module:
         self.tls = None
         self.port = SimpleNamespace(set_clock=None)
         self.telling = SimpleNamespace(begin=nothing)
-        named_peers = NamedPeers(slots.manager, names, error.set)
+        named_peers = NamedPeers(slots.manager, slots.names, error.set)
         commands = Commands(self, self.sessions, named_peers)
         self.rig = make_rig("module-clocked", commands, slots.manager)
 

@@ -10,7 +10,7 @@ from fake_pins import conn_status
 from spinet import network_status, states
 from spinet.duet import commands, controller_clocked, module_clocked, wire
 from spinet.network_status import NetworkStatus
-from spinet.tcp import resolver, stack_sockets, status
+from spinet.tcp import stack_sockets, status
 from spinet.wifi import config, networks
 
 pytestmark = pytest.mark.behaviour("L1")
@@ -135,12 +135,12 @@ def message(text=""):
 
 
 # Where a number is: in wire, or in the room that it belongs to.
-HOMES = (wire, states, network_status, networks, config, resolver)
+HOMES = (wire, states, network_status, networks, config)
 SIZES = {
     "CONN_STATUS_SIZE": status.SIZE,
     "WIRELESS_CONFIG_SIZE": config.SIZE,
     "WIRELESS_CONFIG_PUBLIC_SIZE": config.PUBLIC_SIZE,
-    "PEER_NAME_LENGTH": resolver._NAME_LENGTH,
+    "PEER_NAME_LENGTH": commands._PEER_MOST - commands._PEER - 1,
 }
 
 

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slots import Slots, StubNet, nothing
 
-from spinet.naming import dns
 from spinet.naming.captive_dns import PORT, CaptiveDns
+from spinet.udp import dns
 
 OWN = 0x0104A8C0
 NAME = dns.name(b"www", b"example", b"org")

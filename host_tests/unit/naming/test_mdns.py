@@ -5,7 +5,8 @@ from fake_lan import GROUP, NETMASK, Lan, LanPort, peer_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spinet.naming import dns, mdns
+from spinet.naming import mdns
+from spinet.udp import dns
 
 HTTP = dns.name(b"_http", b"_tcp", b"local")
 ALL_KINDS = dns.name(b"_services", b"_dns-sd", b"_udp", b"local")
@@ -58,7 +59,7 @@ def web(lan, start):
 class Asker:
     """Another host on the network, on port 5353 or on one of its own."""
 
-    def __init__(self, lan, last=99, port=mdns._PORT):
+    def __init__(self, lan, last=99, port=dns.MULTICAST_PORT):
         self.got = []
         self.port = LanPort(lan, lambda data, _: self.got.append(dns.parse(data)), [10, 0, 0, last])
         self.port.source = (self.port.text, port)
@@ -247,7 +248,8 @@ ASKED = [
 
 @pytest.mark.parametrize(("owner", "kind", "kinds"), ASKED)
 @pytest.mark.parametrize(
-    ("port", "klass"), [(mdns._PORT, dns.IN), (mdns._PORT, dns.IN | dns.UNICAST), (40000, dns.IN)]
+    ("port", "klass"),
+    [(dns.MULTICAST_PORT, dns.IN), (dns.MULTICAST_PORT, dns.IN | dns.UNICAST), (40000, dns.IN)],
 )
 def test_an_answer_has_its_name_as_it_was_asked_for(lan, web, owner, kind, kinds, port, klass):
     lan.now += mdns._AGAIN_MS
@@ -259,7 +261,7 @@ def test_an_answer_has_its_name_as_it_was_asked_for(lan, web, owner, kind, kinds
     assert said(lan) == [(asked, kind) for kind in kinds]
     for message, _, to in lan.heard:
         assert [question.name for question in message.questions] == [asked] * (port == 40000)
-        assert (to == GROUP) == (port == mdns._PORT and klass == dns.IN)
+        assert (to == GROUP) == (port == dns.MULTICAST_PORT and klass == dns.IN)
 
 
 def test_what_the_answer_says_is_in_our_own_case(lan, start):
@@ -484,7 +486,7 @@ def test_names_that_are_none(lan, start, given, name):
 def test_noise_is_told_of_as_it_takes_memory(lan, web):
     told = []
     web._stir = lambda: told.append(True)
-    lan.ports[0].take(b"\xc0" * 40, peer_at(("10.0.0.9", mdns._PORT)))
+    lan.ports[0].take(b"\xc0" * 40, peer_at(("10.0.0.9", dns.MULTICAST_PORT)))
     assert len(told) == 1
 
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from nina_bench import NinaBench
 
-from spinet.tcp.resolver import Names
+from spinet.udp.names import Names
 
 HOST = 0x0A00A8C0
 UNIX = 1_796_000_000

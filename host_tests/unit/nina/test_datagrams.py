@@ -180,7 +180,7 @@ def test_what_fits_no_datagram_is_refused_and_forgotten(bench, there):
 
 def test_a_name_is_looked_up(bench, there):
     number = new(bench)
-    bench.service.names.resolve = {b"pool.test": LOOPBACK}.get
+    bench.board.hosts = {b"pool.test": LOOPBACK}
     assert bench.ask(0x2D, b"not a name", bytes(4), be(123), number, UDP) == [b"\0"]
     bench.send(b"\xe0\x2d\x05\x09pool.test\x04\0\0\0\0\x02\0\x7b\x01" + bytes([number, 1, 1, 0xEE]))
     while bench.target.ready:

@@ -1,9 +1,9 @@
 """Numbers, connections and servers, as CircuitPython and WiFiNINA use them."""
 
-import time
 from types import SimpleNamespace
 
 import pytest
+from name_peer import NamePeer
 from nina_bench import NinaBench, frame
 
 from spinet import states
@@ -159,42 +159,38 @@ def test_a_lost_network_ends_connections_and_leaves_listeners(bench):
     assert available(bench, server) != 255
 
 
-def test_a_connection_to_a_name(bench, monkeypatch):
-    monkeypatch.setattr(bench.service.names, "resolve", lambda name: 0x0100007F)
+def test_a_connection_to_a_name(bench):
+    bench.board.hosts = {b"example.com": 0x0100007F}
     bench.send(frame(0x2D, b"example.com", bytes(4), be(PORT), new(bench), TCP))
-    settle(bench)
+    bench.passes()
     assert bench.reply()[4] == 1
 
 
-def settle(bench):
-    """Until the reply is there: a thread looks the name up."""
-    until = time.monotonic() + 60
-    while bench.target.ready and time.monotonic() < until:
-        bench.passes(1)
-        time.sleep(0.001)
-
-
 @pytest.mark.parametrize(("ip", "answer"), [(0x0100007F, b"\x7f\0\0\1"), (0, b"\xff" * 4)])
-def test_a_name_is_looked_up(bench, monkeypatch, ip, answer):
-    monkeypatch.setattr(bench.service.names, "resolve", lambda name: ip)
-    bench.send(frame(0x34, b"example.com"))
-    settle(bench)
+def test_a_name_is_looked_up(bench, ip, answer):
+    server = NamePeer(bench.stack.udp.peer(bench.board.the_radio.servers[0], 53), {b"a.test": ip})
+    bench.send(frame(0x34, b"A.test."))
+    bench.passes()
+    assert bench.target.ready
+    server.serve()
+    bench.passes()
     assert bench.reply()[4] == (1 if ip else 0)
     assert bench.ask(0x35) == [answer]
 
 
 @pytest.mark.behaviour("A6")
-def test_a_name_that_is_never_answered_is_told_within_eight_seconds(bench, monkeypatch):
-    monkeypatch.setattr(bench.service.names, "ask", lambda *args: None)
+def test_a_name_that_is_never_answered_is_told_within_eight_seconds(bench):
     bench.send(frame(0x34, b"example.com"))
-    bench.later(7999)
+    bench.later(7499)
+    assert bench.target.ready
     bench.later(1)
     assert bench.target.ready == 0
     assert bench.reply()[4] == 0
 
 
 def test_what_is_no_name_is_told_at_once(bench):
-    assert bench.ask(0x34, b"no name!") == [b"\0"]
+    for name in (b"no name!", b"", b"a..b", b"x" * 64, b".".join([b"x" * 62] * 4) + b".xy"):
+        assert bench.ask(0x34, name) == [b"\0"]
     assert bench.ask(0x35) == [b"\xff" * 4]
 
 

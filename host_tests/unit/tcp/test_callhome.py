@@ -258,7 +258,7 @@ def no_memory(*_):
 @pytest.mark.parametrize("name", [b"", b"peer.example"])
 def test_an_attempt_that_there_is_no_memory_for_is_one_that_failed(slots, monkeypatch, name):
     server = slots.net.server()
-    slots.dns[b"peer.example"] = slots.net.peer_ip
+    slots.known_names[b"peer.example"] = slots.net.peer_ip
     with monkeypatch.context() as full:
         full.setattr(slots.manager.stack, "connect", no_memory)
         full.setattr(slots.names, "ask", no_memory)
@@ -440,12 +440,12 @@ def test_sessions_do_not_mix(slots):
 
 @pytest.mark.behaviour("C11", "C9")
 def test_a_name_is_looked_up_for_every_attempt(slots):
-    slots.dns[b"printers.example"] = slots.net.peer_ip
+    slots.known_names[b"printers.example"] = slots.net.peer_ip
     server = slots.net.server()
     assert call(slots, server.port, name=b"printers.example", ip=0)
     slot = came(slots)
     assert first(slots).title() == f"printers.example:{server.port}"
-    del slots.dns[b"printers.example"]
+    del slots.known_names[b"printers.example"]
     slot.abort()
     slots.turns()
     slots.pass_time(_FIRST_MS)

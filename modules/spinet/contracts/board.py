@@ -29,6 +29,8 @@ the service thread unless it says otherwise.
                         read_analog(pin, attenuation) and read_channel(channel of the first ADC) ->
                         0 to 4095. They raise ValueError or OSError for a pin that cannot do that,
                         or is the board's own
+    address_of(name)    the address (u32) that the board itself knows for a host name (bytes, in
+                        lower case), as a computer does from its hosts file; 0: none
     partitions()        the two slots for images (contracts/partitions.py); None where the flash
                         has one, or the firmware cannot write them
     announcers(manager, stir)

@@ -20,7 +20,7 @@ network: a string says why something failed, and becomes the last error.
     readdress(network)  the joined Network, with other addresses: use them at once; "" or why not
     set_dns(first, second)
                         the name servers (u32s, 0: none), from now on, in place of DHCP's; both
-                        0: those of DHCP, from the next connection on
+                        0: those of DHCP
     dns()               the two name servers in use (u32s, 0: none)
     pause()             give the attempt up, but stay ready for a scan and the next attempt
     serve(network)      start this access point; "" or why it failed

@@ -5,7 +5,7 @@ See duet/commands.py for when each method is called.
 
 from spinet import fields, states
 from spinet.duet import wire
-from spinet.tcp import resolver
+from spinet.udp.names import is_host_name, without_dot
 
 
 class Sockets:
@@ -68,14 +68,15 @@ class Sockets:
 
     def _secure(self, slot, request, name):
         """Make the slot's connection use TLS; False, and a last error, when that fails."""
-        if name and not resolver.is_host_name(name):
+        if name and not is_host_name(name):
             self._error.set("bad host name")
             return False
         trust = self._keys.trust(not request.flags & wire.FLAG_UNVERIFIED)
         if trust is None:
             self._error.set("TLS: out of memory")
             return False
-        slot.secure(self._tls, trust, name.decode() or fields.dotted(wire.peer_ip(request.rx)))
+        server = without_dot(name).decode() or fields.dotted(wire.peer_ip(request.rx))
+        slot.secure(self._tls, trust, server)
         return True
 
     def undo_create(self):
@@ -142,7 +143,7 @@ class Sockets:
     def _call_home(self, request):
         message = request.rx
         name = wire.peer_name(message, request.length)
-        if name and not resolver.is_host_name(name):
+        if name and not is_host_name(name):
             self._error.set("bad host name")
             return
         started = self._sessions.call(

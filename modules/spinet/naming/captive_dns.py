@@ -8,7 +8,7 @@ from micropython import const
 
 from spinet import compat, fields
 from spinet.contracts.announcer import Silent
-from spinet.naming import dns
+from spinet.udp import dns
 from spinet.udp.ports import DatagramPort
 
 PORT = const(53)

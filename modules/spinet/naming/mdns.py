@@ -12,13 +12,9 @@ from micropython import const
 
 from spinet import compat, fields
 from spinet.compat import ticks_add, ticks_diff, ticks_ms
-from spinet.naming import dns
 from spinet.naming.discovery import label
-from spinet.udp import datagrams
+from spinet.udp import datagrams, dns
 from spinet.udp.ports import DatagramPort
-
-GROUP = 0xFB0000E0  # 224.0.0.251
-_PORT = const(5353)
 
 _PROBES = const(3)
 _PROBE_MS = const(250)
@@ -123,7 +119,7 @@ class Responder:
         self._txt = b"".join([bytes((len(text),)) + text for text in txt]) or b"\0"
         self._say = say
         self._open = open_port
-        self._group = datagrams.peer(GROUP, _PORT)
+        self._group = datagrams.peer(dns.GROUP, dns.MULTICAST_PORT)
         self._stir = stir
         self._port = None  # None while not on the network
         self._base = b""  # the name that was asked for
@@ -149,7 +145,7 @@ class Responder:
         self._base = label(host_name)
         self._number = 1
         try:
-            self._port = self._open(self._manager, self._take, _PORT, GROUP, ip)
+            self._port = self._open(self._manager, self._take, dns.MULTICAST_PORT, dns.GROUP, ip)
         except OSError as e:
             self._say("no mDNS: " + compat.error_text(e))
             return
@@ -326,7 +322,7 @@ class Responder:
         answers = _unknown(self._answers(message.questions), message.answers)
         if not answers:
             return
-        if datagrams.port_of(sender) != _PORT:
+        if datagrams.port_of(sender) != dns.MULTICAST_PORT:
             self._answer_legacy(message, answers, sender)
         elif message.authority:
             self._multicast(answers, now)  # a probe for a name of this module: defend it at once

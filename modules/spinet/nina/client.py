@@ -11,7 +11,7 @@ from spinet import fields, states
 from spinet.nina import frames, usual
 from spinet.nina.datagrams import DATAGRAMS
 from spinet.nina.numbers import GIVEN, NONE, SERVER
-from spinet.tcp import resolver, status
+from spinet.tcp import status
 
 _TCP = const(0)  # the type of a socket
 _TLS = const(2)
@@ -236,21 +236,18 @@ class Client:
 
     def _begin_look_up(self, request):
         """Look up the name that is the first parameter; False when it cannot be one."""
-        name = request.octets(0)
         self._ip = 0
-        if not resolver.is_host_name(name):
-            return False
-        self._ip = -1
         self._lookups += 1
-        self._names.ask(name, self, self._lookups, 0, self._manager.now)
-        return True
+        if self._names.ask(request.octets(0), self, self._lookups, 0, self._manager.now):
+            self._ip = -1
+        return self._ip == -1
 
     def is_waiting(self, lookup):
-        """See spinet.tcp.resolver; also from its thread."""
+        """See spinet.udp.names."""
         return lookup.key == self._lookups and self._ip == -1
 
     def found(self, _lookup, ip):
-        """See spinet.tcp.resolver."""
+        """See spinet.udp.names."""
         self._ip = ip
 
     def _step_look_up(self, request):

@@ -88,11 +88,11 @@ class Clock:
     # --- SNTP
 
     def is_waiting(self, _lookup):
-        """See spinet.tcp.resolver; also from its thread."""
+        """See spinet.udp.names."""
         return True
 
     def found(self, _lookup, ip):
-        """See spinet.tcp.resolver."""
+        """See spinet.udp.names."""
         if not ip:
             return
         try:

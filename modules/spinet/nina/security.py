@@ -6,8 +6,8 @@ firmware was built, but not have ended before.
 """
 
 from spinet import compat
-from spinet.tcp import resolver
 from spinet.tls.credentials import TlsKeys
+from spinet.udp.names import is_host_name, without_dot
 
 
 class _Nowhere:
@@ -53,10 +53,10 @@ class Security:
         """Have the slot connect over TLS, to a server of this name or address, as bytes. False, and
         a last error, when that cannot be."""
         wrong = "TLS is not in this firmware"
-        if not resolver.is_host_name(name):
+        if not is_host_name(name):
             wrong = "bad host name"
         elif self._tls:
-            wrong = self._secure(slot, name.decode())
+            wrong = self._secure(slot, without_dot(name).decode())
         if wrong:
             self._error.set(wrong)
         return not wrong

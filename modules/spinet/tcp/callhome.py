@@ -16,7 +16,7 @@ from micropython import const
 
 from spinet import fields, states, trace
 from spinet.compat import sooner, ticks_add, ticks_diff
-from spinet.tcp import resolver, status
+from spinet.tcp import status
 from spinet.tcp.connection import CONNECT_TIMEOUT_MS
 from spinet.tcp.stack import ERR_MEM, ERR_RST, EVENT_CONNECTED, EVENT_ERROR
 
@@ -153,11 +153,11 @@ class Session:
             self._failed(now, "out of memory")
 
     def is_waiting(self, lookup):
-        """See spinet.tcp.resolver; also from its thread."""
+        """See spinet.udp.names."""
         return self.state == _LOOKING_UP and lookup.key == self.generation
 
     def found(self, _lookup, ip):
-        """See spinet.tcp.resolver."""
+        """See spinet.udp.names."""
         now = self._table.manager.now
         if ip:
             self._dial(ip, now)
@@ -297,20 +297,18 @@ class NamedPeers:
 
     def connect(self, slot, name, port):
         """Connect an allocated slot to the peer of this name; a failure aborts the slot."""
-        if not resolver.is_host_name(name):
+        slot.await_address()
+        if not self._names.ask(name, self, slot.token(), port, self._manager.now):
             self._fail("bad host name")
             slot.give_up()
-            return
-        slot.await_address()
-        self._names.ask(name, self, slot.token(), port, self._manager.now)
 
     def is_waiting(self, lookup):
-        """See spinet.tcp.resolver; also from its thread."""
+        """See spinet.udp.names."""
         slot = self._manager.living(lookup.key)
         return slot is not None and slot.awaits_address()
 
     def found(self, lookup, ip):
-        """See spinet.tcp.resolver."""
+        """See spinet.udp.names."""
         slot = self._manager.living(lookup.key)
         if not ip:
             self._fail("host not found: " + lookup.name.decode())

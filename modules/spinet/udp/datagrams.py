@@ -7,8 +7,9 @@ the stack's. Nothing here waits, or raises for what a network does; the methods 
 allocate.
 
     bind(ip, port, shared)         handle, ERR_USE, or another error; ip is a u32, 0 = any; port 0:
-                                   one that is free; shared=1: other programs that also share it
-                                   may have this port too, for multicast
+                                   one that is free, at random (stock sockets: what they choose);
+                                   shared=1: other programs that also share it may have this port
+                                   too, for multicast
     send(h, peer, buf, offset, n)  *  n, or an error: the datagram was not sent
     length(h)                      *  bytes of the next datagram, 0 too; ERR_WOULDBLOCK: none came
     receive(h, buf, offset, n, sender)  *  take the next datagram: at most n bytes of it go into

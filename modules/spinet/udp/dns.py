@@ -1,4 +1,4 @@
-"""Parses and builds DNS messages (RFC 1035, RFC 6762), for mDNS and for the captive DNS.
+"""Parses and builds DNS messages (RFC 1035, RFC 6762): for mDNS, the captive DNS and look-ups.
 
 A name is bytes as on the wire, uncompressed, with its closing zero. It keeps the case that it came
 in, as an answer repeats its question's name byte for byte; names are compared by `key`, in lower
@@ -10,7 +10,11 @@ import struct
 
 from micropython import const
 
+GROUP = const(0xFB0000E0)  # 224.0.0.251, of multicast DNS
+MULTICAST_PORT = const(5353)
+
 A = const(1)
+CNAME = const(5)
 PTR = const(12)
 TXT = const(16)
 SRV = const(33)
@@ -61,7 +65,7 @@ class Record:
         self.key = (name.lower(), kind, _without_case(data, kind))
 
 
-_NAMED = (PTR, SRV)  # the data ends with a name
+_NAMED = (CNAME, PTR, SRV)  # the data ends with a name
 _PLACE = const(6)  # bytes of an SRV's priority, weight and port, which come before the name
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spinet.naming import dns
+from spinet.udp import dns
 
 HOST = dns.name(b"Spinet", b"local")
 RECORD = HOST + struct.pack(">HHIH", dns.A, 1, 0, 4) + b"abcd"
