@@ -21,9 +21,7 @@ from spinet.udp.names import without_dot
 from spinet.udp.ports import DatagramPort
 
 _AT_ONCE = const(8)  # look-ups that have a UDP port; more wait for them
-_FIRST_MS = const(
-    1000
-)  # until the next server is asked; twice as long in each further round of two
+_FIRST_MS = const(1000)  # until the next server is asked; twice as long after each two tries
 _ALIASES = const(8)  # that are followed to an address
 _KEPT = const(4)  # answers that are kept
 _LONGEST_S = const(3600)  # and for how long
