@@ -159,17 +159,25 @@ def test_a_lost_network_ends_connections_and_leaves_listeners(bench):
     assert available(bench, server) != 255
 
 
-def test_a_connection_to_a_name(bench):
-    bench.board.hosts = {b"example.com": 0x0100007F}
-    bench.send(frame(0x2D, b"example.com", bytes(4), be(PORT), new(bench), TCP))
+LONGEST = b".".join([b"x" * 63] * 3 + [b"y" * 61])
+
+
+@pytest.mark.parametrize("name", [b"example.com", LONGEST])
+def test_a_connection_to_a_name(bench, name):
+    bench.board.hosts = {name: 0x0100007F}
+    bench.send(frame(0x2D, name, bytes(4), be(PORT), new(bench), TCP))
     bench.passes()
     assert bench.reply()[4] == 1
 
 
+@pytest.mark.parametrize("name", [b"A.test.", LONGEST, LONGEST + b"."])
 @pytest.mark.parametrize(("ip", "answer"), [(0x0100007F, b"\x7f\0\0\1"), (0, b"\xff" * 4)])
-def test_a_name_is_looked_up(bench, ip, answer):
-    server = NamePeer(bench.stack.udp.peer(bench.board.the_radio.servers[0], 53), {b"a.test": ip})
-    bench.send(frame(0x34, b"A.test."))
+def test_a_name_is_looked_up(bench, name, ip, answer):
+    server = NamePeer(
+        bench.stack.udp.peer(bench.board.the_radio.servers[0], 53),
+        dict.fromkeys((b"a.test", LONGEST), ip),
+    )
+    bench.send(frame(0x34, name))
     bench.passes()
     assert bench.target.ready
     server.serve()
