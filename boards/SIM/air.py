@@ -15,12 +15,18 @@ from radio import MAC, SimRadio
 from spinet import network_status
 from spinet.compat import ticks_diff, ticks_ms
 from spinet.wifi import config
-from spinet.wifi.station import WRONG_PASSWORD
+from spinet.wifi.station import LOGIN_REFUSED, WRONG_PASSWORD
 
 NOT_FOUND = "network not found"
 REFUSED = "refused by the access point"
 SIGNAL_LOST = "signal lost"
-REASONS = {SIGNAL_LOST: 200, NOT_FOUND: 201, WRONG_PASSWORD: 202, REFUSED: 203}  # ESP-IDF's
+REASONS = {  # ESP-IDF's
+    LOGIN_REFUSED: 23,
+    SIGNAL_LOST: 200,
+    NOT_FOUND: 201,
+    WRONG_PASSWORD: 202,
+    REFUSED: 203,
+}
 
 # How long things take, in ms; `takes` in a script changes them.
 TAKES = {
@@ -30,6 +36,7 @@ TAKES = {
     "handshake": 1200,  # until a wrong password is noticed
     "address": 700,  # until DHCP has answered
 }
+LOGIN = ("identity", "user")
 SWITCHES = {"yes": True, "no": False}
 
 
@@ -44,6 +51,7 @@ class AccessPoint:
         self.ssid = ssid
         self.mac = bytes((2, 0x53, 0x50, 1, 0, number))
         self.password = b""
+        self.login = [b"", b""]  # anonymous identity and user that it wants; empty: any
         self.channel = 1
         self.rssi = -50
         self.refuses = False
@@ -56,6 +64,8 @@ class AccessPoint:
         """One setting of a script. Raises ValueError."""
         if name == "password":
             self.password = _octets(value)
+        elif name in LOGIN:
+            self.login[LOGIN.index(name)] = _octets(value)
         elif name in ("channel", "rssi"):
             setattr(self, name, int(value))
         elif name in ("refuses", "silent", "dhcp", "hidden"):
@@ -68,13 +78,15 @@ class AccessPoint:
         auth = network_status.AUTH_WPA2 if self.password else network_status.AUTH_OPEN
         return (self.ssid, self.mac, self.channel, self.rssi, auth, 3)
 
-    def takes_password_of(self, network):
-        """True when this remembered network has the password, as such or as its enterprise login's
-        password."""
+    def takes(self, network):
+        """True when this remembered network has the password, as such or in its enterprise login,
+        and that login has the identity and the user."""
         record = network.record
-        login = config.eap(record)
-        password = network.credential(3) if login else config.password(record)
-        return not self.password or password == self.password
+        if not config.eap(record):
+            return not any(self.login) and self.password in (b"", config.password(record))
+        given = [network.credential(i) for i in (0, 2, 3)]
+        wanted = self.login + [self.password]
+        return all(wanted[i] in (b"", given[i]) for i in range(3))
 
 
 class Air:
@@ -302,8 +314,10 @@ class AirRadio(SimRadio):
             return None
         if there.refuses:
             return REFUSED
-        if not there.takes_password_of(self._network):
-            return WRONG_PASSWORD if passed >= takes["handshake"] else None
+        if not there.takes(self._network):
+            logs_in = config.eap(self._network.record) or any(there.login)
+            refusal = LOGIN_REFUSED if logs_in else WRONG_PASSWORD
+            return refusal if passed >= takes["handshake"] else None
         self._on = there
         self._drops = there.drops
         return None

@@ -84,12 +84,25 @@ def test_access_point(rig_in):
 
 
 @on_sockets
-@pytest.mark.behaviour("A15")
-def test_time_that_is_not_known_yet(rig_in):
-    rig = rig_in(THERE)
-    rig.join()
-    with pytest.raises(OSError, match="returned 0"):
-        rig.esp.get_time()
+def test_enterprise_network(rig_in, libraries, monkeypatch):
+    """It takes no login in which one field is wrong; and the right one by the driver's manager."""
+    monkeypatch.setattr(libraries.wifi, "sleep", lambda _seconds: time.sleep(0.01))
+    rig = rig_in(f"{QUICK}0 appears Campus identity=someone user=who password=plant3d-word\n")
+    esp, login = rig.esp, ("someone", "who", "plant3d-word")
+    for i in range(3):
+        wrong = [b"plant3d-wrong" if j == i else login[j].encode() for j in range(3)]
+        esp.wifi_set_network(b"Campus")
+        esp.wifi_set_entidentity(wrong[0])
+        esp.wifi_set_entusername(wrong[1])
+        esp.wifi_set_entpassword(wrong[2])
+        esp.wifi_set_entenable()
+        until(lambda: esp.status == FAILED, "the login is refused")
+    made, ident, user, password = libraries.wifi.WiFiManager, *login
+    kind = made.ENTERPRISE
+    names = {"enterprise_ident": ident, "enterprise_user": user}
+    made(esp, "Campus", password, connection_type=kind, **names).connect()
+    assert esp.ap_info.ssid == "Campus"
+    assert not any("plant3d" in line for line in rig.sim.lines)
 
 
 @pytest.mark.behaviour("A8")

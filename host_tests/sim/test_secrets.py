@@ -129,7 +129,7 @@ def test_nothing_planted_comes_out(start_sim, tmp_path, role):
     plant(sim)
     assert outcome(sim, b"Workshop") == b""
     assert outcome(sim, b"Attic") == b"Attic: wrong password"
-    assert outcome(sim, b"Campus") == b"Campus: wrong password"
+    assert outcome(sim, b"Campus") == b"Campus: enterprise login refused"
     assert outcome(sim, b"Lab") == b"Lab: network not found"
     assert sim.ask(15)[0] == 0
     sim.ask(16)

@@ -125,6 +125,7 @@ def libraries(monkeypatch):
         connections=importlib.import_module("adafruit_connection_manager"),
         requests=importlib.import_module("adafruit_requests"),
         httpserver=importlib.import_module("adafruit_httpserver"),
+        wifi=importlib.import_module("adafruit_esp32spi.adafruit_esp32spi_wifimanager"),
         ntp=importlib.import_module("adafruit_ntp"),
         minimqtt=importlib.import_module("adafruit_minimqtt.adafruit_minimqtt"),
     )

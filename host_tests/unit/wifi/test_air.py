@@ -121,13 +121,30 @@ def test_pinned_to_an_access_point_that_is_not_there(radio_in, clock):
     assert outcome_of(radio, clock, access_point=(bytes(6), 1)) == "network not found"
 
 
-def test_enterprise_login_is_its_password(radio_in, clock):
+@pytest.mark.parametrize(
+    ("settings", "takes"),
+    [
+        ("password=long-enough", True),
+        ("password=who", False),
+        ("user=who", True),
+        ("identity=some user=who password=long-enough", True),
+        ("identity=some user=whom password=long-enough", False),
+        ("identity=none user=who password=long-enough", False),
+    ],
+)
+def test_enterprise_login(radio_in, clock, settings, takes):
     record = bytearray(HOME.record)
     record[48:112] = bytes(64)
-    record[48 + 8], record[48 + 12], record[111] = 3, 11, 2
-    network = Network(record, b"wholong-enough")
-    assert outcome_of(radio_in("0 appears Home password=long-enough"), clock, network) == ""
-    assert outcome_of(radio_in("0 appears Home password=who"), clock, network) == "wrong password"
+    record[48], record[48 + 8], record[48 + 12], record[111] = 4, 3, 11, 2
+    network = Network(record, b"somewholong-enough")
+    radio = radio_in("0 appears Home " + settings)
+    assert outcome_of(radio, clock, network) == ("" if takes else "enterprise login refused")
+    assert radio.reason() == (0 if takes else 23)
+
+
+def test_a_password_is_no_enterprise_login(radio_in, clock):
+    radio = radio_in("0 appears Home user=who password=long-enough")
+    assert outcome_of(radio, clock) == "enterprise login refused"
 
 
 @pytest.mark.parametrize("event", ["drops Home", "vanishes Home"])
