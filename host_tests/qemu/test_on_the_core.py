@@ -88,6 +88,20 @@ def test_clock_wraps(emulator):
     assert out == "5 6 -6\n"
 
 
+def test_tasks_with_nothing_to_do_take_few_frames_from_the_heap(emulator):
+    """Two frames of 80 bytes at most: those of two tasks."""
+    out = emulator.mpremote(
+        "exec",
+        "import counted, micropython\n"
+        "loop = counted.Controller(8).service.loop; loop.run(50)\n"
+        "def taken():\n"
+        "  before = micropython.mem_total(); loop._poll()\n"
+        "  return micropython.mem_total() - before\n"
+        "print(taken())",
+    )
+    assert int(out) <= 160
+
+
 def test_report_before_anything_runs(emulator):
     assert emulator.mpremote("exec", SLOTS) == "the service does not run\n"
 

@@ -77,7 +77,8 @@ def service(request, clock):
 
 def sleep_ms(service, clock):
     """How long the next pass would sleep if nothing happened."""
-    service.loop._poll(clock.now)
+    service.loop.words[fastpath.LOOP_NOW] = clock.now
+    service.loop._poll()
     service.loop._plan(clock.now, service.port.poll(service.link, clock.now))
     return ticks_diff(service.loop.words[fastpath.LOOP_DUE], clock.now)
 

@@ -139,7 +139,7 @@ class Loop:
         calm = True  # no event was delivered in this pass
         words[LOOP_STALE] = 1  # anything may have changed since the last run
         if words[LOOP_STIRRED]:
-            self._poll(words[LOOP_NOW])
+            self._poll()
         self._plan(words[LOOP_NOW], self._port.poll(self._link, words[LOOP_NOW]))
         while True:
             why = turn(kit, passes, resumed)
@@ -200,7 +200,7 @@ class Loop:
             or ticks_diff(now, words[LOOP_FAR]) >= 0
             or self._garbage.is_unsure()
         ):
-            self._poll(now)
+            self._poll()
         self._plan(now, port_ms)
 
     def _deliver_tls(self):
@@ -209,27 +209,27 @@ class Loop:
         except MemoryError:
             self._out_of_memory()
 
-    def _poll(self, now):
+    def _poll(self):
         """Poll all tasks; give the hot path the WiFi state and the RSSI that it answers with."""
-        words = self.words
-        words[LOOP_STIRRED] = 0
+        # One local variable more, here or in _poll_one(), and its frame would be on the heap.
+        self.words[LOOP_STIRRED] = 0
         least = _HOUSEKEEPING_MS
         for task in self.tasks:
-            ms = self._poll_one(task, now)
+            ms = self._poll_one(task)
             if 0 <= ms < least:
                 least = ms
         if self._manager.returned:
             least = 0  # for reap(): another part may wait for the slot that was given back
-        elif words[LOOP_STIRRED] and least > _AGAIN_MS:
+        elif self.words[LOOP_STIRRED] and least > _AGAIN_MS:
             least = _AGAIN_MS
-        words[LOOP_FAR] = ticks_add(now, least)
+        self.words[LOOP_FAR] = ticks_add(self.words[LOOP_NOW], least)
         self._manager.rows[fastpath.ROW_RSSI] = self._wlan.rssi & 0xFF
         self._link.refresh()
 
-    def _poll_one(self, task, now):
+    def _poll_one(self, task):
         """A task without memory sets the last error; the other tasks go on."""
         try:
-            return task.poll(now)
+            return task.poll(self.words[LOOP_NOW])
         except MemoryError:
             self._out_of_memory()
             return _AGAIN_MS

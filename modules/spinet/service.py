@@ -68,13 +68,12 @@ class Telling:
             return -1
         self._garbage.spend(LITTLE)
         try:
-            goes_on = next(self._steps, False)
+            if next(self._steps, False):
+                return 0
         except MemoryError:  # the trace is copied in one piece
             self._service.board.say("no memory for the rest of the report")
-            goes_on = False
-        if not goes_on:
-            self._steps = None
-        return 0 if goes_on else -1
+        self._steps = None
+        return -1
 
 
 def _personality(board):
