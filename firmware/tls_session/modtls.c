@@ -3,10 +3,9 @@
  *
  *     Identity(certificate, key)      PEM, as bytes; raises ValueError(reason)
  *     Trust(ca)                       PEM, or None: every certificate is accepted
- *     Roots(file, seconds, identity)  the public roots; "" where they are in no file. The time since 1970, or 0:
- *                                     unknown, but not before the firmware was built. An Identity of the client,
- *                                     or None
- *     check_certificate(pem), check_key(pem)              None, or what is wrong with it
+ *     Roots(file, seconds, identity)  the public roots; file is "" if the board has them elsewhere. seconds: the time
+ *                                     since 1970, 0 if it is unknown. identity: the client's, or None
+ *     check_certificate(pem), check_key(pem)              None, or the fault in words
  *     Session(context, inbox, outbox, server_name=None)   bytearrays; raises MemoryError
  *         step()                      the handshake: 1 done, 0 not yet, or an error; releases the GIL
  *         look()                      how many decrypted bytes there are, or PEER_ENDED, or an error

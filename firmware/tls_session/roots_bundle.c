@@ -17,7 +17,7 @@ int tls_trust_roots(mbedtls_ssl_config *configuration, const char *file) {
 }
 
 bool tls_is_of_root(mbedtls_x509_crt *certificate, int depth) {
-    /* It looks for a root only where nothing else is wrong. */
+    /* The bundle's callback looks for a root only if this is the only flag. */
     uint32_t flags = MBEDTLS_X509_BADCERT_NOT_TRUSTED;
     return find(NULL, certificate, depth, &flags) == 0 && flags == 0;
 }

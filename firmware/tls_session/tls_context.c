@@ -119,9 +119,9 @@ static int64_t seconds_of_build(const char *built) {
     return seconds_at(&t);
 }
 
-/* The module has no clock that outlives its power: mbedTLS's starts in the year 2000, when no certificate was
- * valid yet. What it found of dates is replaced by ours; what else it found stays, unless the board's roots
- * have what it missed. */
+/* mbedTLS judges dates by the C library's clock, which starts in the year 2000 at each power-up, when no
+ * certificate was valid yet. So this replaces its results about dates. Its other results stay, unless one of the
+ * board's roots has signed a certificate for which it found no CA. */
 static int judge(void *argument, mbedtls_x509_crt *certificate, int depth, uint32_t *flags) {
     const tls_context_t *context = argument;
     *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
@@ -129,7 +129,7 @@ static int judge(void *argument, mbedtls_x509_crt *certificate, int depth, uint3
         return 0;
     }
     if (*flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED && tls_is_of_root(certificate, depth)) {
-        /* A root is trusted, however it has signed itself. */
+        /* A root is trusted even if its own signature has a weak digest. */
         *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_NOT_TRUSTED | MBEDTLS_X509_BADCERT_BAD_MD);
     }
     if (seconds_at(&certificate->valid_to) < context->least) {
@@ -151,7 +151,7 @@ static int configure(tls_context_t *context, int endpoint, int verify) {
     return error;
 }
 
-/* Another error, such as a lack of memory, does not tell whether they belong together. */
+/* Other errors, such as a lack of memory, do not show whether they belong together. */
 static int check_pair(const tls_context_t *context) {
     int error = mbedtls_pk_check_pair(&context->certificates.pk, &context->key, draw, NULL);
     switch (error) {

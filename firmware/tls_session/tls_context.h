@@ -24,7 +24,7 @@ typedef struct tls_context {
     mbedtls_pk_context key;
     struct tls_context *identity; /* of a client, which it holds; or NULL */
     int64_t least; /* the time is this or later, in seconds since 1970; 0: dates are not judged */
-    bool known;    /* it is just this */
+    bool known;    /* the time is `least`; false: it may be later */
     int holders; /* its maker and the sessions, counted in one thread only; it is freed with the last */
 } tls_context_t;
 
@@ -35,9 +35,9 @@ int tls_new_identity(const uint8_t *certificate, size_t certificate_size,
 /* ca NULL: every certificate is accepted. */
 int tls_new_trust(const uint8_t *ca, size_t size, tls_context_t **context);
 
-/* The public roots: those of the board, in this file where that has any. The time is `seconds` since 1970; 0:
- * it is unknown. It is not before the firmware was `built` ("2026-12-31"): a certificate that had ended by then
- * is refused, and so is one that begins later than a time that is known. `identity` of a client, or NULL. */
+/* The board's public roots; `file` is for boards that have them in a file. `seconds`: the time since 1970, or 0 if
+ * it is unknown. `built`: the date of the firmware ("2026-12-31"), which the time is not before. An expired
+ * certificate is refused; one that is not valid yet only if the time is known. `identity`: a client's, or NULL. */
 int tls_new_roots(const char *file, uint32_t seconds, const char *built, tls_context_t *identity,
     tls_context_t **context);
 
