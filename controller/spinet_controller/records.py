@@ -127,7 +127,8 @@ class ModuleHeader:
 
 _LISTEN_OR_CONNECT = struct.Struct("<4sBxHHH")
 assert _LISTEN_OR_CONNECT.size == 12
-_PEER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_PEER_NAME = re.compile(rf"(?=.{{1,64}}\Z){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

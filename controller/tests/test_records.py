@@ -55,7 +55,26 @@ def test_listen_or_connect_to_an_address(host):
     assert len(record.pack()) == 12
 
 
-@pytest.mark.parametrize("name", ["two words", "a/b", "x" * 65, "n\u00e4me", "a\n"])
+@pytest.mark.parametrize("name", ["a", "a.", "x_1.local", "x" * 63, "x" * 32 + "." + "y" * 31])
+def test_listen_or_connect_takes_names(name):
+    record = records.ListenOrConnect.to(name, 80)
+    assert records.ListenOrConnect.unpack(record.pack()) == record
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two words",
+        "a/b",
+        "x" * 64,
+        "n\u00e4me",
+        "a\n",
+        ".",
+        "a..b",
+        ".a",
+        "x" * 32 + "." + "y" * 32,
+    ],
+)
 def test_listen_or_connect_refuses_what_can_be_no_name(name):
     with pytest.raises(ValueError, match="can be no host name"):
         records.ListenOrConnect.to(name, 80).pack()
