@@ -82,18 +82,18 @@ def test_addresses_tell_both_ends(user):
     assert into[0] | into[1] << 8 == (port if user.net.tells_local_port else 0)
 
 
-def test_the_ninth_connection_harms_none(user):
-    """Sockets hold eight and say ERR_MEM. lwIP has more handles than PCBs: it hands out a ninth."""
+def test_the_tenth_connection_harms_none(user):
+    """Sockets hold nine and say ERR_MEM. lwIP has more handles than PCBs: it hands out a tenth."""
     listener, port = user.listen()
     peers = []
     handles = []
-    for _ in range(8):
+    for _ in range(9):
         peers.append(user.net.dial(port))
         handles.append(user.accept(listener))
     user.net.dial(port)
     answers = []
     user.until(lambda: answers.append(user.stack.accept(listener)) or answers[-1] != ERR_WOULDBLOCK)
-    assert (answers[-1] == ERR_MEM) == (user.net.connections_most == 8)
+    assert (answers[-1] == ERR_MEM) == (user.net.connections_most == 9)
     for h, peer in zip(handles, peers, strict=True):
         peer.send(b"alive")
         assert user.read_all(h, 5) == b"alive"

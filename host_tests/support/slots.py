@@ -58,7 +58,7 @@ class StubNet:
     kind = "stub"
     knows_in_flight = True
     tells_local_port = True
-    connections_most = 8
+    connections_most = 9
     own_ip = LOOPBACK  # the module's address, and below its peers'
     peer_ip = LOOPBACK
 
@@ -456,7 +456,7 @@ class SocketsNet(PeersAtSockets):
     kind = "sockets"
     knows_in_flight = True
     tells_local_port = True
-    connections_most = 8
+    connections_most = 9
     own_ip = LOOPBACK
     peer_ip = LOOPBACK
 

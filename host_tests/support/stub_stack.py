@@ -32,8 +32,8 @@ from spinet.tcp.stack import (
     INDEX_MASK,
 )
 
-CONNECTIONS = 8
-LISTENERS = 8
+CONNECTIONS = 9
+LISTENERS = 9
 SEND_BUFFER = 5744  # TCP_SND_BUF
 WINDOW = 5744  # TCP_WND
 ROOM_ABOVE = 2881  # free bytes of the send buffer from which on "room" is reported

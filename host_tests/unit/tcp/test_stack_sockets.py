@@ -375,8 +375,8 @@ def test_generations_come_round_without_a_handle_of_0(net):
 @pytest.mark.behaviour("D14")
 def test_a_stack_without_entries_refuses_an_attempt(net):
     port = net.silent_port()
-    handles = [net.stack.connect(LOOPBACK, port) for _ in range(9)]
-    assert handles[8] == ERR_MEM
+    handles = [net.stack.connect(LOOPBACK, port) for _ in range(10)]
+    assert handles[9] == ERR_MEM
     assert net.stack.abort(handles[0]) == 0
     assert net.stack.connect(LOOPBACK, port) > 0
 

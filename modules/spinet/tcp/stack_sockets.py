@@ -21,8 +21,8 @@ from spinet.tcp.stack import INDEX_BITS, INDEX_MASK, is_for_now
 from spinet.udp.datagrams import peer
 from spinet.udp.datagrams_sockets import SocketUdp
 
-_CONNECTIONS = const(8)
-_LISTENERS = const(8)
+_CONNECTIONS = const(9)  # of the slots, and of an update over the network
+_ENTRIES = const(18)  # as many listeners
 _GENERATIONS = const(0xFFFF)
 
 _IN = const(1)  # poll flags; the same numbers on every port
@@ -62,7 +62,7 @@ class SocketStack:
         self._any_ip = any_ip
         self._calls = calls or (HostCalls() if compat.hostnet else SocketCalls())
         self._poll = Polling()
-        all_rings = rings(_CONNECTIONS) + [None] * _LISTENERS
+        all_rings = rings(_CONNECTIONS) + [None] * (_ENTRIES - _CONNECTIONS)
         self._entries = [_Entry(index, ring) for index, ring in enumerate(all_rings)]
         self._datagrams = _Entry(tcp.DATAGRAMS, None)
         self.udp = SocketUdp(self._poll, self._note_datagrams, any_ip)
@@ -76,7 +76,7 @@ class SocketStack:
     # --- handles
 
     def _entry(self, h):
-        entry = self._entries[h & INDEX_MASK] if h > 0 and h & INDEX_MASK < 16 else None
+        entry = self._entries[h & INDEX_MASK] if h > 0 and h & INDEX_MASK < _ENTRIES else None
         if entry and entry.handle == h:
             return entry
         self.stale += 1
@@ -154,8 +154,7 @@ class SocketStack:
         except OSError as e:
             sock.close()
             return err_of(e.errno)
-        last = len(self._entries)
-        entry = self._take(last - _LISTENERS, last, sock, _LISTENING, _IN)
+        entry = self._take(_CONNECTIONS, _ENTRIES, sock, _LISTENING, _IN)
         return entry.handle if entry else tcp.ERR_MEM
 
     def _resolve(self, ip, tcp_port):
@@ -182,7 +181,7 @@ class SocketStack:
 
     def _adopt(self, sock, use, interest):
         sock.setblocking(False)
-        entry = self._take(0, len(self._entries) - _LISTENERS, sock, use, interest)
+        entry = self._take(0, _CONNECTIONS, sock, use, interest)
         if entry:
             self._calls.setup(sock)
         return entry
