@@ -6,6 +6,7 @@
  *     Roots(file, seconds, identity)  the public roots; file is "" if the board has them elsewhere. seconds: the time
  *                                     since 1970, 0 if it is unknown. identity: the client's, or None
  *     check_certificate(pem), check_key(pem)              None, or the fault in words
+ *     check_own(pem)                  the same, also when Trust(pem) would not accept it of a server
  *     Session(context, inbox, outbox, server_name=None)   bytearrays; raises MemoryError
  *         step()                      the handshake: 1 done, 0 not yet, or an error; releases the GIL
  *         look()                      how many decrypted bytes there are, or PEER_ENDED, or an error
@@ -319,6 +320,13 @@ static mp_obj_t mod_check_key(mp_obj_t pem) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_check_key_obj, mod_check_key);
 
+static mp_obj_t mod_check_own(mp_obj_t pem) {
+    mp_buffer_info_t text;
+    mp_get_buffer_raise(pem, &text, MP_BUFFER_READ);
+    return verdict(tls_check_own(text.buf, text.len));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_check_own_obj, mod_check_own);
+
 static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__spinet_tls) },
     { MP_ROM_QSTR(MP_QSTR_Identity), MP_ROM_PTR(&identity_type) },
@@ -327,6 +335,7 @@ static const mp_rom_map_elem_t mod_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_Session), MP_ROM_PTR(&session_type) },
     { MP_ROM_QSTR(MP_QSTR_check_certificate), MP_ROM_PTR(&mod_check_certificate_obj) },
     { MP_ROM_QSTR(MP_QSTR_check_key), MP_ROM_PTR(&mod_check_key_obj) },
+    { MP_ROM_QSTR(MP_QSTR_check_own), MP_ROM_PTR(&mod_check_own_obj) },
     { MP_ROM_QSTR(MP_QSTR_PEER_ENDED), MP_ROM_INT(TLS_PEER_ENDED) },
 };
 static MP_DEFINE_CONST_DICT(mod_globals, mod_globals_table);

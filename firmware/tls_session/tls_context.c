@@ -5,6 +5,7 @@
 
 #include "tls_roots.h"
 
+#include "mbedtls/oid.h"
 #include "mbedtls/platform_util.h"
 #include "mbedtls/psa_util.h"
 
@@ -251,4 +252,31 @@ int tls_new_roots(const char *file, uint32_t seconds, const char *built, tls_con
         tls_hold(identity);
     }
     return filled(made, fill_roots(made, file), context);
+}
+
+static int verify_itself(tls_context_t *context) {
+    mbedtls_x509_crt *own = &context->certificates;
+    uint32_t flags;
+    if (own->next) {
+        return TLS_SEVERAL;
+    }
+    int error = mbedtls_x509_crt_verify(own, own, NULL, NULL, &flags, judge, context);
+    if (!error) {
+        error = mbedtls_x509_crt_check_key_usage(own, MBEDTLS_X509_KU_DIGITAL_SIGNATURE);
+    }
+    if (!error) {
+        error = mbedtls_x509_crt_check_extended_key_usage(
+            own, MBEDTLS_OID_SERVER_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH));
+    }
+    return error;
+}
+
+int tls_check_own(const uint8_t *pem, size_t size) {
+    tls_context_t *trust;
+    int error = tls_new_trust(pem, size, &trust);
+    if (!error) {
+        error = verify_itself(trust);
+        tls_let_go(trust);
+    }
+    return error;
 }

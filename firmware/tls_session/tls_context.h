@@ -18,6 +18,9 @@
 /* The key does not belong to the certificate. */
 #define TLS_STRANGERS MBEDTLS_ERR_PK_TYPE_MISMATCH
 
+/* There is more than one certificate. */
+#define TLS_SEVERAL MBEDTLS_ERR_X509_FATAL_ERROR
+
 typedef struct tls_context {
     mbedtls_ssl_config configuration;
     mbedtls_x509_crt certificates; /* its own and those above it; or the CA's */
@@ -47,5 +50,8 @@ void tls_let_go(tls_context_t *context);
 /* 0 when the PEM has at least one certificate, and nothing but certificates; or a private key. */
 int tls_check_certificate(const uint8_t *pem, size_t size);
 int tls_check_key(const uint8_t *pem, size_t size);
+
+/* 0 when a client whose CA is this certificate accepts a server that shows it. */
+int tls_check_own(const uint8_t *pem, size_t size);
 
 #endif

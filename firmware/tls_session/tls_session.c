@@ -5,6 +5,8 @@
 
 #include "tls_roots.h"
 
+#include "mbedtls/pem.h"
+
 /* ---- boxes ---- */
 
 static size_t box_count(const tls_box_t *box) {
@@ -167,8 +169,11 @@ static const char *why_refused(const tls_session_t *session) {
     return "the certificate is not acceptable";
 }
 
+#define UNREADABLE "it is no PEM that can be read"
+#define UNKNOWN_KIND "its kind of key is not known here: EC and RSA are"
+
 static const struct {
-    int error;
+    int error; /* the high-level part: mbedTLS adds a cause to some, in the low 7 bits */
     const char *reason;
 } reasons[] = {
     {MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, "the peer refuses"},
@@ -182,6 +187,17 @@ static const struct {
     {MBEDTLS_ERR_PK_PASSWORD_REQUIRED, "the key is encrypted"},
     {TLS_NO_ROOTS, "no CA is known"},
     {TLS_STRANGERS, "it does not belong to the certificate"},
+    {TLS_SEVERAL, "there is more than one"},
+    {MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, "it has not signed itself, or is too weak"},
+    {MBEDTLS_ERR_X509_BAD_INPUT_DATA, "it is not for TLS servers"},
+    {MBEDTLS_ERR_X509_CERT_UNKNOWN_FORMAT, UNREADABLE},
+    {MBEDTLS_ERR_X509_INVALID_FORMAT, UNREADABLE},
+    {MBEDTLS_ERR_PEM_INVALID_DATA, UNREADABLE},
+    {MBEDTLS_ERR_PK_KEY_INVALID_FORMAT, UNREADABLE},
+    {MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG, UNKNOWN_KIND},
+    {MBEDTLS_ERR_X509_INVALID_ALG, UNKNOWN_KIND},
+    {MBEDTLS_ERR_PK_UNKNOWN_PK_ALG, UNKNOWN_KIND},
+    {MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE, "its curve is not known here: P-256 is"},
 };
 
 const char *tls_reason(const tls_session_t *session, int error) {
@@ -189,7 +205,7 @@ const char *tls_reason(const tls_session_t *session, int error) {
         return why_refused(session);
     }
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        if (error == reasons[i].error) {
+        if (-(-error & ~0x7F) == reasons[i].error) {
             return reasons[i].reason;
         }
     }

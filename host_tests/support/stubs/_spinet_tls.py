@@ -7,6 +7,9 @@ import contextlib
 import ssl
 import tempfile
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
 PEER_ENDED = -0x7880
 STRANGER = "it does not belong to the certificate"
 _VERIFY_FAILED = -0x2700
@@ -80,6 +83,19 @@ def check_certificate(pem):
     except ValueError as error:
         return str(error)
     return None
+
+
+def check_own(pem):
+    wrong = check_certificate(pem)
+    if not wrong:
+        own, *others = x509.load_pem_x509_certificates(pem)
+        if others:
+            return "there is more than one"
+        try:
+            own.verify_directly_issued_by(own)
+        except (ValueError, InvalidSignature):
+            wrong = "it has not signed itself, or is too weak"
+    return wrong
 
 
 def check_key(pem):

@@ -8,15 +8,17 @@ from spinet import compat
 
 def of(board):
     """The certificate that counts (PEM, bytes). That of the board file counts when none is stored,
-    and is stored then: the board file of a later image may have none."""
-    store = board.store("owner")
-    pem = store.load(True)
+    and is stored then: the board file of a later image may have none. Raises ValueError when
+    something is wrong with it."""
+    pem = board.store("owner").load(True)
     if board.OWNER and not pem:
         pem = board.OWNER.encode()
         try:
-            store.save(pem)
+            wrong = change(board, pem)
         except OSError:
-            pass  # at the next boot
+            wrong = None  # stored at the next boot
+        if wrong:
+            raise ValueError(wrong)
     return pem
 
 
@@ -33,7 +35,7 @@ def change(board, pem):
         return "TLS is not in this firmware"
     if b"PRIVATE KEY" in pem:
         return "the owner's key must stay with the owner: send the certificate alone"
-    wrong = compat.tls_session.check_certificate(pem)
+    wrong = compat.tls_session.check_own(pem)
     if wrong:
         return "the owner's certificate: " + wrong
     return store.save(pem)
