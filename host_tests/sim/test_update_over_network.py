@@ -10,9 +10,10 @@ from images import NEW, image, pieces
 from nina_bench import frame, parameters
 from own_network import ADDRESSES, WITH_TAP, own_network
 from project import ROOT
+from raw_controller import listen_or_connect
 from sim_process import BINARY, LWIP_BINARY, TELLING, start_sim
 from slots import free_port
-from tls_rig import certificate_of, owner_key
+from tls_rig import certificate_of, openssl, owner_key
 
 from spinet import VERSION_TEXT as VERSION
 from spinet_controller import NetworkModule, update
@@ -24,7 +25,7 @@ __all__ = ["start_sim"]
 
 IMAGE = image(size=20000)
 NEXT = image("9.2.0-spinet", size=20000)
-UPDATE = 64
+LISTEN, UPDATE = 7, 64
 BEGIN, _, _, _, CANCEL, STATUS = range(6)
 
 
@@ -96,6 +97,9 @@ async def test_an_update(start, keys, role, stack):
         else:
             assert sim.ask(UPDATE, flags=BEGIN, param=len(NEXT), data=NEXT[:288])[0] == 0
             assert b"another image is on its way" in sim.ask(19)[1]
+            for _ in range(8):
+                assert sim.ask(LISTEN, data=listen_or_connect(free_port()))[0] == 0
+                assert sim.ask(19)[1].strip(b"\0") == b""
     async with computer() as owner:
         now = await owner.update_status()
         assert (now.version, now.received) == (VERSION, 5 * 2048)
@@ -115,6 +119,55 @@ async def test_an_update(start, keys, role, stack):
             await update.run(owner, Image.of(NEXT))
         await owner.update_owner(b"")
     assert (sim.state / "owner").exists() is False
+
+
+SERVES = ("-addext", "keyUsage=digitalSignature")
+EC = ("-newkey", "ec", "-pkeyopt")
+WRONG = "it has not signed itself, or is too weak"
+KINDS = {  # of a certificate: how it is made, and what the module says
+    "rsa": (("-newkey", "rsa:2048"), None),
+    "p384": ((*EC, "ec_paramgen_curve:P-384", *SERVES), None),
+    "short": (("-newkey", "rsa:1024"), WRONG),
+    "sha1": (("-newkey", "rsa:2048", "-sha1"), WRONG),
+    "p224": ((*EC, "ec_paramgen_curve:secp224r1"), "its curve is not known here: P-256 is"),
+    "ed": (("-newkey", "ed25519"), "its kind of key is not known here: EC and RSA are"),
+    "ca": (
+        (*EC, "ec_paramgen_curve:P-256", "-addext", "keyUsage=keyCertSign"),
+        "it is not for TLS",
+    ),
+    "client": (
+        (*EC, "ec_paramgen_curve:P-256", "-addext", "extendedKeyUsage=clientAuth"),
+        "it is not",
+    ),
+}
+
+
+def test_which_certificates_an_owner_can_have(tmp_path, keys):
+    """One that no handshake would accept is refused when it comes, and with its reason."""
+    wanted = {name: why for name, (_, why) in KINDS.items()}
+    for name, (options, _) in KINDS.items():
+        files = ("-keyout", str(tmp_path / "key"), "-out", str(tmp_path / name))
+        openssl("req", "-x509", "-nodes", "-subj", "/CN=owner", *options, *files)
+    ca = ("-CA", str(keys / "owner.pem"), "-CAkey", str(keys / "owner.pem"))
+    request = ("-new", "-key", str(keys / "stranger.pem"), "-subj", "/CN=leaf")
+    openssl("req", *request, "-out", str(tmp_path / "csr"))
+    openssl("x509", "-req", "-in", str(tmp_path / "csr"), *ca, "-out", str(tmp_path / "leaf"))
+    both = (tmp_path / "leaf").read_text() + certificate_of(keys / "owner.pem")
+    (tmp_path / "chain").write_text(both)
+    (tmp_path / "line").write_text(certificate_of(keys / "owner.pem").replace("\n", ""))
+    wanted |= {"leaf": WRONG, "chain": "there is more than one", "line": "it is no PEM that can be"}
+    (tmp_path / "program.py").write_text(
+        "import sys, _spinet_tls as tls\n"
+        "for name in sys.argv[1:]: print(tls.check_own(open(name, 'rb').read()))"
+    )
+    done = subprocess.run(
+        [BINARY, tmp_path / "program.py", *(tmp_path / name for name in wanted)],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    for line, (name, why) in zip(done.stdout.splitlines(), wanted.items(), strict=True):
+        assert line.startswith(str(why)), name
 
 
 def run(*arguments):

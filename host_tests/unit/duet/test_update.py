@@ -56,7 +56,8 @@ def test_an_update(bench):
     assert bench.last_error() == ""
     assert bench.board.the_slots.calls == ["choose"]
     assert bench.board.the_slots.other.startswith(IMAGE)
-    assert status(bench)[0] == CHOSEN
+    state, *_, text = status(bench)
+    assert (state, text) == (CHOSEN, f"{NEW} starts with the next restart, on trial")
     with pytest.raises(Restart):
         bench.response(UPDATE, flags=RESTART)
 
@@ -78,6 +79,7 @@ def test_a_step_before_its_time(bench, step):
 
 def test_steps_and_lengths_that_there_are_not(bench):
     assert bench.response(UPDATE, flags=7) == wire.BAD_PARAMETER
+    assert bench.response(UPDATE, flags=STATUS | AGAIN) == wire.BAD_PARAMETER
     assert bench.response(UPDATE, flags=BEGIN, data=IMAGE[:287]) == wire.BAD_DATA_LENGTH
     assert bench.response(UPDATE, flags=STATUS, available=47) == wire.BUFFER_TOO_SMALL
 
@@ -93,6 +95,14 @@ def test_what_is_refused_is_told(bench):
     assert bench.last_error() == ""
     assert begin(bench, size=65537) == 0
     assert bench.last_error() == "update: the image has 65537 bytes, the slot 65536"
+
+
+def test_nothing_is_erased_behind_an_image(bench):
+    slots = bench.board.the_slots
+    slots.size = 4096
+    send(bench, image(size=4096))
+    assert bench.response(UPDATE, flags=PIECE, param=4096) == 0
+    assert slots.other[4096:] == bytes(len(slots.other) - 4096)
 
 
 def test_a_damaged_image(bench):
@@ -138,13 +148,6 @@ def test_codes_are_the_protocol_s():
     assert steps._BAD_DATA_LENGTH == wire.BAD_DATA_LENGTH
     assert steps._BUFFER_TOO_SMALL == wire.BUFFER_TOO_SMALL
     assert steps._BAD_PARAMETER == wire.BAD_PARAMETER
-
-
-def test_the_flag_again_beside_a_status(bench):
-    assert bench.response(UPDATE, flags=STATUS | AGAIN) == 48
-    send(bench)
-    bench.response(UPDATE, flags=FINISH)
-    assert bench.response(UPDATE, flags=STATUS | AGAIN) > 48  # and it does not restart
 
 
 def test_the_owner_of_updates_over_the_network(bench, tmp_path):

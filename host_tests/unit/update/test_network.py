@@ -178,12 +178,17 @@ def test_what_is_no_certificate_is_not_stored(board, keys, text, why):
     assert board.the_owner_store.data == b""
 
 
-def test_a_bad_certificate_in_the_board_file(monkeypatch, board):
-    board.OWNER = "?"
+@pytest.mark.parametrize(
+    ("text", "why"), [("?", "the owner's certificate: "), (None, "the owner's key must stay with ")]
+)
+def test_a_bad_certificate_in_the_board_file(monkeypatch, board, keys, text, why):
+    """It is not stored: the board file of the next image would not count."""
+    board.OWNER = text or keys[0].read_text()
     bench = NinaBench(monkeypatch, board)
+    assert board.the_owner_store.data == b""
     assert bench.stack.dial(PORT) is None
-    assert traced()[-1].startswith("update over the network: the owner's certificate: ")
-    assert bench.service.updates.told().startswith("it failed, refused: the owner's certificate: ")
+    assert traced()[-1].startswith("update over the network: " + why)
+    assert bench.service.updates.told().startswith("it failed, refused: " + why)
 
 
 def test_a_port_that_is_taken(monkeypatch, board):
@@ -242,8 +247,47 @@ def test_the_owner_can_pass_it_on(board, computer, keys):
     assert owner.of(board) == certificate_of(keys[1]).encode()
 
 
-def test_a_status_never_restarts(computer):
-    assert computer.ask(STATUS | 0x80)[0] == 0
+@pytest.mark.parametrize("step", [PIECE, FINISH, RESTART, CANCEL, STATUS, OWNER])
+def test_a_step_that_there_is_not(computer, step):
+    assert computer.ask(step | 0x80) == (-11, b"")
+
+
+def test_an_image_gives_way_to_the_next_one_alone(bench, board, computer):
+    """A chosen image stays when another is refused, and is gone when another begins to come."""
+    computer.ask(BEGIN, len(IMAGE), IMAGE[:288])
+    for at, piece in pieces(IMAGE):
+        computer.ask(PIECE, at, piece)
+    computer.ask(FINISH)
+    chosen = f"{NEW} starts with the next restart, on trial".encode()
+    assert computer.ask(STATUS)[1][48:] == chosen
+    assert computer.ask(BEGIN, len(IMAGE), bytes(288)) == (-14, b"this is no image")
+    assert computer.ask(STATUS)[1][::48][:1] == b"\2"
+    assert computer.ask(STATUS)[1][48:] == chosen
+    assert computer.ask(BEGIN, len(IMAGE), IMAGE[:288]) == (0, b"")
+    assert board.the_slots.other[:4096] == b"\xff" * 4096
+    assert computer.ask(RESTART) == (-4, b"")
+
+
+def test_no_memory_for_a_step(bench, board, computer, monkeypatch):
+    computer.ask(BEGIN, len(IMAGE), IMAGE[:288])
+
+    def erase(_at):
+        raise MemoryError
+
+    monkeypatch.setattr(board.the_slots, "erase", erase)
+    assert computer.ask(PIECE, 0, IMAGE[:2048]) == (-14, b"out of memory")
+    monkeypatch.undo()
+    assert computer.ask(PIECE, 0, IMAGE[:2048]) == (0, b"")
+
+
+def test_the_controller_has_all_its_sockets(bench, computer):
+    """Eight listeners and eight connections, while the owner's computer is connected."""
+    service = bench.service
+    assert all(service.listeners.listen(0, 100 + i, 0, 8) for i in range(8))
+    assert all(bench.stack.dial(100 + i) for i in range(8))
+    bench.passes()
+    assert all(slot.state for slot in service.manager.slots)
+    assert computer.ask(STATUS)[0] == 0
 
 
 def test_half_an_image(bench, board, computer):

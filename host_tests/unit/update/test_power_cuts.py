@@ -277,6 +277,38 @@ def test_power_goes_at_each_step_of_choosing_and_keeping(monkeypatch):
         module.check()
 
 
+@pytest.mark.parametrize("head", [IMAGE[:288], bytes(288)], ids=["taken", "refused"])
+def test_power_goes_while_another_image_comes_after_a_chosen_one(monkeypatch, head):
+    """Either image has its judge when it starts."""
+    module = Module(monkeypatch)
+    files, flash = dict(module.flash.files), [bytes(nor.data) for nor in module.nor]
+
+    def again(cut_at):
+        for nor, data in zip(module.nor, flash, strict=True):
+            nor.data[:] = data
+        module.flash.files = dict(files)
+        module.flash.power_on()
+        module.boot()
+        module.send(IMAGE)
+        assert module.transfer.finish() is None
+        module.flash.power_on(cut_at)
+        module.transfer.begin(len(IMAGE), head, False)
+        steps = module.flash.steps
+        module.flash.power_on()
+        module.boot()
+        assert bool(module.judgment) == (module.slots.version == NEW)
+        module.check()
+        return steps
+
+    for cut_at in range(again(None)):
+        with pytest.raises(PowerCut):
+            again(cut_at)
+        module.flash.power_on()
+        module.boot()
+        assert module.slots.version == VERSION or module.judgment
+        module.check()
+
+
 @pytest.mark.parametrize("most", range(4))
 def test_reset_or_a_controller_that_dies(module, most):
     """Between two pieces; what was sent is dropped by the next one, or by the reset."""

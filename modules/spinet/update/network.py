@@ -98,6 +98,8 @@ class Conversation:
             why = self._steps.do(frame[0], get_u32(frame, 4), data, steps.NETWORK) or ""
         except OSError as e:
             why = "storage failed, " + error_text(e)
+        except MemoryError:
+            why = "out of memory"
         why = why.encode()
         put_bytes(frame, _ANSWER, why, len(why))
         return -len(why)
@@ -135,7 +137,7 @@ class NetworkUpdates:
         try:
             self._trust = compat.tls_session.Trust(owner.of(board))
         except ValueError as e:
-            self.set("the owner's certificate: " + str(e))
+            self.set(str(e))
             return
         handle = self._manager.stack.listen(0, board.UPDATE_PORT, _BACKLOG)
         if handle < 0:

@@ -13,6 +13,7 @@ FAILED = "F"
 
 _NO_SILENCE = "power was cut or the module was reset before it was asked for anything"
 _WORDS = {
+    CHOSEN: "%s starts with the next restart, on trial",
     ARRIVING: "%s was not complete: power was cut, the module was reset, or its sender went away",
     CANCELLED: "%s was cancelled",
     FAILED: "%s was refused: ",
@@ -43,8 +44,6 @@ def told(store, running):
         return ""
     if letter == CHOSEN and slot == running:
         return version + " is on trial until it is asked for something"
-    if letter == CHOSEN:
-        letter = LOST
-    elif letter == SILENT and slot == running:
+    if letter == SILENT and slot == running:
         letter = KEPT  # the boot loader knows that it was
     return _WORDS[letter] % version + why

@@ -65,7 +65,7 @@ class Steps:
     def answer(self, flags, length, way):
         """0 when the step can be done with so many bytes of data, else why not, as a code."""
         step = flags & ~_AGAIN
-        if step > _OWNER:
+        if step > _OWNER or (flags & _AGAIN and step != _BEGIN):
             return _BAD_PARAMETER
         if step == _BEGIN and length != image.HEAD:
             return _BAD_DATA_LENGTH
@@ -73,7 +73,7 @@ class Steps:
 
     def asks_status(self, flags):
         """True for the step that is answered by status(), and has nothing to do()."""
-        return flags & ~_AGAIN == _STATUS
+        return flags == _STATUS
 
     def _may(self, step, way):
         transfer = self._transfer

@@ -34,16 +34,18 @@ class Transfer:
     def begin(self, size, head, again):
         """An image of `size` bytes that begins with `head` will come; what came before is dropped.
 
-        `again`: also if its version is the one that runs.
+        `again`: also if its version is the one that runs. A chosen image is erased before the
+        record says anything else: with another record, nothing would judge it when it starts.
         """
+        version = image.version(head)
+        wrong = self._problem(size, head, version, again)
+        if self.chosen:
+            if wrong:
+                return wrong
+            self._partitions.erase(0)
         self._hash = None
         self.chosen = False
-        self._version = image.version(head)
-        wrong = image.problem(head, self._partitions.chip)
-        if not wrong and not image.HEAD + image.DIGEST <= size <= self._partitions.size:
-            wrong = "the image has %d bytes, the slot %d" % (size, self._partitions.size)
-        if not wrong and not again and self._version == self._partitions.version:
-            wrong = "this version runs already"
+        self._version = version
         if wrong:
             return self._refuse(wrong)
         self._note(record.ARRIVING)
@@ -52,12 +54,20 @@ class Transfer:
         self.received = 0
         return None
 
+    def _problem(self, size, head, version, again):
+        wrong = image.problem(head, self._partitions.chip)
+        if not wrong and not image.HEAD + image.DIGEST <= size <= self._partitions.size:
+            wrong = "the image has %d bytes, the slot %d" % (size, self._partitions.size)
+        if not wrong and not again and version == self._partitions.version:
+            wrong = "this version runs already"
+        return wrong
+
     def take(self, at, piece):
         """A piece of the image, a memoryview of 2048 bytes, the last one of what is left.
 
         One that is not the next is passed over.
         """
-        if at != self.received or len(piece) != min(_PIECE, self.size - at):
+        if at != self.received or not piece or len(piece) != min(_PIECE, self.size - at):
             return
         if at % _SECTOR == 0:
             self._partitions.erase(at)
