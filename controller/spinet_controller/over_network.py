@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,6 +47,9 @@ RETURN_TIMEOUT = 300.0
 _LOOK = 0.5
 """Seconds between two attempts meanwhile."""
 
+_LARGEST_OWNER = 1 << 20
+"""Bytes of an owner's file that are looked at."""
+
 _CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\r?\n?", re.DOTALL
 )
@@ -53,21 +57,41 @@ _CERTIFICATE = re.compile(
 
 def owner_certificate(path: Path) -> bytes:
     """Give the certificate (PEM) in an owner's file, without the key; BadOwner without one."""
-    found = _CERTIFICATE.search(path.read_bytes())
+    with path.open("rb") as file:
+        found = _CERTIFICATE.search(file.read(_LARGEST_OWNER))
     if not found:
         raise BadOwner(f"{path}: there is no certificate in it")
     return found[0]
 
 
-def owner_context(path: Path) -> ssl.SSLContext:
-    """Read an owner's file (PEM), for a NetworkModule; BadOwner without key and certificate."""
+def owner_context(path: Path, password: Callable[[], str] | None = None) -> ssl.SSLContext:
+    """Read an owner's file (PEM), for a NetworkModule; BadOwner without key and certificate.
+
+    If the key is encrypted, `password` is called for its password.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    asked = False
+
+    def ask() -> str:
+        nonlocal asked
+        asked = True
+        return password() if password else ""
+
     try:
-        context.load_cert_chain(path)
-    except ssl.SSLError as error:
-        why = "they do not belong together" if "MISMATCH" in str(error.reason) else "one is missing"
-        raise BadOwner(f"{path}: a key and its certificate are needed, {why}") from None
+        context.load_cert_chain(path, password=ask)
+    except (ssl.SSLError, ValueError) as error:  # ValueError: a password that none can have
+        reason = error.reason if isinstance(error, ssl.SSLError) else None
+        raise BadOwner(f"{path}: {_why_no_owner(reason, asked)}") from None
     return context
+
+
+def _why_no_owner(reason: str | None, encrypted: bool) -> str:
+    if reason and "MISMATCH" not in reason:
+        return f"OpenSSL refuses it: {reason.lower().replace('_', ' ')}"
+    if encrypted and not reason:
+        return "its key is encrypted, and this is not its password"
+    why = "they do not belong together" if reason else "one is missing"
+    return f"a key and its certificate are needed, {why}"
 
 
 class NetworkModule:
@@ -187,6 +211,8 @@ class NetworkModule:
             raise NotReached(f"nothing answers at {self._where()}") from None
         except ConnectionResetError:
             raise self._busy() from None
+        except UnicodeError:
+            raise NotReached(f"{self.host!r} is no name of a host") from None
         except OSError as error:
             found = error.errno and error.errno > 0  # less than 0: the name was not found
             why = os.strerror(error.errno or 0) if found else error.strerror

@@ -18,12 +18,14 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from fake_module import HELLO
+from fake_module import HELLO, WHOLE
 from own_port import own_port
 
 from spinet_controller.cli import bench, session
 from spinet_controller.cli.main import main
 from spinet_controller.cli.program import program
+from spinet_controller.cli.session import _one_line
+from spinet_controller.errors import Refused
 
 FAKE_SIM = Path(__file__).with_name("fake_sim.py")
 COMMAND = [sys.executable, "-c", "from spinet_controller.cli.main import main; main()"]
@@ -174,6 +176,20 @@ def test_wrong_usage_is_one_line_and_code_2(monkeypatch, capsys, arguments, text
         main()
     out, err = capsys.readouterr()
     failed((ended.value.code, out, err), text, code=2)
+
+
+def test_what_a_module_says_moves_no_cursor():
+    assert _one_line(Refused("the module says: \x1b[2J\na")) == "the module says: \\x1b[2J a"
+
+
+def test_a_file_that_is_too_large_for_any_flash(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("spinet_controller.cli.update._LARGEST_FLASH", len(WHOLE) - 1)
+    (tmp_path / "large").write_bytes(WHOLE)
+    monkeypatch.setattr(sys, "argv", ["spinet-controller", "update", str(tmp_path / "large")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    failed((ended.value.code, out, err), "the image is cut short")
 
 
 @pytest.mark.parametrize(("arguments", "word"), [([], "serve"), (["networks"], "remove")])

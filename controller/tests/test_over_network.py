@@ -5,14 +5,22 @@ import contextlib
 import socket
 import ssl
 import struct
+import sys
 import threading
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from fake_module import WHOLE, FakeUpdate
 from own_port import own_port
 from rig import PATIENCE
 
 from spinet_controller import NetworkModule, over_network, update
+from spinet_controller.cli.main import main
 from spinet_controller.errors import (
     BadOwner,
     BadReply,
@@ -182,6 +190,13 @@ async def test_nothing_is_there(owner):
         await module.update_status()
 
 
+@pytest.mark.parametrize("name", ["two..dots", "x" * 64 + ".example"])
+async def test_what_is_no_name(owner, name):
+    module = NetworkModule(name, owner_context(owner))
+    with pytest.raises(NotReached, match=f"'{name}' is no name of a host"):
+        await module.update_status()
+
+
 async def test_nothing_answers(owner, monkeypatch):
     monkeypatch.setattr(over_network, "CONNECT_TIMEOUT", 0.0)
     module = NetworkModule("192.0.2.1", owner_context(owner))
@@ -226,3 +241,26 @@ def test_what_the_owner_s_file_must_have(owner, tmp_path):
     (tmp_path / "mixed").write_bytes(mixed)
     with pytest.raises(BadOwner, match="do not belong together"):
         owner_context(tmp_path / "mixed")
+    (tmp_path / "far").write_bytes(bytes(1 << 20) + text)
+    with pytest.raises(BadOwner, match="there is no certificate in it"):
+        owner_certificate(tmp_path / "far")
+
+
+def test_a_key_with_a_password(owner, tmp_path, monkeypatch, capsys):
+    """The command takes it as it takes that of a network."""
+    key = load_pem_private_key(owner.read_bytes(), None)
+    encrypted = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"swordfish")
+    )
+    locked = tmp_path / "locked"
+    locked.write_bytes(encrypted + owner_certificate(owner))
+    for password in (None, lambda: "", lambda: "shark", lambda: "\udcff", lambda: "x" * 2000):
+        with pytest.raises(BadOwner, match=r"its key is encrypted, and this is not its password$"):
+            owner_context(locked, password)
+    where = ("update", "--over-network", f"127.0.0.1:{own_port()}", "--owner", str(locked))
+    monkeypatch.setattr(sys, "argv", ["spinet-controller", *where])
+    for password, why in (("shark", "is not its password"), ("swordfish", "Connection refused")):
+        monkeypatch.setenv("SPINET_PASSWORD", password)
+        with pytest.raises(SystemExit):
+            main()
+        assert capsys.readouterr().err.endswith(f"{why}\n")

@@ -17,7 +17,7 @@ from spinet_controller.cli.options import BusOptions
 from spinet_controller.errors import BusError, SpinetError
 from spinet_controller.module import Module
 from spinet_controller.raspberry_pi import SCK_HZ, raspberry_pi_bus
-from spinet_controller.records import NetworkStatus
+from spinet_controller.records import NetworkStatus, shown
 from spinet_controller.serial_line import SerialLine
 from spinet_controller.sim import NETWORK, SimProcess
 from spinet_controller.spi_bus import Role
@@ -283,4 +283,4 @@ def _one_line(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(text.split())
+    return shown(" ".join(text.split()))

@@ -1,11 +1,14 @@
 """`update`: another image for the module. `update-owner`: who may send one over the network."""
 
+import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from spinet_controller import update as updating
+from spinet_controller.cli.networks import wanted_password
 from spinet_controller.cli.options import BusOptions, bus_options
 from spinet_controller.cli.session import Session, note, run, run_alone, run_with_module
 from spinet_controller.cli.showing import progress, show_json, show_pairs
@@ -15,6 +18,8 @@ from spinet_controller.module import Module
 from spinet_controller.over_network import NetworkModule, owner_certificate, owner_context
 from spinet_controller.printer.status import Document, label
 from spinet_controller.records import UpdateStatus, shown
+
+_T = TypeVar("_T")
 
 
 def _document(status: UpdateStatus) -> Document:
@@ -26,11 +31,16 @@ def _document(status: UpdateStatus) -> Document:
     }
 
 
+_LARGEST_FLASH = 1 << 25
+"""Bytes of a file that are looked at."""
+
+
 def _image(path: Path | None) -> updating.Image | None:
     if path is None:
         return None
     try:
-        return updating.Image.of(path.read_bytes())
+        with path.open("rb") as file:
+            return updating.Image.of(file.read(_LARGEST_FLASH))
     except BadImage as error:
         raise click.ClickException(f"{path}: {error}") from None
 
@@ -48,6 +58,17 @@ class _Address(click.ParamType[tuple[str, int]]):
         if not host or (port and not (port.isdecimal() and 0 < int(port) < 1 << 16)):
             self.fail(f"{value!r} is no HOST or HOST:PORT", param, ctx)
         return host, int(port or UPDATE_PORT)
+
+
+def _owner(read: Callable[[Path], _T], path: Path) -> _T:
+    try:
+        return read(path)
+    except BadOwner as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _key(path: Path) -> ssl.SSLContext:
+    return owner_context(path, lambda: wanted_password(no_password=False, from_stdin=False))
 
 
 _FILE: click.Path[Path] = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -86,7 +107,8 @@ def update(
     if (over_network is None) != (owner is None):
         raise click.UsageError("--over-network and --owner go together")
     if over_network and owner:
-        status = run_alone(options, _over_network(over_network, owner, image, force))
+        key = _owner(_key, owner)
+        status = run_alone(options, _over_network(over_network, key, image, force))
     else:
         status = run(options, body)
     if options.json:
@@ -104,10 +126,10 @@ def update(
 
 
 async def _over_network(
-    address: tuple[str, int], owner: Path, image: updating.Image | None, force: bool
+    address: tuple[str, int], key: ssl.SSLContext, image: updating.Image | None, force: bool
 ) -> UpdateStatus:
     host, port = address
-    async with NetworkModule(host, owner_context(owner), port=port) as module:
+    async with NetworkModule(host, key, port=port) as module:
         return await _work(module, image, force)
 
 
@@ -135,10 +157,7 @@ def update_owner(options: BusOptions, file: Path | None, off: bool) -> None:
     """
     if (file is None) != off:
         raise click.UsageError("either FILE or --off")
-    try:
-        certificate = owner_certificate(file) if file else b""
-    except BadOwner as error:
-        raise click.ClickException(str(error)) from None
+    certificate = _owner(owner_certificate, file) if file else b""
 
     async def work(module: Module) -> None:
         await module.update_owner(certificate)
