@@ -225,6 +225,9 @@ class NetworkModule:
             )
         except ssl.SSLError as error:
             raise NotReached(self._why(str(error.reason))) from None
+        except ConnectionAbortedError:  # asyncio's, for HANDSHAKE_TIMEOUT
+            silent = f"what is at {self._where()} says nothing: it is busy"
+            raise NotReached(f"{silent}, or no module that takes updates") from None
         except OSError:
             raise self._busy() from None
 

@@ -211,6 +211,21 @@ async def test_another_owner_s_module(fake, tmp_path):
         await module.update_status()
 
 
+async def test_what_waits_for_a_request(owner, monkeypatch):
+    """As a web server does."""
+    monkeypatch.setattr(over_network, "HANDSHAKE_TIMEOUT", 0.01)
+
+    async def wait(reader, writer):
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(wait, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        module = NetworkModule("127.0.0.1", owner_context(owner), port=port)
+        with pytest.raises(NotReached, match="says nothing: it is busy, or no module"):
+            await module.update_status()
+
+
 @pytest.mark.parametrize(
     ("says", "why"), [(b"SSH-2.0-OpenSSH_9.2\r\n", "is no module"), (b"", "is busy with another")]
 )

@@ -423,6 +423,42 @@ def test_no_memory_for_a_handshake(bench, keys):
     computer.shake()
 
 
+def test_nothing_spins(bench, keys):
+    """No task asks to be polled at once: while all is idle, for a stranger, a pause, an owner."""
+
+    def at_once():
+        bench.passes(8)
+        return [task for task in bench.service.loop.tasks if task.poll(bench.now) == 0]
+
+    assert at_once() == []
+    bench.service.tls._spare_memory = lambda: _MEMORY - 1
+    bench.stack.dial(PORT).reset()
+    assert at_once() == []
+    bench.service.tls._spare_memory = lambda: _MEMORY
+    bench.later(1000)
+    bench.later(1000)
+    silent = [bench.stack.dial(PORT) for _ in range(2)]
+    assert at_once() == []
+    bench.later(8000)
+    assert at_once() == []
+    bench.later(1000)
+    assert at_once() == []
+    silent[1].reset()
+    bench.later(1000)
+    mine = Computer(bench, keys[0])
+    bench.later(1000)
+    mine.shake()
+    assert at_once() == []
+    assert mine.ask(BEGIN, len(IMAGE), IMAGE[:288]) == (0, b"")
+    others = [bench.stack.dial(PORT) for _ in range(2)]
+    assert at_once() == []
+    assert all(other.ended == "reset" for other in others)
+    bench.service.port.idle = lambda: False
+    mine.ssl.write(struct.pack("<BxHI", STATUS, 0, 0))
+    mine.move()
+    assert at_once() == []
+
+
 # --- beside the link
 
 
