@@ -61,6 +61,7 @@ MPY_CROSS := $(BUILD)/mpy-cross/mpy-cross
 WEB := $(BUILD)/web/ready
 NINA_BOARD := $(BUILD)/nina-board/micropython
 NINA_DRIVER := $(BUILD)/nina-driver/driver.so
+BOARD_LIBRARIES := $(BUILD)/board-libraries/ready
 STEP := tools/run_step.sh
 # The time of a release is that of the last commit, so that it can be made again.
 DATED = SOURCE_DATE_EPOCH=$(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),1000000000)
@@ -164,7 +165,7 @@ deploy: $(BUILD)/venv/ready ## copy modules/spinet to a running board, in front 
 monitor: $(BUILD)/venv/ready ## show what a board prints; Ctrl-] ends it (PORT)
 	@exec $(BIN)/python -m serial.tools.miniterm --raw $(PORT) 115200
 
-test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(NINA_BOARD) $(NINA_DRIVER) test-packages ## check the style, then run every test (as root)
+test: lint mpy $(SIM_SOCKETS) $(SIM_LWIP) $(CORE) $(NINA_BOARD) $(NINA_DRIVER) $(BOARD_LIBRARIES) test-packages ## check the style, then run every test (as root)
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
@@ -203,7 +204,7 @@ tsan: $(BUILD)/venv/ready rig-packages ## run the tests of the C with threads, f
 	    setarch -R $(BIN)/python -m pytest host_tests/c/lwip host_tests/c/simbus/test_selected.py \
 	    --numprocesses $(WORKERS) --no-loadscope-reorder
 
-behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(NINA_BOARD) $(NINA_DRIVER) $(BUILD)/venv/ready test-packages ## run the tests of the behaviours and print their table
+behaviours: $(SIM_SOCKETS) $(SIM_LWIP) $(NINA_BOARD) $(NINA_DRIVER) $(BOARD_LIBRARIES) test-packages ## run the tests of the behaviours and print their table
 	@echo "Running the tests of the behaviours"
 	@$(BIN)/python -m pytest host_tests controller/tests --behaviours
 
@@ -353,9 +354,13 @@ $(CORE): $(MPY_CROSS) $(BUILD)/qemu.sources $(QEMU_SOURCES) $(MBEDTLS_READY) | r
 # MicroPython's nina driver, which the tests join to SIM: under a board's modules, and alone.
 NINA_SOURCES := $(sort $(shell find host_tests/support/nina_board -type f))
 
-$(NINA_BOARD): $(BUILD)/micropython.source $(OWN_SOURCES) $(NINA_SOURCES) tools/build_micropython.sh
+$(NINA_BOARD): $(BUILD)/micropython.source $(OWN_SOURCES) $(NINA_SOURCES) $(MBEDTLS_READY) tools/build_micropython.sh
 	@$(STEP) "Building MicroPython as a board with a NINA" $(BUILD)/logs/nina-board.log \
 	    tools/build_micropython.sh nina-board $(BUILD)
+
+$(BOARD_LIBRARIES): $(BUILD)/venv/ready tools/micropython.txt tools/fetch_board_libraries.sh
+	@$(STEP) "Fetching MicroPython's libraries for boards" $(BUILD)/logs/board-libraries.log \
+	    tools/fetch_board_libraries.sh $(BUILD)
 
 $(NINA_DRIVER): $(BUILD)/micropython.source $(OWN_SOURCES) $(NINA_SOURCES)
 	@mkdir -p $(@D)

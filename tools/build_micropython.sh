@@ -79,7 +79,8 @@ qemu)
 nina-board)
     program=micropython
     make -C "$source/ports/unix" -j"$jobs" BUILD="$into" \
-        VARIANT_DIR="$nina_board" USER_C_MODULES= CFLAGS_EXTRA="$quiet" \
+        VARIANT_DIR="$nina_board" USER_C_MODULES= MBEDTLS_DIR="$build/mbedtls" \
+        CFLAGS_EXTRA="-isystem $build/mbedtls/include $quiet" \
         MPY_LIB_DIR="$build/no-micropython-lib" || status=$?
     ;;
 *)

@@ -17,9 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from circuitpython_rig import WebSite, libraries, rig, stack, start_rig, until
+from circuitpython_rig import libraries, rig, stack, start_rig, until
 from own_port import own_port
 from raw_controller import PATIENCE
+from web_servers import WebSite
 
 __all__ = ["libraries", "rig", "stack", "start_rig"]
 

@@ -1,83 +1,17 @@
 """CircuitPython's own libraries over TLS: a web server and a broker with certificates of a test's
 root, which SIM is told of."""
 
-import contextlib
-import os
-import ssl
-import subprocess
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from circuitpython_rig import WebSite, libraries, stack, start_rig
-from own_port import own_port
+from circuitpython_rig import libraries, stack, start_rig
 from raw_controller import PATIENCE
 from tls_rig import Authority
+from web_servers import NOISE, broker, serving
 
 __all__ = ["libraries", "stack", "start_rig"]
 
-NOISE = os.urandom(100000)
 CERTIFICATE, KEY = 0x40, 0x41
-
-
-class Site(WebSite, BaseHTTPRequestHandler):
-    """GET gives noise, POST what came."""
-
-    def do_GET(self):
-        self.answer(NOISE)
-
-    def do_POST(self):
-        self.answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-
-class Site443(ThreadingHTTPServer):
-    """A web server over TLS; a client that does not come through the handshake is no concern."""
-
-    daemon_threads = True
-
-    def __init__(self, address, authority, name, client_ca=None):
-        super().__init__((address, 0), Site)
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(authority.path("pem", name), authority.path("key", name))
-        if client_ca:
-            self._context.verify_mode = ssl.CERT_REQUIRED
-            self._context.load_verify_locations(client_ca)
-
-    def finish_request(self, request, address):
-        request.settimeout(PATIENCE)
-        with (
-            contextlib.suppress(OSError),
-            self._context.wrap_socket(request, server_side=True) as secured,
-        ):
-            super().finish_request(secured, address)
-
-
-@contextlib.contextmanager
-def serving(*how):
-    """The port of a Site443."""
-    with Site443(*how) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
-@contextlib.contextmanager
-def broker(address, authority, name, folder):
-    """The port of mosquitto."""
-    port = own_port(address)
-    config = folder / "mosquitto.conf"
-    config.write_text(
-        f"listener {port} {address}\nallow_anonymous true\nuser root\n"
-        f"certfile {authority.path('pem', name)}\nkeyfile {authority.path('key', name)}\n"
-    )
-    with subprocess.Popen(["mosquitto", "-c", config], stderr=subprocess.PIPE) as process:
-        while b" running" not in (line := process.stderr.readline()):
-            assert line
-        yield port
-        process.kill()
 
 
 @pytest.fixture
@@ -106,7 +40,7 @@ def test_https_and_mqtt(rig, stack, ca, tmp_path):
     with serving(rig.peer, ca, "server", ca.path("pem")) as port:
         shows_a_certificate(rig, ca)
         gets_and_posts(rig, f"https://{name}:{port}/")
-    with broker(rig.peer, ca, "server", tmp_path) as port:
+    with broker(rig.peer, tmp_path, ca, "server") as port:
         publishes_and_receives(rig, name, port)
     rig.loses_nothing()
 

@@ -38,21 +38,6 @@ def until(condition, what):
     return found
 
 
-class WebSite:
-    """What the web servers' handlers of requests share."""
-
-    protocol_version = "HTTP/1.1"
-
-    def answer(self, body):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
 class Rig:
     """`esp` is the driver, `pool` its sockets, `sim` the module's process.
 

@@ -15,6 +15,7 @@ from raw_controller import PATIENCE
 LIBRARY = ROOT / "build" / "nina-driver" / "driver.so"
 BOARD = ROOT / "build" / "nina-board" / "micropython"
 SOURCE = ROOT / "build" / "micropython.source"
+LIBRARIES = ROOT / "build" / "board-libraries"
 OPEN, WPA, WEP = 1, 2, 3  # a network's security
 TCP, UDP = 1, 2
 READABLE, WRITABLE, FAILED = 1, 2, 4  # of poll()
@@ -308,7 +309,7 @@ class Board:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={"MICROPYPATH": f"{SOURCE.read_text().strip()}/extmod"},  # asyncio
+            env={"MICROPYPATH": f"{SOURCE.read_text().strip()}/extmod:{LIBRARIES}"},  # asyncio
         )
 
     def line(self):

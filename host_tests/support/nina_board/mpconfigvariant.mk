@@ -14,11 +14,13 @@ MICROPY_PY_SOCKET = 0
 $(BUILD)/modsocket.o: CFLAGS += -DMICROPY_PY_SOCKET=0
 $(BUILD)/extmod/modsocket.o: CFLAGS += -DSOMAXCONN=128
 
+# TLS is MicroPython's own, over the module's TCP; MBEDTLS_DIR is the builder's.
+MICROPY_PY_SSL = 1
+MICROPY_SSL_MBEDTLS = 1
+
 # Nothing else that the port could have, and built in the least time.
 MICROPY_PY_THREAD = 0
 MICROPY_PY_FFI = 0
-MICROPY_PY_SSL = 0
-MICROPY_SSL_MBEDTLS = 0
 MICROPY_PY_BTREE = 0
 MICROPY_PY_BLUETOOTH = 0
 MICROPY_PY_TERMIOS = 0
