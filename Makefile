@@ -21,6 +21,7 @@ SEED ?= 1##                     what draws their kinds and ends, the faults of `
 MIB ?= 64##                     how much `make transfer` sends each way
 TRANSACTIONS ?= 1000000##       how many `make soak` makes
 PAUSES ?= 200##                 how often `make pauses` stops the module
+HANDSHAKES ?= 500##              how many handshakes `make handshakes` makes
 CONTROLLER ?=##                 which controller `make soak` and `make pauses` use: strict, rrf
 BENCH_MIB ?= 8##                how much `make bench` moves in each direction
 WORKERS ?= 4##                  how many processes share the tests of `make test`; 0: one after the other
@@ -35,7 +36,7 @@ SOURCE_DATE_EPOCH ?=##       the time that what is made for a release carries; o
 EXTRA_COMPONENTS ?=##           a folder of components that ESP-IDF does not bring (mdns), for `make check-idf`
 
 VALUES := PYTHON MICROPY_DIR SOURCES STACK ROLE PROTOCOL HTTP_PORT HTTPS_PORT FTP_PORT TELNET_PORT \
-    CYCLES PARALLEL SEED MIB TRANSACTIONS PAUSES CONTROLLER BENCH_MIB WORKERS TEST PORT BOARD QEMU BUS \
+    CYCLES PARALLEL SEED MIB TRANSACTIONS PAUSES HANDSHAKES CONTROLLER BENCH_MIB WORKERS TEST PORT BOARD QEMU BUS \
     IDF_PATH EXTRA_COMPONENTS
 
 # A value's comment must not leave its blanks in the value.
@@ -72,7 +73,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(BUILD)/hypothesis
 
 .DELETE_ON_ERROR:
 .PHONY: help setup build mpy-cross run sim test dist tsan lint format behaviours stack-packages \
-    churn interrupt transfer soak pauses capture bench rig-packages riscv-packages \
+    churn interrupt transfer soak pauses handshakes capture bench rig-packages riscv-packages \
     release mpy mip check-idf budget qemu firmware emulate flash repl deploy monitor wifi-table api \
     test-packages clean distclean FORCE
 
@@ -228,6 +229,9 @@ soak: $(SIM) $(BUILD)/venv/ready stack-packages ## see whether SIM misses a time
 
 pauses: $(SIM_SOCKETS) $(BUILD)/venv/ready ## stop SIM for longer than a controller waits, again and again (PAUSES, SEED, ROLE, CONTROLLER)
 	@$(ENDURANCE) pauses --pauses $(PAUSES) --seed $(SEED) --role $(ROLE) $(JOINED)
+
+handshakes: $(SIM_SOCKETS) $(BUILD)/venv/ready ## see whether handshakes of TLS leave SIM's memory as it was (HANDSHAKES, ROLE)
+	@$(ENDURANCE) handshakes --handshakes $(HANDSHAKES) --role $(ROLE)
 
 capture: $(BUILD)/venv/ready rig-packages ## record what a test on lwIP puts on the wire, as a pcap file (TEST)
 	@mkdir -p $(BUILD)/captures

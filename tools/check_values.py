@@ -40,13 +40,14 @@ ROLES = of("module-clocked", "controller-clocked")
 # Goals, names, what a value is, and the function that says whether one is that.
 KINDS = (
     ("build run sim soak", "STACK", "sockets or lwip", of("sockets", "lwip")),
-    ("run sim soak pauses", "ROLE", "module-clocked or controller-clocked", ROLES),
+    ("run sim soak pauses handshakes", "ROLE", "module-clocked or controller-clocked", ROLES),
     ("sim", "PROTOCOL", "duet or nina", of("duet", "nina")),
     ("run", "HTTP_PORT", PORT, is_port),
     ("run", "HTTPS_PORT FTP_PORT TELNET_PORT", PORT, or_else(is_port, "none", "0")),
     ("sim", "PORT", PORT, is_port),
     ("test", "WORKERS", NUMBER, is_number),
     ("soak pauses", "SEED TRANSACTIONS PAUSES", NUMBER, is_number),
+    ("handshakes", "HANDSHAKES", NUMBER, is_number),
     ("soak pauses", "CONTROLLER", "strict or rrf", of("", "strict", "rrf")),
     ("bench", "BENCH_MIB", NUMBER, is_number),
     ("emulate", "BUS", "uart or nothing", of("", "uart")),

@@ -22,7 +22,7 @@ for folder in ("c/lwip", "support", "support/stubs", "../modules"):
 
 from sim_process import ROLES  # noqa: E402  (found through the path above)
 
-from endurance import churn, interrupt, pauses, soak, transfer  # noqa: E402
+from endurance import churn, handshakes, interrupt, pauses, soak, transfer  # noqa: E402
 
 SHOW_EVERY_S = 5
 
@@ -133,6 +133,11 @@ RUNS = {
             "role": tuple(ROLES),
         },
         "times that SIM is stopped for longer than a controller waits",
+    ),
+    "handshakes": (
+        handshakes.run,
+        {"handshakes": 500, "role": tuple(ROLES)},
+        "handshakes of TLS 1.2 and 1.3 after which no memory may be missing",
     ),
 }
 

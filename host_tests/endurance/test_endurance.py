@@ -10,7 +10,7 @@ import sys
 import pytest
 from project import ROOT
 
-from endurance import churn, interrupt, transfer
+from endurance import churn, handshakes, interrupt, transfer
 
 CHURNED = 1500
 INTERRUPTED = 100
@@ -48,6 +48,14 @@ def test_everything_arrives_over_a_bad_wire():
     report = transfer.run(1, 50, 20, 20, 1)
     assert report["failures"] == []
     assert report["framesLost"] > 0
+
+
+@pytest.mark.behaviour("T2")
+def test_handshakes_of_every_kind_leave_nothing():
+    report = handshakes.run(16, "module-clocked")
+    assert report["failures"] == []
+    assert sum(report["handshakes"].values()) == 16
+    assert len(report["handshakes"]) == 6
 
 
 @pytest.mark.parametrize("run", ["churn", "interrupt"])

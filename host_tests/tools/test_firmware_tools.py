@@ -286,6 +286,7 @@ def test_board_that_is_none():
         (["sim", "PROTOCOL=nina", "ROLE=controller-clocked"], "nina has one role only"),
         (["test", "WORKERS=-1"], "WORKERS is a number, not '-1'"),
         (["soak", "PAUSES=many"], "PAUSES is a number, not 'many'"),
+        (["handshakes", "HANDSHAKES=many"], "HANDSHAKES is a number, not 'many'"),
         (["pauses", "CONTROLLER=both"], "CONTROLLER is strict or rrf, not 'both'"),
     ],
 )
