@@ -4,7 +4,7 @@ import re
 
 import pytest
 from chip_paths import smallest_heap
-from tls_rig import Authority
+from tls_rig import Authority, openssl
 
 from spinet import compat, report
 
@@ -35,6 +35,14 @@ def pems(tmp_path_factory):
     for kind in ("ec", "rsa"):
         names = authority.issue("module.test", "DNS:module.test", kind=kind)
         made[kind], made[kind + " key"] = names
+    openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        *("-days", "3650", "-subj", "/CN=owner"),
+        *("-keyout", str(authority.path("key", "owner"))),
+        *("-out", str(authority.path("pem", "owner"))),
+    )
+    for name, suffix in (("owner", "pem"), ("owner key", "key")):
+        made[name] = authority.path(suffix, "owner").read_bytes()
     return made
 
 

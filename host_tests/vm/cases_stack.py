@@ -29,7 +29,7 @@ TLS_PORT = 443
 SERVER_PORT = 8080
 UPDATE = 64
 LARGEST = 512  # bytes: what cannot be allocated any more when memory is wanting
-# "ca", "ec", "ec key", "rsa", "rsa key": PEM as bytes. Set by the test on the computer.
+# "ca", and with a key each ("ec key") "ec", "rsa" and "owner": PEM as bytes. Set by the test on the computer.
 PEMS = {}
 
 BAD = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
@@ -306,13 +306,13 @@ def play_update_over_network(bench):
     def turn_on():
         from spinet.update.network import NetworkUpdates
 
-        bench.board.OWNER = PEMS["ca"].decode()
+        bench.board.OWNER = PEMS["owner"].decode()
         bench.service.updates = NetworkUpdates(bench.service, None)
         bench.service.loop.tasks += (bench.service.updates,)
 
     bench.play("service", turn_on)
     peer = bench.service.stack.dial(bench.board.UPDATE_PORT)
-    tls = TlsPeer(compat.tls_session.Identity(PEMS["ec"], PEMS["ec key"]))
+    tls = TlsPeer(compat.tls_session.Identity(PEMS["owner"], PEMS["owner key"]))
     for _ in range(30):
         bench.go_on(PASSES)
         tls.pump(peer)
