@@ -29,7 +29,7 @@ TLS_PORT = 443
 SERVER_PORT = 8080
 UPDATE = 64
 LARGEST = 512  # bytes: what cannot be allocated any more when memory is wanting
-# "ca", and with a key each ("ec key") "ec", "rsa" and "owner": PEM as bytes. Set by the test on the computer.
+# "ca", and with a key each ("ec key") "ec", "rsa", "owner": PEM as bytes. The test sets it.
 PEMS = {}
 
 BAD = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
