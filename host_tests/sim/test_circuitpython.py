@@ -357,15 +357,15 @@ on_sockets = pytest.mark.parametrize("stack", ["sockets"])
 @pytest.mark.behaviour("A13")
 def test_a_reply_that_is_late_costs_that_call_only(rig, listener, monkeypatch):
     monkeypatch.setattr(rig.driver, "time", time)  # as patient as it is
-    waits = rig.esp._wait_response_cmd
+    writes = rig.spi.write
 
-    def is_late(*arguments, **options):
-        rig.sim.signal(signal.SIGSTOP)
-        return waits(*arguments, **options)
+    def then_stands_still(*arguments, **options):
+        writes(*arguments, **options)
+        rig.sim.stand_still()  # before CS rises, so that there is no reply yet
 
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(rig.esp, "_wait_response_cmd", is_late)
+            patched.setattr(rig.spi, "write", then_stands_still)
             with pytest.raises(TimeoutError):
                 rig.esp.firmware_version  # noqa: B018
     finally:

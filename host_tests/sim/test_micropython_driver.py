@@ -181,10 +181,8 @@ def test_a_name_that_does_not_exist(joined):
 # --- the link
 
 
-def still(sim):
-    """SIM stands still for as long as a driver may give up in, and goes on then."""
-    sim.signal(signal.SIGSTOP)
-    threading.Timer(LATE_S, sim.signal, [signal.SIGCONT]).start()
+def goes_on_in(sim, seconds):
+    threading.Timer(seconds, sim.signal, [signal.SIGCONT]).start()
 
 
 @pytest.mark.behaviour("A13")
@@ -195,12 +193,14 @@ def test_a_reply_that_is_late(start_nina, gives_up):
     sim, driver = start_nina(Driver)
     driver.init()
     assert driver.status() == IDLE
-    driver.before_release(lambda: still(sim))
+    driver.before_release(sim.stand_still)
     if gives_up:
-        driver.faults.give_up_ms = (LATE_S - 2) * 1000
+        driver.faults.give_up_ms = 1000
         with pytest.raises(DriverError):
             driver.version()
+        goes_on_in(sim, 1)
     else:
+        goes_on_in(sim, LATE_S)
         assert driver.version() == b"1.8.0"
     for _ in range(3):
         assert driver.status() == IDLE

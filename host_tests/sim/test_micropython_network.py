@@ -28,7 +28,7 @@ def test_ctrl_c_while_a_reply_is_late(start_nina):
         + "print(wlan.isconnected())\nprint(wlan.config('fw_version'))\n"
     )
     board.says("asks")
-    sim.signal(signal.SIGSTOP)
+    sim.stand_still()
     board.process.send_signal(signal.SIGINT)
     threading.Timer(1, sim.signal, [signal.SIGCONT]).start()
     assert board.printed() == ["True", "(1, 8, 0)"]

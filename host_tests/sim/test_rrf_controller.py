@@ -7,7 +7,6 @@ import random
 import signal
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from endurance import pauses
@@ -40,18 +39,6 @@ def sim(start_sim):
     return started
 
 
-def stop(sim):
-    """Let the module stand still."""
-    sim.signal(signal.SIGSTOP)
-    limit = time.monotonic() + PATIENCE
-    while not all(" T " in task.read_text() for task in tasks(sim)):
-        assert time.monotonic() < limit, "the module does not stop"
-
-
-def tasks(sim):
-    return Path(f"/proc/{sim.process.pid}/task").glob("*/stat")
-
-
 def give_up(sim):
     """A request while the module stands still, as long as a controller waits."""
     sim.controller.patience = 1
@@ -62,7 +49,7 @@ def give_up(sim):
 @pytest.mark.behaviour("L5")
 def test_a_link_that_was_late_heals_by_itself(sim):
     controller = sim.controller
-    stop(sim)
+    sim.stand_still()
     give_up(sim)
     sim.signal(signal.SIGCONT)
     clocked = controller.unarmed
@@ -74,7 +61,7 @@ def test_a_link_that_was_late_heals_by_itself(sim):
 @pytest.mark.behaviour("L5")
 def test_requests_that_were_given_up_leave_nothing_behind(sim):
     controller = sim.controller
-    stop(sim)
+    sim.stand_still()
     for _ in range(3):
         give_up(sim)
     sim.signal(signal.SIGCONT)

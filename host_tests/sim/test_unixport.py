@@ -3,11 +3,10 @@
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
-from raw_controller import CLOCK, CS, PATIENCE, SHIFT, TRANSFER_READY, frame
-from sim_process import BINARY, INTERRUPT, LWIP_BINARY, SimProcess, start_sim
+from raw_controller import CLOCK, CS, SHIFT, TRANSFER_READY, frame
+from sim_process import BINARY, INTERRUPT, LWIP_BINARY, SimProcess, stand_still, start_sim
 from sim_threads import TAKING, interrupt_thread, threads_of
 from terminal import terminal
 
@@ -153,21 +152,12 @@ def test_an_interrupted_shift_takes_its_time(start_sim):
 BUSY = "import sys; print('busy', file=sys.stderr); exec('while True: pass')"
 
 
-def stopped(pid):
-    """True while it is held by SIGSTOP."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
 def interrupt_twice(process):
     """Send two SIGINTs, the second before anything was done about the first.
 
     One is for the process and one for its main thread: two of a kind would be one.
     """
-    process.send_signal(signal.SIGSTOP)
-    limit = time.monotonic() + PATIENCE
-    while not stopped(process.pid):
-        assert time.monotonic() < limit
-        time.sleep(0.001)
+    stand_still(process)
     interrupt_thread(process.pid, process.pid)
     process.send_signal(INTERRUPT)
     process.send_signal(signal.SIGCONT)

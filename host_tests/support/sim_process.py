@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from nina_controller import NinaController
@@ -44,6 +45,18 @@ trace.say = told
 sys.exit(sim.main(sys.argv[1:]))
 """
 ROLES = {"module-clocked": MODULE_CLOCKED, "controller-clocked": CONTROLLER_CLOCKED}
+
+
+def stand_still(process):
+    """Stop a process, and wait until each of its threads is stopped."""
+    process.send_signal(signal.SIGSTOP)
+    limit = time.monotonic() + PATIENCE
+    tasks = Path(f"/proc/{process.pid}/task")
+    while any(
+        task.read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.glob("*/stat")
+    ):
+        assert time.monotonic() < limit, "the process does not stop"
+        time.sleep(0.001)
 
 
 class SimProcess:
@@ -92,6 +105,10 @@ class SimProcess:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def stand_still(self):
+        """Stop all of its threads, until SIGCONT."""
+        stand_still(self.process)
 
     def end(self):
         """Kill what is left of it."""
