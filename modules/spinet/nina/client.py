@@ -236,11 +236,10 @@ class Client:
 
     def _begin_look_up(self, request):
         """Look up the name that is the first parameter; False when it cannot be one."""
-        self._ip = 0
         self._lookups += 1
-        if self._names.ask(request.octets(0), self, self._lookups, 0, self._manager.now):
-            self._ip = -1
-        return self._ip == -1
+        begun = self._names.ask(request.octets(0), self, self._lookups, 0, self._manager.now)
+        self._ip = -1 if begun else 0
+        return begun
 
     def is_waiting(self, lookup):
         """See spinet.udp.names."""
