@@ -8,51 +8,16 @@ import contextlib
 import socket
 import ssl
 import tempfile
-import threading
 from pathlib import Path
 
 from sim_process import Sim
-from tls_rig import ABORTED, CONNECTED, NAME, Authority, Background, Controller, Echo
+from tls_rig import ABORTED, CONNECTED, NAME, Authority, Background, Controller, Echo, EchoServer
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 WARM = 24  # handshakes, after which all is there that is kept for good
 LEFT = 1 << 19  # bytes: a session has 26 KB
 PATIENCE_S = 60
 GREETING = bytes(1000)
-
-
-class Server:
-    """A TLS server of this computer, of one version, that sends back what comes."""
-
-    def __init__(self, authority, certificate, version):
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(*(authority.path(s, certificate) for s in ("pem", "key")))
-        self._context.minimum_version = self._context.maximum_version = version
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self):
-        while True:
-            try:
-                raw, _ = self._listener.accept()
-            except OSError:
-                return
-            raw.settimeout(PATIENCE_S)
-            with (
-                contextlib.suppress(OSError),
-                raw,
-                self._context.wrap_socket(raw, server_side=True) as peer,
-            ):
-                while data := peer.recv(4096):
-                    peer.sendall(data)
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(PATIENCE_S)
 
 
 class Run:
@@ -69,7 +34,8 @@ class Run:
         self._servers = {}
         for version in VERSIONS:
             for name in ("server", "other"):
-                server = Server(self._authority, name, version)
+                server = EchoServer(self._authority, name)
+                server.context.minimum_version = server.context.maximum_version = version
                 ending.callback(server.close)
                 self._servers[version, name] = server.port
         self.done = {}

@@ -37,6 +37,7 @@ from tls_rig import (
     Background,
     Controller,
     Echo,
+    EchoServer,
     Web,
 )
 
@@ -393,44 +394,18 @@ def reset(peer):
 # --- going out
 
 
-class Server:
-    """A TLS server of this computer that echoes one message to each visitor."""
+class Server(EchoServer):
+    """It issues its certificate, and notes the names that its visitors ask for."""
 
     def __init__(self, authority, *names, days=3650):
         authority.issue("server", *names, days=days)
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(
-            authority.path("pem", "server"), authority.path("key", "server")
-        )
-        self._context.sni_callback = self._note_name
-        self.limit = functools.partial(limit, self._context)
+        super().__init__(authority)
+        self.limit = functools.partial(limit, self.context)
         self.names = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        self.context.sni_callback = self._note_name
 
     def _note_name(self, _peer, name, _context):
         self.names.append(name)
-
-    def _serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                raw, _ = self._listener.accept()
-                self._echo(raw)
-
-    def _echo(self, raw):
-        with contextlib.suppress(OSError), raw:
-            raw.settimeout(PATIENCE)
-            with self._context.wrap_socket(raw, server_side=True) as peer:
-                while data := peer.recv(16384):
-                    peer.sendall(data)
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(PATIENCE)
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """A module with TLS, a controller that serves over it, and certificates: what its tests share."""
 
+import contextlib
+import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -90,6 +93,39 @@ class Echo:
 
     def peer_ended(self):
         self.done = True
+
+
+class EchoServer:
+    """A TLS server of this computer that sends back what comes, to one visitor at a time."""
+
+    def __init__(self, authority, certificate="server"):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(
+            *(authority.path(part, certificate) for part in ("pem", "key"))
+        )
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                raw, _ = self._listener.accept()
+                self._echo(raw)
+
+    def _echo(self, raw):
+        with contextlib.suppress(OSError), raw:
+            raw.settimeout(PATIENCE)
+            with self.context.wrap_socket(raw, server_side=True) as peer:
+                while data := peer.recv(16384):
+                    peer.sendall(data)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(PATIENCE)
 
 
 class Web(Echo):
